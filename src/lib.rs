@@ -1,0 +1,26 @@
+//! siphound follows each registration and each call that crosses UDP/TCP 5060 and says why a phone cannot connect, cannot call, cannot
+//! be called, drops calls or does not hang up.
+//!
+//! It never sends a packet towards a phone or a PBX, reads no clock below the pipeline, and gives the same bytes out for the same bytes
+//! in. Live capture and replay run one engine: they differ in where frames come from and in what happens when a queue is full.
+//!
+//! A module imports only what stands to its left:
+//!
+//! ```text
+//! time, config ◄ decode ◄ sip ◄ track ◄ detect ◄ report ◄ {metrics} ◄ http ◄ pipeline ◄ commands ◄ main
+//!                                                                            ▲
+//!                                                                         capture
+//! ```
+
+pub mod capture;
+pub mod commands;
+pub mod config;
+pub mod decode;
+pub mod detect;
+pub mod http;
+pub mod metrics;
+pub mod pipeline;
+pub mod report;
+pub mod sip;
+pub mod time;
+pub mod track;

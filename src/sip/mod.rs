@@ -1,0 +1,1 @@
+//! SIP messages, read tolerantly and without copies.

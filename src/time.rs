@@ -1,0 +1,203 @@
+//! Packet time: the only time that exists below the pipeline.
+//!
+//! A [`PacketTime`] is a count of nanoseconds since the Unix epoch taken from a capture, a [`Span`] the signed distance between two
+//! of them. Neither can be made from a clock here; the live source hands clock readings in from outside.
+
+use std::fmt;
+use std::ops::{Add, AddAssign, Neg, Sub};
+
+/// Nanoseconds in a second.
+const NANOS: i64 = 1_000_000_000;
+
+/// A moment in a capture: nanoseconds since 1970-01-01T00:00:00Z. Covers the years 1678 to 2262; arithmetic saturates.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct PacketTime(i64);
+
+/// A signed length of time in nanoseconds. Arithmetic saturates.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Span(i64);
+
+impl PacketTime {
+    /// Before every packet.
+    pub const MIN: Self = Self(i64::MIN);
+    /// After every packet.
+    pub const MAX: Self = Self(i64::MAX);
+
+    /// The moment `nanos` nanoseconds after the epoch.
+    pub const fn from_nanos(nanos: i64) -> Self {
+        Self(nanos)
+    }
+
+    /// The moment `seconds` and `nanos` after the epoch, as capture files write it.
+    pub const fn from_parts(seconds: i64, nanos: u32) -> Self {
+        Self(seconds.saturating_mul(NANOS).saturating_add(nanos as i64))
+    }
+
+    /// Nanoseconds since the epoch.
+    pub const fn as_nanos(self) -> i64 {
+        self.0
+    }
+
+    /// Seconds since the epoch with a fraction, as Prometheus wants timestamps.
+    pub fn as_secs_f64(self) -> f64 {
+        self.0 as f64 / NANOS as f64
+    }
+
+    /// The time since `earlier`, or zero when `earlier` is later.
+    pub fn since(self, earlier: Self) -> Span {
+        Span(self.0.saturating_sub(earlier.0).max(0))
+    }
+}
+
+impl Span {
+    /// No time at all.
+    pub const ZERO: Self = Self(0);
+    /// Longer than every capture.
+    pub const MAX: Self = Self(i64::MAX);
+
+    /// A span of `nanos` nanoseconds.
+    pub const fn from_nanos(nanos: i64) -> Self {
+        Self(nanos)
+    }
+
+    /// A span of `micros` microseconds.
+    pub const fn from_micros(micros: i64) -> Self {
+        Self(micros.saturating_mul(1_000))
+    }
+
+    /// A span of `millis` milliseconds.
+    pub const fn from_millis(millis: i64) -> Self {
+        Self(millis.saturating_mul(1_000_000))
+    }
+
+    /// A span of `seconds` seconds.
+    pub const fn from_secs(seconds: i64) -> Self {
+        Self(seconds.saturating_mul(NANOS))
+    }
+
+    /// The nearest span to `seconds`; not a number gives zero, too large saturates.
+    pub fn from_secs_f64(seconds: f64) -> Self {
+        Self((seconds * NANOS as f64) as i64)
+    }
+
+    /// The span in nanoseconds.
+    pub const fn as_nanos(self) -> i64 {
+        self.0
+    }
+
+    /// The span in whole seconds, rounded towards zero.
+    pub const fn as_secs(self) -> i64 {
+        self.0 / NANOS
+    }
+
+    /// The span in seconds.
+    pub fn as_secs_f64(self) -> f64 {
+        self.0 as f64 / NANOS as f64
+    }
+
+    /// The span without its sign.
+    pub const fn abs(self) -> Self {
+        Self(self.0.saturating_abs())
+    }
+
+    /// The span `factor` times.
+    pub const fn times(self, factor: i64) -> Self {
+        Self(self.0.saturating_mul(factor))
+    }
+
+    /// The span scaled by `factor`.
+    pub fn scaled(self, factor: f64) -> Self {
+        Self((self.0 as f64 * factor) as i64)
+    }
+}
+
+impl Add<Span> for PacketTime {
+    type Output = Self;
+    fn add(self, span: Span) -> Self {
+        Self(self.0.saturating_add(span.0))
+    }
+}
+
+impl AddAssign<Span> for PacketTime {
+    fn add_assign(&mut self, span: Span) {
+        *self = *self + span;
+    }
+}
+
+impl Sub<Span> for PacketTime {
+    type Output = Self;
+    fn sub(self, span: Span) -> Self {
+        Self(self.0.saturating_sub(span.0))
+    }
+}
+
+impl Sub for PacketTime {
+    type Output = Span;
+    fn sub(self, other: Self) -> Span {
+        Span(self.0.saturating_sub(other.0))
+    }
+}
+
+impl Add for Span {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+}
+
+impl Sub for Span {
+    type Output = Self;
+    fn sub(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
+    }
+}
+
+impl Neg for Span {
+    type Output = Self;
+    fn neg(self) -> Self {
+        Self(self.0.saturating_neg())
+    }
+}
+
+/// RFC 3339 in UTC with microseconds, rounded down, as the report prints times.
+impl fmt::Display for PacketTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let micros = self.0.div_euclid(1_000);
+        match jiff::Timestamp::from_microsecond(micros) {
+            Ok(stamp) => write!(f, "{stamp:.6}"),
+            Err(_) => write!(f, "{micros} µs"),
+        }
+    }
+}
+
+/// Seconds with at most three decimals: `32.0s`, `0.125s`.
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.as_secs_f64();
+        if (seconds * 10.0).fract().abs() < 1e-6 { write!(f, "{seconds:.1}s") } else { write!(f, "{seconds:.3}s") }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prints_utc_with_microseconds() {
+        assert_eq!(PacketTime::from_parts(1_769_850_000, 123_456_789).to_string(), "2026-01-31T09:00:00.123456Z");
+        assert_eq!(PacketTime::from_nanos(-1).to_string(), "1969-12-31T23:59:59.999999Z");
+    }
+
+    #[test]
+    fn arithmetic_saturates_instead_of_wrapping() {
+        assert_eq!(PacketTime::MAX + Span::from_secs(1), PacketTime::MAX);
+        assert_eq!(PacketTime::MIN - Span::MAX, PacketTime::MIN);
+        assert_eq!(PacketTime::MIN.since(PacketTime::MAX), Span::ZERO);
+    }
+
+    #[test]
+    fn spans_print_short() {
+        assert_eq!(Span::from_secs(32).to_string(), "32.0s");
+        assert_eq!(Span::from_millis(125).to_string(), "0.125s");
+    }
+}

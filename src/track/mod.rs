@@ -1,0 +1,3 @@
+//! State: transactions, calls, registrations, reachability, NAT.
+
+pub mod vocabulary;
