@@ -7,7 +7,7 @@
 //! A module imports only what stands to its left:
 //!
 //! ```text
-//! time, config ◄ decode ◄ sip ◄ track ◄ detect ◄ report ◄ {metrics} ◄ http ◄ pipeline ◄ commands ◄ main
+//! time, table, config ◄ decode ◄ sip ◄ track ◄ detect ◄ report ◄ {metrics} ◄ http ◄ pipeline ◄ commands ◄ main
 //!                                                                            ▲
 //!                                                                         capture
 //! ```
@@ -22,5 +22,6 @@ pub mod metrics;
 pub mod pipeline;
 pub mod report;
 pub mod sip;
+pub mod table;
 pub mod time;
 pub mod track;

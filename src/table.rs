@@ -1,0 +1,445 @@
+//! The one container of state: bounded, keyed by digest, with deadlines and an order of eviction.
+//!
+//! Nothing about the hash index can be seen from outside, so that its seed never reaches an output: entries are visited by deadline, by
+//! rank and recency, or by slot, and all three depend on the input alone.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use hashbrown::HashTable;
+use xxhash_rust::xxh3::xxh3_128_with_seed;
+
+use crate::time::PacketTime;
+
+/// Where a linked list ends.
+const NIL: u32 = u32::MAX;
+
+/// The identity of an entry: 128 bits of seeded hash over what names it. Two different names share one with a chance of 2⁻⁶⁴ among
+/// four thousand million of them, and a sender who does not know the seed cannot bring it about.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Digest(u128);
+
+impl Digest {
+    /// Bits for an index that needs only 64 of them.
+    pub fn low64(self) -> u64 {
+        self.0 as u64
+    }
+}
+
+/// Makes digests. Replays share one seed; a live daemon takes a random one, because the senders choose the keys.
+#[derive(Clone, Copy, Debug)]
+pub struct Digester {
+    seed: u64,
+}
+
+impl Digester {
+    /// A digester with `seed`.
+    pub const fn new(seed: u64) -> Self {
+        Self { seed }
+    }
+
+    /// The digest of `bytes`.
+    pub fn bytes(self, bytes: &[u8]) -> Digest {
+        Digest(xxh3_128_with_seed(bytes, self.seed))
+    }
+
+    /// The digest of several parts; `["ab", "c"]` and `["a", "bc"]` differ.
+    pub fn parts(self, parts: &[&[u8]]) -> Digest {
+        let mut state = u128::from(self.seed);
+        for part in parts {
+            let seed = (state as u64) ^ ((state >> 64) as u64).rotate_left(32) ^ (part.len() as u64);
+            state = xxh3_128_with_seed(part, seed);
+        }
+        Digest(state)
+    }
+}
+
+/// How ready an entry is to be evicted when there is no room: lower goes first (DETECTION §13, "What is kept").
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Rank {
+    /// Belongs to a scanner.
+    Scanner,
+    /// Was never answered.
+    Unanswered,
+    /// Is over.
+    Finished,
+    /// Is in use.
+    Ordinary,
+    /// A registered phone or a call in progress.
+    Precious,
+}
+
+/// How many ranks there are.
+const RANKS: usize = 5;
+
+/// Points at an entry; outlives it harmlessly.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Handle {
+    slot: u32,
+    generation: u32,
+}
+
+#[derive(Debug)]
+struct Slot<V> {
+    key: Digest,
+    value: Option<V>,
+    deadline: PacketTime,
+    /// Deadline of the one item in the queue that speaks for this entry; `MAX` when there is none.
+    queued: PacketTime,
+    generation: u32,
+    rank: Rank,
+    previous: u32,
+    next: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct List {
+    head: u32,
+    tail: u32,
+}
+
+/// A bounded table of `V`. Inserting into a full one evicts the entry of the lowest rank that was longest unused.
+#[derive(Debug)]
+pub struct ExpiringTable<V> {
+    index: HashTable<u32>,
+    slots: Vec<Slot<V>>,
+    free: Vec<u32>,
+    queue: BinaryHeap<Reverse<(PacketTime, u64, u32, u32)>>,
+    pushed: u64,
+    lists: [List; RANKS],
+    capacity: usize,
+    evicted: u64,
+}
+
+impl<V> ExpiringTable<V> {
+    /// An empty table for at most `capacity` entries (at least one).
+    pub fn new(capacity: usize) -> Self {
+        Self {
+            index: HashTable::new(),
+            slots: Vec::new(),
+            free: Vec::new(),
+            queue: BinaryHeap::new(),
+            pushed: 0,
+            lists: [List { head: NIL, tail: NIL }; RANKS],
+            capacity: capacity.clamp(1, NIL as usize - 1),
+            evicted: 0,
+        }
+    }
+
+    /// Entries in the table.
+    pub fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// Whether the table is empty.
+    pub fn is_empty(&self) -> bool {
+        self.index.is_empty()
+    }
+
+    /// Entries dropped for lack of room since the start.
+    pub fn evicted(&self) -> u64 {
+        self.evicted
+    }
+
+    /// The entry of `key`.
+    pub fn find(&self, key: Digest) -> Option<Handle> {
+        let slots = &self.slots;
+        let slot = *self.index.find(key.low64(), |&slot| slots.get(slot as usize).is_some_and(|s| s.key == key))?;
+        self.slots.get(slot as usize).map(|s| Handle { slot, generation: s.generation })
+    }
+
+    /// Puts `value` under `key`, replacing what was there, to be looked at again at `deadline` (`MAX`: never). Returns the value that was
+    /// evicted to make room, if any.
+    pub fn insert(&mut self, key: Digest, value: V, deadline: PacketTime, rank: Rank) -> (Handle, Option<V>) {
+        if let Some(old) = self.find(key) {
+            self.remove(old);
+        }
+        let evicted = if self.len() >= self.capacity { self.evict() } else { None };
+        let slot = self.take_slot(key, value, rank);
+        let slots = &self.slots;
+        self.index.insert_unique(key.low64(), slot, |&s| slots.get(s as usize).map_or(0, |s| s.key.low64()));
+        self.link(slot);
+        let handle = Handle { slot, generation: self.slots.get(slot as usize).map_or(0, |s| s.generation) };
+        self.set_deadline(handle, deadline);
+        (handle, evicted)
+    }
+
+    /// The entry, if it is still there.
+    pub fn get(&self, handle: Handle) -> Option<&V> {
+        self.slot(handle)?.value.as_ref()
+    }
+
+    /// The entry, if it is still there.
+    pub fn get_mut(&mut self, handle: Handle) -> Option<&mut V> {
+        self.slot_mut(handle)?.value.as_mut()
+    }
+
+    /// The key of an entry.
+    pub fn key(&self, handle: Handle) -> Option<Digest> {
+        self.slot(handle).map(|slot| slot.key)
+    }
+
+    /// When the entry is due; `MAX` for never.
+    pub fn deadline(&self, handle: Handle) -> PacketTime {
+        self.slot(handle).map_or(PacketTime::MAX, |slot| slot.deadline)
+    }
+
+    /// Moves the deadline of an entry; `MAX` disarms it.
+    pub fn set_deadline(&mut self, handle: Handle, deadline: PacketTime) {
+        let sequence = self.pushed;
+        let Some(slot) = self.slot_mut(handle) else { return };
+        slot.deadline = deadline;
+        if deadline < slot.queued {
+            slot.queued = deadline;
+            self.pushed = sequence + 1;
+            self.queue.push(Reverse((deadline, sequence, handle.slot, handle.generation)));
+            self.compact_queue();
+        }
+    }
+
+    /// Marks the entry as used just now, so that it is evicted later.
+    pub fn touch(&mut self, handle: Handle) {
+        if self.slot(handle).is_some_and(|slot| self.lists[slot.rank as usize].tail != handle.slot) {
+            self.unlink(handle.slot);
+            self.link(handle.slot);
+        }
+    }
+
+    /// Changes how ready the entry is to be evicted.
+    pub fn set_rank(&mut self, handle: Handle, rank: Rank) {
+        if self.slot(handle).is_some_and(|slot| slot.rank != rank) {
+            self.unlink(handle.slot);
+            if let Some(slot) = self.slot_mut(handle) {
+                slot.rank = rank;
+            }
+            self.link(handle.slot);
+        }
+    }
+
+    /// Takes the entry out.
+    pub fn remove(&mut self, handle: Handle) -> Option<V> {
+        let key = self.slot(handle)?.key;
+        self.unlink(handle.slot);
+        if let Ok(found) = self.index.find_entry(key.low64(), |&slot| slot == handle.slot) {
+            found.remove();
+        }
+        let slot = self.slot_mut(handle)?;
+        slot.generation = slot.generation.wrapping_add(1);
+        slot.queued = PacketTime::MAX;
+        let value = slot.value.take();
+        self.free.push(handle.slot);
+        value
+    }
+
+    /// The earliest moment at which [`Self::pop_due`] may have something; never later than the true one.
+    pub fn next_deadline(&self) -> PacketTime {
+        self.queue.peek().map_or(PacketTime::MAX, |Reverse((deadline, ..))| *deadline)
+    }
+
+    /// An entry whose deadline is at or before `now`, the earliest first, with that deadline. It stays in the table, disarmed.
+    pub fn pop_due(&mut self, now: PacketTime) -> Option<(Handle, PacketTime)> {
+        while let Some(&Reverse((deadline, _, slot, generation))) = self.queue.peek() {
+            if deadline > now {
+                return None;
+            }
+            self.queue.pop();
+            let handle = Handle { slot, generation };
+            let Some(entry) = self.slot_mut(handle) else { continue };
+            if entry.queued != deadline {
+                continue;
+            }
+            entry.queued = PacketTime::MAX;
+            let due = entry.deadline;
+            if due <= deadline {
+                entry.deadline = PacketTime::MAX;
+                return Some((handle, due));
+            }
+            self.set_deadline(handle, due);
+        }
+        None
+    }
+
+    /// Every entry in slot order: the order of insertion as long as nothing was removed, and always the same for the same input.
+    pub fn iter(&self) -> impl Iterator<Item = (Handle, &V)> {
+        self.slots.iter().enumerate().filter_map(|(number, slot)| {
+            let handle = Handle { slot: number as u32, generation: slot.generation };
+            slot.value.as_ref().map(|value| (handle, value))
+        })
+    }
+
+    /// Every handle in slot order, for loops that change entries.
+    pub fn handles(&self) -> Vec<Handle> {
+        self.iter().map(|(handle, _)| handle).collect()
+    }
+
+    fn slot(&self, handle: Handle) -> Option<&Slot<V>> {
+        self.slots.get(handle.slot as usize).filter(|slot| slot.generation == handle.generation && slot.value.is_some())
+    }
+
+    fn slot_mut(&mut self, handle: Handle) -> Option<&mut Slot<V>> {
+        self.slots.get_mut(handle.slot as usize).filter(|slot| slot.generation == handle.generation && slot.value.is_some())
+    }
+
+    fn take_slot(&mut self, key: Digest, value: V, rank: Rank) -> u32 {
+        let blank = |generation| Slot {
+            key,
+            value: None,
+            deadline: PacketTime::MAX,
+            queued: PacketTime::MAX,
+            generation,
+            rank,
+            previous: NIL,
+            next: NIL,
+        };
+        match self.free.pop() {
+            Some(number) => {
+                if let Some(slot) = self.slots.get_mut(number as usize) {
+                    *slot = Slot { value: Some(value), ..blank(slot.generation) };
+                }
+                number
+            }
+            None => {
+                self.slots.push(Slot { value: Some(value), ..blank(0) });
+                (self.slots.len() - 1) as u32
+            }
+        }
+    }
+
+    fn evict(&mut self) -> Option<V> {
+        let slot = self.lists.iter().map(|list| list.head).find(|&head| head != NIL)?;
+        let generation = self.slots.get(slot as usize)?.generation;
+        self.evicted += 1;
+        self.remove(Handle { slot, generation })
+    }
+
+    fn link(&mut self, number: u32) {
+        let Some(rank) = self.slots.get(number as usize).map(|slot| slot.rank as usize) else { return };
+        let tail = self.lists[rank].tail;
+        if let Some(slot) = self.slots.get_mut(number as usize) {
+            slot.previous = tail;
+            slot.next = NIL;
+        }
+        match self.slots.get_mut(tail as usize) {
+            Some(last) => last.next = number,
+            None => self.lists[rank].head = number,
+        }
+        self.lists[rank].tail = number;
+    }
+
+    fn unlink(&mut self, number: u32) {
+        let Some((rank, previous, next)) = self.slots.get(number as usize).map(|s| (s.rank as usize, s.previous, s.next)) else { return };
+        match self.slots.get_mut(previous as usize) {
+            Some(slot) => slot.next = next,
+            None => self.lists[rank].head = next,
+        }
+        match self.slots.get_mut(next as usize) {
+            Some(slot) => slot.previous = previous,
+            None => self.lists[rank].tail = previous,
+        }
+    }
+
+    /// Drops queue items that speak for nobody once they outnumber the entries.
+    fn compact_queue(&mut self) {
+        if self.queue.len() <= 2 * self.len() + 64 {
+            return;
+        }
+        let slots = &self.slots;
+        self.queue.retain(|Reverse((deadline, _, slot, generation))| {
+            slots.get(*slot as usize).is_some_and(|s| s.generation == *generation && s.value.is_some() && s.queued == *deadline)
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const D: Digester = Digester::new(7);
+
+    fn at(seconds: i64) -> PacketTime {
+        PacketTime::from_parts(seconds, 0)
+    }
+
+    fn key(n: u32) -> Digest {
+        D.bytes(&n.to_be_bytes())
+    }
+
+    #[test]
+    fn parts_are_told_apart() {
+        assert_ne!(D.parts(&[b"ab", b"c"]), D.parts(&[b"a", b"bc"]));
+        assert_ne!(D.parts(&[b"ab"]), D.parts(&[b"ab", b""]));
+    }
+
+    #[test]
+    fn entries_fall_due_in_the_order_of_their_deadlines() {
+        let mut table = ExpiringTable::new(10);
+        let (a, _) = table.insert(key(1), 'a', at(30), Rank::Ordinary);
+        table.insert(key(2), 'b', at(10), Rank::Ordinary);
+        table.set_deadline(a, at(5));
+        let mut seen = Vec::new();
+        while let Some((handle, due)) = table.pop_due(at(20)) {
+            seen.push((*table.get(handle).unwrap(), due));
+        }
+        assert_eq!(seen, [('a', at(5)), ('b', at(10))]);
+        assert_eq!(table.len(), 2, "a due entry stays until it is removed");
+        assert!(table.pop_due(at(1000)).is_none(), "a due entry is disarmed");
+    }
+
+    #[test]
+    fn a_deadline_moved_later_does_not_fire_early() {
+        let mut table = ExpiringTable::new(10);
+        let (a, _) = table.insert(key(1), 'a', at(10), Rank::Ordinary);
+        table.set_deadline(a, at(50));
+        assert!(table.pop_due(at(20)).is_none());
+        assert_eq!(table.pop_due(at(50)).map(|(_, due)| due), Some(at(50)));
+    }
+
+    #[test]
+    fn strangers_are_evicted_before_registered_phones() {
+        let mut table = ExpiringTable::new(3);
+        let (phone, _) = table.insert(key(0), 0, PacketTime::MAX, Rank::Precious);
+        for n in 1..100 {
+            table.insert(key(n), n, PacketTime::MAX, Rank::Unanswered);
+            assert!(table.len() <= 3);
+        }
+        assert_eq!(table.get(phone), Some(&0));
+        assert_eq!(table.evicted(), 97);
+    }
+
+    #[test]
+    fn a_handle_outlives_its_entry_harmlessly() {
+        let mut table = ExpiringTable::new(2);
+        let (a, _) = table.insert(key(1), 1, at(1), Rank::Ordinary);
+        assert_eq!(table.remove(a), Some(1));
+        table.insert(key(2), 2, at(1), Rank::Ordinary);
+        assert_eq!(table.get(a), None);
+        assert_eq!(table.remove(a), None);
+    }
+
+    proptest! {
+        #[test]
+        fn it_does_what_a_map_does(steps in proptest::collection::vec((0u32..20, 0u8..4, 0i64..100), 1..200)) {
+            let mut table = ExpiringTable::new(1000);
+            let mut model = std::collections::BTreeMap::new();
+            let mut now = 0;
+            for (name, action, time) in steps {
+                match action {
+                    0 => { table.insert(key(name), name, at(time.max(now)), Rank::Ordinary); model.insert(name, time.max(now)); }
+                    1 => { let found = table.find(key(name)); prop_assert_eq!(found.is_some(), model.contains_key(&name)); if let Some(h) = found { table.remove(h); model.remove(&name); } }
+                    2 => if let Some(h) = table.find(key(name)) { table.set_deadline(h, at(time.max(now))); model.insert(name, time.max(now)); },
+                    _ => {
+                        now = now.max(time);
+                        let mut due = Vec::new();
+                        while let Some((h, when)) = table.pop_due(at(now)) { due.push((when, *table.get(h).unwrap())); table.remove(h); }
+                        let mut want: Vec<_> = model.iter().filter(|(_, t)| **t <= now).map(|(n, t)| (at(*t), *n)).collect();
+                        model.retain(|_, t| *t > now);
+                        due.sort(); want.sort();
+                        prop_assert_eq!(due, want);
+                    }
+                }
+                prop_assert_eq!(table.len(), model.len());
+            }
+        }
+    }
+}
