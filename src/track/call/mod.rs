@@ -1,0 +1,311 @@
+//! Calls: one per attempt or leg, keyed by Call-ID and From-tag of the initial INVITE.
+//!
+//! The initial INVITE makes an entry; so does a request inside a dialog that began before the capture. Credentials, redirections and
+//! renegotiations continue the attempt under a higher CSeq. An attempt that failed leaves when late repeats are over, an answered call
+//! after its BYE. Records of finished calls are kept up to a bound.
+
+mod dialog;
+pub mod outcome;
+pub mod record;
+mod setup;
+
+use std::collections::VecDeque;
+
+use crate::decode::flow::Flow;
+use crate::sip::message::Message;
+use crate::table::{Digest, ExpiringTable, Handle, Rank};
+use crate::time::{PacketTime, Span};
+use crate::track::call::outcome::{Cancelled, Credentials, Facts, outcome};
+use crate::track::call::record::{Beginning, CallRecord};
+use crate::track::event::{Event, Sighting};
+use crate::track::vocabulary::{EndedBy, Outcome};
+use crate::track::world::{Seen, World, aor_text, text};
+
+/// How long a final response is waited on for the retry that continues the attempt (DETECTION §4.1).
+const RETRY: Span = Span::from_secs(2);
+/// How long a challenge may stay unanswered before the attempt counts as abandoned.
+const ABANDONED: Span = Span::from_secs(32);
+/// How long a failed attempt absorbs late repeats (DETECTION §4.0).
+const LINGER: Span = Span::from_secs(32);
+/// How long an ended call absorbs crossed BYEs and late failures (DETECTION §4.0).
+const LINGER_ENDED: Span = Span::from_secs(60);
+
+/// The first 2xx of a call.
+#[derive(Clone, Copy, Debug)]
+pub struct Answer {
+    /// When.
+    pub at: Sighting,
+    /// The way of the 2xx.
+    pub flow: Flow,
+    /// CSeq of the INVITE that it answers.
+    pub cseq: u32,
+    /// The To-tag: further ones are forks.
+    tag: u64,
+}
+
+/// The hop next to the callee, where a proxy passed the INVITE on.
+#[derive(Clone, Copy, Debug)]
+pub struct Further {
+    /// The way of the INVITE there.
+    pub flow: Flow,
+    /// INVITE transactions there: forks and retries.
+    pub branches: u16,
+}
+
+/// A call in progress.
+#[derive(Debug)]
+pub struct Call {
+    /// What is kept of it afterwards.
+    pub record: CallRecord,
+    /// The way of its first INVITE.
+    pub flow: Flow,
+    /// The first packet.
+    pub first: Sighting,
+    /// The first 2xx.
+    pub answer: Option<Answer>,
+    /// The hop next to the callee, if it is another one.
+    pub further: Option<Further>,
+    /// Highest CSeq of an INVITE that was acknowledged after 2xx; 0 before any.
+    pub acked: u32,
+    vias: u16,
+    cseq: u32,
+    caller_tag: u64,
+    nonce: Option<Digest>,
+    credentials: Credentials,
+    cancelled: Cancelled,
+    cause: Option<u16>,
+    final_at: Option<Sighting>,
+    bye: Option<Sighting>,
+    is_over: bool,
+}
+
+/// The calls in progress and the records of those that are over.
+#[derive(Debug)]
+pub struct Calls {
+    table: ExpiringTable<Call>,
+    /// Calls continued under another Call-ID.
+    aliases: ExpiringTable<Handle>,
+    finished: VecDeque<CallRecord>,
+    keep_finished: usize,
+    forgotten: u64,
+}
+
+impl Calls {
+    /// No calls, room for `capacity` in progress and `keep_finished` records of finished ones.
+    pub fn new(capacity: usize, keep_finished: usize) -> Self {
+        Self {
+            table: ExpiringTable::new(capacity),
+            aliases: ExpiringTable::new(capacity.min(4096)),
+            finished: VecDeque::new(),
+            keep_finished,
+            forgotten: 0,
+        }
+    }
+
+    /// The call, if it is still in progress.
+    pub fn get(&self, handle: Handle) -> Option<&Call> {
+        self.table.get(handle)
+    }
+
+    /// The calls in progress.
+    pub fn iter(&self) -> impl Iterator<Item = (Handle, &Call)> {
+        self.table.iter()
+    }
+
+    /// The records of finished calls, oldest first.
+    pub fn finished(&self) -> impl Iterator<Item = &CallRecord> {
+        self.finished.iter()
+    }
+
+    /// Records of finished calls that were dropped for lack of room.
+    pub fn forgotten(&self) -> u64 {
+        self.forgotten
+    }
+
+    /// Calls in progress, and calls dropped for lack of room.
+    pub fn size(&self) -> (usize, u64) {
+        (self.table.len(), self.table.evicted())
+    }
+
+    /// The call that `message` belongs to, whichever side sent it.
+    pub fn find(&self, world: &World, message: &Message<'_>) -> Option<Handle> {
+        let call_id = message.call_id();
+        let by_tag = |tag: Option<&[u8]>| {
+            let key = world.digester.parts(&[call_id, tag?]);
+            self.table.find(key).or_else(|| self.aliases.get(self.aliases.find(key)?).copied())
+        };
+        by_tag(message.from().tag.or(Some(b""))).or_else(|| by_tag(message.to().tag))
+    }
+
+    /// Handles the calls whose time has come by `now`: settles outcomes, lets go of what is over.
+    pub fn expire(&mut self, world: &mut World, now: PacketTime) {
+        while let Some((handle, deadline)) = self.table.pop_due(now) {
+            let Some(call) = self.table.get_mut(handle) else { continue };
+            if call.is_over {
+                self.finish(handle);
+            } else {
+                let at = call.final_at.unwrap_or(Sighting { time: deadline, frame: 0 });
+                self.settle(world, handle, at, None);
+            }
+        }
+        while let Some((handle, _)) = self.aliases.pop_due(now) {
+            self.aliases.remove(handle);
+        }
+    }
+
+    /// When [`Self::expire`] next has something to do.
+    pub fn next_deadline(&self) -> PacketTime {
+        self.table.next_deadline().min(self.aliases.next_deadline())
+    }
+
+    fn insert(&mut self, world: &mut World, key: Digest, call: Call) -> Handle {
+        let rank = if call.record.beginning == Beginning::Captured { Rank::Unanswered } else { Rank::Ordinary };
+        let deadline = if call.record.beginning == Beginning::Missed { call.first.time + PARTIAL_LIFE } else { PacketTime::MAX };
+        let (handle, evicted) = self.table.insert(key, call, deadline, rank);
+        if let Some(call) = evicted {
+            self.keep(call.record);
+        }
+        world.tell(Event::CallStarted { call: handle });
+        handle
+    }
+
+    /// Gives the attempt its outcome: `verdict` where the caller knows it, else what the facts amount to.
+    fn settle(&mut self, world: &mut World, handle: Handle, at: Sighting, verdict: Option<Outcome>) {
+        let Some(call) = self.table.get_mut(handle) else { return };
+        if call.record.outcome.is_some() {
+            return;
+        }
+        let outcome = verdict.unwrap_or_else(|| outcome(&call.facts()));
+        call.record.outcome = Some(outcome);
+        let status = call.record.status;
+        if outcome == Outcome::Answered {
+            self.table.set_rank(handle, Rank::Precious);
+            self.table.set_deadline(handle, PacketTime::MAX);
+        } else {
+            call.is_over = true;
+            call.record.ended.get_or_insert(at.time);
+            call.record.ended_by = call.record.ended_by.or_else(|| blame(call, outcome));
+            self.table.set_rank(handle, Rank::Finished);
+            self.table.set_deadline(handle, at.time + LINGER);
+        }
+        world.tell(Event::CallOutcome { call: handle, outcome, status, at });
+    }
+
+    fn finish(&mut self, handle: Handle) {
+        if let Some(call) = self.table.remove(handle) {
+            self.keep(call.record);
+        }
+    }
+
+    fn keep(&mut self, record: CallRecord) {
+        if self.finished.len() >= self.keep_finished {
+            self.forgotten += 1;
+            self.finished.pop_front();
+        }
+        if self.keep_finished > 0 {
+            self.finished.push_back(record);
+        }
+    }
+}
+
+/// How long a call whose beginning was missed is held without any packet.
+const PARTIAL_LIFE: Span = Span::from_secs(4 * 3600);
+
+impl Call {
+    fn new(world: &World, seen: &Seen<'_>, beginning: Beginning) -> Self {
+        let message = &seen.message;
+        let (from, to) = (message.from(), message.to());
+        let record = CallRecord {
+            call_id: text(message.call_id()),
+            from: text(from.uri.user),
+            to: text(if to.uri.user.is_empty() { to.uri.host } else { to.uri.user }),
+            to_aor: aor_text(to.uri.user, to.uri.host),
+            source: seen.flow.source,
+            destination: seen.flow.destination,
+            started: seen.at.time,
+            beginning,
+            progress: None,
+            audible: None,
+            rang: None,
+            ring_ended: None,
+            answered: None,
+            ended: None,
+            disconnected: None,
+            outcome: None,
+            status: 0,
+            ended_by: None,
+            end_reason: None,
+            completed: true,
+        };
+        Self {
+            record,
+            flow: seen.flow,
+            first: seen.at,
+            answer: None,
+            further: None,
+            acked: 0,
+            vias: message.via_count(),
+            cseq: message.cseq().map_or(0, |cseq| cseq.number),
+            caller_tag: tag_hash(world, from.tag),
+            nonce: None,
+            credentials: Credentials::None,
+            cancelled: Cancelled::No,
+            cause: None,
+            final_at: None,
+            bye: None,
+            is_over: false,
+        }
+    }
+
+    /// What is known of the attempt now.
+    pub fn facts(&self) -> Facts {
+        Facts {
+            answered: self.answer.is_some(),
+            status: self.record.status,
+            ring: self.record.ring(),
+            progressed: self.record.progress.is_some_and(|at| self.final_at.is_none_or(|end| at < end.time)),
+            cancelled: self.cancelled,
+            credentials: self.credentials,
+            cause: self.cause,
+        }
+    }
+
+    /// The outcome if the capture ended now: what is settled, what the facts already decide, or unknown (DETECTION §0.1-4).
+    pub fn outcome_at_end(&self) -> Outcome {
+        if let Some(outcome) = self.record.outcome {
+            return outcome;
+        }
+        let waits_for_credentials = matches!(self.record.status, 401 | 407) && self.credentials != Credentials::Fresh;
+        if self.final_at.is_none() || waits_for_credentials { Outcome::Unknown } else { outcome(&self.facts()) }
+    }
+
+    /// Whether the call is answered and not ended.
+    pub fn is_up(&self) -> bool {
+        self.record.answered.is_some() && self.record.ended.is_none()
+    }
+
+    fn is_callers(&self, world: &World, message: &Message<'_>) -> bool {
+        tag_hash(world, message.from().tag) == self.caller_tag
+    }
+}
+
+/// Who is responsible for an attempt that failed.
+fn blame(call: &Call, outcome: Outcome) -> Option<EndedBy> {
+    match outcome {
+        Outcome::Cancelled => Some(EndedBy::Caller),
+        Outcome::Busy | Outcome::Declined => Some(EndedBy::Callee),
+        Outcome::NoAnswer | Outcome::Timeout | Outcome::NoResponse | Outcome::Stalled100 | Outcome::Stalled18x => Some(EndedBy::Timeout),
+        Outcome::Unknown | Outcome::Answered | Outcome::CompletedElsewhere => None,
+        _ if call.further.is_some() => Some(EndedBy::Callee),
+        _ => Some(EndedBy::Pbx),
+    }
+}
+
+fn tag_hash(world: &World, tag: Option<&[u8]>) -> u64 {
+    world.digester.bytes(tag.unwrap_or_default()).low64()
+}
+
+/// Whether an INVITE with a higher CSeq continues the attempt that got `status` (DETECTION §0.2, §4.1).
+fn is_retryable(status: u16) -> bool {
+    matches!(status, 0 | 300..=399 | 401 | 407 | 413 | 415 | 416 | 420 | 421 | 422 | 488 | 491 | 494)
+}

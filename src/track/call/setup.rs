@@ -1,0 +1,254 @@
+//! From the INVITE to its final response.
+
+use crate::sip::method::Method;
+use crate::table::{Digest, Handle, Rank};
+use crate::time::Span;
+use crate::track::call::outcome::{Cancelled, Credentials};
+use crate::track::call::record::Beginning;
+use crate::track::call::{ABANDONED, Answer, Call, Calls, Further, RETRY, is_retryable, tag_hash};
+use crate::track::event::{Event, ServerClass, Sighting};
+use crate::track::transaction::{Owner, Transaction};
+use crate::track::vocabulary::{Direction, Outcome};
+use crate::track::world::{Seen, World, text};
+
+/// How soon after a challenge an INVITE under another Call-ID still answers it (DETECTION §0.2).
+const OTHER_CALL_ID: Span = Span::from_secs(2);
+
+impl Calls {
+    /// Handles the first transmission of an INVITE outside a dialog.
+    pub fn invite(&mut self, world: &mut World, seen: &Seen<'_>, transaction: Handle) {
+        let message = &seen.message;
+        let tag = message.from().tag.unwrap_or_default();
+        let key = world.digester.parts(&[message.call_id(), tag]);
+        let found = self.find(world, message).or_else(|| self.continued_elsewhere(world, seen, key));
+        let owner = match found {
+            Some(handle) if self.is_further_hop(handle, seen) => {
+                self.note_further(handle, seen);
+                Owner::FurtherInvite(handle)
+            }
+            Some(handle) if self.continues(handle, seen) => {
+                self.retry(world, handle, seen);
+                Owner::CallerInvite(handle)
+            }
+            Some(handle) => {
+                self.finish(handle);
+                Owner::CallerInvite(self.begin(world, seen, key))
+            }
+            None => Owner::CallerInvite(self.begin(world, seen, key)),
+        };
+        if let Some(transaction) = world.transactions.get_mut(transaction) {
+            transaction.owner = owner;
+        }
+    }
+
+    /// Handles a provisional response, the first of its kind, to the caller's INVITE.
+    pub fn provisional(&mut self, world: &mut World, handle: Handle, seen: &Seen<'_>, status: u16, invite: &Transaction) {
+        let Some(call) = self.table.get_mut(handle) else { return };
+        if status == 100 {
+            tell_server_delay(world, ServerClass::Invite100, invite, seen.at);
+            return;
+        }
+        let record = &mut call.record;
+        record.progress.get_or_insert(seen.at.time);
+        if matches!(status, 180..=183) {
+            record.rang.get_or_insert(seen.at.time);
+        }
+        if status == 180 || !seen.message.body().is_empty() {
+            record.audible.get_or_insert(seen.at.time);
+        }
+        self.table.set_rank(handle, Rank::Ordinary);
+    }
+
+    /// Handles a final response to the caller's INVITE.
+    pub fn answered(&mut self, world: &mut World, handle: Handle, seen: &Seen<'_>, status: u16, invite: &Transaction) {
+        if (200..300).contains(&status) {
+            self.accept(world, handle, seen, status);
+            return;
+        }
+        let nonce = seen.message.challenge().map(|challenge| world.note_nonce(challenge.nonce, Some(handle), seen.at.time));
+        let Some(call) = self.table.get_mut(handle) else { return };
+        if call.answer.is_some() || call.record.outcome.is_some() {
+            return;
+        }
+        call.record.status = status;
+        call.final_at = Some(seen.at);
+        if call.record.rang.is_some() {
+            call.record.ring_ended.get_or_insert(seen.at.time);
+        }
+        note_reason(call, seen);
+        if matches!(status, 401 | 407) {
+            call.nonce = nonce.or(call.nonce);
+            tell_server_delay(world, ServerClass::Challenge, invite, seen.at);
+            let wait = if call.credentials == Credentials::Fresh { RETRY } else { ABANDONED };
+            self.table.set_deadline(handle, seen.at.time + wait);
+        } else {
+            call.record.progress.get_or_insert(seen.at.time);
+            self.table.set_deadline(handle, seen.at.time + RETRY);
+        }
+    }
+
+    /// Handles a CANCEL of the caller's INVITE.
+    pub fn cancel(&mut self, world: &World, handle: Handle, seen: &Seen<'_>) {
+        let by_pbx = world.peers.direction(seen.flow) == Direction::Out;
+        let elsewhere = seen.message.reasons().any(|reason| reason.protocol.eq_ignore_ascii_case(b"SIP") && reason.cause == Some(200));
+        let Some(call) = self.table.get_mut(handle) else { return };
+        if call.answer.is_some() || call.record.outcome.is_some() {
+            return;
+        }
+        call.cancelled = match (elsewhere, by_pbx) {
+            (true, _) => Cancelled::AnsweredElsewhere,
+            (false, true) => Cancelled::ByPbx,
+            (false, false) => Cancelled::ByCaller,
+        };
+        if call.record.rang.is_some() {
+            call.record.ring_ended.get_or_insert(seen.at.time);
+        }
+        note_reason(call, seen);
+        self.table.set_deadline(handle, seen.at.time + Span::from_secs(32));
+    }
+
+    /// Handles the caller's INVITE having waited in vain until its deadline.
+    pub fn unanswered(&mut self, world: &mut World, handle: Handle, invite: &Transaction) {
+        let deadline = invite.unanswered().deadline;
+        let at = Sighting { time: deadline, frame: 0 };
+        let visible = world.would_see_answer(invite.flow, invite.first.time, deadline);
+        let Some(call) = self.table.get(handle) else { return };
+        let stale = call.answer.is_some() || call.final_at.is_some_and(|end| end.time >= invite.first.time);
+        if stale || call.cancelled != Cancelled::No {
+            return;
+        }
+        let verdict = match invite.provisional {
+            _ if !visible => Outcome::Unknown,
+            0 => Outcome::NoResponse,
+            100 => Outcome::Stalled100,
+            _ => Outcome::Stalled18x,
+        };
+        if verdict == Outcome::NoResponse {
+            world.tell(Event::InviteUnanswered { call: handle, request: invite.unanswered() });
+        }
+        self.settle(world, handle, at, Some(verdict));
+    }
+
+    /// Handles an INVITE that was passed on and waited in vain.
+    pub fn further_unanswered(&mut self, world: &mut World, handle: Handle, invite: &Transaction) {
+        let request = invite.unanswered();
+        if invite.provisional == 0 && world.would_see_answer(invite.flow, invite.first.time, request.deadline) {
+            world.tell(Event::InviteUnanswered { call: handle, request });
+        }
+    }
+
+    fn begin(&mut self, world: &mut World, seen: &Seen<'_>, key: Digest) -> Handle {
+        let mut call = Call::new(world, seen, Beginning::Captured);
+        note_credentials(world, &mut call, seen);
+        self.insert(world, key, call)
+    }
+
+    fn retry(&mut self, world: &World, handle: Handle, seen: &Seen<'_>) {
+        let Some(call) = self.table.get_mut(handle) else { return };
+        call.cseq = seen.message.cseq().map_or(call.cseq, |cseq| cseq.number);
+        call.record.status = 0;
+        call.final_at = None;
+        note_credentials(world, call, seen);
+        self.table.set_deadline(handle, crate::time::PacketTime::MAX);
+        self.table.touch(handle);
+    }
+
+    fn accept(&mut self, world: &mut World, handle: Handle, seen: &Seen<'_>, status: u16) {
+        let Some(call) = self.table.get_mut(handle) else { return };
+        if call.answer.is_some() {
+            return;
+        }
+        let tag = tag_hash(world, seen.message.to().tag);
+        let cseq = seen.message.cseq().map_or(0, |cseq| cseq.number);
+        call.answer = Some(Answer { at: seen.at, flow: seen.flow, cseq, tag });
+        call.final_at = Some(seen.at);
+        let record = &mut call.record;
+        record.status = status;
+        record.answered = Some(seen.at.time);
+        record.progress.get_or_insert(seen.at.time);
+        record.audible.get_or_insert(seen.at.time);
+        if record.rang.is_some() {
+            record.ring_ended.get_or_insert(seen.at.time);
+        }
+        if call.record.outcome.is_none() {
+            self.settle(world, handle, seen.at, Some(Outcome::Answered));
+        }
+    }
+
+    /// Whether the INVITE is one that a proxy passed on: a Via more than the caller's, or sent on from where the caller's was sent to.
+    fn is_further_hop(&self, handle: Handle, seen: &Seen<'_>) -> bool {
+        let Some(call) = self.table.get(handle) else { return false };
+        let same_cseq = seen.message.cseq().is_some_and(|cseq| cseq.number == call.cseq);
+        seen.message.via_count() > call.vias || (same_cseq && seen.flow.source.ip() == call.flow.destination.ip())
+    }
+
+    /// Whether an INVITE of the caller belongs to the attempt, rather than to a new one under the same Call-ID.
+    fn continues(&self, handle: Handle, seen: &Seen<'_>) -> bool {
+        let Some(call) = self.table.get(handle) else { return false };
+        let same_cseq = seen.message.cseq().is_some_and(|cseq| cseq.number == call.cseq);
+        same_cseq || (call.record.outcome.is_none() && is_retryable(call.record.status))
+    }
+
+    /// The call that was challenged with the nonce that this INVITE answers under another Call-ID (DETECTION §0.2).
+    fn continued_elsewhere(&mut self, world: &World, seen: &Seen<'_>, key: Digest) -> Option<Handle> {
+        let credentials = seen.message.credentials()?;
+        let nonce = world.nonce(world.digester.bytes(credentials.nonce))?;
+        let handle = nonce.call.filter(|_| seen.at.time.since(nonce.issued) <= OTHER_CALL_ID)?;
+        let call = self.table.get(handle)?;
+        let message = &seen.message;
+        let same = *call.record.from == *text(message.from().uri.user)
+            && call.flow.source == seen.flow.source
+            && *call.record.to == *text(message.to().uri.user)
+            && call.record.outcome.is_none();
+        if !same {
+            return None;
+        }
+        if let Some(call) = self.table.get_mut(handle) {
+            call.caller_tag = tag_hash(world, message.from().tag);
+        }
+        self.aliases.insert(key, handle, seen.at.time + Span::from_secs(3600), Rank::Ordinary);
+        Some(handle)
+    }
+
+    fn note_further(&mut self, handle: Handle, seen: &Seen<'_>) {
+        let Some(call) = self.table.get_mut(handle) else { return };
+        let branches = call.further.map_or(0, |further| further.branches).saturating_add(1);
+        call.further = Some(Further { flow: seen.flow, branches });
+    }
+}
+
+fn note_credentials(world: &World, call: &mut Call, seen: &Seen<'_>) {
+    call.credentials = match seen.message.credentials() {
+        None => Credentials::None,
+        Some(sent) if call.nonce == Some(world.digester.bytes(sent.nonce)) => Credentials::Fresh,
+        Some(_) => Credentials::Stale,
+    };
+}
+
+/// Remembers why the other side says that it ends or refuses.
+pub(super) fn note_reason(call: &mut Call, seen: &Seen<'_>) {
+    if let Some(cause) = seen.message.hangup_cause() {
+        call.cause = Some(cause);
+    }
+    let Some(reason) = seen.message.reason() else { return };
+    let words = match (reason.text, reason.cause) {
+        (Some(words), _) if !words.is_empty() => text(words),
+        (_, Some(cause)) => format!("{} cause {cause}", text(reason.protocol)).into(),
+        _ => return,
+    };
+    call.record.end_reason = Some(words);
+}
+
+/// Tells how long the PBX took to respond, where the request was answered at its first transmission.
+pub(in crate::track) fn tell_server_delay(world: &mut World, class: ServerClass, request: &Transaction, at: Sighting) {
+    let first = request.first_response.is_some_and(|first| first == at);
+    if first && request.transmissions == 1 && world.peers.direction(request.flow) == Direction::In {
+        let delay = at.time.since(request.first.time);
+        world.tell(Event::ServerResponse { class, delay, pbx: request.flow.destination, at: at.time });
+    }
+}
+
+/// Whether a request begins a dialog rather than going along one.
+pub(in crate::track) fn is_initial(seen: &Seen<'_>) -> bool {
+    seen.message.method() == Method::Invite && seen.message.to().tag.is_none()
+}

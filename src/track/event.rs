@@ -1,0 +1,291 @@
+//! What tracking tells the detectors and the metrics: each happening once, stamped with its own time.
+
+use std::net::SocketAddr;
+
+use crate::decode::flow::{Flow, Transport};
+use crate::decode::signal::KeepaliveKind;
+use crate::sip::method::Method;
+use crate::table::Handle;
+use crate::time::{PacketTime, Span};
+use crate::track::vocabulary::{Outcome, Reachability, RegistrationState};
+
+/// A frame as evidence: when, and its number in the capture. A frame of 0 stands for an absence.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Sighting {
+    /// Engine time.
+    pub time: PacketTime,
+    /// Frame number, from 1; 0 where nothing was seen.
+    pub frame: u64,
+}
+
+/// How a registering attempt ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum AttemptEnd {
+    /// 2xx that lists the contact.
+    Accepted,
+    /// 2xx that does not list the contact: the registrar kept others.
+    ContactDropped,
+    /// A final failure other than a challenge.
+    Rejected,
+    /// 401, 407 or 403 to credentials made with the newest nonce.
+    CredentialsRejected,
+    /// The challenge was never answered with credentials.
+    ChallengeIgnored,
+    /// No answer until 64·T1, and the capture would have seen one.
+    NoAnswer,
+    /// The capture cannot tell.
+    Unknown,
+}
+
+/// One registering attempt, a challenge and its retry together.
+#[derive(Clone, Copy, Debug)]
+pub struct AttemptReport {
+    /// The AoR.
+    pub aor: Handle,
+    /// The device that tried.
+    pub device: Handle,
+    /// Who sent it to whom, at the hop nearest to the phone.
+    pub flow: Flow,
+    /// How it ended.
+    pub end: AttemptEnd,
+    /// The last final status; 0 without one.
+    pub status: u16,
+    /// First transmission of the first REGISTER.
+    pub first: Sighting,
+    /// What ended it: the final answer, or the deadline.
+    pub last: Sighting,
+    /// Transmissions of the REGISTER that was unanswered.
+    pub transmissions: u16,
+    /// Whether the device was registered before.
+    pub was_registered: bool,
+    /// Whether the digest user differs from the user of the AoR.
+    pub foreign_username: bool,
+}
+
+/// A request that the capture proves to be unanswered.
+#[derive(Clone, Copy, Debug)]
+pub struct Unanswered {
+    /// The request's way.
+    pub flow: Flow,
+    /// The method.
+    pub method: Method,
+    /// First transmission.
+    pub first: Sighting,
+    /// Last transmission.
+    pub last: Sighting,
+    /// How often it was sent.
+    pub transmissions: u16,
+    /// 64·T1, with T1 as inferred from the first repeat.
+    pub patience: Span,
+    /// When patience ran out.
+    pub deadline: PacketTime,
+}
+
+/// The classes of server response time (DETECTION §7.2).
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum ServerClass {
+    /// INVITE until 100.
+    Invite100,
+    /// A request without credentials until its challenge.
+    Challenge,
+    /// REGISTER with credentials until its final answer.
+    AuthFinal,
+    /// OPTIONS until its final answer.
+    Options,
+}
+
+/// How a probe of the PBX came out.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ProbeResult {
+    /// Answered at the first transmission, within 2 s.
+    Ok,
+    /// Answered later than 2 s.
+    Lagged,
+    /// Answered only after a repeat.
+    Late,
+    /// Not answered.
+    Lost,
+}
+
+/// Something that happened.
+#[derive(Clone, Copy, Debug)]
+pub enum Event {
+    /// A registering attempt began.
+    RegistrationAttempt {
+        /// The way of the REGISTER.
+        flow: Flow,
+        /// When.
+        at: Sighting,
+    },
+    /// A registering attempt ended.
+    RegistrationEnded(AttemptReport),
+    /// A device's registration changed its state.
+    RegistrationState {
+        /// The AoR.
+        aor: Handle,
+        /// The device.
+        device: Handle,
+        /// Before.
+        from: RegistrationState,
+        /// After.
+        to: RegistrationState,
+        /// What brought it about; frame 0 for a deadline.
+        at: Sighting,
+    },
+    /// The PBX concluded a probe of a device.
+    Probe {
+        /// The device.
+        device: Handle,
+        /// How it came out.
+        result: ProbeResult,
+        /// First transmission to first answer; `None` without answer.
+        rtt: Option<Span>,
+        /// First transmission.
+        sent: Sighting,
+    },
+    /// The PBX's picture of a device changed.
+    Reachability {
+        /// The device.
+        device: Handle,
+        /// Before.
+        from: Reachability,
+        /// After.
+        to: Reachability,
+        /// When; frame 0 for a deadline.
+        at: Sighting,
+        /// First transmission of the probe that showed it.
+        probe: Sighting,
+        /// Last round trip known before, in the sense of "Last qualify".
+        last_rtt: Option<Span>,
+        /// Transmissions of that probe.
+        transmissions: u16,
+    },
+    /// A keep-alive followed another of its kind along a flow.
+    KeepaliveInterval {
+        /// Who sent it to whom.
+        flow: Flow,
+        /// Its bytes.
+        kind: KeepaliveKind,
+        /// Time since the one before.
+        interval: Span,
+    },
+    /// A device was seen from another public address or port.
+    BindingChange {
+        /// The device.
+        device: Handle,
+        /// Where it was.
+        old: SocketAddr,
+        /// Where it is.
+        new: SocketAddr,
+        /// The packet that showed it.
+        at: Sighting,
+    },
+    /// A call attempt began.
+    CallStarted {
+        /// The call.
+        call: Handle,
+    },
+    /// A call attempt got its outcome; once per attempt.
+    CallOutcome {
+        /// The call.
+        call: Handle,
+        /// The outcome.
+        outcome: Outcome,
+        /// The last final status; 0 without one.
+        status: u16,
+        /// What settled it.
+        at: Sighting,
+    },
+    /// An answered call ended.
+    CallEnded {
+        /// The call.
+        call: Handle,
+        /// What ended it.
+        at: Sighting,
+    },
+    /// An INVITE towards a callee went unanswered.
+    InviteUnanswered {
+        /// The call.
+        call: Handle,
+        /// The request.
+        request: Unanswered,
+    },
+    /// A BYE went unanswered, or was answered 408.
+    ByeUnanswered {
+        /// The call.
+        call: Handle,
+        /// The request.
+        request: Unanswered,
+    },
+    /// A 2xx was repeated without an ACK, at least three times.
+    AckSuspected {
+        /// The call.
+        call: Handle,
+        /// The 2xx, first and last transmission.
+        first: Sighting,
+        /// Last transmission so far.
+        last: Sighting,
+        /// How often it was sent.
+        transmissions: u16,
+        /// The way of the 2xx.
+        flow: Flow,
+    },
+    /// The sender of a never acknowledged 2xx gave up and sent BYE.
+    AckMissing {
+        /// The call.
+        call: Handle,
+        /// First transmission of the 2xx.
+        first: Sighting,
+        /// The BYE.
+        bye: Sighting,
+        /// How often the 2xx was sent.
+        transmissions: u16,
+        /// The way of the 2xx.
+        flow: Flow,
+    },
+    /// The PBX answered a request.
+    ServerResponse {
+        /// What kind of request.
+        class: ServerClass,
+        /// First transmission to first response.
+        delay: Span,
+        /// Who answered.
+        pbx: SocketAddr,
+        /// When.
+        at: PacketTime,
+    },
+    /// A message that must have had a trigger: was the trigger captured? (DETECTION §0.4)
+    Trigger {
+        /// The way the trigger went or would have gone.
+        flow: Flow,
+        /// Whether it was seen.
+        seen: TriggerSeen,
+        /// The message that had it.
+        at: Sighting,
+    },
+    /// An address was learned to be a PBX.
+    PbxLearned {
+        /// The address.
+        address: SocketAddr,
+        /// What it answered.
+        at: Sighting,
+    },
+    /// A source was found out to scan.
+    ScannerFound {
+        /// The source; its port is that of the packet that told.
+        source: SocketAddr,
+        /// What carried it.
+        transport: Transport,
+        /// The packet that told.
+        at: Sighting,
+    },
+}
+
+/// Whether the trigger of a message was captured.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum TriggerSeen {
+    /// It was.
+    Yes,
+    /// It was not, although the message proves that it was sent.
+    No,
+}

@@ -1,0 +1,356 @@
+//! Which addresses are the PBX, which are trunks, and which way a packet goes.
+//!
+//! A PBX address is configured, or learned: an address that answers REGISTER with 2xx or 401, except one whose answered REGISTERs all come
+//! from a PBX address with a single Via; that one is a carrier at which the PBX registers (DETECTION §13).
+
+use std::net::{IpAddr, SocketAddr};
+
+use crate::decode::flow::Flow;
+use crate::table::{Digest, Digester, ExpiringTable, Rank};
+use crate::time::{PacketTime, Span};
+use crate::track::vocabulary::{Direction, PeerClass};
+
+/// PBX addresses and registrars that are told apart at most; a host has a handful.
+const MOST: usize = 64;
+/// Packets with other peers that vouch for a direction (DETECTION §0.1).
+const ENOUGH: usize = 20;
+/// How long a silent source is remembered.
+const IDLE: Span = Span::from_secs(24 * 3600);
+
+/// The times of the last packets in one direction.
+#[derive(Clone, Copy, Debug)]
+struct Recent {
+    times: [PacketTime; ENOUGH],
+    next: usize,
+}
+
+impl Recent {
+    const NONE: Self = Self { times: [PacketTime::MIN; ENOUGH], next: 0 };
+
+    fn note(&mut self, now: PacketTime) {
+        self.times[self.next] = now;
+        self.next = (self.next + 1) % ENOUGH;
+    }
+
+    fn all_since(&self, since: PacketTime) -> bool {
+        self.times[self.next] > PacketTime::MIN && self.times[self.next] >= since
+    }
+
+    fn latest(&self) -> PacketTime {
+        self.times[(self.next + ENOUGH - 1) % ENOUGH]
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Pbx {
+    address: SocketAddr,
+    /// An address of this host, of which it is not known yet that a PBX listens there.
+    assumed: bool,
+    sent: Recent,
+    received: Recent,
+}
+
+/// An address that answers REGISTER, and who asked it.
+#[derive(Debug)]
+struct Registrar {
+    address: SocketAddr,
+    client: IpAddr,
+    /// More than one client address, or a REGISTER that a proxy forwarded.
+    serves_many: bool,
+}
+
+/// What is known of a source address.
+#[derive(Clone, Copy, Debug, Default)]
+struct Source {
+    registers: bool,
+    is_called: bool,
+    scans: bool,
+}
+
+/// The addresses that take part.
+#[derive(Debug)]
+pub struct Peers {
+    digester: Digester,
+    pbxs: Vec<Pbx>,
+    trunks: Vec<IpAddr>,
+    registrars: Vec<Registrar>,
+    sources: ExpiringTable<Source>,
+    learns: bool,
+}
+
+impl Peers {
+    /// Starts from what is configured. With configured PBX addresses nothing is learned. `own` are addresses of this host: a PBX is
+    /// assumed there until others are learned.
+    pub fn new(digester: Digester, capacity: usize, pbxs: &[SocketAddr], own: &[IpAddr], trunks: &[IpAddr]) -> Self {
+        let mut peers = Self {
+            digester,
+            pbxs: Vec::new(),
+            trunks: trunks.to_vec(),
+            registrars: Vec::new(),
+            sources: ExpiringTable::new(capacity),
+            learns: pbxs.is_empty(),
+        };
+        for &address in pbxs {
+            peers.add_pbx(address, false);
+        }
+        if peers.learns {
+            for &ip in own {
+                peers.add_pbx(SocketAddr::new(ip, 5060), true);
+            }
+        }
+        peers
+    }
+
+    /// The PBX addresses, configured or learned, in order.
+    pub fn pbx_addresses(&self) -> Vec<SocketAddr> {
+        let mut known: Vec<_> = self.pbxs.iter().filter(|pbx| !pbx.assumed).map(|pbx| pbx.address).collect();
+        known.sort_unstable();
+        known
+    }
+
+    /// Whether any PBX address is known.
+    pub fn knows_pbx(&self) -> bool {
+        !self.pbxs.is_empty()
+    }
+
+    /// Takes note of a packet along `flow`.
+    pub fn note(&mut self, flow: Flow, now: PacketTime) {
+        for pbx in &mut self.pbxs {
+            if pbx.address.ip() == flow.source.ip() {
+                pbx.sent.note(now);
+            } else if pbx.address.ip() == flow.destination.ip() {
+                pbx.received.note(now);
+            }
+        }
+    }
+
+    /// When the PBX at `address` last sent anything.
+    pub fn last_sent(&self, address: SocketAddr) -> PacketTime {
+        self.pbxs.iter().find(|pbx| pbx.address == address).map_or(PacketTime::MIN, |pbx| pbx.sent.latest())
+    }
+
+    /// Whether so many packets of a PBX were seen in the direction of `missing` since `since` that one more would have been seen too.
+    pub fn direction_is_seen(&self, missing: Flow, since: PacketTime) -> bool {
+        self.pbxs.iter().any(|pbx| {
+            (pbx.address.ip() == missing.source.ip() && pbx.sent.all_since(since))
+                || (pbx.address.ip() == missing.destination.ip() && pbx.received.all_since(since))
+        })
+    }
+
+    /// Which way `flow` goes, seen from the PBX. An exact address counts before one that merely shares the PBX's IP.
+    pub fn direction(&self, flow: Flow) -> Direction {
+        let exact = |address: SocketAddr| self.pbxs.iter().any(|pbx| pbx.address == address);
+        match (exact(flow.source), exact(flow.destination)) {
+            (false, true) => return Direction::In,
+            (true, false) => return Direction::Out,
+            (true, true) => return Direction::Through,
+            (false, false) => {}
+        }
+        match (self.is_pbx_ip(flow.source.ip()), self.is_pbx_ip(flow.destination.ip())) {
+            (false, true) => Direction::In,
+            (true, false) => Direction::Out,
+            _ => Direction::Through,
+        }
+    }
+
+    /// The PBX end of a flow, if it has one.
+    pub fn pbx_of(&self, flow: Flow) -> Option<SocketAddr> {
+        match self.direction(flow) {
+            Direction::In => Some(flow.destination),
+            Direction::Out => Some(flow.source),
+            Direction::Through => None,
+        }
+    }
+
+    /// What the peer at `address` is.
+    pub fn class(&self, address: IpAddr) -> PeerClass {
+        if self.is_trunk(address) {
+            return PeerClass::Trunk;
+        }
+        match self.source(address) {
+            Some(source) if source.scans => PeerClass::Scan,
+            Some(_) => PeerClass::Endpoint,
+            None if self.is_pbx_ip(address) => PeerClass::Unknown,
+            None => PeerClass::Endpoint,
+        }
+    }
+
+    /// Whether `address` is a trunk: configured, or called by the PBX and never seen to register.
+    pub fn is_trunk(&self, address: IpAddr) -> bool {
+        self.trunks.contains(&address) || self.source(address).is_some_and(|source| source.is_called && !source.registers && !source.scans)
+    }
+
+    /// Whether requests from `address` are a scanner's.
+    pub fn scans(&self, address: IpAddr) -> bool {
+        self.source(address).is_some_and(|source| source.scans)
+    }
+
+    /// Marks `address` as a scanner.
+    pub fn mark_scanner(&mut self, address: IpAddr, now: PacketTime) {
+        self.update(address, now, |source| source.scans = true);
+    }
+
+    /// Takes note that `client` was accepted as registered, so that it is no trunk.
+    pub fn note_registered(&mut self, client: IpAddr, now: PacketTime) {
+        self.update(client, now, |source| source.registers = true);
+    }
+
+    /// Takes note that the PBX called or registered at `peer`.
+    pub fn note_called(&mut self, peer: IpAddr, now: PacketTime) {
+        self.update(peer, now, |source| source.is_called = true);
+    }
+
+    /// Takes note that a REGISTER along `flow` with `vias` Via values was answered by 2xx or 401. Returns the PBX address, if one was
+    /// learned by that.
+    pub fn note_answered_register(&mut self, flow: Flow, vias: u16) -> Option<SocketAddr> {
+        if !self.learns || self.is_known(flow.destination) {
+            return None;
+        }
+        let serves_many = vias > 1;
+        match self.registrars.iter_mut().find(|registrar| registrar.address == flow.destination) {
+            Some(registrar) => registrar.serves_many |= serves_many || registrar.client != flow.source.ip(),
+            None if self.registrars.len() < MOST => {
+                self.registrars.push(Registrar { address: flow.destination, client: flow.source.ip(), serves_many });
+            }
+            None => return None,
+        }
+        let registrar = self.registrars.iter().find(|registrar| registrar.address == flow.destination)?;
+        if !registrar.serves_many && self.pbxs.iter().any(|pbx| !pbx.assumed && pbx.address.ip() == registrar.client) {
+            return None;
+        }
+        self.learn(flow.destination);
+        Some(flow.destination)
+    }
+
+    /// Forgets sources that were silent for a day.
+    pub fn expire(&mut self, now: PacketTime) {
+        while let Some((handle, _)) = self.sources.pop_due(now) {
+            self.sources.remove(handle);
+        }
+    }
+
+    /// When [`Self::expire`] next has something to do.
+    pub fn next_deadline(&self) -> PacketTime {
+        self.sources.next_deadline()
+    }
+
+    /// Sources held, and sources dropped for lack of room.
+    pub fn size(&self) -> (usize, u64) {
+        (self.sources.len(), self.sources.evicted())
+    }
+
+    /// How many of the remembered sources scan.
+    pub fn scanners(&self) -> usize {
+        self.sources.iter().filter(|(_, source)| source.scans).count()
+    }
+
+    /// Takes `address` for a PBX, and no longer for one what turns out to be a carrier at which it registers.
+    fn learn(&mut self, address: SocketAddr) {
+        if let Some(pbx) = self.pbxs.iter_mut().find(|pbx| pbx.address == address) {
+            pbx.assumed = false;
+        } else {
+            self.add_pbx(address, false);
+        }
+        let carriers: Vec<_> = self
+            .registrars
+            .iter()
+            .filter(|registrar| !registrar.serves_many && registrar.client == address.ip() && registrar.address != address)
+            .map(|registrar| registrar.address)
+            .collect();
+        self.pbxs.retain(|pbx| !carriers.contains(&pbx.address));
+    }
+
+    fn add_pbx(&mut self, address: SocketAddr, assumed: bool) {
+        if self.pbxs.len() < MOST {
+            self.pbxs.push(Pbx { address, assumed, sent: Recent::NONE, received: Recent::NONE });
+        }
+    }
+
+    fn is_known(&self, address: SocketAddr) -> bool {
+        self.pbxs.iter().any(|pbx| pbx.address == address && !pbx.assumed)
+    }
+
+    fn is_pbx_ip(&self, ip: IpAddr) -> bool {
+        self.pbxs.iter().any(|pbx| pbx.address.ip() == ip)
+    }
+
+    fn source(&self, address: IpAddr) -> Option<&Source> {
+        self.sources.get(self.sources.find(self.key(address))?)
+    }
+
+    fn update(&mut self, address: IpAddr, now: PacketTime, change: impl FnOnce(&mut Source)) {
+        let key = self.key(address);
+        let handle =
+            self.sources.find(key).unwrap_or_else(|| self.sources.insert(key, Source::default(), now + IDLE, Rank::Unanswered).0);
+        self.sources.set_deadline(handle, now + IDLE);
+        self.sources.touch(handle);
+        let Some(source) = self.sources.get_mut(handle) else { return };
+        change(source);
+        let rank = if source.scans { Rank::Scanner } else { Rank::Precious };
+        self.sources.set_rank(handle, rank);
+    }
+
+    fn key(&self, address: IpAddr) -> Digest {
+        match address {
+            IpAddr::V4(v4) => self.digester.bytes(&v4.octets()),
+            IpAddr::V6(v6) => self.digester.bytes(&v6.octets()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::flow::Transport;
+
+    fn flow(source: &str, destination: &str) -> Flow {
+        Flow { transport: Transport::Udp, source: source.parse().unwrap(), destination: destination.parse().unwrap() }
+    }
+
+    fn peers() -> Peers {
+        Peers::new(Digester::new(0), 100, &[], &[], &[])
+    }
+
+    const PHONE: &str = "198.51.100.7:40001";
+    const PBX: &str = "203.0.113.10:5060";
+    const CARRIER: &str = "192.0.2.50:5060";
+
+    #[test]
+    fn who_answers_register_is_the_pbx() {
+        let mut peers = peers();
+        assert_eq!(peers.direction(flow(PHONE, PBX)), Direction::Through);
+        assert_eq!(peers.note_answered_register(flow(PHONE, PBX), 1), Some(PBX.parse().unwrap()));
+        assert_eq!(peers.direction(flow(PHONE, PBX)), Direction::In);
+        assert_eq!(peers.direction(flow(PBX, PHONE)), Direction::Out);
+    }
+
+    #[test]
+    fn a_carrier_at_which_the_pbx_registers_is_none_in_either_order() {
+        let mut first = peers();
+        first.note_answered_register(flow(PHONE, PBX), 1);
+        assert_eq!(first.note_answered_register(flow(PBX, CARRIER), 1), None);
+        let mut second = peers();
+        second.note_answered_register(flow(PBX, CARRIER), 1);
+        second.note_answered_register(flow(PHONE, PBX), 1);
+        assert_eq!(first.pbx_addresses(), second.pbx_addresses());
+        assert_eq!(second.pbx_addresses(), [PBX.parse().unwrap()]);
+    }
+
+    #[test]
+    fn nothing_is_learned_beside_what_is_configured() {
+        let mut peers = Peers::new(Digester::new(0), 100, &[CARRIER.parse().unwrap()], &[], &[]);
+        assert_eq!(peers.note_answered_register(flow(PHONE, PBX), 1), None);
+        assert_eq!(peers.pbx_addresses(), [CARRIER.parse().unwrap()]);
+    }
+
+    #[test]
+    fn a_phone_that_registers_is_no_trunk_though_it_is_called() {
+        let mut peers = peers();
+        let now = PacketTime::from_parts(1, 0);
+        peers.note_called("192.0.2.50".parse().unwrap(), now);
+        peers.note_called("198.51.100.7".parse().unwrap(), now);
+        peers.note_registered("198.51.100.7".parse().unwrap(), now);
+        assert!(peers.is_trunk("192.0.2.50".parse().unwrap()));
+        assert!(!peers.is_trunk("198.51.100.7".parse().unwrap()));
+    }
+}

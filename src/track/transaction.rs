@@ -1,0 +1,318 @@
+//! Transactions as a passive observer sees them: one per hop and method (RFC 3261 §17, RFC 6026).
+//!
+//! Keyed by Call-ID, CSeq and the branch of the top Via, which each hop makes anew; addresses are not part of the key, because a response
+//! may come back by another port. A request makes an entry; it leaves 64·T1 after its final response, so that late repeats still find it,
+//! or 64·T1 after patience ran out.
+
+use crate::decode::flow::Flow;
+use crate::sip::message::Message;
+use crate::sip::method::Method;
+use crate::table::{Digest, Digester, ExpiringTable, Handle, Rank};
+use crate::time::{PacketTime, Span};
+use crate::track::absence::WATERMARK;
+use crate::track::event::{Sighting, Unanswered};
+
+/// T1 unless a repeat shows another (RFC 3261 §17.1.1.1).
+const T1: Span = Span::from_millis(500);
+/// The gaps between first and second transmission from which T1 is inferred (DETECTION §0.8).
+const T1_RANGE: (Span, Span) = (Span::from_millis(80), Span::from_secs(4));
+/// How long an answered transaction absorbs repeats: timers D, I, J, K (RFC 3261), L and M (RFC 6026).
+const LINGER: Span = Span::from_secs(32);
+/// How long an INVITE may rest after 100 before it counts as stalled: Timer C (RFC 3261 §16.6).
+const STALLED_100: Span = Span::from_secs(180);
+/// How long an INVITE may rest after 18x before it counts as stalled; each minute a fresh one is due (RFC 3261 §13.3.1.1).
+const STALLED_18X: Span = Span::from_secs(200);
+
+/// Whose transaction it is, and so who is told of its responses.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Owner {
+    /// Nobody's in particular.
+    Nobody,
+    /// The initial INVITE of a call at the hop next to the caller.
+    CallerInvite(Handle),
+    /// An INVITE that a proxy passed on: a further hop, or a fork.
+    FurtherInvite(Handle),
+    /// A request inside the dialog of a call, or its CANCEL or ACK.
+    InDialog(Handle),
+    /// A REGISTER of an attempt.
+    Register(Handle),
+    /// A REGISTER that a proxy passed on.
+    FurtherRegister,
+    /// An OPTIONS of the PBX to a device.
+    Probe(Handle),
+}
+
+/// One transaction at one hop.
+#[derive(Clone, Debug)]
+pub struct Transaction {
+    /// The method of the request.
+    pub method: Method,
+    /// The way of the request.
+    pub flow: Flow,
+    /// Its first transmission.
+    pub first: Sighting,
+    /// Its last transmission.
+    pub last: Sighting,
+    /// How often it was sent.
+    pub transmissions: u16,
+    /// The last provisional status; 0 before any.
+    pub provisional: u16,
+    /// The final status; 0 before it.
+    pub status: u16,
+    /// The first response of any kind.
+    pub first_response: Option<Sighting>,
+    /// The final response, first and last transmission.
+    pub answered: Option<(Sighting, Sighting)>,
+    /// How often the final response was sent.
+    pub answers: u16,
+    /// Transmissions of the request after the first response to it.
+    pub repeats_after_response: u16,
+    /// Whether the ACK of an INVITE was seen.
+    pub acked: bool,
+    /// Whether the request carried credentials.
+    pub authorized: bool,
+    /// Whether patience ran out before any final response.
+    pub gave_up: bool,
+    /// Who is told.
+    pub owner: Owner,
+    second_gap: Span,
+    last_provisional: PacketTime,
+    /// To-tag of the last response that counted, as a hash: forks differ in it.
+    tag: u32,
+    /// Status and To-tag of a further final response.
+    further: (u16, u32),
+}
+
+impl Transaction {
+    /// T1 of the sender: the gap between the first two transmissions, or 500 ms.
+    pub fn t1(&self) -> Span {
+        if self.second_gap >= T1_RANGE.0 && self.second_gap <= T1_RANGE.1 { self.second_gap } else { T1 }
+    }
+
+    /// 64·T1: timers B, F and H.
+    pub fn patience(&self) -> Span {
+        self.t1().times(64)
+    }
+
+    /// The request as one that was never answered.
+    pub fn unanswered(&self) -> Unanswered {
+        Unanswered {
+            flow: self.flow,
+            method: self.method,
+            first: self.first,
+            last: self.last,
+            transmissions: self.transmissions,
+            patience: self.patience(),
+            deadline: self.first.time + self.patience(),
+        }
+    }
+
+    /// When nothing more is to be expected.
+    fn deadline(&self) -> PacketTime {
+        let last_response = self.first_response.map(|_| self.quiet_since());
+        match (self.answered, last_response) {
+            (Some((_, last)), _) => last.time + LINGER,
+            (None, Some(since)) if self.method == Method::Invite && self.provisional > 100 => since + STALLED_18X,
+            (None, Some(since)) if self.method == Method::Invite => since + STALLED_100,
+            (None, _) => self.first.time + self.patience() + WATERMARK,
+        }
+    }
+
+    fn quiet_since(&self) -> PacketTime {
+        self.last_provisional.max(self.first.time)
+    }
+}
+
+/// What a request turned out to be.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Requested {
+    /// The first transmission.
+    New(Handle),
+    /// A repeat.
+    Repeated(Handle),
+}
+
+/// What a response turned out to be.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Responded {
+    /// The request was not captured.
+    Unseen,
+    /// A provisional response, new in its kind.
+    Provisional(Handle),
+    /// The final response.
+    Final(Handle),
+    /// A further final response of another kind, as forks send (RFC 6026).
+    Further(Handle),
+    /// A response that was there before.
+    Repeated(Handle),
+}
+
+/// The transactions in progress and those just over.
+#[derive(Debug)]
+pub struct Transactions {
+    digester: Digester,
+    table: ExpiringTable<Transaction>,
+}
+
+impl Transactions {
+    /// No transactions, and room for `capacity`.
+    pub fn new(digester: Digester, capacity: usize) -> Self {
+        Self { digester, table: ExpiringTable::new(capacity) }
+    }
+
+    /// The key of the transaction of `method` that `message` names.
+    pub fn key(&self, message: &Message<'_>, method: Method) -> Digest {
+        let cseq = message.cseq().map_or(0, |cseq| cseq.number).to_be_bytes();
+        let via = message.top_via();
+        let name = [method as u8];
+        match via.as_ref().and_then(|via| via.branch).filter(|branch| is_cookie(branch)) {
+            Some(branch) => self.digester.parts(&[message.call_id(), &cseq, &name, branch]),
+            None => {
+                let tag = message.from().tag.unwrap_or_default();
+                let sent_by = via.map_or(&b""[..], |via| via.host);
+                self.digester.parts(&[message.call_id(), &cseq, &name, tag, sent_by, b"2543"])
+            }
+        }
+    }
+
+    /// Takes note of a request.
+    pub fn request(&mut self, key: Digest, message: &Message<'_>, flow: Flow, at: Sighting) -> Requested {
+        if let Some(handle) = self.table.find(key) {
+            self.table.touch(handle);
+            if let Some(transaction) = self.table.get_mut(handle) {
+                repeat(transaction, at);
+                let deadline = transaction.deadline();
+                self.table.set_deadline(handle, deadline);
+            }
+            return Requested::Repeated(handle);
+        }
+        let transaction = Transaction {
+            method: message.method(),
+            flow,
+            first: at,
+            last: at,
+            transmissions: 1,
+            provisional: 0,
+            status: 0,
+            first_response: None,
+            answered: None,
+            answers: 0,
+            repeats_after_response: 0,
+            acked: false,
+            authorized: false,
+            gave_up: false,
+            owner: Owner::Nobody,
+            second_gap: Span::ZERO,
+            last_provisional: PacketTime::MIN,
+            tag: 0,
+            further: (0, 0),
+        };
+        let deadline = if message.method() == Method::Ack { at.time + LINGER } else { transaction.deadline() };
+        Requested::New(self.table.insert(key, transaction, deadline, Rank::Unanswered).0)
+    }
+
+    /// Takes note of a response with `status`.
+    pub fn response(&mut self, key: Digest, status: u16, to_tag: Option<&[u8]>, at: Sighting) -> Responded {
+        let Some(handle) = self.table.find(key) else { return Responded::Unseen };
+        self.table.touch(handle);
+        let Some(transaction) = self.table.get_mut(handle) else { return Responded::Unseen };
+        let tag = to_tag.map_or(0, |tag| self.digester.bytes(tag).low64() as u32);
+        let responded = respond(transaction, status, tag, at, handle);
+        let deadline = transaction.deadline();
+        self.table.set_deadline(handle, deadline);
+        if matches!(responded, Responded::Final(_)) {
+            self.table.set_rank(handle, Rank::Finished);
+        } else if matches!(responded, Responded::Provisional(_)) {
+            self.table.set_rank(handle, Rank::Ordinary);
+        }
+        responded
+    }
+
+    /// The transaction, if it is still held.
+    pub fn get(&self, handle: Handle) -> Option<&Transaction> {
+        self.table.get(handle)
+    }
+
+    /// The transaction, if it is still held.
+    pub fn get_mut(&mut self, handle: Handle) -> Option<&mut Transaction> {
+        self.table.get_mut(handle)
+    }
+
+    /// The transaction of `key`.
+    pub fn find(&self, key: Digest) -> Option<Handle> {
+        self.table.find(key)
+    }
+
+    /// A transaction whose patience ran out by `now`, once; those that only linger are forgotten on the way.
+    pub fn pop_unanswered(&mut self, now: PacketTime) -> Option<Handle> {
+        while let Some((handle, _)) = self.table.pop_due(now) {
+            let Some(transaction) = self.table.get_mut(handle) else { continue };
+            if transaction.answered.is_some() || transaction.gave_up || transaction.method == Method::Ack {
+                self.table.remove(handle);
+                continue;
+            }
+            transaction.gave_up = true;
+            self.table.set_deadline(handle, now + LINGER);
+            return Some(handle);
+        }
+        None
+    }
+
+    /// When [`Self::pop_unanswered`] next has something to do.
+    pub fn next_deadline(&self) -> PacketTime {
+        self.table.next_deadline()
+    }
+
+    /// Transactions held, and transactions dropped for lack of room.
+    pub fn size(&self) -> (usize, u64) {
+        (self.table.len(), self.table.evicted())
+    }
+}
+
+/// Whether a branch was made by RFC 3261's rules and so is unique.
+fn is_cookie(branch: &[u8]) -> bool {
+    branch.get(..7).is_some_and(|cookie| cookie.eq_ignore_ascii_case(b"z9hG4bK")) && branch.len() > 7
+}
+
+fn repeat(transaction: &mut Transaction, at: Sighting) {
+    if transaction.transmissions == 1 {
+        transaction.second_gap = at.time.since(transaction.first.time);
+    }
+    transaction.transmissions = transaction.transmissions.saturating_add(1);
+    transaction.last = at;
+    if transaction.first_response.is_some() {
+        transaction.repeats_after_response = transaction.repeats_after_response.saturating_add(1);
+    }
+}
+
+fn respond(transaction: &mut Transaction, status: u16, tag: u32, at: Sighting, handle: Handle) -> Responded {
+    transaction.first_response.get_or_insert(at);
+    if status < 200 {
+        let same = transaction.provisional == status && transaction.tag == tag;
+        transaction.provisional = status;
+        transaction.last_provisional = at.time;
+        if transaction.answered.is_none() {
+            transaction.tag = tag;
+        }
+        return if same || transaction.answered.is_some() { Responded::Repeated(handle) } else { Responded::Provisional(handle) };
+    }
+    match &mut transaction.answered {
+        None => {
+            transaction.answered = Some((at, at));
+            transaction.status = status;
+            transaction.answers = 1;
+            transaction.tag = tag;
+            Responded::Final(handle)
+        }
+        Some((_, last)) if transaction.status == status && (transaction.tag == tag || status >= 300) => {
+            *last = at;
+            transaction.answers = transaction.answers.saturating_add(1);
+            Responded::Repeated(handle)
+        }
+        Some(_) if transaction.further == (status, tag) => Responded::Repeated(handle),
+        Some(_) => {
+            transaction.further = (status, tag);
+            Responded::Further(handle)
+        }
+    }
+}

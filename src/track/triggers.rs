@@ -1,0 +1,195 @@
+//! The self-test of the capture: does it see both directions? (DETECTION §0.4)
+//!
+//! Some messages prove that another was sent before: an ACK proves a final response, credentials prove a challenge, a response proves a
+//! request. Where such triggers are regularly missing in one direction of an address, that direction is not captured.
+
+use std::net::IpAddr;
+
+use crate::time::{PacketTime, Span};
+
+/// Messages with a trigger before anything is concluded.
+pub const OPPORTUNITIES: u32 = 10;
+/// Share of unseen triggers from which a direction counts as missing.
+pub const ONE_WAY: f64 = 0.5;
+/// Share of unseen triggers from which the capture counts as lossy.
+pub const LOSSY: f64 = 0.05;
+/// A direction that carries this share of the packets of the other is not missing, whatever the triggers say: what is unseen then
+/// began before the capture did.
+const ALIVE: f64 = 0.2;
+/// The window, and the buckets it slides in.
+const BUCKETS: usize = 10;
+const BUCKET: Span = Span::from_secs(60);
+/// Addresses watched at most; each PBX and each server it talks to is one.
+const MOST: usize = 64;
+
+/// Which way, seen from the watched address.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Way {
+    /// Packets that it sends.
+    Sent = 0,
+    /// Packets that it receives.
+    Received = 1,
+}
+
+/// Counts of one direction in a window.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Tally {
+    /// Messages whose trigger went this way.
+    pub opportunities: u32,
+    /// Of those, how many triggers were not captured.
+    pub unseen: u32,
+    /// Packets captured this way.
+    pub packets: u32,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Bucket {
+    number: i64,
+    ways: [Tally; 2],
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Watched {
+    address: IpAddr,
+    buckets: [Bucket; BUCKETS],
+}
+
+/// What the self-test says of an address and a direction.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Verdict {
+    /// Too little to say, or fine.
+    Sound,
+    /// Some packets are missing.
+    Lossy(Tally),
+    /// The direction is missing.
+    OneWay(Tally),
+}
+
+/// The self-test.
+#[derive(Debug, Default)]
+pub struct Triggers {
+    watched: Vec<Watched>,
+}
+
+impl Triggers {
+    /// Nothing seen yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The addresses that are watched, in the order in which they were first seen.
+    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        self.watched.iter().map(|watched| watched.address)
+    }
+
+    /// Begins to watch `address`: a server, towards which requests with credentials go.
+    pub fn watch(&mut self, address: IpAddr) {
+        if self.watched.len() < MOST && !self.watched.iter().any(|watched| watched.address == address) {
+            self.watched.push(Watched { address, buckets: [Bucket::default(); BUCKETS] });
+        }
+    }
+
+    /// Counts a packet from `source` to `destination`.
+    pub fn note_packet(&mut self, source: IpAddr, destination: IpAddr, now: PacketTime) {
+        self.each(source, destination, now, |tally| tally.packets += 1);
+    }
+
+    /// Counts a message whose trigger went from `source` to `destination` and was captured.
+    pub fn note_seen(&mut self, source: IpAddr, destination: IpAddr, now: PacketTime) {
+        self.each(source, destination, now, |tally| tally.opportunities += 1);
+    }
+
+    /// Counts a message whose trigger went from `source` to `destination` and was not captured.
+    pub fn note_unseen(&mut self, source: IpAddr, destination: IpAddr, now: PacketTime) {
+        self.each(source, destination, now, |tally| {
+            tally.opportunities += 1;
+            tally.unseen += 1;
+        });
+    }
+
+    /// What the last ten minutes say of what `address` sends or receives.
+    pub fn verdict(&self, address: IpAddr, way: Way, now: PacketTime) -> Verdict {
+        let Some(watched) = self.watched.iter().find(|watched| watched.address == address) else { return Verdict::Sound };
+        let number = bucket_number(now);
+        let mut sums = [Tally::default(); 2];
+        for bucket in watched.buckets.iter().filter(|bucket| bucket.number > number - BUCKETS as i64) {
+            for (sum, tally) in sums.iter_mut().zip(bucket.ways) {
+                sum.opportunities += tally.opportunities;
+                sum.unseen += tally.unseen;
+                sum.packets += tally.packets;
+            }
+        }
+        let (here, there) = match way {
+            Way::Sent => (sums[0], sums[1]),
+            Way::Received => (sums[1], sums[0]),
+        };
+        let share = f64::from(here.unseen) / f64::from(here.opportunities.max(1));
+        let alive = f64::from(here.packets) >= ALIVE * f64::from(there.packets);
+        match here.opportunities {
+            0..OPPORTUNITIES => Verdict::Sound,
+            _ if share >= ONE_WAY && !alive => Verdict::OneWay(here),
+            _ if share >= LOSSY && !alive => Verdict::Lossy(here),
+            _ => Verdict::Sound,
+        }
+    }
+
+    fn each(&mut self, source: IpAddr, destination: IpAddr, now: PacketTime, change: impl Fn(&mut Tally)) {
+        let number = bucket_number(now);
+        for watched in &mut self.watched {
+            let way = if watched.address == source {
+                Way::Sent
+            } else if watched.address == destination {
+                Way::Received
+            } else {
+                continue;
+            };
+            let bucket = &mut watched.buckets[number.rem_euclid(BUCKETS as i64) as usize];
+            if bucket.number != number {
+                *bucket = Bucket { number, ..Bucket::default() };
+            }
+            change(&mut bucket.ways[way as usize]);
+        }
+    }
+}
+
+fn bucket_number(now: PacketTime) -> i64 {
+    now.as_nanos().div_euclid(BUCKET.as_nanos())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PBX: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(203, 0, 113, 10));
+    const PHONE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 7));
+
+    fn at(seconds: i64) -> PacketTime {
+        PacketTime::from_parts(seconds, 0)
+    }
+
+    #[test]
+    fn ten_answers_to_challenges_that_nobody_saw_are_a_missing_direction() {
+        let mut triggers = Triggers::new();
+        triggers.watch(PBX);
+        for n in 0..10 {
+            assert_eq!(triggers.verdict(PBX, Way::Sent, at(n)), Verdict::Sound);
+            triggers.note_packet(PHONE, PBX, at(n));
+            triggers.note_unseen(PBX, PHONE, at(n));
+        }
+        assert!(matches!(triggers.verdict(PBX, Way::Sent, at(10)), Verdict::OneWay(_)));
+        assert_eq!(triggers.verdict(PBX, Way::Received, at(10)), Verdict::Sound);
+        assert_eq!(triggers.verdict(PBX, Way::Sent, at(800)), Verdict::Sound, "the window slides");
+    }
+
+    #[test]
+    fn a_capture_that_began_in_the_middle_is_not_one_way() {
+        let mut triggers = Triggers::new();
+        triggers.watch(PBX);
+        for n in 0..20 {
+            triggers.note_packet(PHONE, PBX, at(n));
+            triggers.note_unseen(PBX, PHONE, at(n));
+            triggers.note_packet(PBX, PHONE, at(n));
+        }
+        assert_eq!(triggers.verdict(PBX, Way::Sent, at(20)), Verdict::Sound);
+    }
+}

@@ -1,0 +1,128 @@
+//! What every tracker shares: the addresses, the flows, the transactions, the soundness of the capture, and the events to tell.
+
+use crate::decode::flow::Flow;
+use crate::sip::message::Message;
+use crate::table::{Digest, Digester, ExpiringTable, Handle, Rank};
+use crate::time::{PacketTime, Span};
+use crate::track::absence::Absence;
+use crate::track::event::{Event, Sighting};
+use crate::track::flows::Flows;
+use crate::track::peers::Peers;
+use crate::track::transaction::Transactions;
+use crate::track::triggers::Triggers;
+
+/// How long an issued nonce is remembered; longer than phones reuse one.
+const NONCE_LIFE: Span = Span::from_secs(3600);
+/// Bytes of a text from the wire that are kept for display; its identity is a digest of the whole.
+const TEXT: usize = 255;
+
+/// A SIP message with where and when it was seen.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen<'a> {
+    /// The message.
+    pub message: Message<'a>,
+    /// Who sent it to whom.
+    pub flow: Flow,
+    /// When, and in which frame.
+    pub at: Sighting,
+}
+
+/// A nonce that was issued, and the call it was issued to.
+#[derive(Clone, Copy, Debug)]
+pub struct Nonce {
+    /// When.
+    pub issued: PacketTime,
+    /// The call whose INVITE was challenged.
+    pub call: Option<Handle>,
+}
+
+/// What every tracker shares.
+#[derive(Debug)]
+pub struct World {
+    /// Makes identities.
+    pub digester: Digester,
+    /// Which addresses talked, and when.
+    pub flows: Flows,
+    /// Which addresses are the PBX, trunks, scanners.
+    pub peers: Peers,
+    /// Whether an absence may be concluded from.
+    pub absence: Absence,
+    /// The transactions.
+    pub transactions: Transactions,
+    /// The self-test of the capture.
+    pub triggers: Triggers,
+    /// What happened and was not yet told.
+    pub events: Vec<Event>,
+    nonces: ExpiringTable<Nonce>,
+}
+
+impl World {
+    /// Puts the shared parts together.
+    pub fn new(digester: Digester, flows: Flows, peers: Peers, transactions: Transactions, nonces: usize) -> Self {
+        Self {
+            digester,
+            flows,
+            peers,
+            absence: Absence::new(),
+            transactions,
+            triggers: Triggers::new(),
+            events: Vec::new(),
+            nonces: ExpiringTable::new(nonces),
+        }
+    }
+
+    /// Queues an event.
+    pub fn tell(&mut self, event: Event) {
+        self.events.push(event);
+    }
+
+    /// Whether an answer to a request along `flow` between `start` and `end` would have been captured.
+    pub fn would_see_answer(&self, flow: Flow, start: PacketTime, end: PacketTime) -> bool {
+        self.absence.could_see(flow.reversed(), start, end, &self.flows, &self.peers)
+    }
+
+    /// Remembers that `nonce` was issued.
+    pub fn note_nonce(&mut self, nonce: &[u8], call: Option<Handle>, now: PacketTime) -> Digest {
+        let key = self.digester.bytes(nonce);
+        self.nonces.insert(key, Nonce { issued: now, call }, now + NONCE_LIFE, Rank::Ordinary);
+        key
+    }
+
+    /// What is known of the nonce with `key`.
+    pub fn nonce(&self, key: Digest) -> Option<Nonce> {
+        self.nonces.get(self.nonces.find(key)?).copied()
+    }
+
+    /// Lets go of what is too old.
+    pub fn expire(&mut self, now: PacketTime) {
+        self.flows.expire(now);
+        self.peers.expire(now);
+        while let Some((handle, _)) = self.nonces.pop_due(now) {
+            self.nonces.remove(handle);
+        }
+    }
+
+    /// When [`Self::expire`] next has something to do.
+    pub fn next_deadline(&self) -> PacketTime {
+        self.flows.next_deadline().min(self.peers.next_deadline()).min(self.nonces.next_deadline())
+    }
+
+    /// Nonces held, and nonces dropped for lack of room.
+    pub fn nonces_size(&self) -> (usize, u64) {
+        (self.nonces.len(), self.nonces.evicted())
+    }
+}
+
+/// Text from the wire for display: at most 255 bytes, invalid UTF-8 replaced.
+pub fn text(bytes: &[u8]) -> Box<str> {
+    String::from_utf8_lossy(bytes.get(..TEXT).unwrap_or(bytes)).into()
+}
+
+/// `user@host` with the host in lower case, as AoRs are printed and compared.
+pub fn aor_text(user: &[u8], host: &[u8]) -> Box<str> {
+    let host = String::from_utf8_lossy(host.get(..TEXT).unwrap_or(host)).to_ascii_lowercase();
+    if user.is_empty() {
+        return host.into();
+    }
+    format!("{}@{host}", text(user)).into()
+}
