@@ -76,6 +76,7 @@ pub struct Transaction {
     /// Who is told.
     pub owner: Owner,
     second_gap: Span,
+    answer_gap: Span,
     last_provisional: PacketTime,
     /// To-tag of the last response that counted, as a hash: forks differ in it.
     tag: u32,
@@ -87,6 +88,11 @@ impl Transaction {
     /// T1 of the sender: the gap between the first two transmissions, or 500 ms.
     pub fn t1(&self) -> Span {
         if self.second_gap >= T1_RANGE.0 && self.second_gap <= T1_RANGE.1 { self.second_gap } else { T1 }
+    }
+
+    /// T1 of the sender of the final response: the gap between its first two transmissions, or 500 ms.
+    pub fn answer_t1(&self) -> Span {
+        if self.answer_gap >= T1_RANGE.0 && self.answer_gap <= T1_RANGE.1 { self.answer_gap } else { T1 }
     }
 
     /// 64·T1: timers B, F and H.
@@ -203,6 +209,7 @@ impl Transactions {
             gave_up: false,
             owner: Owner::Nobody,
             second_gap: Span::ZERO,
+            answer_gap: Span::ZERO,
             last_provisional: PacketTime::MIN,
             tag: 0,
             further: (0, 0),
@@ -305,6 +312,9 @@ fn respond(transaction: &mut Transaction, status: u16, tag: u32, at: Sighting, h
             Responded::Final(handle)
         }
         Some((_, last)) if transaction.status == status && (transaction.tag == tag || status >= 300) => {
+            if transaction.answers == 1 {
+                transaction.answer_gap = at.time.since(last.time);
+            }
             *last = at;
             transaction.answers = transaction.answers.saturating_add(1);
             Responded::Repeated(handle)

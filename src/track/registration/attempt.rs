@@ -1,0 +1,242 @@
+//! One registering attempt: REGISTER, challenge, REGISTER with credentials, answer.
+
+use crate::decode::flow::Flow;
+use crate::sip::headers::{Contact, ContactKind};
+use crate::table::{Digest, Handle, Rank};
+use crate::time::{PacketTime, Span};
+use crate::track::absence::WATERMARK;
+use crate::track::event::{AttemptEnd, Event, Sighting};
+use crate::track::registration::{Purpose, Registrations, attempt_key, purpose};
+use crate::track::transaction::Owner;
+use crate::track::world::{Seen, World};
+
+/// How long a challenge may stay unanswered before the attempt counts as abandoned (DETECTION §1.1).
+pub(super) const ABANDONED: Span = Span::from_secs(32);
+/// Contacts of one REGISTER that are followed; phones send one or two.
+const CONTACTS: usize = 4;
+
+/// What the attempt waits for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Waits {
+    /// The answer to a REGISTER.
+    Answer,
+    /// Credentials for the challenge.
+    Credentials,
+    /// A REGISTER with at least this many seconds of expiry, after 423.
+    LongerExpiry(u32),
+    /// Nothing: it is over, and lingers so that its nonce is known to the next one.
+    Nothing,
+}
+
+/// A Contact of the REGISTER and what it asks for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    pub(super) device: Handle,
+    pub(super) bind: bool,
+}
+
+/// An attempt.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    pub(super) aor: Handle,
+    pub(super) flow: Flow,
+    pub(super) purpose: Purpose,
+    pub(super) waits: Waits,
+    pub(super) first: Sighting,
+    pub(super) cseq: u32,
+    pub(super) vias: u16,
+    pub(super) transmissions: u16,
+    pub(super) nonce: Option<Digest>,
+    /// Whether the pending REGISTER carries credentials made with the newest nonce.
+    pub(super) fresh: bool,
+    pub(super) authorized: bool,
+    pub(super) foreign_username: bool,
+    pub(super) requested: u32,
+    pub(super) asked: [Option<Asked>; CONTACTS],
+    pub(super) clears_all: bool,
+    pub(super) was_registered: bool,
+}
+
+impl Attempt {
+    /// The first device that the attempt is about.
+    pub(super) fn device(&self) -> Option<Handle> {
+        self.asked.iter().flatten().map(|asked| asked.device).next()
+    }
+}
+
+impl Registrations {
+    /// Handles the first transmission of a REGISTER.
+    pub fn register(&mut self, world: &mut World, seen: &Seen<'_>, transaction: Handle) {
+        let key = attempt_key(world, &seen.message);
+        let cseq = seen.message.cseq().map_or(0, |cseq| cseq.number);
+        let found = self.attempts.find(key);
+        let owner = match found.and_then(|handle| self.attempts.get(handle)) {
+            Some(attempt) if is_further_hop(attempt, seen, cseq) => Owner::FurtherRegister,
+            Some(attempt) if continues(attempt, seen) => {
+                let handle = found.unwrap_or_else(|| self.begin(world, seen, key, None));
+                self.go_on(world, handle, seen);
+                Owner::Register(handle)
+            }
+            Some(attempt) => {
+                let nonce = attempt.nonce;
+                if let Some(handle) = found {
+                    self.supersede(world, handle, seen.at);
+                }
+                Owner::Register(self.begin(world, seen, key, nonce))
+            }
+            None => Owner::Register(self.begin(world, seen, key, None)),
+        };
+        if let Some(transaction) = world.transactions.get_mut(transaction) {
+            transaction.owner = owner;
+            transaction.authorized = seen.message.credentials().is_some();
+        }
+    }
+
+    fn begin(&mut self, world: &mut World, seen: &Seen<'_>, key: Digest, nonce: Option<Digest>) -> Handle {
+        let rank = if world.peers.scans(seen.flow.source.ip()) { Rank::Scanner } else { Rank::Unanswered };
+        let aor = self.aor_of(world, seen, rank);
+        let purpose = purpose(&seen.message);
+        if purpose == Purpose::Register {
+            if let Some(aor) = self.aors.get_mut(aor) {
+                aor.attempts += 1;
+            }
+            world.tell(Event::RegistrationAttempt { flow: seen.flow, at: seen.at });
+        }
+        let mut attempt = Attempt {
+            aor,
+            flow: seen.flow,
+            purpose,
+            waits: Waits::Answer,
+            first: seen.at,
+            cseq: 0,
+            vias: seen.message.via_count(),
+            transmissions: 1,
+            nonce,
+            fresh: false,
+            authorized: false,
+            foreign_username: false,
+            requested: 0,
+            asked: [None; CONTACTS],
+            clears_all: false,
+            was_registered: false,
+        };
+        self.read_request(world, &mut attempt, seen, rank);
+        self.mark_registering(world, &mut attempt, seen);
+        self.attempts.insert(key, attempt, PacketTime::MAX, rank).0
+    }
+
+    fn go_on(&mut self, world: &mut World, handle: Handle, seen: &Seen<'_>) {
+        let Some(attempt) = self.attempts.get_mut(handle) else { return };
+        let vias = attempt.vias;
+        let mut attempt = std::mem::replace(attempt, Attempt { asked: [None; CONTACTS], ..*attempt });
+        attempt.waits = Waits::Answer;
+        attempt.flow = seen.flow;
+        attempt.vias = vias.min(seen.message.via_count());
+        self.read_request(world, &mut attempt, seen, Rank::Unanswered);
+        if let Some(entry) = self.attempts.get_mut(handle) {
+            *entry = attempt;
+        }
+        self.attempts.set_deadline(handle, PacketTime::MAX);
+        self.attempts.touch(handle);
+    }
+
+    fn read_request(&mut self, world: &mut World, attempt: &mut Attempt, seen: &Seen<'_>, rank: Rank) {
+        let message = &seen.message;
+        let credentials = message.credentials();
+        attempt.cseq = message.cseq().map_or(0, |cseq| cseq.number);
+        attempt.authorized = credentials.is_some();
+        attempt.fresh = credentials.is_some_and(|sent| attempt.nonce == Some(world.digester.bytes(sent.nonce)));
+        attempt.foreign_username = credentials.is_some_and(|sent| user_of(sent.username) != message.to().uri.user);
+        let default = message.expires();
+        attempt.requested = message.contacts().find_map(|contact| contact.expires).or(default).unwrap_or(3600);
+        attempt.asked = [None; CONTACTS];
+        let mut slots = attempt.asked.iter_mut();
+        for contact in message.contacts() {
+            if contact.kind == ContactKind::Star {
+                attempt.clears_all = true;
+                continue;
+            }
+            let bind = contact.expires.or(default) != Some(0);
+            let device = self.device_for(world, attempt.aor, seen, &contact, bind, rank);
+            if let (Some(device), Some(slot)) = (device, slots.next()) {
+                *slot = Some(Asked { device, bind });
+            }
+        }
+    }
+
+    fn device_for(
+        &mut self,
+        world: &mut World,
+        aor: Handle,
+        seen: &Seen<'_>,
+        contact: &Contact<'_>,
+        bind: bool,
+        rank: Rank,
+    ) -> Option<Handle> {
+        if bind { Some(self.device_of(world, aor, seen, contact, rank)) } else { self.find_device(world, aor, &seen.message, contact) }
+    }
+
+    /// Moves the devices that are not registered to `registering`; a refresh leaves a registered one as it is.
+    fn mark_registering(&mut self, world: &mut World, attempt: &mut Attempt, seen: &Seen<'_>) {
+        use crate::track::vocabulary::RegistrationState::{Registered, Registering};
+        for asked in attempt.asked.into_iter().flatten().filter(|asked| asked.bind) {
+            match self.devices.get(asked.device).map(|device| device.state) {
+                Some(Registered) => attempt.was_registered = true,
+                Some(_) => self.set_state(world, asked.device, Registering, seen.at),
+                None => {}
+            }
+        }
+    }
+
+    /// Ends an attempt because the phone began another one under the same Call-ID.
+    fn supersede(&mut self, world: &mut World, handle: Handle, at: Sighting) {
+        let Some(attempt) = self.attempts.get(handle) else { return };
+        let end = match attempt.waits {
+            Waits::Nothing => return,
+            Waits::Answer => AttemptEnd::Unknown,
+            Waits::Credentials => AttemptEnd::ChallengeIgnored,
+            Waits::LongerExpiry(_) => AttemptEnd::Rejected,
+        };
+        self.end_attempt(world, handle, end, at);
+    }
+
+    /// Handles an attempt whose challenge or 423 was never followed up.
+    pub(super) fn attempt_due(&mut self, world: &mut World, handle: Handle, deadline: PacketTime) {
+        let Some(attempt) = self.attempts.get(handle) else { return };
+        let stamp = deadline - WATERMARK;
+        let end = match attempt.waits {
+            Waits::Credentials if world.absence.could_see(attempt.flow, stamp - ABANDONED, stamp, &world.flows, &world.peers) => {
+                AttemptEnd::ChallengeIgnored
+            }
+            Waits::LongerExpiry(_) => AttemptEnd::Rejected,
+            Waits::Credentials | Waits::Answer => AttemptEnd::Unknown,
+            Waits::Nothing => {
+                self.attempts.remove(handle);
+                return;
+            }
+        };
+        self.end_attempt(world, handle, end, Sighting { time: stamp, frame: 0 });
+    }
+}
+
+/// Whether a REGISTER is one that a proxy passed on.
+fn is_further_hop(attempt: &Attempt, seen: &Seen<'_>, cseq: u32) -> bool {
+    cseq == attempt.cseq && (seen.message.via_count() > attempt.vias || seen.flow.source.ip() == attempt.flow.destination.ip())
+}
+
+/// Whether a REGISTER continues the attempt: credentials for the challenge, or a longer expiry after 423.
+fn continues(attempt: &Attempt, seen: &Seen<'_>) -> bool {
+    match attempt.waits {
+        Waits::Credentials => seen.message.credentials().is_some() && purpose(&seen.message) == attempt.purpose,
+        Waits::LongerExpiry(least) => {
+            let asked = seen.message.contacts().find_map(|contact| contact.expires).or_else(|| seen.message.expires());
+            asked.is_none_or(|asked| asked >= least && asked > attempt.requested)
+        }
+        Waits::Answer | Waits::Nothing => false,
+    }
+}
+
+/// The user part of a digest username, which some phones write as `user@realm`.
+fn user_of(username: &[u8]) -> &[u8] {
+    username.split(|&byte| byte == b'@').next().unwrap_or(username)
+}

@@ -1,0 +1,282 @@
+//! What the registrar's answer, or its silence, makes of an attempt and of the bindings.
+
+use std::net::SocketAddr;
+
+use crate::sip::headers::ContactKind;
+use crate::table::Handle;
+use crate::time::{PacketTime, Span};
+use crate::track::absence::WATERMARK;
+use crate::track::call::tell_server_delay;
+use crate::track::event::{AttemptEnd, AttemptReport, Event, ServerClass, Sighting};
+use crate::track::registration::attempt::{ABANDONED, Asked, Attempt, Waits};
+use crate::track::registration::{EXPIRY_GRACE, Purpose, REMEMBERED, Registrations, contact_key};
+use crate::track::transaction::Transaction;
+use crate::track::vocabulary::RegistrationState;
+use crate::track::world::{Seen, World};
+
+/// Rejections of fresh credentials in a row that make a loop (DETECTION §1.1).
+const LOOP: u16 = 2;
+/// What a registrar grants that says nothing, and was asked nothing (RFC 3261 §10.2.1.1).
+const DEFAULT_EXPIRY: u32 = 3600;
+
+impl Registrations {
+    /// Handles the final response to a REGISTER of an attempt.
+    pub fn answered(&mut self, world: &mut World, handle: Handle, seen: &Seen<'_>, status: u16, request: &Transaction) {
+        let Some(attempt) = self.attempts.get(handle) else { return };
+        if attempt.waits != Waits::Answer {
+            return;
+        }
+        let class = if attempt.authorized { ServerClass::AuthFinal } else { ServerClass::Challenge };
+        if attempt.authorized || matches!(status, 401 | 407) {
+            tell_server_delay(world, class, request, seen.at);
+        }
+        match status {
+            200..300 => self.accepted(world, handle, seen),
+            401 | 407 => self.challenged(world, handle, seen, status),
+            423 => self.too_brief(handle, seen),
+            _ => {
+                let disputed = status == 403 && attempt.fresh;
+                let end = if disputed { AttemptEnd::CredentialsRejected } else { AttemptEnd::Rejected };
+                self.note_status(handle, status);
+                self.end_attempt(world, handle, end, seen.at);
+            }
+        }
+    }
+
+    /// Handles a REGISTER that waited for its answer in vain.
+    pub fn unanswered(&mut self, world: &mut World, handle: Handle, request: &Transaction) {
+        let Some(attempt) = self.attempts.get_mut(handle).filter(|attempt| attempt.waits == Waits::Answer) else { return };
+        attempt.transmissions = request.transmissions;
+        let deadline = request.unanswered().deadline;
+        let visible = world.would_see_answer(request.flow, request.first.time, deadline);
+        let end = if visible { AttemptEnd::NoAnswer } else { AttemptEnd::Unknown };
+        self.end_attempt(world, handle, end, Sighting { time: deadline, frame: 0 });
+    }
+
+    fn challenged(&mut self, world: &mut World, handle: Handle, seen: &Seen<'_>, status: u16) {
+        let challenge = seen.message.challenge();
+        let nonce = challenge.map(|challenge| world.note_nonce(challenge.nonce, None, seen.at.time));
+        let Some(attempt) = self.attempts.get_mut(handle) else { return };
+        let refused = attempt.fresh && !challenge.is_some_and(|challenge| challenge.stale);
+        attempt.nonce = nonce.or(attempt.nonce);
+        if refused {
+            self.note_status(handle, status);
+            self.end_attempt(world, handle, AttemptEnd::CredentialsRejected, seen.at);
+            return;
+        }
+        attempt.waits = Waits::Credentials;
+        let asked = attempt.asked;
+        self.attempts.set_deadline(handle, seen.at.time + ABANDONED + WATERMARK);
+        for device in bound(&asked) {
+            if self.devices.get(device).is_some_and(|device| !device.is_registered()) {
+                self.set_state(world, device, RegistrationState::Challenged, seen.at);
+            }
+        }
+    }
+
+    fn too_brief(&mut self, handle: Handle, seen: &Seen<'_>) {
+        self.note_status(handle, 423);
+        let Some(attempt) = self.attempts.get_mut(handle) else { return };
+        attempt.waits = Waits::LongerExpiry(seen.message.min_expires().unwrap_or(0));
+        self.attempts.set_deadline(handle, seen.at.time + ABANDONED + WATERMARK);
+    }
+
+    fn accepted(&mut self, world: &mut World, handle: Handle, seen: &Seen<'_>) {
+        self.note_status(handle, 200);
+        let Some(attempt) = self.attempts.get(handle) else { return };
+        let (aor, asked, clears_all, requested) = (attempt.aor, attempt.asked, attempt.clears_all, attempt.requested);
+        let flow = attempt.flow;
+        if clears_all {
+            self.unbind_all(world, aor, seen.at);
+        }
+        let mut end = AttemptEnd::Accepted;
+        for Asked { device, bind } in asked.into_iter().flatten() {
+            match (bind, self.granted(world, device, seen, flow.source, requested)) {
+                (false, _) => self.set_state(world, device, RegistrationState::Unregistered, seen.at),
+                (true, Some(granted)) => self.bind(world, device, granted, seen),
+                (true, None) => end = AttemptEnd::ContactDropped,
+            }
+        }
+        self.unbind_unlisted(world, aor, seen, &asked);
+        self.end_attempt(world, handle, end, seen.at);
+    }
+
+    /// What the 2xx grants to `device`: `None` if it lists contacts and not this one (DETECTION §1.1).
+    fn granted(&self, world: &World, device: Handle, seen: &Seen<'_>, source: SocketAddr, requested: u32) -> Option<Span> {
+        let fallback = seen.message.expires().unwrap_or(requested);
+        let key = self.devices.get(device)?.address_key;
+        let mut contacts = seen.message.contacts().filter(|contact| contact.kind != ContactKind::Star).peekable();
+        if contacts.peek().is_none() {
+            return Some(Span::from_secs(i64::from(fallback)));
+        }
+        let is_listed = |contact: &crate::sip::headers::Contact<'_>| {
+            contact_key(world, contact) == key || contact.uri.host_ip() == Some(source.ip())
+        };
+        let mut listed: Vec<_> = contacts.collect();
+        listed.sort_by_key(|contact| contact_key(world, contact) != key);
+        let single = listed.len() == 1;
+        let contact = listed.into_iter().find(|contact| is_listed(contact) || single)?;
+        let granted = contact.expires.unwrap_or(fallback);
+        (granted > 0).then(|| Span::from_secs(i64::from(if granted == 0 { DEFAULT_EXPIRY } else { granted })))
+    }
+
+    fn bind(&mut self, world: &mut World, handle: Handle, granted: Span, seen: &Seen<'_>) {
+        let Some(device) = self.devices.get_mut(handle) else { return };
+        let unbroken = device.is_registered();
+        device.granted = granted;
+        device.credential_rejections = 0;
+        device.ignored_challenges = 0;
+        let (source, aor) = (device.flow.source, device.aor);
+        self.set_state(world, handle, RegistrationState::Registered, seen.at);
+        let contact = self.devices.get_mut(handle).and_then(|device| {
+            device.expires_at = Some(seen.at.time + granted);
+            if !unbroken {
+                device.registered_at = Some(seen.at);
+            }
+            let host = device.contact_address?;
+            (host != source).then_some(host)
+        });
+        self.remember_address(world, source, handle, seen.at.time);
+        if let Some(address) = contact {
+            self.remember_address(world, address, handle, seen.at.time);
+        }
+        world.peers.note_registered(source.ip(), seen.at.time);
+        self.aors.touch(aor);
+        self.arm_device(handle);
+    }
+
+    fn unbind_all(&mut self, world: &mut World, aor: Handle, at: Sighting) {
+        for device in self.aors.get(aor).map(|aor| aor.devices.clone()).unwrap_or_default() {
+            if self.devices.get(device).is_some_and(|device| device.is_registered()) {
+                self.set_state(world, device, RegistrationState::Unregistered, at);
+            }
+        }
+    }
+
+    /// The Contact list of a 2xx is the truth: what it does not list is not bound any more.
+    fn unbind_unlisted(&mut self, world: &mut World, aor: Handle, seen: &Seen<'_>, asked: &[Option<Asked>]) {
+        let listed: Vec<_> =
+            seen.message.contacts().map(|contact| (contact_key(world, &contact), contact.uri.host_ip())).collect();
+        if listed.is_empty() {
+            return;
+        }
+        let others = self.aors.get(aor).map(|aor| aor.devices.clone()).unwrap_or_default();
+        for handle in others.into_iter().filter(|&handle| !asked.iter().flatten().any(|asked| asked.device == handle)) {
+            let Some(device) = self.devices.get(handle).filter(|device| device.is_registered()) else { continue };
+            let source = device.flow.source.ip();
+            if !listed.iter().any(|&(key, host)| key == device.address_key || host == Some(source)) {
+                self.set_state(world, handle, RegistrationState::Unregistered, seen.at);
+            }
+        }
+    }
+
+    fn note_status(&mut self, handle: Handle, status: u16) {
+        if let Some(aor) = self.attempts.get(handle).map(|attempt| attempt.aor).and_then(|aor| self.aors.get_mut(aor)) {
+            aor.last_status = Some(status);
+        }
+    }
+
+    /// Ends an attempt, counts it and moves its devices.
+    pub(super) fn end_attempt(&mut self, world: &mut World, handle: Handle, end: AttemptEnd, last: Sighting) {
+        let Some(attempt) = self.attempts.get_mut(handle) else { return };
+        attempt.waits = Waits::Nothing;
+        let (aor, asked, purpose) = (attempt.aor, attempt.asked, attempt.purpose);
+        let report = report(attempt, end, last);
+        self.attempts.set_deadline(handle, last.time + ABANDONED + WATERMARK);
+        if purpose != Purpose::Register {
+            return;
+        }
+        self.count(aor, end, report.as_ref());
+        for device in bound(&asked) {
+            self.move_device(world, device, end, last);
+        }
+        if let Some(mut report) = report {
+            report.status = if end == AttemptEnd::NoAnswer { 0 } else { self.aors.get(aor).and_then(|aor| aor.last_status).unwrap_or(0) };
+            world.tell(Event::RegistrationEnded(report));
+        }
+    }
+
+    fn count(&mut self, aor: Handle, end: AttemptEnd, report: Option<&AttemptReport>) {
+        let Some(aor) = self.aors.get_mut(aor) else { return };
+        match end {
+            AttemptEnd::Accepted => {
+                aor.accepted += 1;
+                if let Some(report) = report.filter(|_| self.delays.len() < self.keep_delays) {
+                    let micros = report.last.time.since(report.first.time).as_nanos() / 1000;
+                    self.delays.push((report.flow.destination, micros.clamp(0, i64::from(u32::MAX)) as u32));
+                }
+            }
+            AttemptEnd::Unknown => {}
+            AttemptEnd::ChallengeIgnored => {
+                aor.rejected += 1;
+                aor.last_status = Some(401);
+            }
+            AttemptEnd::ContactDropped | AttemptEnd::Rejected | AttemptEnd::CredentialsRejected | AttemptEnd::NoAnswer => aor.rejected += 1,
+        }
+    }
+
+    fn move_device(&mut self, world: &mut World, handle: Handle, end: AttemptEnd, at: Sighting) {
+        let Some(device) = self.devices.get_mut(handle) else { return };
+        let state = match end {
+            AttemptEnd::Accepted => return,
+            AttemptEnd::CredentialsRejected => {
+                device.credential_rejections = device.credential_rejections.saturating_add(1);
+                let looping = device.credential_rejections >= LOOP;
+                if looping { RegistrationState::AuthLoop } else { RegistrationState::Rejected }
+            }
+            AttemptEnd::ChallengeIgnored => {
+                device.ignored_challenges = device.ignored_challenges.saturating_add(1);
+                RegistrationState::Challenged
+            }
+            AttemptEnd::Rejected | AttemptEnd::ContactDropped => RegistrationState::Rejected,
+            AttemptEnd::NoAnswer => RegistrationState::Silent,
+            AttemptEnd::Unknown => RegistrationState::Unknown,
+        };
+        let keeps_binding = matches!(end, AttemptEnd::ChallengeIgnored | AttemptEnd::Unknown) && device.is_registered();
+        if !keeps_binding {
+            self.set_state(world, handle, state, at);
+            self.arm_device(handle);
+        }
+    }
+
+    /// Handles a device of which something is due: its binding ran out, a probe was lost, or it is to be forgotten.
+    pub(super) fn device_due(&mut self, world: &mut World, handle: Handle, now: PacketTime) {
+        self.probe_due(world, handle, now);
+        let Some(device) = self.devices.get(handle) else { return };
+        let end = device.expires_at.map(|at| at + EXPIRY_GRACE).filter(|&end| device.is_registered() && end + WATERMARK <= now);
+        if let Some(end) = end {
+            let visible = world.absence.is_sound_since(end - EXPIRY_GRACE)
+                && (world.flows.seen_within(device.flow, end - REFRESH_SEEN) || world.peers.received_since(device.flow.destination, end - REFRESH_SEEN));
+            let state = if visible { RegistrationState::Expired } else { RegistrationState::Unknown };
+            self.set_state(world, handle, state, Sighting { time: end, frame: 0 });
+        }
+        let Some(device) = self.devices.get(handle) else { return };
+        if device.last_register + REMEMBERED <= now && !device.is_registered() {
+            self.devices.remove(handle);
+        } else {
+            self.arm_device(handle);
+        }
+    }
+}
+
+/// How recently anything must have come in for a missing refresh to be believed (DETECTION §13).
+const REFRESH_SEEN: Span = Span::from_secs(600);
+
+fn bound(asked: &[Option<Asked>]) -> impl Iterator<Item = Handle> {
+    asked.iter().flatten().filter(|asked| asked.bind).map(|asked| asked.device)
+}
+
+fn report(attempt: &Attempt, end: AttemptEnd, last: Sighting) -> Option<AttemptReport> {
+    Some(AttemptReport {
+        aor: attempt.aor,
+        device: attempt.device()?,
+        flow: attempt.flow,
+        end,
+        status: 0,
+        first: attempt.first,
+        last,
+        transmissions: attempt.transmissions,
+        was_registered: attempt.was_registered,
+        foreign_username: attempt.foreign_username,
+    })
+}

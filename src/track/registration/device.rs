@@ -1,0 +1,144 @@
+//! A device: one phone as the registrar could tell it from others (DETECTION §0.2), with what the PBX knows of its reachability.
+
+use std::net::SocketAddr;
+
+use crate::decode::flow::Flow;
+use crate::table::Handle;
+use crate::time::{PacketTime, Span};
+use crate::track::event::Sighting;
+use crate::track::nat::NatEvidence;
+use crate::track::vocabulary::{Reachability, RegistrationState};
+
+/// Round trips that the median is taken over (REPORT `rtt_s`).
+const ROUND_TRIPS: usize = 20;
+/// Probe intervals that the median is taken over.
+const INTERVALS: usize = 8;
+
+/// One phone of an AoR.
+#[derive(Debug)]
+pub struct Device {
+    /// Its AoR.
+    pub aor: Handle,
+    /// The Contact URI as the phone writes it.
+    pub contact: Box<str>,
+    /// User-Agent of its REGISTER.
+    pub user_agent: Box<str>,
+    /// `+sip.instance`, without quotes and angle brackets.
+    pub instance: Option<Box<str>>,
+    /// The way of its last REGISTER, towards the registrar.
+    pub flow: Flow,
+    /// Where its registration stands.
+    pub state: RegistrationState,
+    /// The first packet of it.
+    pub first_seen: PacketTime,
+    /// First acceptance of the present unbroken registration.
+    pub registered_at: Option<Sighting>,
+    /// What the last 2xx granted.
+    pub granted: Span,
+    /// When the binding runs out.
+    pub expires_at: Option<PacketTime>,
+    /// The last REGISTER of it.
+    pub last_register: PacketTime,
+    /// Signs of a NAT.
+    pub nat: NatEvidence,
+    /// Consecutive rejections of credentials made with a fresh nonce.
+    pub credential_rejections: u16,
+    /// Consecutive challenges without credentials in return.
+    pub ignored_challenges: u16,
+    /// What the PBX's probes say.
+    pub probes: Probes,
+    pub(super) address_key: u64,
+    pub(super) instance_key: u64,
+    pub(super) call_id_key: u64,
+    pub(super) agent_key: u64,
+}
+
+impl Device {
+    /// The public address of the device.
+    pub fn source(&self) -> SocketAddr {
+        self.flow.source
+    }
+
+    /// Whether the registrar holds a binding of it.
+    pub fn is_registered(&self) -> bool {
+        self.state == RegistrationState::Registered
+    }
+}
+
+/// The probe that waits for its answer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Outstanding {
+    pub(super) sent: Sighting,
+    pub(super) transaction: Handle,
+    pub(super) give_up: Span,
+    pub(super) concluded: bool,
+}
+
+/// The OPTIONS that the PBX sends to a device, and what it concludes from them.
+#[derive(Debug)]
+pub struct Probes {
+    /// The PBX's picture.
+    pub reachability: Reachability,
+    /// The last round trip.
+    pub last_rtt: Option<Span>,
+    /// Probes sent.
+    pub sent: u32,
+    /// Probes answered.
+    pub answered: u32,
+    pub(super) outstanding: Option<Outstanding>,
+    round_trips: [u32; ROUND_TRIPS],
+    intervals: [u32; INTERVALS],
+    last_sent: PacketTime,
+}
+
+impl Probes {
+    pub(super) fn new() -> Self {
+        Self {
+            reachability: Reachability::Unknown,
+            last_rtt: None,
+            sent: 0,
+            answered: 0,
+            outstanding: None,
+            round_trips: [0; ROUND_TRIPS],
+            intervals: [0; INTERVALS],
+            last_sent: PacketTime::MIN,
+        }
+    }
+
+    pub(super) fn note_sent(&mut self, outstanding: Outstanding) {
+        let now = outstanding.sent.time;
+        if self.sent > 0 {
+            self.intervals[(self.sent as usize - 1) % INTERVALS] = millis(now.since(self.last_sent));
+        }
+        self.sent = self.sent.saturating_add(1);
+        self.last_sent = now;
+        self.outstanding = Some(outstanding);
+    }
+
+    pub(super) fn note_answer(&mut self, rtt: Span) {
+        self.round_trips[self.answered as usize % ROUND_TRIPS] = (rtt.as_nanos() / 1000).clamp(0, i64::from(u32::MAX)) as u32;
+        self.answered = self.answered.saturating_add(1);
+        self.last_rtt = Some(rtt);
+    }
+
+    /// Median of the last twenty round trips.
+    pub fn median_rtt(&self) -> Option<Span> {
+        median(&self.round_trips, self.answered as usize).map(|micros| Span::from_micros(i64::from(micros)))
+    }
+
+    /// Median of the last intervals between probes; needs three.
+    pub fn interval(&self) -> Option<Span> {
+        let count = (self.sent as usize).saturating_sub(1);
+        median(&self.intervals, count).filter(|_| count >= 3).map(|millis| Span::from_millis(i64::from(millis)))
+    }
+}
+
+fn median(ring: &[u32], count: usize) -> Option<u32> {
+    let mut values: Vec<_> = ring.iter().take(count).copied().collect();
+    values.sort_unstable();
+    values.get(values.len() / 2).copied()
+}
+
+fn millis(span: Span) -> u32 {
+    (span.as_nanos() / 1_000_000).clamp(0, i64::from(u32::MAX)) as u32
+}

@@ -1,0 +1,378 @@
+//! Registrations: AoRs, their devices, and the attempts to register (DETECTION §1).
+//!
+//! An AoR is keyed by `user@host` of the To header of REGISTER and made by the first REGISTER. Its devices are told apart by instance,
+//! REGISTER Call-ID, or the Contact as written with the User-Agent. An attempt is keyed by AoR and Call-ID: the challenge, a stale nonce or
+//! a 423 and their retries are one. AoRs and devices leave a day after their last sign of life.
+
+mod attempt;
+mod conclude;
+pub mod device;
+mod qualify;
+
+use std::net::SocketAddr;
+
+use crate::sip::headers::{Contact, ContactKind};
+use crate::sip::message::Message;
+use crate::table::{Digest, ExpiringTable, Handle, Rank};
+use crate::time::{PacketTime, Span};
+use crate::track::absence::WATERMARK;
+use crate::track::event::{Event, Sighting};
+use crate::track::flows::address_digest;
+use crate::track::nat::NatEvidence;
+use crate::track::registration::attempt::Attempt;
+use crate::track::registration::device::{Device, Probes};
+use crate::track::vocabulary::RegistrationState;
+use crate::track::world::{Seen, World, aor_text, text};
+
+/// How long after its last sign of life an AoR or device is remembered (DETECTION §13).
+const REMEMBERED: Span = Span::from_secs(24 * 3600);
+/// How long after its expiry a binding counts as run out: PJSIP looks every 30 s (DETECTION §1.1).
+pub const EXPIRY_GRACE: Span = Span::from_secs(30);
+/// Devices per AoR; more than any phone system gives one user.
+const DEVICES: usize = 16;
+
+/// An address of record.
+#[derive(Debug)]
+pub struct Aor {
+    /// `user@host`, the host in lower case.
+    pub name: Box<str>,
+    /// Where the user ends in `name`.
+    pub user_len: usize,
+    /// The first REGISTER.
+    pub first_seen: PacketTime,
+    /// Registering attempts begun.
+    pub attempts: u64,
+    /// Of those, accepted.
+    pub accepted: u64,
+    /// Of those, refused, with bad credentials, or unanswered.
+    pub rejected: u64,
+    /// The last final status; a challenge only if it ended the attempt.
+    pub last_status: Option<u16>,
+    /// Its devices, oldest first.
+    pub devices: Vec<Handle>,
+}
+
+impl Aor {
+    /// The user part.
+    pub fn user(&self) -> &str {
+        self.name.get(..self.user_len).unwrap_or(&self.name)
+    }
+}
+
+/// The registrations.
+#[derive(Debug)]
+pub struct Registrations {
+    aors: ExpiringTable<Aor>,
+    devices: ExpiringTable<Device>,
+    attempts: ExpiringTable<Attempt>,
+    addresses: ExpiringTable<Handle>,
+    devices_made: u64,
+    /// First REGISTER to 2xx of each accepted attempt, in microseconds, for the report; bounded.
+    delays: Vec<(SocketAddr, u32)>,
+    keep_delays: usize,
+}
+
+impl Registrations {
+    /// No registrations, room for `capacity` devices and `keep_delays` samples of the registration delay.
+    pub fn new(capacity: usize, keep_delays: usize) -> Self {
+        Self {
+            aors: ExpiringTable::new(capacity),
+            devices: ExpiringTable::new(capacity),
+            attempts: ExpiringTable::new(capacity),
+            addresses: ExpiringTable::new(capacity.saturating_mul(2)),
+            devices_made: 0,
+            delays: Vec::new(),
+            keep_delays,
+        }
+    }
+
+    /// The AoR, if it is still remembered.
+    pub fn aor(&self, handle: Handle) -> Option<&Aor> {
+        self.aors.get(handle)
+    }
+
+    /// The device, if it is still remembered.
+    pub fn device(&self, handle: Handle) -> Option<&Device> {
+        self.devices.get(handle)
+    }
+
+    /// The AoRs.
+    pub fn aors(&self) -> impl Iterator<Item = (Handle, &Aor)> {
+        self.aors.iter()
+    }
+
+    /// The devices.
+    pub fn devices(&self) -> impl Iterator<Item = (Handle, &Device)> {
+        self.devices.iter()
+    }
+
+    /// The device that registered from `address`, or with it as its Contact.
+    pub fn at_address(&self, world: &World, address: SocketAddr) -> Option<Handle> {
+        let handle = *self.addresses.get(self.addresses.find(address_digest(world.digester, address))?)?;
+        self.devices.get(handle).map(|_| handle)
+    }
+
+    /// The AoR of `name` (`user@host`).
+    pub fn find_aor(&self, world: &World, name: &str) -> Option<Handle> {
+        self.aors.find(world.digester.bytes(name.as_bytes()))
+    }
+
+    /// Registrar and delay in microseconds of each accepted attempt.
+    pub fn delays(&self) -> &[(SocketAddr, u32)] {
+        &self.delays
+    }
+
+    /// AoRs, devices and attempts held, and how many of each were dropped for lack of room.
+    pub fn sizes(&self) -> [(usize, u64); 3] {
+        [
+            (self.aors.len(), self.aors.evicted()),
+            (self.devices.len(), self.devices.evicted()),
+            (self.attempts.len(), self.attempts.evicted()),
+        ]
+    }
+
+    /// Where the AoR stands: registered if any device is, else what its latest device says.
+    pub fn state(&self, aor: &Aor) -> RegistrationState {
+        let devices = || aor.devices.iter().filter_map(|&handle| self.devices.get(handle));
+        if devices().any(Device::is_registered) {
+            return RegistrationState::Registered;
+        }
+        devices().max_by_key(|device| device.last_register).map_or(RegistrationState::Unknown, |device| device.state)
+    }
+
+    /// Handles what is due by `now`: bindings that ran out, probes that were lost, challenges that were ignored.
+    pub fn expire(&mut self, world: &mut World, now: PacketTime) {
+        while let Some((handle, _)) = self.devices.pop_due(now) {
+            self.device_due(world, handle, now);
+        }
+        while let Some((handle, deadline)) = self.attempts.pop_due(now) {
+            self.attempt_due(world, handle, deadline);
+        }
+        while let Some((handle, _)) = self.aors.pop_due(now) {
+            self.aors.remove(handle);
+        }
+        while let Some((handle, _)) = self.addresses.pop_due(now) {
+            self.addresses.remove(handle);
+        }
+    }
+
+    /// When [`Self::expire`] next has something to do.
+    pub fn next_deadline(&self) -> PacketTime {
+        self.devices
+            .next_deadline()
+            .min(self.attempts.next_deadline())
+            .min(self.aors.next_deadline())
+            .min(self.addresses.next_deadline())
+    }
+
+    fn aor_of(&mut self, world: &World, seen: &Seen<'_>, rank: Rank) -> Handle {
+        let to = seen.message.to();
+        let name = aor_text(to.uri.user, to.uri.host);
+        let key = world.digester.bytes(name.as_bytes());
+        let forget = seen.at.time + REMEMBERED;
+        if let Some(handle) = self.aors.find(key) {
+            self.aors.touch(handle);
+            self.aors.set_deadline(handle, forget);
+            return handle;
+        }
+        let aor = Aor {
+            user_len: if to.uri.user.is_empty() { 0 } else { text(to.uri.user).len() },
+            name,
+            first_seen: seen.at.time,
+            attempts: 0,
+            accepted: 0,
+            rejected: 0,
+            last_status: None,
+            devices: Vec::new(),
+        };
+        self.aors.insert(key, aor, forget, rank).0
+    }
+
+    /// The device that a Contact of a REGISTER stands for, in the order of §0.2; `None` if it is a new one.
+    fn find_device(&self, world: &World, aor: Handle, message: &Message<'_>, contact: &Contact<'_>) -> Option<Handle> {
+        let keys = DeviceKeys::of(world, message, contact);
+        let known = || {
+            self.aors.get(aor).into_iter().flat_map(|aor| aor.devices.iter()).filter_map(|&handle| Some((handle, self.devices.get(handle)?)))
+        };
+        let by_instance = || known().find(|(_, device)| keys.instance != 0 && device.instance_key == keys.instance);
+        let unmarked = |device: &Device| keys.instance == 0 || device.instance_key == 0;
+        let by_call_id = || known().find(|(_, device)| unmarked(device) && device.call_id_key == keys.call_id && keys.call_id != 0);
+        let by_contact = || {
+            known().find(|(_, device)| unmarked(device) && device.address_key == keys.address && device.agent_key == keys.agent)
+        };
+        by_instance().or_else(by_call_id).or_else(by_contact).map(|(handle, _)| handle)
+    }
+
+    fn device_of(&mut self, world: &mut World, aor: Handle, seen: &Seen<'_>, contact: &Contact<'_>, rank: Rank) -> Handle {
+        let message = &seen.message;
+        let keys = DeviceKeys::of(world, message, contact);
+        if let Some(handle) = self.find_device(world, aor, message, contact) {
+            self.renew_device(world, handle, seen, contact, &keys);
+            return handle;
+        }
+        let device = Device {
+            aor,
+            contact: text(contact.uri.raw),
+            user_agent: text(message.user_agent()),
+            instance: contact.instance.map(|instance| text(trim_instance(instance))),
+            flow: seen.flow,
+            state: RegistrationState::Unknown,
+            first_seen: seen.at.time,
+            registered_at: None,
+            granted: Span::ZERO,
+            expires_at: None,
+            last_register: seen.at.time,
+            nat: NatEvidence::of(message, seen.flow),
+            credential_rejections: 0,
+            ignored_challenges: 0,
+            probes: Probes::new(),
+            address_key: keys.address,
+            instance_key: keys.instance,
+            call_id_key: keys.call_id,
+            agent_key: keys.agent,
+        };
+        self.devices_made += 1;
+        let key = world.digester.parts(&[b"device", &self.devices_made.to_be_bytes()]);
+        let (handle, _) = self.devices.insert(key, device, seen.at.time + REMEMBERED, rank);
+        self.attach(aor, handle);
+        handle
+    }
+
+    /// Adds a device to its AoR; where that has too many, the one that is least worth goes.
+    fn attach(&mut self, aor: Handle, device: Handle) {
+        let Some(entry) = self.aors.get_mut(aor) else { return };
+        entry.devices.retain(|&handle| self.devices.get(handle).is_some());
+        entry.devices.push(device);
+        if entry.devices.len() > DEVICES {
+            let worth = |handle: &Handle| self.devices.get(*handle).map(|device| (device.is_registered(), device.last_register));
+            if let Some(position) = (0..entry.devices.len() - 1).min_by_key(|&i| entry.devices.get(i).and_then(worth)) {
+                let gone = entry.devices.remove(position);
+                self.devices.remove(gone);
+            }
+        }
+    }
+
+    fn renew_device(&mut self, world: &mut World, handle: Handle, seen: &Seen<'_>, contact: &Contact<'_>, keys: &DeviceKeys) {
+        let Some(device) = self.devices.get_mut(handle) else { return };
+        if device.flow.source != seen.flow.source {
+            world.tell(Event::BindingChange { device: handle, old: device.flow.source, new: seen.flow.source, at: seen.at });
+        }
+        if device.address_key != keys.address {
+            device.contact = text(contact.uri.raw);
+        }
+        if device.agent_key != keys.agent {
+            device.user_agent = text(seen.message.user_agent());
+        }
+        device.flow = seen.flow;
+        device.last_register = seen.at.time;
+        device.nat = NatEvidence::of(&seen.message, seen.flow);
+        device.address_key = keys.address;
+        device.call_id_key = keys.call_id;
+        device.agent_key = keys.agent;
+        self.devices.touch(handle);
+        self.arm_device(handle);
+    }
+
+    fn set_state(&mut self, world: &mut World, handle: Handle, to: RegistrationState, at: Sighting) {
+        let Some(device) = self.devices.get_mut(handle) else { return };
+        let from = std::mem::replace(&mut device.state, to);
+        if to != RegistrationState::Registered {
+            device.registered_at = None;
+            device.expires_at = None;
+        }
+        let aor = device.aor;
+        let rank = if to == RegistrationState::Registered { Rank::Precious } else { Rank::Ordinary };
+        self.devices.set_rank(handle, rank);
+        self.aors.set_rank(aor, rank);
+        if from != to {
+            world.tell(Event::RegistrationState { aor, device: handle, from, to, at });
+        }
+    }
+
+    fn remember_address(&mut self, world: &World, address: SocketAddr, device: Handle, now: PacketTime) {
+        let key = address_digest(world.digester, address);
+        match self.addresses.find(key) {
+            Some(found) => {
+                if let Some(entry) = self.addresses.get_mut(found) {
+                    *entry = device;
+                }
+                self.addresses.touch(found);
+                self.addresses.set_deadline(found, now + REMEMBERED);
+            }
+            None => {
+                self.addresses.insert(key, device, now + REMEMBERED, Rank::Ordinary);
+            }
+        }
+    }
+
+    /// Sets the next moment at which something about the device is due.
+    fn arm_device(&mut self, handle: Handle) {
+        let Some(device) = self.devices.get(handle) else { return };
+        let forget = device.last_register.max(device.first_seen) + REMEMBERED;
+        let expiry = device.expires_at.filter(|_| device.is_registered()).map(|at| at + EXPIRY_GRACE + WATERMARK);
+        let probe = device.probes.outstanding.filter(|probe| !probe.concluded).map(|probe| probe.sent.time + probe.give_up + WATERMARK);
+        let deadline = [expiry, probe].into_iter().flatten().min().unwrap_or(forget);
+        self.devices.set_deadline(handle, deadline);
+    }
+}
+
+/// What tells devices apart, as hashes; 0 where it is missing.
+struct DeviceKeys {
+    address: u64,
+    instance: u64,
+    call_id: u64,
+    agent: u64,
+}
+
+impl DeviceKeys {
+    fn of(world: &World, message: &Message<'_>, contact: &Contact<'_>) -> Self {
+        let hash = |bytes: &[u8]| if bytes.is_empty() { 0 } else { world.digester.bytes(bytes).low64() };
+        Self {
+            address: contact_key(world, contact),
+            instance: contact.instance.map_or(0, |instance| hash(trim_instance(instance))),
+            call_id: hash(message.call_id()),
+            agent: hash(message.user_agent()),
+        }
+    }
+}
+
+/// Identity of a Contact: user, host and port as written.
+fn contact_key(world: &World, contact: &Contact<'_>) -> u64 {
+    let port = contact.uri.port.unwrap_or(5060).to_be_bytes();
+    world.digester.parts(&[contact.uri.user, contact.uri.host, &port]).low64()
+}
+
+fn trim_instance(instance: &[u8]) -> &[u8] {
+    let inner = instance.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(instance);
+    inner.strip_prefix(b"<").and_then(|rest| rest.strip_suffix(b">")).unwrap_or(inner)
+}
+
+/// What a REGISTER asks for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Purpose {
+    /// Which contacts are bound.
+    Query,
+    /// To take bindings back.
+    Unregister,
+    /// To bind.
+    Register,
+}
+
+/// The purpose of a REGISTER (DETECTION §1.1).
+pub(super) fn purpose(message: &Message<'_>) -> Purpose {
+    let fallback = message.expires();
+    let mut any = false;
+    for contact in message.contacts() {
+        any = true;
+        if contact.kind != ContactKind::Star && contact.expires.or(fallback) != Some(0) {
+            return Purpose::Register;
+        }
+    }
+    if any { Purpose::Unregister } else { Purpose::Query }
+}
+
+/// The key of an attempt.
+pub(super) fn attempt_key(world: &World, message: &Message<'_>) -> Digest {
+    let to = message.to();
+    world.digester.parts(&[b"attempt", to.uri.user, to.uri.host, message.call_id()])
+}
