@@ -1,9 +1,280 @@
-//! What is doubtful about the values of a message.
+//! What is doubtful about the values of a message: URIs, addresses, Vias, numbers.
 
-use super::anomaly::Anomalies;
-use super::message::Message;
+use super::anomaly::{Anomalies, Anomaly};
+use super::headers::{Form, HeaderName, NameAddr, SessionExpires, Via};
+use super::message::{Kind, Message};
+use super::text::{closing_quote, cut, decimal, find_unquoted, from, is_lws, is_token, leading_decimal, port, split_at, split_word, trim};
+use super::uri::{Scheme, Uri};
+use memchr::{memchr, memchr_iter};
+use std::net::Ipv6Addr;
+
+/// Ports that SIP listens on by habit; an IPv6 address that ends in one of them was probably meant to end before it (RFC 5118 §4.3).
+const SIP_PORTS: std::ops::RangeInclusive<u16> = 5060..=5099;
 
 /// Reads the values that can be wrong in ways that the scan does not see.
-pub(super) fn check(_message: Message<'_>) -> Anomalies {
-    Anomalies::NONE
+pub(super) fn check(message: Message<'_>) -> Anomalies {
+    let mut found = Anomalies::NONE;
+    check_bytes(message.head(), &mut found);
+    check_request_uri(message, &mut found);
+    check_addresses(message, &mut found);
+    check_contacts(message, &mut found);
+    check_vias(message, &mut found);
+    check_numbers(message, &mut found);
+    check_auth(message, &mut found);
+    check_date_and_warning(message, &mut found);
+    found
+}
+
+/// Looks at all bytes in one pass without branches, and closer only where that found something.
+fn check_bytes(head: &[u8], found: &mut Anomalies) {
+    let (mut high, mut control) = (0, 0);
+    for &byte in head {
+        high |= byte;
+        control |= u8::from(byte < b' ' && byte != b'\t' && byte != b'\r' && byte != b'\n') | u8::from(byte == 0x7f);
+    }
+    if !high.is_ascii() && std::str::from_utf8(head).is_err() {
+        found.insert(Anomaly::InvalidUtf8);
+    }
+    if control != 0 && has_bare_control(head) {
+        found.insert(Anomaly::ControlCharacter);
+    }
+}
+
+/// Whether there is a control character that is not escaped by a backslash, as a quoted string may do.
+fn has_bare_control(head: &[u8]) -> bool {
+    let mut escaped = false;
+    head.iter().any(|&byte| {
+        let bare = byte.is_ascii_control() && !is_lws(byte) && !escaped;
+        escaped = byte == b'\\' && !escaped;
+        bare
+    })
+}
+
+fn check_request_uri(message: Message<'_>, found: &mut Anomalies) {
+    let Some(raw) = message.request_uri() else { return };
+    check_uri(raw, found);
+    if !Uri::parse(raw).headers.is_empty() {
+        found.insert(Anomaly::RequestUriHeaders);
+    }
+}
+
+fn check_addresses(message: Message<'_>, found: &mut Anomalies) {
+    for header in [HeaderName::From, HeaderName::To] {
+        if let Some(value) = message.header(header) {
+            check_address(value, found);
+        }
+    }
+    if message.header(HeaderName::From).is_some() && message.from().tag.is_none() {
+        found.insert(Anomaly::MissingFromTag);
+    }
+}
+
+fn check_contacts(message: Message<'_>, found: &mut Anomalies) {
+    for element in message.elements(HeaderName::Contact) {
+        if element.is_empty() {
+            found.insert(Anomaly::BadParameter);
+        } else if !element.contains(&b':') && element != b"*" {
+            found.insert(Anomaly::BadDisplayName);
+        } else if element != b"*" {
+            let params = check_address(element, found);
+            check_seconds(super::text::param(params, "expires"), Anomaly::ExpiresOverflow, found);
+        }
+    }
+}
+
+/// Checks a display name, a URI and parameters; gives the parameters.
+fn check_address<'a>(value: &'a [u8], found: &mut Anomalies) -> &'a [u8] {
+    let parts = NameAddr::parse(value);
+    check_display(parts.display, found);
+    check_uri(parts.spec, found);
+    match parts.form {
+        Form::Unclosed => found.insert(Anomaly::BadUri),
+        Form::Bare if parts.spec.iter().any(|byte| matches!(byte, b'?' | b',')) => found.insert(Anomaly::UnbracketedUri),
+        Form::Bare | Form::Bracketed => {}
+    }
+    if let Some(params) = parts.params {
+        check_params(params, found);
+    }
+    parts.params.unwrap_or_default()
+}
+
+/// A display name is one quoted string, or tokens.
+fn check_display(display: &[u8], found: &mut Anomalies) {
+    match display {
+        [b'"', rest @ ..] => match closing_quote(rest) {
+            None => found.insert(Anomaly::UnterminatedQuote),
+            Some(index) if index + 1 < rest.len() => found.insert(Anomaly::BadDisplayName),
+            Some(_) => {}
+        },
+        _ if display.iter().all(|byte| is_token(*byte) || is_lws(*byte)) => {}
+        _ => found.insert(Anomaly::BadDisplayName),
+    }
+}
+
+/// What stands behind the first semicolon of a header: no parameter may be empty, no quote stay open.
+fn check_params(params: &[u8], found: &mut Anomalies) {
+    let mut rest = Some(params);
+    while let Some(text) = rest {
+        let (param, behind) = match find_unquoted(text, b';') {
+            Some(index) => cut(text, index),
+            None => (text, None),
+        };
+        rest = behind;
+        if trim(split_at(param, b'=').0).is_empty() {
+            found.insert(Anomaly::BadParameter);
+        }
+        if has_open_quote(param) {
+            found.insert(Anomaly::UnterminatedQuote);
+        }
+    }
+}
+
+/// Whether a quoted string begins that does not end.
+fn has_open_quote(text: &[u8]) -> bool {
+    let mut rest = text;
+    while let (_, Some(inner)) = split_at(rest, b'"') {
+        let Some(length) = closing_quote(inner) else { return true };
+        rest = from(inner, length + 1);
+    }
+    false
+}
+
+/// Checks a URI as it stands between its brackets, or without any.
+fn check_uri(spec: &[u8], found: &mut Anomalies) {
+    if spec.iter().any(|byte| is_lws(*byte)) {
+        found.insert(Anomaly::BadUri);
+    }
+    let uri = Uri::parse(spec);
+    match uri.scheme {
+        Scheme::Sip | Scheme::Sips => check_authority(uri.authority, Anomaly::BadUri, found),
+        Scheme::Tel if uri.user.is_empty() => found.insert(Anomaly::BadUri),
+        Scheme::Tel => {}
+        Scheme::Other if is_known_scheme(uri.raw) => {}
+        Scheme::Other => found.insert(Anomaly::UnknownUriScheme),
+        Scheme::Missing => found.insert(Anomaly::BadUri),
+    }
+}
+
+/// Schemes beside `sip:` and `tel:` that SIP itself carries: services (RFC 5031), instant messages and presence (RFC 3860, RFC 3859).
+fn is_known_scheme(raw: &[u8]) -> bool {
+    let scheme = split_at(raw, b':').0;
+    [&b"urn"[..], b"im", b"pres"].iter().any(|known| scheme.eq_ignore_ascii_case(known))
+}
+
+/// Checks host and port; what is wrong is `bad` unless there is a better word.
+fn check_authority(authority: &[u8], bad: Anomaly, found: &mut Anomalies) {
+    let authority = trim(authority);
+    if let [b'[', inner @ ..] = authority {
+        return check_ipv6(inner, bad, found);
+    }
+    if memchr_iter(b':', authority).count() > 1 {
+        let is_ipv6 = parse_ipv6(authority).is_some();
+        return found.insert(if is_ipv6 { Anomaly::UnbracketedIpv6 } else { bad });
+    }
+    let (host, port_text) = split_at(authority, b':');
+    let is_host = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+    if trim(host).is_empty() || !trim(host).iter().all(is_host) || port_text.is_some_and(|text| port(trim(text)).is_none()) {
+        found.insert(bad);
+    }
+}
+
+/// Checks `2001:db8::1]:5060`.
+fn check_ipv6(inner: &[u8], bad: Anomaly, found: &mut Anomalies) {
+    let (host, rest) = split_at(inner, b']');
+    let is_port = |rest: &[u8]| matches!(rest, [b':', text @ ..] if port(trim(text)).is_some());
+    match rest.map(trim) {
+        Some(rest) if parse_ipv6(host).is_some() && (rest.is_empty() || is_port(rest)) => {
+            if rest.is_empty() && ends_like_port(host) {
+                found.insert(Anomaly::AmbiguousPort);
+            }
+        }
+        _ => found.insert(bad),
+    }
+}
+
+fn parse_ipv6(host: &[u8]) -> Option<Ipv6Addr> {
+    std::str::from_utf8(host).ok()?.parse().ok()
+}
+
+/// Whether the last group of an abbreviated address, read as decimal, is a port of SIP.
+fn ends_like_port(host: &[u8]) -> bool {
+    host.rsplit(|byte| *byte == b':').next().and_then(port).is_some_and(|port| SIP_PORTS.contains(&port))
+}
+
+fn check_vias(message: Message<'_>, found: &mut Anomalies) {
+    for element in message.elements(HeaderName::Via) {
+        if element.is_empty() {
+            found.insert(Anomaly::BadParameter);
+        } else {
+            check_via(&Via::parse(element), found);
+        }
+    }
+    let branch = message.top_via().and_then(|via| via.branch);
+    if branch.is_some_and(|branch| branch.eq_ignore_ascii_case(b"z9hG4bK")) {
+        found.insert(Anomaly::BadBranch);
+    }
+}
+
+fn check_via(via: &Via<'_>, found: &mut Anomalies) {
+    let (name, version) = via.protocol;
+    if !name.eq_ignore_ascii_case(b"SIP") || via.transport.is_empty() {
+        found.insert(Anomaly::BadVia);
+    } else if version != b"2.0" {
+        found.insert(Anomaly::UnknownVersion);
+    }
+    check_authority(via.sent_by, Anomaly::BadVia, found);
+    if matches!(via.host, b"255.255.255.255" | b"0.0.0.0" | b"::") {
+        found.insert(Anomaly::BroadcastVia);
+    }
+    if let Some(params) = via.params {
+        check_params(params, found);
+    }
+}
+
+fn check_numbers(message: Message<'_>, found: &mut Anomalies) {
+    check_seconds(message.header(HeaderName::Expires), Anomaly::ExpiresOverflow, found);
+    check_seconds(message.header(HeaderName::MinExpires), Anomaly::ExpiresOverflow, found);
+    check_seconds(message.header(HeaderName::RetryAfter), Anomaly::RetryAfterOverflow, found);
+    if message.header(HeaderName::SessionExpires).is_some_and(|value| SessionExpires::parse(value).is_none()) {
+        found.insert(Anomaly::BadNumber);
+    }
+    match message.header(HeaderName::MaxForwards).map(decimal) {
+        Some(Some(0)) if matches!(message.kind(), Kind::Request(_)) => found.insert(Anomaly::MaxForwardsExhausted),
+        None | Some(Some(0..=255)) => {}
+        Some(_) => found.insert(Anomaly::BadMaxForwards),
+    }
+}
+
+fn check_seconds(value: Option<&[u8]>, overflow: Anomaly, found: &mut Anomalies) {
+    match value.map(leading_decimal) {
+        None => {}
+        Some(None) => found.insert(Anomaly::BadNumber),
+        Some(Some((seconds, _))) if seconds > u64::from(u32::MAX) => found.insert(overflow),
+        Some(Some(_)) => {}
+    }
+}
+
+fn check_auth(message: Message<'_>, found: &mut Anomalies) {
+    const HEADERS: [HeaderName; 4] =
+        [HeaderName::Authorization, HeaderName::ProxyAuthorization, HeaderName::WwwAuthenticate, HeaderName::ProxyAuthenticate];
+    for value in HEADERS.into_iter().filter_map(|header| message.header(header)) {
+        let scheme = split_word(value).0;
+        if ![&b"Digest"[..], b"Basic", b"Bearer"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
+            found.insert(Anomaly::UnknownAuthScheme);
+        }
+        if has_open_quote(value) {
+            found.insert(Anomaly::UnterminatedQuote);
+        }
+    }
+}
+
+fn check_date_and_warning(message: Message<'_>, found: &mut Anomalies) {
+    if message.header(HeaderName::Date).is_some_and(|date| !date.ends_with(b" GMT")) {
+        found.insert(Anomaly::BadDate);
+    }
+    let is_code =
+        |value: &[u8]| memchr(b' ', value) == Some(3) && leading_decimal(value).is_some_and(|(code, _)| (100..1000).contains(&code));
+    if message.header(HeaderName::Warning).is_some_and(|value| !is_code(value)) {
+        found.insert(Anomaly::BadWarning);
+    }
 }

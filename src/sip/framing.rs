@@ -75,7 +75,8 @@ fn resync(bytes: &[u8], mut position: usize) -> Framed {
 
 /// Measures the message whose start line ends at `headers`.
 fn frame_message(bytes: &[u8], headers: usize, limit: usize) -> Framed {
-    let head = bytes.get(..MAX_HEAD.min(limit)).unwrap_or(bytes);
+    let bound = MAX_HEAD.min(limit);
+    let head = bytes.get(..bound).unwrap_or(bytes);
     let mut lines = Lines::new(head, headers);
     let mut content_length = None;
     loop {
@@ -88,11 +89,11 @@ fn frame_message(bytes: &[u8], headers: usize, limit: usize) -> Framed {
                     content_length = Some(decimal(head.get(value).unwrap_or_default()));
                 }
             }
-            Some(Line::Odd(line)) if start_line::parse(head, physical(head, line.start).text).is_some() => {
+            Some(Line::Odd(line)) if line.end < head.len() && start_line::parse(head, physical(head, line.start).text).is_some() => {
                 return Framed::Message { len: start };
             }
             Some(Line::Odd(_)) => {}
-            None if head.len() < bytes.len() => return resync(bytes, headers),
+            None if bytes.len() >= bound => return resync(bytes, headers),
             None => return Framed::NeedMore,
         }
     }

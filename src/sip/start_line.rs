@@ -35,8 +35,7 @@ const VERSION_LEN: usize = 7;
 pub fn looks_like_start_line(bytes: &[u8]) -> bool {
     let start = leading_line_ends(bytes);
     let text = from(bytes, start);
-    is_version_prefix(text) && parse(bytes, physical(bytes, start).text).is_some()
-        || method_len(text).is_some() && parse(bytes, physical(bytes, start).text).is_some()
+    (is_version_prefix(text) || method_len(text).is_some()) && parse(bytes, physical(bytes, start).text).is_some()
 }
 
 /// Reads a line as a start line.

@@ -1,6 +1,6 @@
 //! From, To and whatever else names somebody: a display name, a URI, parameters.
 
-use crate::sip::text::{self, Params, closing_quote, cut, find_unquoted, from, split_at, trim, trim_start};
+use crate::sip::text::{self, Params, closing_quote, cut, from, split_at, trim};
 use crate::sip::uri::Uri;
 use memchr::memchr;
 
@@ -8,6 +8,8 @@ use memchr::memchr;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(in crate::sip) enum Form {
     Bracketed,
+    /// In brackets of which the second is missing.
+    Unclosed,
     Bare,
 }
 
@@ -18,7 +20,8 @@ pub(in crate::sip) struct NameAddr<'a> {
     pub(in crate::sip) display: &'a [u8],
     /// What stands between the brackets, white space included.
     pub(in crate::sip) spec: &'a [u8],
-    pub(in crate::sip) params: &'a [u8],
+    /// What stands behind the first semicolon, if there is one.
+    pub(in crate::sip) params: Option<&'a [u8]>,
     pub(in crate::sip) form: Form,
 }
 
@@ -26,33 +29,26 @@ impl<'a> NameAddr<'a> {
     /// Cuts `"Display" <uri>;params` or `uri;params`. A quote that never closes does not hide the brackets behind it.
     pub(in crate::sip) fn parse(value: &'a [u8]) -> Self {
         let value = trim(value);
-        match find_bracket(value) {
-            Some(index) => {
-                let (display, rest) = cut(value, index);
-                let (spec, params) = split_at(rest.unwrap_or_default(), b'>');
-                let params = split_at(params.unwrap_or_default(), b';').1;
-                Self { display: trim(display), spec, params: params.unwrap_or_default(), form: Form::Bracketed }
-            }
-            None => {
-                let (spec, params) = split_at(value, b';');
-                Self { display: &[], spec: trim(spec), params: params.unwrap_or_default(), form: Form::Bare }
-            }
-        }
+        let Some(index) = find_bracket(value) else {
+            let (spec, params) = split_at(value, b';');
+            return Self { display: &[], spec: trim(spec), params, form: Form::Bare };
+        };
+        let (display, rest) = cut(value, index);
+        let (spec, behind) = split_at(rest.unwrap_or_default(), b'>');
+        let form = if behind.is_some() { Form::Bracketed } else { Form::Unclosed };
+        Self { display: trim(display), spec, params: behind.and_then(|behind| split_at(behind, b';').1), form }
     }
 }
 
-/// Where the opening bracket stands outside the quoted display name. Only the start of the value is searched for one: a parameter may
-/// hold a bracket in quotes.
+/// Where the bracket opens that the URI stands in. Behind a quoted display name only, and not within the parameters of a bare URI.
 fn find_bracket(value: &[u8]) -> Option<usize> {
     let start = match value {
         [b'"', rest @ ..] => closing_quote(rest).map_or(0, |length| length + 2),
         _ => 0,
     };
-    let rest = from(value, start);
-    let index = memchr(b'<', rest)?;
-    let in_params =
-        find_unquoted(rest, b';').is_some_and(|semicolon| semicolon < index) && memchr(b':', rest).is_some_and(|colon| colon < index);
-    (!in_params).then_some(start + index)
+    let index = start + memchr(b'<', from(value, start))?;
+    let before = value.get(start..index)?;
+    (!before.contains(&b':') || !before.contains(&b';')).then_some(index)
 }
 
 /// A display name, a URI and a tag.
@@ -71,8 +67,9 @@ impl<'a> Address<'a> {
     /// Reads an address. Nothing fails; what is not there is empty.
     pub fn parse(value: &'a [u8]) -> Self {
         let parts = NameAddr::parse(value);
-        let tag = text::param(parts.params, "tag").filter(|tag| !tag.is_empty());
-        Self { display: text::unquote(trim_start(parts.display)), uri: Uri::parse(parts.spec), tag, params: parts.params }
+        let params = parts.params.unwrap_or_default();
+        let tag = text::param(params, "tag").filter(|tag| !tag.is_empty());
+        Self { display: text::unquote(parts.display), uri: Uri::parse(parts.spec), tag, params }
     }
 
     /// The parameters of the header, not those of the URI.

@@ -41,8 +41,8 @@ impl<'a> Contact<'a> {
         if parts.spec == b"*" {
             return Self { kind: ContactKind::Star, ..Self::default() };
         }
-        let mut contact = Self { uri: Uri::parse(parts.spec), params: parts.params, ..Self::default() };
-        Params::new(parts.params).for_each(|param| contact.take(param));
+        let mut contact = Self { uri: Uri::parse(parts.spec), params: parts.params.unwrap_or_default(), ..Self::default() };
+        contact.params().for_each(|param| contact.take(param));
         contact
     }
 

@@ -9,6 +9,7 @@ mod value;
 mod via;
 
 pub use address::Address;
+pub(super) use address::{Form, NameAddr};
 pub use auth::{Challenge, Credentials};
 pub use contact::{Contact, ContactKind};
 pub use name::{HeaderName, Name};

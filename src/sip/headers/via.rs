@@ -46,7 +46,7 @@ pub struct Via<'a> {
     pub(in crate::sip) protocol: (&'a [u8], &'a [u8]),
     /// Host and port as written.
     pub(in crate::sip) sent_by: &'a [u8],
-    pub(in crate::sip) params: &'a [u8],
+    pub(in crate::sip) params: Option<&'a [u8]>,
 }
 
 impl<'a> Via<'a> {
@@ -60,7 +60,6 @@ impl<'a> Via<'a> {
             None => (&[][..], split_word(trim(head)).1),
         };
         let (host, port) = split_host(sent_by);
-        let params = params.unwrap_or_default();
         let mut via = Self {
             transport,
             host,
@@ -70,7 +69,7 @@ impl<'a> Via<'a> {
             params,
             ..Self::default()
         };
-        Params::new(params).for_each(|param| via.take(param));
+        Params::new(params.unwrap_or_default()).for_each(|param| via.take(param));
         via
     }
 
