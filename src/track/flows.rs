@@ -195,11 +195,7 @@ mod tests {
     use crate::decode::flow::Transport;
 
     fn flow() -> Flow {
-        Flow {
-            transport: Transport::Udp,
-            source: "198.51.100.7:40001".parse().unwrap(),
-            destination: "203.0.113.10:5060".parse().unwrap(),
-        }
+        Flow { transport: Transport::Udp, source: "198.51.100.7:40001".parse().unwrap(), destination: "203.0.113.10:5060".parse().unwrap() }
     }
 
     fn at(seconds: i64) -> PacketTime {

@@ -1,3 +1,188 @@
-//! State: transactions, calls, registrations, reachability, NAT.
+//! State: what the messages amount to. Transactions per hop, calls, registrations, reachability, NAT, and whether the capture can be
+//! trusted.
+//!
+//! [`Tracker`] takes messages and signals in time order and tells what happened as [`event::Event`]s. Deadlines that fell due before a
+//! message are handled before it, and what they bring about is stamped with the deadline.
 
+pub mod absence;
+pub mod call;
+pub mod event;
+pub mod flows;
+pub mod nat;
+pub mod peers;
+pub mod registration;
+mod route;
+pub mod scan;
+pub mod transaction;
+pub mod triggers;
 pub mod vocabulary;
+pub mod world;
+
+use std::net::{IpAddr, SocketAddr};
+
+use crate::decode::signal::Signal;
+use crate::sip::method::Method;
+use crate::table::Digester;
+use crate::time::{PacketTime, Span};
+use crate::track::call::Calls;
+use crate::track::event::Event;
+use crate::track::flows::Flows;
+use crate::track::peers::Peers;
+use crate::track::registration::Registrations;
+use crate::track::scan::Scans;
+use crate::track::transaction::Transactions;
+use crate::track::world::World;
+
+/// Statuses counted by themselves; SIP has 100 to 699.
+const STATUSES: usize = 700;
+
+/// How large the tables may grow, and what is known of the network beforehand.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Seed of the identities: fixed for a replay, random for a daemon.
+    pub seed: u64,
+    /// Configured PBX addresses; with any, none are learned.
+    pub pbxs: Vec<SocketAddr>,
+    /// Addresses of this host, where a PBX is assumed until others are learned.
+    pub own: Vec<IpAddr>,
+    /// Configured trunks.
+    pub trunks: Vec<IpAddr>,
+    /// Most transactions at a time.
+    pub transactions: usize,
+    /// Most calls in progress.
+    pub calls: usize,
+    /// Most bindings, and as many flows.
+    pub bindings: usize,
+    /// Most records of finished calls.
+    pub finished: usize,
+    /// Most samples of the registration delay.
+    pub samples: usize,
+}
+
+/// What was on the wire, neither capture copies nor repeats.
+#[derive(Clone, Debug)]
+pub struct MessageCounts {
+    /// By method.
+    pub requests: [u64; Method::ALL.len()],
+    /// By status; 0 collects those out of range.
+    pub responses: Vec<u64>,
+    /// Repeats within transactions.
+    pub retransmissions: u64,
+}
+
+/// Whether a message was new.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Novelty {
+    /// It was.
+    Distinct,
+    /// It was a repeat within its transaction.
+    Retransmission,
+}
+
+/// A timestamp jump: from this engine time on, printed times are earlier by the offset.
+#[derive(Clone, Copy, Debug)]
+struct Step {
+    from: PacketTime,
+    offset: Span,
+}
+
+/// All state of a capture.
+#[derive(Debug)]
+pub struct Tracker {
+    /// What every tracker shares.
+    pub world: World,
+    /// The calls.
+    pub calls: Calls,
+    /// The registrations.
+    pub registrations: Registrations,
+    /// What was on the wire.
+    pub messages: MessageCounts,
+    scans: Scans,
+    steps: Vec<Step>,
+    now: PacketTime,
+}
+
+/// Clock steps that printed times remember.
+const STEPS: usize = 1024;
+
+impl Tracker {
+    /// Nothing seen yet.
+    pub fn new(settings: &Settings) -> Self {
+        let digester = Digester::new(settings.seed);
+        let peers = Peers::new(digester, settings.bindings, &settings.pbxs, &settings.own, &settings.trunks);
+        let flows = Flows::new(digester, settings.bindings);
+        let transactions = Transactions::new(digester, settings.transactions);
+        Self {
+            world: World::new(digester, flows, peers, transactions, settings.transactions),
+            calls: Calls::new(settings.calls, settings.finished),
+            registrations: Registrations::new(settings.bindings, settings.samples),
+            messages: MessageCounts { requests: [0; Method::ALL.len()], responses: vec![0; STATUSES], retransmissions: 0 },
+            scans: Scans::new(digester, 65_536),
+            steps: Vec::new(),
+            now: PacketTime::MIN,
+        }
+    }
+
+    /// The newest engine time.
+    pub fn now(&self) -> PacketTime {
+        self.now
+    }
+
+    /// The time as the capture printed it, undoing the clock steps before `time`.
+    pub fn printed(&self, time: PacketTime) -> PacketTime {
+        self.steps.iter().rev().find(|step| step.from <= time).map_or(time, |step| time - step.offset)
+    }
+
+    /// Handles all deadlines up to `now`, each at its own time.
+    pub fn advance(&mut self, now: PacketTime) {
+        self.now = self.now.max(now);
+        loop {
+            let next = self.next_deadline();
+            if next > self.now {
+                return;
+            }
+            self.expire(next);
+        }
+    }
+
+    /// Handles something that is not a message.
+    pub fn signal(&mut self, signal: &Signal, now: PacketTime) {
+        self.advance(now);
+        self.world.absence.note(signal, now);
+        match signal {
+            Signal::Keepalive(flow, kind) => {
+                self.world.flows.note(*flow, now);
+                self.world.peers.note(*flow, now);
+                if let Some(interval) = self.world.flows.note_keepalive(*flow, *kind, now) {
+                    self.world.tell(Event::KeepaliveInterval { flow: *flow, kind: *kind, interval });
+                }
+            }
+            Signal::ClockStep { by } => {
+                let offset = self.steps.last().map_or(Span::ZERO, |step| step.offset) + *by;
+                if self.steps.len() < STEPS {
+                    self.steps.push(Step { from: now, offset });
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// When [`Self::advance`] next has something to do.
+    fn next_deadline(&self) -> PacketTime {
+        self.world
+            .transactions
+            .next_deadline()
+            .min(self.calls.next_deadline())
+            .min(self.registrations.next_deadline())
+            .min(self.world.next_deadline())
+            .min(self.scans.next_deadline())
+    }
+
+    fn expire(&mut self, now: PacketTime) {
+        self.expire_transactions(now);
+        self.registrations.expire(&mut self.world, now);
+        self.calls.expire(&mut self.world, now);
+        self.world.expire(now);
+        self.scans.expire(now);
+    }
+}

@@ -99,8 +99,7 @@ mod tests {
              To: <sip:1@pbx.example.com>\r\nCall-ID: a\r\nCSeq: 1 REGISTER\r\nContact: <sip:1@{contact}>\r\nContent-Length: 0\r\n\r\n"
         );
         let scan = scan(text.as_bytes(), Context::Datagram).unwrap();
-        let flow =
-            Flow { transport: Transport::Udp, source: source.parse().unwrap(), destination: "203.0.113.10:5060".parse().unwrap() };
+        let flow = Flow { transport: Transport::Udp, source: source.parse().unwrap(), destination: "203.0.113.10:5060".parse().unwrap() };
         NatEvidence::of(&Message::new(text.as_bytes(), &scan), flow)
     }
 

@@ -137,6 +137,13 @@ impl Peers {
         })
     }
 
+    /// Whether the PBX at `address` received anything at or after `since`.
+    pub fn received_since(&self, address: SocketAddr, since: PacketTime) -> bool {
+        self.pbxs
+            .iter()
+            .any(|pbx| pbx.address.ip() == address.ip() && pbx.received.latest() > PacketTime::MIN && pbx.received.latest() >= since)
+    }
+
     /// Which way `flow` goes, seen from the PBX. An exact address counts before one that merely shares the PBX's IP.
     pub fn direction(&self, flow: Flow) -> Direction {
         let exact = |address: SocketAddr| self.pbxs.iter().any(|pbx| pbx.address == address);
@@ -206,15 +213,17 @@ impl Peers {
         if !self.learns || self.is_known(flow.destination) {
             return None;
         }
-        let serves_many = vias > 1;
-        match self.registrars.iter_mut().find(|registrar| registrar.address == flow.destination) {
-            Some(registrar) => registrar.serves_many |= serves_many || registrar.client != flow.source.ip(),
+        let client = flow.source.ip();
+        let position = match self.registrars.iter().position(|registrar| registrar.address == flow.destination) {
+            Some(position) => position,
             None if self.registrars.len() < MOST => {
-                self.registrars.push(Registrar { address: flow.destination, client: flow.source.ip(), serves_many });
+                self.registrars.push(Registrar { address: flow.destination, client, serves_many: false });
+                self.registrars.len() - 1
             }
             None => return None,
-        }
-        let registrar = self.registrars.iter().find(|registrar| registrar.address == flow.destination)?;
+        };
+        let registrar = self.registrars.get_mut(position)?;
+        registrar.serves_many |= vias > 1 || registrar.client != client;
         if !registrar.serves_many && self.pbxs.iter().any(|pbx| !pbx.assumed && pbx.address.ip() == registrar.client) {
             return None;
         }
@@ -280,8 +289,7 @@ impl Peers {
 
     fn update(&mut self, address: IpAddr, now: PacketTime, change: impl FnOnce(&mut Source)) {
         let key = self.key(address);
-        let handle =
-            self.sources.find(key).unwrap_or_else(|| self.sources.insert(key, Source::default(), now + IDLE, Rank::Unanswered).0);
+        let handle = self.sources.find(key).unwrap_or_else(|| self.sources.insert(key, Source::default(), now + IDLE, Rank::Unanswered).0);
         self.sources.set_deadline(handle, now + IDLE);
         self.sources.touch(handle);
         let Some(source) = self.sources.get_mut(handle) else { return };

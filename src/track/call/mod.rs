@@ -9,6 +9,8 @@ pub mod outcome;
 pub mod record;
 mod setup;
 
+pub(in crate::track) use setup::{is_initial, tell_server_delay};
+
 use std::collections::VecDeque;
 
 use crate::decode::flow::Flow;
@@ -37,7 +39,9 @@ pub struct Answer {
     pub at: Sighting,
     /// The way of the 2xx.
     pub flow: Flow,
-    /// CSeq of the INVITE that it answers.
+    /// The transaction of the INVITE that it answers.
+    pub invite: Handle,
+    /// CSeq of that INVITE.
     pub cseq: u32,
     /// The To-tag: further ones are forks.
     tag: u64,

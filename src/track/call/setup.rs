@@ -60,9 +60,9 @@ impl Calls {
     }
 
     /// Handles a final response to the caller's INVITE.
-    pub fn answered(&mut self, world: &mut World, handle: Handle, seen: &Seen<'_>, status: u16, invite: &Transaction) {
+    pub fn answered(&mut self, world: &mut World, handle: Handle, seen: &Seen<'_>, status: u16, invite: &Transaction, transaction: Handle) {
         if (200..300).contains(&status) {
-            self.accept(world, handle, seen, status);
+            self.accept(world, handle, seen, status, transaction);
             return;
         }
         let nonce = seen.message.challenge().map(|challenge| world.note_nonce(challenge.nonce, Some(handle), seen.at.time));
@@ -153,14 +153,14 @@ impl Calls {
         self.table.touch(handle);
     }
 
-    fn accept(&mut self, world: &mut World, handle: Handle, seen: &Seen<'_>, status: u16) {
+    fn accept(&mut self, world: &mut World, handle: Handle, seen: &Seen<'_>, status: u16, invite: Handle) {
         let Some(call) = self.table.get_mut(handle) else { return };
         if call.answer.is_some() {
             return;
         }
         let tag = tag_hash(world, seen.message.to().tag);
         let cseq = seen.message.cseq().map_or(0, |cseq| cseq.number);
-        call.answer = Some(Answer { at: seen.at, flow: seen.flow, cseq, tag });
+        call.answer = Some(Answer { at: seen.at, flow: seen.flow, invite, cseq, tag });
         call.final_at = Some(seen.at);
         let record = &mut call.record;
         record.status = status;
@@ -232,7 +232,7 @@ pub(super) fn note_reason(call: &mut Call, seen: &Seen<'_>) {
     }
     let Some(reason) = seen.message.reason() else { return };
     let words = match (reason.text, reason.cause) {
-        (Some(words), _) if !words.is_empty() => text(words),
+        (words, _) if !words.is_empty() => text(words),
         (_, Some(cause)) => format!("{} cause {cause}", text(reason.protocol)).into(),
         _ => return,
     };

@@ -109,9 +109,8 @@ impl Registrations {
         if contacts.peek().is_none() {
             return Some(Span::from_secs(i64::from(fallback)));
         }
-        let is_listed = |contact: &crate::sip::headers::Contact<'_>| {
-            contact_key(world, contact) == key || contact.uri.host_ip() == Some(source.ip())
-        };
+        let is_listed =
+            |contact: &crate::sip::headers::Contact<'_>| contact_key(world, contact) == key || contact.uri.host_ip() == Some(source.ip());
         let mut listed: Vec<_> = contacts.collect();
         listed.sort_by_key(|contact| contact_key(world, contact) != key);
         let single = listed.len() == 1;
@@ -155,8 +154,7 @@ impl Registrations {
 
     /// The Contact list of a 2xx is the truth: what it does not list is not bound any more.
     fn unbind_unlisted(&mut self, world: &mut World, aor: Handle, seen: &Seen<'_>, asked: &[Option<Asked>]) {
-        let listed: Vec<_> =
-            seen.message.contacts().map(|contact| (contact_key(world, &contact), contact.uri.host_ip())).collect();
+        let listed: Vec<_> = seen.message.contacts().map(|contact| (contact_key(world, &contact), contact.uri.host_ip())).collect();
         if listed.is_empty() {
             return;
         }
@@ -246,7 +244,8 @@ impl Registrations {
         let end = device.expires_at.map(|at| at + EXPIRY_GRACE).filter(|&end| device.is_registered() && end + WATERMARK <= now);
         if let Some(end) = end {
             let visible = world.absence.is_sound_since(end - EXPIRY_GRACE)
-                && (world.flows.seen_within(device.flow, end - REFRESH_SEEN) || world.peers.received_since(device.flow.destination, end - REFRESH_SEEN));
+                && (world.flows.seen_within(device.flow, end - REFRESH_SEEN)
+                    || world.peers.received_since(device.flow.destination, end - REFRESH_SEEN));
             let state = if visible { RegistrationState::Expired } else { RegistrationState::Unknown };
             self.set_state(world, handle, state, Sighting { time: end, frame: 0 });
         }

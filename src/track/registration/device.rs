@@ -47,6 +47,8 @@ pub struct Device {
     pub ignored_challenges: u16,
     /// What the PBX's probes say.
     pub probes: Probes,
+    /// The address that the Contact names, if it names one.
+    pub contact_address: Option<SocketAddr>,
     pub(super) address_key: u64,
     pub(super) instance_key: u64,
     pub(super) call_id_key: u64,

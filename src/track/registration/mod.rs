@@ -158,11 +158,7 @@ impl Registrations {
 
     /// When [`Self::expire`] next has something to do.
     pub fn next_deadline(&self) -> PacketTime {
-        self.devices
-            .next_deadline()
-            .min(self.attempts.next_deadline())
-            .min(self.aors.next_deadline())
-            .min(self.addresses.next_deadline())
+        self.devices.next_deadline().min(self.attempts.next_deadline()).min(self.aors.next_deadline()).min(self.addresses.next_deadline())
     }
 
     fn aor_of(&mut self, world: &World, seen: &Seen<'_>, rank: Rank) -> Handle {
@@ -192,14 +188,17 @@ impl Registrations {
     fn find_device(&self, world: &World, aor: Handle, message: &Message<'_>, contact: &Contact<'_>) -> Option<Handle> {
         let keys = DeviceKeys::of(world, message, contact);
         let known = || {
-            self.aors.get(aor).into_iter().flat_map(|aor| aor.devices.iter()).filter_map(|&handle| Some((handle, self.devices.get(handle)?)))
+            self.aors
+                .get(aor)
+                .into_iter()
+                .flat_map(|aor| aor.devices.iter())
+                .filter_map(|&handle| Some((handle, self.devices.get(handle)?)))
         };
         let by_instance = || known().find(|(_, device)| keys.instance != 0 && device.instance_key == keys.instance);
         let unmarked = |device: &Device| keys.instance == 0 || device.instance_key == 0;
         let by_call_id = || known().find(|(_, device)| unmarked(device) && device.call_id_key == keys.call_id && keys.call_id != 0);
-        let by_contact = || {
-            known().find(|(_, device)| unmarked(device) && device.address_key == keys.address && device.agent_key == keys.agent)
-        };
+        let by_contact =
+            || known().find(|(_, device)| unmarked(device) && device.address_key == keys.address && device.agent_key == keys.agent);
         by_instance().or_else(by_call_id).or_else(by_contact).map(|(handle, _)| handle)
     }
 
@@ -226,6 +225,7 @@ impl Registrations {
             credential_rejections: 0,
             ignored_challenges: 0,
             probes: Probes::new(),
+            contact_address: contact_address(contact),
             address_key: keys.address,
             instance_key: keys.instance,
             call_id_key: keys.call_id,
@@ -259,6 +259,7 @@ impl Registrations {
         }
         if device.address_key != keys.address {
             device.contact = text(contact.uri.raw);
+            device.contact_address = contact_address(contact);
         }
         if device.agent_key != keys.agent {
             device.user_agent = text(seen.message.user_agent());
@@ -340,6 +341,11 @@ impl DeviceKeys {
 fn contact_key(world: &World, contact: &Contact<'_>) -> u64 {
     let port = contact.uri.port.unwrap_or(5060).to_be_bytes();
     world.digester.parts(&[contact.uri.user, contact.uri.host, &port]).low64()
+}
+
+/// The address that a Contact names, if it is one.
+fn contact_address(contact: &Contact<'_>) -> Option<SocketAddr> {
+    Some(SocketAddr::new(contact.uri.host_ip()?, contact.uri.port.unwrap_or(5060)))
 }
 
 fn trim_instance(instance: &[u8]) -> &[u8] {

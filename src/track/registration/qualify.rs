@@ -3,8 +3,7 @@
 use crate::table::Handle;
 use crate::time::{PacketTime, Span};
 use crate::track::absence::WATERMARK;
-use crate::track::call::tell_server_delay;
-use crate::track::event::{Event, ProbeResult, ServerClass, Sighting};
+use crate::track::event::{Event, ProbeResult, Sighting};
 use crate::track::registration::Registrations;
 use crate::track::registration::device::Outstanding;
 use crate::track::transaction::{Owner, Transaction};
@@ -88,15 +87,7 @@ impl Registrations {
         }
     }
 
-    fn set_reachability(
-        &mut self,
-        world: &mut World,
-        handle: Handle,
-        to: Reachability,
-        at: Sighting,
-        probe: Sighting,
-        transmissions: u16,
-    ) {
+    fn set_reachability(&mut self, world: &mut World, handle: Handle, to: Reachability, at: Sighting, probe: Sighting, transmissions: u16) {
         let Some(device) = self.devices.get_mut(handle) else { return };
         let from = std::mem::replace(&mut device.probes.reachability, to);
         let last_rtt = device.probes.last_rtt;
@@ -104,11 +95,6 @@ impl Registrations {
             world.tell(Event::Reachability { device: handle, from, to, at, probe, last_rtt, transmissions });
         }
     }
-}
-
-/// Tells how long the PBX took to answer an OPTIONS of a peer.
-pub fn options_answered(world: &mut World, request: &Transaction, at: Sighting) {
-    tell_server_delay(world, ServerClass::Options, request, at);
 }
 
 /// How long the prober waits: by its name, and for Asterisk by the Call-ID, which PJSIP makes without a host.

@@ -1,0 +1,271 @@
+//! Which tracker a message concerns.
+
+use crate::decode::flow::Flow;
+use crate::sip::message::{Kind, Message};
+use crate::sip::method::Method;
+use crate::table::Handle;
+use crate::time::PacketTime;
+use crate::track::call::{is_initial, tell_server_delay};
+use crate::track::event::{Event, ServerClass, Sighting};
+use crate::track::scan::Try;
+use crate::track::transaction::{Owner, Requested, Responded, Transaction};
+use crate::track::vocabulary::Direction;
+use crate::track::world::Seen;
+use crate::track::{Novelty, Tracker};
+
+impl Tracker {
+    /// Handles a SIP message. Deadlines before it are handled first.
+    pub fn message(&mut self, message: Message<'_>, flow: Flow, at: Sighting) -> Novelty {
+        self.advance(at.time);
+        self.world.flows.note(flow, at.time);
+        self.world.peers.note(flow, at.time);
+        self.world.triggers.note_packet(flow.source.ip(), flow.destination.ip(), at.time);
+        let seen = Seen { message, flow, at };
+        let novelty = match message.kind() {
+            Kind::Request(method) => self.request(&seen, method),
+            Kind::Response(status) => self.response(&seen, status),
+        };
+        self.count(&message, novelty);
+        novelty
+    }
+
+    /// Handles the transactions whose patience ran out by `now`.
+    pub(super) fn expire_transactions(&mut self, now: PacketTime) {
+        while let Some(handle) = self.world.transactions.pop_unanswered(now) {
+            let Some(transaction) = self.world.transactions.get(handle).cloned() else { continue };
+            match transaction.owner {
+                Owner::CallerInvite(call) => self.calls.unanswered(&mut self.world, call, &transaction),
+                Owner::FurtherInvite(call) => self.calls.further_unanswered(&mut self.world, call, &transaction),
+                Owner::InDialog(call) if transaction.method == Method::Bye => {
+                    self.calls.bye_unanswered(&mut self.world, call, &transaction);
+                }
+                Owner::Register(attempt) => self.registrations.unanswered(&mut self.world, attempt, &transaction),
+                Owner::InDialog(_) | Owner::FurtherRegister | Owner::Probe(_) | Owner::Nobody => {}
+            }
+        }
+    }
+
+    fn request(&mut self, seen: &Seen<'_>, method: Method) -> Novelty {
+        let key = self.world.transactions.key(&seen.message, method);
+        match self.world.transactions.request(key, &seen.message, seen.flow, seen.at) {
+            Requested::Repeated(_) => Novelty::Retransmission,
+            Requested::New(transaction) => {
+                self.look_for_scanner(seen, method);
+                self.note_called(seen, method);
+                self.test_credentials(seen, method);
+                self.route_request(seen, method, transaction);
+                Novelty::Distinct
+            }
+        }
+    }
+
+    fn route_request(&mut self, seen: &Seen<'_>, method: Method, transaction: Handle) {
+        match method {
+            Method::Register => self.registrations.register(&mut self.world, seen, transaction),
+            Method::Invite if is_initial(seen) => self.calls.invite(&mut self.world, seen, transaction),
+            Method::Ack => self.ack(seen),
+            Method::Cancel => self.cancel(seen, transaction),
+            Method::Options if seen.message.to().tag.is_none() => self.registrations.probe(&mut self.world, seen, transaction),
+            _ => self.in_dialog(seen, method, transaction),
+        }
+    }
+
+    fn in_dialog(&mut self, seen: &Seen<'_>, method: Method, transaction: Handle) {
+        let known = self.calls.find(&self.world, &seen.message).is_some();
+        let Some(call) = self.calls.in_dialog(&mut self.world, seen) else { return };
+        self.test_trigger(seen.flow.reversed(), known, seen.at);
+        if let Some(transaction) = self.world.transactions.get_mut(transaction) {
+            transaction.owner = Owner::InDialog(call);
+        }
+        if method == Method::Bye {
+            let invite = self.calls.get(call).and_then(|call| call.answer).and_then(|answer| self.world.transactions.get(answer.invite));
+            let invite = invite.cloned();
+            self.calls.bye(&mut self.world, call, seen, invite.as_ref());
+        }
+    }
+
+    fn ack(&mut self, seen: &Seen<'_>) {
+        let invite = self.world.transactions.find(self.world.transactions.key(&seen.message, Method::Invite));
+        if let Some(invite) = invite.and_then(|handle| self.world.transactions.get_mut(handle)) {
+            invite.acked = true;
+            let answered = invite.answered.is_some();
+            self.test_trigger(seen.flow.reversed(), answered, seen.at);
+            return;
+        }
+        let answered = self.calls.ack(&self.world, seen).unwrap_or(false);
+        self.test_trigger(seen.flow.reversed(), answered, seen.at);
+    }
+
+    fn cancel(&mut self, seen: &Seen<'_>, transaction: Handle) {
+        let key = self.world.transactions.key(&seen.message, Method::Invite);
+        let invite = self.world.transactions.find(key).and_then(|handle| self.world.transactions.get(handle)).map(|invite| invite.owner);
+        self.test_trigger(seen.flow, invite.is_some(), seen.at);
+        if let Some(Owner::CallerInvite(call)) = invite {
+            self.calls.cancel(&self.world, call, seen);
+            if let Some(transaction) = self.world.transactions.get_mut(transaction) {
+                transaction.owner = Owner::InDialog(call);
+            }
+        }
+    }
+
+    fn response(&mut self, seen: &Seen<'_>, status: u16) -> Novelty {
+        let method = seen.message.method();
+        let key = self.world.transactions.key(&seen.message, method);
+        match self.world.transactions.response(key, status, seen.message.to().tag, seen.at) {
+            Responded::Unseen => {
+                self.response_to_unseen(seen, method, status);
+                Novelty::Distinct
+            }
+            Responded::Repeated(transaction) => {
+                self.repeated(seen, status, transaction);
+                Novelty::Retransmission
+            }
+            Responded::Provisional(transaction) | Responded::Final(transaction) | Responded::Further(transaction) => {
+                self.test_trigger(seen.flow.reversed(), true, seen.at);
+                let Some(request) = self.world.transactions.get(transaction).cloned() else { return Novelty::Distinct };
+                self.route_response(seen, method, status, transaction, &request);
+                Novelty::Distinct
+            }
+        }
+    }
+
+    fn route_response(&mut self, seen: &Seen<'_>, method: Method, status: u16, handle: Handle, request: &Transaction) {
+        let world = &mut self.world;
+        match request.owner {
+            Owner::CallerInvite(call) if status < 200 => self.calls.provisional(world, call, seen, status, request),
+            Owner::CallerInvite(call) => {
+                self.calls.answered(world, call, seen, status, request, handle);
+                self.note_try(seen, status, request);
+            }
+            Owner::InDialog(call) if method == Method::Bye && status >= 200 => {
+                self.calls.bye_answered(world, call, seen, status, request);
+            }
+            Owner::Register(attempt) if status >= 200 => {
+                self.registrations.answered(world, attempt, seen, status, request);
+                self.learn(seen, status, request);
+                self.note_try(seen, status, request);
+            }
+            Owner::FurtherRegister if status >= 200 => self.learn(seen, status, request),
+            Owner::Probe(device) if status >= 200 => self.registrations.probe_answered(world, device, seen, request),
+            Owner::Nobody if method == Method::Options && status >= 200 => tell_server_delay(world, ServerClass::Options, request, seen.at),
+            _ => {}
+        }
+    }
+
+    fn repeated(&mut self, seen: &Seen<'_>, status: u16, handle: Handle) {
+        let Some(request) = self.world.transactions.get(handle).cloned() else { return };
+        let call = match request.owner {
+            Owner::CallerInvite(call) | Owner::FurtherInvite(call) | Owner::InDialog(call) => call,
+            _ => return,
+        };
+        if request.method == Method::Invite && (200..300).contains(&status) {
+            self.calls.answer_repeated(&mut self.world, call, seen, &request);
+        }
+    }
+
+    fn response_to_unseen(&mut self, seen: &Seen<'_>, method: Method, status: u16) {
+        if method == Method::Register {
+            self.world.triggers.watch(seen.flow.source.ip());
+        }
+        self.test_trigger(seen.flow.reversed(), false, seen.at);
+        let begins_a_record = method == Method::Invite && status > 100 && !matches!(status, 401 | 407);
+        if begins_a_record && seen.message.to().tag.is_some() {
+            self.calls.from_response(&mut self.world, seen);
+        }
+    }
+
+    /// Learns PBX addresses from who answers REGISTER.
+    fn learn(&mut self, seen: &Seen<'_>, status: u16, request: &Transaction) {
+        if !(200..300).contains(&status) && status != 401 {
+            return;
+        }
+        let flow = Flow { destination: seen.flow.source, ..request.flow };
+        if let Some(address) = self.world.peers.note_answered_register(flow, seen.message.via_count()) {
+            self.world.tell(Event::PbxLearned { address, at: seen.at });
+        }
+    }
+
+    /// Takes note of whom the PBX calls or registers at.
+    fn note_called(&mut self, seen: &Seen<'_>, method: Method) {
+        let calls = matches!(method, Method::Invite | Method::Register) && seen.message.to().tag.is_none();
+        if calls && self.world.peers.direction(seen.flow) == Direction::Out {
+            self.world.peers.note_called(seen.flow.destination.ip(), seen.at.time);
+        }
+    }
+
+    fn look_for_scanner(&mut self, seen: &Seen<'_>, method: Method) {
+        let tries = matches!(method, Method::Register | Method::Invite | Method::Options);
+        let source = seen.flow.source.ip();
+        if tries && self.world.peers.direction(seen.flow) != Direction::Out && !self.world.peers.scans(source) {
+            let agent = seen.message.user_agent();
+            if self.scans.is_tool(source, agent, seen.at.time) {
+                self.found_scanner(seen.flow, seen.at);
+            }
+        }
+    }
+
+    fn note_try(&mut self, seen: &Seen<'_>, status: u16, request: &Transaction) {
+        let source = request.flow.source.ip();
+        if self.world.peers.direction(request.flow) == Direction::Out || self.world.peers.scans(source) {
+            return;
+        }
+        let result = match status {
+            401 | 407 => Try::Challenged,
+            200..=399 => Try::Succeeded,
+            486 | 487 | 480 | 408 | 603 | 423 => return,
+            _ => Try::Failed,
+        };
+        if self.scans.note(source, seen.message.to().uri.user, result, seen.at.time) {
+            self.found_scanner(request.flow, seen.at);
+        }
+    }
+
+    fn found_scanner(&mut self, flow: Flow, at: Sighting) {
+        self.world.peers.mark_scanner(flow.source.ip(), at.time);
+        self.world.tell(Event::ScannerFound { source: flow.source, transport: flow.transport, at });
+    }
+
+    /// Credentials prove a challenge: was it captured?
+    fn test_credentials(&mut self, seen: &Seen<'_>, method: Method) {
+        if method == Method::Register {
+            self.world.triggers.watch(seen.flow.destination.ip());
+        }
+        if !matches!(method, Method::Register | Method::Invite) {
+            return;
+        }
+        if let Some(credentials) = seen.message.credentials() {
+            let known = self.world.nonce(self.world.digester.bytes(credentials.nonce)).is_some();
+            self.test_trigger(seen.flow.reversed(), known, seen.at);
+        }
+    }
+
+    /// Counts a message that proves another one, which went along `flow`.
+    fn test_trigger(&mut self, flow: Flow, seen: bool, at: Sighting) {
+        let (source, destination) = (flow.source.ip(), flow.destination.ip());
+        if seen {
+            self.world.triggers.note_seen(source, destination, at.time);
+        } else {
+            self.world.triggers.note_unseen(source, destination, at.time);
+        }
+    }
+
+    fn count(&mut self, message: &Message<'_>, novelty: Novelty) {
+        if novelty == Novelty::Retransmission {
+            self.messages.retransmissions += 1;
+            return;
+        }
+        match message.kind() {
+            Kind::Request(method) => {
+                if let Some(count) = self.messages.requests.get_mut(method as usize) {
+                    *count += 1;
+                }
+            }
+            Kind::Response(status) => {
+                let index = if usize::from(status) < self.messages.responses.len() { usize::from(status) } else { 0 };
+                if let Some(count) = self.messages.responses.get_mut(index) {
+                    *count += 1;
+                }
+            }
+        }
+    }
+}

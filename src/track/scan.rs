@@ -1,0 +1,157 @@
+//! Sources that scan: known tools by their name, others by trying many users in vain (DETECTION §7.6).
+
+use std::net::IpAddr;
+
+use crate::table::{Digest, Digester, ExpiringTable, Rank};
+use crate::time::{PacketTime, Span};
+
+/// Names that scanning tools give themselves, lower case.
+const TOOLS: [&[u8]; 11] = [
+    b"friendly-scanner",
+    b"sipvicious",
+    b"sipcli",
+    b"sip-scan",
+    b"sundayddr",
+    b"iwar",
+    b"vaxsipuseragent",
+    b"pplsip",
+    b"smap",
+    b"sipsak",
+    b"sipptk",
+];
+/// The window in which users are counted.
+const WINDOW: Span = Span::from_secs(60);
+/// Users tried in vain within the window that make a scan.
+const USERS: usize = 10;
+/// Share of users tried in vain from which it is one.
+const IN_VAIN: f64 = 0.8;
+/// How long a challenge may be open before its user counts as tried in vain.
+const CHALLENGE: Span = Span::from_secs(5);
+/// Users remembered per source.
+const REMEMBERED: usize = 32;
+
+/// How a try came out.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Try {
+    /// A final failure.
+    Failed,
+    /// A challenge; credentials may follow.
+    Challenged,
+    /// A success.
+    Succeeded,
+}
+
+#[derive(Debug, Default)]
+struct Source {
+    agent: u64,
+    tries: Vec<(u64, PacketTime, Try)>,
+}
+
+/// The sources that tried in vain lately.
+#[derive(Debug)]
+pub struct Scans {
+    digester: Digester,
+    sources: ExpiringTable<Source>,
+}
+
+impl Scans {
+    /// Nothing seen, room for `capacity` sources.
+    pub fn new(digester: Digester, capacity: usize) -> Self {
+        Self { digester, sources: ExpiringTable::new(capacity) }
+    }
+
+    /// Whether a request from `source` names a scanning tool; looked at once per source and name.
+    pub fn is_tool(&mut self, source: IpAddr, agent: &[u8], now: PacketTime) -> bool {
+        let hash = self.digester.bytes(agent).low64();
+        let Some(entry) = self.entry(source, now) else { return false };
+        if std::mem::replace(&mut entry.agent, hash) == hash {
+            return false;
+        }
+        let name = agent.to_ascii_lowercase();
+        TOOLS.iter().any(|tool| memchr::memmem::find(&name, tool).is_some())
+    }
+
+    /// Takes note of how a try of `source` as `user` came out. Tells whether that makes it a scanner.
+    pub fn note(&mut self, source: IpAddr, user: &[u8], result: Try, now: PacketTime) -> bool {
+        let user = self.digester.bytes(user).low64();
+        let Some(entry) = self.entry(source, now) else { return false };
+        entry.tries.retain(|&(known, at, _)| known != user && now.since(at) <= WINDOW);
+        if result == Try::Succeeded && entry.tries.is_empty() {
+            return false;
+        }
+        if entry.tries.len() >= REMEMBERED {
+            entry.tries.remove(0);
+        }
+        entry.tries.push((user, now, result));
+        let in_vain = entry.tries.iter().filter(|&&(_, at, result)| is_in_vain(result, now.since(at))).count();
+        let decided = entry.tries.iter().filter(|&&(_, at, result)| result == Try::Succeeded || is_in_vain(result, now.since(at))).count();
+        in_vain >= USERS && in_vain as f64 >= IN_VAIN * decided as f64
+    }
+
+    /// Forgets sources that were quiet for longer than the window.
+    pub fn expire(&mut self, now: PacketTime) {
+        while let Some((handle, _)) = self.sources.pop_due(now) {
+            self.sources.remove(handle);
+        }
+    }
+
+    /// When [`Self::expire`] next has something to do.
+    pub fn next_deadline(&self) -> PacketTime {
+        self.sources.next_deadline()
+    }
+
+    fn entry(&mut self, source: IpAddr, now: PacketTime) -> Option<&mut Source> {
+        let key = self.key(source);
+        let forget = now + WINDOW.times(10);
+        let handle = self.sources.find(key).unwrap_or_else(|| self.sources.insert(key, Source::default(), forget, Rank::Ordinary).0);
+        self.sources.set_deadline(handle, forget);
+        self.sources.touch(handle);
+        self.sources.get_mut(handle)
+    }
+
+    fn key(&self, address: IpAddr) -> Digest {
+        match address {
+            IpAddr::V4(v4) => self.digester.bytes(&v4.octets()),
+            IpAddr::V6(v6) => self.digester.bytes(&v6.octets()),
+        }
+    }
+}
+
+fn is_in_vain(result: Try, age: Span) -> bool {
+    result == Try::Failed || (result == Try::Challenged && age > CHALLENGE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const X: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 66));
+
+    fn at(seconds: i64) -> PacketTime {
+        PacketTime::from_parts(seconds, 0)
+    }
+
+    #[test]
+    fn ten_users_in_vain_within_a_minute_are_a_scan() {
+        let mut scans = Scans::new(Digester::new(0), 10);
+        let found: Vec<_> = (0..12).map(|n| scans.note(X, format!("{}", 100 + n).as_bytes(), Try::Failed, at(n))).collect();
+        assert_eq!(found.iter().position(|&found| found), Some(9));
+    }
+
+    #[test]
+    fn thirty_phones_of_one_site_that_answer_their_challenges_are_none() {
+        let mut scans = Scans::new(Digester::new(0), 10);
+        for n in 0..30 {
+            let user = format!("{}", 1000 + n);
+            assert!(!scans.note(X, user.as_bytes(), Try::Challenged, at(n / 3)));
+            assert!(!scans.note(X, user.as_bytes(), Try::Succeeded, at(n / 3)));
+        }
+    }
+
+    #[test]
+    fn tools_are_known_by_name() {
+        let mut scans = Scans::new(Digester::new(0), 10);
+        assert!(!scans.is_tool(X, b"Yealink SIP-T46S", at(0)));
+        assert!(scans.is_tool(X, b"Friendly-Scanner", at(1)));
+    }
+}
