@@ -111,3 +111,69 @@ fn end_of_message(bytes: &[u8], body: usize, content_length: Option<Option<u64>>
         Framed::Message { len }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BYE: &[u8] = b"BYE sip:a@b SIP/2.0\r\nl: 3\r\nCall-ID: x\r\n\r\nabc";
+
+    #[test]
+    fn a_message_ends_where_its_length_says() {
+        assert_eq!(frame(&[BYE, BYE].concat(), MAX_MESSAGE), Framed::Message { len: BYE.len() });
+        let folded = b"BYE sip:a@b SIP/2.0\nCONTENT-LENGTH :\n 3\n\nabcSIP/2.0 200 OK";
+        assert_eq!(frame(folded, MAX_MESSAGE), Framed::Message { len: folded.len() - 14 });
+    }
+
+    #[test]
+    fn every_beginning_of_a_message_needs_more() {
+        for end in 1..BYE.len() {
+            assert_eq!(frame(&BYE[..end], MAX_MESSAGE), Framed::NeedMore, "{end}");
+        }
+    }
+
+    #[test]
+    fn without_a_believable_length_there_is_no_body() {
+        for headers in ["", "Content-Length: -1\r\n", "Content-Length: x\r\n"] {
+            let text = format!("BYE sip:a@b SIP/2.0\r\n{headers}\r\nabc");
+            assert_eq!(frame(text.as_bytes(), MAX_MESSAGE), Framed::Message { len: text.len() - 3 });
+        }
+    }
+
+    #[test]
+    fn keepalives_stand_between_messages() {
+        assert_eq!(frame(b"\r\n\r\nBYE", MAX_MESSAGE), Framed::Keepalive { len: 4, kind: KeepaliveKind::CrlfCrlf });
+        assert_eq!(frame(b"\r\nBYE", MAX_MESSAGE), Framed::Keepalive { len: 2, kind: KeepaliveKind::Crlf });
+        assert_eq!(frame(b"\r\n", MAX_MESSAGE), Framed::Keepalive { len: 2, kind: KeepaliveKind::Crlf });
+        assert_eq!(frame(b"\r", MAX_MESSAGE), Framed::NeedMore);
+    }
+
+    #[test]
+    fn a_stream_joined_in_the_middle_goes_on_at_the_next_start_line() {
+        let middle = b"rtpmap:8 PCMA/8000\r\na=sendrecv\r\n";
+        assert_eq!(frame(&[middle, BYE].concat(), MAX_MESSAGE), Framed::Junk { len: middle.len() });
+        assert_eq!(frame(&[middle, &b"SIP/2.0 2"[..]].concat(), MAX_MESSAGE), Framed::Junk { len: middle.len() });
+        assert_eq!(frame(&[middle, &b"a=x"[..]].concat(), MAX_MESSAGE), Framed::Junk { len: middle.len() + 3 });
+        assert_eq!(frame(b"\x16\x03\x01\x02\x00", MAX_MESSAGE), Framed::Junk { len: 5 });
+    }
+
+    #[test]
+    fn a_start_line_among_the_headers_ends_a_message_that_lost_bytes() {
+        let cut = b"INVITE sip:a@b SIP/2.0\r\nVia: SIP/2.0/TCP x\r\nCSeq: 1 INV\r\n";
+        assert_eq!(frame(&[cut, BYE].concat(), MAX_MESSAGE), Framed::Message { len: cut.len() });
+    }
+
+    #[test]
+    fn headers_without_end_and_lines_without_end_are_given_up() {
+        let endless = [b"BYE sip:a@b SIP/2.0\r\n".to_vec(), b"X: y\r\n".repeat(MAX_HEAD / 6)].concat();
+        assert_eq!(frame(&endless[..MAX_HEAD - 1], MAX_MESSAGE), Framed::NeedMore);
+        assert!(matches!(frame(&endless, MAX_MESSAGE), Framed::Junk { len } if len > MAX_HEAD - 6));
+        assert_eq!(frame(&b"A".repeat(MAX_START_LINE), MAX_MESSAGE), Framed::Junk { len: MAX_START_LINE });
+    }
+
+    #[test]
+    fn of_a_message_beyond_the_limit_only_the_body_is_lost() {
+        let large = b"BYE sip:a@b SIP/2.0\r\nContent-Length: 99999999999999999999\r\n\r\nabc";
+        assert_eq!(frame(large, MAX_MESSAGE), Framed::Message { len: large.len() - 3 });
+    }
+}

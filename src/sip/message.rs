@@ -94,7 +94,7 @@ impl<'a> Message<'a> {
 
     /// The Via values, that of the last hop first.
     pub fn vias(self) -> impl Iterator<Item = Via<'a>> {
-        self.elements(HeaderName::Via).map(Via::parse)
+        self.elements(HeaderName::Via).filter(|element| !element.is_empty()).map(Via::parse)
     }
 
     /// The contacts. A list element without a URI is left out.

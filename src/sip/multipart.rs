@@ -78,3 +78,39 @@ impl<'a> Iterator for Parts<'a> {
         Some(part)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::find_sdp;
+
+    const MIXED: &[u8] = b"multipart/mixed; boundary=\"b1\"";
+
+    #[test]
+    fn the_whole_body_is_one_or_there_is_none() {
+        assert_eq!(find_sdp(Some(b"Application/SDP;charset=x"), b"v=0\r\n"), Some(&b"v=0\r\n"[..]));
+        assert_eq!(find_sdp(None, b"v=0\r\n"), Some(&b"v=0\r\n"[..]));
+        assert_eq!(find_sdp(None, b"hello"), None);
+        assert_eq!(find_sdp(Some(b"text/plain"), b"v=0\r\n"), None);
+        assert_eq!(find_sdp(Some(b"application/sdp"), b""), None);
+    }
+
+    #[test]
+    fn a_part_is_found_behind_a_preamble_and_parts_of_other_types() {
+        let body = b"preamble --b1\r\n--b1\r\n\r\nv=1\r\n--b1 \r\nc: application/sdp\r\n\r\nv=0\r\n--b1--\r\nrest";
+        assert_eq!(find_sdp(Some(MIXED), body), Some(&b"v=0\r\n"[..]));
+    }
+
+    #[test]
+    fn without_a_part_boundary_or_end_nothing_is_made_up() {
+        assert_eq!(find_sdp(Some(MIXED), b"--b1\r\nContent-Type: text/plain\r\n\r\nv=0\r\n--b1--"), None);
+        assert_eq!(find_sdp(Some(b"multipart/mixed"), b"--b1\r\nContent-Type: application/sdp\r\n\r\nv=0"), None);
+        assert_eq!(find_sdp(Some(MIXED), b""), None);
+        assert_eq!(find_sdp(Some(MIXED), b"--b1--\r\nContent-Type: application/sdp\r\n\r\nv=0"), None);
+    }
+
+    #[test]
+    fn a_body_that_was_cut_gives_what_is_there_of_the_part() {
+        let body = b"--b1\r\nContent-Type: application/sdp\r\n\r\nv=0\r\no=";
+        assert_eq!(find_sdp(Some(MIXED), body), Some(&b"v=0\r\no="[..]));
+    }
+}

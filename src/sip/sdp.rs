@@ -134,3 +134,34 @@ fn connection(value: &[u8]) -> &[u8] {
     let (_, address) = split_word(rest);
     split_at(split_word(address).0, b'/').0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOTH: &[u8] = b"v=0\r\no=- 123 1 IN IP4 10.0.0.1\r\nc=IN IP4 192.0.2.1/127\r\nm=audio 4000/2 RTP/AVP 0\r\n\
+        a=candidate:1 1 UDP 2130706431 10.0.0.1 4000 typ host\r\nm=video 0 RTP/AVP 31\r\nc=IN IP6 2001:db8::1\r\n";
+
+    #[test]
+    fn media_take_the_address_of_the_session_unless_they_have_one() {
+        let sdp = Sdp::parse(BOTH);
+        assert_eq!((sdp.origin_user, sdp.session_id, sdp.origin_address), (&b"-"[..], &b"123"[..], &b"10.0.0.1"[..]));
+        assert_eq!((sdp.connection_address, sdp.connection_ip()), (&b"192.0.2.1"[..], "192.0.2.1".parse().ok()));
+        let media: Vec<_> = sdp.media().map(|media| (media.kind, media.port, media.connection)).collect();
+        assert_eq!(media, [(&b"audio"[..], 4000, &b"192.0.2.1"[..]), (b"video", 0, b"2001:db8::1")]);
+    }
+
+    #[test]
+    fn candidates_are_seen_only_where_they_are_attributes() {
+        assert!(Sdp::parse(BOTH).has_ice_candidates);
+        assert!(!Sdp::parse(b"v=0\ns=a=candidate:1\na=x-candidate:1\n").has_ice_candidates);
+    }
+
+    #[test]
+    fn an_origin_among_the_media_and_lines_of_other_shape_are_passed_over() {
+        let sdp = Sdp::parse(b"\r\nhello\nm=audio\no=x 1 1 IN IP4 192.0.2.1\nc=\n");
+        assert_eq!((sdp.session_id, sdp.connection_address), (&b""[..], &b""[..]));
+        assert_eq!(sdp.media().map(|media| media.port).collect::<Vec<_>>(), [0]);
+        assert_eq!(Sdp::parse(b"").media().count(), 0);
+    }
+}

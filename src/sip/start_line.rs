@@ -139,3 +139,52 @@ fn parse_request(text: &[u8], start: usize) -> Option<StartLine> {
         anomalies,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sip_is_told_behind_line_ends_and_in_any_case() {
+        for payload in ["INVITE sip:a@b SIP/2.0\r\nVia: x", "\r\n\r\nsip/2.0 200 OK\r\n", "PUNCH x sip/2.0", "OPTIONS sip:a SIP/3.0\n"] {
+            assert!(looks_like_start_line(payload.as_bytes()), "{payload}");
+        }
+    }
+
+    #[test]
+    fn its_neighbours_are_not_sip() {
+        for payload in [
+            "",
+            "\r\n",
+            "NOTIFY * HTTP/1.1\r\nHost: 239.255.255.250:1900\r\n",
+            "M-SEARCH * HTTP/1.1\r\n\r\nINVITE sip:a SIP/2.0\r\n",
+            "HTTP/1.1 200 OK\r\n",
+            "OPTIONS rtsp://camera/ RTSP/1.0\r\n",
+            "RTSP/1.0 200 OK\r\n",
+            "GET /SIP/2.0\r\n",
+            "SIP/2.0\r\n",
+            "SIP/2.0200 OK\r\n",
+            "SIP/2 200 OK\r\n",
+            "sip:a@b SIP/2.0\r\n",
+            " INVITE sip:a@b SIP/2.0\r\n",
+            "Via: SIP/2.0/UDP host SIP/2.0\r\n",
+            "INVITE sip:a@b SIP/2.0x\r\n",
+            "\u{0}\u{1}\u{2}",
+        ] {
+            assert!(!looks_like_start_line(payload.as_bytes()), "{payload}");
+        }
+        assert!(!looks_like_start_line(format!("{} sip:a SIP/2.0\r\n", "A".repeat(MAX_METHOD + 1)).as_bytes()));
+    }
+
+    #[test]
+    fn every_beginning_of_a_start_line_may_become_one() {
+        for line in ["INVITE sip:a@b SIP/2.0", "SIP/2.0 200 OK"] {
+            for end in 0..line.len() {
+                assert!(may_become_start_line(&line.as_bytes()[..end]), "{}", &line[..end]);
+            }
+        }
+        for text in ["v=0", "Via: x", " x", "SIP/x", "\u{1}"] {
+            assert!(!may_become_start_line(text.as_bytes()), "{text}");
+        }
+    }
+}

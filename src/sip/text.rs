@@ -255,3 +255,54 @@ pub(super) fn ip(text: &[u8]) -> Option<std::net::IpAddr> {
     };
     std::str::from_utf8(text).ok()?.parse().ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn elements(list: &str) -> Vec<&[u8]> {
+        Elements::new(list.as_bytes()).collect()
+    }
+
+    #[test]
+    fn commas_in_quotes_and_brackets_do_not_separate() {
+        assert_eq!(elements(r#""a, \"b" <sip:c,d@e> ;x="," , <sip:f@g>"#), [&br#""a, \"b" <sip:c,d@e> ;x=",""#[..], b"<sip:f@g>"]);
+    }
+
+    #[test]
+    fn what_never_closes_does_not_hide_the_commas_behind_it() {
+        assert_eq!(elements(r#"a", b"#), [&b"a\""[..], b"b"]);
+        assert_eq!(elements("<sip:a, b"), [&b"<sip:a"[..], b"b"]);
+        assert_eq!(elements(r#""a\"#), [br#""a\"#]);
+    }
+
+    #[test]
+    fn empty_elements_are_kept_and_empty_parameters_left_out() {
+        assert_eq!(elements("a,, b ,"), [&b"a"[..], b"", b"b", b""]);
+        assert_eq!(Params::new(b";;a; ;b=1;").map(|param| param.name).collect::<Vec<_>>(), [b"a", b"b"]);
+    }
+
+    #[test]
+    fn parameters_are_trimmed_unquoted_and_found_in_any_case() {
+        let params = b" tag = x ;Q=\"a;b\\\"c\";flag";
+        assert_eq!(param(params, "TAG"), Some(&b"x"[..]));
+        assert_eq!(param(params, "q"), Some(&b"a;b\\\"c"[..]));
+        assert_eq!(param(params, "flag"), Some(&b""[..]));
+        assert_eq!(param(params, "b"), None);
+    }
+
+    #[test]
+    fn numbers_saturate_and_stop_at_what_is_no_digit() {
+        assert_eq!(leading_decimal(b"007;x"), Some((7, &b";x"[..])));
+        assert_eq!(seconds(b"4294967296"), Some(u32::MAX));
+        assert_eq!(decimal(&[b'9'; 99]), Some(u64::MAX));
+        assert_eq!((decimal(b"-1"), decimal(b"1a"), decimal(b""), seconds(b"x1")), (None, None, None, None));
+        assert_eq!((port(b"65535"), port(b"65536"), port(b"0")), (Some(65535), None, None));
+    }
+
+    #[test]
+    fn a_fold_becomes_one_space_and_nothing_else_is_copied() {
+        assert_eq!(unfold(b"a;\r\n\t b\n  c").as_ref(), b"a; b c");
+        assert!(matches!(unfold(b"a  b"), Cow::Borrowed(b"a  b")));
+    }
+}

@@ -134,3 +134,45 @@ pub(super) fn split_host(authority: &[u8]) -> (&[u8], Option<&[u8]>) {
         _ => (authority, None),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sip_uri_is_taken_apart() {
+        let uri = Uri::parse(b"SIPS:alice;day=tue:secret@atlanta.com:5061;transport=TCP;lr?subject=x&y=%20");
+        assert_eq!((uri.scheme, uri.user, uri.userinfo), (Scheme::Sips, &b"alice"[..], &b"alice;day=tue:secret"[..]));
+        assert_eq!((uri.host, uri.port, uri.headers), (&b"atlanta.com"[..], Some(5061), &b"subject=x&y=%20"[..]));
+        assert_eq!((uri.param("TRANSPORT"), uri.param("lr"), uri.param("x")), (Some(&b"TCP"[..]), Some(&b""[..]), None));
+    }
+
+    #[test]
+    fn a_number_is_the_user_of_a_tel_uri() {
+        let uri = Uri::parse(b"tel:+1-201-555-0123;phone-context=example.com");
+        assert_eq!((uri.scheme, uri.user, uri.host), (Scheme::Tel, &b"+1-201-555-0123"[..], &b""[..]));
+        assert_eq!(uri.param("phone-context"), Some(&b"example.com"[..]));
+    }
+
+    #[test]
+    fn an_unescaped_at_in_the_headers_does_not_move_the_host() {
+        let uri = Uri::parse(b"sip:bob@host?Replaces=12345@other%3Bto-tag=1");
+        assert_eq!((uri.user, uri.host), (&b"bob"[..], &b"host"[..]));
+    }
+
+    #[test]
+    fn what_cannot_be_a_host_or_port_is_told_as_it_is() {
+        let uri = Uri::parse(b"sip:a@b:99999");
+        assert_eq!((uri.host, uri.port), (&b"b"[..], None));
+        let unclosed = Uri::parse(b"sip:[2001:db8::1");
+        assert_eq!((unclosed.host, unclosed.port), (&b"2001:db8::1"[..], None));
+        assert_eq!(Uri::parse(b"sip:").host, b"");
+    }
+
+    #[test]
+    fn without_a_scheme_user_and_host_are_read_all_the_same() {
+        let uri = Uri::parse(b"100@192.0.2.1:5062");
+        assert_eq!((uri.scheme, uri.user, uri.host, uri.port), (Scheme::Missing, &b"100"[..], &b"192.0.2.1"[..], Some(5062)));
+        assert!(Uri::parse(b"").is_empty());
+    }
+}

@@ -77,3 +77,36 @@ impl<'a> Address<'a> {
         Params::new(self.params)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_within_the_brackets_or_the_display_name_is_not_the_tag() {
+        let address = Address::parse(br#""<sip:x@y>;tag=1" <sip:bob@example.com;tag=2>;tag=3"#);
+        assert_eq!((address.display, address.uri.user, address.tag), (&b"<sip:x@y>;tag=1"[..], &b"bob"[..], Some(&b"3"[..])));
+        assert_eq!(Address::parse(b"<sip:bob@example.com;tag=2>").tag, None);
+    }
+
+    #[test]
+    fn without_brackets_parameters_belong_to_the_header() {
+        let address = Address::parse(b"sip:bob@example.com;user=phone;tag=1;note=\"<sip:x@y>\"");
+        assert_eq!((address.uri.raw, address.tag), (&b"sip:bob@example.com"[..], Some(&b"1"[..])));
+        assert_eq!(address.params().count(), 3);
+    }
+
+    #[test]
+    fn what_is_missing_is_empty() {
+        assert_eq!(Address::parse(b""), Address::default());
+        assert_eq!(Address::parse(b"<>;tag=").tag, None);
+    }
+
+    #[test]
+    fn a_bracket_or_quote_that_never_closes_hides_nothing() {
+        let unclosed = Address::parse(b"Bob <sip:bob@example.com");
+        assert_eq!((unclosed.display, unclosed.uri.host), (&b"Bob"[..], &b"example.com"[..]));
+        let open = Address::parse(b"\"Bob <sip:bob@example.com>;tag=1");
+        assert_eq!((open.display, open.uri.user, open.tag), (&b"Bob"[..], &b"bob"[..], Some(&b"1"[..])));
+    }
+}

@@ -95,3 +95,30 @@ impl<'a> Challenge<'a> {
 fn params(list: &[u8]) -> impl Iterator<Item = Param<'_>> {
     Elements::new(list).map(Param::parse)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_are_read_over_folds_and_commas_in_quotes() {
+        let value = b"digest  username=\"bob, jr\",\r\n realm = \"a\\\"b\" ,nonce=\"n,=1\", uri=\"sip:x\", response=\"00ff\", algorithm=MD5,\r\n\tqop=auth, nc=00000001";
+        let credentials = Credentials::parse(value, true);
+        assert_eq!((credentials.scheme, credentials.username, credentials.realm), (&b"digest"[..], &b"bob, jr"[..], &b"a\\\"b"[..]));
+        assert_eq!((credentials.nonce, credentials.uri, credentials.response), (&b"n,=1"[..], &b"sip:x"[..], &b"00ff"[..]));
+        assert_eq!((credentials.algorithm, credentials.opaque, credentials.proxy), (Some(&b"MD5"[..]), None, true));
+    }
+
+    #[test]
+    fn only_true_is_stale() {
+        let stale = |value: &[u8]| Challenge::parse(value, false).stale;
+        assert!(stale(b"Digest realm=\"r\", nonce=\"n\", stale=TRUE") && stale(b"Digest stale=\"true\""));
+        assert!(!stale(b"Digest stale=false") && !stale(b"Digest stale") && !stale(b"Digest realm=\"stale=true\""));
+    }
+
+    #[test]
+    fn another_scheme_gives_empty_values() {
+        let credentials = Credentials::parse(b"Bearer abc", false);
+        assert_eq!((credentials.scheme, credentials.username, credentials.nonce), (&b"Bearer"[..], &b""[..], &b""[..]));
+    }
+}

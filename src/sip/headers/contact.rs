@@ -75,3 +75,30 @@ fn thousandths(text: &[u8]) -> Option<u16> {
     let fraction = if digits.is_empty() { 0 } else { decimal(digits)? };
     u16::try_from(whole.saturating_mul(1000).saturating_add(fraction * scale)).ok().filter(|q| *q <= 1000)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_parameters_of_outbound_and_gruu_are_read() {
+        let contact = Contact::parse(
+            b"<sip:bob@10.0.0.5:5060;ob;expires=1>;reg-id=1;+sip.instance=\"<urn:uuid:0>\";expires=120;q=0.25;pub-gruu=\"sip:bob@x;gr=1\"",
+        );
+        assert_eq!((contact.uri.user, contact.expires, contact.reg_id, contact.q), (&b"bob"[..], Some(120), Some(1), Some(250)));
+        assert_eq!((contact.instance, contact.pub_gruu), (Some(&b"<urn:uuid:0>"[..]), Some(&b"sip:bob@x;gr=1"[..])));
+    }
+
+    #[test]
+    fn a_star_is_no_address() {
+        assert_eq!(Contact::parse(b" * ").kind, ContactKind::Star);
+        assert_eq!(Contact::parse(b"<sip:*@example.com>").kind, ContactKind::Address);
+    }
+
+    #[test]
+    fn q_is_between_0_and_1() {
+        let q = |text: &str| Contact::parse(format!("<sip:a@b>;q={text}").as_bytes()).q;
+        assert_eq!((q("1"), q("1.0"), q("0.001"), q(".5")), (Some(1000), Some(1000), Some(1), Some(500)));
+        assert_eq!((q("1.1"), q("0.1234"), q("x"), q("99999999999999999999")), (None, None, None, None));
+    }
+}

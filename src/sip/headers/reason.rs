@@ -25,3 +25,20 @@ impl<'a> Reason<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Reason;
+
+    #[test]
+    fn protocol_cause_and_text_are_read() {
+        let reason = Reason::parse(b"Q.850 ; cause = 16 ;text=\"Terminated; \\\"bye\\\"\"");
+        assert_eq!((reason.protocol, reason.cause, reason.text), (&b"Q.850"[..], Some(16), &b"Terminated; \\\"bye\\\""[..]));
+    }
+
+    #[test]
+    fn a_cause_that_is_no_number_is_none() {
+        assert_eq!(Reason::parse(b"SIP;cause=busy").cause, None);
+        assert_eq!(Reason::parse(b"SIP;cause=70000").cause, None);
+    }
+}

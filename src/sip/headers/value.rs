@@ -74,3 +74,34 @@ impl<'a> Warning<'a> {
         Some(Self { code: u16::try_from(text::decimal(code)?).ok()?, agent, text: unquote(trim(text)) })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cseq_needs_a_number_white_space_and_a_method() {
+        let cseq = |value: &[u8]| CSeq::parse(value).map(|(cseq, ..)| (cseq.number, cseq.method));
+        assert_eq!(cseq(b"0009\r\n  INVITE"), Some((9, Method::Invite)));
+        assert_eq!(cseq(b"1 PUNCH"), Some((1, Method::Other)));
+        for wrong in [&b""[..], b"1", b"1 ", b"INVITE", b"1INVITE", b"-1 INVITE"] {
+            assert_eq!(cseq(wrong), None);
+        }
+    }
+
+    #[test]
+    fn the_refresher_is_one_of_two() {
+        let parse = |value: &[u8]| SessionExpires::parse(value).map(|session| (session.seconds, session.refresher));
+        assert_eq!(parse(b"1800 ; Refresher=UAS"), Some((1800, Some(Refresher::Uas))));
+        assert_eq!(parse(b"90;refresher=uac"), Some((90, Some(Refresher::Uac))));
+        assert_eq!(parse(b"90;refresher=me"), Some((90, None)));
+        assert_eq!(parse(b"soon"), None);
+    }
+
+    #[test]
+    fn a_warning_begins_with_its_code() {
+        let warning = Warning::parse(b"392 192.0.2.1:5060 \"Noisy feedback\"").expect("is one");
+        assert_eq!((warning.code, warning.agent, warning.text), (392, &b"192.0.2.1:5060"[..], &b"Noisy feedback"[..]));
+        assert_eq!(Warning::parse(b"overture"), None);
+    }
+}

@@ -95,3 +95,31 @@ impl<'a> Via<'a> {
         self.received.and_then(text::ip)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_parameters_are_read() {
+        let via = Via::parse(b"SIP/2.0/TCP 10.0.0.1:5062;Branch=z9hG4bK1;RPORT=40000;received=192.0.2.9;keep=30;alias");
+        assert_eq!((via.transport, via.host, via.port), (&b"TCP"[..], &b"10.0.0.1"[..], Some(5062)));
+        assert_eq!((via.branch, via.rport, via.keep), (Some(&b"z9hG4bK1"[..]), Rport::Port(40000), Some(Keep::Seconds(30))));
+        assert_eq!((via.host_ip(), via.received_ip()), ("10.0.0.1".parse().ok(), "192.0.2.9".parse().ok()));
+    }
+
+    #[test]
+    fn an_offer_is_not_an_answer() {
+        let via = Via::parse(b"SIP/2.0/UDP host ;rport;keep");
+        assert_eq!((via.host, via.port, via.rport, via.keep), (&b"host"[..], None, Rport::Empty, Some(Keep::Offered)));
+        assert_eq!(Via::parse(b"SIP/2.0/UDP host").rport, Rport::Absent);
+    }
+
+    #[test]
+    fn what_is_missing_is_empty() {
+        let via = Via::parse(b"SIP/2.0/UDP");
+        assert_eq!((via.transport, via.host), (&b"UDP"[..], &b""[..]));
+        assert_eq!(Via::parse(b"UDP 192.0.2.1;branch=x").host, b"192.0.2.1");
+        assert_eq!(Via::parse(b"").host, b"");
+    }
+}
