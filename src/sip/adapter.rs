@@ -1,0 +1,1 @@
+//! Everything of the `rsip` crate: its vocabulary, and its reading of single values off the hot path.

@@ -1,0 +1,288 @@
+//! A message, read where it lies.
+
+use super::anomaly::Anomalies;
+use super::check;
+use super::headers::{Address, CSeq, Challenge, Contact, Credentials, HeaderName, Name, Reason, SessionExpires, Via, Warning};
+use super::lines::{Line, Lines};
+use super::method::Method;
+use super::multipart;
+use super::scan::Scan;
+use super::sdp::Sdp;
+pub use super::start_line::Kind;
+use super::text::{self, Elements, decimal, split_at, trim};
+use super::uri::Uri;
+use std::ops::Range;
+
+/// The bytes of a message and where things are in them. All accessors borrow from the bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Message<'a> {
+    bytes: &'a [u8],
+    scan: &'a Scan,
+}
+
+impl<'a> Message<'a> {
+    /// Puts bytes and the scan made from them together. With other bytes the accessors give nonsense, never a panic.
+    pub fn new(bytes: &'a [u8], scan: &'a Scan) -> Self {
+        Self { bytes, scan }
+    }
+
+    /// All of it, with whatever follows the body without beginning another message.
+    pub fn bytes(self) -> &'a [u8] {
+        self.bytes.get(..self.scan.consumed()).unwrap_or(self.bytes)
+    }
+
+    /// Request or response.
+    pub fn kind(self) -> Kind {
+        self.scan.kind()
+    }
+
+    /// The method of a request, or that which a response answers by its CSeq.
+    pub fn method(self) -> Method {
+        self.scan.method()
+    }
+
+    /// The name of [`Self::method`] as on the wire.
+    pub fn method_name(self) -> &'a [u8] {
+        match self.kind() {
+            Kind::Request(_) => self.at(self.scan.method_place()),
+            Kind::Response(_) => CSeq::parse(self.slot(HeaderName::CSeq)).map_or(&[], |(_, _, name)| name),
+        }
+    }
+
+    /// The Request-URI of a request, without angle brackets.
+    pub fn request_uri(self) -> Option<&'a [u8]> {
+        matches!(self.kind(), Kind::Request(_)).then(|| self.at(self.scan.target_place()))
+    }
+
+    /// The reason phrase of a response; empty for a request.
+    pub fn reason_phrase(self) -> &'a [u8] {
+        match self.kind() {
+            Kind::Request(_) => &[],
+            Kind::Response(_) => self.at(self.scan.target_place()),
+        }
+    }
+
+    /// The Call-ID; empty if missing.
+    pub fn call_id(self) -> &'a [u8] {
+        self.slot(HeaderName::CallId)
+    }
+
+    /// Number and method of CSeq.
+    pub fn cseq(self) -> Option<CSeq> {
+        self.scan.cseq()
+    }
+
+    /// Who asks.
+    pub fn from(self) -> Address<'a> {
+        Address::parse(self.slot(HeaderName::From))
+    }
+
+    /// Who is asked for.
+    pub fn to(self) -> Address<'a> {
+        Address::parse(self.slot(HeaderName::To))
+    }
+
+    /// The Via of the last hop.
+    pub fn top_via(self) -> Option<Via<'a>> {
+        self.vias().next()
+    }
+
+    /// How many Via values there are, several on a line counted.
+    pub fn via_count(self) -> u16 {
+        self.scan.via_count()
+    }
+
+    /// The Via values, that of the last hop first.
+    pub fn vias(self) -> impl Iterator<Item = Via<'a>> {
+        self.elements(HeaderName::Via).map(Via::parse)
+    }
+
+    /// The contacts. A list element without a URI is left out.
+    pub fn contacts(self) -> impl Iterator<Item = Contact<'a>> {
+        self.elements(HeaderName::Contact).filter(|element| is_contact(element)).map(Contact::parse)
+    }
+
+    /// Seconds of the Expires header; saturates.
+    pub fn expires(self) -> Option<u32> {
+        self.seconds(HeaderName::Expires)
+    }
+
+    /// Seconds of Min-Expires; saturates.
+    pub fn min_expires(self) -> Option<u32> {
+        self.seconds(HeaderName::MinExpires)
+    }
+
+    /// Seconds of Min-SE; saturates.
+    pub fn min_se(self) -> Option<u32> {
+        self.seconds(HeaderName::MinSe)
+    }
+
+    /// Seconds of Retry-After; saturates.
+    pub fn retry_after(self) -> Option<u32> {
+        self.seconds(HeaderName::RetryAfter)
+    }
+
+    /// Max-Forwards; saturates.
+    pub fn max_forwards(self) -> Option<u32> {
+        self.seconds(HeaderName::MaxForwards)
+    }
+
+    /// Session-Expires.
+    pub fn session_expires(self) -> Option<SessionExpires> {
+        self.header(HeaderName::SessionExpires).and_then(SessionExpires::parse)
+    }
+
+    /// The first Authorization, else the first Proxy-Authorization.
+    pub fn credentials(self) -> Option<Credentials<'a>> {
+        let own = self.header(HeaderName::Authorization).map(|value| Credentials::parse(value, false));
+        own.or_else(|| self.header(HeaderName::ProxyAuthorization).map(|value| Credentials::parse(value, true)))
+    }
+
+    /// The first WWW-Authenticate, else the first Proxy-Authenticate.
+    pub fn challenge(self) -> Option<Challenge<'a>> {
+        let own = self.header(HeaderName::WwwAuthenticate).map(|value| Challenge::parse(value, false));
+        own.or_else(|| self.header(HeaderName::ProxyAuthenticate).map(|value| Challenge::parse(value, true)))
+    }
+
+    /// User-Agent, else Server; empty if neither is there.
+    pub fn user_agent(self) -> &'a [u8] {
+        self.header(HeaderName::UserAgent).or_else(|| self.header(HeaderName::Server)).unwrap_or_default()
+    }
+
+    /// The first Reason.
+    pub fn reason(self) -> Option<Reason<'a>> {
+        self.reasons().next()
+    }
+
+    /// All Reasons.
+    pub fn reasons(self) -> impl Iterator<Item = Reason<'a>> {
+        self.elements(HeaderName::Reason).filter(|element| !element.is_empty()).map(Reason::parse)
+    }
+
+    /// The Q.850 cause: X-Asterisk-HangupCauseCode, else the Reason of that protocol.
+    pub fn hangup_cause(self) -> Option<u16> {
+        let code = self.header(HeaderName::XAsteriskHangupCauseCode).and_then(decimal).and_then(|code| u16::try_from(code).ok());
+        code.or_else(|| self.reasons().find(|reason| reason.protocol.eq_ignore_ascii_case(b"Q.850")).and_then(|reason| reason.cause))
+    }
+
+    /// The event package of Event, without parameters; empty if missing.
+    pub fn event(self) -> &'a [u8] {
+        trim(split_at(self.header(HeaderName::Event).unwrap_or_default(), b';').0)
+    }
+
+    /// The first Warning.
+    pub fn warning(self) -> Option<Warning<'a>> {
+        self.elements(HeaderName::Warning).next().and_then(Warning::parse)
+    }
+
+    /// The URI of the first Path, which is the proxy nearest to the registrar (RFC 3327).
+    pub fn path(self) -> Option<Uri<'a>> {
+        self.elements(HeaderName::Path).next().map(|element| Address::parse(element).uri)
+    }
+
+    /// The first P-Asserted-Identity (RFC 3325).
+    pub fn p_asserted_identity(self) -> Option<Address<'a>> {
+        self.elements(HeaderName::PAssertedIdentity).next().map(Address::parse)
+    }
+
+    /// Whether an option tag stands in a list header such as Require or Supported.
+    pub fn has_option_tag<'n>(self, header: impl Into<Name<'n>>, tag: &[u8]) -> bool {
+        self.headers(header).flat_map(Elements::new).any(|element| element.eq_ignore_ascii_case(tag))
+    }
+
+    /// The first value of a header, trimmed; it may be folded over lines, see [`text::unfold`].
+    pub fn header<'n>(self, name: impl Into<Name<'n>>) -> Option<&'a [u8]> {
+        self.headers(name).next()
+    }
+
+    /// The values of a header line by line, compact forms included, each trimmed; they may be folded, see [`text::unfold`].
+    pub fn headers<'n>(self, name: impl Into<Name<'n>>) -> Headers<'a, 'n> {
+        let name = name.into();
+        let block = self.scan.headers_place();
+        let all = Lines::new(self.bytes.get(..block.end).unwrap_or_default(), block.start);
+        let Name::Known(known) = name else { return Headers { bytes: self.bytes, name, first: None, rest: Some(all) } };
+        match self.scan.place(known) {
+            Some(place) => {
+                let rest = Lines::new(self.bytes.get(..block.end).unwrap_or_default(), place.end);
+                Headers { bytes: self.bytes, name, first: self.bytes.get(place), rest: self.scan.is_repeated(known).then_some(rest) }
+            }
+            None => Headers { bytes: self.bytes, name, first: None, rest: self.scan.has(known).then_some(all) },
+        }
+    }
+
+    /// What follows the headers, as long as Content-Length says and bytes are there.
+    pub fn body(self) -> &'a [u8] {
+        let place = self.scan.body_place();
+        self.bytes.get(place.start..place.end.min(self.bytes.len())).unwrap_or_default()
+    }
+
+    /// The session description, also from within a multipart body.
+    pub fn sdp(self) -> Option<Sdp<'a>> {
+        multipart::find_sdp(self.header(HeaderName::ContentType), self.body()).map(Sdp::parse)
+    }
+
+    /// Content-Length as written; saturates.
+    pub fn content_length(self) -> Option<u32> {
+        self.scan.content_length()
+    }
+
+    /// Everything doubtful about the message. Reads most values: ask once a message.
+    pub fn anomalies(self) -> Anomalies {
+        self.scan.anomalies().union(check::check(self))
+    }
+
+    /// Start line and headers.
+    pub(super) fn head(self) -> &'a [u8] {
+        self.bytes.get(..self.scan.headers_place().end).unwrap_or(self.bytes)
+    }
+
+    /// The elements of a list header over all its lines.
+    pub(super) fn elements(self, header: HeaderName) -> impl Iterator<Item = &'a [u8]> {
+        self.headers(header).flat_map(Elements::new)
+    }
+
+    fn seconds(self, header: HeaderName) -> Option<u32> {
+        self.header(header).and_then(text::seconds)
+    }
+
+    /// The first value of a header that has a slot; empty if missing.
+    fn slot(self, header: HeaderName) -> &'a [u8] {
+        self.scan.place(header).map_or(&[], |place| self.at(place))
+    }
+
+    fn at(self, place: Range<usize>) -> &'a [u8] {
+        self.bytes.get(place).unwrap_or_default()
+    }
+}
+
+/// Whether a list element can be a contact: it has a URI or is the star.
+fn is_contact(element: &[u8]) -> bool {
+    element == b"*" || element.contains(&b':')
+}
+
+/// The values of one header, in order.
+#[derive(Clone, Debug)]
+pub struct Headers<'a, 'n> {
+    bytes: &'a [u8],
+    name: Name<'n>,
+    first: Option<&'a [u8]>,
+    rest: Option<Lines<'a>>,
+}
+
+impl<'a> Iterator for Headers<'a, '_> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if let Some(first) = self.first.take() {
+            return Some(first);
+        }
+        for line in self.rest.as_mut()? {
+            if let Line::Field { name, value } = line
+                && self.bytes.get(name).is_some_and(|name| self.name.matches(name))
+            {
+                return self.bytes.get(value);
+            }
+        }
+        None
+    }
+}

@@ -1,0 +1,322 @@
+//! Where things are in a message: one pass over its lines, nothing allocated, nothing borrowed.
+//!
+//! A [`Scan`] travels beside the bytes it was made from; [`Message`](super::message::Message) puts both together again. It keeps the
+//! place of the first value of each header that tracking reads from most messages, and which others are there at all, so that the rare
+//! ones are looked for only where they are.
+
+use super::anomaly::{Anomalies, Anomaly};
+use super::headers::{CSeq, HeaderName};
+use super::lines::{Line, Lines, leading_line_ends, physical};
+use super::method::Method;
+use super::start_line::{self, StartLine};
+pub use super::start_line::{Kind, looks_like_start_line};
+use super::text::{Elements, decimal, from, saturated};
+use std::ops::Range;
+
+/// Start line and headers are read up to here. Places in them are kept in 16 bits; a UDP datagram is no longer, and no header block that
+/// a phone or a proxy takes comes near.
+pub const MAX_HEAD: usize = u16::MAX as usize;
+
+/// How the bytes of a message came.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Context {
+    /// With an end of their own: a datagram, an SCTP or WebSocket message. The first message in it is read.
+    Datagram,
+    /// Cut from a stream by [`framing`](super::framing), where only Content-Length says how long the body is.
+    Stream,
+}
+
+/// A place in the first [`MAX_HEAD`] bytes.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+struct Place {
+    start: u16,
+    len: u16,
+}
+
+impl Place {
+    /// The place of a range, which must lie within [`MAX_HEAD`].
+    fn of(range: Range<usize>) -> Self {
+        Self { start: range.start as u16, len: range.len() as u16 }
+    }
+
+    fn range(self) -> Range<usize> {
+        usize::from(self.start)..usize::from(self.start) + usize::from(self.len)
+    }
+}
+
+/// A set of known headers.
+#[derive(Clone, Copy, Debug, Default)]
+struct HeaderSet(u64);
+
+impl HeaderSet {
+    fn insert(&mut self, header: HeaderName) {
+        self.0 |= 1 << header as u8;
+    }
+
+    fn contains(self, header: HeaderName) -> bool {
+        self.0 & (1 << header as u8) != 0
+    }
+}
+
+/// Where the parts of a message are, and what is doubtful about its lines.
+#[derive(Clone, Debug)]
+pub struct Scan {
+    kind: Kind,
+    cseq: Option<CSeq>,
+    content_length: Option<u32>,
+    body_len: u32,
+    consumed: u32,
+    anomalies: Anomalies,
+    present: HeaderSet,
+    repeated: HeaderSet,
+    via_count: u16,
+    method: Place,
+    target: Place,
+    headers: Place,
+    body_start: u16,
+    slots: [Place; HeaderName::SLOTS],
+}
+
+/// Reads the message that `bytes` begin with, behind any line ends; `None` only if there is no SIP start line.
+pub fn scan(bytes: &[u8], context: Context) -> Option<Scan> {
+    let head = bytes.get(..MAX_HEAD).unwrap_or(bytes);
+    let first = physical(head, leading_line_ends(head));
+    let start_line = start_line::parse(head, first.text)?;
+    let mut scan = Scan::new(start_line);
+    let mut lines = Lines::new(head, first.next);
+    if matches!(first.ending, super::lines::Ending::Lf) {
+        scan.anomalies.insert(Anomaly::LfLineEnding);
+    }
+    scan.read_headers(head, &mut lines, bytes.len() > head.len());
+    scan.note_missing();
+    scan.measure_body(bytes, context);
+    Some(scan)
+}
+
+impl Scan {
+    fn new(line: StartLine) -> Self {
+        Self {
+            kind: line.kind,
+            cseq: None,
+            content_length: None,
+            body_len: 0,
+            consumed: 0,
+            anomalies: line.anomalies,
+            present: HeaderSet::default(),
+            repeated: HeaderSet::default(),
+            via_count: 0,
+            method: Place::of(line.method),
+            target: Place::of(line.target),
+            headers: Place::default(),
+            body_start: 0,
+            slots: [Place::default(); HeaderName::SLOTS],
+        }
+    }
+
+    /// Walks the lines up to the empty one, a second start line, or the end of `head`, which was cut if `is_cut`.
+    fn read_headers(&mut self, head: &[u8], lines: &mut Lines<'_>, is_cut: bool) {
+        let start = lines.offset();
+        let end = loop {
+            let line_start = lines.offset();
+            match lines.next() {
+                Some(Line::Field { name, value }) => self.take_field(head, name, value),
+                Some(Line::Odd(range)) if start_line::parse(head, physical(head, range.start).text).is_some() => {
+                    self.anomalies.insert(Anomaly::StartLineInHeaders);
+                    self.anomalies.insert(Anomaly::UnterminatedHeaders);
+                    self.body_start = line_start as u16;
+                    break line_start;
+                }
+                Some(Line::Odd(_)) => self.anomalies.insert(Anomaly::MalformedHeader),
+                Some(Line::Blank) => {
+                    self.body_start = lines.offset() as u16;
+                    break line_start;
+                }
+                None => {
+                    self.anomalies.insert(if is_cut { Anomaly::OversizedHeaders } else { Anomaly::UnterminatedHeaders });
+                    self.body_start = head.len() as u16;
+                    break head.len();
+                }
+            }
+        };
+        self.headers = Place::of(start..end);
+        if lines.saw_lone_lf() {
+            self.anomalies.insert(Anomaly::LfLineEnding);
+        }
+    }
+
+    fn take_field(&mut self, head: &[u8], name: Range<usize>, value: Range<usize>) {
+        let Some(header) = head.get(name).and_then(HeaderName::from_bytes) else { return };
+        let text = head.get(value.clone()).unwrap_or_default();
+        if header == HeaderName::Via {
+            self.via_count = self.via_count.saturating_add(count_elements(text));
+        }
+        if self.present.contains(header) {
+            self.repeated.insert(header);
+            if is_single(header) {
+                self.anomalies.insert(Anomaly::DuplicateHeader);
+            }
+            return;
+        }
+        self.present.insert(header);
+        if let Some(slot) = self.slots.get_mut(header as usize) {
+            *slot = Place::of(value);
+        }
+        match header {
+            HeaderName::CSeq => self.take_cseq(head, text),
+            HeaderName::ContentLength => self.take_content_length(text),
+            _ => {}
+        }
+    }
+
+    fn take_cseq(&mut self, head: &[u8], value: &[u8]) {
+        let Some((cseq, number, name)) = CSeq::parse(value) else { return self.anomalies.insert(Anomaly::BadCseq) };
+        if number >= 1 << 31 {
+            self.anomalies.insert(Anomaly::CseqOverflow);
+        }
+        if matches!(self.kind, Kind::Request(_)) && head.get(self.method.range()) != Some(name) {
+            self.anomalies.insert(Anomaly::CseqMethodMismatch);
+        }
+        self.cseq = Some(cseq);
+    }
+
+    fn take_content_length(&mut self, value: &[u8]) {
+        self.content_length = decimal(value).map(saturated);
+        if self.content_length.is_none() {
+            self.anomalies.insert(Anomaly::ContentLengthInvalid);
+        }
+    }
+
+    fn note_missing(&mut self) {
+        const MANDATORY: [(HeaderName, Anomaly); 5] = [
+            (HeaderName::Via, Anomaly::MissingVia),
+            (HeaderName::From, Anomaly::MissingFrom),
+            (HeaderName::To, Anomaly::MissingTo),
+            (HeaderName::CallId, Anomaly::MissingCallId),
+            (HeaderName::CSeq, Anomaly::MissingCseq),
+        ];
+        for (header, anomaly) in MANDATORY {
+            if self.place(header).is_none_or(|range| range.is_empty()) {
+                self.anomalies.insert(anomaly);
+            }
+        }
+    }
+
+    /// Tells body and what follows it apart. Bytes behind the body belong to this message unless they begin another one.
+    fn measure_body(&mut self, bytes: &[u8], context: Context) {
+        let start = usize::from(self.body_start);
+        let available = bytes.len() - start;
+        let announced = self.content_length.map(|length| length as usize);
+        let body_len = match (announced, context) {
+            _ if self.anomalies.contains(Anomaly::StartLineInHeaders) => 0,
+            (Some(length), _) => length.min(available),
+            (None, Context::Datagram) => available,
+            (None, Context::Stream) => 0,
+        };
+        if announced.is_some_and(|length| length > available) {
+            self.anomalies.insert(Anomaly::ContentLengthMismatch);
+        }
+        if context == Context::Stream && !self.present.contains(HeaderName::ContentLength) {
+            self.anomalies.insert(Anomaly::ContentLengthMissing);
+        }
+        let rest = from(bytes, start + body_len);
+        self.body_len = saturated(body_len as u64);
+        self.consumed = saturated((bytes.len() - if looks_like_start_line(rest) { rest.len() } else { 0 }) as u64);
+        if self.consumed as usize == bytes.len() && leading_line_ends(rest) < rest.len() {
+            self.anomalies.insert(Anomaly::ExcessBytes);
+            self.anomalies.insert(Anomaly::ContentLengthMismatch);
+        }
+    }
+
+    /// How many bytes are accounted for by this message: up to the next start line, or all. Excess is included, see
+    /// [`Anomaly::ExcessBytes`].
+    pub fn consumed(&self) -> usize {
+        self.consumed as usize
+    }
+
+    /// What the message is.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// What is doubtful about start line, lines and length; [`Message::anomalies`](super::message::Message::anomalies) looks at the
+    /// values too.
+    pub fn anomalies(&self) -> Anomalies {
+        self.anomalies
+    }
+
+    pub(super) fn cseq(&self) -> Option<CSeq> {
+        self.cseq
+    }
+
+    pub(super) fn method(&self) -> Method {
+        match self.kind {
+            Kind::Request(method) => method,
+            Kind::Response(_) => self.cseq.map_or(Method::Other, |cseq| cseq.method),
+        }
+    }
+
+    pub(super) fn content_length(&self) -> Option<u32> {
+        self.content_length
+    }
+
+    pub(super) fn via_count(&self) -> u16 {
+        self.via_count
+    }
+
+    pub(super) fn method_place(&self) -> Range<usize> {
+        self.method.range()
+    }
+
+    pub(super) fn target_place(&self) -> Range<usize> {
+        self.target.range()
+    }
+
+    pub(super) fn headers_place(&self) -> Range<usize> {
+        self.headers.range()
+    }
+
+    pub(super) fn body_place(&self) -> Range<usize> {
+        let start = usize::from(self.body_start);
+        start..start + self.body_len as usize
+    }
+
+    /// Where the first value of a header is that has a slot and is there.
+    pub(super) fn place(&self, header: HeaderName) -> Option<Range<usize>> {
+        self.slots.get(header as usize).filter(|_| self.has(header)).map(|place| place.range())
+    }
+
+    pub(super) fn has(&self, header: HeaderName) -> bool {
+        self.present.contains(header)
+    }
+
+    pub(super) fn is_repeated(&self, header: HeaderName) -> bool {
+        self.repeated.contains(header)
+    }
+}
+
+/// How many elements a list has; a comma is rare enough to look for it first.
+fn count_elements(list: &[u8]) -> u16 {
+    if memchr::memchr(b',', list).is_none() {
+        return 1;
+    }
+    u16::try_from(Elements::new(list).filter(|element| !element.is_empty()).count()).unwrap_or(u16::MAX)
+}
+
+/// Whether a header may stand once in a message (RFC 3261 §7.3.1 and the sections of the headers).
+const fn is_single(header: HeaderName) -> bool {
+    matches!(
+        header,
+        HeaderName::From
+            | HeaderName::To
+            | HeaderName::CallId
+            | HeaderName::CSeq
+            | HeaderName::MaxForwards
+            | HeaderName::Expires
+            | HeaderName::ContentLength
+            | HeaderName::ContentType
+            | HeaderName::SessionExpires
+            | HeaderName::Event
+            | HeaderName::MinExpires
+            | HeaderName::Date
+    )
+}

@@ -1,0 +1,136 @@
+//! Session descriptions, RFC 8866: as much as tells who sends media from where.
+
+use super::text::{self, split_at, split_word, trim};
+use std::net::IpAddr;
+
+/// What tracking reads of a session description. Values are as written; what is not there is empty.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Sdp<'a> {
+    /// User name of `o=`.
+    pub origin_user: &'a [u8],
+    /// Session id of `o=`.
+    pub session_id: &'a [u8],
+    /// Address of `o=`.
+    pub origin_address: &'a [u8],
+    /// Address of `c=` of the session, else of the first media that has one.
+    pub connection_address: &'a [u8],
+    /// Whether there is an `a=candidate` (RFC 8839), so that `c=` need not be where media goes.
+    pub has_ice_candidates: bool,
+    session_connection: &'a [u8],
+    text: &'a [u8],
+}
+
+/// One `m=` section.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Media<'a> {
+    /// `audio`, `video` and so on.
+    pub kind: &'a [u8],
+    /// The port; 0 for media that is refused or that has no port that can be one.
+    pub port: u16,
+    /// Address of its `c=`, else that of the session.
+    pub connection: &'a [u8],
+}
+
+impl Media<'_> {
+    /// The address media goes to, if it is one.
+    pub fn connection_ip(&self) -> Option<IpAddr> {
+        text::ip(self.connection)
+    }
+}
+
+impl<'a> Sdp<'a> {
+    /// Reads a session description. Nothing fails; lines of other shape are passed over.
+    pub fn parse(text: &'a [u8]) -> Self {
+        let mut sdp = Self { text, ..Self::default() };
+        let mut in_session = true;
+        for (kind, value) in fields(text) {
+            match kind {
+                b'o' if in_session => sdp.take_origin(value),
+                b'm' => in_session = false,
+                b'c' => {
+                    let address = connection(value);
+                    if in_session {
+                        sdp.session_connection = address;
+                    }
+                    if sdp.connection_address.is_empty() {
+                        sdp.connection_address = address;
+                    }
+                }
+                b'a' if value.starts_with(b"candidate:") => sdp.has_ice_candidates = true,
+                _ => {}
+            }
+        }
+        sdp
+    }
+
+    fn take_origin(&mut self, value: &'a [u8]) {
+        let mut words = value.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
+        self.origin_user = words.next().unwrap_or_default();
+        self.session_id = words.next().unwrap_or_default();
+        self.origin_address = words.nth(3).unwrap_or_default();
+    }
+
+    /// The media sections in order.
+    pub fn media(&self) -> impl Iterator<Item = Media<'a>> {
+        MediaSections { fields: fields(self.text), pending: None, session_connection: self.session_connection }
+    }
+
+    /// The address of `o=`, if it is one.
+    pub fn origin_ip(&self) -> Option<IpAddr> {
+        text::ip(self.origin_address)
+    }
+
+    /// The address of `c=`, if it is one.
+    pub fn connection_ip(&self) -> Option<IpAddr> {
+        text::ip(self.connection_address)
+    }
+}
+
+/// Walks the fields and gives a section when the next one begins.
+struct MediaSections<'a, I> {
+    fields: I,
+    pending: Option<Media<'a>>,
+    session_connection: &'a [u8],
+}
+
+impl<'a, I: Iterator<Item = (u8, &'a [u8])>> Iterator for MediaSections<'a, I> {
+    type Item = Media<'a>;
+
+    fn next(&mut self) -> Option<Media<'a>> {
+        for (kind, value) in self.fields.by_ref() {
+            match (kind, &mut self.pending) {
+                (b'm', pending) => {
+                    let done = pending.replace(media(value, self.session_connection));
+                    if done.is_some() {
+                        return done;
+                    }
+                }
+                (b'c', Some(media)) => media.connection = connection(value),
+                _ => {}
+            }
+        }
+        self.pending.take()
+    }
+}
+
+/// The `x=value` lines.
+fn fields(text: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
+    text.split(|byte| *byte == b'\n').filter_map(|line| match line {
+        [kind, b'=', value @ ..] => Some((*kind, trim(value))),
+        _ => None,
+    })
+}
+
+/// `audio 49170/2 RTP/AVP 0`
+fn media<'a>(value: &'a [u8], session_connection: &'a [u8]) -> Media<'a> {
+    let (kind, rest) = split_word(value);
+    let port = text::port(split_at(split_word(rest).0, b'/').0).unwrap_or_default();
+    Media { kind, port, connection: session_connection }
+}
+
+/// `IN IP4 224.2.1.1/127/3`
+fn connection(value: &[u8]) -> &[u8] {
+    let (_, rest) = split_word(value);
+    let (_, address) = split_word(rest);
+    split_at(split_word(address).0, b'/').0
+}

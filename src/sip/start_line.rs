@@ -1,0 +1,142 @@
+//! The first line of a message.
+
+use super::anomaly::{Anomalies, Anomaly};
+use super::lines::{leading_line_ends, physical};
+use super::method::Method;
+use super::text::{self, from, is_lws, is_token, trim, trim_end, trim_start};
+use std::ops::Range;
+
+/// What a message is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Kind {
+    /// A request.
+    Request(Method),
+    /// A response with its status code, 100 to 699; 0 when it is out of that range.
+    Response(u16),
+}
+
+/// A start line: where its parts are.
+#[derive(Clone, Debug)]
+pub(super) struct StartLine {
+    pub(super) kind: Kind,
+    /// Method of a request.
+    pub(super) method: Range<usize>,
+    /// Request-URI without angle brackets, or reason phrase.
+    pub(super) target: Range<usize>,
+    pub(super) anomalies: Anomalies,
+}
+
+/// Longest method name that is believed; the longest registered one has 9 bytes, the torture test of RFC 4475 uses 44.
+const MAX_METHOD: usize = 64;
+/// `SIP/2.0`
+const VERSION_LEN: usize = 7;
+
+/// Whether a payload begins, behind any line ends, with a SIP start line. Costs a few bytes' look for most that do not.
+pub fn looks_like_start_line(bytes: &[u8]) -> bool {
+    let start = leading_line_ends(bytes);
+    let text = from(bytes, start);
+    is_version_prefix(text) && parse(bytes, physical(bytes, start).text).is_some()
+        || method_len(text).is_some() && parse(bytes, physical(bytes, start).text).is_some()
+}
+
+/// Reads a line as a start line.
+pub(super) fn parse(bytes: &[u8], line: Range<usize>) -> Option<StartLine> {
+    let text = bytes.get(line.clone())?;
+    if is_version_prefix(text) { parse_status(text, line.start) } else { parse_request(text, line.start) }
+}
+
+/// Whether `text` may still become a start line when more bytes of the line come.
+pub(super) fn may_become_start_line(text: &[u8]) -> bool {
+    let head = text.get(..MAX_METHOD).unwrap_or(text);
+    match head.iter().position(|byte| !is_token(*byte)) {
+        None => head.len() < MAX_METHOD,
+        Some(0) => false,
+        Some(end) => matches!(head.get(end), Some(b' ' | b'\t')) || is_prefix_of_version(head),
+    }
+}
+
+/// Length of the method when `text` begins with one and white space behind it.
+fn method_len(text: &[u8]) -> Option<usize> {
+    let head = text.get(..=MAX_METHOD).unwrap_or(text);
+    let length = head.iter().position(|byte| !is_token(*byte))?;
+    (length > 0 && matches!(head.get(length), Some(b' ' | b'\t'))).then_some(length)
+}
+
+/// Whether `text` begins with `SIP/` and a version number.
+fn is_version_prefix(text: &[u8]) -> bool {
+    text.get(..VERSION_LEN).is_some_and(is_version)
+}
+
+/// Whether `text` is a SIP version; the number is any, the letters of any case (RFC 3261 §7.1).
+fn is_version(text: &[u8]) -> bool {
+    matches!(text, [b's' | b'S', b'i' | b'I', b'p' | b'P', b'/', major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit())
+}
+
+/// Whether `text` is as much of a status line as fits into it.
+fn is_prefix_of_version(text: &[u8]) -> bool {
+    let known = text.get(..VERSION_LEN).unwrap_or(text);
+    b"SIP/2.0".get(..known.len()).is_some_and(|version| version.eq_ignore_ascii_case(known))
+}
+
+fn note_version(anomalies: &mut Anomalies, version: &[u8]) {
+    if !version.eq_ignore_ascii_case(b"SIP/2.0") {
+        anomalies.insert(Anomaly::UnknownVersion);
+    }
+}
+
+/// `SIP/2.0 200 OK`
+fn parse_status(text: &[u8], start: usize) -> Option<StartLine> {
+    let mut anomalies = Anomalies::NONE;
+    let (version, rest) = text.split_at_checked(VERSION_LEN)?;
+    note_version(&mut anomalies, version);
+    let code = trim_start(rest);
+    if code.len() == rest.len() {
+        return None;
+    }
+    if code.len() + 1 != rest.len() {
+        anomalies.insert(Anomaly::LwsInStartLine);
+    }
+    let (code, reason) = text::split_word(code);
+    let status = text::decimal(code).and_then(|status| u16::try_from(status).ok()).filter(|status| (100..700).contains(status));
+    if status.is_none() {
+        anomalies.insert(Anomaly::InvalidStatus);
+    }
+    let end = start + text.len();
+    let reason_start = end - reason.len();
+    Some(StartLine {
+        kind: Kind::Response(status.unwrap_or_default()),
+        method: start..start,
+        target: reason_start..reason_start + trim_end(reason).len(),
+        anomalies,
+    })
+}
+
+/// `INVITE sip:bob@example.com SIP/2.0`
+fn parse_request(text: &[u8], start: usize) -> Option<StartLine> {
+    let mut anomalies = Anomalies::NONE;
+    let method_len = method_len(text)?;
+    let line = trim_end(text);
+    let (before, version) = line.split_at_checked(line.len().checked_sub(VERSION_LEN)?)?;
+    if !is_version(version) || before.len() <= method_len || !before.last().is_some_and(|byte| is_lws(*byte)) {
+        return None;
+    }
+    note_version(&mut anomalies, version);
+    let gap = from(before, method_len);
+    let uri = trim(gap);
+    if line.len() != text.len() || gap.len() != uri.len() + 2 || uri.iter().any(|byte| is_lws(*byte)) {
+        anomalies.insert(Anomaly::LwsInStartLine);
+    }
+    let mut target_start = start + before.len() - trim_start(gap).len();
+    let mut target_len = uri.len();
+    if let [b'<', inner @ .., b'>'] = uri {
+        anomalies.insert(Anomaly::BracketedRequestUri);
+        target_start += 1;
+        target_len = inner.len();
+    }
+    Some(StartLine {
+        kind: Kind::Request(Method::from_bytes(text.get(..method_len)?)),
+        method: start..start + method_len,
+        target: target_start..target_start + target_len,
+        anomalies,
+    })
+}

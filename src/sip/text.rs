@@ -1,0 +1,257 @@
+//! The small grammar that all headers share: white space, quotes, lists, parameters, numbers.
+
+use memchr::{memchr, memchr2, memchr3};
+use std::borrow::Cow;
+
+/// Whether a byte is linear white space; CR and LF are, because a value may be folded over lines (RFC 3261 §7.3.1).
+pub(super) const fn is_lws(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
+}
+
+/// Whether a byte may stand in a token (RFC 3261 §25.1).
+pub(super) const fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~')
+}
+
+/// The bytes without white space at both ends.
+pub fn trim(bytes: &[u8]) -> &[u8] {
+    trim_end(trim_start(bytes))
+}
+
+/// The bytes without white space at the start.
+pub(super) fn trim_start(mut bytes: &[u8]) -> &[u8] {
+    while let [first, rest @ ..] = bytes
+        && is_lws(*first)
+    {
+        bytes = rest;
+    }
+    bytes
+}
+
+/// The bytes without white space at the end.
+pub(super) fn trim_end(mut bytes: &[u8]) -> &[u8] {
+    while let [rest @ .., last] = bytes
+        && is_lws(*last)
+    {
+        bytes = rest;
+    }
+    bytes
+}
+
+/// A value on one line: each fold becomes a single space. Copies only what is folded.
+pub fn unfold(value: &[u8]) -> Cow<'_, [u8]> {
+    if memchr(b'\n', value).is_none() {
+        return Cow::Borrowed(value);
+    }
+    let mut line = Vec::with_capacity(value.len());
+    for part in value.split(|byte| *byte == b'\n') {
+        if !line.is_empty() {
+            line.push(b' ');
+        }
+        line.extend_from_slice(trim(part));
+    }
+    Cow::Owned(line)
+}
+
+/// Splits at the first `separator`; all is before it when there is none.
+pub(super) fn split_at(bytes: &[u8], separator: u8) -> (&[u8], Option<&[u8]>) {
+    match memchr(separator, bytes) {
+        Some(index) => cut(bytes, index),
+        None => (bytes, None),
+    }
+}
+
+/// What stands before and after the byte at `index`.
+pub(super) fn cut(bytes: &[u8], index: usize) -> (&[u8], Option<&[u8]>) {
+    match bytes.split_at_checked(index) {
+        Some((before, after)) => (before, Some(after.get(1..).unwrap_or_default())),
+        None => (bytes, None),
+    }
+}
+
+/// The bytes from `start` on; none when there are fewer.
+pub(super) fn from(bytes: &[u8], start: usize) -> &[u8] {
+    bytes.get(start..).unwrap_or_default()
+}
+
+/// The first word and what follows the white space behind it.
+pub(super) fn split_word(bytes: &[u8]) -> (&[u8], &[u8]) {
+    let end = bytes.iter().position(|byte| is_lws(*byte)).unwrap_or(bytes.len());
+    let (word, rest) = bytes.split_at_checked(end).unwrap_or((bytes, &[]));
+    (word, trim_start(rest))
+}
+
+/// Where the quote closes that opened just before `bytes`; a backslash escapes the byte after it.
+pub(super) fn closing_quote(bytes: &[u8]) -> Option<usize> {
+    let mut position = 0;
+    loop {
+        let index = position + memchr2(b'"', b'\\', bytes.get(position..)?)?;
+        if bytes.get(index) == Some(&b'"') {
+            return Some(index);
+        }
+        position = index + 2;
+    }
+}
+
+/// The content of a quoted string, its escapes kept; other text as it is.
+pub(super) fn unquote(bytes: &[u8]) -> &[u8] {
+    match bytes {
+        [b'"', inner @ .., b'"'] => inner,
+        [b'"', inner @ ..] => inner,
+        _ => bytes,
+    }
+}
+
+/// Where `wanted` first stands outside quoted strings. A quote that never closes counts as an ordinary byte.
+pub(super) fn find_unquoted(bytes: &[u8], wanted: u8) -> Option<usize> {
+    let mut position = 0;
+    loop {
+        let index = position + memchr2(wanted, b'"', bytes.get(position..)?)?;
+        if bytes.get(index) == Some(&wanted) {
+            return Some(index);
+        }
+        position = after_quote(bytes, index);
+    }
+}
+
+/// Where to go on behind the quoted string that opens at `index`, or behind its first byte if it never closes.
+fn after_quote(bytes: &[u8], index: usize) -> usize {
+    match closing_quote(from(bytes, index + 1)) {
+        Some(length) => index + length + 2,
+        None => index + 1,
+    }
+}
+
+/// The elements of a comma-separated list, trimmed, empty ones included. Commas in quotes and in angle brackets do not separate.
+#[derive(Clone, Debug)]
+pub(super) struct Elements<'a> {
+    rest: Option<&'a [u8]>,
+}
+
+impl<'a> Elements<'a> {
+    pub(super) fn new(list: &'a [u8]) -> Self {
+        Self { rest: Some(list) }
+    }
+}
+
+impl<'a> Iterator for Elements<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let list = self.rest?;
+        let (element, rest) = match find_comma(list) {
+            Some(index) => cut(list, index),
+            None => (list, None),
+        };
+        self.rest = rest;
+        Some(trim(element))
+    }
+}
+
+/// Where the first comma stands that separates list elements.
+fn find_comma(list: &[u8]) -> Option<usize> {
+    let mut position = 0;
+    loop {
+        let index = position + memchr3(b',', b'"', b'<', list.get(position..)?)?;
+        position = match list.get(index) {
+            Some(b',') => return Some(index),
+            Some(b'"') => after_quote(list, index),
+            _ => index + 1 + memchr(b'>', from(list, index)).unwrap_or_default(),
+        };
+    }
+}
+
+/// One `name=value` or `name` of a header or URI.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Param<'a> {
+    /// The name as written.
+    pub name: &'a [u8],
+    /// The value without its quotes, escapes kept.
+    pub value: Option<&'a [u8]>,
+}
+
+impl<'a> Param<'a> {
+    pub(super) fn parse(text: &'a [u8]) -> Self {
+        let (name, value) = split_at(text, b'=');
+        Self { name: trim(name), value: value.map(|value| unquote(trim(value))) }
+    }
+
+    /// Whether this is the parameter of that name; case does not matter.
+    pub fn is(&self, name: &str) -> bool {
+        self.name.eq_ignore_ascii_case(name.as_bytes())
+    }
+}
+
+/// The parameters of a header or URI, separated by semicolons; empty ones are left out.
+#[derive(Clone, Debug)]
+pub struct Params<'a> {
+    rest: Option<&'a [u8]>,
+}
+
+impl<'a> Params<'a> {
+    /// Reads what stands behind the first semicolon.
+    pub(super) fn new(text: &'a [u8]) -> Self {
+        Self { rest: Some(text) }
+    }
+}
+
+impl<'a> Iterator for Params<'a> {
+    type Item = Param<'a>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let text = self.rest?;
+            let (param, rest) = match find_unquoted(text, b';') {
+                Some(index) => cut(text, index),
+                None => (text, None),
+            };
+            self.rest = rest;
+            let param = trim(param);
+            if !param.is_empty() {
+                return Some(Param::parse(param));
+            }
+        }
+    }
+}
+
+/// The value of the first parameter of that name; empty when it has none.
+pub(super) fn param<'a>(params: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    Params::new(params).find(|param| param.is(name)).map(|param| param.value.unwrap_or_default())
+}
+
+/// The decimal number that `text` begins with and what follows it; saturates.
+pub(super) fn leading_decimal(text: &[u8]) -> Option<(u64, &[u8])> {
+    let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let (number, rest) = text.split_at_checked(digits).filter(|(number, _)| !number.is_empty())?;
+    let value = number.iter().fold(0_u64, |value, digit| value.saturating_mul(10).saturating_add(u64::from(digit - b'0')));
+    Some((value, rest))
+}
+
+/// A decimal number and nothing else; saturates.
+pub(super) fn decimal(text: &[u8]) -> Option<u64> {
+    leading_decimal(text).filter(|(_, rest)| rest.is_empty()).map(|(value, _)| value)
+}
+
+/// A number of seconds, or of anything else that fits 32 bits; saturates.
+pub(super) fn seconds(text: &[u8]) -> Option<u32> {
+    leading_decimal(text).map(|(value, _)| saturated(value))
+}
+
+/// The nearest 32-bit number.
+pub(super) fn saturated(value: u64) -> u32 {
+    u32::try_from(value).unwrap_or(u32::MAX)
+}
+
+/// A port number from 1 to 65535.
+pub(super) fn port(text: &[u8]) -> Option<u16> {
+    decimal(text).and_then(|value| u16::try_from(value).ok()).filter(|port| *port != 0)
+}
+
+/// An IPv4 or IPv6 address as text, the latter with or without square brackets.
+pub(super) fn ip(text: &[u8]) -> Option<std::net::IpAddr> {
+    let text = match text {
+        [b'[', inner @ .., b']'] => inner,
+        _ => text,
+    };
+    std::str::from_utf8(text).ok()?.parse().ok()
+}

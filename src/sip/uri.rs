@@ -1,0 +1,136 @@
+//! URIs as SIP carries them.
+
+use super::text::{self, Params, split_at, trim};
+use std::net::IpAddr;
+
+/// The kinds of URI that tracking tells apart.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub enum Scheme {
+    /// `sip:`
+    Sip,
+    /// `sips:`
+    Sips,
+    /// `tel:`, RFC 3966.
+    Tel,
+    /// Any other.
+    Other,
+    /// No scheme at all; read as if it were `sip:`.
+    #[default]
+    Missing,
+}
+
+/// A URI in its parts. All empty when it is missing.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Uri<'a> {
+    /// All of it, without angle brackets.
+    pub raw: &'a [u8],
+    /// The kind.
+    pub scheme: Scheme,
+    /// The user or number, without password and parameters, escapes kept.
+    pub user: &'a [u8],
+    /// What stands before `@`: user, its parameters, password.
+    pub userinfo: &'a [u8],
+    /// The host; an IPv6 address without its square brackets.
+    pub host: &'a [u8],
+    /// The port, if there is one that can be one.
+    pub port: Option<u16>,
+    /// What stands between `?` and the end: headers for the request to be made.
+    pub headers: &'a [u8],
+    /// Host and port as written.
+    pub(super) authority: &'a [u8],
+    params: &'a [u8],
+}
+
+impl<'a> Uri<'a> {
+    /// Reads a URI without angle brackets. Nothing fails; what is not there is empty.
+    pub fn parse(raw: &'a [u8]) -> Self {
+        let raw = trim(raw);
+        let (scheme, rest) = split_scheme(raw);
+        match scheme {
+            Scheme::Other => Self { raw, scheme, ..Self::default() },
+            Scheme::Tel => {
+                let (number, params) = split_at(rest, b';');
+                Self { raw, scheme, user: trim(number), userinfo: number, params: params.unwrap_or_default(), ..Self::default() }
+            }
+            Scheme::Sip | Scheme::Sips | Scheme::Missing => Self::parse_sip(raw, scheme, rest),
+        }
+    }
+
+    /// Reads `user:password@host:port;params?headers`. By the grammar the first `@` ends the user, whatever stands before it.
+    fn parse_sip(raw: &'a [u8], scheme: Scheme, rest: &'a [u8]) -> Self {
+        let (userinfo, rest) = match split_at(rest, b'@') {
+            (userinfo, Some(rest)) => (userinfo, rest),
+            (rest, None) => (&[][..], rest),
+        };
+        let (rest, headers) = split_at(rest, b'?');
+        let (authority, params) = split_at(rest, b';');
+        let (host, port) = split_host(authority);
+        let user_end = userinfo.iter().position(|byte| matches!(byte, b':' | b';')).unwrap_or(userinfo.len());
+        Self {
+            raw,
+            scheme,
+            user: userinfo.get(..user_end).unwrap_or_default(),
+            userinfo,
+            host,
+            port: port.and_then(text::port),
+            headers: headers.unwrap_or_default(),
+            authority,
+            params: params.unwrap_or_default(),
+        }
+    }
+
+    /// The parameters behind the host, or behind the number of a `tel:` URI.
+    pub fn params(&self) -> Params<'a> {
+        Params::new(self.params)
+    }
+
+    /// The value of a parameter; empty when it has none.
+    pub fn param(&self, name: &str) -> Option<&'a [u8]> {
+        text::param(self.params, name)
+    }
+
+    /// The host as an address, if it is one.
+    pub fn host_ip(&self) -> Option<IpAddr> {
+        text::ip(self.host)
+    }
+
+    /// Whether there is no URI.
+    pub fn is_empty(&self) -> bool {
+        self.raw.is_empty()
+    }
+}
+
+/// The scheme and what follows its colon.
+fn split_scheme(raw: &[u8]) -> (Scheme, &[u8]) {
+    let (name, Some(rest)) = split_at(raw, b':') else { return (Scheme::Missing, raw) };
+    if name.eq_ignore_ascii_case(b"sip") {
+        (Scheme::Sip, rest)
+    } else if name.eq_ignore_ascii_case(b"sips") {
+        (Scheme::Sips, rest)
+    } else if name.eq_ignore_ascii_case(b"tel") {
+        (Scheme::Tel, rest)
+    } else if is_scheme(name) {
+        (Scheme::Other, rest)
+    } else {
+        (Scheme::Missing, raw)
+    }
+}
+
+/// Whether a name can be a scheme (RFC 3986 §3.1). A bare `host:5060` looks like one only if the host has no user before it.
+fn is_scheme(name: &[u8]) -> bool {
+    name.first().is_some_and(u8::is_ascii_alphabetic)
+        && name.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'))
+}
+
+/// Host and port of `host:port`, `[v6]:port`, or a bare IPv6 address, which has no port.
+pub(super) fn split_host(authority: &[u8]) -> (&[u8], Option<&[u8]>) {
+    let authority = trim(authority);
+    if let [b'[', inner @ ..] = authority {
+        let (host, rest) = split_at(inner, b']');
+        return (host, rest.and_then(|rest| split_at(rest, b':').1).map(trim));
+    }
+    match split_at(authority, b':') {
+        (host, Some(port)) if memchr::memchr(b':', port).is_none() => (trim(host), Some(trim(port))),
+        _ => (authority, None),
+    }
+}
