@@ -305,7 +305,8 @@ impl<V> ExpiringTable<V> {
         }
     }
 
-    fn evict(&mut self) -> Option<V> {
+    /// Takes out the entry of the lowest rank that was longest unused, for owners that also bound what their entries hold together.
+    pub fn evict(&mut self) -> Option<V> {
         let slot = self.lists.iter().map(|list| list.head).find(|&head| head != NIL)?;
         let generation = self.slots.get(slot as usize)?.generation;
         self.evicted += 1;

@@ -1,6 +1,24 @@
 //! From captured bytes to payloads of flows: link layers, tunnels, fragments, streams, duplicates.
+//!
+//! Nothing here knows SIP: what a message is, a [`framer::Framer`] tells. Each frame ends with exactly one outcome
+//! ([`outcome::FrameCounts`]), and no sequence of bytes can make a function here panic.
+#![warn(clippy::unwrap_used, clippy::indexing_slicing)]
 
+pub mod clock;
+pub mod copies;
+pub mod decoder;
+pub mod dissect;
 pub mod flow;
+pub mod fragments;
 pub mod frame;
+pub mod framer;
+pub mod line;
 pub mod outcome;
+pub mod payload;
+pub mod ports;
 pub mod signal;
+pub mod window;
+
+mod handler;
+mod outlet;
+mod read;

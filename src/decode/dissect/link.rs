@@ -1,0 +1,108 @@
+//! Link layers: from the first byte of a frame to its IP header.
+
+use super::{MAX_DEPTH, Packet, Tagging, ip};
+use crate::decode::frame::LinkType;
+use crate::decode::outcome::Skip;
+use crate::decode::read::{u8_at, u16_at};
+
+/// EtherTypes, as IEEE assigns them.
+mod ether_type {
+    pub(super) const IPV4: u16 = 0x0800;
+    pub(super) const IPV6: u16 = 0x86dd;
+    pub(super) const VLAN: u16 = 0x8100;
+    pub(super) const QINQ: u16 = 0x88a8;
+    pub(super) const QINQ_OLD: u16 = 0x9100;
+    pub(super) const PPPOE_SESSION: u16 = 0x8864;
+    pub(super) const MPLS: u16 = 0x8847;
+    pub(super) const MPLS_MULTICAST: u16 = 0x8848;
+    /// Values up to here are lengths of IEEE 802.3.
+    pub(super) const MAX_LENGTH: u16 = 1500;
+}
+
+/// Reads a frame of the link type.
+pub(super) fn packet(link: LinkType, bytes: &[u8], depth: u8) -> Result<Packet<'_>, Skip> {
+    match link {
+        LinkType::ETHERNET => ethernet(bytes, Tagging::Untagged, depth),
+        LinkType::LINUX_SLL => cooked(bytes, 14, 16, depth),
+        LinkType::LINUX_SLL2 => cooked(bytes, 0, 20, depth),
+        // 12 and 14 are what several systems called raw IP before 101 was assigned.
+        LinkType::RAW | LinkType::IPV4 | LinkType::IPV6 | LinkType(12 | 14) => ip::packet(bytes, Tagging::Untagged, depth),
+        LinkType::NULL | LinkType::LOOP => loopback(bytes, depth),
+        _ => Err(Skip::NotIp),
+    }
+}
+
+/// Reads an Ethernet frame; padding behind the IP packet is cut off by its length.
+pub(super) fn ethernet(bytes: &[u8], tagging: Tagging, depth: u8) -> Result<Packet<'_>, Skip> {
+    let kind = u16_at(bytes, 12).ok_or(Skip::Truncated)?;
+    typed(kind, bytes.get(14..).unwrap_or_default(), tagging, depth)
+}
+
+/// Reads what a protocol number of Ethernet announces, through any number of VLAN tags.
+pub(super) fn typed(mut kind: u16, mut bytes: &[u8], mut tagging: Tagging, depth: u8) -> Result<Packet<'_>, Skip> {
+    while matches!(kind, ether_type::VLAN | ether_type::QINQ | ether_type::QINQ_OLD) {
+        kind = u16_at(bytes, 2).ok_or(Skip::Truncated)?;
+        bytes = bytes.get(4..).unwrap_or_default();
+        tagging = Tagging::Tagged;
+    }
+    match kind {
+        ether_type::IPV4 | ether_type::IPV6 => ip::packet(bytes, tagging, depth),
+        ether_type::PPPOE_SESSION => ppp(bytes.get(6..).ok_or(Skip::Truncated)?, tagging, depth),
+        ether_type::MPLS | ether_type::MPLS_MULTICAST => mpls(bytes, tagging, depth),
+        ..=ether_type::MAX_LENGTH => snap(bytes, tagging, depth),
+        _ => Err(Skip::NotIp),
+    }
+}
+
+/// Reads a PPP frame, with or without HDLC address and control, the protocol field compressed or not (RFC 1661 §6.5).
+pub(super) fn ppp(bytes: &[u8], tagging: Tagging, depth: u8) -> Result<Packet<'_>, Skip> {
+    let bytes = bytes.strip_prefix(&[0xff, 0x03]).unwrap_or(bytes);
+    let rest = match bytes {
+        [0x00, 0x21 | 0x57, rest @ ..] | [0x21 | 0x57, rest @ ..] => rest,
+        [] => return Err(Skip::Truncated),
+        _ => return Err(Skip::NotIp),
+    };
+    ip::packet(rest, tagging, depth)
+}
+
+fn cooked(bytes: &[u8], protocol_at: usize, header: usize, depth: u8) -> Result<Packet<'_>, Skip> {
+    let kind = u16_at(bytes, protocol_at).ok_or(Skip::Truncated)?;
+    typed(kind, bytes.get(header..).ok_or(Skip::Truncated)?, Tagging::Untagged, depth)
+}
+
+/// The address family is written in the byte order of the capturing host and its number depends on the system, so both orders and all
+/// numbers of IPv4 (2) and IPv6 (10, 24, 28, 30) are taken.
+fn loopback(bytes: &[u8], depth: u8) -> Result<Packet<'_>, Skip> {
+    match bytes {
+        [0, 0, 0, 2 | 10 | 24 | 28 | 30, rest @ ..] | [2 | 10 | 24 | 28 | 30, 0, 0, 0, rest @ ..] => {
+            ip::packet(rest, Tagging::Untagged, depth)
+        }
+        [_, _, _, _, ..] => Err(Skip::NotIp),
+        _ => Err(Skip::Truncated),
+    }
+}
+
+/// IEEE 802.3 with an LLC and SNAP header that names an EtherType.
+fn snap(bytes: &[u8], tagging: Tagging, depth: u8) -> Result<Packet<'_>, Skip> {
+    match bytes {
+        [0xaa, 0xaa, 0x03, 0, 0, 0, high, low, rest @ ..] if depth < MAX_DEPTH => {
+            typed(u16::from_be_bytes([*high, *low]), rest, tagging, depth + 1)
+        }
+        _ => Err(Skip::NotIp),
+    }
+}
+
+/// MPLS names no protocol: behind the bottom of the stack an IP version decides.
+fn mpls(mut bytes: &[u8], tagging: Tagging, depth: u8) -> Result<Packet<'_>, Skip> {
+    loop {
+        let bottom = u8_at(bytes, 2).ok_or(Skip::Truncated)? & 1;
+        bytes = bytes.get(4..).ok_or(Skip::Truncated)?;
+        if bottom == 1 {
+            break;
+        }
+    }
+    match u8_at(bytes, 0).map(|byte| byte >> 4) {
+        Some(4 | 6) => ip::packet(bytes, tagging, depth),
+        _ => Err(Skip::NotIp),
+    }
+}

@@ -1,0 +1,327 @@
+//! Reassembly of IPv4 and IPv6 fragments.
+//!
+//! Where fragments overlap, the bytes that came first stand (RFC 5722 forbids overlaps in IPv6, RFC 791 leaves them open; a receiver that
+//! keeps the others sees another datagram, which is the sender's doing). The fragments of a finished datagram are remembered for a while,
+//! because each frame may be captured twice.
+
+use std::net::SocketAddr;
+
+use crate::decode::dissect::{Fragment, Hop, Position};
+use crate::decode::flow::{Flow, Transport};
+use crate::decode::read::u16_at;
+use crate::table::{Digest, Digester, ExpiringTable, Rank};
+use crate::time::{PacketTime, Span};
+
+/// How long fragments wait for the rest (DETECTION §9.2).
+const TIMEOUT: Span = Span::from_secs(30);
+/// How long the key of a finished datagram is remembered: as long as one packet may be met again (DETECTION §0.3, D3).
+const MEMORY: Span = Span::from_millis(200);
+/// Datagrams in reassembly at once.
+const MAX_DATAGRAMS: usize = 4_096;
+/// Bytes in reassembly at once.
+const MAX_BYTES: usize = 16 << 20;
+/// The longest datagram there is.
+const MAX_DATAGRAM: usize = 65_535;
+/// Fragments of one datagram.
+const MAX_PIECES: usize = 256;
+
+/// What became of a fragment.
+#[derive(Debug)]
+pub enum Progress {
+    /// It waits for others.
+    Waiting,
+    /// It was there already.
+    Copy,
+    /// It contradicts the datagram's length.
+    Malformed,
+    /// It completes this datagram.
+    Complete(Whole),
+}
+
+/// A datagram that became whole.
+#[derive(Debug)]
+pub struct Whole {
+    /// Payload of the IP packet.
+    pub payload: Vec<u8>,
+    /// Frames it came in.
+    pub frames: u64,
+}
+
+/// A datagram that never became whole.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Lost {
+    /// Who sent it to whom; the ports are 0 where the first fragment was lost.
+    pub flow: Flow,
+    /// Whether the transport header was seen, and with it the ports.
+    pub ports: Ports,
+    /// Bytes of the datagram known to have been sent.
+    pub bytes: u32,
+    /// Frames that waited for it.
+    pub frames: u64,
+    /// When it was given up.
+    pub time: PacketTime,
+}
+
+/// Whether the ports of a datagram are known.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Ports {
+    /// The first fragment was seen.
+    Known,
+    /// It was not.
+    Unknown,
+}
+
+/// Datagrams in reassembly.
+#[derive(Debug)]
+pub struct Fragments {
+    table: ExpiringTable<Assembly>,
+    digester: Digester,
+    bytes: usize,
+    spare: Vec<Vec<u8>>,
+    counts: FragmentCounts,
+}
+
+/// What reassembly came to.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct FragmentCounts {
+    /// Datagrams that became whole.
+    pub reassembled: u64,
+    /// Datagrams given up after 30 s or at the end.
+    pub incomplete: u64,
+    /// Datagrams dropped for lack of room.
+    pub evicted: u64,
+}
+
+#[derive(Debug)]
+struct Assembly {
+    hop: Hop,
+    protocol: u8,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Open(Pieces),
+    Done,
+}
+
+#[derive(Debug, Default)]
+struct Pieces {
+    /// Payloads in order of arrival.
+    bytes: Vec<u8>,
+    /// Where they belong: offset in the datagram, place in `bytes`, length; sorted by offset, without overlap.
+    parts: Vec<Part>,
+    total: Option<u32>,
+    frames: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Part {
+    offset: u32,
+    place: u32,
+    len: u32,
+}
+
+impl Part {
+    fn end(&self) -> u32 {
+        self.offset + self.len
+    }
+}
+
+impl Fragments {
+    /// No fragments yet.
+    pub fn new(digester: Digester) -> Self {
+        Self {
+            table: ExpiringTable::new(MAX_DATAGRAMS),
+            digester,
+            bytes: 0,
+            spare: Vec::new(),
+            counts: FragmentCounts::default(),
+        }
+    }
+
+    /// Adds a fragment that came in so many frames. Datagrams that had to make room for it are pushed to `lost`.
+    pub fn add(&mut self, hop: &Hop, fragment: &Fragment<'_>, frames: u64, now: PacketTime, lost: &mut Vec<Lost>) -> Progress {
+        let key = self.key(hop, fragment);
+        let handle = match self.table.find(key) {
+            Some(handle) => handle,
+            None => {
+                let pieces = Pieces { bytes: self.spare.pop().unwrap_or_default(), ..Pieces::default() };
+                let assembly = Assembly { hop: *hop, protocol: fragment.protocol, state: State::Open(pieces) };
+                let (handle, evicted) = self.table.insert(key, assembly, now + TIMEOUT, Rank::Ordinary);
+                self.give_up(evicted, now, lost);
+                handle
+            }
+        };
+        let Some(assembly) = self.table.get_mut(handle) else { return Progress::Malformed };
+        let State::Open(pieces) = &mut assembly.state else { return Progress::Copy };
+        let before = pieces.bytes.len();
+        let placed = pieces.place(fragment);
+        self.bytes += pieces.bytes.len() - before;
+        match placed {
+            Placed::Nothing => return Progress::Copy,
+            Placed::Contradiction => return Progress::Malformed,
+            Placed::Bytes => pieces.frames += frames,
+        }
+        if pieces.is_whole() {
+            let payload = pieces.joined(self.spare.pop().unwrap_or_default());
+            let frames = pieces.frames;
+            let pieces = std::mem::take(pieces);
+            assembly.state = State::Done;
+            self.table.set_deadline(handle, now + MEMORY);
+            self.table.set_rank(handle, Rank::Finished);
+            self.reuse(pieces.bytes);
+            self.counts.reassembled += 1;
+            return Progress::Complete(Whole { payload, frames });
+        }
+        self.make_room(now, lost);
+        Progress::Waiting
+    }
+
+    /// Takes back the buffer of a datagram for the next.
+    pub fn give_back(&mut self, mut buffer: Vec<u8>) {
+        buffer.clear();
+        if self.spare.len() < 4 {
+            self.spare.push(buffer);
+        }
+    }
+
+    /// A datagram whose time ran out at or before `now`, the earliest first.
+    pub fn expire(&mut self, now: PacketTime) -> Option<Lost> {
+        while let Some((handle, deadline)) = self.table.pop_due(now) {
+            let Some(assembly) = self.table.remove(handle) else { continue };
+            if let Some(lost) = self.close(assembly, deadline) {
+                self.counts.incomplete += 1;
+                return Some(lost);
+            }
+        }
+        None
+    }
+
+    /// What reassembly came to so far.
+    pub fn counts(&self) -> FragmentCounts {
+        self.counts
+    }
+
+    /// Frames whose datagram is still in reassembly.
+    pub fn pending(&self) -> u64 {
+        self.table.iter().map(|(_, assembly)| if let State::Open(pieces) = &assembly.state { pieces.frames } else { 0 }).sum()
+    }
+
+    fn key(&self, hop: &Hop, fragment: &Fragment<'_>) -> Digest {
+        let flow = hop.flow(Transport::Udp, 0, 0);
+        self.digester.parts(&[&crate::decode::ports::flow_key(&flow), &fragment.ident.to_be_bytes(), &[fragment.protocol]])
+    }
+
+    fn make_room(&mut self, now: PacketTime, lost: &mut Vec<Lost>) {
+        while self.bytes > MAX_BYTES {
+            let Some(evicted) = self.table.evict() else { return };
+            self.give_up(Some(evicted), now, lost);
+        }
+    }
+
+    fn give_up(&mut self, assembly: Option<Assembly>, now: PacketTime, lost: &mut Vec<Lost>) {
+        if let Some(datagram) = assembly.and_then(|assembly| self.close(assembly, now)) {
+            self.counts.evicted += 1;
+            lost.push(datagram);
+        }
+    }
+
+    fn close(&mut self, assembly: Assembly, time: PacketTime) -> Option<Lost> {
+        let State::Open(pieces) = assembly.state else { return None };
+        let (flow, ports) = pieces.flow(&assembly.hop, assembly.protocol);
+        let bytes = pieces.total.or(pieces.parts.last().map(Part::end)).unwrap_or(0);
+        let lost = Lost { flow, ports, bytes, frames: pieces.frames, time };
+        self.reuse(pieces.bytes);
+        Some(lost)
+    }
+
+    fn reuse(&mut self, buffer: Vec<u8>) {
+        self.bytes -= buffer.len();
+        self.give_back(buffer);
+    }
+}
+
+/// What a fragment added.
+enum Placed {
+    Bytes,
+    Nothing,
+    Contradiction,
+}
+
+impl Pieces {
+    fn place(&mut self, fragment: &Fragment<'_>) -> Placed {
+        let end = fragment.offset as usize + fragment.payload.len();
+        let beyond = self.total.is_some_and(|total| end > total as usize);
+        let shorter = fragment.position == Position::Last && self.parts.last().is_some_and(|last| last.end() as usize > end);
+        if end > MAX_DATAGRAM || beyond || shorter {
+            return Placed::Contradiction;
+        }
+        let added = self.fill_gaps(fragment.offset, fragment.payload);
+        if fragment.position == Position::Last {
+            self.total = Some(end as u32);
+        }
+        if added == 0 {
+            return Placed::Nothing;
+        }
+        Placed::Bytes
+    }
+
+    /// Adds those bytes of a fragment that are not there yet; returns how many.
+    fn fill_gaps(&mut self, offset: u32, payload: &[u8]) -> usize {
+        let end = offset + payload.len() as u32;
+        let (mut at, mut added) = (offset, 0);
+        while at < end && self.parts.len() < MAX_PIECES {
+            let next = self.parts.partition_point(|part| part.end() <= at);
+            let free_until = match self.parts.get(next) {
+                Some(part) if part.offset <= at => {
+                    at = part.end();
+                    continue;
+                }
+                Some(part) => part.offset.min(end),
+                None => end,
+            };
+            let from = (at - offset) as usize;
+            let piece = payload.get(from..from + (free_until - at) as usize).unwrap_or_default();
+            self.parts.insert(next, Part { offset: at, place: self.bytes.len() as u32, len: piece.len() as u32 });
+            self.bytes.extend_from_slice(piece);
+            added += piece.len();
+            at = free_until;
+        }
+        added
+    }
+
+    /// Parts do not overlap and none ends behind the datagram, so nothing is missing once there are as many bytes as it has.
+    fn is_whole(&self) -> bool {
+        self.total.is_some_and(|total| self.bytes.len() == total as usize)
+    }
+
+    /// The parts in order, put into `buffer`.
+    fn joined(&self, mut buffer: Vec<u8>) -> Vec<u8> {
+        for part in &self.parts {
+            buffer.extend_from_slice(self.bytes_of(part));
+        }
+        buffer
+    }
+
+    fn bytes_of(&self, part: &Part) -> &[u8] {
+        self.bytes.get(part.place as usize..(part.place + part.len) as usize).unwrap_or_default()
+    }
+
+    fn flow(&self, hop: &Hop, protocol: u8) -> (Flow, Ports) {
+        let transport = match protocol {
+            6 => Transport::Tcp,
+            132 => Transport::Sctp,
+            _ => Transport::Udp,
+        };
+        let header = self.parts.first().filter(|part| part.offset == 0).map(|part| self.bytes_of(part));
+        let port = |at| header.and_then(|header| u16_at(header, at));
+        match (port(0), port(2)) {
+            (Some(source), Some(destination)) => (hop.flow(transport, source, destination), Ports::Known),
+            _ => {
+                let end = |ip| SocketAddr::new(ip, 0);
+                (Flow { transport, source: end(hop.source), destination: end(hop.destination) }, Ports::Unknown)
+            }
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! What becomes of one packet.
+
+use crate::decode::copies::{CopyRule, Marks};
+use crate::decode::dissect::{self, Completeness, Content, Datagram, Fragment, Hop, Packet, Segment};
+use crate::decode::flow::{Flow, Transport};
+use crate::decode::fragments::{Fragments, Lost, Ports, Progress};
+use crate::decode::framer::{Framer, Framing, Headers, Opening};
+use crate::decode::outcome::Skip;
+use crate::decode::outlet::{Current, Outlet};
+use crate::decode::payload;
+use crate::decode::ports::{Interest, PortFilter};
+use crate::decode::signal::Signal;
+use crate::table::Digester;
+use crate::time::PacketTime;
+
+/// Packets inside packets that may each come in fragments of their own.
+const MAX_REASSEMBLIES: u8 = 4;
+
+/// The state that packets change, and the rules by which they do.
+#[derive(Debug)]
+pub(super) struct Handler<F> {
+    framer: F,
+    ports: PortFilter,
+    pub(super) fragments: Fragments,
+    pub(super) outlet: Outlet,
+    /// Datagrams given up while the packet in hand was handled; empty in between.
+    lost: Vec<Lost>,
+}
+
+impl<F: Framer> Handler<F> {
+    pub(super) fn new(framer: F, ports: PortFilter, digester: Digester) -> Self {
+        Self { framer, ports, fragments: Fragments::new(digester), outlet: Outlet::new(digester), lost: Vec::new() }
+    }
+
+    /// Handles a packet that is `nested` deep in reassembled ones.
+    pub(super) fn packet(&mut self, packet: Result<Packet<'_>, Skip>, current: Current, nested: u8) {
+        let Packet { hop, content } = match packet {
+            Ok(packet) => packet,
+            Err(reason) => return self.outlet.skip(reason, current.frames),
+        };
+        match content {
+            Content::Udp(datagram) => self.datagram(&hop, &datagram, current),
+            Content::Tcp(segment) => self.segment(&hop, &segment, current),
+            Content::Sctp { .. } => self.outlet.skip(Skip::NotSip, current.frames),
+            Content::Icmp(undelivered) => self.icmp(undelivered, current),
+            Content::Fragment(fragment) => self.fragment(&hop, &fragment, current, nested),
+        }
+    }
+
+    /// Gives up what has waited in vain until `now`.
+    pub(super) fn expire(&mut self, now: PacketTime) {
+        while let Some(lost) = self.fragments.expire(now) {
+            self.lose(lost);
+        }
+    }
+
+    /// Gives up everything that waits, at the end of the capture.
+    pub(super) fn finish(&mut self, end: PacketTime) {
+        while let Some(lost) = self.fragments.expire(PacketTime::MAX) {
+            self.lose(Lost { time: end, ..lost });
+        }
+    }
+
+    fn datagram(&mut self, hop: &Hop, datagram: &Datagram<'_>, current: Current) {
+        let interest = self.ports.interest(datagram.source_port, datagram.destination_port);
+        if interest == Interest::Ignored {
+            return self.outlet.skip(Skip::OtherPort, current.frames);
+        }
+        let flow = hop.flow(Transport::Udp, datagram.source_port, datagram.destination_port);
+        let opening = self.framer.opening(datagram.payload);
+        match (datagram.completeness, opening) {
+            (Completeness::Whole, Opening::Start) => self.outlet.payload(current, flow, hop.into(), datagram.payload),
+            (Completeness::Cut, Opening::Start) if self.readable(datagram.payload) => {
+                self.outlet.payload(current, flow, hop.into(), datagram.payload);
+            }
+            (Completeness::Cut, Opening::Start | Opening::Undecided) => self.outlet.skip(Skip::Truncated, current.frames),
+            _ => self.other_datagram(flow, hop.into(), datagram.payload, interest, current),
+        }
+    }
+
+    /// Whether a message cut by the snap length can still be read: its headers are there.
+    fn readable(&self, payload: &[u8]) -> bool {
+        matches!(self.framer.frame(payload), Framing::Message(_) | Framing::Partial(Headers::Complete))
+    }
+
+    fn other_datagram(&mut self, flow: Flow, marks: Marks, bytes: &[u8], interest: Interest, current: Current) {
+        match payload::keepalive(bytes) {
+            Some(kind) if interest == Interest::Watched || self.outlet.speakers.knows(&flow) => {
+                self.outlet.keepalive_datagram(current, flow, marks, kind, bytes);
+            }
+            _ => self.outlet.skip(Skip::NotSip, current.frames),
+        }
+    }
+
+    fn segment(&mut self, _hop: &Hop, _segment: &Segment<'_>, current: Current) {
+        self.outlet.skip(Skip::NotSip, current.frames);
+    }
+
+    fn icmp(&mut self, undelivered: Option<Flow>, current: Current) {
+        self.outlet.skip(Skip::Icmp, current.frames);
+        if let Some(flow) = undelivered.filter(|flow| self.is_ours(flow)) {
+            self.outlet.signal(current, Signal::Unreachable(flow));
+        }
+    }
+
+    fn is_ours(&self, flow: &Flow) -> bool {
+        match self.ports.interest(flow.source.port(), flow.destination.port()) {
+            Interest::Watched => true,
+            Interest::Possible => self.outlet.speakers.knows(flow),
+            Interest::Ignored => false,
+        }
+    }
+
+    fn fragment(&mut self, hop: &Hop, fragment: &Fragment<'_>, current: Current, nested: u8) {
+        let progress = self.fragments.add(hop, fragment, current.frames, current.time, &mut self.lost);
+        match progress {
+            Progress::Waiting => {}
+            Progress::Copy => self.outlet.copy(CopyRule::Fragment, current.frames),
+            Progress::Malformed => self.outlet.skip(Skip::Malformed, current.frames),
+            Progress::Complete(whole) => {
+                let current = Current { frames: whole.frames, ..current };
+                if nested < MAX_REASSEMBLIES {
+                    self.packet(dissect::reassembled(*hop, fragment.protocol, &whole.payload), current, nested + 1);
+                } else {
+                    self.outlet.skip(Skip::Malformed, current.frames);
+                }
+                self.fragments.give_back(whole.payload);
+            }
+        }
+        while let Some(lost) = self.lost.pop() {
+            self.lose(lost);
+        }
+    }
+
+    /// Settles the frames of a datagram that never became whole, and tells of it where it may have been SIP.
+    fn lose(&mut self, lost: Lost) {
+        self.outlet.skip(Skip::IncompleteFragment, lost.frames);
+        let ours = match lost.ports {
+            Ports::Known => self.is_ours(&lost.flow),
+            Ports::Unknown => true,
+        };
+        if ours {
+            let current = Current { time: lost.time, frame: 0, frames: 0 };
+            self.outlet.signal(current, Signal::FragmentsLost { flow: lost.flow, bytes: lost.bytes });
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Which ports are watched.
+
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+
+use crate::decode::flow::{Flow, Transport};
+use crate::table::{Digester, ExpiringTable, Rank};
+use crate::time::{PacketTime, Span};
+
+/// The port of SIP.
+pub const SIP_PORT: u16 = 5060;
+
+/// Pairs of addresses that are remembered to speak SIP on ports that nobody configured.
+const MAX_SPEAKERS: usize = 65_536;
+/// How long a silent pair is remembered.
+const SPEAKER_MEMORY: Span = Span::from_secs(3_600);
+
+/// The ports on which SIP is looked for.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum PortFilter {
+    /// Every port: SIP is told by its start line. Other payloads count only on port 5060 and between addresses that speak SIP.
+    Any,
+    /// These ports and no others.
+    Only(Vec<RangeInclusive<u16>>),
+}
+
+/// How much is known of the ports of a packet.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Interest {
+    /// One of them is watched: whatever is said there is said to a SIP stack.
+    Watched,
+    /// SIP may be spoken there, and so may anything else.
+    Possible,
+    /// Not to be looked at.
+    Ignored,
+}
+
+impl PortFilter {
+    /// What the ports of a packet say.
+    pub fn interest(&self, source: u16, destination: u16) -> Interest {
+        match self {
+            Self::Any if source == SIP_PORT || destination == SIP_PORT => Interest::Watched,
+            Self::Any => Interest::Possible,
+            Self::Only(ranges) if ranges.iter().any(|range| range.contains(&source) || range.contains(&destination)) => Interest::Watched,
+            Self::Only(_) => Interest::Ignored,
+        }
+    }
+}
+
+/// Pairs of addresses between which SIP was seen, so that a keep-alive between them is known for one.
+#[derive(Debug)]
+pub struct Speakers {
+    table: ExpiringTable<()>,
+    digester: Digester,
+}
+
+impl Speakers {
+    /// No pair yet.
+    pub fn new(digester: Digester) -> Self {
+        Self { table: ExpiringTable::new(MAX_SPEAKERS), digester }
+    }
+
+    /// Remembers that SIP goes along the flow.
+    pub fn learn(&mut self, flow: &Flow, now: PacketTime) {
+        self.expire(now);
+        let key = self.digester.bytes(&pair_key(flow));
+        let deadline = now + SPEAKER_MEMORY;
+        match self.table.find(key) {
+            Some(handle) => {
+                self.table.touch(handle);
+                self.table.set_deadline(handle, deadline);
+            }
+            None => {
+                self.table.insert(key, (), deadline, Rank::Ordinary);
+            }
+        }
+    }
+
+    /// Whether SIP was seen between the addresses of the flow, in either direction.
+    pub fn knows(&self, flow: &Flow) -> bool {
+        self.table.find(self.digester.bytes(&pair_key(flow))).is_some()
+    }
+
+    /// Pairs forgotten for lack of room.
+    pub fn evicted(&self) -> u64 {
+        self.table.evicted()
+    }
+
+    fn expire(&mut self, now: PacketTime) {
+        while let Some((handle, _)) = self.table.pop_due(now) {
+            self.table.remove(handle);
+        }
+    }
+}
+
+/// Bytes in the key of a flow.
+pub(super) const KEY_LEN: usize = 37;
+
+/// The same bytes for both directions of a flow.
+pub(super) fn pair_key(flow: &Flow) -> [u8; KEY_LEN] {
+    if flow.source <= flow.destination { flow_key(flow) } else { flow_key(&flow.reversed()) }
+}
+
+/// Bytes that name one direction of a flow.
+pub(super) fn flow_key(flow: &Flow) -> [u8; KEY_LEN] {
+    let mut key = [0; KEY_LEN];
+    let (transport, ends) = key.split_at_mut(1);
+    transport.fill(match flow.transport {
+        Transport::Udp => 0,
+        Transport::Tcp => 1,
+        Transport::Ws => 2,
+        Transport::Sctp => 3,
+    });
+    for (address, place) in [flow.source, flow.destination].iter().zip(ends.chunks_exact_mut(18)) {
+        place.copy_from_slice(&end_key(address));
+    }
+    key
+}
+
+fn end_key(address: &SocketAddr) -> [u8; 18] {
+    let mut key = [0; 18];
+    let ip = match address.ip() {
+        std::net::IpAddr::V4(v4) => v4.to_ipv6_mapped(),
+        std::net::IpAddr::V6(v6) => v6,
+    };
+    let (host, port) = key.split_at_mut(16);
+    host.copy_from_slice(&ip.octets());
+    port.copy_from_slice(&address.port().to_be_bytes());
+    key
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn configured_ports_are_watched_and_no_others() {
+        let filter = PortFilter::Only(vec![5060..=5060, 5080..=5082]);
+        assert_eq!(filter.interest(40_000, 5060), Interest::Watched);
+        assert_eq!(filter.interest(5081, 9), Interest::Watched);
+        assert_eq!(filter.interest(5079, 5083), Interest::Ignored);
+    }
+
+    #[test]
+    fn without_configuration_only_5060_is_certain() {
+        assert_eq!(PortFilter::Any.interest(5060, 1), Interest::Watched);
+        assert_eq!(PortFilter::Any.interest(5061, 1), Interest::Possible);
+    }
+
+    #[test]
+    fn speakers_are_known_in_both_directions_and_forgotten_in_time() {
+        let flow = |a: &str, b: &str| Flow { transport: Transport::Udp, source: a.parse().unwrap(), destination: b.parse().unwrap() };
+        let mut speakers = Speakers::new(Digester::new(1));
+        let spoken = flow("198.51.100.7:5070", "203.0.113.10:5080");
+        speakers.learn(&spoken, PacketTime::MIN);
+        assert!(speakers.knows(&spoken.reversed()));
+        assert!(!speakers.knows(&flow("198.51.100.7:5071", "203.0.113.10:5080")));
+        speakers.learn(&flow("192.0.2.1:1", "192.0.2.2:2"), PacketTime::MIN + SPEAKER_MEMORY);
+        assert!(!speakers.knows(&spoken));
+    }
+}
