@@ -1,3 +1,4 @@
 //! State: transactions, calls, registrations, reachability, NAT.
 
+pub mod site;
 pub mod vocabulary;
