@@ -152,3 +152,93 @@ impl serde::Serialize for FindingId {
         serializer.serialize_str(self.as_str())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::track::vocabulary::Confidence;
+
+    /// The steps of the runbooks, and the runbooks where a finding concerns one as a whole.
+    const STEPS: [&str; 38] = [
+        "S0-a", "S0-b", "S0-c", "S0-d", "S0-e", "S0-f", "S0-g", "S0-h", "S0-i", "S1", "S1-a", "S1-b", "S1-c", "S1-d", "S1-e", "S1-f",
+        "S1-g", "S1-h", "S2", "S2-a", "S2-b", "S2-c", "S2-d", "S2-e", "S2-f", "S2-g", "S3-setup", "S3-maint", "S3-tear", "S4", "S4-2",
+        "S4-3", "S4-4", "S4-5", "S4-6", "S4-7", "S4-log", "S4-nat",
+    ];
+
+    fn rows() -> impl Iterator<Item = &'static Row> {
+        FindingId::ALL.iter().map(|id| id.row())
+    }
+
+    #[test]
+    fn names_are_unique_and_fit_for_labels_and_urls() {
+        let names: BTreeSet<_> = rows().map(|row| row.name).collect();
+        assert_eq!(names.len(), FindingId::ALL.len());
+        for name in names {
+            assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'), "{name}");
+            assert_eq!(FindingId::from_name(name).map(FindingId::as_str), Some(name));
+        }
+        assert_eq!(FindingId::from_name("no-such-finding"), None);
+    }
+
+    #[test]
+    fn meanings_and_remedies_are_one_sentence_each() {
+        for row in rows() {
+            for sentence in [row.meaning, row.remedy] {
+                assert!(sentence.ends_with('.') && !sentence.contains(". ") && !sentence.contains('\n'), "{}: {sentence}", row.name);
+                assert!(sentence.starts_with(|first: char| first.is_uppercase()), "{}: {sentence}", row.name);
+            }
+        }
+    }
+
+    #[test]
+    fn every_gap_of_a_remedy_is_a_slot_and_every_slot_is_used() {
+        let mut used = BTreeSet::new();
+        for row in rows() {
+            for gap in row.remedy.split('{').skip(1) {
+                let name = gap.split_once('}').expect("a gap is closed").0;
+                assert!(Slot::ALL.iter().any(|slot| slot.name() == name), "{}: {{{name}}}", row.name);
+                used.insert(name);
+            }
+            assert!(!fill(row.remedy, &[]).contains(['{', '}']), "{}", row.name);
+        }
+        assert_eq!(used.len(), Slot::ALL.len());
+    }
+
+    #[test]
+    fn runbook_steps_are_steps_of_the_runbooks() {
+        for row in rows() {
+            assert!(row.runbook.iter().all(|step| STEPS.contains(step)), "{}: {:?}", row.name, row.runbook);
+        }
+    }
+
+    #[test]
+    fn every_finding_ends_some_day() {
+        assert!(rows().all(|row| row.clears.quiet > Span::ZERO && row.clears.quiet <= Span::from_secs(48 * 3600)));
+    }
+
+    #[test]
+    fn causes_are_all_that_explains_and_explain_neither_themselves_nor_each_other_in_a_circle() {
+        let explains = |cause: FindingId, symptom| cause.explains(symptom, Confidence::Confirmed).is_some();
+        for &cause in FindingId::ALL {
+            let any = FindingId::ALL.iter().any(|&symptom| explains(cause, symptom));
+            assert_eq!(any, FindingId::CAUSES.contains(&cause), "{cause}");
+            assert!(FindingId::ALL.iter().all(|&other| !(explains(cause, other) && explains(other, cause))), "{cause}");
+        }
+    }
+
+    #[test]
+    fn an_outage_explains_what_happens_to_phones_and_calls_and_nothing_that_an_attacker_does() {
+        let outage = |symptom| FindingId::PbxNotResponding.explains(symptom, Confidence::Confirmed);
+        for symptom in [FindingId::PeerUnreachable, FindingId::ByeUnanswered, FindingId::RegistrarSilent, FindingId::DialogLost] {
+            assert_eq!(outage(symptom), Some(Reach::Server), "{symptom}");
+        }
+        for other in [FindingId::SipScanner, FindingId::TrunkNoResponse, FindingId::DeviceMoved, FindingId::CaptureOneWay] {
+            assert_eq!(outage(other), None, "{other}");
+        }
+        let drop = |symptom| FindingId::MassCallDrop.explains(symptom, Confidence::Confirmed);
+        assert_eq!(drop(FindingId::CallDroppedNoBye), Some(Reach::Server));
+        assert_eq!(drop(FindingId::RegistrationRejected), None, "it was seen, not missed");
+    }
+}

@@ -237,3 +237,32 @@ impl Raise {
         fill(self.template, &self.values)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn subjects_print_as_the_report_has_them() {
+        let printed = |subject: Subject| subject.to_string();
+        assert_eq!(printed(Subject::Aor("1001@pbx.example.com".into())), "1001@pbx.example.com");
+        assert_eq!(printed(Subject::Source("2001:db8::7".parse().unwrap())), "2001:db8::7");
+        assert_eq!(printed(Subject::Site(Site::of("2001:db8:1:2::7".parse().unwrap()))), "2001:db8:1:2::/64");
+        assert_eq!(printed(Subject::Pbx("[2001:db8::1]:5060".parse().unwrap())), "[2001:db8::1]:5060");
+    }
+
+    #[test]
+    fn the_catalogue_fills_in_what_a_detector_does_not_say() {
+        let raise = Raise::new(FindingId::InviteIgnored, Subject::Source("198.51.100.7".parse().unwrap()), "ignored");
+        assert_eq!((raise.severity, raise.scope, raise.confidence), (Severity::Error, Scope::Source, Confidence::Confirmed));
+        let raise = raise.fill(Slot::Ip, "198.51.100.7");
+        assert_eq!(raise.filled_remedy(), "On the PBX check fail2ban/iptables/ACL for 198.51.100.7 and unban it.");
+    }
+
+    #[test]
+    #[cfg(debug_assertions)]
+    #[should_panic(expected = "callee-no-response is not about")]
+    fn a_detector_that_mixes_up_subjects_is_caught_in_tests() {
+        let _ = Raise::new(FindingId::CalleeNoResponse, Subject::Capture, "");
+    }
+}

@@ -9,6 +9,8 @@
 mod change;
 mod index;
 mod ranked;
+#[cfg(test)]
+mod tests;
 
 pub use change::{ChangeKind, FindingChange};
 
@@ -178,20 +180,23 @@ impl FindingStore {
         let Some(finding) = self.findings.get_mut(&seq) else {
             return;
         };
-        let (severity, confidence) = (finding.severity, finding.confidence);
+        let (severity, confidence, since) = (finding.severity, finding.confidence, finding.since);
         self.open.remove(severity, deadline(finding), seq);
         let fresh = merge(finding, raise, now);
         self.open.insert(finding.severity, deadline(finding), seq);
         self.index.relate(seq, finding.id, &fresh);
-        let (id, risen) = (finding.id, finding.severity > severity);
-        if risen || finding.confidence > confidence {
+        let (worse, surer) = (finding.severity > severity, finding.confidence > confidence);
+        let explains_more = surer || finding.since < since || !fresh.is_empty();
+        if worse || surer {
             self.changes.push(ChangeKind::Updated, finding, now);
         }
-        if risen {
-            let severity = finding.severity;
+        if worse {
+            let (id, severity) = (finding.id, finding.severity);
             self.count(id, severity);
         }
-        self.absorb_symptoms(seq, now);
+        if explains_more {
+            self.absorb_symptoms(seq, now);
+        }
     }
 
     fn end(&mut self, seq: Seq, at: PacketTime) {
@@ -211,8 +216,8 @@ impl FindingStore {
 
     /// The open finding of that id and subject: if any is, it is the latest.
     fn find_open(&self, id: FindingId, subject: &Subject) -> Option<Seq> {
-        let episodes = self.index.about(subject, id).rev().filter_map(|seq| Some((seq, self.findings.get(&seq)?)));
-        let (seq, latest) = { episodes }.find(|(_, finding)| finding.subject == *subject)?;
+        let mut episodes = self.index.about(subject, id).rev().filter_map(|seq| Some((seq, self.findings.get(&seq)?)));
+        let (seq, latest) = episodes.find(|(_, finding)| finding.subject == *subject)?;
         latest.cleared.is_none().then_some(seq)
     }
 
@@ -374,7 +379,8 @@ fn add_evidence(finding: &mut Finding, facts: Vec<Evidence>) {
         }
     }
     finding.evidence.sort();
-    let excess = finding.evidence.len().saturating_sub(EVIDENCE);
-    finding.evidence.drain(EVIDENCE / 2..EVIDENCE / 2 + excess);
-    finding.evidence_omitted += excess as u64;
+    if let Some(excess @ 1..) = finding.evidence.len().checked_sub(EVIDENCE) {
+        finding.evidence.drain(EVIDENCE / 2..EVIDENCE / 2 + excess);
+        finding.evidence_omitted += excess as u64;
+    }
 }

@@ -56,4 +56,9 @@ impl Index {
     fn add(&mut self, seq: Seq, id: FindingId, subject: &Subject) {
         self.by_subject.entry(subject.clone()).or_default().insert((id, seq));
     }
+
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_subject.is_empty() && self.by_id.values().all(BTreeSet::is_empty)
+    }
 }
