@@ -92,3 +92,31 @@ fn a_stale_page_is_told_from_a_fresh_one() {
     assert!(first_difference(&page[..page.len() - 1], &page).is_some());
     assert!(first_difference("", &page).is_some());
 }
+
+/// Links of a Markdown text to files of the repository, without their anchors.
+fn local_links(text: &str) -> impl Iterator<Item = &str> {
+    let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    targets
+        .filter(|target| !target.contains("://"))
+        .map(|target| target.split('#').next().unwrap_or_default())
+        .filter(|file| !file.is_empty())
+}
+
+#[test]
+fn links_between_documents_lead_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let pages = fs::read_dir(root.join("docs")).expect("docs is a folder").map(|page| page.expect("a page is listed").path());
+    for page in pages.chain([root.join("README.md"), root.join("CHANGELOG.md")]) {
+        let text = fs::read_to_string(&page).expect("a page is readable");
+        for link in local_links(&text) {
+            let file = page.parent().expect("a page is in a folder").join(link);
+            assert!(file.exists(), "{} links to {link}", page.display());
+        }
+    }
+}
+
+#[test]
+fn links_are_recognised() {
+    let text = "[a](docs/a.md#top) [b](https://example.com/x) [c](#here) [d](../LICENSE)";
+    assert_eq!(local_links(text).collect::<Vec<_>>(), ["docs/a.md", "../LICENSE"]);
+}
