@@ -13,6 +13,7 @@ pub mod peers;
 pub mod registration;
 mod route;
 pub mod scan;
+pub mod site;
 pub mod transaction;
 pub mod triggers;
 pub mod vocabulary;

@@ -31,6 +31,8 @@ macro_rules! vocabulary {
     };
 }
 
+pub(crate) use vocabulary;
+
 vocabulary! {
     /// Which way a call goes, seen from the PBX.
     Direction {

@@ -1,0 +1,268 @@
+//! A finding: what is wrong with whom, since when, how sure, by which packets, and what to do.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+
+use crate::detect::catalog::{FindingId, Slot, SubjectKind, fill};
+use crate::time::PacketTime;
+use crate::track::site::Site;
+use crate::track::vocabulary::{Confidence, Scope, Severity, vocabulary};
+
+vocabulary! {
+    /// The sub-case of a finding (DETECTION §9).
+    Reason {
+        /// The challenge was never answered with credentials.
+        NoCredentials = "no-credentials",
+        /// The credentials name another user.
+        UsernameMismatch = "username-mismatch",
+        /// Fresh credentials were refused.
+        WrongPassword = "wrong-password",
+        /// BYE went to an address where the device is not.
+        ByeMisrouted = "bye-misrouted",
+        /// A session refresh was refused.
+        SessionRefreshFailed = "session-refresh-failed",
+        /// A re-INVITE was never answered.
+        ReinviteTimeout = "reinvite-timeout",
+        /// A reliable provisional answer was never acknowledged.
+        PrackMissing = "prack-missing",
+        /// Calls to numbers without registration.
+        InviteScan = "invite-scan",
+        /// The router forgot all its bindings at once.
+        PortFlush = "port-flush",
+        /// The device started again.
+        Reboot = "reboot",
+        /// The device changed its network.
+        Network = "network",
+        /// The NAT forgot the device.
+        NatGap = "nat-gap",
+        /// Another device of the same user.
+        Duplicate = "duplicate",
+    }
+}
+
+/// What a finding is about; with its id the key under which it is kept.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Subject {
+    /// An address-of-record, `user@host`.
+    Aor(Box<str>),
+    /// A source address.
+    Source(IpAddr),
+    /// A public address behind which phones sit.
+    Site(Site),
+    /// The Call-ID of the caller's leg.
+    Call(Box<str>),
+    /// A PBX, or the sender of server errors.
+    Pbx(SocketAddr),
+    /// A trunk.
+    Trunk(IpAddr),
+    /// Calls with something in common: `ua:…`, a site, a trunk or a PBX.
+    Group(Box<str>),
+    /// The capture itself, where no PBX is known.
+    Capture,
+}
+
+impl Subject {
+    /// What kind of thing it is.
+    pub const fn kind(&self) -> SubjectKind {
+        match self {
+            Self::Aor(_) => SubjectKind::Aor,
+            Self::Source(_) => SubjectKind::Source,
+            Self::Site(_) => SubjectKind::Site,
+            Self::Call(_) => SubjectKind::Call,
+            Self::Pbx(_) => SubjectKind::Pbx,
+            Self::Trunk(_) => SubjectKind::Trunk,
+            Self::Group(_) => SubjectKind::Group,
+            Self::Capture => SubjectKind::Capture,
+        }
+    }
+}
+
+/// As the report prints it: `1001@pbx.example.com`, `198.51.100.7`, `203.0.113.10:5060`, `2001:db8:1:2::/64`.
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Aor(text) | Self::Call(text) | Self::Group(text) => f.write_str(text),
+            Self::Source(address) | Self::Trunk(address) => address.fmt(f),
+            Self::Site(site) => site.fmt(f),
+            Self::Pbx(address) => address.fmt(f),
+            Self::Capture => f.write_str("capture"),
+        }
+    }
+}
+
+/// A fact that a packet proves. Sorts by time.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Evidence {
+    /// When it happened.
+    pub at: PacketTime,
+    /// The frame that shows it; none where a deadline passed without one.
+    pub frame: Option<u64>,
+    /// What it shows, one line.
+    pub fact: String,
+}
+
+/// One thing that was found, from when it was raised until it was cleared.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// Which.
+    pub id: FindingId,
+    /// How bad: the highest it reached.
+    pub severity: Severity,
+    /// How sure: the highest it reached.
+    pub confidence: Confidence,
+    /// The sub-case.
+    pub reason: Option<Reason>,
+    /// How far it reaches.
+    pub scope: Scope,
+    /// What it is about.
+    pub subject: Subject,
+    /// Time of the earliest evidence.
+    pub since: PacketTime,
+    /// When it was first raised.
+    pub at: PacketTime,
+    /// When it was last raised.
+    pub last: PacketTime,
+    /// When it ended, if it did.
+    pub cleared: Option<PacketTime>,
+    /// How often it was raised.
+    pub count: u64,
+    /// What is the matter, one line.
+    pub message: String,
+    /// What proves it, in order of time: the first and the latest facts.
+    pub evidence: Vec<Evidence>,
+    /// How many facts between the first and the latest are not kept.
+    pub evidence_omitted: u64,
+    /// What to do, one sentence.
+    pub remedy: String,
+    /// The findings that it replaced.
+    pub explains: BTreeSet<FindingId>,
+    /// Other subjects that its subject belongs to, or that belong to it.
+    pub related: Vec<Subject>,
+}
+
+/// What a detector says: this is the matter, now.
+#[derive(Clone, Debug)]
+pub struct Raise {
+    pub(super) id: FindingId,
+    pub(super) subject: Subject,
+    pub(super) severity: Severity,
+    pub(super) confidence: Confidence,
+    pub(super) reason: Option<Reason>,
+    pub(super) scope: Scope,
+    pub(super) message: String,
+    pub(super) evidence: Vec<Evidence>,
+    pub(super) related: Vec<Subject>,
+    template: &'static str,
+    values: Vec<(Slot, String)>,
+}
+
+impl Raise {
+    /// A finding with the severity and the remedy of the catalogue, the scope of its subject, and full confidence.
+    pub fn new(id: FindingId, subject: Subject, message: impl Into<String>) -> Self {
+        let row = id.row();
+        debug_assert!(row.subjects.contains(&subject.kind()), "{id} is not about {subject:?}");
+        Self {
+            id,
+            scope: subject.kind().scope(),
+            subject,
+            severity: row.severity,
+            confidence: Confidence::Confirmed,
+            reason: None,
+            message: message.into(),
+            evidence: Vec::new(),
+            related: Vec::new(),
+            template: row.remedy,
+            values: Vec::new(),
+        }
+    }
+
+    /// Sets how bad it is.
+    pub fn severity(mut self, severity: Severity) -> Self {
+        self.severity = severity;
+        self
+    }
+
+    /// Sets how sure it is.
+    pub fn confidence(mut self, confidence: Confidence) -> Self {
+        self.confidence = confidence;
+        self
+    }
+
+    /// Sets the sub-case.
+    pub fn reason(mut self, reason: Reason) -> Self {
+        self.reason = Some(reason);
+        self
+    }
+
+    /// Sets how far it reaches.
+    pub fn scope(mut self, scope: Scope) -> Self {
+        self.scope = scope;
+        self
+    }
+
+    /// Adds a fact that a frame shows.
+    pub fn evidence(mut self, at: PacketTime, frame: u64, fact: impl Into<String>) -> Self {
+        self.evidence.push(Evidence { at, frame: Some(frame), fact: fact.into() });
+        self
+    }
+
+    /// Adds a fact that no frame shows: a deadline passed.
+    pub fn absence(mut self, at: PacketTime, fact: impl Into<String>) -> Self {
+        self.evidence.push(Evidence { at, frame: None, fact: fact.into() });
+        self
+    }
+
+    /// Names another subject: one that this one belongs to (the site and the source address of an AoR, the AoRs of a call, the PBX), or
+    /// that belongs to it. A cause explains the symptoms of its own subject and of related ones.
+    pub fn related(mut self, subject: Subject) -> Self {
+        self.related.push(subject);
+        self
+    }
+
+    /// Sets a sentence in place of the catalogue's remedy.
+    pub fn remedy(mut self, template: &'static str) -> Self {
+        self.template = template;
+        self
+    }
+
+    /// Fills a gap of the remedy.
+    pub fn fill(mut self, slot: Slot, value: impl Into<String>) -> Self {
+        self.values.push((slot, value.into()));
+        self
+    }
+
+    /// The remedy with its gaps filled.
+    pub(super) fn filled_remedy(&self) -> String {
+        fill(self.template, &self.values)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn subjects_print_as_the_report_has_them() {
+        let printed = |subject: Subject| subject.to_string();
+        assert_eq!(printed(Subject::Aor("1001@pbx.example.com".into())), "1001@pbx.example.com");
+        assert_eq!(printed(Subject::Source("2001:db8::7".parse().unwrap())), "2001:db8::7");
+        assert_eq!(printed(Subject::Site(Site::of("2001:db8:1:2::7".parse().unwrap()))), "2001:db8:1:2::/64");
+        assert_eq!(printed(Subject::Pbx("[2001:db8::1]:5060".parse().unwrap())), "[2001:db8::1]:5060");
+    }
+
+    #[test]
+    fn the_catalogue_fills_in_what_a_detector_does_not_say() {
+        let raise = Raise::new(FindingId::InviteIgnored, Subject::Source("198.51.100.7".parse().unwrap()), "ignored");
+        assert_eq!((raise.severity, raise.scope, raise.confidence), (Severity::Error, Scope::Source, Confidence::Confirmed));
+        let raise = raise.fill(Slot::Ip, "198.51.100.7");
+        assert_eq!(raise.filled_remedy(), "On the PBX check fail2ban/iptables/ACL for 198.51.100.7 and unban it.");
+    }
+
+    #[test]
+    #[cfg(debug_assertions)]
+    #[should_panic(expected = "callee-no-response is not about")]
+    fn a_detector_that_mixes_up_subjects_is_caught_in_tests() {
+        let _ = Raise::new(FindingId::CalleeNoResponse, Subject::Capture, "");
+    }
+}

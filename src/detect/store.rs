@@ -1,0 +1,386 @@
+//! The life of findings: raised, updated, cleared, replaced by a better explanation.
+//!
+//! A finding is kept under its id and subject. Raised again while open it is updated; raised again after it was cleared it is a new
+//! entry, and the report lists both. It ends when its detector clears it, or by itself after its quiet time. A cause that
+//! [explains](FindingId::explains) a symptom takes it off the list, whichever of the two comes first, and names it.
+//!
+//! Open and ended findings are bounded by [`Limits`]; the least severe go first, and are counted.
+
+mod change;
+mod index;
+mod ranked;
+#[cfg(test)]
+mod tests;
+
+pub use change::{ChangeKind, FindingChange};
+
+use std::collections::BTreeMap;
+
+use crate::detect::catalog::{FindingId, Reach, WINDOW_AFTER, WINDOW_BEFORE};
+use crate::detect::finding::{Evidence, Finding, Raise, Subject};
+use crate::detect::store::change::Changes;
+use crate::detect::store::index::Index;
+use crate::detect::store::ranked::Ranked;
+use crate::time::PacketTime;
+use crate::track::vocabulary::{Confidence, Severity};
+
+/// Number of a finding in the order of raising.
+type Seq = u64;
+
+/// How many facts a finding keeps: half of them the first, half the latest.
+pub const EVIDENCE: usize = 20;
+/// How many related subjects a finding keeps.
+pub const RELATED: usize = 16;
+
+/// How many findings are kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Findings that are open at a time.
+    pub open: usize,
+    /// Findings that ended and are kept for the report.
+    pub ended: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { open: 50_000, ended: 50_000 }
+    }
+}
+
+/// All findings of one engine.
+#[derive(Debug, Default)]
+pub struct FindingStore {
+    limits: Limits,
+    findings: BTreeMap<Seq, Finding>,
+    index: Index,
+    /// Open findings by the moment they end by themselves.
+    open: Ranked,
+    /// Ended findings by the moment they ended.
+    ended: Ranked,
+    next: Seq,
+    totals: BTreeMap<(FindingId, Severity), u64>,
+    evicted: u64,
+    absorbed: u64,
+    changes: Changes,
+}
+
+impl FindingStore {
+    /// An empty store with its own limits.
+    pub fn new(limits: Limits) -> Self {
+        Self { limits, ..Self::default() }
+    }
+
+    /// Ends what has been quiet for too long by `now`, each finding at its own deadline.
+    pub fn advance(&mut self, now: PacketTime) {
+        while let Some((deadline, seq)) = self.open.pop_due(now) {
+            self.end(seq, deadline);
+        }
+    }
+
+    /// Raises a finding, or updates the open one of the same id and subject: it keeps the highest severity and confidence, takes the new
+    /// message and remedy, and adds the evidence. A symptom whose cause is known is added to what the cause explains instead.
+    pub fn raise(&mut self, raise: Raise, now: PacketTime) {
+        self.advance(now);
+        if let Some(seq) = self.find_open(raise.id, &raise.subject) {
+            self.update(seq, raise, now);
+            return;
+        }
+        let finding = begin(raise, now);
+        if let Some(cause) = self.cause_of(&finding) {
+            self.absorbed += 1;
+            self.attribute(cause, &finding);
+            return;
+        }
+        self.insert(finding);
+    }
+
+    /// Ends an open finding at `at`; tells whether there was one.
+    pub fn clear(&mut self, id: FindingId, subject: &Subject, at: PacketTime) -> bool {
+        let Some(seq) = self.find_open(id, subject) else {
+            return false;
+        };
+        if let Some(finding) = self.findings.get(&seq) {
+            self.open.remove(finding.severity, deadline(finding), seq);
+        }
+        self.end(seq, at);
+        true
+    }
+
+    /// Takes an open symptom off the list in favour of an open cause, where the catalogue does not do it by itself. Tells whether both
+    /// were open.
+    pub fn replace(&mut self, cause: (FindingId, &Subject), symptom: (FindingId, &Subject), at: PacketTime) -> bool {
+        let (Some(cause), Some(symptom)) = (self.find_open(cause.0, cause.1), self.find_open(symptom.0, symptom.1)) else {
+            return false;
+        };
+        self.absorb(cause, symptom, at);
+        true
+    }
+
+    /// The open finding of that id and subject.
+    pub fn get(&self, id: FindingId, subject: &Subject) -> Option<&Finding> {
+        self.find_open(id, subject).and_then(|seq| self.findings.get(&seq))
+    }
+
+    /// Whether a finding of that id and subject is open.
+    pub fn is_open(&self, id: FindingId, subject: &Subject) -> bool {
+        self.find_open(id, subject).is_some()
+    }
+
+    /// The open findings, in the order in which they were raised.
+    pub fn open(&self) -> impl Iterator<Item = &Finding> {
+        self.findings.values().filter(|finding| finding.cleared.is_none())
+    }
+
+    /// All findings that are kept, open and ended, by the time of their first evidence, then by id and subject.
+    pub fn all(&self) -> Vec<&Finding> {
+        let mut all: Vec<_> = self.findings.values().collect();
+        all.sort_by(|a, b| (a.since, a.id, &a.subject, a.at).cmp(&(b.since, b.id, &b.subject, b.at)));
+        all
+    }
+
+    /// How often a finding of an id reached a severity, replaced and evicted ones included.
+    pub fn totals(&self) -> impl Iterator<Item = (FindingId, Severity, u64)> {
+        self.totals.iter().map(|(&(id, severity), &count)| (id, severity, count))
+    }
+
+    /// How many findings were dropped for lack of room.
+    pub fn evicted(&self) -> u64 {
+        self.evicted
+    }
+
+    /// How many raises were taken for symptoms of a cause that was already known, and never listed.
+    pub fn absorbed(&self) -> u64 {
+        self.absorbed
+    }
+
+    /// What changed since the last call, in order.
+    pub fn drain_changes(&mut self) -> impl Iterator<Item = FindingChange> {
+        self.changes.drain()
+    }
+
+    /// How many changes were dropped because nobody drained them.
+    pub fn lost_changes(&self) -> u64 {
+        self.changes.lost()
+    }
+
+    fn insert(&mut self, finding: Finding) {
+        let seq = self.next;
+        self.next += 1;
+        self.count(finding.id, finding.severity);
+        self.changes.push(ChangeKind::Raised, &finding, finding.at);
+        self.index.insert(seq, &finding);
+        self.open.insert(finding.severity, deadline(&finding), seq);
+        let now = finding.at;
+        self.findings.insert(seq, finding);
+        self.absorb_symptoms(seq, now);
+        self.make_room(now);
+    }
+
+    fn update(&mut self, seq: Seq, raise: Raise, now: PacketTime) {
+        let Some(finding) = self.findings.get_mut(&seq) else {
+            return;
+        };
+        let (severity, confidence, since) = (finding.severity, finding.confidence, finding.since);
+        self.open.remove(severity, deadline(finding), seq);
+        let fresh = merge(finding, raise, now);
+        self.open.insert(finding.severity, deadline(finding), seq);
+        self.index.relate(seq, finding.id, &fresh);
+        let (worse, surer) = (finding.severity > severity, finding.confidence > confidence);
+        let explains_more = surer || finding.since < since || !fresh.is_empty();
+        if worse || surer {
+            self.changes.push(ChangeKind::Updated, finding, now);
+        }
+        if worse {
+            let (id, severity) = (finding.id, finding.severity);
+            self.count(id, severity);
+        }
+        if explains_more {
+            self.absorb_symptoms(seq, now);
+        }
+    }
+
+    fn end(&mut self, seq: Seq, at: PacketTime) {
+        let Some(finding) = self.findings.get_mut(&seq) else {
+            return;
+        };
+        let at = at.max(finding.at);
+        finding.cleared = Some(at);
+        self.ended.insert(finding.severity, at, seq);
+        self.changes.push(ChangeKind::Cleared, finding, at);
+        self.make_room(at);
+    }
+
+    fn count(&mut self, id: FindingId, severity: Severity) {
+        *self.totals.entry((id, severity)).or_default() += 1;
+    }
+
+    /// The open finding of that id and subject: if any is, it is the latest.
+    fn find_open(&self, id: FindingId, subject: &Subject) -> Option<Seq> {
+        let mut episodes = self.index.about(subject, id).rev().filter_map(|seq| Some((seq, self.findings.get(&seq)?)));
+        let (seq, latest) = episodes.find(|(_, finding)| finding.subject == *subject)?;
+        latest.cleared.is_none().then_some(seq)
+    }
+
+    /// The cause that explains `symptom`: the first of [`FindingId::CAUSES`] that does.
+    fn cause_of(&self, symptom: &Finding) -> Option<Seq> {
+        let subjects = || std::iter::once(&symptom.subject).chain(&symptom.related);
+        FindingId::CAUSES.into_iter().find_map(|id| {
+            // The strongest confidence asks whether such a cause is possible at all; each candidate is then judged by its own.
+            let reach = id.explains(symptom.id, Confidence::Confirmed)?;
+            let explains = |seq: &Seq| self.findings.get(seq).is_some_and(|cause| is_cause(cause, symptom));
+            match reach {
+                Reach::Server => self.index.of(id).find(explains),
+                Reach::Related => subjects().find_map(|subject| self.index.about(subject, id).find(explains)),
+            }
+        })
+    }
+
+    /// Takes off the list what the finding `cause` explains.
+    fn absorb_symptoms(&mut self, cause: Seq, now: PacketTime) {
+        for symptom in self.symptoms_of(cause) {
+            self.absorb(cause, symptom, now);
+        }
+    }
+
+    fn symptoms_of(&self, cause: Seq) -> Vec<Seq> {
+        let Some(finding) = self.findings.get(&cause).filter(|finding| FindingId::CAUSES.contains(&finding.id)) else {
+            return Vec::new();
+        };
+        let subjects = || std::iter::once(&finding.subject).chain(&finding.related);
+        let mut symptoms = Vec::new();
+        for &id in FindingId::ALL {
+            match finding.id.explains(id, finding.confidence) {
+                Some(Reach::Server) => symptoms.extend(self.index.of(id)),
+                Some(Reach::Related) => symptoms.extend(subjects().flat_map(|subject| self.index.about(subject, id))),
+                None => {}
+            }
+        }
+        symptoms.retain(|symptom| self.findings.get(symptom).is_some_and(|symptom| is_cause(finding, symptom)));
+        symptoms.sort_unstable();
+        symptoms.dedup();
+        symptoms
+    }
+
+    fn absorb(&mut self, cause: Seq, symptom: Seq, at: PacketTime) {
+        let Some(symptom) = self.remove(symptom) else {
+            return;
+        };
+        self.attribute(cause, &symptom);
+        if let (Some(cause), None) = (self.findings.get(&cause), symptom.cleared) {
+            self.changes.push(ChangeKind::ReplacedBy(cause.id), &symptom, at);
+        }
+    }
+
+    fn attribute(&mut self, cause: Seq, symptom: &Finding) {
+        if let Some(cause) = self.findings.get_mut(&cause) {
+            cause.explains.insert(symptom.id);
+            cause.explains.extend(&symptom.explains);
+        }
+    }
+
+    fn make_room(&mut self, now: PacketTime) {
+        if self.open.len() > self.limits.open
+            && let Some(finding) = self.open.least().and_then(|seq| self.remove(seq))
+        {
+            self.evicted += 1;
+            self.changes.push(ChangeKind::Cleared, &finding, now);
+        }
+        if self.ended.len() > self.limits.ended && self.ended.least().is_some_and(|seq| self.remove(seq).is_some()) {
+            self.evicted += 1;
+        }
+    }
+
+    fn remove(&mut self, seq: Seq) -> Option<Finding> {
+        let finding = self.findings.remove(&seq)?;
+        self.index.remove(seq, &finding);
+        match finding.cleared {
+            Some(at) => self.ended.remove(finding.severity, at, seq),
+            None => self.open.remove(finding.severity, deadline(&finding), seq),
+        }
+        Some(finding)
+    }
+}
+
+/// When an open finding ends by itself.
+fn deadline(finding: &Finding) -> PacketTime {
+    finding.last + finding.id.row().clears.quiet
+}
+
+/// Whether `cause` explains `symptom`: the catalogue says so, they concern the same, and the symptom falls into the cause's window.
+fn is_cause(cause: &Finding, symptom: &Finding) -> bool {
+    let from = cause.since - WINDOW_BEFORE;
+    let to = cause.cleared.map_or(PacketTime::MAX, |end| end + WINDOW_AFTER);
+    match cause.id.explains(symptom.id, cause.confidence) {
+        None => false,
+        Some(Reach::Related) => related(cause, symptom) && symptom.last >= from && symptom.since <= to,
+        Some(Reach::Server) => same_server(cause, symptom) && (from..=to).contains(&symptom.at),
+    }
+}
+
+fn related(cause: &Finding, symptom: &Finding) -> bool {
+    cause.subject == symptom.subject || symptom.related.contains(&cause.subject) || cause.related.contains(&symptom.subject)
+}
+
+/// Whether the symptom names the PBX of the cause, or none at all.
+fn same_server(cause: &Finding, symptom: &Finding) -> bool {
+    let mut named = symptom.related.iter().filter(|subject| matches!(subject, Subject::Pbx(_))).peekable();
+    named.peek().is_none() || named.any(|pbx| *pbx == cause.subject)
+}
+
+fn begin(raise: Raise, now: PacketTime) -> Finding {
+    let remedy = raise.filled_remedy();
+    let mut finding = Finding {
+        id: raise.id,
+        severity: raise.severity,
+        confidence: raise.confidence,
+        reason: raise.reason,
+        scope: raise.scope,
+        subject: raise.subject,
+        since: now,
+        at: now,
+        last: now,
+        cleared: None,
+        count: 1,
+        message: raise.message,
+        evidence: Vec::new(),
+        evidence_omitted: 0,
+        remedy,
+        explains: Default::default(),
+        related: raise.related,
+    };
+    finding.related.truncate(RELATED);
+    add_evidence(&mut finding, raise.evidence);
+    finding
+}
+
+/// Merges what a detector says again into what is known, and returns the subjects that are newly related.
+fn merge(finding: &mut Finding, raise: Raise, now: PacketTime) -> Vec<Subject> {
+    finding.remedy = raise.filled_remedy();
+    finding.severity = finding.severity.max(raise.severity);
+    finding.confidence = finding.confidence.max(raise.confidence);
+    finding.reason = raise.reason.or(finding.reason);
+    finding.scope = raise.scope;
+    finding.message = raise.message;
+    finding.last = finding.last.max(now);
+    finding.count += 1;
+    add_evidence(finding, raise.evidence);
+    let room = RELATED.saturating_sub(finding.related.len());
+    let fresh: Vec<_> = raise.related.into_iter().filter(|subject| !finding.related.contains(subject)).take(room).collect();
+    finding.related.extend(fresh.iter().cloned());
+    fresh
+}
+
+/// Adds facts that are not known yet and drops those in the middle when there are too many.
+fn add_evidence(finding: &mut Finding, facts: Vec<Evidence>) {
+    for fact in facts {
+        finding.since = finding.since.min(fact.at);
+        if !finding.evidence.contains(&fact) {
+            finding.evidence.push(fact);
+        }
+    }
+    finding.evidence.sort();
+    if let Some(excess @ 1..) = finding.evidence.len().checked_sub(EVIDENCE) {
+        finding.evidence.drain(EVIDENCE / 2..EVIDENCE / 2 + excess);
+        finding.evidence_omitted += excess as u64;
+    }
+}

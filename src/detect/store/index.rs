@@ -1,0 +1,64 @@
+//! Where findings are found by what they are about.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::detect::catalog::{FindingId, SubjectKind};
+use crate::detect::finding::{Finding, Subject};
+use crate::detect::store::Seq;
+
+/// Findings by id, and by their subject and the subjects related to it.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    by_id: BTreeMap<FindingId, BTreeSet<Seq>>,
+    by_subject: BTreeMap<Subject, BTreeSet<(FindingId, Seq)>>,
+}
+
+impl Index {
+    pub(super) fn insert(&mut self, seq: Seq, finding: &Finding) {
+        self.by_id.entry(finding.id).or_default().insert(seq);
+        self.add(seq, finding.id, &finding.subject);
+        self.relate(seq, finding.id, &finding.related);
+    }
+
+    /// Finds a finding by `subjects` too. Related PBX addresses are left out: they relate everything to everything, and what concerns a
+    /// whole PBX is found by id.
+    pub(super) fn relate(&mut self, seq: Seq, id: FindingId, subjects: &[Subject]) {
+        for subject in subjects.iter().filter(|subject| subject.kind() != SubjectKind::Pbx) {
+            self.add(seq, id, subject);
+        }
+    }
+
+    pub(super) fn remove(&mut self, seq: Seq, finding: &Finding) {
+        if let Some(set) = self.by_id.get_mut(&finding.id) {
+            set.remove(&seq);
+        }
+        for subject in std::iter::once(&finding.subject).chain(&finding.related) {
+            let Some(set) = self.by_subject.get_mut(subject) else {
+                continue;
+            };
+            set.remove(&(finding.id, seq));
+            if set.is_empty() {
+                self.by_subject.remove(subject);
+            }
+        }
+    }
+
+    /// The findings of an id, oldest first.
+    pub(super) fn of(&self, id: FindingId) -> impl Iterator<Item = Seq> {
+        self.by_id.get(&id).into_iter().flatten().copied()
+    }
+
+    /// The findings of an id about a subject or related to it, oldest first.
+    pub(super) fn about(&self, subject: &Subject, id: FindingId) -> impl DoubleEndedIterator<Item = Seq> {
+        self.by_subject.get(subject).into_iter().flat_map(move |set| set.range((id, Seq::MIN)..=(id, Seq::MAX))).map(|&(_, seq)| seq)
+    }
+
+    fn add(&mut self, seq: Seq, id: FindingId, subject: &Subject) {
+        self.by_subject.entry(subject.clone()).or_default().insert((id, seq));
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_subject.is_empty() && self.by_id.values().all(BTreeSet::is_empty)
+    }
+}

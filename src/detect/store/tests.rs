@@ -1,0 +1,376 @@
+//! Stories in packet time: what is on the list, and when.
+
+use super::*;
+use crate::detect::finding::Reason;
+use crate::track::site::Site;
+use FindingId::*;
+
+const ALICE: &str = "1001@pbx.example.com";
+const BOB: &str = "1002@pbx.example.com";
+
+fn at(seconds: i64) -> PacketTime {
+    PacketTime::from_parts(1_769_850_000 + seconds, 0)
+}
+
+fn aor(user: &str) -> Subject {
+    Subject::Aor(user.into())
+}
+
+fn source(last: u8) -> Subject {
+    Subject::Source([198, 51, 100, last].into())
+}
+
+fn site() -> Subject {
+    Subject::Site(Site::of([198, 51, 100, 7].into()))
+}
+
+fn pbx(last: u8) -> Subject {
+    Subject::Pbx(([203, 0, 113, last], 5060).into())
+}
+
+fn say(id: FindingId, subject: Subject) -> Raise {
+    Raise::new(id, subject, format!("{id}"))
+}
+
+/// A finding whose only evidence is of the moment it is raised.
+fn seen(id: FindingId, subject: Subject, second: i64) -> Raise {
+    say(id, subject).evidence(at(second), second.unsigned_abs(), "seen")
+}
+
+fn ids(store: &FindingStore) -> Vec<FindingId> {
+    store.all().iter().map(|finding| finding.id).collect()
+}
+
+fn kinds(store: &mut FindingStore) -> Vec<(FindingId, ChangeKind)> {
+    store.drain_changes().map(|change| (change.id, change.kind)).collect()
+}
+
+fn total(store: &FindingStore, id: FindingId) -> u64 {
+    store.totals().filter(|total| total.0 == id).map(|total| total.2).sum()
+}
+
+mod life {
+    use super::*;
+
+    #[test]
+    fn a_finding_raised_again_is_one_finding_that_knows_more() {
+        let mut store = FindingStore::default();
+        let suspected = seen(RegistrationRejected, aor(ALICE), 10).confidence(Confidence::Suspected).severity(Severity::Warning);
+        store.raise(suspected, at(12));
+        store.raise(seen(RegistrationRejected, aor(ALICE), 5).reason(Reason::NoCredentials), at(20));
+        store.raise(seen(RegistrationRejected, aor(ALICE), 30).severity(Severity::Info).confidence(Confidence::Probable), at(30));
+
+        let all = store.all();
+        let [finding] = all.as_slice() else { panic!("one entry, not {}", all.len()) };
+        assert_eq!((finding.since, finding.at, finding.last, finding.count), (at(5), at(12), at(30), 3));
+        assert_eq!((finding.severity, finding.confidence), (Severity::Error, Confidence::Confirmed), "the highest they reached");
+        assert_eq!(finding.reason, Some(Reason::NoCredentials));
+        assert_eq!(finding.evidence.iter().map(|fact| fact.at).collect::<Vec<_>>(), [at(5), at(10), at(30)]);
+        let changes = kinds(&mut store);
+        assert_eq!(changes, [(RegistrationRejected, ChangeKind::Raised), (RegistrationRejected, ChangeKind::Updated)]);
+    }
+
+    #[test]
+    fn totals_count_each_severity_that_was_reached_once() {
+        let mut store = FindingStore::default();
+        for severity in [Severity::Info, Severity::Info, Severity::Error, Severity::Warning] {
+            store.raise(say(PeerUnreachable, aor(ALICE)).severity(severity), at(0));
+        }
+        let totals: Vec<_> = store.totals().collect();
+        assert_eq!(totals, [(PeerUnreachable, Severity::Info, 1), (PeerUnreachable, Severity::Error, 1)]);
+    }
+
+    #[test]
+    fn subjects_are_kept_apart() {
+        let mut store = FindingStore::default();
+        store.raise(say(PeerUnreachable, aor(ALICE)), at(0));
+        store.raise(say(PeerUnreachable, aor(BOB)), at(0));
+        assert!(store.clear(PeerUnreachable, &aor(ALICE), at(1)));
+        assert!(!store.is_open(PeerUnreachable, &aor(ALICE)));
+        assert!(store.is_open(PeerUnreachable, &aor(BOB)));
+    }
+
+    #[test]
+    fn a_second_episode_is_a_second_entry() {
+        let mut store = FindingStore::default();
+        store.raise(say(TrunkNoResponse, Subject::Trunk([203, 0, 113, 99].into())), at(0));
+        assert!(store.clear(TrunkNoResponse, &Subject::Trunk([203, 0, 113, 99].into()), at(40)));
+        store.raise(say(TrunkNoResponse, Subject::Trunk([203, 0, 113, 99].into())), at(300));
+
+        let all = store.all();
+        assert_eq!(all.iter().map(|finding| (finding.at, finding.cleared)).collect::<Vec<_>>(), [(at(0), Some(at(40))), (at(300), None)]);
+        assert_eq!(total(&store, TrunkNoResponse), 2);
+    }
+
+    #[test]
+    fn quiet_time_ends_a_finding_at_its_deadline_however_late_that_is_noticed() {
+        let mut store = FindingStore::default();
+        store.raise(say(ServerErrorBurst, pbx(10)), at(0));
+        store.raise(say(ServerErrorBurst, pbx(10)), at(60));
+        store.advance(at(179));
+        assert_eq!(store.open().count(), 1, "quiet for 119 s of 120 s");
+        store.advance(at(5_000));
+        assert_eq!(store.all()[0].cleared, Some(at(180)));
+    }
+
+    #[test]
+    fn what_is_due_ends_before_what_comes_is_handled() {
+        let mut store = FindingStore::default();
+        store.raise(say(ServerErrorBurst, pbx(10)), at(0));
+        store.raise(say(ServerErrorBurst, pbx(10)), at(120));
+        assert_eq!(ids(&store), [ServerErrorBurst, ServerErrorBurst], "the deadline itself is no part of the quiet time");
+        store.raise(say(ServerErrorBurst, pbx(10)), at(239));
+        assert_eq!(store.all().len(), 2);
+    }
+
+    #[test]
+    fn findings_that_end_together_end_in_order_of_their_deadlines() {
+        let mut store = FindingStore::default();
+        store.raise(say(RegistrationStorm, pbx(11)), at(0));
+        store.raise(say(ServerErrorBurst, pbx(10)), at(-1));
+        store.drain_changes().for_each(drop);
+        store.advance(at(9_999));
+        assert_eq!(kinds(&mut store), [(ServerErrorBurst, ChangeKind::Cleared), (RegistrationStorm, ChangeKind::Cleared)]);
+    }
+
+    #[test]
+    fn clearing_what_is_not_open_changes_nothing() {
+        let mut store = FindingStore::default();
+        assert!(!store.clear(PeerLagged, &aor(ALICE), at(0)));
+        store.raise(say(PeerLagged, aor(ALICE)), at(0));
+        assert!(store.clear(PeerLagged, &aor(ALICE), at(5)));
+        assert!(!store.clear(PeerLagged, &aor(ALICE), at(6)));
+        store.advance(PacketTime::MAX);
+        assert_eq!(store.all()[0].cleared, Some(at(5)));
+    }
+
+    #[test]
+    fn the_report_lists_by_first_evidence_whatever_the_order_of_raising() {
+        let mut store = FindingStore::default();
+        store.raise(seen(SipScanner, source(9), 50), at(50));
+        store.raise(seen(NatBindingTimeout, aor(ALICE), 3), at(60));
+        store.raise(seen(AuthBruteforce, source(9), 50), at(61));
+        assert_eq!(ids(&store), [NatBindingTimeout, SipScanner, AuthBruteforce]);
+    }
+}
+
+mod causes {
+    use super::*;
+
+    #[test]
+    fn a_cause_found_late_takes_over_the_symptoms_of_its_window() {
+        let mut store = FindingStore::default();
+        store.raise(seen(CalleeNoResponse, aor(ALICE), 100), at(132));
+        store.raise(seen(CalleeNoResponse, aor(BOB), 100), at(132));
+        store.raise(seen(NatBindingTimeout, aor(ALICE), 100), at(900));
+
+        assert_eq!(store.all().len(), 2, "Bob's phone is another matter");
+        let nat = store.get(NatBindingTimeout, &aor(ALICE)).unwrap();
+        assert_eq!(nat.explains.iter().copied().collect::<Vec<_>>(), [CalleeNoResponse]);
+        assert!(!store.is_open(CalleeNoResponse, &aor(ALICE)));
+        assert_eq!(total(&store, CalleeNoResponse), 2, "the counter keeps what was raised");
+    }
+
+    #[test]
+    fn replacing_resolves_the_alert_of_an_open_symptom_but_says_nothing_about_one_that_was_over() {
+        let mut store = FindingStore::default();
+        store.raise(seen(LateDelivery, aor(ALICE), 0), at(0));
+        store.clear(LateDelivery, &aor(ALICE), at(5));
+        store.raise(seen(PeerUnreachable, aor(ALICE), 10), at(10));
+        store.drain_changes().for_each(drop);
+        store.raise(seen(NatBindingTimeout, aor(ALICE), 0), at(20));
+        let changes = kinds(&mut store);
+        assert_eq!(changes, [(NatBindingTimeout, ChangeKind::Raised), (PeerUnreachable, ChangeKind::ReplacedBy(NatBindingTimeout))]);
+        assert_eq!(ids(&store), [NatBindingTimeout]);
+        assert_eq!(store.all()[0].explains.len(), 2);
+    }
+
+    #[test]
+    fn a_symptom_of_a_known_cause_is_never_listed() {
+        let mut store = FindingStore::default();
+        store.raise(seen(StaleBindingTarget, aor(ALICE), 0), at(0));
+        store.raise(seen(CalleeNoResponse, aor(ALICE), 32), at(32));
+        assert_eq!(ids(&store), [StaleBindingTarget]);
+        assert_eq!((store.absorbed(), total(&store, CalleeNoResponse)), (1, 0));
+        assert!(store.all()[0].explains.contains(&CalleeNoResponse));
+    }
+
+    #[test]
+    fn a_suspicion_explains_nothing_until_it_hardens() {
+        let mut store = FindingStore::default();
+        store.raise(seen(NatBindingTimeout, aor(ALICE), 0).confidence(Confidence::Suspected), at(0));
+        store.raise(seen(CalleeNoResponse, aor(ALICE), 10), at(42));
+        assert_eq!(ids(&store), [NatBindingTimeout, CalleeNoResponse]);
+        store.raise(seen(NatBindingTimeout, aor(ALICE), 60).confidence(Confidence::Probable), at(60));
+        assert_eq!(ids(&store), [NatBindingTimeout]);
+    }
+
+    #[test]
+    fn what_ended_before_the_cause_began_stays_on_the_list() {
+        let mut store = FindingStore::default();
+        store.raise(seen(CalleeNoResponse, aor(ALICE), 0), at(0));
+        store.clear(CalleeNoResponse, &aor(ALICE), at(1));
+        store.raise(seen(RegistrationExpired, aor(ALICE), 31), at(61));
+        assert_eq!(ids(&store), [CalleeNoResponse, RegistrationExpired]);
+    }
+
+    #[test]
+    fn a_cause_that_is_over_explains_for_another_minute() {
+        let mut store = FindingStore::default();
+        store.raise(seen(RegistrationExpired, aor(ALICE), 0), at(0));
+        store.clear(RegistrationExpired, &aor(ALICE), at(100));
+        store.raise(seen(CalleeNoResponse, aor(ALICE), 160), at(160));
+        store.raise(seen(UnansweredBurst, aor(ALICE), 161), at(161));
+        assert_eq!(ids(&store), [RegistrationExpired, UnansweredBurst]);
+    }
+
+    #[test]
+    fn related_subjects_join_a_site_or_a_source_with_its_users() {
+        let mut store = FindingStore::default();
+        store.raise(seen(PeerUnreachable, aor(ALICE), 0).related(site()), at(0));
+        store.raise(seen(PeerUnreachable, aor(BOB), 0), at(0));
+        store.raise(seen(SourceIpChanged, site(), 1), at(1));
+        assert_eq!(ids(&store), [PeerUnreachable, SourceIpChanged], "Bob is not known to be there");
+
+        store.raise(seen(RegistrationExpired, aor(ALICE), 10), at(10));
+        store.raise(seen(RegistrarSilent, source(7), 10).related(aor(ALICE)), at(11));
+        assert!(!store.is_open(RegistrationExpired, &aor(ALICE)));
+        assert!(store.is_open(RegistrarSilent, &source(7)));
+    }
+
+    #[test]
+    fn what_a_symptom_explained_its_own_cause_explains_too() {
+        let mut store = FindingStore::default();
+        store.raise(seen(StaleBindingTarget, aor(ALICE), 0), at(0));
+        store.raise(seen(CalleeNoResponse, aor(ALICE), 1), at(1));
+        store.raise(seen(NatBindingTimeout, aor(ALICE), 0), at(2));
+        assert_eq!(ids(&store), [NatBindingTimeout]);
+        assert_eq!(store.all()[0].explains.iter().copied().collect::<Vec<_>>(), [StaleBindingTarget, CalleeNoResponse]);
+    }
+
+    #[test]
+    fn a_detector_may_replace_what_the_catalogue_does_not_know_of() {
+        let mut store = FindingStore::default();
+        store.raise(seen(DialogLost, Subject::Call("a@x".into()), 0), at(0));
+        let winner = aor(ALICE);
+        assert!(!store.replace((ShortCalls, &winner), (DialogLost, &Subject::Call("a@x".into())), at(1)), "no such cause");
+        store.raise(seen(ShortCalls, winner.clone(), 1), at(1));
+        assert!(store.replace((ShortCalls, &winner), (DialogLost, &Subject::Call("a@x".into())), at(1)));
+        assert_eq!(ids(&store), [ShortCalls]);
+    }
+}
+
+mod outages {
+    use super::*;
+
+    /// Raised one second before the window opens, in it, and after it closed.
+    fn around(store: &mut FindingStore, id: FindingId) {
+        store.raise(seen(id, aor(ALICE), 69), at(69));
+        store.raise(seen(id, aor(BOB), 70), at(70));
+    }
+
+    #[test]
+    fn an_outage_takes_over_phones_and_calls_from_thirty_seconds_before_to_a_minute_after() {
+        let mut store = FindingStore::default();
+        around(&mut store, PeerUnreachable);
+        store.raise(seen(ByeUnanswered, Subject::Call("a@x".into()), 80), at(90));
+        store.raise(seen(PbxNotResponding, pbx(10), 100), at(110));
+        assert_eq!(ids(&store), [PeerUnreachable, PbxNotResponding], "what was wrong before stays wrong");
+        assert!(store.is_open(PeerUnreachable, &aor(ALICE)));
+
+        store.clear(PbxNotResponding, &pbx(10), at(200));
+        store.raise(seen(RegistrarSilent, source(7), 260), at(260));
+        assert!(!store.is_open(RegistrarSilent, &source(7)));
+        store.raise(seen(RegistrarSilent, source(7), 261), at(261));
+        assert!(store.is_open(RegistrarSilent, &source(7)));
+    }
+
+    #[test]
+    fn an_outage_hides_neither_attackers_nor_trunks_nor_the_state_of_the_capture() {
+        let mut store = FindingStore::default();
+        store.raise(seen(PbxNotResponding, pbx(10), 0), at(10));
+        store.raise(seen(SipScanner, source(66), 11), at(11));
+        store.raise(seen(TrunkNoResponse, Subject::Trunk([203, 0, 113, 99].into()), 12), at(12));
+        store.raise(seen(CaptureLossy, Subject::Capture, 13), at(13));
+        assert_eq!(ids(&store), [PbxNotResponding, SipScanner, TrunkNoResponse, CaptureLossy]);
+    }
+
+    #[test]
+    fn an_outage_of_one_pbx_leaves_the_phones_of_another_alone() {
+        let mut store = FindingStore::default();
+        store.raise(seen(PbxNotResponding, pbx(10), 0), at(10));
+        store.raise(seen(PeerUnreachable, aor(ALICE), 11).related(pbx(20)), at(11));
+        store.raise(seen(PeerUnreachable, aor(BOB), 11).related(pbx(10)), at(11));
+        assert!(store.is_open(PeerUnreachable, &aor(ALICE)));
+        assert!(!store.is_open(PeerUnreachable, &aor(BOB)));
+    }
+}
+
+mod bounds {
+    use super::*;
+
+    #[test]
+    fn a_flood_of_scanners_never_exceeds_the_limit_and_never_pushes_out_what_is_worse() {
+        let mut store = FindingStore::new(Limits { open: 10, ended: 5 });
+        store.raise(say(PbxNotResponding, pbx(10)), at(0));
+        for second in 1..=250 {
+            let address = Subject::Source([198, 51, 100, second as u8].into());
+            store.raise(say(SipScanner, address), at(second));
+            assert!(store.open().count() <= 10 && store.all().len() <= 15);
+        }
+        assert!(store.is_open(PbxNotResponding, &pbx(10)));
+        assert!(store.is_open(SipScanner, &source(250)), "of the equally bad the quietest goes first");
+        assert_eq!(store.evicted(), 241);
+        assert_eq!(total(&store, SipScanner), 250);
+    }
+
+    #[test]
+    fn ended_findings_make_room_for_those_that_end_later() {
+        let mut store = FindingStore::new(Limits { open: 10, ended: 3 });
+        for second in 0..6 {
+            store.raise(say(SipScanner, source(1)), at(second));
+            store.clear(SipScanner, &source(1), at(second));
+        }
+        assert_eq!(store.all().iter().map(|finding| finding.at).collect::<Vec<_>>(), [at(3), at(4), at(5)]);
+        assert_eq!(store.evicted(), 3);
+    }
+
+    #[test]
+    fn an_evicted_finding_resolves_its_alert_and_leaves_no_trace_in_the_index() {
+        let mut store = FindingStore::new(Limits { open: 0, ended: 0 });
+        store.raise(seen(PeerUnreachable, aor(ALICE), 0).related(site()), at(0));
+        assert_eq!(kinds(&mut store), [(PeerUnreachable, ChangeKind::Raised), (PeerUnreachable, ChangeKind::Cleared)]);
+        assert!(store.all().is_empty() && store.index.is_empty());
+    }
+
+    #[test]
+    fn evidence_keeps_the_first_and_the_latest_facts() {
+        let mut store = FindingStore::default();
+        for second in 0..100 {
+            store.raise(seen(PeerUnreachable, aor(ALICE), second), at(second));
+        }
+        let finding = store.get(PeerUnreachable, &aor(ALICE)).unwrap();
+        let kept: Vec<_> = finding.evidence.iter().filter_map(|fact| fact.frame).collect();
+        assert_eq!(kept, (0..10).chain(90..100).collect::<Vec<_>>());
+        assert_eq!(finding.evidence_omitted, 80);
+    }
+
+    #[test]
+    fn the_same_fact_told_twice_is_one_fact() {
+        let mut store = FindingStore::default();
+        store.raise(seen(PeerUnreachable, aor(ALICE), 7), at(7));
+        store.raise(seen(PeerUnreachable, aor(ALICE), 7), at(8));
+        assert_eq!(store.all()[0].evidence.len(), 1);
+    }
+
+    #[test]
+    fn changes_that_nobody_takes_do_not_pile_up() {
+        let mut store = FindingStore::default();
+        for second in 0..33_000 {
+            store.raise(say(SipScanner, source(1)), at(second));
+            store.clear(SipScanner, &source(1), at(second));
+        }
+        assert_eq!(store.drain_changes().count() as u64 + store.lost_changes(), 66_000);
+        assert!(store.lost_changes() > 0);
+    }
+}

@@ -1,0 +1,122 @@
+//! What the documents say is what the code does. `BLESS=1` rewrites the generated ones.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use siphound::detect::catalog::{FindingId, Proof, Row, fill};
+use siphound::track::vocabulary::Confidence;
+
+/// Compares a generated document with the one in the repository, or rewrites that.
+fn check_generated(path: &str, generated: &str) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    if std::env::var_os("BLESS").is_some() {
+        fs::write(&file, generated).expect("the document is writable");
+    }
+    let written = fs::read_to_string(&file).unwrap_or_default();
+    if let Some(difference) = first_difference(&written, generated) {
+        panic!("{path} is out of date, rewrite it with BLESS=1: {difference}");
+    }
+}
+
+fn first_difference(written: &str, generated: &str) -> Option<String> {
+    if written == generated {
+        return None;
+    }
+    let mut lines = (1..).zip(written.lines().zip(generated.lines()));
+    let Some((line, (is, must))) = lines.find(|(_, (is, must))| is != must) else {
+        return Some("one is longer than the other".into());
+    };
+    Some(format!("line {line}\n  is      {is}\n  must be {must}"))
+}
+
+fn findings_page() -> String {
+    let mut page = String::from(
+        "# Findings\n\n\
+         What siphound can find, in the order of the catalogue. Generated from `src/detect/catalog/rows.rs`.\n\n\
+         *Evidence* tells what a finding needs of the capture: one that rests on something *seen* is valid from any capture; one that rests\n\
+         on something *missing* is only made where the capture would have shown it.\n\n\
+         | id | severity | about | evidence | runbook |\n| --- | --- | --- | --- | --- |\n",
+    );
+    for id in FindingId::ALL {
+        let row = id.row();
+        let runbook = row.runbook.join(", ");
+        writeln!(page, "| [`{id}`](#{id}) | {} | {} | {} | {runbook} |", row.severity, subjects(row), proof(row)).unwrap();
+    }
+    for &id in FindingId::ALL {
+        let row = id.row();
+        write!(page, "\n## {id}\n\n{}\n\n- **What to do:** {}\n- **Ends** {}.\n", row.meaning, fill(row.remedy, &[]), end(row)).unwrap();
+        let explained: Vec<_> = explained(id).map(|symptom| format!("`{symptom}`")).collect();
+        if !explained.is_empty() {
+            writeln!(page, "- **Takes the place of** {}.", explained.join(", ")).unwrap();
+        }
+    }
+    page
+}
+
+fn subjects(row: &Row) -> String {
+    row.subjects.iter().map(|kind| kind.as_str()).collect::<Vec<_>>().join(" or ")
+}
+
+fn proof(row: &Row) -> &'static str {
+    match row.proof {
+        Proof::Presence => "seen",
+        Proof::Absence => "missing",
+    }
+}
+
+fn end(row: &Row) -> String {
+    let minutes = row.clears.quiet.as_secs() / 60;
+    let quiet = if minutes % 60 == 0 { format!("{} h", minutes / 60) } else { format!("{minutes} min") };
+    match row.clears.when {
+        Some(when) => format!("when {when}, or after {quiet} without new evidence"),
+        None => format!("after {quiet} without new evidence"),
+    }
+}
+
+fn explained(cause: FindingId) -> impl Iterator<Item = FindingId> {
+    FindingId::ALL.iter().copied().filter(move |&symptom| cause.explains(symptom, Confidence::Confirmed).is_some())
+}
+
+#[test]
+fn findings_page_is_the_catalogue() {
+    check_generated("docs/findings.md", &findings_page());
+}
+
+#[test]
+fn a_stale_page_is_told_from_a_fresh_one() {
+    let page = findings_page();
+    assert_eq!(first_difference(&page, &page), None);
+    let stale = page.replacen("| error |", "| warning |", 1);
+    assert!(first_difference(&stale, &page).is_some_and(|told| told.starts_with("line 10\n")));
+    assert!(first_difference(&page[..page.len() - 1], &page).is_some());
+    assert!(first_difference("", &page).is_some());
+}
+
+/// Links of a Markdown text to files of the repository, without their anchors.
+fn local_links(text: &str) -> impl Iterator<Item = &str> {
+    let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    targets
+        .filter(|target| !target.contains("://"))
+        .map(|target| target.split('#').next().unwrap_or_default())
+        .filter(|file| !file.is_empty())
+}
+
+#[test]
+fn links_between_documents_lead_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let pages = fs::read_dir(root.join("docs")).expect("docs is a folder").map(|page| page.expect("a page is listed").path());
+    for page in pages.chain([root.join("README.md"), root.join("CHANGELOG.md")]) {
+        let text = fs::read_to_string(&page).expect("a page is readable");
+        for link in local_links(&text) {
+            let file = page.parent().expect("a page is in a folder").join(link);
+            assert!(file.exists(), "{} links to {link}", page.display());
+        }
+    }
+}
+
+#[test]
+fn links_are_recognised() {
+    let text = "[a](docs/a.md#top) [b](https://example.com/x) [c](#here) [d](../LICENSE)";
+    assert_eq!(local_links(text).collect::<Vec<_>>(), ["docs/a.md", "../LICENSE"]);
+}
