@@ -240,7 +240,8 @@ impl FromStr for Bytes {
 
 impl fmt::Display for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (unit, factor) = Self::UNITS.into_iter().find(|(_, factor)| self.0 >= *factor && self.0 % factor == 0).unwrap_or(("B", 1));
+        let (unit, factor) =
+            Self::UNITS.into_iter().find(|(_, factor)| self.0 >= *factor && self.0.is_multiple_of(*factor)).unwrap_or(("B", 1));
         write!(f, "{}{unit}", self.0 / factor)
     }
 }
