@@ -1,1 +1,167 @@
-//! One module per subcommand.
+//! One module per subcommand: what the user may write, what it means, and how it ends.
+
+mod check;
+mod exit;
+mod logging;
+mod moment;
+mod options;
+mod replay;
+mod run;
+mod settings;
+mod stdout;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
+
+pub use self::exit::{Exit, Failure};
+pub use self::options::{Color, Format};
+pub use self::replay::{Input, Output, Part, Replay, Subject};
+pub use self::run::{Daemon, Task};
+pub use self::stdout::print;
+
+use crate::config::{Log, LogLevel};
+use crate::metrics;
+
+const ABOUT: &str = "Says why a phone cannot connect, cannot call, cannot be called, drops calls or does not hang up";
+
+/// The command line.
+#[derive(Debug, Parser)]
+#[command(name = "siphound", version, about = ABOUT, long_about = None, propagate_version = true, max_term_width = 110)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Report on capture files
+    Replay(Box<replay::ReplayArgs>),
+    /// Follow live traffic and serve metrics
+    Run(Box<run::RunArgs>),
+    /// Check the configuration and say all that is wrong with it
+    Check(check::CheckArgs),
+    /// Print completions for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the manual page
+    Man {
+        /// The command whose page it is; siphound's own without
+        command: Option<String>,
+    },
+    /// Print the page about the metrics
+    #[command(hide = true)]
+    MetricsDoc,
+}
+
+/// The work behind the commands, done by the pipeline.
+#[derive(Clone, Copy, Debug)]
+pub struct Work {
+    /// Replays capture files and prints what was asked for.
+    pub replay: fn(&Replay) -> Result<Exit, Failure>,
+    /// Runs the daemon until it is stopped.
+    pub run: fn(&Daemon) -> Result<Exit, Failure>,
+}
+
+/// Does what `arguments`, the name of the program first, ask for.
+pub fn main(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>, work: Work) -> ExitCode {
+    match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli.command.execute(work).unwrap_or_else(|failure| {
+            failure.print();
+            failure.exit()
+        }),
+        Err(error) => {
+            // Help and version are "errors" too: those for standard output. That nobody reads them is no failure.
+            let _ = error.print();
+            if error.use_stderr() { Exit::Usage } else { Exit::Done }
+        }
+    }
+    .into()
+}
+
+impl Command {
+    fn execute(self, work: Work) -> Result<Exit, Failure> {
+        match self {
+            Self::Replay(args) => {
+                let replay = args.resolve()?;
+                // A replay is read by a person who asked one question: only what went wrong is logged.
+                logging::start(&Log { level: LogLevel::Warn, ..replay.config.log.clone() })?;
+                (work.replay)(&replay)
+            }
+            Self::Run(args) => {
+                let daemon = args.resolve()?;
+                logging::start(&daemon.config.log)?;
+                (work.run)(&daemon)
+            }
+            Self::Check(args) => check::check(&args),
+            Self::Completions { shell } => print_bytes(|page| clap_complete::generate(shell, &mut Cli::command(), "siphound", page)),
+            Self::Man { command } => man(command.as_deref()),
+            Self::MetricsDoc => print_bytes(|page| page.extend_from_slice(metrics::markdown().as_bytes())),
+        }
+    }
+}
+
+/// Prints the manual page of a command, or of siphound.
+fn man(command: Option<&str>) -> Result<Exit, Failure> {
+    let mut root = Cli::command();
+    // Gives each command its full name, "siphound replay".
+    root.build();
+    let chosen = match command {
+        Some(name) => {
+            root.find_subcommand(name).cloned().ok_or_else(|| Failure::new(Exit::Usage, format_args!("there is no command {name:?}")))?
+        }
+        None => root,
+    };
+    print(|out| clap_mangen::Man::new(chosen).render(&mut &mut *out))?;
+    Ok(Exit::Done)
+}
+
+/// Prints what `make` makes, as a whole: its makers panic where the reader goes away.
+fn print_bytes(make: impl FnOnce(&mut Vec<u8>)) -> Result<Exit, Failure> {
+    let mut page = Vec::new();
+    make(&mut page);
+    print(|out| out.write_all(&page))?;
+    Ok(Exit::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs a command line over work that tells by its exit code which of it was done.
+    fn exit(arguments: &[&str]) -> ExitCode {
+        let work = Work { replay: |replay| Ok(replay.exit(Some(crate::track::vocabulary::Severity::Error))), run: |_| Ok(Exit::Refused) };
+        main(["siphound"].iter().chain(arguments), work)
+    }
+
+    #[test]
+    fn the_declaration_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn arguments_become_exit_codes() {
+        for (arguments, expected) in [
+            (&["--version"][..], Exit::Done),
+            (&["replay", "--help"], Exit::Done),
+            (&[], Exit::Usage),
+            (&["replay"], Exit::Usage),
+            (&["rplay"], Exit::Usage),
+            (&["check", "--config", "/nonexistent/siphound.toml"], Exit::Usage),
+            (&["replay", "/nonexistent/a.pcap"], Exit::Usage),
+            (&["replay", "-"], Exit::Done),
+            (&["replay", "-", "--fail-on", "error"], Exit::Found),
+            (&["completions", "bash"], Exit::Done),
+            (&["man"], Exit::Done),
+            (&["man", "replay"], Exit::Done),
+            (&["man", "rplay"], Exit::Usage),
+        ] {
+            assert_eq!(exit(arguments), ExitCode::from(expected), "{arguments:?}");
+        }
+    }
+}

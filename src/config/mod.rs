@@ -1,1 +1,235 @@
 //! What the user wrote, turned into what is valid.
+//!
+//! [`Config::parse`] reads a whole file and tells everything that is wrong with it at once: each problem with its line, its key, the value
+//! and what is allowed, each unknown key with the nearest known one. A [`Config`] in hand is valid. The sections are declared once, with
+//! documentation, default and bounds of each key; the annotated file `config/siphound.toml` is made from the same declarations.
+
+mod capture;
+mod limits;
+mod problem;
+mod reader;
+mod section;
+mod template;
+mod thresholds;
+mod types;
+mod value;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+pub use self::capture::{Capture, Log, Metrics, Pbx};
+pub use self::limits::Limits;
+pub use self::problem::{ConfigError, Fault, Problem, Problems};
+pub use self::thresholds::Thresholds;
+pub use self::types::{Bytes, Interfaces, LogFormat, LogLevel, NotAllowed, PbxAddress, PortRange, Ports, Rate};
+
+use self::reader::Reader;
+
+/// A valid configuration.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Config {
+    /// Live capture.
+    pub capture: Capture,
+    /// The PBX.
+    pub pbx: Pbx,
+    /// The addresses of each trunk, by the name that the user gave it.
+    pub trunks: BTreeMap<String, Vec<PbxAddress>>,
+    /// The HTTP server for Prometheus.
+    pub metrics: Metrics,
+    /// The log.
+    pub log: Log,
+    /// Capacities.
+    pub limits: Limits,
+    /// Thresholds of the detectors.
+    pub thresholds: Thresholds,
+}
+
+impl Config {
+    /// Reads the file at `path`.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let unreadable = |cause| ConfigError::Unreadable { path: path.to_owned(), cause };
+        let invalid = |problems| ConfigError::Invalid { path: path.to_owned(), problems };
+        let text = std::fs::read_to_string(path).map_err(unreadable)?;
+        Self::parse(&text).map_err(invalid)
+    }
+
+    /// Reads a configuration, or tells all that is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, Problems> {
+        let mut reader = Reader::new(text);
+        let config = Self {
+            capture: reader.section(),
+            pbx: reader.section(),
+            trunks: reader.named("trunks"),
+            metrics: reader.section(),
+            log: reader.section(),
+            limits: reader.section(),
+            thresholds: reader.section(),
+        };
+        if config.metrics.is_exposed() {
+            reader.object("metrics.listen", Metrics::LISTEN_ALLOWED);
+        }
+        reader.finish().map(|()| config)
+    }
+
+    /// The configuration as a file with each key and its documentation.
+    pub fn annotated(&self) -> String {
+        template::annotated(self)
+    }
+}
+
+impl Metrics {
+    /// What `listen` may be.
+    pub const LISTEN_ALLOWED: &str = "an address of this host alone, such as 127.0.0.1:15060, unless metrics.allow_remote = true";
+
+    /// Whether other hosts could reach `listen` without leave.
+    pub fn is_exposed(&self) -> bool {
+        !self.allow_remote && !self.listen.ip().is_loopback()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(text: &str) -> Vec<String> {
+        Config::parse(text).expect_err("problems").0.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn the_annotated_default_file_is_the_defaults() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/config/siphound.toml");
+        let generated = Config::default().annotated();
+        if std::env::var_os("BLESS").is_some() {
+            std::fs::write(path, &generated).expect("write the default file");
+        }
+        let committed = std::fs::read_to_string(path).expect("read the default file");
+        assert_eq!(committed, generated, "run the test with BLESS=1");
+        assert_eq!(Config::parse(&committed), Ok(Config::default()));
+    }
+
+    #[test]
+    fn an_empty_file_is_the_defaults() {
+        assert_eq!(Config::parse(""), Ok(Config::default()));
+    }
+
+    #[test]
+    fn every_key_that_is_written_is_read_back() {
+        let text = r#"
+            [capture]
+            interfaces = ["eth0", "eth1"]
+            ports = [5060, "5070-5080"]
+            filter = "host 192.0.2.1"
+            [pbx]
+            addresses = ["203.0.113.10", "[2001:db8::1]:5060"]
+            [trunks]
+            carrier = ["192.0.2.1:5060"]
+            [metrics]
+            listen = "0.0.0.0:9100"
+            allow_remote = true
+            [log]
+            level = "debug"
+            format = "json"
+            [limits]
+            calls = 1_000
+            [thresholds]
+            flap = "4/20min"
+            probe_loss = 0.1
+            slow_factor = 2
+        "#;
+        let config = Config::parse(text).expect("valid");
+        assert_eq!(config.capture.interfaces.names(), ["eth0", "eth1"]);
+        assert_eq!(config.capture.ports.to_string(), "5060, 5070-5080");
+        assert_eq!(config.trunks["carrier"], ["192.0.2.1:5060".parse().expect("address")]);
+        assert_eq!((config.log.level, config.log.format), (LogLevel::Debug, LogFormat::Json));
+        assert_eq!((config.limits.calls, config.thresholds.slow_factor), (1_000, 2.0));
+        assert_eq!(config.thresholds.flap.to_string(), "4/20min");
+        let without_trunks = Config { trunks: BTreeMap::new(), ..config };
+        assert_eq!(Config::parse(&without_trunks.annotated()), Ok(without_trunks));
+    }
+
+    #[test]
+    fn all_problems_are_told_at_once_in_the_order_of_the_lines() {
+        let text = r#"
+[capture]
+interfaces = []
+ports = [5060, 70000, "sip"]
+snaplen = 96
+
+[metrics]
+listen = "localhost"
+
+[thresholds]
+t1 = 500
+flap = "3"
+"#;
+        assert_eq!(
+            problems(text),
+            [
+                r#"line 3: capture.interfaces: [] is not allowed; wanted: a list of at least one interface name, such as ["any"]"#,
+                r#"line 4: capture.ports: 70000 is not allowed; wanted: a port from 1 to 65535 or a range such as "5060-5080""#,
+                r#"line 4: capture.ports: "sip" is not allowed; wanted: a port from 1 to 65535 or a range such as "5060-5080""#,
+                "line 5: capture.snaplen: 96 is not allowed; wanted: from 1600 to 262144",
+                r#"line 8: metrics.listen: "localhost" is not allowed; wanted: an IP address and a port such as "127.0.0.1:15060""#,
+                r#"line 11: thresholds.t1: 500 is not allowed; wanted: a time such as "40ms", "30s", "15min" or "24h""#,
+                r#"line 12: thresholds.flap: "3" is not allowed; wanted: a count and a window such as "3/15min""#,
+            ]
+        );
+    }
+
+    #[test]
+    fn an_unknown_key_names_the_nearest_one() {
+        let text = "ports = [5060]\nthreshold = 1\n[capture]\nprots = [5060]\nt1 = \"1s\"\nlisten_port = 5\n[colour]\n";
+        assert_eq!(
+            problems(text),
+            [
+                "line 1: ports: there is no such key; did you mean capture.ports?",
+                "line 2: threshold: there is no such key; did you mean thresholds?",
+                "line 4: capture.prots: there is no such key; did you mean capture.ports?",
+                "line 5: capture.t1: there is no such key; did you mean thresholds.t1?",
+                "line 6: capture.listen_port: there is no such key",
+                "line 7: colour: there is no such key",
+            ]
+        );
+    }
+
+    #[test]
+    fn an_error_of_syntax_names_its_line_and_hides_no_other_problem() {
+        let found = problems("[capture]\nsnaplen = 96\nports = [5060\n[log]\nlevel = \"loud\"\n");
+        assert!(found.iter().any(|line| line.starts_with("line 2: capture.snaplen")), "{found:?}");
+        assert!(found.iter().any(|line| !line.contains("is not allowed") && line.starts_with("line ")), "{found:?}");
+    }
+
+    #[test]
+    fn an_address_that_others_reach_needs_leave() {
+        let refused = "line 2: metrics.listen: \"0.0.0.0:15060\" is not allowed; wanted: an address of this host alone";
+        assert!(problems("[metrics]\nlisten = \"0.0.0.0:15060\"\n")[0].starts_with(refused));
+        assert!(Config::parse("[metrics]\nlisten = \"0.0.0.0:15060\"\nallow_remote = true\n").is_ok());
+        assert!(Config::parse("[metrics]\nlisten = \"[::1]:15060\"\n").is_ok());
+    }
+
+    #[test]
+    fn values_are_repeated_in_one_short_line_without_control_characters() {
+        let found = problems(&format!("[log]\nlevel = \"\"\"a\x1bb\n{}\"\"\"\n", "x".repeat(200)));
+        assert!(found.iter().all(|line| !line.contains(['\n', '\x1b'])), "{found:?}");
+        assert!(found.iter().all(|line| line.len() < 250), "{found:?}");
+    }
+
+    #[test]
+    fn a_section_that_is_no_table_is_refused() {
+        assert_eq!(problems("log = 1\n"), ["line 1: log: 1 is not allowed; wanted: a section [log]"]);
+        assert_eq!(problems("[[log]]\n"), ["line 1: log: [[log]] is not allowed; wanted: a section [log]"]);
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let error = Config::load(Path::new("/nonexistent/siphound.toml")).expect_err("no file");
+        assert!(error.to_string().contains("/nonexistent/siphound.toml"));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_upsets_the_reader(text in "(\\[?\\[?[a-z]{0,6}\\]?\\]?( = )?[\"\\[{0-9a-z}\\],.-]{0,6}\n?){0,6}") {
+            let _ = Config::parse(&text);
+        }
+    }
+}

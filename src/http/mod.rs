@@ -1,1 +1,38 @@
 //! What the daemon serves: metrics and health.
+//!
+//! The server runs on a small runtime of its own and asks for numbers through a [`SnapshotSource`], so that a slow reader never slows the
+//! engine and a dead engine is told, not waited for.
+
+mod routes;
+mod server;
+
+use std::future::Future;
+
+pub use self::server::{HttpError, Server};
+use crate::metrics::Snapshot;
+
+/// Where the numbers come from.
+pub trait SnapshotSource: Send + Sync + 'static {
+    /// Takes all numbers at one moment. The server gives up waiting after a few seconds.
+    fn snapshot(&self) -> impl Future<Output = Result<Snapshot, Unavailable>> + Send;
+
+    /// Whether traffic is being followed: the capture is open and the engine alive. Must not wait.
+    fn readiness(&self) -> Result<(), Unavailable>;
+}
+
+/// Why there are no numbers.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Unavailable {
+    /// The capture is not open yet.
+    #[error("starting: the capture is not open yet")]
+    Starting,
+    /// The capture ended or failed.
+    #[error("the capture is closed; the log says why")]
+    CaptureClosed,
+    /// The engine is no more.
+    #[error("the engine has stopped; the log says why")]
+    EngineStopped,
+    /// The engine is there but has not answered in time.
+    #[error("the engine did not answer in time")]
+    Busy,
+}

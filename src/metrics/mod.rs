@@ -1,1 +1,21 @@
-//! The catalogue of metrics, their labels, and the fold from events.
+//! The catalogue of metrics, their labels, and their exposition.
+//!
+//! The engine thread counts in a [`Tally`] of plain numbers, indexed by closed sets of labels. A scrape takes a [`Snapshot`] and turns it
+//! into text away from that thread; see [`Snapshot::to_text`].
+
+mod catalog;
+mod doc;
+mod expose;
+mod family;
+mod labels;
+mod tally;
+
+pub use self::catalog::{AnomalyLabel, CaptureTally, FindingLabel, Gauges, TableLabel, Tally, VersionLabel};
+pub use self::doc::markdown;
+pub use self::expose::{CONTENT_TYPE, Snapshot};
+pub use self::family::{Counter, Gauge, Histogram, NamedCounter, NamedGauge, Names, TimeCounter};
+pub use self::labels::{
+    BindingChange, CallPhase, CodeLabel, DelayResult, Dir, DropPlace, FailureReason, FragmentResult, FrameOutcome, FromState,
+    KeepaliveLabel, Labels, MessageKind, MethodLabel, NatProbe, NatStage, NatVerdict, QualifyResult, ServerResponse, SessionResult,
+    ShortCall, ToReachability, ToState, Unanswered,
+};

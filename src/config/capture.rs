@@ -1,0 +1,54 @@
+//! What is captured, whose PBX it is, where the metrics are served and how the log is written.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use super::section::section;
+use super::types::{Bytes, Interfaces, LogFormat, LogLevel, PbxAddress, Ports};
+use crate::time::Span;
+
+section! {
+    /// Live capture.
+    Capture in "capture" {
+        /// Interfaces to capture on; "any" is all of them.
+        interfaces: Interfaces = Interfaces::default();
+        /// Ports that carry SIP: numbers and ranges such as "5060-5080".
+        ports: Ports = Ports::default();
+        /// Bytes kept of each frame; fewer than a whole datagram cuts SIP messages.
+        snaplen: u32 = 262_144, within 1_600..=262_144;
+        /// Kernel buffer of each interface.
+        buffer: Bytes = Bytes::from_mib(16), within Bytes::from_mib(1)..=Bytes::from_mib(1_024);
+        /// Longest time the kernel holds frames back to hand over several at once.
+        timeout: Span = Span::from_millis(5), within Span::from_millis(1)..=Span::from_secs(1);
+        /// A filter in the language of pcap-filter(7) in place of the one made from the ports; empty uses that one.
+        /// A filter of your own that names ports loses later IP fragments, which carry none.
+        filter: String = String::new();
+    }
+}
+
+section! {
+    /// The PBX. Without addresses, siphound learns them: on a live capture the host's own, otherwise whoever answers REGISTER.
+    Pbx in "pbx" {
+        /// Addresses of the PBX, each with or without a port.
+        addresses: Vec<PbxAddress> = Vec::new();
+    }
+}
+
+section! {
+    /// The HTTP server for Prometheus.
+    Metrics in "metrics" {
+        /// Where /metrics, /healthz and /readyz are served.
+        listen: SocketAddr = SocketAddr::from((Ipv4Addr::LOCALHOST, 15_060));
+        /// Whether `listen` may be an address that other hosts reach. There is no password; the metrics name no user and no address.
+        allow_remote: bool = false;
+    }
+}
+
+section! {
+    /// The log, on standard error.
+    Log in "log" {
+        /// What is logged: error, warn, info, debug or trace.
+        level: LogLevel = LogLevel::Info;
+        /// How it is logged: text or json.
+        format: LogFormat = LogFormat::Text;
+    }
+}

@@ -1,0 +1,49 @@
+//! The annotated default file, made from the declarations of the sections.
+
+use std::fmt::Write as _;
+
+use super::Config;
+use super::section::Section;
+
+/// What stands above the sections.
+const HEAD: &str = "\
+# The configuration of siphound. Every key has its default here; leave out what you do not change.
+# Times are written as \"40ms\", \"30s\", \"15min\" or \"24h\". Check a file with: siphound check --config FILE
+";
+
+/// What stands in place of trunks, of which there are none by default.
+const TRUNKS: &str = "
+# Trunks: a name of your choice and its addresses, each with or without a port. Without this section, an address
+# that the PBX calls or registers at, and that never registers itself, is taken for a trunk.
+[trunks]
+# carrier = [\"192.0.2.1\", \"192.0.2.2:5060\"]
+";
+
+/// The configuration as an annotated file.
+pub(super) fn annotated(config: &Config) -> String {
+    let mut file = HEAD.to_owned();
+    section(&mut file, &config.capture);
+    section(&mut file, &config.pbx);
+    file.push_str(TRUNKS);
+    section(&mut file, &config.metrics);
+    section(&mut file, &config.log);
+    section(&mut file, &config.limits);
+    section(&mut file, &config.thresholds);
+    file
+}
+
+fn section<S: Section>(file: &mut String, section: &S) {
+    file.push('\n');
+    comment(file, S::ABOUT);
+    let _ = writeln!(file, "[{}]", S::NAME);
+    for entry in section.entries() {
+        comment(file, entry.about);
+        let _ = writeln!(file, "{} = {}", entry.key, entry.value);
+    }
+}
+
+fn comment(file: &mut String, lines: &[&str]) {
+    for line in lines {
+        let _ = writeln!(file, "#{line}");
+    }
+}

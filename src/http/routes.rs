@@ -1,0 +1,65 @@
+//! The pages and what they answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+
+use super::{SnapshotSource, Unavailable};
+use crate::metrics::CONTENT_TYPE;
+
+const INDEX: &str =
+    "siphound\n\n/metrics  numbers for Prometheus\n/healthz  whether siphound works\n/readyz   whether it follows traffic\n";
+
+/// What the pages need.
+struct Shared<S> {
+    source: S,
+    patience: Duration,
+}
+
+/// The pages over `source`, which may take at most `patience` for a snapshot. No page reads a request body.
+pub(super) fn router<S: SnapshotSource>(source: S, patience: Duration) -> Router {
+    Router::new()
+        .route("/", get(|| async { INDEX }))
+        .route("/metrics", get(metrics::<S>))
+        .route("/healthz", get(healthz::<S>))
+        .route("/readyz", get(readyz::<S>))
+        .fallback(|| async { (StatusCode::NOT_FOUND, "there is no such page\n") })
+        .method_not_allowed_fallback(|| async { (StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are answered\n") })
+        .with_state(Arc::new(Shared { source, patience }))
+}
+
+async fn metrics<S: SnapshotSource>(State(shared): State<Arc<Shared<S>>>) -> Response {
+    let snapshot = match tokio::time::timeout(shared.patience, shared.source.snapshot()).await {
+        Ok(Ok(snapshot)) => snapshot,
+        Ok(Err(reason)) => return unavailable(reason),
+        Err(_) => return unavailable(Unavailable::Busy),
+    };
+    match snapshot.to_text() {
+        Ok(text) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("the metrics cannot be encoded: {error}\n")).into_response(),
+    }
+}
+
+/// Well as long as a restart would not help: a capture that is not open yet is no illness.
+async fn healthz<S: SnapshotSource>(State(shared): State<Arc<Shared<S>>>) -> Response {
+    match shared.source.readiness() {
+        Err(reason @ Unavailable::EngineStopped) => unavailable(reason),
+        _ => "ok\n".into_response(),
+    }
+}
+
+async fn readyz<S: SnapshotSource>(State(shared): State<Arc<Shared<S>>>) -> Response {
+    match shared.source.readiness() {
+        Ok(()) => "ready\n".into_response(),
+        Err(reason) => unavailable(reason),
+    }
+}
+
+fn unavailable(reason: Unavailable) -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response()
+}

@@ -1,0 +1,335 @@
+//! The connections: how many, for how long, and how they end.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Runtime;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::{sleep, timeout};
+
+use super::SnapshotSource;
+use super::routes::router;
+
+/// Bounds on what clients can take.
+#[derive(Clone, Copy, Debug)]
+struct Bounds {
+    /// Connections at a time; further ones wait in the backlog of the socket.
+    connections: usize,
+    /// Time from accepting, or from the last answer, to the end of the next request's headers.
+    headers: Duration,
+    /// Bytes of a request's headers.
+    header_bytes: usize,
+    /// Time for a snapshot; less than the 10 s after which Prometheus gives up.
+    snapshot: Duration,
+    /// Time a connection may live before it is asked to end.
+    life: Duration,
+    /// Time that open requests get once a connection or the server is to end.
+    grace: Duration,
+}
+
+const BOUNDS: Bounds = Bounds {
+    connections: 64,
+    headers: Duration::from_secs(10),
+    header_bytes: 16 * 1024,
+    snapshot: Duration::from_secs(5),
+    life: Duration::from_secs(60),
+    grace: Duration::from_millis(800),
+};
+
+/// Pause after a failed accept, which is mostly for lack of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Why nothing is served.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    /// The threads of the server could not be started.
+    #[error("cannot start the threads of the HTTP server: {0}")]
+    Runtime(#[source] io::Error),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {cause}; another address can be given with --listen or metrics.listen")]
+    Bind {
+        /// The address that was asked for.
+        address: SocketAddr,
+        /// What the system says.
+        #[source]
+        cause: io::Error,
+    },
+}
+
+/// A running server; it ends when it is stopped or dropped.
+#[derive(Debug)]
+pub struct Server {
+    runtime: Runtime,
+    stop: watch::Sender<Stop>,
+    address: SocketAddr,
+    connections: Arc<Semaphore>,
+    bounds: Bounds,
+}
+
+/// Whether the server is to end.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Stop {
+    NotYet,
+    Now,
+}
+
+impl Server {
+    /// Listens on `address` and serves what `source` says, until [`stop`](Self::stop).
+    pub fn start<S: SnapshotSource>(address: SocketAddr, source: S) -> Result<Self, HttpError> {
+        Self::start_within(address, source, BOUNDS)
+    }
+
+    fn start_within<S: SnapshotSource>(address: SocketAddr, source: S, bounds: Bounds) -> Result<Self, HttpError> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .max_blocking_threads(1)
+            .thread_name("http")
+            .enable_all()
+            .build()
+            .map_err(HttpError::Runtime)?;
+        let bind_error = |cause| HttpError::Bind { address, cause };
+        let listener = runtime.block_on(TcpListener::bind(address)).map_err(bind_error)?;
+        let address = listener.local_addr().map_err(bind_error)?;
+        let (stop, stopped) = watch::channel(Stop::NotYet);
+        let connections = Arc::new(Semaphore::new(bounds.connections));
+        let accept = Accept { router: router(source, bounds.snapshot), stopped, connections: Arc::clone(&connections), bounds };
+        runtime.spawn(accept.run(listener));
+        Ok(Self { runtime, stop, address, connections, bounds })
+    }
+
+    /// The address that is listened on, with the port that the system chose where 0 was asked for.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Ends the server: no new connections, and less than a second for the open requests. Not to be called on a thread of a runtime.
+    pub fn stop(self) {
+        let _ = self.stop.send(Stop::Now);
+        let all = self.bounds.connections as u32;
+        let closed = async { timeout(self.bounds.grace, self.connections.acquire_many(all)).await.is_ok() };
+        if !self.runtime.block_on(closed) {
+            tracing::debug!("HTTP connections were still open at the end");
+        }
+        self.runtime.shutdown_background();
+    }
+}
+
+/// Accepts connections.
+struct Accept {
+    router: Router,
+    stopped: watch::Receiver<Stop>,
+    connections: Arc<Semaphore>,
+    bounds: Bounds,
+}
+
+impl Accept {
+    /// Runs until the server is stopped.
+    async fn run(self, listener: TcpListener) {
+        let mut stopped = self.stopped.clone();
+        tokio::select! {
+            () = self.accept_all(&listener) => {}
+            _ = stopped.wait_for(|stop| *stop == Stop::Now) => {}
+        }
+    }
+
+    /// Accepts whenever there is room. It has no end of its own: nobody closes the semaphore.
+    async fn accept_all(&self, listener: &TcpListener) {
+        while let Ok(permit) = Arc::clone(&self.connections).acquire_owned().await {
+            match listener.accept().await {
+                Ok((stream, _)) => drop(tokio::spawn(self.connection(stream, permit))),
+                Err(error) => {
+                    tracing::warn!(%error, "Cannot accept an HTTP connection");
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// Serves one connection until it ends, its life is over, or the server is stopped.
+    fn connection(&self, stream: TcpStream, permit: OwnedSemaphorePermit) -> impl Future<Output = ()> + Send + 'static {
+        let service = TowerToHyperService::new(self.router.clone());
+        let mut stopped = self.stopped.clone();
+        let bounds = self.bounds;
+        async move {
+            let mut http = http1::Builder::new();
+            http.timer(TokioTimer::new()).header_read_timeout(bounds.headers).max_buf_size(bounds.header_bytes);
+            let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(stream), service));
+            let ended = tokio::select! {
+                ended = connection.as_mut() => Some(ended),
+                () = sleep(bounds.life) => None,
+                _ = stopped.wait_for(|stop| *stop == Stop::Now) => None,
+            };
+            let ended = match ended {
+                Some(ended) => ended,
+                None => {
+                    connection.as_mut().graceful_shutdown();
+                    timeout(bounds.grace, connection).await.unwrap_or(Ok(()))
+                }
+            };
+            if let Err(error) = ended {
+                tracing::trace!(%error, "An HTTP connection ended early");
+            }
+            drop(permit);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+    use std::io::{Read, Write};
+    use std::net::Ipv4Addr;
+
+    use super::*;
+    use crate::http::Unavailable;
+    use crate::metrics::Snapshot;
+
+    /// An engine that answers in one fixed way.
+    #[derive(Clone, Copy)]
+    enum Engine {
+        Well,
+        Silent,
+        Down(Unavailable),
+    }
+
+    impl SnapshotSource for Engine {
+        async fn snapshot(&self) -> Result<Snapshot, Unavailable> {
+            match self {
+                Self::Well => Ok(Snapshot::default()),
+                Self::Silent => pending().await,
+                Self::Down(reason) => Err(*reason),
+            }
+        }
+
+        fn readiness(&self) -> Result<(), Unavailable> {
+            match self {
+                Self::Down(reason) => Err(*reason),
+                _ => Ok(()),
+            }
+        }
+    }
+
+    fn server(engine: Engine, bounds: Bounds) -> Server {
+        Server::start_within(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), engine, bounds).expect("a free port")
+    }
+
+    fn connect(server: &Server) -> std::net::TcpStream {
+        std::net::TcpStream::connect(server.address()).expect("connect")
+    }
+
+    /// Sends a request and reads until the server closes the connection.
+    fn exchange(server: &Server, request: &str) -> String {
+        let mut stream = connect(server);
+        stream.write_all(request.as_bytes()).expect("send");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        answer
+    }
+
+    fn ask(server: &Server, method: &str, path: &str) -> String {
+        exchange(server, &format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"))
+    }
+
+    #[test]
+    fn metrics_are_served_in_the_exposition_format() {
+        let server = server(Engine::Well, BOUNDS);
+        let answer = ask(&server, "GET", "/metrics");
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+        assert!(answer.contains("content-type: text/plain; version=0.0.4; charset=utf-8\r\n"), "{answer}");
+        assert!(answer.contains("\nsiphound_build_info{"), "{answer}");
+        let (_, body) =
+            ask(&server, "HEAD", "/metrics").split_once("\r\n\r\n").map(|(head, body)| (head.to_owned(), body.to_owned())).expect("head");
+        assert_eq!(body, "");
+        server.stop();
+    }
+
+    #[test]
+    fn the_index_names_each_page_and_each_page_is_there() {
+        let server = server(Engine::Well, BOUNDS);
+        let index = ask(&server, "GET", "/");
+        for path in ["/metrics", "/healthz", "/readyz"] {
+            assert!(index.contains(path));
+            assert!(ask(&server, "GET", path).starts_with("HTTP/1.1 200 "), "{path}");
+        }
+    }
+
+    #[test]
+    fn other_pages_and_other_methods_are_refused_in_plain_text() {
+        let server = server(Engine::Well, BOUNDS);
+        let missing = ask(&server, "GET", "/metrics/");
+        assert!(missing.starts_with("HTTP/1.1 404 ") && missing.contains("content-type: text/plain"), "{missing}");
+        let refused = ask(&server, "DELETE", "/metrics");
+        assert!(refused.starts_with("HTTP/1.1 405 ") && refused.contains("content-type: text/plain"), "{refused}");
+        assert!(refused.contains("allow: GET,HEAD"), "{refused}");
+    }
+
+    #[test]
+    fn a_dead_engine_is_told_with_its_reason() {
+        let server = server(Engine::Down(Unavailable::EngineStopped), BOUNDS);
+        for path in ["/metrics", "/healthz", "/readyz"] {
+            let answer = ask(&server, "GET", path);
+            assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("engine has stopped"), "{path}: {answer}");
+        }
+    }
+
+    #[test]
+    fn before_the_capture_is_open_siphound_is_well_but_not_ready() {
+        let server = server(Engine::Down(Unavailable::Starting), BOUNDS);
+        assert!(ask(&server, "GET", "/healthz").starts_with("HTTP/1.1 200 "));
+        assert!(ask(&server, "GET", "/readyz").starts_with("HTTP/1.1 503 "));
+    }
+
+    #[test]
+    fn a_silent_engine_is_not_waited_for() {
+        let server = server(Engine::Silent, Bounds { snapshot: Duration::from_millis(5), ..BOUNDS });
+        let answer = ask(&server, "GET", "/metrics");
+        assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("did not answer in time"), "{answer}");
+    }
+
+    #[test]
+    fn a_client_that_never_ends_its_headers_is_cut_off() {
+        let server = server(Engine::Well, Bounds { headers: Duration::from_millis(5), ..BOUNDS });
+        let answer = exchange(&server, "GET /metrics HTTP/1.1\r\nHost:");
+        assert!(!answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+
+    #[test]
+    fn a_connection_beyond_the_limit_waits_for_one_to_end() {
+        let server = server(Engine::Well, Bounds { connections: 1, ..BOUNDS });
+        let idle = connect(&server);
+        let mut second = connect(&server);
+        second.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").expect("send");
+        drop(idle);
+        let mut answer = String::new();
+        second.read_to_string(&mut answer).expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    }
+
+    #[test]
+    fn stopping_ends_idle_connections_and_frees_the_port() {
+        let server = server(Engine::Silent, Bounds { grace: Duration::from_millis(50), ..BOUNDS });
+        let address = server.address();
+        let mut idle = connect(&server);
+        let mut waiting = connect(&server);
+        waiting.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("send");
+        server.stop();
+        for stream in [&mut idle, &mut waiting] {
+            assert!(!matches!(stream.read(&mut [0; 1]), Ok(1..)), "no answer comes after the end");
+        }
+        assert!(std::net::TcpStream::connect(address).is_err());
+    }
+
+    #[test]
+    fn an_address_in_use_is_named() {
+        let first = server(Engine::Well, BOUNDS);
+        let error = Server::start(first.address(), Engine::Well).expect_err("in use");
+        assert!(error.to_string().contains(&first.address().to_string()), "{error}");
+    }
+}
