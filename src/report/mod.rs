@@ -2,4 +2,6 @@
 //!
 //! [`model`] is the contract of version 1; the writers only lay it out.
 
+pub mod escape;
+pub mod json;
 pub mod model;
