@@ -1,1 +1,15 @@
 //! One model of the report, several writers.
+//!
+//! [`model`] is the contract of version 1; [`filter`] narrows it to what was asked for; [`json`] and [`text`] lay it out, and [`ladder`]
+//! draws a single call. What comes from the wire passes through [`escape`] before it is shown.
+
+pub mod escape;
+pub mod filter;
+pub mod json;
+pub mod ladder;
+pub mod model;
+pub mod style;
+pub mod text;
+
+#[cfg(test)]
+mod sample;

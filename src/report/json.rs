@@ -1,0 +1,118 @@
+//! The report for programs: JSON, two spaces of indent, one line at the end.
+
+use std::io::{self, BufWriter, Write};
+
+use serde::Serialize;
+use serde_json::ser::{Formatter, PrettyFormatter, Serializer};
+
+use super::escape::is_hidden;
+
+/// Bytes gathered before they are handed to the writer.
+const BUFFER: usize = 1 << 16;
+
+/// Writes `value` as JSON, entry by entry, so that a large report is never held as text.
+///
+/// # Errors
+///
+/// Any error of `out`.
+pub fn write(value: &impl Serialize, out: impl Write) -> io::Result<()> {
+    let mut out = BufWriter::with_capacity(BUFFER, out);
+    value.serialize(&mut Serializer::with_formatter(&mut out, VisibleFormatter::default()))?;
+    out.write_all(b"\n")?;
+    out.flush()
+}
+
+/// Pretty JSON in which hidden characters ([`is_hidden`]) stand as `\uNNNN`: the same strings for a program, and safe on a terminal.
+#[derive(Default)]
+struct VisibleFormatter(PrettyFormatter<'static>);
+
+impl Formatter for VisibleFormatter {
+    fn write_string_fragment<W: ?Sized + Write>(&mut self, out: &mut W, fragment: &str) -> io::Result<()> {
+        let mut start = 0;
+        for (at, c) in fragment.char_indices().filter(|&(_, c)| !c.is_ascii_graphic() && c != ' ' && is_hidden(c)) {
+            out.write_all(&fragment.as_bytes()[start..at])?;
+            c.encode_utf16(&mut [0; 2]).iter().try_for_each(|unit| write!(out, "\\u{unit:04x}"))?;
+            start = at + c.len_utf8();
+        }
+        out.write_all(&fragment.as_bytes()[start..])
+    }
+
+    fn begin_array<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.0.begin_array(out)
+    }
+
+    fn end_array<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.0.end_array(out)
+    }
+
+    fn begin_array_value<W: ?Sized + Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
+        self.0.begin_array_value(out, first)
+    }
+
+    fn end_array_value<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.0.end_array_value(out)
+    }
+
+    fn begin_object<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.0.begin_object(out)
+    }
+
+    fn end_object<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.0.end_object(out)
+    }
+
+    fn begin_object_key<W: ?Sized + Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
+        self.0.begin_object_key(out, first)
+    }
+
+    fn begin_object_value<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.0.begin_object_value(out)
+    }
+
+    fn end_object_value<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.0.end_object_value(out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn json(value: &impl Serialize) -> String {
+        let mut out = Vec::new();
+        write(value, &mut out).expect("a vector takes every byte");
+        String::from_utf8(out).expect("JSON is UTF-8")
+    }
+
+    #[test]
+    fn hidden_characters_stand_as_escapes() {
+        assert_eq!(json(&"a\x1b\u{7f}\u{9b}\u{202e}\u{e0001}ü"), "\"a\\u001b\\u007f\\u009b\\u202e\\udb40\\udc01ü\"\n");
+    }
+
+    #[test]
+    fn a_writer_that_fails_is_an_error_not_a_cut_report() {
+        struct Full;
+        impl Write for Full {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::StorageFull.into())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let error = write(&"x", Full).expect_err("nothing can be written");
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+    }
+
+    proptest! {
+        #[test]
+        fn any_string_survives_and_shows_no_hidden_character(value in any::<String>()) {
+            let written = json(&value);
+            prop_assert!(!written.trim_end().chars().any(is_hidden));
+            let read: String = serde_json::from_str(&written).expect("what was written is JSON");
+            prop_assert_eq!(read, value);
+        }
+    }
+}

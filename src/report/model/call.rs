@@ -1,0 +1,63 @@
+//! Calls of the report: one per attempt and B2BUA leg.
+
+use std::net::SocketAddr;
+
+use serde::Serialize;
+
+use super::{Seconds, Stamp};
+use crate::time::PacketTime;
+use crate::track::vocabulary::{CallState, Direction, EndedBy, Outcome};
+
+/// One attempt, or one leg of a B2BUA; the hops of a proxy are one entry.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CallEntry {
+    /// When it was first seen, also where it began before the capture; orders the list, not printed.
+    #[serde(skip)]
+    pub first_seen: PacketTime,
+    /// The Call-ID as on the wire.
+    pub call_id: String,
+    /// User part of the caller.
+    pub from: Option<String>,
+    /// User part of the called party, as dialled.
+    pub to: Option<String>,
+    /// The originator's address, at the outermost hop.
+    pub source: SocketAddr,
+    /// Where the first INVITE went.
+    pub destination: SocketAddr,
+    /// Which way it goes, seen from the PBX.
+    pub direction: Direction,
+    /// The first INVITE of the attempt.
+    pub started: Option<Stamp>,
+    /// The 2xx to the INVITE.
+    pub answered: Option<Stamp>,
+    /// The end of the attempt or of the call.
+    pub ended: Option<Stamp>,
+    /// Whether it began before the capture did; the outcome is then unknown.
+    pub partial: bool,
+    /// How the attempt came out.
+    pub outcome: Outcome,
+    /// Last final status seen for the attempt.
+    pub status: Option<u16>,
+    /// Where the call stands.
+    pub state: CallState,
+    /// First INVITE to the first response that is neither 100 nor a challenge (RFC 6076 §4.3).
+    pub setup_s: Option<Seconds>,
+    /// First 180 to 183 to the final response or CANCEL; `None` if it never rang.
+    pub ring_s: Option<Seconds>,
+    /// 2xx to the first BYE; `None` if not answered or no BYE was seen.
+    pub talk_s: Option<Seconds>,
+    /// Who began the end, seen through linked legs.
+    pub ended_by: Option<EndedBy>,
+    /// Text of the Reason header or hang-up cause, or our own words.
+    pub end_reason: Option<String>,
+    /// Call-IDs of the other legs of the same call.
+    pub linked: Vec<String>,
+    /// How long a leg stayed up after the call was over.
+    pub overbilled_s: Option<Seconds>,
+}
+
+impl CallEntry {
+    pub(super) fn order(&self) -> impl Ord {
+        (self.first_seen, self.call_id.as_str(), self.source, self.destination)
+    }
+}

@@ -1,0 +1,117 @@
+//! Numbers and times in the form the report prints them.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+use crate::time::{PacketTime, Span};
+
+/// Digits after the point that a printed number keeps, as a power of ten.
+const SCALE: f64 = 1e6;
+
+/// A length of time, printed as a number of seconds with at most six decimals: `0.12`, `60.0`.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Seconds(pub Span);
+
+/// A moment, printed as RFC 3339 in UTC with microseconds.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Stamp(pub PacketTime);
+
+/// A share, printed as a number with at most six decimals.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+pub struct Ratio(f64);
+
+impl Seconds {
+    /// The value as printed.
+    pub fn as_f64(self) -> f64 {
+        (self.0.as_nanos() as f64 / 1e3).round() / SCALE
+    }
+}
+
+impl Ratio {
+    /// A share that was computed elsewhere; `None` where it is not a finite number.
+    pub fn new(value: f64) -> Option<Self> {
+        value.is_finite().then_some(Self(value))
+    }
+
+    /// `part` of `whole`; `None` where there is no whole.
+    pub fn of(part: u64, whole: u64) -> Option<Self> {
+        (whole > 0).then(|| Self(part as f64 / whole as f64))
+    }
+
+    /// The value as printed.
+    pub fn as_f64(self) -> f64 {
+        (self.0 * SCALE).round() / SCALE
+    }
+}
+
+impl From<Span> for Seconds {
+    fn from(span: Span) -> Self {
+        Self(span)
+    }
+}
+
+impl From<PacketTime> for Stamp {
+    fn from(time: PacketTime) -> Self {
+        Self(time)
+    }
+}
+
+impl fmt::Display for Stamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Serialize for Seconds {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64(self.as_f64())
+    }
+}
+
+impl Serialize for Stamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl Serialize for Ratio {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64(self.as_f64())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn json(value: impl Serialize) -> String {
+        serde_json::to_string(&value).expect("a number serialises")
+    }
+
+    #[test]
+    fn seconds_print_without_float_noise() {
+        assert_eq!(json(Seconds(Span::from_millis(120))), "0.12");
+        assert_eq!(json(Seconds(Span::from_secs(60))), "60.0");
+        assert_eq!(json(Seconds(Span::from_nanos(1_234_567_890))), "1.234568");
+        assert_eq!(json(Seconds(Span::from_micros(-300_000))), "-0.3");
+        assert_eq!(json(Seconds(Span::ZERO)), "0.0");
+    }
+
+    #[test]
+    fn seconds_keep_at_most_six_decimals_over_a_year() {
+        for micros in (0..31_536_000_000_000).step_by(7_777_777_777) {
+            let text = json(Seconds(Span::from_micros(micros)));
+            let decimals = text.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+            assert!(decimals <= 6, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_ratio_of_nothing_is_unknown_not_zero() {
+        assert_eq!(Ratio::of(0, 0), None);
+        assert_eq!(Ratio::new(f64::NAN), None);
+        assert_eq!(json(Ratio::of(1, 3)), "0.333333");
+        assert_eq!(json(Ratio::of(0, 3)), "0.0");
+    }
+}

@@ -1,0 +1,86 @@
+//! Findings, the worst first, each with its proof and what to do.
+
+use std::cmp::Reverse;
+
+use super::super::model::{Evidence, FindingEntry};
+use super::super::style::Tone;
+use super::page::{INDENT, Page};
+use super::words::{self, Clock};
+
+/// Findings shown before the rest is only counted.
+const FINDINGS: usize = 40;
+/// Evidence shown of one finding.
+const EVIDENCE: usize = 8;
+/// Where the body of a finding stands.
+const BODY: usize = 4;
+/// Where the values of its labelled lines stand.
+const VALUE: usize = 13;
+
+pub(super) fn write(findings: &[FindingEntry], clock: Clock, page: &mut Page) {
+    if findings.is_empty() {
+        return;
+    }
+    page.heading("Findings", "worst first");
+    for finding in worst_first(findings).into_iter().take(FINDINGS) {
+        write_finding(finding, clock, page);
+    }
+    if findings.len() > FINDINGS {
+        page.blank();
+        page.paragraph(INDENT, Tone::Faint, &super::more(findings.len() - FINDINGS, "findings"));
+    }
+}
+
+/// The findings in the order in which they matter: by severity, those still there before those cleared, then the older first.
+pub(super) fn worst_first(findings: &[FindingEntry]) -> Vec<&FindingEntry> {
+    let mut ordered: Vec<&FindingEntry> = findings.iter().collect();
+    ordered.sort_by_key(|finding| (Reverse(finding.severity), finding.cleared.is_some(), Reverse(finding.confidence), finding.since));
+    ordered
+}
+
+fn write_finding(finding: &FindingEntry, clock: Clock, page: &mut Page) {
+    let (tone, severity) = words::severity(finding.severity);
+    let about = format!("  {} · {}", words::confidence(finding.confidence), words::scope(finding.scope));
+    page.blank();
+    page.line(INDENT, &[(tone, severity), (Tone::Normal, "  "), (Tone::Strong, &title(finding)), (Tone::Faint, &about)]);
+    page.paragraph(BODY, Tone::Normal, &finding.message);
+    page.labelled_at(BODY, VALUE, "when", Tone::Normal, &when(finding, clock));
+    for evidence in finding.evidence.iter().take(EVIDENCE) {
+        write_evidence(evidence, clock, page);
+    }
+    if finding.evidence.len() > EVIDENCE {
+        let more = format!("… {} more in --format json", words::count((finding.evidence.len() - EVIDENCE) as u64));
+        page.labelled_at(BODY, VALUE, "", Tone::Faint, &more);
+    }
+    if !finding.remedy.is_empty() {
+        page.labelled_at(BODY, VALUE, "do", Tone::Good, &finding.remedy);
+    }
+    if !finding.explains.is_empty() {
+        page.labelled_at(BODY, VALUE, "explains", Tone::Faint, &finding.explains.join(", "));
+    }
+    if !finding.runbook.is_empty() {
+        page.labelled_at(BODY, VALUE, "runbook", Tone::Faint, &finding.runbook.join(", "));
+    }
+}
+
+fn title(finding: &FindingEntry) -> String {
+    match finding.reason {
+        Some(reason) => format!("{} ({reason})", finding.id),
+        None => finding.id.to_owned(),
+    }
+}
+
+fn when(finding: &FindingEntry, clock: Clock) -> String {
+    let since = clock.time(finding.since);
+    let until = match finding.cleared {
+        Some(cleared) => format!("from {since} to {}, over now", clock.time(cleared)),
+        None => format!("since {since}"),
+    };
+    if finding.count > 1 { format!("{until}, {} times", words::count(finding.count)) } else { until }
+}
+
+/// `frame 351      +400.000s  INVITE to …`, as the frame is found in another tool.
+fn write_evidence(evidence: &Evidence, clock: Clock, page: &mut Page) {
+    let frame = evidence.frame.map(|frame| format!("frame {frame}")).unwrap_or_default();
+    let offset = clock.offset(evidence.at);
+    page.labelled_at(BODY, 32, &format!("{frame:<14}{offset:>12}"), Tone::Normal, &evidence.fact);
+}
