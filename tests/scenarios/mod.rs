@@ -1,5 +1,9 @@
 //! The scripts of the cases, by family.
 
+mod calls;
+mod capture;
+mod maintenance;
+mod nat;
 mod registration;
 
 use crate::support::Scene;
@@ -29,5 +33,5 @@ use scenarios;
 
 /// Every scenario.
 pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
-    [registration::ALL].into_iter().flatten()
+    [registration::ALL, nat::ALL, calls::ALL, maintenance::ALL, capture::ALL].into_iter().flatten()
 }

@@ -83,7 +83,8 @@ pub(crate) struct Agent {
     pub(crate) register_cseq: u32,
     /// The nonce it was challenged with last.
     pub(crate) nonce: Option<String>,
-    nonce_count: u32,
+    /// How often it used that nonce.
+    pub(crate) nonce_count: u32,
 }
 
 impl Agent {

@@ -251,9 +251,10 @@ impl Leg {
         self.introduced(&self.callee, response)
     }
 
-    /// Lets the next responses come from another branch of a fork.
-    pub(crate) fn fork(&mut self, scene: &mut Scene) {
-        self.to_tag = self.callee.tag(&mut scene.random);
+    /// Puts the far end of a proxied dialog in the place of the proxy: its Contact and its tag.
+    pub(crate) fn adopt(&mut self, callee: &Agent, tag: &str) {
+        callee.clone_into(&mut self.callee);
+        tag.clone_into(&mut self.to_tag);
     }
 
     /// Sends the next INVITE elsewhere: after a redirection.

@@ -37,7 +37,11 @@ pub(crate) struct Hops<'a> {
 impl Hops<'_> {
     /// Sends `request` over both hops and gives it as the callee receives it.
     pub(crate) fn request(&self, scene: &mut Scene, at: f64, request: &Message, target: &str) -> Message {
-        scene.send(at, self.caller, self.proxy, request);
+        let mut first = request.clone();
+        if request.method() != "INVITE" {
+            first.push_top("Route", format!("<sip:{};lr>", self.proxy.outer));
+        }
+        scene.send(at, self.caller, self.proxy, &first);
         let second = forwarded(scene, self.proxy, self.caller.outer, request, target);
         scene.send(at + 0.002, self.proxy, self.callee, &second);
         second

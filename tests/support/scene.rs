@@ -36,6 +36,19 @@ pub(crate) struct Shot {
     pub(crate) packet: Vec<u8>,
 }
 
+/// Something that a side does on a TCP connection.
+struct Pending {
+    at: f64,
+    source: SocketAddr,
+    destination: SocketAddr,
+    action: Action,
+}
+
+enum Action {
+    Push(Vec<u8>),
+    Close,
+}
+
 /// A capture in the making.
 pub(crate) struct Scene {
     pub(crate) random: Random,
@@ -44,6 +57,7 @@ pub(crate) struct Scene {
     pub(crate) link: Link,
     /// What has been captured, in no order.
     pub(crate) shots: Vec<Shot>,
+    pending: Vec<Pending>,
     streams: BTreeMap<(SocketAddr, SocketAddr), Stream>,
     steps: Vec<(f64, f64)>,
     snap_length: usize,
@@ -59,6 +73,7 @@ impl Scene {
             pbx: cast::pbx(),
             link: Link::Ethernet,
             shots: Vec::new(),
+            pending: Vec::new(),
             streams: BTreeMap::new(),
             steps: Vec::new(),
             snap_length: usize::MAX,
@@ -92,21 +107,34 @@ impl Scene {
 
     /// Bytes on the TCP connection between both, one segment per part; the connection is opened when there is none.
     pub(crate) fn stream(&mut self, at: f64, source: SocketAddr, destination: SocketAddr, parts: &[&[u8]]) {
-        let key = (source.min(destination), source.max(destination));
-        let mut stream = match self.streams.remove(&key) {
-            Some(stream) => stream,
-            None => Stream::open(self, at - 0.06, source, destination),
-        };
         for (index, part) in parts.iter().enumerate() {
-            stream.push(self, at + index as f64 * 0.0005, source, part);
+            let at = at + index as f64 * 0.000_5;
+            self.pending.push(Pending { at, source, destination, action: Action::Push(part.to_vec()) });
         }
-        self.streams.insert(key, stream);
     }
 
     /// Ends the TCP connection between both; `source` says so first.
     pub(crate) fn hang_up(&mut self, at: f64, source: SocketAddr, destination: SocketAddr) {
-        if let Some(mut stream) = self.streams.remove(&(source.min(destination), source.max(destination))) {
-            stream.close(self, at, source);
+        self.pending.push(Pending { at, source, destination, action: Action::Close });
+    }
+
+    /// Turns what was sent over TCP into segments. Sequence numbers count in the order of time, scripts are written in any order.
+    fn segment_streams(&mut self) {
+        let mut pending = std::mem::take(&mut self.pending);
+        pending.sort_by(|a, b| a.at.total_cmp(&b.at));
+        for Pending { at, source, destination, action } in pending {
+            let key = (source.min(destination), source.max(destination));
+            let mut stream = match self.streams.remove(&key) {
+                Some(stream) => stream,
+                None => Stream::open(self, at - 0.06, source, destination),
+            };
+            match action {
+                Action::Close => stream.close(self, at, source),
+                Action::Push(bytes) => {
+                    stream.push(self, at, source, &bytes);
+                    self.streams.insert(key, stream);
+                }
+            }
         }
     }
 
@@ -121,6 +149,7 @@ impl Scene {
 
     /// Keeps only the packets that `seen` accepts: what a capture with a blind side holds.
     pub(crate) fn keep(&mut self, seen: impl Fn(&Shot) -> bool) {
+        self.segment_streams();
         self.shots.retain(seen);
     }
 
@@ -151,6 +180,7 @@ impl Scene {
 
     /// The capture file.
     pub(crate) fn finish(mut self) -> Vec<u8> {
+        self.segment_streams();
         self.shots.sort_by(|a, b| a.at.total_cmp(&b.at));
         let records = self.shots.iter().map(|shot| self.record(shot)).collect();
         let file = CaptureFile { link: self.link.number(), records, tail: Vec::new() };
