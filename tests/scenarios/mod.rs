@@ -1,0 +1,37 @@
+//! The scripts of the cases, by family.
+
+mod calls;
+mod capture;
+mod maintenance;
+mod nat;
+mod registration;
+
+use crate::support::Scene;
+
+/// A case: its folder in `pcaps/`, and what happens in it.
+pub(crate) struct Scenario {
+    pub(crate) name: &'static str,
+    script: fn(&mut Scene),
+}
+
+impl Scenario {
+    /// The capture file; the same bytes at each call.
+    pub(crate) fn make(&self) -> Vec<u8> {
+        let mut scene = Scene::new(self.name);
+        (self.script)(&mut scene);
+        scene.finish()
+    }
+}
+
+/// Declares the scenarios of a family: the folder and its script.
+macro_rules! scenarios {
+    ($($name:literal => $script:ident,)+) => {
+        pub(crate) const ALL: &[$crate::scenarios::Scenario] = &[$($crate::scenarios::Scenario { name: $name, script: $script },)+];
+    };
+}
+use scenarios;
+
+/// Every scenario.
+pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
+    [registration::ALL, nat::ALL, calls::ALL, maintenance::ALL, capture::ALL].into_iter().flatten()
+}

@@ -1,0 +1,295 @@
+//! NAT and reachability: bindings that die too early, and what only looks like it.
+
+use super::scenarios;
+use crate::support::agent::cast::{a1, a2, b1, c1, l1};
+use crate::support::call::Bridge;
+use crate::support::scene::schedule::{self, QUALIFY, QUALIFY_CHAN_SIP};
+use crate::support::upkeep::times;
+use crate::support::{Agent, Leg, Scene, Side};
+
+scenarios! {
+    "nat-gap-pjsip" => nat_gap_pjsip,
+    "nat-gap-chan_sip" => nat_gap_chan_sip,
+    "nat-invite-lost-t1-100" => nat_invite_lost_t1_100,
+    "nat-linux-two-stage" => nat_linux_two_stage,
+    "nat-ok" => nat_ok,
+    "reboot-not-nat" => reboot_not_nat,
+    "lan-sleep-sawtooth" => lan_sleep_sawtooth,
+    "site-ip-change" => site_ip_change,
+    "options-unsupported" => options_unsupported,
+    "stale-target" => stale_target,
+    "keepalive-missing" => keepalive_missing,
+    "alg-partial-rewrite" => alg_partial_rewrite,
+    "stun-phone" => stun_phone,
+    "s4-7-experiment" => s4_7_experiment,
+    "lagged" => lagged,
+    "random-loss" => random_loss,
+}
+
+/// Registers a phone and refreshes it at half time, without keep-alive or qualify.
+fn registered(scene: &mut Scene, phone: &mut Agent, from: f64, until: f64) {
+    scene.reg_ok(from, phone);
+    let half = f64::from(phone.expires) / 2.0;
+    for at in times(from + half, half, until) {
+        scene.refresh(at, phone);
+    }
+}
+
+/// A call of `caller` that the phone answers at once.
+fn delivered(scene: &mut Scene, at: f64, caller: &Agent, phone: &Agent) {
+    Bridge::new(scene, caller, phone).ordinary(scene, at, 0.6, 2.0, Side::Callee);
+}
+
+/// A call of `caller` whose INVITE the phone gets only at `reached` seconds, if ever.
+fn lost(scene: &mut Scene, at: f64, caller: &Agent, phone: &Agent, reached: Option<f64>) {
+    let mut bridge = Bridge::new(scene, caller, phone);
+    bridge.invite(scene, at - 0.05);
+    let until = reached.unwrap_or(32.0);
+    let offsets: Vec<f64> = schedule::INVITE.into_iter().filter(|offset| *offset <= until).collect();
+    bridge.b.invite_repeated(scene, at, &offsets, &[]);
+    match reached {
+        None => bridge.a.fail(scene, at + 32.0, 480, &[("X-Asterisk-HangupCauseCode", "18")]),
+        Some(delay) => {
+            bridge.b.progress(scene, at + delay + 0.03, 180);
+            bridge.a.progress(scene, at + delay + 0.035, 180);
+            bridge.answer(scene, at + delay + 2.0);
+            bridge.bye(scene, at + delay + 5.0, Side::Callee);
+        }
+    }
+}
+
+fn nat_gap_pjsip(scene: &mut Scene) {
+    let mut phone = a1().expiring(1200);
+    registered(scene, &mut phone, 0.0, 640.0);
+    scene.keepalives(&phone, 60.0, 60.0, 640.0);
+    for at in times(45.0, 60.0, 600.0) {
+        scene.qualify_lost(at, &QUALIFY, &phone);
+    }
+    scene.healthy(&mut b1(), 1.0, 640.0);
+    // Another site answers within 10 s of each probe.
+    for at in times(46.0, 60.0, 640.0) {
+        scene.qualify(at, &b1());
+    }
+}
+
+fn nat_gap_chan_sip(scene: &mut Scene) {
+    let (mut phone, mut caller) = (a1().expiring(3600), b1());
+    scene.reg_ok(0.0, &mut phone);
+    scene.keepalives(&phone, 60.0, 60.0, 701.0);
+    scene.healthy(&mut caller, 1.0, 700.0);
+    scene.qualify_lost(45.0, &QUALIFY_CHAN_SIP, &phone);
+    let probe = scene.qualify_message(&phone);
+    scene.qualify_answered(59.0, &[0.0, 0.5, 1.5], &phone, &probe, 1.53);
+    for (index, at) in times(120.53, 60.03, 660.0).enumerate() {
+        scene.qualify(at, &phone);
+        // The other site is asked in the same seconds, so that the server is known to be well.
+        scene.qualify(at + 1.0 + index as f64 * 0.01, &caller);
+    }
+    for at in [46.0, 60.0, 226.0, 341.0] {
+        scene.qualify(at, &caller);
+    }
+    lost(scene, 225.0, &caller, &phone, Some(15.5));
+    lost(scene, 340.0, &caller, &phone, Some(31.5));
+    for at in [445.0, 506.0, 567.0] {
+        delivered(scene, at, &caller, &phone);
+    }
+}
+
+fn nat_invite_lost_t1_100(scene: &mut Scene) {
+    let (mut phone, mut caller) = (a1(), b1());
+    scene.reg_ok(0.0, &mut phone);
+    scene.keepalives(&phone, 60.0, 60.0, 130.0);
+    scene.healthy(&mut caller, 1.0, 140.0);
+    scene.healthy(&mut c1(), 2.0, 140.0);
+    scene.qualify(41.0, &caller);
+    let mut bridge = Bridge::new(scene, &caller, &phone);
+    bridge.invite(scene, 39.95);
+    bridge.b.invite_repeated(scene, 40.0, &schedule::INVITE_QUICK, &[]);
+    bridge.a.fail(scene, 46.4, 480, &[("X-Asterisk-HangupCauseCode", "18")]);
+}
+
+fn nat_linux_two_stage(scene: &mut Scene) {
+    let (mut phone, mut caller) = (a1().expiring(3600), b1());
+    scene.healthy(&mut caller, 1.0, 1200.0);
+    scene.reg_ok(0.0, &mut phone);
+    scene.keepalives(&phone, 120.0, 120.0, 1200.0);
+    // One way only, the binding lasts 30 s.
+    lost(scene, 160.0, &caller, &phone, None);
+    lost(scene, 285.0, &caller, &phone, None);
+    for at in [161.0, 286.0] {
+        scene.qualify(at, &caller);
+    }
+    // An exchange more than 2 s after the binding was made lets it last 120 s.
+    scene.qualify(365.0, &phone);
+    delivered(scene, 550.0, &caller, &phone);
+    scene.qualify(605.0, &phone);
+    delivered(scene, 820.0, &caller, &phone);
+}
+
+fn nat_ok(scene: &mut Scene) {
+    let (mut phone, mut caller) = (a1().expiring(1200), b1());
+    registered(scene, &mut phone, 0.0, 3600.0);
+    scene.keepalives(&phone, 60.0, 60.0, 3600.0);
+    scene.healthy(&mut caller, 1.0, 3600.0);
+    for (index, at) in times(120.0, 300.0, 3500.0).enumerate() {
+        let age = [10.0, 25.0, 40.0, 50.0, 59.0][index % 5];
+        scene.qualify(at + age, &phone);
+    }
+    for (at, age) in [(180.0, 45.0), (1080.0, 59.0), (2220.0, 55.0)] {
+        delivered(scene, at + age, &caller, &phone);
+    }
+}
+
+fn reboot_not_nat(scene: &mut Scene) {
+    let mut phone = a1();
+    scene.reg_ok(0.0, &mut phone);
+    scene.keepalives(&phone, 60.0, 60.0, 121.0);
+    scene.qualify(70.0, &phone);
+    for at in times(130.0, 14.0, 190.0) {
+        scene.qualify_lost(at, &QUALIFY_CHAN_SIP, &phone);
+    }
+    phone.reboot();
+    scene.reg_ok(200.0, &mut phone);
+    scene.qualify(201.0, &phone);
+    scene.keepalives(&phone, 260.0, 60.0, 300.0);
+    scene.qualify(261.0, &phone);
+    scene.healthy(&mut b1(), 1.0, 300.0);
+    scene.healthy(&mut c1(), 2.0, 300.0);
+}
+
+fn lan_sleep_sawtooth(scene: &mut Scene) {
+    let mut phone = l1().expiring(3600);
+    scene.reg_ok(0.0, &mut phone);
+    scene.healthy(&mut b1(), 1.0, 800.0);
+    for cycle in times(10.0, 74.0, 740.0) {
+        scene.qualify(cycle, &phone);
+        scene.qualify_lost(cycle + 60.0, &QUALIFY_CHAN_SIP, &phone);
+    }
+}
+
+fn site_ip_change(scene: &mut Scene) {
+    let (mut first, mut second, mut caller) = (a1(), a2(), b1());
+    scene.healthy(&mut caller, 0.0, 540.0);
+    scene.healthy(&mut c1(), 1.0, 540.0);
+    scene.healthy(&mut first, 2.0, 300.0);
+    scene.healthy(&mut second, 3.0, 300.0);
+    lost(scene, 350.0, &caller, &first, None);
+    for (phone, at) in [(&mut first, 420.0), (&mut second, 421.0)] {
+        phone.outer = crate::support::agent::address(&format!("198.51.100.9:{}", phone.outer.port()));
+        scene.reg_ok(at, phone);
+        scene.upkeep(phone, at, 540.0);
+    }
+}
+
+fn options_unsupported(scene: &mut Scene) {
+    let (mut phone, mut caller) = (a1().expiring(3600), b1());
+    scene.healthy(&mut caller, 0.0, 700.0);
+    scene.reg_ok(1.0, &mut phone);
+    scene.keepalives(&phone, 60.0, 60.0, 700.0);
+    for at in times(40.0, 14.0, 680.0) {
+        scene.qualify_lost(at, &QUALIFY_CHAN_SIP, &phone);
+    }
+    for at in [110.0, 230.0, 410.0, 590.0] {
+        delivered(scene, at, &caller, &phone);
+    }
+}
+
+fn stale_target(scene: &mut Scene) {
+    let (mut phone, mut caller) = (a1(), b1());
+    scene.healthy(&mut caller, 1.0, 260.0);
+    scene.healthy(&mut c1(), 2.0, 260.0);
+    scene.reg_ok(0.0, &mut phone);
+    scene.keepalives(&phone, 20.0, 20.0, 90.0);
+    let old = phone.clone();
+    phone.outer.set_port(40111);
+    scene.keepalives(&phone, 100.0, 20.0, 260.0);
+    lost(scene, 110.0, &caller, &old, None);
+    scene.refresh(150.0, &mut phone);
+    delivered(scene, 160.0, &caller, &phone);
+}
+
+fn keepalive_missing(scene: &mut Scene) {
+    let (mut phone, mut caller) = (a1().expiring(3600), b1().expiring(1200));
+    scene.healthy(&mut caller, 0.0, 5460.0);
+    registered(scene, &mut phone, 1.0, 5460.0);
+    for at in [301.0, 2501.0, 4501.0] {
+        lost(scene, at, &caller, &phone, None);
+        scene.qualify(at + 3.0, &caller);
+    }
+}
+
+/// A call whose session description the router rewrote in part, and whose length no longer fits.
+fn alg_partial_rewrite(scene: &mut Scene) {
+    let mut phone = a1();
+    phone.written = phone.outer;
+    scene.healthy(&mut phone, 0.0, 100.0);
+    let pbx = scene.pbx.clone();
+    let mut leg = Leg::new(scene, &phone, &pbx, "1001", "900");
+    leg.prepare_invite(scene, &[]);
+    let length = phone.sdp(1).len() + 8;
+    leg.invite = leg.invite.clone().with("Content-Length", length.to_string());
+    scene.send(10.0, &phone, &pbx, &leg.invite.clone());
+    leg.progress(scene, 10.005, 100);
+    leg.progress(scene, 10.2, 180);
+    leg.answer(scene, 12.0, &[]);
+    leg.bye(scene, 42.0, Side::Caller);
+}
+
+fn stun_phone(scene: &mut Scene) {
+    let mut phone = a1();
+    phone.written = phone.outer;
+    scene.healthy(&mut phone, 0.0, 100.0);
+    let pbx = scene.pbx.clone();
+    let mut leg = Leg::new(scene, &phone, &pbx, "1001", "900");
+    leg.invite(scene, 10.0, &[]);
+    leg.progress(scene, 10.2, 180);
+    leg.answer(scene, 12.0, &[]);
+    leg.bye(scene, 42.0, Side::Caller);
+}
+
+fn s4_7_experiment(scene: &mut Scene) {
+    let mut phone = a1().expiring(3600);
+    scene.reg_ok(0.0, &mut phone);
+    scene.healthy(&mut b1(), 1.0, 1830.0);
+    scene.keepalives(&phone, 60.0, 60.0, 901.0);
+    for at in times(45.0, 60.0, 900.0) {
+        scene.qualify_lost(at, &QUALIFY, &phone);
+        scene.qualify(at + 1.0, &b1());
+    }
+    scene.keepalives(&phone, 925.0, 25.0, 1830.0);
+    for at in times(945.0, 60.0, 1830.0) {
+        scene.qualify(at, &phone);
+    }
+}
+
+fn lagged(scene: &mut Scene) {
+    let mut phone = a1();
+    scene.reg_ok(0.0, &mut phone);
+    scene.keepalives(&phone, 20.0, 20.0, 100.0);
+    scene.healthy(&mut c1(), 1.0, 110.0);
+    let pbx = scene.pbx.clone();
+    for at in [31.0, 51.0, 71.0, 91.0] {
+        let probe = scene.qualify_message(&phone);
+        scene.qualify_answered(at, &QUALIFY, &phone, &probe, 2.5);
+        let tag = phone.tag(&mut scene.random);
+        for offset in [0.5, 1.5] {
+            let response = phone.introduce(probe.response(200, pbx.outer, &tag));
+            scene.send(at + offset + 2.5, &phone, &pbx, &response);
+        }
+    }
+}
+
+fn random_loss(scene: &mut Scene) {
+    let mut phone = a1().expiring(3600);
+    registered(scene, &mut phone, 0.0, 3130.0);
+    scene.keepalives(&phone, 25.0, 25.0, 3130.0);
+    scene.healthy(&mut b1(), 1.0, 3130.0);
+    for index in 0..300 {
+        let at = 30.0 + f64::from(index) * 10.0 + scene.random.unit() * 4.0;
+        let probe = scene.qualify_message(&phone);
+        match scene.random.below(100) {
+            0..8 => scene.qualify_answered(at, &[0.0, 0.5], &phone, &probe, 0.53),
+            _ => scene.qualify_answered(at, &[0.0], &phone, &probe, 0.03),
+        }
+    }
+}

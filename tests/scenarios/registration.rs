@@ -1,0 +1,283 @@
+//! Registrations: what is normal, and what keeps a phone out.
+
+use super::scenarios;
+use crate::support::agent::cast::{a1, a2, b1, c1};
+use crate::support::scene::schedule;
+use crate::support::upkeep::times;
+use crate::support::{Agent, Brand, Scene};
+
+scenarios! {
+    "reg-ok" => reg_ok,
+    "reg-nonce-aged" => reg_nonce_aged,
+    "reg-wrong-password" => reg_wrong_password,
+    "reg-403-after-digest" => reg_403_after_digest,
+    "reg-404" => reg_404,
+    "reg-423" => reg_423,
+    "reg-silent-source" => reg_silent_source,
+    "reg-401-lost" => reg_401_lost,
+    "reg-challenge-ignored" => reg_challenge_ignored,
+    "reg-expired-alive" => reg_expired_alive,
+    "reg-reboot" => reg_reboot,
+    "reg-duplicate-evict" => reg_duplicate_evict,
+    "reg-shared-ok" => reg_shared_ok,
+    "reg-nat-rebind" => reg_nat_rebind,
+    "reg-moved" => reg_moved,
+    "reg-flap" => reg_flap,
+    "reg-storm-recovery" => reg_storm_recovery,
+    "reg-mass-unregister" => reg_mass_unregister,
+    "reg-expires-forms" => reg_expires_forms,
+    "reg-tcp" => reg_tcp,
+    "reg-ipv6" => reg_ipv6,
+    "site-30-phones" => site_30_phones,
+}
+
+fn reg_ok(scene: &mut Scene) {
+    let mut phone = a1();
+    scene.reg_ok(0.0, &mut phone);
+    scene.refresh(150.0, &mut phone);
+    scene.refresh(300.0, &mut phone);
+}
+
+fn reg_nonce_aged(scene: &mut Scene) {
+    let mut phone = a1();
+    scene.reg_ok(0.0, &mut phone);
+    scene.reg_rejected(150.0, &mut phone, 401);
+    scene.refresh(150.04, &mut phone);
+}
+
+fn reg_wrong_password(scene: &mut Scene) {
+    let mut phone = a1();
+    for at in [0.0, 30.0, 60.0] {
+        phone.nonce = None;
+        scene.reg_rejected(at, &mut phone, 401);
+        scene.reg_rejected(at + 0.075, &mut phone, 401);
+    }
+    scene.healthy(&mut c1(), 1.0, 100.0);
+}
+
+fn reg_403_after_digest(scene: &mut Scene) {
+    let mut phone = a1();
+    for at in [0.0, 60.0] {
+        phone.nonce = None;
+        scene.reg_rejected(at, &mut phone, 401);
+        scene.reg_rejected(at + 0.075, &mut phone, 403);
+    }
+    scene.healthy(&mut c1(), 1.0, 100.0);
+}
+
+fn reg_404(scene: &mut Scene) {
+    let mut phone = a1();
+    scene.reg_rejected(0.0, &mut phone, 404);
+    scene.reg_rejected(60.0, &mut phone, 404);
+    scene.healthy(&mut c1(), 1.0, 100.0);
+}
+
+fn reg_423(scene: &mut Scene) {
+    let mut phone = a1().expiring(30);
+    let request = scene.register(0.0, &mut phone);
+    let response = scene.registrar_response(&request, 423, &phone).with("Min-Expires", "60");
+    let pbx = scene.pbx.clone();
+    scene.send(0.005, &pbx, &phone, &response);
+    phone.expires = 60;
+    scene.reg_ok(0.05, &mut phone);
+}
+
+fn reg_silent_source(scene: &mut Scene) {
+    let mut ignored = b1();
+    let pbx = scene.pbx.clone();
+    for at in [100.0, 160.0] {
+        let request = scene.register_message(&mut ignored);
+        scene.repeat(at, &schedule::CAPPED, &ignored, &pbx, &request);
+    }
+    scene.healthy(&mut a1(), 0.0, 260.0);
+    scene.healthy(&mut c1(), 1.0, 260.0);
+}
+
+fn reg_401_lost(scene: &mut Scene) {
+    let mut phone = b1();
+    let pbx = scene.pbx.clone();
+    let request = scene.register_message(&mut phone);
+    scene.repeat(20.0, &schedule::CAPPED, &phone, &pbx, &request);
+    for offset in schedule::CAPPED {
+        let mut deaf = phone.clone();
+        scene.reject(20.005 + offset, &mut deaf, &request, 401);
+    }
+    scene.healthy(&mut a1(), 0.0, 100.0);
+}
+
+fn reg_challenge_ignored(scene: &mut Scene) {
+    let mut phone = a1();
+    for at in [0.0, 20.0, 40.0] {
+        phone.nonce = None;
+        scene.reg_rejected(at, &mut phone, 401);
+    }
+    scene.healthy(&mut c1(), 1.0, 120.0);
+}
+
+fn reg_expired_alive(scene: &mut Scene) {
+    let mut phone = a1();
+    scene.reg_ok(0.0, &mut phone);
+    scene.keepalives(&phone, 20.0, 20.0, 901.0);
+    scene.healthy(&mut c1(), 1.0, 900.0);
+}
+
+fn reg_reboot(scene: &mut Scene) {
+    let mut phone = a2();
+    scene.reg_ok(0.0, &mut phone);
+    unregister_all(scene, 100.0, &mut phone);
+    phone.reboot();
+    scene.reg_ok(130.0, &mut phone);
+    scene.healthy(&mut c1(), 1.0, 200.0);
+}
+
+/// `Contact: *`, by which a phone clears every binding of its address-of-record.
+fn unregister_all(scene: &mut Scene, at: f64, phone: &mut Agent) {
+    let mut request = scene.register_message(phone);
+    request.set("Contact", "*");
+    request.set("Expires", "0");
+    let pbx = scene.pbx.clone();
+    scene.send(at, phone, &pbx, &request);
+    let response = scene.registrar_response(&request, 200, phone);
+    scene.send(at + 0.015, &pbx, phone, &response);
+}
+
+/// The same account on two phones at two sites.
+fn twins() -> (Agent, Agent) {
+    let first = Agent::phone("1001", Brand::Snom, "192.168.1.20:5060", "198.51.100.7:40001");
+    let second = Agent::phone("1001", Brand::Snom, "10.0.0.44:5060", "198.51.100.80:35061");
+    (first.with_instance("0a7c1f52-aaaa-4a10-8000-000000000001"), second.with_instance("0a7c1f52-bbbb-4a10-8000-000000000002"))
+}
+
+fn reg_duplicate_evict(scene: &mut Scene) {
+    let (mut first, mut second) = twins();
+    for at in [0.0, 150.0, 300.0] {
+        scene.reg_ok(at, &mut first);
+    }
+    for at in [60.0, 210.0] {
+        scene.reg_ok(at, &mut second);
+    }
+}
+
+fn reg_shared_ok(scene: &mut Scene) {
+    let (mut first, mut second) = twins();
+    scene.reg_ok(0.0, &mut first);
+    for at in [150.0, 300.0] {
+        let other = second.clone();
+        scene.reg_ok_listing(at, &mut first, &[&other]);
+    }
+    for at in [60.0, 210.0] {
+        let other = first.clone();
+        scene.reg_ok_listing(at, &mut second, &[&other]);
+    }
+}
+
+fn reg_nat_rebind(scene: &mut Scene) {
+    let mut phone = a1();
+    scene.reg_ok(0.0, &mut phone);
+    phone.outer.set_port(40111);
+    scene.refresh(150.0, &mut phone);
+    scene.refresh(300.0, &mut phone);
+}
+
+fn reg_moved(scene: &mut Scene) {
+    let (mut phone, elsewhere) = twins();
+    scene.reg_ok(0.0, &mut phone);
+    scene.reg_ok(150.0, &mut phone);
+    phone.reboot();
+    (phone.local, phone.written, phone.outer) = (elsewhere.local, elsewhere.written, elsewhere.outer);
+    for at in [200.0, 350.0, 500.0, 650.0] {
+        scene.reg_ok(at, &mut phone);
+    }
+}
+
+fn reg_flap(scene: &mut Scene) {
+    let mut phone = a1().expiring(60);
+    for at in [0.0, 95.0, 190.0, 285.0] {
+        scene.reg_ok(at, &mut phone);
+    }
+    scene.healthy(&mut c1(), 1.0, 340.0);
+}
+
+/// Phones spread evenly over sites of their own.
+fn crowd(phones: usize, sites: usize) -> Vec<Agent> {
+    let brands = [Brand::Yealink, Brand::Snom, Brand::Grandstream, Brand::Gigaset];
+    let phone = |index: usize| {
+        let (site, place) = (index % sites, index / sites);
+        let local = format!("192.168.{site}.{}:5060", 20 + place);
+        let outer = format!("198.18.{site}.1:{}", 40_000 + place);
+        Agent::phone(&(4000 + index).to_string(), brands[index % brands.len()], &local, &outer)
+    };
+    (0..phones).map(phone).collect()
+}
+
+fn reg_storm_recovery(scene: &mut Scene) {
+    let mut phones = crowd(120, 20);
+    let pbx = scene.pbx.clone();
+    for (index, phone) in phones.iter_mut().take(20).enumerate() {
+        scene.reg_ok(index as f64 * 2.5, phone);
+        let request = scene.register_message(phone);
+        scene.repeat(61.0 + index as f64 * 0.4, &schedule::CAPPED, phone, &pbx, &request);
+    }
+    for (index, phone) in phones.iter_mut().enumerate() {
+        scene.reg_ok(120.0 + index as f64 / 6.0, phone);
+    }
+    scene.healthy(&mut c1(), 142.0, 200.0);
+}
+
+fn reg_mass_unregister(scene: &mut Scene) {
+    let (mut first, mut second) = twins();
+    scene.reg_ok(0.0, &mut first);
+    unregister_all(scene, 60.0, &mut second);
+    scene.reg_ok(62.0, &mut second);
+    scene.healthy(&mut c1(), 1.0, 100.0);
+}
+
+fn reg_expires_forms(scene: &mut Scene) {
+    // The request asks for 3600 in its header, the registrar grants 120 in the Contact and 60 in the header: the Contact counts.
+    let mut phone = a1().expiring(3600);
+    let pbx = scene.pbx.clone();
+    let request = scene.register(0.0, &mut phone);
+    let contact = format!("<{}>;expires=120, <sip:1001@192.0.2.200:5060>;expires=900", phone.contact_uri());
+    let response = scene.registrar_response(&request, 200, &phone).with("Contact", contact).with("Expires", "60");
+    scene.send(0.01, &pbx, &phone, &response);
+    // The other phone asks in its Contact and is granted in the header alone.
+    let mut other = a2();
+    let mut request = scene.register_message(&mut other);
+    request.set("Contact", &format!("{};expires=200", other.binding()));
+    scene.send(1.0, &other, &pbx, &request);
+    let response = scene.registrar_response(&request, 200, &other).with("Contact", other.contact()).with("Expires", "180");
+    scene.send(1.01, &pbx, &other, &response);
+    scene.keepalives(&phone, 20.0, 20.0, 100.0);
+    scene.keepalives(&other, 21.0, 20.0, 100.0);
+}
+
+fn reg_tcp(scene: &mut Scene) {
+    let mut phone = b1().over_tcp();
+    scene.reg_ok(0.1, &mut phone);
+    scene.refresh(150.0, &mut phone);
+    let pbx = scene.pbx.outer;
+    for at in times(90.0, 90.0, 290.0) {
+        scene.stream(at, phone.outer, pbx, &[b"\r\n\r\n"]);
+        scene.stream(at + 0.005, pbx, phone.outer, &[b"\r\n"]);
+    }
+    scene.unregister(295.0, &mut phone);
+    scene.hang_up(296.0, phone.outer, pbx);
+}
+
+fn reg_ipv6(scene: &mut Scene) {
+    scene.pbx = Agent::server("pbx", Brand::Asterisk, "[2001:db8:5::10]:5060");
+    let mut phone = Agent::phone("6001", Brand::Yealink, "[2001:db8:1:2::20]:5060", "[2001:db8:1:2::20]:5060");
+    scene.reg_ok(0.0, &mut phone);
+    scene.refresh(150.0, &mut phone);
+    scene.qualify(160.0, &phone);
+}
+
+fn site_30_phones(scene: &mut Scene) {
+    for index in 0..30 {
+        let local = format!("192.168.7.{}:5060", 20 + index);
+        let outer = format!("198.51.100.7:{}", 41_000 + index);
+        let mut phone = Agent::phone(&(1100 + index).to_string(), Brand::Yealink, &local, &outer);
+        scene.reg_ok(f64::from(index) / 3.0, &mut phone);
+    }
+    scene.healthy(&mut c1(), 1.0, 60.0);
+}
