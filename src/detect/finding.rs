@@ -16,8 +16,8 @@ vocabulary! {
         NoCredentials = "no-credentials",
         /// The credentials name another user.
         UsernameMismatch = "username-mismatch",
-        /// Fresh credentials were refused.
-        WrongPassword = "wrong-password",
+        /// Fresh credentials were refused; a PBX that hides accounts says the same of unknown ones.
+        PasswordOrUnknown = "password-or-unknown",
         /// BYE went to an address where the device is not.
         ByeMisrouted = "bye-misrouted",
         /// A session refresh was refused.

@@ -243,6 +243,13 @@ pub enum Event {
         /// The way of the 2xx.
         flow: Flow,
     },
+    /// The ACK of a 2xx that was suspected to have none came.
+    AckArrived {
+        /// The call.
+        call: Handle,
+        /// The ACK.
+        at: Sighting,
+    },
     /// The PBX answered a request.
     ServerResponse {
         /// What kind of request.
@@ -253,15 +260,6 @@ pub enum Event {
         pbx: SocketAddr,
         /// When.
         at: PacketTime,
-    },
-    /// A message that must have had a trigger: was the trigger captured? (DETECTION §0.4)
-    Trigger {
-        /// The way the trigger went or would have gone.
-        flow: Flow,
-        /// Whether it was seen.
-        seen: TriggerSeen,
-        /// The message that had it.
-        at: Sighting,
     },
     /// An address was learned to be a PBX.
     PbxLearned {
@@ -279,13 +277,4 @@ pub enum Event {
         /// The packet that told.
         at: Sighting,
     },
-}
-
-/// Whether the trigger of a message was captured.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum TriggerSeen {
-    /// It was.
-    Yes,
-    /// It was not, although the message proves that it was sent.
-    No,
 }

@@ -1,7 +1,5 @@
 //! Evidence that a device sits behind a NAT (DETECTION §2.1).
 
-use std::net::IpAddr;
-
 use crate::decode::flow::{Flow, is_private};
 use crate::sip::message::Message;
 use crate::track::vocabulary::BehindNat;
@@ -71,18 +69,6 @@ impl NatEvidence {
             1..40 => BehindNat::Possible,
             40..70 => BehindNat::Likely,
             70.. => BehindNat::Certain,
-        }
-    }
-}
-
-/// The site of a public address: itself, or its /64 (DETECTION §0.2).
-pub fn site(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(v6) => {
-            let mut segments = v6.segments();
-            segments[4..].fill(0);
-            IpAddr::V6(segments.into())
         }
     }
 }

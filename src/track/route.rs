@@ -92,7 +92,7 @@ impl Tracker {
             self.test_trigger(seen.flow.reversed(), answered, seen.at);
             return;
         }
-        let answered = self.calls.ack(&self.world, seen).unwrap_or(false);
+        let answered = self.calls.ack(&mut self.world, seen).unwrap_or(false);
         self.test_trigger(seen.flow.reversed(), answered, seen.at);
     }
 

@@ -70,13 +70,8 @@ fn v6(bytes: &[u8], tagging: Tagging, depth: u8) -> Result<Packet<'_>, Skip> {
     };
     let source = array_at::<16>(bytes, 8).ok_or(Skip::Truncated)?;
     let destination = array_at::<16>(bytes, 24).ok_or(Skip::Truncated)?;
-    let hop = Hop {
-        source: IpAddr::V6(Ipv6Addr::from(source)),
-        destination: IpAddr::V6(Ipv6Addr::from(destination)),
-        ident: 0,
-        ttl,
-        tagging,
-    };
+    let hop =
+        Hop { source: IpAddr::V6(Ipv6Addr::from(source)), destination: IpAddr::V6(Ipv6Addr::from(destination)), ident: 0, ttl, tagging };
     // A length of 0 is a jumbogram or a packet before segmentation offload: all there is belongs to it.
     let total = if length == 0 { bytes.len() } else { V6_HEADER + usize::from(length) };
     let (body, completeness) = body(bytes, V6_HEADER, total)?;
@@ -87,9 +82,7 @@ fn v6(bytes: &[u8], tagging: Tagging, depth: u8) -> Result<Packet<'_>, Skip> {
 fn extensions(hop: Hop, mut next: u8, mut body: &[u8], completeness: Completeness, depth: u8) -> Result<Packet<'_>, Skip> {
     loop {
         let length = match next {
-            protocol::HOP_BY_HOP | protocol::ROUTING | protocol::DESTINATION => {
-                usize::from(u8_at(body, 1).ok_or(Skip::Truncated)?) * 8 + 8
-            }
+            protocol::HOP_BY_HOP | protocol::ROUTING | protocol::DESTINATION => usize::from(u8_at(body, 1).ok_or(Skip::Truncated)?) * 8 + 8,
             protocol::AUTHENTICATION => usize::from(u8_at(body, 1).ok_or(Skip::Truncated)?) * 4 + 8,
             protocol::FRAGMENT => {
                 let (Some(protocol), Some(place), Some(ident)) = (u8_at(body, 0), u16_at(body, 2), u32_at(body, 4)) else {

@@ -169,4 +169,3 @@ fn missing(completeness: Completeness) -> Skip {
         Completeness::Cut => Skip::Truncated,
     }
 }
-

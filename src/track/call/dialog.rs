@@ -43,22 +43,26 @@ impl Calls {
     }
 
     /// Handles the ACK of a 2xx. Tells whether the 2xx had been seen, where the call is known.
-    pub fn ack(&mut self, world: &World, seen: &Seen<'_>) -> Option<bool> {
+    pub fn ack(&mut self, world: &mut World, seen: &Seen<'_>) -> Option<bool> {
         let handle = self.find(world, &seen.message)?;
         let cseq = seen.message.cseq().map_or(0, |cseq| cseq.number);
         let call = self.table.get_mut(handle)?;
         call.acked = call.acked.max(cseq);
+        if std::mem::take(&mut call.ack_suspected) {
+            world.tell(Event::AckArrived { call: handle, at: seen.at });
+        }
         Some(call.answer.is_some() || call.record.beginning == Beginning::Missed)
     }
 
     /// Handles a 2xx to an INVITE that was sent again.
     pub fn answer_repeated(&mut self, world: &mut World, handle: Handle, seen: &Seen<'_>, invite: &Transaction) {
-        let Some(call) = self.table.get(handle) else { return };
+        let Some(call) = self.table.get_mut(handle) else { return };
         let cseq = seen.message.cseq().map_or(0, |cseq| cseq.number);
         let Some((first, last)) = invite.answered else { return };
         let patient = last.time.since(first.time) >= invite.answer_t1().times(3);
         let visible = world.would_see_answer(seen.flow, first.time, last.time);
         if call.acked < cseq && invite.answers > ACK_SUSPECT && patient && visible {
+            call.ack_suspected = true;
             world.tell(Event::AckSuspected { call: handle, first, last, transmissions: invite.answers, flow: seen.flow });
         }
     }

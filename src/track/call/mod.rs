@@ -80,6 +80,7 @@ pub struct Call {
     cause: Option<u16>,
     final_at: Option<Sighting>,
     bye: Option<Sighting>,
+    ack_suspected: bool,
     is_over: bool,
 }
 
@@ -257,6 +258,7 @@ impl Call {
             cause: None,
             final_at: None,
             bye: None,
+            ack_suspected: false,
             is_over: false,
         }
     }

@@ -123,6 +123,7 @@ impl Registrations {
         let Some(device) = self.devices.get_mut(handle) else { return };
         let unbroken = device.is_registered();
         device.granted = granted;
+        device.last_accepted = seen.at;
         device.credential_rejections = 0;
         device.ignored_challenges = 0;
         let (source, aor) = (device.flow.source, device.aor);
@@ -251,7 +252,7 @@ impl Registrations {
         }
         let Some(device) = self.devices.get(handle) else { return };
         if device.last_register + REMEMBERED <= now && !device.is_registered() {
-            self.devices.remove(handle);
+            self.forget_device(handle);
         } else {
             self.arm_device(handle);
         }

@@ -33,6 +33,8 @@ pub struct Device {
     pub first_seen: PacketTime,
     /// First acceptance of the present unbroken registration.
     pub registered_at: Option<Sighting>,
+    /// The last acceptance.
+    pub last_accepted: Sighting,
     /// What the last 2xx granted.
     pub granted: Span,
     /// When the binding runs out.

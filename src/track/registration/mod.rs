@@ -9,7 +9,8 @@ mod conclude;
 pub mod device;
 mod qualify;
 
-use std::net::SocketAddr;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::sip::headers::{Contact, ContactKind};
 use crate::sip::message::Message;
@@ -67,6 +68,8 @@ pub struct Registrations {
     attempts: ExpiringTable<Attempt>,
     addresses: ExpiringTable<Handle>,
     devices_made: u64,
+    /// How many devices sit behind each address.
+    behind: BTreeMap<IpAddr, u32>,
     /// First REGISTER to 2xx of each accepted attempt, in microseconds, for the report; bounded.
     delays: Vec<(SocketAddr, u32)>,
     keep_delays: usize,
@@ -81,6 +84,7 @@ impl Registrations {
             attempts: ExpiringTable::new(capacity),
             addresses: ExpiringTable::new(capacity.saturating_mul(2)),
             devices_made: 0,
+            behind: BTreeMap::new(),
             delays: Vec::new(),
             keep_delays,
         }
@@ -110,6 +114,11 @@ impl Registrations {
     pub fn at_address(&self, world: &World, address: SocketAddr) -> Option<Handle> {
         let handle = *self.addresses.get(self.addresses.find(address_digest(world.digester, address))?)?;
         self.devices.get(handle).map(|_| handle)
+    }
+
+    /// How many devices were last seen at `address`, on whatever port.
+    pub fn devices_at(&self, address: IpAddr) -> u32 {
+        self.behind.get(&address).copied().unwrap_or_default()
     }
 
     /// The AoR of `name` (`user@host`).
@@ -218,6 +227,7 @@ impl Registrations {
             state: RegistrationState::Unknown,
             first_seen: seen.at.time,
             registered_at: None,
+            last_accepted: Sighting::default(),
             granted: Span::ZERO,
             expires_at: None,
             last_register: seen.at.time,
@@ -233,7 +243,11 @@ impl Registrations {
         };
         self.devices_made += 1;
         let key = world.digester.parts(&[b"device", &self.devices_made.to_be_bytes()]);
-        let (handle, _) = self.devices.insert(key, device, seen.at.time + REMEMBERED, rank);
+        self.arrived(seen.flow.source.ip());
+        let (handle, evicted) = self.devices.insert(key, device, seen.at.time + REMEMBERED, rank);
+        if let Some(gone) = evicted {
+            self.left(gone.flow.source.ip());
+        }
         self.attach(aor, handle);
         handle
     }
@@ -247,15 +261,35 @@ impl Registrations {
             let worth = |handle: &Handle| self.devices.get(*handle).map(|device| (device.is_registered(), device.last_register));
             if let Some(position) = (0..entry.devices.len() - 1).min_by_key(|&i| entry.devices.get(i).and_then(worth)) {
                 let gone = entry.devices.remove(position);
-                self.devices.remove(gone);
+                self.forget_device(gone);
+            }
+        }
+    }
+
+    fn forget_device(&mut self, handle: Handle) {
+        if let Some(gone) = self.devices.remove(handle) {
+            self.left(gone.flow.source.ip());
+        }
+    }
+
+    fn arrived(&mut self, address: IpAddr) {
+        *self.behind.entry(address).or_default() += 1;
+    }
+
+    fn left(&mut self, address: IpAddr) {
+        if let Some(count) = self.behind.get_mut(&address) {
+            *count -= 1;
+            if *count == 0 {
+                self.behind.remove(&address);
             }
         }
     }
 
     fn renew_device(&mut self, world: &mut World, handle: Handle, seen: &Seen<'_>, contact: &Contact<'_>, keys: &DeviceKeys) {
         let Some(device) = self.devices.get_mut(handle) else { return };
-        if device.flow.source != seen.flow.source {
-            world.tell(Event::BindingChange { device: handle, old: device.flow.source, new: seen.flow.source, at: seen.at });
+        let old = device.flow.source;
+        if old != seen.flow.source {
+            world.tell(Event::BindingChange { device: handle, old, new: seen.flow.source, at: seen.at });
         }
         if device.address_key != keys.address {
             device.contact = text(contact.uri.raw);
@@ -271,6 +305,10 @@ impl Registrations {
         device.call_id_key = keys.call_id;
         device.agent_key = keys.agent;
         self.devices.touch(handle);
+        if old.ip() != seen.flow.source.ip() {
+            self.left(old.ip());
+            self.arrived(seen.flow.source.ip());
+        }
         self.arm_device(handle);
     }
 

@@ -1,0 +1,133 @@
+//! Why a call does not come about or does not end as it should (DETECTION §4.3, §4.5, §6.1).
+
+use std::net::SocketAddr;
+
+use crate::detect::catalog::{FindingId, Slot};
+use crate::detect::finding::{Raise, Subject};
+use crate::detect::registration::placed;
+use crate::detect::store::FindingStore;
+use crate::table::Handle;
+use crate::time::PacketTime;
+use crate::track::Tracker;
+use crate::track::call::Call;
+use crate::track::event::{Event, Sighting, Unanswered};
+use crate::track::vocabulary::{Confidence, Direction, Outcome};
+
+/// Watches calls. It keeps no state of its own: tracking tells each happening once.
+#[derive(Debug)]
+pub(super) struct CallDetector;
+
+impl CallDetector {
+    pub(super) fn event(&self, tracker: &Tracker, event: &Event, findings: &mut FindingStore) {
+        match *event {
+            Event::InviteUnanswered { call, request } => callee_silent(tracker, call, &request, findings),
+            Event::ByeUnanswered { call, request } => bye_unanswered(tracker, call, &request, findings),
+            Event::AckSuspected { call, first, last, transmissions, .. } => {
+                let detail = format!("200 OK repeated {transmissions}× without ACK so far");
+                if let Some(raise) = ack_raise(tracker, call, first, transmissions, &detail) {
+                    let raise = raise.confidence(Confidence::Suspected).evidence(last.time, last.frame, "sent again, still no ACK");
+                    findings.raise(raise, last.time);
+                }
+            }
+            Event::AckMissing { call, first, bye, transmissions, .. } => {
+                let waited = bye.time.since(first.time);
+                let detail = format!("200 OK sent {transmissions}× without ACK, dropped after {waited}");
+                if let Some(raise) = ack_raise(tracker, call, first, transmissions, &detail) {
+                    findings.raise(raise.evidence(bye.time, bye.frame, "BYE from the side that waited for the ACK"), bye.time);
+                }
+            }
+            Event::AckArrived { call, at } => {
+                if let Some(subject) = call_subject(tracker, call) {
+                    findings.clear(FindingId::AckMissing, &subject, at.time);
+                }
+            }
+            Event::CallOutcome { call, outcome: Outcome::Answered, at, .. } => callee_answered(tracker, call, at.time, findings),
+            _ => {}
+        }
+    }
+}
+
+/// The PBX called a phone, and nothing came back. A trunk that is silent is another matter.
+fn callee_silent(tracker: &Tracker, call: Handle, request: &Unanswered, findings: &mut FindingStore) {
+    if tracker.world.peers.direction(request.flow) != Direction::Out {
+        return;
+    }
+    let Some(entry) = tracker.calls.get(call) else { return };
+    let Some((aor, device)) = callee(tracker, entry, request.flow.destination) else { return };
+    let destination = request.flow.destination;
+    let heard = tracker.world.flows.last_seen(request.flow.reversed());
+    let idle = (heard > PacketTime::MIN && heard < request.first.time)
+        .then(|| format!("idle {}", request.first.time.since(heard)))
+        .unwrap_or_else(|| "idle time unknown".to_owned());
+    let registered = device.and_then(|device| tracker.registrations.device(device)?.registered_at).map_or_else(
+        || "not registered in this capture".to_owned(),
+        |since| format!("registered {} before", request.first.time.since(since.time)),
+    );
+    let message = format!("INVITE to {aor} at {destination}: no answer to {} transmissions ({idle}, {registered})", request.transmissions);
+    let raise = Raise::new(FindingId::CalleeNoResponse, Subject::Aor(aor.clone()), message)
+        .evidence(request.first.time, request.first.frame, format!("INVITE sent to {destination}"))
+        .absence(request.deadline, format!("no answer to {} transmissions within {}", request.transmissions, request.patience))
+        .related(Subject::Call(entry.record.call_id.clone()))
+        .fill(Slot::Aor, aor.to_string());
+    findings.raise(placed(tracker, raise, destination), request.deadline);
+}
+
+fn callee_answered(tracker: &Tracker, call: Handle, at: PacketTime, findings: &mut FindingStore) {
+    let Some(entry) = tracker.calls.get(call) else { return };
+    let destination = entry.further.map_or(entry.flow.destination, |further| further.flow.destination);
+    if let Some((aor, _)) = callee(tracker, entry, destination) {
+        findings.clear(FindingId::CalleeNoResponse, &Subject::Aor(aor), at);
+    }
+}
+
+/// The AoR that is called at `destination`: the device that registered there, or the called user where it is a known AoR.
+fn callee(tracker: &Tracker, call: &Call, destination: SocketAddr) -> Option<(Box<str>, Option<Handle>)> {
+    if let Some(device) = tracker.registrations.at_address(&tracker.world, destination) {
+        let aor = tracker.registrations.device(device)?.aor;
+        return Some((tracker.registrations.aor(aor)?.name.clone(), Some(device)));
+    }
+    let aor = tracker.registrations.find_aor(&tracker.world, &call.record.to_aor)?;
+    Some((tracker.registrations.aor(aor)?.name.clone(), None))
+}
+
+fn bye_unanswered(tracker: &Tracker, call: Handle, request: &Unanswered, findings: &mut FindingStore) {
+    let Some(entry) = tracker.calls.get(call) else { return };
+    let call_id = entry.record.call_id.clone();
+    let side = request.flow.source;
+    let message =
+        format!("{call_id}: BYE from {side} to {} got no answer ({} transmissions)", request.flow.destination, request.transmissions);
+    let raise = Raise::new(FindingId::ByeUnanswered, Subject::Call(call_id.clone()), message)
+        .evidence(request.first.time, request.first.frame, format!("BYE from {side} to {}", request.flow.destination))
+        .absence(request.deadline, format!("no answer that ends it within {}", request.patience))
+        .fill(Slot::Call, call_id.to_string());
+    findings.raise(related_parties(tracker, raise, entry), request.deadline);
+}
+
+fn ack_raise(tracker: &Tracker, call: Handle, first: Sighting, transmissions: u16, detail: &str) -> Option<Raise> {
+    let entry = tracker.calls.get(call)?;
+    let answer = entry.answer?;
+    let call_id = entry.record.call_id.clone();
+    let raise = Raise::new(FindingId::AckMissing, Subject::Call(call_id.clone()), format!("{call_id}: {detail}"))
+        .evidence(
+            first.time,
+            first.frame,
+            format!("200 OK from {} to {}, sent {transmissions} times", answer.flow.source, answer.flow.destination),
+        )
+        .fill(Slot::Side, answer.flow.source.to_string());
+    Some(related_parties(tracker, raise, entry))
+}
+
+fn call_subject(tracker: &Tracker, call: Handle) -> Option<Subject> {
+    Some(Subject::Call(tracker.calls.get(call)?.record.call_id.clone()))
+}
+
+/// Names the users of a call, so that what is wrong with them explains what is wrong with it.
+fn related_parties(tracker: &Tracker, raise: Raise, call: &Call) -> Raise {
+    let destination = call.further.map_or(call.flow.destination, |further| further.flow.destination);
+    let parties = [call.flow.source, destination].map(|address| tracker.registrations.at_address(&tracker.world, address));
+    let names = parties.into_iter().flatten().filter_map(|device| {
+        let aor = tracker.registrations.device(device)?.aor;
+        Some(tracker.registrations.aor(aor)?.name.clone())
+    });
+    names.fold(raise, |raise, name| raise.related(Subject::Aor(name)))
+}

@@ -1,0 +1,228 @@
+//! Why a phone is not registered: rejected, wrong credentials, no answer, run out (DETECTION §1).
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+
+use crate::detect::catalog::{FindingId, Slot, rejection_remedy};
+use crate::detect::finding::{Raise, Reason, Subject};
+use crate::detect::store::FindingStore;
+use crate::table::Handle;
+use crate::time::{PacketTime, Span};
+use crate::track::Tracker;
+use crate::track::event::{AttemptEnd, AttemptReport, Event, Sighting};
+use crate::track::registration::device::Device;
+use crate::track::site::Site;
+use crate::track::vocabulary::{Confidence, RegistrationState, Scope};
+
+/// Rejections within [`REJECTED_WITHIN`] that make a finding, unless the phone was registered (DETECTION §9).
+const REJECTIONS: usize = 2;
+/// The window for them.
+const REJECTED_WITHIN: Span = Span::from_secs(600);
+/// Fresh credentials refused in a row that make a loop (DETECTION §1.2).
+const CREDENTIALS_REFUSED: u16 = 2;
+/// Challenges ignored in a row that make one (DETECTION §1.2).
+const CHALLENGES_IGNORED: u16 = 3;
+/// How near in time the answers to other sources must lie (DETECTION §1.3).
+const OTHERS_WITHIN: Span = Span::from_secs(60);
+/// Rejections and answered sources remembered.
+const REMEMBERED: usize = 4096;
+
+#[derive(Clone, Copy, Debug)]
+struct Rejection {
+    aor: Handle,
+    at: Sighting,
+    status: u16,
+}
+
+/// Watches registering attempts.
+#[derive(Debug, Default)]
+pub(super) struct RegistrationDetector {
+    rejections: VecDeque<Rejection>,
+    /// Source addresses whose REGISTER was answered, with the last time, newest last.
+    answered: VecDeque<(IpAddr, PacketTime)>,
+}
+
+impl RegistrationDetector {
+    pub(super) fn event(&mut self, tracker: &Tracker, event: &Event, findings: &mut FindingStore) {
+        match event {
+            Event::RegistrationEnded(report) => self.ended(tracker, report, findings),
+            Event::RegistrationState { device, to: RegistrationState::Expired, at, .. } => expired(tracker, *device, *at, findings),
+            Event::RegistrationState { aor, to: RegistrationState::Registered | RegistrationState::Unregistered, at, .. } => {
+                if let Some(aor) = tracker.registrations.aor(*aor) {
+                    findings.clear(FindingId::RegistrationExpired, &Subject::Aor(aor.name.clone()), at.time);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn ended(&mut self, tracker: &Tracker, report: &AttemptReport, findings: &mut FindingStore) {
+        let source = report.flow.source.ip();
+        let Some(aor) = tracker.registrations.aor(report.aor).map(|aor| aor.name.clone()) else { return };
+        if report.status != 0 && report.last.frame != 0 {
+            self.note_answered(source, report.last.time);
+            findings.clear(FindingId::RegistrarSilent, &Subject::Source(source), report.last.time);
+        }
+        if tracker.world.peers.scans(source) {
+            return;
+        }
+        match report.end {
+            AttemptEnd::Accepted => {
+                let subject = Subject::Aor(aor);
+                findings.clear(FindingId::RegistrationRejected, &subject, report.last.time);
+                findings.clear(FindingId::AuthFailedLoop, &subject, report.last.time);
+                self.rejections.retain(|rejection| rejection.aor != report.aor);
+            }
+            AttemptEnd::Rejected | AttemptEnd::ContactDropped => self.rejected(tracker, report, aor, findings),
+            AttemptEnd::CredentialsRejected | AttemptEnd::ChallengeIgnored => credentials(tracker, report, aor, findings),
+            AttemptEnd::NoAnswer => self.silent(tracker, report, aor, findings),
+            AttemptEnd::Unknown => {}
+        }
+    }
+
+    fn rejected(&mut self, tracker: &Tracker, report: &AttemptReport, aor: Box<str>, findings: &mut FindingStore) {
+        let now = report.last.time;
+        self.rejections.retain(|rejection| now.since(rejection.at.time) <= REJECTED_WITHIN);
+        if self.rejections.len() >= REMEMBERED {
+            self.rejections.pop_front();
+        }
+        self.rejections.push_back(Rejection { aor: report.aor, at: report.last, status: report.status });
+        let own: Vec<_> = self.rejections.iter().filter(|rejection| rejection.aor == report.aor).collect();
+        if own.len() < REJECTIONS && !report.was_registered {
+            return;
+        }
+        let what = match report.end {
+            AttemptEnd::ContactDropped => "accepted, but this phone's contact is not among the bindings".to_owned(),
+            _ => format!("rejected {}", status_text(report.status)),
+        };
+        let message = format!("{aor}@{}: REGISTER {what} (×{})", report.flow.source.ip(), own.len());
+        let remedy = rejection_remedy(report.status, report.first.frame != report.last.frame && report.status == 403);
+        let is_open = findings.is_open(FindingId::RegistrationRejected, &Subject::Aor(aor.clone()));
+        let mut raise = Raise::new(FindingId::RegistrationRejected, Subject::Aor(aor), message).remedy(remedy);
+        for rejection in own.into_iter().skip_while(|rejection| is_open && rejection.at != report.last) {
+            raise = raise.evidence(rejection.at.time, rejection.at.frame, format!("REGISTER answered {}", status_text(rejection.status)));
+        }
+        findings.raise(placed(tracker, raise, report.flow.source), now);
+    }
+
+    fn silent(&mut self, tracker: &Tracker, report: &AttemptReport, aor: Box<str>, findings: &mut FindingStore) {
+        let source = report.flow.source.ip();
+        let others =
+            self.answered.iter().filter(|(other, at)| *other != source && at.since(report.first.time - OTHERS_WITHIN) > Span::ZERO);
+        let others = others.count();
+        let waited = report.last.time.since(report.first.time);
+        let confidence = if others > 0 { Confidence::Confirmed } else { Confidence::Suspected };
+        let served = match others {
+            0 => "no other source was served meanwhile to compare with".to_owned(),
+            1 => "1 other source is served".to_owned(),
+            n => format!("{n} other sources are served"),
+        };
+        let message = format!(
+            "{source}: {} REGISTER transmissions unanswered for {waited} while {served}: fail2ban, a firewall or an ACL on the PBX may block it",
+            report.transmissions
+        );
+        let raise = Raise::new(FindingId::RegistrarSilent, Subject::Source(source), message)
+            .confidence(confidence)
+            .evidence(
+                report.first.time,
+                report.first.frame,
+                format!("REGISTER of {aor} from {}, sent {} times", report.flow.source, report.transmissions),
+            )
+            .absence(report.last.time, format!("no answer within {waited}"))
+            .related(Subject::Aor(aor))
+            .related(Subject::Site(Site::of(source)))
+            .related(Subject::Pbx(report.flow.destination))
+            .fill(Slot::Ip, source.to_string());
+        let _ = tracker;
+        findings.raise(raise, report.last.time);
+    }
+
+    fn note_answered(&mut self, source: IpAddr, now: PacketTime) {
+        if let Some(position) = self.answered.iter().rev().take(64).position(|(known, _)| *known == source) {
+            self.answered.remove(self.answered.len() - 1 - position);
+        }
+        while self.answered.front().is_some_and(|(_, at)| now.since(*at) > OTHERS_WITHIN.times(4)) || self.answered.len() >= REMEMBERED {
+            self.answered.pop_front();
+        }
+        self.answered.push_back((source, now));
+    }
+}
+
+fn credentials(tracker: &Tracker, report: &AttemptReport, aor: Box<str>, findings: &mut FindingStore) {
+    let Some(device) = tracker.registrations.device(report.device) else { return };
+    let ignored = report.end == AttemptEnd::ChallengeIgnored;
+    let (times, enough) = match ignored {
+        true => (device.ignored_challenges, CHALLENGES_IGNORED),
+        false => (device.credential_rejections, CREDENTIALS_REFUSED),
+    };
+    if times < enough {
+        return;
+    }
+    let source = report.flow.source.ip();
+    let (reason, message, fact) = if ignored {
+        let message = format!("{aor}@{source}: asked for credentials {times}× and never sent any");
+        (Reason::NoCredentials, message, "challenge, and no REGISTER with credentials followed".to_owned())
+    } else {
+        let code = status_text(report.status);
+        let (reason, guess) = match report.foreign_username {
+            true => (Reason::UsernameMismatch, "the digest names another user than the account"),
+            false => (Reason::PasswordOrUnknown, "wrong password or unknown account"),
+        };
+        (
+            reason,
+            format!("{aor}@{source}: credentials rejected {times}× with {code} ({guess})"),
+            format!("REGISTER with fresh credentials answered {code}"),
+        )
+    };
+    let raise = Raise::new(FindingId::AuthFailedLoop, Subject::Aor(aor), message).reason(reason).evidence(
+        report.first.time,
+        report.first.frame,
+        format!("REGISTER from {}", report.flow.source),
+    );
+    let raise = match report.last.frame {
+        0 => raise.absence(report.last.time, fact),
+        frame => raise.evidence(report.last.time, frame, fact),
+    };
+    findings.raise(placed(tracker, raise, report.flow.source), report.last.time);
+}
+
+fn expired(tracker: &Tracker, handle: Handle, at: Sighting, findings: &mut FindingStore) {
+    let Some(device) = tracker.registrations.device(handle) else { return };
+    let Some(aor) = tracker.registrations.aor(device.aor) else { return };
+    let others = aor.devices.iter().filter(|&&other| other != handle).filter_map(|&other| tracker.registrations.device(other));
+    if others.clone().any(Device::is_registered) {
+        return;
+    }
+    let ran_out = at.time - crate::track::registration::EXPIRY_GRACE;
+    let last_seen = tracker.world.flows.last_seen(device.flow);
+    let alive = last_seen > device.last_register && at.time.since(last_seen) <= Span::from_secs(120);
+    let hint = if alive { "; the phone is alive and still sends packets, but does not register" } else { "" };
+    let message =
+        format!("{}: registration ran out at {} (granted {} s){hint}", aor.name, tracker.printed(ran_out), device.granted.as_secs());
+    let raise = Raise::new(FindingId::RegistrationExpired, Subject::Aor(aor.name.clone()), message)
+        .evidence(
+            device.last_accepted.time,
+            device.last_accepted.frame,
+            format!("REGISTER from {} accepted for {} s", device.source(), device.granted.as_secs()),
+        )
+        .absence(at.time, format!("no REGISTER until {} after it ran out", crate::track::registration::EXPIRY_GRACE))
+        .fill(Slot::Site, Site::of(device.source().ip()).to_string());
+    findings.raise(placed(tracker, raise, device.source()), at.time);
+}
+
+/// Names the places that an AoR's finding belongs to, and how far it reaches: the phone, or possibly its whole site where it is the only one.
+pub(super) fn placed(tracker: &Tracker, raise: Raise, source: SocketAddr) -> Raise {
+    let alone = tracker.registrations.devices_at(source.ip()) < 2;
+    raise
+        .scope(if alone { Scope::PhoneOrSite } else { Scope::Phone })
+        .related(Subject::Source(source.ip()))
+        .related(Subject::Site(Site::of(source.ip())))
+}
+
+/// A status with its usual reason phrase.
+pub(super) fn status_text(status: u16) -> String {
+    match crate::sip::adapter::status_phrase(status) {
+        Some(phrase) => format!("{status} {phrase}"),
+        None => status.to_string(),
+    }
+}

@@ -1,0 +1,141 @@
+//! Whether the PBX answers at all, and who scans it (DETECTION §7.1, §7.6).
+
+use std::net::{IpAddr, SocketAddr};
+
+use crate::decode::flow::Flow;
+use crate::detect::catalog::{FindingId, Slot};
+use crate::detect::finding::{Raise, Subject};
+use crate::detect::store::FindingStore;
+use crate::sip::message::Kind;
+use crate::sip::method::Method;
+use crate::time::{PacketTime, Span};
+use crate::track::Tracker;
+use crate::track::absence::{SEEN_WITHIN, WATERMARK};
+use crate::track::event::{Event, Sighting};
+use crate::track::vocabulary::{Confidence, Direction};
+
+/// How long a PBX may be silent under load (DETECTION §7.1).
+const SILENCE: Span = Span::from_secs(10);
+/// Requests and sources in that time that prove it.
+const LOAD: (usize, usize) = (5, 3);
+/// How long a small PBX may be silent.
+const SMALL_SILENCE: Span = Span::from_secs(32);
+/// Sources whose requests must be unanswered then.
+const SMALL_SOURCES: usize = 2;
+/// Requests remembered while a PBX is silent.
+const REMEMBERED: usize = 64;
+
+#[derive(Debug)]
+struct Silence {
+    pbx: SocketAddr,
+    /// Requests since the PBX last sent anything.
+    requests: Vec<(IpAddr, Sighting)>,
+    more: u64,
+    raised: bool,
+}
+
+/// Watches the PBXs.
+#[derive(Debug, Default)]
+pub(super) struct ServerDetector {
+    silences: Vec<Silence>,
+}
+
+impl ServerDetector {
+    pub(super) fn message(&mut self, tracker: &Tracker, kind: Kind, flow: Flow, at: Sighting, findings: &mut FindingStore) {
+        match (tracker.world.peers.direction(flow), kind) {
+            (Direction::Out, _) => self.spoke(flow.source, at.time, findings),
+            (Direction::In, Kind::Request(method)) if method != Method::Ack && !tracker.world.peers.scans(flow.source.ip()) => {
+                self.asked(flow, at);
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn event(&self, tracker: &Tracker, event: &Event, findings: &mut FindingStore) {
+        if let Event::ScannerFound { source, at, .. } = event {
+            let address = source.ip();
+            let message = format!("{address}: scans for users, or calls itself a scanning tool");
+            let raise = Raise::new(FindingId::SipScanner, Subject::Source(address), message)
+                .evidence(at.time, at.frame, "the request that gave it away")
+                .fill(Slot::Ip, address.to_string());
+            let _ = tracker;
+            findings.raise(raise, at.time);
+        }
+    }
+
+    pub(super) fn advance(&mut self, tracker: &Tracker, now: PacketTime, findings: &mut FindingStore) {
+        for silence in &mut self.silences {
+            let Some(&(_, first)) = silence.requests.first() else { continue };
+            let visible = tracker.world.absence.is_sound_since(first.time)
+                && tracker.world.peers.last_sent(silence.pbx) > PacketTime::MIN
+                && tracker.world.peers.last_sent(silence.pbx) >= first.time - SEEN_WITHIN;
+            if silence.raised || !visible {
+                continue;
+            }
+            if let Some(at) = silence.proved_at(now - WATERMARK) {
+                silence.raised = true;
+                findings.raise(silence.raise(at), at);
+            }
+        }
+    }
+
+    fn asked(&mut self, flow: Flow, at: Sighting) {
+        let silence = match self.silences.iter_mut().position(|silence| silence.pbx == flow.destination) {
+            Some(position) => self.silences.get_mut(position),
+            None if self.silences.len() < REMEMBERED => {
+                self.silences.push(Silence { pbx: flow.destination, requests: Vec::new(), more: 0, raised: false });
+                self.silences.last_mut()
+            }
+            None => None,
+        };
+        let Some(silence) = silence else { return };
+        if silence.requests.len() < REMEMBERED {
+            silence.requests.push((flow.source.ip(), at));
+        } else {
+            silence.more += 1;
+        }
+    }
+
+    fn spoke(&mut self, pbx: SocketAddr, now: PacketTime, findings: &mut FindingStore) {
+        for silence in self.silences.iter_mut().filter(|silence| silence.pbx.ip() == pbx.ip()) {
+            silence.requests.clear();
+            silence.more = 0;
+            if std::mem::take(&mut silence.raised) {
+                findings.clear(FindingId::PbxNotResponding, &Subject::Pbx(silence.pbx), now);
+            }
+        }
+    }
+}
+
+impl Silence {
+    /// When, at or before `now`, the silence was long enough for what was asked in it.
+    fn proved_at(&self, now: PacketTime) -> Option<PacketTime> {
+        let (_, first) = self.requests.first()?;
+        let asked_by = |end: PacketTime| self.requests.iter().filter(move |(_, at)| at.time <= end);
+        let mut candidates = vec![first.time + SILENCE, first.time + SMALL_SILENCE];
+        candidates.extend(self.requests.iter().map(|(_, at)| at.time).filter(|at| at.since(first.time) > SILENCE));
+        candidates.sort_unstable();
+        candidates.into_iter().take_while(|end| *end <= now).find(|&end| {
+            let sources = distinct(asked_by(end).map(|(source, _)| *source));
+            let lasted = end.since(first.time);
+            (asked_by(end).count() >= LOAD.0 && sources >= LOAD.1) || (lasted >= SMALL_SILENCE && sources >= SMALL_SOURCES)
+        })
+    }
+
+    fn raise(&self, at: PacketTime) -> Raise {
+        let requests = self.requests.len() as u64 + self.more;
+        let sources = distinct(self.requests.iter().map(|(source, _)| *source));
+        let first = self.requests.first().map_or(at, |(_, first)| first.time);
+        let lasted = at.since(first);
+        let message = format!("{}: {requests} requests from {sources} sources unanswered for {lasted}", self.pbx);
+        let raise = Raise::new(FindingId::PbxNotResponding, Subject::Pbx(self.pbx), message).confidence(Confidence::Confirmed);
+        let shown = self.requests.iter().take(5);
+        let raise =
+            shown.fold(raise, |raise, (source, at)| raise.evidence(at.time, at.frame, format!("request from {source}, never answered")));
+        raise.absence(at, format!("the PBX sent nothing at all for {lasted}"))
+    }
+}
+
+fn distinct(addresses: impl Iterator<Item = IpAddr>) -> usize {
+    addresses.collect::<std::collections::BTreeSet<_>>().len()
+}
