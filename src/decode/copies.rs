@@ -129,14 +129,7 @@ pub struct Sighting {
 impl Copies {
     /// Nothing seen yet.
     pub fn new(digester: Digester) -> Self {
-        Self {
-            digester,
-            seen: VecDeque::new(),
-            first: 0,
-            latest: HashTable::new(),
-            aliases: ExpiringTable::new(MAX_ALIASES),
-            evicted: 0,
-        }
+        Self { digester, seen: VecDeque::new(), first: 0, latest: HashTable::new(), aliases: ExpiringTable::new(MAX_ALIASES), evicted: 0 }
     }
 
     /// Judges a payload with SIP messages, and strikes a worse copy of it out of the line. Times must not decrease.
@@ -261,11 +254,7 @@ fn seen_at(seen: &VecDeque<Seen>, first: u64, number: u64) -> Option<&Seen> {
 fn copy_rule(seen: &Seen, flow: Flow, marks: Marks, gap: Span) -> Option<CopyRule> {
     if seen.flow != flow {
         let same_ident = gap < SAME_PACKET && same_ident(seen.marks, marks);
-        return if gap < TRANSLATED {
-            Some(CopyRule::Translated)
-        } else {
-            same_ident.then_some(CopyRule::SamePacket)
-        };
+        return if gap < TRANSLATED { Some(CopyRule::Translated) } else { same_ident.then_some(CopyRule::SamePacket) };
     }
     match (seen.marks, marks) {
         (Marks::Datagram { tagging: before, .. }, Marks::Datagram { tagging, .. }) if before != tagging && gap < SAME_PACKET => {

@@ -131,13 +131,7 @@ impl Part {
 impl Fragments {
     /// No fragments yet.
     pub fn new(digester: Digester) -> Self {
-        Self {
-            table: ExpiringTable::new(MAX_DATAGRAMS),
-            digester,
-            bytes: 0,
-            spare: Vec::new(),
-            counts: FragmentCounts::default(),
-        }
+        Self { table: ExpiringTable::new(MAX_DATAGRAMS), digester, bytes: 0, spare: Vec::new(), counts: FragmentCounts::default() }
     }
 
     /// Adds a fragment that came in so many frames. Datagrams that had to make room for it are pushed to `lost`.

@@ -70,13 +70,8 @@ fn v6(bytes: &[u8], tagging: Tagging, depth: u8) -> Result<Packet<'_>, Skip> {
     };
     let source = array_at::<16>(bytes, 8).ok_or(Skip::Truncated)?;
     let destination = array_at::<16>(bytes, 24).ok_or(Skip::Truncated)?;
-    let hop = Hop {
-        source: IpAddr::V6(Ipv6Addr::from(source)),
-        destination: IpAddr::V6(Ipv6Addr::from(destination)),
-        ident: 0,
-        ttl,
-        tagging,
-    };
+    let hop =
+        Hop { source: IpAddr::V6(Ipv6Addr::from(source)), destination: IpAddr::V6(Ipv6Addr::from(destination)), ident: 0, ttl, tagging };
     // A length of 0 is a jumbogram or a packet before segmentation offload: all there is belongs to it.
     let total = if length == 0 { bytes.len() } else { V6_HEADER + usize::from(length) };
     let (body, completeness) = body(bytes, V6_HEADER, total)?;
@@ -87,9 +82,7 @@ fn v6(bytes: &[u8], tagging: Tagging, depth: u8) -> Result<Packet<'_>, Skip> {
 fn extensions(hop: Hop, mut next: u8, mut body: &[u8], completeness: Completeness, depth: u8) -> Result<Packet<'_>, Skip> {
     loop {
         let length = match next {
-            protocol::HOP_BY_HOP | protocol::ROUTING | protocol::DESTINATION => {
-                usize::from(u8_at(body, 1).ok_or(Skip::Truncated)?) * 8 + 8
-            }
+            protocol::HOP_BY_HOP | protocol::ROUTING | protocol::DESTINATION => usize::from(u8_at(body, 1).ok_or(Skip::Truncated)?) * 8 + 8,
             protocol::AUTHENTICATION => usize::from(u8_at(body, 1).ok_or(Skip::Truncated)?) * 4 + 8,
             protocol::FRAGMENT => {
                 let (Some(protocol), Some(place), Some(ident)) = (u8_at(body, 0), u16_at(body, 2), u32_at(body, 4)) else {
@@ -113,14 +106,17 @@ fn extensions(hop: Hop, mut next: u8, mut body: &[u8], completeness: Completenes
 
 /// What lies between the header and the end of the packet, or of the capture.
 fn body(bytes: &[u8], header: usize, total: usize) -> Result<(&[u8], Completeness), Skip> {
-    let completeness = if total > bytes.len() { Completeness::Cut } else { Completeness::Whole };
+    let completeness = match total.checked_sub(bytes.len()) {
+        None | Some(0) => Completeness::Whole,
+        Some(missing) => Completeness::Cut { missing },
+    };
     let body = bytes.get(header..total.min(bytes.len())).ok_or(Skip::Truncated)?;
     Ok((body, completeness))
 }
 
 /// A cut fragment can never make a whole packet; one that is not a multiple of eight bytes and not the last contradicts itself.
 fn fragment(hop: Hop, completeness: Completeness, fragment: Fragment<'_>) -> Result<Packet<'_>, Skip> {
-    if completeness == Completeness::Cut {
+    if completeness != Completeness::Whole {
         return Err(Skip::Truncated);
     }
     if fragment.payload.is_empty() || (fragment.position == Position::Inner && !fragment.payload.len().is_multiple_of(8)) {
