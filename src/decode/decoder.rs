@@ -12,6 +12,7 @@ use crate::decode::outcome::FrameCounts;
 use crate::decode::outlet::Current;
 use crate::decode::ports::PortFilter;
 use crate::decode::signal::Signal;
+use crate::decode::streams::StreamCounts;
 use crate::decode::window::{REORDER, Window};
 use crate::table::Digester;
 use crate::time::{PacketTime, Span};
@@ -46,6 +47,8 @@ pub struct DecodeCounts {
     pub copies: [u64; CopyRule::ALL.len()],
     /// Results of IP reassembly.
     pub fragments: FragmentCounts,
+    /// Losses in streams.
+    pub streams: StreamCounts,
     /// Entries dropped for lack of room, by table.
     pub evicted: Evicted,
     /// Smallest and largest timestamp of the frames, as captured.
@@ -61,6 +64,8 @@ pub struct Evicted {
     pub speakers: u64,
     /// Datagrams in reassembly.
     pub fragments: u64,
+    /// TCP connections.
+    pub streams: u64,
 }
 
 /// Whether the present silence was already told.
@@ -145,12 +150,19 @@ impl<F: Framer> Decoder<F> {
     pub fn counts(&self) -> DecodeCounts {
         let outlet = &self.handler.outlet;
         let fragments = self.handler.fragments.counts();
+        let streams = self.handler.streams.counts();
         DecodeCounts {
             frames: outlet.frames.clone(),
             keepalives: outlet.keepalives,
             copies: outlet.by_rule,
             fragments,
-            evicted: Evicted { copies: outlet.copies.evicted(), speakers: outlet.speakers.evicted(), fragments: fragments.evicted },
+            streams,
+            evicted: Evicted {
+                copies: outlet.copies.evicted(),
+                speakers: outlet.speakers.evicted(),
+                fragments: fragments.evicted,
+                streams: streams.evicted,
+            },
             span: self.span,
         }
     }

@@ -1,5 +1,7 @@
 //! What the decoder must know of messages, told by whoever knows SIP.
 
+use crate::decode::signal::KeepaliveKind;
+
 /// How bytes begin.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Opening {
@@ -11,31 +13,36 @@ pub enum Opening {
     Other,
 }
 
-/// What stands at the front of a byte stream. Every count is at least 1 and at most the number of bytes given.
+/// What stands at the front of a byte stream. Every length is at least 1 and at most the number of bytes given.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Framing {
-    /// A message of so many bytes, line ends before it included.
+    /// More bytes are needed to tell.
+    NeedMore,
+    /// A message of so many bytes.
     Message(usize),
-    /// The beginning of a message that needs more bytes. Where its headers are complete it can be read as it is.
-    Partial(Headers),
-    /// So many bytes that belong to no message; a message may begin behind them.
+    /// A keep-alive of so many bytes.
+    Keepalive(usize, KeepaliveKind),
+    /// So many bytes that belong to no message; one may begin behind them.
     Junk(usize),
 }
 
-/// Whether the headers of an incomplete message are all there.
+/// Whether the headers of a message whose end was cut off are there.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Headers {
     /// Up to the empty line.
     Complete,
-    /// Not yet.
+    /// Not all of them.
     Incomplete,
 }
 
 /// Finds messages in bytes.
 pub trait Framer {
-    /// Tells how the payload of a datagram, or a stream, begins.
+    /// Tells how a datagram or a stream begins.
     fn opening(&self, bytes: &[u8]) -> Opening;
 
-    /// Tells what stands at the front of a stream. Bytes are never empty.
+    /// Tells what stands at the front of a stream; `bytes` is never empty.
     fn frame(&self, bytes: &[u8]) -> Framing;
+
+    /// Tells how much of a message that begins with a start line can be read.
+    fn headers(&self, bytes: &[u8]) -> Headers;
 }

@@ -4,12 +4,13 @@ use crate::decode::copies::{CopyRule, Marks};
 use crate::decode::dissect::{self, Completeness, Content, Datagram, Fragment, Hop, Packet, Segment};
 use crate::decode::flow::{Flow, Transport};
 use crate::decode::fragments::{Fragments, Lost, Ports, Progress};
-use crate::decode::framer::{Framer, Framing, Headers, Opening};
+use crate::decode::framer::{Framer, Headers, Opening};
 use crate::decode::outcome::Skip;
 use crate::decode::outlet::{Current, Outlet};
 use crate::decode::payload;
 use crate::decode::ports::{Interest, PortFilter};
 use crate::decode::signal::Signal;
+use crate::decode::streams::{Scene, Streams};
 use crate::table::Digester;
 use crate::time::PacketTime;
 
@@ -22,6 +23,7 @@ pub(super) struct Handler<F> {
     framer: F,
     ports: PortFilter,
     pub(super) fragments: Fragments,
+    pub(super) streams: Streams,
     pub(super) outlet: Outlet,
     /// Datagrams given up while the packet in hand was handled; empty in between.
     lost: Vec<Lost>,
@@ -29,7 +31,14 @@ pub(super) struct Handler<F> {
 
 impl<F: Framer> Handler<F> {
     pub(super) fn new(framer: F, ports: PortFilter, digester: Digester) -> Self {
-        Self { framer, ports, fragments: Fragments::new(digester), outlet: Outlet::new(digester), lost: Vec::new() }
+        Self {
+            framer,
+            ports,
+            fragments: Fragments::new(digester),
+            streams: Streams::new(digester),
+            outlet: Outlet::new(digester),
+            lost: Vec::new(),
+        }
     }
 
     /// Handles a packet that is `nested` deep in reassembled ones.
@@ -52,6 +61,7 @@ impl<F: Framer> Handler<F> {
         while let Some(lost) = self.fragments.expire(now) {
             self.lose(lost);
         }
+        self.streams.expire(&self.framer, now, &mut self.outlet);
     }
 
     /// Gives up everything that waits, at the end of the capture.
@@ -59,6 +69,7 @@ impl<F: Framer> Handler<F> {
         while let Some(lost) = self.fragments.expire(PacketTime::MAX) {
             self.lose(Lost { time: end, ..lost });
         }
+        self.streams.finish(&self.framer, end, &mut self.outlet);
     }
 
     fn datagram(&mut self, hop: &Hop, datagram: &Datagram<'_>, current: Current) {
@@ -70,17 +81,12 @@ impl<F: Framer> Handler<F> {
         let opening = self.framer.opening(datagram.payload);
         match (datagram.completeness, opening) {
             (Completeness::Whole, Opening::Start) => self.outlet.payload(current, flow, hop.into(), datagram.payload),
-            (Completeness::Cut, Opening::Start) if self.readable(datagram.payload) => {
+            (Completeness::Cut { .. }, Opening::Start) if self.framer.headers(datagram.payload) == Headers::Complete => {
                 self.outlet.payload(current, flow, hop.into(), datagram.payload);
             }
-            (Completeness::Cut, Opening::Start | Opening::Undecided) => self.outlet.skip(Skip::Truncated, current.frames),
+            (Completeness::Cut { .. }, Opening::Start | Opening::Undecided) => self.outlet.skip(Skip::Truncated, current.frames),
             _ => self.other_datagram(flow, hop.into(), datagram.payload, interest, current),
         }
-    }
-
-    /// Whether a message cut by the snap length can still be read: its headers are there.
-    fn readable(&self, payload: &[u8]) -> bool {
-        matches!(self.framer.frame(payload), Framing::Message(_) | Framing::Partial(Headers::Complete))
     }
 
     fn other_datagram(&mut self, flow: Flow, marks: Marks, bytes: &[u8], interest: Interest, current: Current) {
@@ -92,8 +98,14 @@ impl<F: Framer> Handler<F> {
         }
     }
 
-    fn segment(&mut self, _hop: &Hop, _segment: &Segment<'_>, current: Current) {
-        self.outlet.skip(Skip::NotSip, current.frames);
+    fn segment(&mut self, hop: &Hop, segment: &Segment<'_>, current: Current) {
+        let interest = self.ports.interest(segment.source_port, segment.destination_port);
+        if interest == Interest::Ignored {
+            return self.outlet.skip(Skip::OtherPort, current.frames);
+        }
+        let flow = hop.flow(Transport::Tcp, segment.source_port, segment.destination_port);
+        let scene = Scene { framer: &self.framer, flow, interest, current };
+        self.streams.segment(segment, &scene, &mut self.outlet);
     }
 
     fn icmp(&mut self, undelivered: Option<Flow>, current: Current) {

@@ -19,6 +19,9 @@ pub mod ports;
 pub mod signal;
 pub mod window;
 
+pub use streams::StreamCounts;
+
 mod handler;
 mod outlet;
 mod read;
+mod streams;

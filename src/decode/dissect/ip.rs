@@ -106,14 +106,17 @@ fn extensions(hop: Hop, mut next: u8, mut body: &[u8], completeness: Completenes
 
 /// What lies between the header and the end of the packet, or of the capture.
 fn body(bytes: &[u8], header: usize, total: usize) -> Result<(&[u8], Completeness), Skip> {
-    let completeness = if total > bytes.len() { Completeness::Cut } else { Completeness::Whole };
+    let completeness = match total.checked_sub(bytes.len()) {
+        None | Some(0) => Completeness::Whole,
+        Some(missing) => Completeness::Cut { missing },
+    };
     let body = bytes.get(header..total.min(bytes.len())).ok_or(Skip::Truncated)?;
     Ok((body, completeness))
 }
 
 /// A cut fragment can never make a whole packet; one that is not a multiple of eight bytes and not the last contradicts itself.
 fn fragment(hop: Hop, completeness: Completeness, fragment: Fragment<'_>) -> Result<Packet<'_>, Skip> {
-    if completeness == Completeness::Cut {
+    if completeness != Completeness::Whole {
         return Err(Skip::Truncated);
     }
     if fragment.payload.is_empty() || (fragment.position == Position::Inner && !fragment.payload.len().is_multiple_of(8)) {

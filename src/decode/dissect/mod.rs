@@ -38,7 +38,10 @@ pub enum Completeness {
     /// Every byte is here.
     Whole,
     /// The snap length cut some off.
-    Cut,
+    Cut {
+        /// How many.
+        missing: usize,
+    },
 }
 
 /// The innermost IP header of a packet.
@@ -166,6 +169,6 @@ fn content(hop: Hop, protocol: u8, payload: &[u8], completeness: Completeness, d
 fn missing(completeness: Completeness) -> Skip {
     match completeness {
         Completeness::Whole => Skip::Malformed,
-        Completeness::Cut => Skip::Truncated,
+        Completeness::Cut { .. } => Skip::Truncated,
     }
 }

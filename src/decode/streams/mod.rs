@@ -1,0 +1,360 @@
+//! TCP: connections, the order of their bytes, and what they say.
+//!
+//! Only connections that may carry SIP are followed. Bytes are read as they come; what is kept is at most one incomplete message a
+//! direction and the segments that came before their turn.
+
+mod reader;
+mod sequence;
+mod websocket;
+
+pub(super) use self::reader::Scene;
+use self::reader::{Protocol, Reader};
+use self::sequence::{Place, Sequence};
+use crate::decode::copies::CopyRule;
+use crate::decode::dissect::{Completeness, Segment};
+use crate::decode::flow::{Flow, Transport};
+use crate::decode::framer::{Framer, Opening};
+use crate::decode::outcome::Skip;
+use crate::decode::outlet::{Current, Outlet};
+use crate::decode::ports::{Interest, pair_key};
+use crate::decode::signal::Signal;
+use crate::table::{Digester, ExpiringTable, Handle, Rank};
+use crate::time::{PacketTime, Span};
+
+/// Connections followed at once.
+const MAX_CONNECTIONS: usize = 131_072;
+/// Bytes kept over all connections.
+const MAX_BYTES: usize = 64 << 20;
+/// How long a silent connection is remembered.
+const IDLE: Span = Span::from_secs(4 * 3_600);
+/// How long an ended connection is remembered, so that copies of its last segments are known for copies.
+const LINGER: Span = Span::from_secs(10);
+/// How long missing bytes are waited for. A sender repeats a segment sooner; longer, and the capture lost it.
+const GAP_WAIT: Span = Span::from_secs(2);
+
+/// The connections followed.
+#[derive(Debug)]
+pub(super) struct Streams {
+    table: ExpiringTable<Connection>,
+    digester: Digester,
+    bytes: usize,
+    counts: StreamCounts,
+}
+
+/// What became of the bytes of streams.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct StreamCounts {
+    /// Times that missing bytes were given up.
+    pub gaps: u64,
+    /// Connections dropped for lack of room.
+    pub evicted: u64,
+}
+
+#[derive(Debug)]
+struct Connection {
+    /// The flow of the first segment seen.
+    flow: Flow,
+    interest: Interest,
+    protocol: Protocol,
+    /// Along `flow`, and against it.
+    forward: Side,
+    backward: Side,
+    phase: Phase,
+}
+
+#[derive(Debug, Default)]
+struct Side {
+    sequence: Sequence,
+    reader: Reader,
+    has_ended: bool,
+}
+
+/// How far a connection has come.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Phase {
+    /// A SYN was seen along `flow`, nothing else.
+    Opening,
+    /// It is in use, or was when it was first seen.
+    Open,
+    /// A FIN or RST was seen.
+    Closed,
+}
+
+impl Streams {
+    /// No connection yet.
+    pub(super) fn new(digester: Digester) -> Self {
+        Self { table: ExpiringTable::new(MAX_CONNECTIONS), digester, bytes: 0, counts: StreamCounts::default() }
+    }
+
+    /// Handles a segment.
+    pub(super) fn segment<F: Framer>(&mut self, segment: &Segment<'_>, scene: &Scene<'_, F>, outlet: &mut Outlet) {
+        let current = scene.current;
+        let Some(handle) = self.connection(segment, scene, outlet) else {
+            let reason = if segment.payload.is_empty() { Skip::TcpControl } else { Skip::NotSip };
+            return outlet.skip(reason, current.frames);
+        };
+        let Some(connection) = self.table.get_mut(handle) else { return };
+        let before = connection.held();
+        connection.segment(segment, scene, outlet, &mut self.counts);
+        let (held, deadline, rank) = (connection.held(), connection.deadline(current.time), connection.rank());
+        self.bytes = self.bytes + held - before;
+        self.table.set_deadline(handle, deadline);
+        self.table.set_rank(handle, rank);
+        self.table.touch(handle);
+        while self.bytes > MAX_BYTES {
+            let Some(evicted) = self.table.evict() else { return };
+            self.drop_evicted(evicted, outlet);
+        }
+    }
+
+    /// Gives up what has waited in vain until `now`.
+    pub(super) fn expire<F: Framer>(&mut self, framer: &F, now: PacketTime, outlet: &mut Outlet) {
+        while let Some((handle, deadline)) = self.table.pop_due(now) {
+            let Some(connection) = self.table.get_mut(handle) else { continue };
+            let before = connection.held();
+            let has_gap = connection.waiting_since().is_some();
+            if has_gap {
+                connection.skip_gaps(framer, deadline, outlet, &mut self.counts);
+                let (held, next) = (connection.held(), connection.deadline(deadline));
+                self.bytes = self.bytes + held - before;
+                self.table.set_deadline(handle, next);
+            } else if let Some(mut connection) = self.table.remove(handle) {
+                self.bytes -= before;
+                connection.give_up(Skip::IncompleteStream, outlet);
+            }
+        }
+    }
+
+    /// Gives up everything: no further segment will come.
+    pub(super) fn finish<F: Framer>(&mut self, framer: &F, end: PacketTime, outlet: &mut Outlet) {
+        for handle in self.table.handles() {
+            let Some(mut connection) = self.table.remove(handle) else { continue };
+            while connection.waiting_since().is_some() {
+                connection.skip_gaps(framer, end, outlet, &mut self.counts);
+            }
+            connection.give_up(Skip::IncompleteStream, outlet);
+        }
+        self.bytes = 0;
+    }
+
+    /// What became of the bytes of streams so far.
+    pub(super) fn counts(&self) -> StreamCounts {
+        self.counts
+    }
+
+    /// The connection of a segment; a new one where the segment begins one or has SIP at its front.
+    fn connection<F: Framer>(&mut self, segment: &Segment<'_>, scene: &Scene<'_, F>, outlet: &mut Outlet) -> Option<Handle> {
+        let key = self.digester.bytes(&pair_key(&scene.flow));
+        let opens = segment.flags.syn() && !segment.flags.ack();
+        let found = self.table.find(key);
+        let is_stale = |connection: &Connection| opens && !connection.side(&scene.flow).sequence.began_with(segment.sequence);
+        if let Some(handle) = found
+            && !self.table.get(handle).is_some_and(is_stale)
+        {
+            return Some(handle);
+        }
+        let old = found.and_then(|handle| self.table.remove(handle));
+        if let Some(mut old) = old {
+            self.bytes -= old.held();
+            old.give_up(Skip::IncompleteStream, outlet);
+        }
+        let is_wanted = match scene.interest {
+            Interest::Watched => segment.flags.syn() || !segment.payload.is_empty(),
+            Interest::Possible => begins_with_sip(segment.payload, scene.framer),
+            Interest::Ignored => false,
+        };
+        if !is_wanted {
+            return None;
+        }
+        let connection = Connection::new(scene, if opens { Phase::Opening } else { Phase::Open });
+        let rank = connection.rank();
+        let (handle, evicted) = self.table.insert(key, connection, scene.current.time + IDLE, rank);
+        if let Some(evicted) = evicted {
+            self.drop_evicted(evicted, outlet);
+        }
+        Some(handle)
+    }
+
+    fn drop_evicted(&mut self, mut evicted: Connection, outlet: &mut Outlet) {
+        self.counts.evicted += 1;
+        self.bytes -= evicted.held();
+        evicted.give_up(Skip::Evicted, outlet);
+    }
+}
+
+/// Whether a stream on a port that nobody watches is worth following.
+fn begins_with_sip<F: Framer>(payload: &[u8], framer: &F) -> bool {
+    framer.opening(payload) == Opening::Start || matches!(websocket::http(payload), websocket::Parsed::Found(websocket::Http::Upgrade(_)))
+}
+
+impl Connection {
+    fn new<F>(scene: &Scene<'_, F>, phase: Phase) -> Self {
+        Self {
+            flow: scene.flow,
+            interest: scene.interest,
+            protocol: Protocol::Unknown,
+            forward: Side::default(),
+            backward: Side::default(),
+            phase,
+        }
+    }
+
+    fn side(&self, flow: &Flow) -> &Side {
+        if *flow == self.flow { &self.forward } else { &self.backward }
+    }
+
+    fn segment<F: Framer>(&mut self, segment: &Segment<'_>, scene: &Scene<'_, F>, outlet: &mut Outlet, counts: &mut StreamCounts) {
+        if segment.flags.syn() {
+            return self.syn(segment, scene, outlet);
+        }
+        if segment.payload.is_empty() {
+            outlet.skip(Skip::TcpControl, scene.current.frames);
+        } else {
+            self.phase = if self.phase == Phase::Opening { Phase::Open } else { self.phase };
+            self.data(segment, scene, outlet, counts);
+        }
+        if segment.flags.rst() || segment.flags.fin() {
+            self.end(segment, scene, outlet);
+        }
+    }
+
+    fn syn<F>(&mut self, segment: &Segment<'_>, scene: &Scene<'_, F>, outlet: &mut Outlet) {
+        outlet.skip(Skip::TcpControl, scene.current.frames);
+        let (side, ..) = self.parts(&scene.flow);
+        if !side.sequence.began_with(segment.sequence) && !side.sequence.is_known() {
+            side.sequence.start(segment.sequence.wrapping_add(1));
+        }
+        if segment.flags.ack() && self.phase == Phase::Opening {
+            self.phase = Phase::Open;
+        }
+    }
+
+    fn data<F: Framer>(&mut self, segment: &Segment<'_>, scene: &Scene<'_, F>, outlet: &mut Outlet, counts: &mut StreamCounts) {
+        let (side, protocol) = self.parts(&scene.flow);
+        let frames = scene.current.frames;
+        match side.sequence.place(segment.sequence, segment.payload.len()) {
+            Place::Next(known) => side.feed(segment.payload.get(known..).unwrap_or_default(), protocol, scene, outlet),
+            Place::Copy => outlet.copy(CopyRule::Stream, frames),
+            Place::Early if side.sequence.keep(segment.sequence, segment.payload, scene.current) => {}
+            Place::Early => outlet.copy(CopyRule::Stream, frames),
+            Place::Elsewhere => {
+                side.give_up(Skip::IncompleteStream, outlet);
+                side.sequence.start(segment.sequence);
+                side.feed(segment.payload, protocol, scene, outlet);
+            }
+        }
+        if let Completeness::Cut { missing } = segment.completeness {
+            side.reader.cut(protocol, scene, outlet);
+            side.sequence.advance(missing);
+        }
+        side.feed_ready(protocol, scene, outlet);
+        while side.sequence.is_crowded() {
+            counts.gaps += 1;
+            side.skip_gap(protocol, scene, outlet);
+        }
+    }
+
+    /// Ends the connection at its first FIN or RST.
+    fn end<F>(&mut self, segment: &Segment<'_>, scene: &Scene<'_, F>, outlet: &mut Outlet) {
+        let is_refusal = segment.flags.rst() && self.phase == Phase::Opening && scene.flow != self.flow;
+        if is_refusal && self.interest == Interest::Watched {
+            outlet.signal(scene.current, Signal::Refused(self.flow));
+        }
+        let transport = match self.protocol {
+            Protocol::Sip => Some(Transport::Tcp),
+            Protocol::WebSocket => Some(Transport::Ws),
+            _ => None,
+        };
+        if let Some(transport) = transport.filter(|_| self.phase != Phase::Closed) {
+            outlet.signal(scene.current, Signal::Closed(Flow { transport, ..scene.flow }));
+        }
+        self.phase = Phase::Closed;
+        let (side, _) = self.parts(&scene.flow);
+        side.has_ended = true;
+        if segment.flags.rst() {
+            self.forward.has_ended = true;
+            self.backward.has_ended = true;
+        }
+    }
+
+    /// Gives up what is missing in either direction.
+    fn skip_gaps<F: Framer>(&mut self, framer: &F, time: PacketTime, outlet: &mut Outlet, counts: &mut StreamCounts) {
+        for flow in [self.flow, self.flow.reversed()] {
+            let interest = self.interest;
+            let (side, protocol) = self.parts(&flow);
+            let Some(frame) = side.sequence.first_frame() else { continue };
+            counts.gaps += 1;
+            let current = Current { time, frame, frames: 0 };
+            side.skip_gap(protocol, &Scene { framer, flow, interest, current }, outlet);
+        }
+    }
+
+    fn give_up(&mut self, reason: Skip, outlet: &mut Outlet) {
+        self.forward.give_up(reason, outlet);
+        self.backward.give_up(reason, outlet);
+    }
+
+    fn parts(&mut self, flow: &Flow) -> (&mut Side, &mut Protocol) {
+        let side = if *flow == self.flow { &mut self.forward } else { &mut self.backward };
+        (side, &mut self.protocol)
+    }
+
+    fn waiting_since(&self) -> Option<PacketTime> {
+        [&self.forward, &self.backward].into_iter().filter_map(|side| side.sequence.waiting_since()).min()
+    }
+
+    fn deadline(&self, now: PacketTime) -> PacketTime {
+        let rest = if self.forward.has_ended && self.backward.has_ended { LINGER } else { IDLE };
+        self.waiting_since().map_or(now + rest, |since| (since + GAP_WAIT).max(now))
+    }
+
+    fn rank(&self) -> Rank {
+        match (self.phase, self.protocol) {
+            (Phase::Closed, _) => Rank::Finished,
+            (Phase::Opening, _) | (_, Protocol::Unknown | Protocol::Encrypted | Protocol::Other) => Rank::Unanswered,
+            (Phase::Open, Protocol::Sip | Protocol::WebSocket) => Rank::Ordinary,
+        }
+    }
+
+    fn held(&self) -> usize {
+        self.forward.held() + self.backward.held()
+    }
+}
+
+impl Side {
+    fn feed<F: Framer>(&mut self, bytes: &[u8], protocol: &mut Protocol, scene: &Scene<'_, F>, outlet: &mut Outlet) {
+        self.sequence.advance(bytes.len());
+        self.reader.feed(bytes, protocol, scene, outlet);
+    }
+
+    /// Reads the segments that waited for what has just come.
+    fn feed_ready<F: Framer>(&mut self, protocol: &mut Protocol, scene: &Scene<'_, F>, outlet: &mut Outlet) {
+        while let Some((early, place)) = self.sequence.take_ready() {
+            let current = Current { frames: early.frames, ..scene.current };
+            match place {
+                Place::Next(known) => {
+                    let bytes = early.bytes.get(known..).unwrap_or_default();
+                    self.feed(bytes, protocol, &Scene { current, ..*scene }, outlet);
+                }
+                _ => outlet.copy(CopyRule::Stream, early.frames),
+            }
+        }
+    }
+
+    /// Gives up the bytes before the first segment that waits, and reads on from there.
+    fn skip_gap<F: Framer>(&mut self, protocol: &mut Protocol, scene: &Scene<'_, F>, outlet: &mut Outlet) {
+        if self.sequence.skip_gap() {
+            self.reader.give_up(Skip::IncompleteStream, outlet);
+            self.feed_ready(protocol, scene, outlet);
+        }
+    }
+
+    fn give_up(&mut self, reason: Skip, outlet: &mut Outlet) {
+        self.reader.give_up(reason, outlet);
+        outlet.skip(reason, self.sequence.clear());
+    }
+
+    fn held(&self) -> usize {
+        self.reader.held() + self.sequence.waiting_bytes()
+    }
+}

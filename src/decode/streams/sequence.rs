@@ -1,0 +1,186 @@
+//! The order of the bytes of one direction of a TCP connection.
+
+use crate::decode::outlet::Current;
+use crate::time::PacketTime;
+
+/// A distance between sequence numbers that no window explains: another connection on the same ports.
+const MAX_JUMP: i32 = 1 << 24;
+/// Segments of one direction that may wait for an earlier one.
+const MAX_EARLY: usize = 64;
+/// Bytes of one direction that may wait for earlier ones.
+const MAX_EARLY_BYTES: usize = 128 << 10;
+
+/// Where the next byte is expected, and the segments that came before their turn.
+#[derive(Debug, Default)]
+pub(super) struct Sequence {
+    next: Option<u32>,
+    early: Vec<Early>,
+}
+
+/// A segment that came before its turn.
+#[derive(Debug)]
+pub(super) struct Early {
+    sequence: u32,
+    /// Payload.
+    pub(super) bytes: Vec<u8>,
+    /// Frames it came in.
+    pub(super) frames: u64,
+    frame: u64,
+    time: PacketTime,
+}
+
+/// Where a segment stands.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Place {
+    /// It is next, but for so many bytes at its front that were there already.
+    Next(usize),
+    /// All of it was there already.
+    Copy,
+    /// Bytes before it are missing.
+    Early,
+    /// It belongs to another connection.
+    Elsewhere,
+}
+
+impl Sequence {
+    /// Whether a byte or a SYN of this direction was ever seen.
+    pub(super) fn is_known(&self) -> bool {
+        self.next.is_some()
+    }
+
+    /// Whether a SYN with this sequence number was the last that was seen.
+    pub(super) fn began_with(&self, syn: u32) -> bool {
+        self.next == Some(syn.wrapping_add(1))
+    }
+
+    /// Starts at the byte after a SYN or in the middle of a stream.
+    pub(super) fn start(&mut self, next: u32) {
+        self.next = Some(next);
+    }
+
+    /// Tells where a segment of `len` bytes stands; a stream that was joined in the middle starts with it.
+    pub(super) fn place(&mut self, sequence: u32, len: usize) -> Place {
+        let next = *self.next.get_or_insert(sequence);
+        let ahead = sequence.wrapping_sub(next) as i32;
+        match ahead {
+            0 => Place::Next(0),
+            _ if ahead.unsigned_abs() > MAX_JUMP.unsigned_abs() => Place::Elsewhere,
+            1.. => Place::Early,
+            _ => match usize::try_from(ahead.unsigned_abs()) {
+                Ok(known) if known < len => Place::Next(known),
+                _ => Place::Copy,
+            },
+        }
+    }
+
+    /// Moves on behind `len` bytes.
+    pub(super) fn advance(&mut self, len: usize) {
+        self.next = self.next.map(|next| next.wrapping_add(len as u32));
+    }
+
+    /// Keeps a segment until its turn comes; `false` if the same bytes wait already.
+    pub(super) fn keep(&mut self, sequence: u32, bytes: &[u8], current: Current) -> bool {
+        if self.early.iter().any(|other| other.sequence == sequence && other.bytes.len() >= bytes.len()) {
+            return false;
+        }
+        let next = self.next.unwrap_or(sequence);
+        let place = self.early.partition_point(|other| other.sequence.wrapping_sub(next) <= sequence.wrapping_sub(next));
+        let Current { time, frame, frames } = current;
+        self.early.insert(place, Early { sequence, bytes: bytes.to_vec(), frames, frame, time });
+        true
+    }
+
+    /// Whether so much waits that what is missing must be given up.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.early.len() > MAX_EARLY || self.waiting_bytes() > MAX_EARLY_BYTES
+    }
+
+    /// Bytes that wait for earlier ones.
+    pub(super) fn waiting_bytes(&self) -> usize {
+        self.early.iter().map(|early| early.bytes.len()).sum()
+    }
+
+    /// When the first of the waiting segments came.
+    pub(super) fn waiting_since(&self) -> Option<PacketTime> {
+        self.early.iter().map(|early| early.time).min()
+    }
+
+    /// Number of the frame of the first waiting segment.
+    pub(super) fn first_frame(&self) -> Option<u64> {
+        self.early.first().map(|early| early.frame)
+    }
+
+    /// Takes a waiting segment whose turn has come, or that was overtaken, with its place.
+    pub(super) fn take_ready(&mut self) -> Option<(Early, Place)> {
+        let first = self.early.first()?;
+        let (sequence, len) = (first.sequence, first.bytes.len());
+        match self.place(sequence, len) {
+            Place::Early | Place::Elsewhere => None,
+            place => Some((self.early.remove(0), place)),
+        }
+    }
+
+    /// Gives up the missing bytes before the first waiting segment; `false` if none waits.
+    pub(super) fn skip_gap(&mut self) -> bool {
+        let Some(first) = self.early.first() else { return false };
+        self.next = Some(first.sequence);
+        true
+    }
+
+    /// Takes out every waiting segment and returns how many frames they came in.
+    pub(super) fn clear(&mut self) -> u64 {
+        self.early.drain(..).map(|early| early.frames).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Current = Current { time: PacketTime::MIN, frame: 1, frames: 1 };
+
+    #[test]
+    fn sequence_numbers_wrap() {
+        let mut sequence = Sequence::default();
+        sequence.start(u32::MAX - 1);
+        assert_eq!(sequence.place(u32::MAX - 1, 4), Place::Next(0));
+        sequence.advance(4);
+        assert_eq!(sequence.place(2, 1), Place::Next(0));
+        assert_eq!(sequence.place(u32::MAX, 3), Place::Copy);
+        assert_eq!(sequence.place(u32::MAX, 5), Place::Next(3));
+        assert_eq!(sequence.place(3, 1), Place::Early);
+    }
+
+    #[test]
+    fn early_segments_come_in_order_of_their_bytes() {
+        let mut sequence = Sequence::default();
+        sequence.start(10);
+        assert!(sequence.keep(14, b"ef", NOW));
+        assert!(sequence.keep(12, b"cd", NOW));
+        assert!(!sequence.keep(12, b"cd", NOW), "a copy of a segment that waits");
+        assert!(sequence.take_ready().is_none());
+        sequence.advance(2);
+        let (early, place) = sequence.take_ready().unwrap();
+        assert_eq!((&early.bytes[..], place), (&b"cd"[..], Place::Next(0)));
+        sequence.advance(2);
+        assert_eq!(sequence.take_ready().unwrap().0.bytes, b"ef");
+    }
+
+    #[test]
+    fn a_gap_is_skipped_to_the_first_that_waits() {
+        let mut sequence = Sequence::default();
+        sequence.start(10);
+        sequence.keep(14, b"ef", NOW);
+        assert!(sequence.skip_gap());
+        assert_eq!(sequence.take_ready().unwrap().1, Place::Next(0));
+        assert!(!sequence.skip_gap());
+    }
+
+    #[test]
+    fn a_wild_jump_is_another_connection() {
+        let mut sequence = Sequence::default();
+        sequence.start(10);
+        assert_eq!(sequence.place(0x4000_0000, 5), Place::Elsewhere);
+        assert_eq!(sequence.place(0xc000_0000, 5), Place::Elsewhere);
+    }
+}
