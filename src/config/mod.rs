@@ -160,6 +160,7 @@ listen = "localhost"
 
 [thresholds]
 t1 = 500
+ack_suspect = "3"
 flap = "3"
 "#;
         assert_eq!(
@@ -170,8 +171,9 @@ flap = "3"
                 r#"line 4: capture.ports: "sip" is not allowed; wanted: a port from 1 to 65535 or a range such as "5060-5080""#,
                 "line 5: capture.snaplen: 96 is not allowed; wanted: from 1600 to 262144",
                 r#"line 8: metrics.listen: "localhost" is not allowed; wanted: an IP address and a port such as "127.0.0.1:15060""#,
-                r#"line 11: thresholds.t1: 500 is not allowed; wanted: a time such as "40ms", "30s", "15min" or "24h""#,
-                r#"line 12: thresholds.flap: "3" is not allowed; wanted: a count and a window such as "3/15min""#,
+                r#"line 11: thresholds.t1: 500 is not allowed; wanted: a time such as "40ms", "30s", "15min" or "24h", from "80ms" to "4s""#,
+                "line 12: thresholds.ack_suspect: \"3\" is not allowed; wanted: a whole number, from 1 to 10",
+                r#"line 13: thresholds.flap: "3" is not allowed; wanted: a count and a window such as "3/15min""#,
             ]
         );
     }

@@ -166,26 +166,27 @@ impl<'t> Reader<'t> {
 impl Fields<'_, '_> {
     /// The value of `key`, or its default where it is missing or refused.
     pub(super) fn take<T: Setting>(&mut self, key: &'static str, default: T) -> T {
-        self.read(key, |_| Ok(())).unwrap_or(default)
+        self.read(key, T::read).unwrap_or(default)
     }
 
     /// The value of `key` if it lies in `range`, or its default.
     pub(super) fn take_within<T: Setting + PartialOrd>(&mut self, key: &'static str, default: T, range: RangeInclusive<T>) -> T {
-        let within = |value: &T| {
-            if range.contains(value) { Ok(()) } else { Err(format!("from {} to {}", range.start().write(), range.end().write())) }
+        let bounds = format!("from {} to {}", range.start().write(), range.end().write());
+        let read = |value: &Spanned<DeValue<'_>>| match T::read(value) {
+            Ok(read) if range.contains(&read) => Ok(read),
+            Ok(_) => Err(vec![Refusal::new(value, bounds)]),
+            Err(refusals) => {
+                Err(refusals.into_iter().map(|refusal| Refusal { allowed: format!("{}, {bounds}", refusal.allowed), ..refusal }).collect())
+            }
         };
-        self.read(key, within).unwrap_or(default)
+        self.read(key, read).unwrap_or(default)
     }
 
-    fn read<T: Setting>(&mut self, key: &'static str, check: impl Fn(&T) -> Result<(), String>) -> Option<T> {
+    fn read<T>(&mut self, key: &'static str, read: impl FnOnce(&Spanned<DeValue<'_>>) -> Result<T, Vec<Refusal>>) -> Option<T> {
         let (_, value) = self.table.remove_entry(key)?;
         let name = qualified(Some(self.section), key);
         self.reader.places.insert(name.clone(), value.span());
-        let checked = T::read(&value).and_then(|read| match check(&read) {
-            Ok(()) => Ok(read),
-            Err(allowed) => Err(vec![Refusal::new(&value, allowed)]),
-        });
-        checked.map_err(|refusals| self.reader.refuse(&name, refusals)).ok()
+        read(&value).map_err(|refusals| self.reader.refuse(&name, refusals)).ok()
     }
 }
 

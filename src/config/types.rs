@@ -9,7 +9,7 @@ use crate::time::Span;
 
 use super::value::{parse_span, print_span};
 
-/// A text that is not a value of its type. What would be one is said by the type's [`Setting::ALLOWED`](super::value::Setting::ALLOWED).
+/// A text that is not a value of its type; it holds what would be one.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("{0} is wanted")]
 pub struct NotAllowed(pub &'static str);

@@ -104,7 +104,7 @@ impl Setting for u32 {
         let integer = value.get_ref().as_integer();
         integer
             .and_then(|integer| Self::from_str_radix(integer.as_str(), integer.radix()).ok())
-            .ok_or_else(|| vec![Refusal::new(value, "a whole number, 0 or more")])
+            .ok_or_else(|| vec![Refusal::new(value, "a whole number")])
     }
 
     fn write(&self) -> String {

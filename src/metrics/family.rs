@@ -171,7 +171,7 @@ impl<L: Labels> Histogram<L> {
 }
 
 impl<N: Names> NamedCounter<N> {
-    /// Counts `n` more.
+    /// Counts `n` more; 0 shows the series from now on.
     pub fn add(&mut self, names: N, n: u64) {
         *self.0.entry(names).or_default() += n;
     }
