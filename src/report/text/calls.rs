@@ -11,6 +11,8 @@ use crate::track::vocabulary::{CallState, Direction};
 
 /// Entries shown before a selection is made: of more, this half of those in trouble and this half of the latest.
 const SHOWN: usize = 40;
+/// Up to this many entries are shown with their addresses and Call-IDs.
+const DETAILED: usize = 8;
 
 pub(super) fn write(calls: &[CallEntry], clock: Clock, page: &mut Page) {
     if calls.is_empty() {
@@ -24,6 +26,10 @@ pub(super) fn write(calls: &[CallEntry], clock: Clock, page: &mut Page) {
         table.row(cells(leg, call, clock));
         if let Some((tone, note)) = note(call) {
             table.note(tone, note);
+        }
+        if calls.len() <= DETAILED {
+            table.note(Tone::Faint, format!("{} → {}", call.source, call.destination));
+            table.note(Tone::Faint, format!("Call-ID {}", call.call_id));
         }
     }
     page.table(&table);

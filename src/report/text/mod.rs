@@ -24,7 +24,7 @@ pub fn render(report: &Report, filter: &Filter, style: Style) -> String {
     let clock = Clock::new(report.capture.first_packet, report.capture.last_packet);
     let mut page = Page::new(style);
     summary::write(report, filter, &mut page);
-    for section in Section::ALL.into_iter().filter(|&section| filter.shows(section)) {
+    for section in Section::ALL.into_iter().filter(|&section| is_wanted(section, filter)) {
         match section {
             Section::Findings => findings::write(&report.findings, clock, &mut page),
             Section::Registrations => registrations::write(&report.registrations, clock, &mut page),
@@ -35,6 +35,13 @@ pub fn render(report: &Report, filter: &Filter, style: Style) -> String {
         }
     }
     page.finish()
+}
+
+/// Whether to show a section: where one user or call is asked for, numbers of the whole capture only on request.
+fn is_wanted(section: Section, filter: &Filter) -> bool {
+    let whole = matches!(section, Section::Performance | Section::Frames);
+    let narrowed = filter.user.is_some() || filter.call_id.is_some();
+    filter.shows(section) && !(whole && narrowed && filter.only.is_empty())
 }
 
 /// What a section that was shortened says at its end.
@@ -172,7 +179,8 @@ mod tests {
         let text = by_user("1001");
         assert!(text.contains("Only user 1001"), "{text}");
         assert!(text.contains("Yealink SIP-T46U 108.86.0.45"), "{text}");
-        assert!(!text.contains("auth-failed-loop"), "{text}");
+        assert!(text.contains("Call-ID a84b4c76e66710@192.168.77.11"), "{text}");
+        assert!(!text.contains("auth-failed-loop") && !text.contains("\nPerformance"), "{text}");
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub(super) fn write(performance: &Rfc6076, page: &mut Page) {
     if delays.iter().all(|(_, _, spread)| spread.count == 0) && ratios.iter().all(|(_, _, ratio)| ratio.is_none()) {
         return;
     }
-    page.heading("Performance", "RFC 6076, measured at the PBX");
+    page.heading("Performance", "RFC 6076, measured at the PBX over the whole capture");
     write_delays(&delays, page);
     write_ratios(&ratios, page);
 }

@@ -49,10 +49,9 @@ pub(super) struct Table {
     rows: Vec<Row>,
 }
 
-#[derive(Default)]
 struct Row {
     cells: Vec<Cell>,
-    note: Option<(Tone, String)>,
+    notes: Vec<(Tone, String)>,
 }
 
 impl Table {
@@ -62,13 +61,13 @@ impl Table {
 
     /// Appends a row; it has a cell for each title.
     pub(super) fn row(&mut self, cells: Vec<Cell>) {
-        self.rows.push(Row { cells, note: None });
+        self.rows.push(Row { cells, notes: Vec::new() });
     }
 
     /// Puts a remark on a line of its own under the last row, from the second column on.
     pub(super) fn note(&mut self, tone: Tone, text: impl Into<String>) {
         if let Some(row) = self.rows.last_mut() {
-            row.note = Some((tone, text.into()));
+            row.notes.push((tone, text.into()));
         }
     }
 
@@ -81,7 +80,7 @@ impl Table {
         let second = INDENT + widths.first().map_or(0, |width| width + GAP);
         for row in &self.rows {
             write_row(&row.cells, &widths, style, out);
-            if let Some((tone, note)) = &row.note {
+            for (tone, note) in &row.notes {
                 out.extend(std::iter::repeat_n(' ', second));
                 style.paint(out, *tone, &escape::fit(note, COLUMNS - second));
                 out.push('\n');
