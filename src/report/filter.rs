@@ -184,8 +184,9 @@ impl Related {
     }
 }
 
-/// Whether `wanted` names the party: the same text, or the same user part where one of them has no host.
+/// Whether `wanted` names the party: the same text, or the same user part where one of them has no host; with or without `sip:`.
 fn is_user(wanted: &str, party: &str) -> bool {
+    let wanted = wanted.strip_prefix("sip:").unwrap_or(wanted);
     if wanted.eq_ignore_ascii_case(party) {
         return true;
     }
@@ -263,6 +264,7 @@ mod tests {
             "1001",
             "1001@pbx.example.com",
             "1001@PBX.example.com",
+            "sip:1001@pbx.example.com",
             "198.51.100.7:40311",
             "sip:1001@192.168.77.11:5060",
             "192.168.77.11:5060",

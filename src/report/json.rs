@@ -28,8 +28,11 @@ struct VisibleFormatter(PrettyFormatter<'static>);
 
 impl Formatter for VisibleFormatter {
     fn write_string_fragment<W: ?Sized + Write>(&mut self, out: &mut W, fragment: &str) -> io::Result<()> {
+        if fragment.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+            return out.write_all(fragment.as_bytes());
+        }
         let mut start = 0;
-        for (at, c) in fragment.char_indices().filter(|&(_, c)| !c.is_ascii_graphic() && c != ' ' && is_hidden(c)) {
+        for (at, c) in fragment.char_indices().filter(|&(_, c)| is_hidden(c)) {
             out.write_all(&fragment.as_bytes()[start..at])?;
             c.encode_utf16(&mut [0; 2]).iter().try_for_each(|unit| write!(out, "\\u{unit:04x}"))?;
             start = at + c.len_utf8();

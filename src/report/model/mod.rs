@@ -121,3 +121,188 @@ impl Report {
         self.findings.sort_by(|a, b| a.order().cmp(&b.order()));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{json, sample};
+    use super::*;
+    use crate::decode::flow::Transport;
+    use crate::time::{PacketTime, Span};
+    use crate::track::vocabulary::{
+        BehindNat, CallState, Confidence, Direction, EndedBy, Outcome, Reachability, RegistrationState, Scope, Severity,
+    };
+
+    fn at(seconds: i64) -> Stamp {
+        Stamp(sample::START + Span::from_secs(seconds))
+    }
+
+    fn millis(millis: i64) -> Seconds {
+        Seconds(Span::from_millis(millis))
+    }
+
+    fn example() -> Report {
+        Report {
+            schema: SCHEMA,
+            capture: CaptureSummary {
+                files: vec!["a.pcap".to_owned()],
+                first_packet: Some(Stamp(sample::START + Span::from_nanos(123_456_789))),
+                last_packet: Some(at(120)),
+                frames: 12,
+                sip_frames: 8,
+                keepalive_frames: 2,
+                skipped: [("duplicate", 2)].into(),
+                sip_messages: 8,
+                retransmissions: 1,
+                keepalives: 2,
+                anomalies: [("content_length_mismatch", 1)].into(),
+                evicted: [("calls", 3)].into(),
+                cut: false,
+            },
+            messages: MessageCounts { requests: [("INVITE".to_owned(), 1)].into(), responses: [(200, 2), (100, 1)].into() },
+            pbx_addresses: vec![sample::address("[2001:db8::1]:5060"), sample::address("203.0.113.10:5060")],
+            registrations: vec![registration()],
+            calls: vec![call()],
+            nat: vec![nat()],
+            findings: vec![finding()],
+            rfc6076: Rfc6076 {
+                rrd_s: Distribution::of(vec![Span::from_millis(300), Span::from_millis(100)]),
+                ira_ratio: Ratio::of(1, 4),
+                ..Rfc6076::default()
+            },
+        }
+    }
+
+    fn registration() -> RegistrationEntry {
+        RegistrationEntry {
+            first_seen: sample::START,
+            aor: "1001@pbx.example.com".to_owned(),
+            state: RegistrationState::AuthLoop,
+            attempts: 3,
+            accepted: 1,
+            rejected: 1,
+            last_status: None,
+            devices: vec![DeviceEntry {
+                first_seen: sample::START,
+                contact: "sip:1001@192.168.77.11:5060".to_owned(),
+                source: sample::address("198.51.100.7:40311"),
+                transport: Transport::Udp,
+                user_agent: Some("Phone/1.0".to_owned()),
+                instance: None,
+                state: RegistrationState::Registered,
+                registered_at: Some(at(12)),
+                expires_at: None,
+                last_seen: Some(at(60)),
+                behind_nat: BehindNat::Certain,
+                keepalive: Some(KeepaliveEntry { kind: "crlfcrlf", interval_s: millis(15_000), max_gap_s: millis(16_250) }),
+                qualified_by: Some(QualifyEntry { kind: "options", interval_s: millis(60_000) }),
+                reachability: Reachability::Reachable,
+                rtt_s: Some(millis(12)),
+            }],
+        }
+    }
+
+    fn call() -> CallEntry {
+        CallEntry {
+            first_seen: at(20).0,
+            call_id: "a@b".to_owned(),
+            from: Some("1001".to_owned()),
+            to: Some("2002".to_owned()),
+            source: sample::address("198.51.100.7:40311"),
+            destination: sample::address("203.0.113.10:5060"),
+            direction: Direction::In,
+            started: Some(at(20)),
+            answered: Some(at(24)),
+            ended: None,
+            partial: false,
+            outcome: Outcome::CompletedElsewhere,
+            status: Some(200),
+            state: CallState::Open,
+            setup_s: Some(millis(120)),
+            ring_s: Some(millis(4_100)),
+            talk_s: Some(millis(63_000)),
+            ended_by: Some(EndedBy::Caller),
+            end_reason: None,
+            linked: vec!["c@d".to_owned()],
+            overbilled_s: None,
+        }
+    }
+
+    fn nat() -> NatEntry {
+        NatEntry {
+            first_seen: sample::START,
+            site: "198.51.100.7".to_owned(),
+            devices: 12,
+            stage: NatStage::Any,
+            lifetime_min_s: Some(millis(28_000)),
+            lifetime_max_s: Some(millis(31_500)),
+            successes: 9,
+            failures: 4,
+            confidence: None,
+            keepalive_gap_s: Some(millis(60_000)),
+            recommended_keepalive_s: Some(25),
+            recommended_nat_timeout_s: Some(61),
+            expected_loss: Ratio::new(0.475).zip(Ratio::new(0.533)).map(<[Ratio; 2]>::from),
+        }
+    }
+
+    fn finding() -> FindingEntry {
+        FindingEntry {
+            id: "nat-binding-timeout",
+            severity: Severity::Error,
+            confidence: Confidence::Confirmed,
+            reason: None,
+            scope: Scope::PhoneOrSite,
+            subject: "1001@pbx.example.com".to_owned(),
+            since: at(30),
+            at: at(40),
+            cleared: None,
+            count: 1,
+            message: "what is wrong".to_owned(),
+            evidence: vec![Evidence { at: at(30), frame: Some(12), fact: "what was seen".to_owned() }],
+            remedy: "what to do".to_owned(),
+            runbook: vec!["S4-nat"],
+            explains: vec!["callee-no-response"],
+        }
+    }
+
+    fn json(report: &Report) -> String {
+        let mut out = Vec::new();
+        json::write(report, &mut out).expect("a vector takes every byte");
+        String::from_utf8(out).expect("JSON is UTF-8")
+    }
+
+    /// The example is written by hand from the contract: a key too many, too few or in another place fails.
+    #[test]
+    fn json_has_the_documented_form() {
+        let mut report = example();
+        report.sort();
+        assert_eq!(json(&report), include_str!("example.json"));
+    }
+
+    #[test]
+    fn lists_are_sorted_by_first_time_then_key() {
+        let mut report = Report::default();
+        let mut later = call();
+        later.first_seen = PacketTime::MAX;
+        later.call_id = "0@first-by-name".to_owned();
+        let mut same_time = call();
+        same_time.call_id = "z@b".to_owned();
+        report.calls = vec![later, same_time, call()];
+        report.sort();
+        let ids: Vec<&str> = report.calls.iter().map(|call| call.call_id.as_str()).collect();
+        assert_eq!(ids, ["a@b", "z@b", "0@first-by-name"]);
+    }
+
+    #[test]
+    fn the_order_in_which_entries_were_found_does_not_show() {
+        let sorted = sample::office();
+        let mut found = sorted.clone();
+        found.registrations.reverse();
+        found.registrations.iter_mut().for_each(|registration| registration.devices.reverse());
+        found.calls.reverse();
+        found.nat.reverse();
+        found.findings.reverse();
+        found.sort();
+        assert_eq!(json(&found), json(&sorted));
+    }
+}

@@ -11,6 +11,8 @@ use crate::track::vocabulary::{CallState, Direction};
 
 /// Entries shown before a selection is made: of more, this half of those in trouble and this half of the latest.
 const SHOWN: usize = 40;
+/// Up to this many entries are shown with their addresses and Call-IDs.
+const DETAILED: usize = 8;
 
 pub(super) fn write(calls: &[CallEntry], clock: Clock, page: &mut Page) {
     if calls.is_empty() {
@@ -19,9 +21,16 @@ pub(super) fn write(calls: &[CallEntry], clock: Clock, page: &mut Page) {
     let chosen = choose(calls);
     let left_out = calls.len() - chosen.len();
     page.heading("Calls", if left_out > 0 { "those that failed, and the latest" } else { "" });
-    let mut table = Table::new(&["start", "from", "to", "outcome", "setup", "ring", "talk", "ended by", "remark"]);
+    let mut table = Table::new(&["start", "from", "to", "outcome", "ring", "talk", "ended by"]);
     for (leg, call) in together(chosen) {
         table.row(cells(leg, call, clock));
+        if let Some((tone, note)) = note(call) {
+            table.note(tone, note);
+        }
+        if calls.len() <= DETAILED {
+            table.note(Tone::Faint, format!("{} → {}", call.source, call.destination));
+            table.note(Tone::Faint, format!("Call-ID {}", call.call_id));
+        }
     }
     page.table(&table);
     if left_out > 0 {
@@ -90,11 +99,9 @@ fn cells(leg: Leg, call: &CallEntry, clock: Clock) -> Vec<Cell> {
         Cell::new(call.from.as_deref().unwrap_or("?")),
         Cell::new(call.to.as_deref().unwrap_or("?")),
         Cell::new(outcome(call)).tone(tone),
-        Cell::number(words::lasting_or_nothing(call.setup_s)),
         Cell::number(words::lasting_or_nothing(call.ring_s)),
-        Cell::number(words::lasting_or_nothing(call.talk_s)),
-        Cell::new(call.ended_by.map(words::ended_by).unwrap_or_default()),
-        remark(call),
+        Cell::number(call.talk_s.map(|talk| words::talk(talk.0)).unwrap_or_default()),
+        Cell::new(ended_by(call)),
     ]
 }
 
@@ -107,13 +114,24 @@ fn outcome(call: &CallEntry) -> String {
     }
 }
 
-fn remark(call: &CallEntry) -> Cell {
-    let text = match (call.overbilled_s, &call.end_reason) {
-        (Some(overbilled), _) => return Cell::new(format!("billed {} too long", words::lasting(overbilled.0))).tone(Tone::Bad),
-        (None, Some(reason)) => reason.clone(),
-        (None, None) if call.state == CallState::Open => "still up".to_owned(),
-        (None, None) if call.partial => "began before the capture".to_owned(),
-        (None, None) => String::new(),
-    };
-    Cell::new(text).tone(Tone::Faint)
+fn ended_by(call: &CallEntry) -> &'static str {
+    match (call.state, call.ended_by) {
+        (CallState::Open, _) => "still up",
+        (_, Some(side)) => words::ended_by(side),
+        (_, None) => "",
+    }
+}
+
+/// What else a person should know of the call.
+fn note(call: &CallEntry) -> Option<(Tone, String)> {
+    if let Some(overbilled) = call.overbilled_s {
+        return Some((Tone::Bad, format!("one leg stayed up, {} too long", words::lasting(overbilled.0))));
+    }
+    call.end_reason.as_ref().filter(|reason| !is_ordinary(reason)).map(|reason| (Tone::Faint, reason.clone()))
+}
+
+/// Whether the reason given says no more than that somebody hung up: Q.850 cause 16, as the PBXs write it.
+fn is_ordinary(reason: &str) -> bool {
+    let reason = reason.to_ascii_lowercase();
+    reason.contains("cause=16") || (reason.contains("normal") && reason.contains("clearing"))
 }

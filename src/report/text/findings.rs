@@ -14,7 +14,9 @@ const EVIDENCE: usize = 8;
 /// Where the body of a finding stands.
 const BODY: usize = 4;
 /// Where the values of its labelled lines stand.
-const VALUE: usize = 13;
+const VALUE: usize = 14;
+/// Where the facts of its evidence stand: room for seven digits of frame and five of seconds.
+const FACT: usize = 31;
 
 pub(super) fn write(findings: &[FindingEntry], clock: Clock, page: &mut Page) {
     if findings.is_empty() {
@@ -30,10 +32,14 @@ pub(super) fn write(findings: &[FindingEntry], clock: Clock, page: &mut Page) {
     }
 }
 
-/// The findings in the order in which they matter: by severity, those still there before those cleared, then the older first.
+/// The findings in the order in which they matter: by severity, those still there before those
+/// cleared, then the wider, the surer and the older first.
 pub(super) fn worst_first(findings: &[FindingEntry]) -> Vec<&FindingEntry> {
     let mut ordered: Vec<&FindingEntry> = findings.iter().collect();
-    ordered.sort_by_key(|finding| (Reverse(finding.severity), finding.cleared.is_some(), Reverse(finding.confidence), finding.since));
+    ordered.sort_by_key(|finding| {
+        let weight = (finding.severity, finding.cleared.is_none(), words::breadth(finding.scope), finding.confidence);
+        (Reverse(weight), finding.since)
+    });
     ordered
 }
 
@@ -78,9 +84,9 @@ fn when(finding: &FindingEntry, clock: Clock) -> String {
     if finding.count > 1 { format!("{until}, {} times", words::count(finding.count)) } else { until }
 }
 
-/// `frame 351      +400.000s  INVITE to …`, as the frame is found in another tool.
+/// `frame 351      +400.000s  INVITE to …`: number and time as other tools show them.
 fn write_evidence(evidence: &Evidence, clock: Clock, page: &mut Page) {
     let frame = evidence.frame.map(|frame| format!("frame {frame}")).unwrap_or_default();
     let offset = clock.offset(evidence.at);
-    page.labelled_at(BODY, 32, &format!("{frame:<14}{offset:>12}"), Tone::Normal, &evidence.fact);
+    page.labelled_at(BODY, FACT, &format!("{frame:<13} {offset:>11}"), Tone::Normal, &evidence.fact);
 }

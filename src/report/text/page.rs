@@ -59,8 +59,9 @@ impl Page {
         self.labelled_at(INDENT, LABELLED, label, tone, text);
     }
 
-    /// A paragraph that begins in column `value`, with a label in column `indent` in front of its first line.
+    /// A paragraph that begins in column `value`, or behind a label that is longer, with the label in column `indent` of its first line.
     pub(super) fn labelled_at(&mut self, indent: usize, value: usize, label: &str, tone: Tone, text: &str) {
+        let value = value.max(indent + escape::width(label) + 2);
         for (nth, line) in wrap(text, COLUMNS - value).into_iter().enumerate() {
             self.pad(indent);
             let label = if nth == 0 { label } else { "" };
@@ -109,7 +110,7 @@ pub(super) fn clip(text: &str, columns: usize) -> String {
     text.chars().take_while(fits).chain(std::iter::once('…')).collect()
 }
 
-/// The text, escaped, in lines of at most `columns`; what exceeds [`PARAGRAPH_LINES`] is cut off.
+/// The text, escaped, in lines of at most `columns`, broken at blanks that are not U+00A0; what exceeds [`PARAGRAPH_LINES`] is cut off.
 fn wrap(text: &str, columns: usize) -> Vec<String> {
     let shown = escape::fit(text, columns * PARAGRAPH_LINES);
     let mut lines = vec![String::new()];
@@ -135,7 +136,7 @@ fn wrap(text: &str, columns: usize) -> Vec<String> {
             *last = clip(&format!("{last} …"), columns);
         }
     }
-    lines
+    lines.into_iter().map(|line| line.replace('\u{a0}', " ")).collect()
 }
 
 /// A word in pieces of at most `columns`, so that one without spaces still fits.

@@ -24,13 +24,13 @@ pub(super) fn write(performance: &Rfc6076, page: &mut Page) {
     if delays.iter().all(|(_, _, spread)| spread.count == 0) && ratios.iter().all(|(_, _, ratio)| ratio.is_none()) {
         return;
     }
-    page.heading("Performance", "RFC 6076, measured at the PBX");
+    page.heading("Performance", "RFC 6076, measured at the PBX over the whole capture");
     write_delays(&delays, page);
     write_ratios(&ratios, page);
 }
 
 fn write_delays(delays: &[(&str, &str, &Distribution)], page: &mut Page) {
-    let mut table = Table::new(&["", "", "count", "median", "95 of 100 within", "mean", "longest"]);
+    let mut table = Table::new(&["", "", "count", "median", "95 of 100", "mean", "longest"]);
     for (name, meaning, spread) in delays.iter().filter(|(_, _, spread)| spread.count > 0) {
         let value = |seconds: Option<Seconds>| Cell::number(words::lasting_or_nothing(seconds));
         table.row(vec![
@@ -47,9 +47,11 @@ fn write_delays(delays: &[(&str, &str, &Distribution)], page: &mut Page) {
 }
 
 fn write_ratios(ratios: &[(&str, &str, Option<Ratio>)], page: &mut Page) {
-    let known = ratios.iter().filter_map(|(name, meaning, ratio)| ratio.map(|ratio| (name, meaning, ratio)));
-    let texts: Vec<String> = known.map(|(name, meaning, ratio)| format!("{name} {} {meaning}", words::percent(ratio))).collect();
-    if !texts.is_empty() {
-        page.paragraph(super::page::INDENT, Tone::Normal, &texts.join(" · "));
+    let mut table = Table::new(&["", "", ""]);
+    for (name, meaning, ratio) in ratios {
+        if let Some(ratio) = ratio {
+            table.row(vec![Cell::new(name).tone(Tone::Faint), Cell::new(meaning), Cell::number(words::percent(*ratio))]);
+        }
     }
+    page.table(&table);
 }

@@ -1,6 +1,6 @@
 //! Addresses-of-record with their devices, those in trouble first where there are many.
 
-use super::super::model::{DeviceEntry, KeepaliveEntry, RegistrationEntry};
+use super::super::model::{DeviceEntry, RegistrationEntry};
 use super::super::style::Tone;
 use super::page::{INDENT, Page};
 use super::table::{Cell, Table};
@@ -20,10 +20,11 @@ pub(super) fn write(registrations: &[RegistrationEntry], clock: Clock, page: &mu
     }
     let chosen = choose(registrations);
     let left_out = registrations.len() - chosen.len();
-    page.heading("Registrations", if left_out > 0 { "those in trouble first" } else { "" });
-    let mut table = Table::new(&["user", "state", "tries", "from", "NAT", "keep-alive", "reached", "round trip", "until"]);
+    let host = common_host(registrations);
+    page.heading("Registrations", &remark(host, left_out));
+    let mut table = Table::new(&["user", "state", "failed", "from", "NAT", "keep-alive", "ping", "until"]);
     for registration in &chosen {
-        add_rows(registration, clock, &mut table);
+        add_rows(registration, host, clock, &mut table);
     }
     page.table(&table);
     if left_out > 0 {
@@ -32,6 +33,19 @@ pub(super) fn write(registrations: &[RegistrationEntry], clock: Clock, page: &mu
     if registrations.len() <= DETAILED {
         registrations.iter().flat_map(|registration| &registration.devices).for_each(|device| write_detail(device, page));
     }
+}
+
+/// The host of all addresses-of-record, where they have only one.
+fn common_host(registrations: &[RegistrationEntry]) -> Option<&str> {
+    let mut hosts = registrations.iter().map(|registration| registration.aor.split_once('@').map(|(_, host)| host));
+    let first = hosts.next().flatten()?;
+    hosts.all(|host| host == Some(first)).then_some(first)
+}
+
+fn remark(host: Option<&str>, left_out: usize) -> String {
+    let host = host.map(|host| format!("at {host}"));
+    let order = (left_out > 0).then(|| "those in trouble first".to_owned());
+    host.into_iter().chain(order).collect::<Vec<_>>().join(", ")
 }
 
 /// All of them as they are, or of many those in trouble and as many others as there is room for.
@@ -49,14 +63,15 @@ fn is_troubled(registration: &RegistrationEntry) -> bool {
         || registration.devices.iter().any(|device| matches!(device.reachability, Reachability::Unreachable | Reachability::Lagged))
 }
 
-fn add_rows(registration: &RegistrationEntry, clock: Clock, table: &mut Table) {
-    let user = Cell::new(&registration.aor).tone(Tone::Strong);
-    let tries = Cell::number(tries(registration));
+fn add_rows(registration: &RegistrationEntry, host: Option<&str>, clock: Clock, table: &mut Table) {
+    let user = match registration.aor.split_once('@') {
+        Some((user, _)) if host.is_some() => user,
+        _ => &registration.aor,
+    };
     let mut devices = registration.devices.iter();
-    match devices.next() {
-        Some(first) => add_row([user, state(registration.state, registration.last_status), tries], Some(first), clock, table),
-        None => add_row([user, state(registration.state, registration.last_status), tries], None, clock, table),
-    }
+    let head =
+        [Cell::new(user).tone(Tone::Strong), state(registration.state, registration.last_status), Cell::number(failed(registration))];
+    add_row(head, devices.next(), clock, table);
     for device in devices.take(DEVICES - 1) {
         add_row([Cell::default(), state(device.state, None), Cell::default()], Some(device), clock, table);
     }
@@ -70,19 +85,18 @@ fn add_row(head: [Cell; 3], device: Option<&DeviceEntry>, clock: Clock, table: &
     let mut row = Vec::from(head);
     match device {
         Some(device) => row.extend(device_cells(device, clock)),
-        None => row.resize_with(9, Cell::default),
+        None => row.resize_with(8, Cell::default),
     }
     table.row(row);
 }
 
-fn device_cells(device: &DeviceEntry, clock: Clock) -> [Cell; 6] {
-    let (tone, reached) = words::reachability(device.reachability);
+fn device_cells(device: &DeviceEntry, clock: Clock) -> [Cell; 5] {
+    let (tone, reached) = words::reachability(device.reachability, device.rtt_s);
     [
         Cell::new(device.source.to_string()),
         Cell::new(device.behind_nat.as_str()),
-        Cell::new(device.keepalive.map(keepalive).unwrap_or_default()),
-        Cell::new(reached).tone(tone),
-        Cell::number(words::lasting_or_nothing(device.rtt_s)),
+        Cell::number(device.keepalive.map(|keepalive| words::lasting(keepalive.interval_s.0)).unwrap_or_default()),
+        Cell::number(reached).tone(tone),
         Cell::new(device.expires_at.map(|until| clock.time(until)).unwrap_or_default()),
     ]
 }
@@ -97,16 +111,12 @@ fn state(state: RegistrationState, last_status: Option<u16>) -> Cell {
     Cell::new(text).tone(tone)
 }
 
-/// `14`, or `14, 12 failed`.
-fn tries(registration: &RegistrationEntry) -> String {
+/// `12/14`, or nothing.
+fn failed(registration: &RegistrationEntry) -> String {
     match registration.rejected {
-        0 => words::count(registration.attempts),
-        failed => format!("{}, {} failed", words::count(registration.attempts), words::count(failed)),
+        0 => String::new(),
+        failed => format!("{}/{}", words::count(failed), words::count(registration.attempts)),
     }
-}
-
-fn keepalive(keepalive: KeepaliveEntry) -> String {
-    format!("{} {}", words::lasting(keepalive.interval_s.0), keepalive.kind)
 }
 
 fn write_detail(device: &DeviceEntry, page: &mut Page) {
@@ -119,8 +129,12 @@ fn write_detail(device: &DeviceEntry, page: &mut Page) {
     if let Some(instance) = &device.instance {
         page.labelled("instance", Tone::Normal, instance);
     }
+    if let Some(keepalive) = device.keepalive {
+        let (every, most) = (words::lasting(keepalive.interval_s.0), words::lasting(keepalive.max_gap_s.0));
+        page.labelled("sends", Tone::Normal, &format!("{} every {every}, longest gap {most}", keepalive.kind));
+    }
     if let Some(qualify) = device.qualified_by {
         let every = words::lasting(qualify.interval_s.0);
-        page.labelled("asked", Tone::Normal, &format!("by the PBX every {every} ({})", qualify.kind));
+        page.labelled("is sent", Tone::Normal, &format!("{} every {every} by the PBX", qualify.kind));
     }
 }

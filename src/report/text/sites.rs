@@ -14,9 +14,8 @@ pub(super) fn write(sites: &[NatEntry], page: &mut Page) {
     if sites.is_empty() {
         return;
     }
-    page.heading("NAT", "how long a silent phone can still be called");
-    let mut table =
-        Table::new(&["site", "phones", "works after", "fails after", "longest gap", "calls lost", "keep-alive", "or router", ""]);
+    page.heading("NAT", "silence after which a call still arrived, and after which it did not");
+    let mut table = Table::new(&["site", "phones", "arrived", "did not", "gap", "lost", "keep-alive", "router", ""]);
     for site in worst_first(sites).into_iter().take(SHOWN) {
         table.row(cells(site));
     }
@@ -39,7 +38,7 @@ fn cells(site: &NatEntry) -> Vec<Cell> {
         NatStage::Stream => format!("{} two-way", site.site),
     };
     let (tone, verdict) = match site.confidence {
-        None => (Tone::Good, "no failure seen"),
+        None => (Tone::Good, "fine"),
         Some(Confidence::Suspected) => (Tone::Doubtful, "suspected"),
         Some(Confidence::Probable) => (Tone::Bad, "probable"),
         Some(Confidence::Confirmed) => (Tone::Bad, "confirmed"),

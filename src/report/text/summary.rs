@@ -25,6 +25,9 @@ pub(super) fn write(report: &Report, filter: &Filter, page: &mut Page) {
         let (tone, text) = silence(capture);
         page.paragraph(INDENT, tone, &text);
         page.blank();
+    } else if filter.user.is_some() && report.registrations.is_empty() && report.calls.is_empty() {
+        page.paragraph(INDENT, Tone::Doubtful, "Nothing from or to this user is in the capture.");
+        page.blank();
     } else if filter.shows(Section::Findings) {
         verdict(&report.findings, page);
         page.blank();
@@ -60,7 +63,7 @@ fn extent(capture: &CaptureSummary) -> String {
         0 => String::new(),
         n => format!(", {} of them sent again", words::count(n)),
     };
-    format!("{} to {} UTC ({lasted}) · {messages}{again}", words::date_time(first), words::date_time(last))
+    format!("{} ({lasted}) · {messages}{again}", words::period(first, last))
 }
 
 /// What to say of a capture in which nobody spoke SIP.
@@ -99,11 +102,9 @@ fn phones(registrations: &[RegistrationEntry]) -> String {
         *states.entry(registration.state).or_default() += 1;
     }
     let registered = states.remove(&RegistrationState::Registered).unwrap_or_default();
-    let mut text = format!("{} of {} registered", words::count(registered), words::count(registrations.len() as u64));
-    for (state, number) in states {
-        text.push_str(&format!(" · {} {}", words::count(number), words::registration(state).1));
-    }
-    text
+    let first = format!("{} of {} registered", words::count(registered), words::count(registrations.len() as u64));
+    let others = states.into_iter().map(|(state, number)| format!("{} {}", words::count(number), words::registration(state).1));
+    words::side_by_side(std::iter::once(first).chain(others))
 }
 
 fn outcomes(entries: &[CallEntry]) -> String {
@@ -112,7 +113,7 @@ fn outcomes(entries: &[CallEntry]) -> String {
         *outcomes.entry(call.outcome).or_default() += 1;
     }
     let counts = outcomes.iter().map(|(&outcome, &number)| format!("{} {}", words::count(number), words::outcome(outcome).1));
-    format!("{}: {}", words::count(outcomes.values().sum()), counts.collect::<Vec<_>>().join(" · "))
+    format!("{}: {}", words::count(outcomes.values().sum()), words::side_by_side(counts))
 }
 
 fn addresses(report: &Report) -> String {
@@ -140,7 +141,7 @@ fn trust(capture: &CaptureSummary) -> (Tone, String) {
     if flaws.is_empty() {
         (Tone::Normal, "whole: nothing in it is known to be missing".to_owned())
     } else {
-        (Tone::Doubtful, flaws.join(" · "))
+        (Tone::Doubtful, words::side_by_side(flaws))
     }
 }
 

@@ -46,7 +46,12 @@ impl Cell {
 /// Rows under titles; a column without any content is left out.
 pub(super) struct Table {
     titles: Vec<&'static str>,
-    rows: Vec<Vec<Cell>>,
+    rows: Vec<Row>,
+}
+
+struct Row {
+    cells: Vec<Cell>,
+    notes: Vec<(Tone, String)>,
 }
 
 impl Table {
@@ -56,20 +61,41 @@ impl Table {
 
     /// Appends a row; it has a cell for each title.
     pub(super) fn row(&mut self, cells: Vec<Cell>) {
-        self.rows.push(cells);
+        self.rows.push(Row { cells, notes: Vec::new() });
+    }
+
+    /// Puts a remark on a line of its own under the last row, from the second column on.
+    pub(super) fn note(&mut self, tone: Tone, text: impl Into<String>) {
+        if let Some(row) = self.rows.last_mut() {
+            row.notes.push((tone, text.into()));
+        }
     }
 
     pub(super) fn write(&self, style: Style, out: &mut String) {
         let widths = self.widths();
-        let head: Vec<Cell> = self.titles.iter().enumerate().map(|(column, title)| self.title(column, title)).collect();
-        for row in std::iter::once(&head).chain(&self.rows) {
-            write_row(row, &widths, style, out);
+        if self.titles.iter().any(|title| !title.is_empty()) {
+            let head: Vec<Cell> = self.titles.iter().enumerate().map(|(column, title)| self.title(column, title)).collect();
+            write_row(&head, &widths, style, out);
         }
+        let second = INDENT + widths.first().map_or(0, |width| width + GAP);
+        for row in &self.rows {
+            write_row(&row.cells, &widths, style, out);
+            for (tone, note) in &row.notes {
+                out.extend(std::iter::repeat_n(' ', second));
+                style.paint(out, *tone, &escape::fit(note, COLUMNS - second));
+                out.push('\n');
+            }
+        }
+    }
+
+    /// The cells of a column, from the top.
+    fn column(&self, column: usize) -> impl Iterator<Item = &Cell> {
+        self.rows.iter().filter_map(move |row| row.cells.get(column))
     }
 
     /// A title stands on the side on which the values of its column do.
     fn title(&self, column: usize, title: &str) -> Cell {
-        let align = self.rows.iter().filter_map(|row| row.get(column)).find(|cell| !cell.text.is_empty()).map(|cell| cell.align);
+        let align = self.column(column).find(|cell| !cell.text.is_empty()).map(|cell| cell.align);
         Cell { text: title.to_owned(), tone: Tone::Faint, align: align.unwrap_or_default() }
     }
 
@@ -87,7 +113,7 @@ impl Table {
     }
 
     fn natural_width(&self, column: usize, title: &str) -> usize {
-        let content = self.rows.iter().filter_map(|row| row.get(column)).map(|cell| escape::width(&cell.text)).max().unwrap_or(0);
+        let content = self.column(column).map(|cell| escape::width(&cell.text)).max().unwrap_or(0);
         if content == 0 { 0 } else { content.max(escape::width(title)) }
     }
 }

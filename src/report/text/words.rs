@@ -43,10 +43,12 @@ impl Clock {
     }
 }
 
-/// The date and time of a stamp to the second.
-pub(super) fn date_time(stamp: Stamp) -> String {
-    let text = stamp.to_string();
-    format!("{} {}", part(&text, 0, 10), part(&text, 11, 19))
+/// From when to when, to the second, the date once where it is the same.
+pub(super) fn period(first: Stamp, last: Stamp) -> String {
+    let (first, last) = (first.to_string(), last.to_string());
+    let (day, last_day) = (part(&first, 0, 10), part(&last, 0, 10));
+    let (from, to) = (part(&first, 11, 19), part(&last, 11, 19));
+    if day == last_day { format!("{day} {from} to {to} UTC") } else { format!("{day} {from} to {last_day} {to} UTC") }
 }
 
 /// Part of a printed time; the whole of it where it is out of the range of calendars.
@@ -54,14 +56,15 @@ fn part(text: &str, start: usize, end: usize) -> &str {
     text.get(start..end).unwrap_or(text)
 }
 
-/// A length of time with the precision a person needs: `23 ms`, `4.1 s`, `1 min 03 s`, `1 h 02 min`.
+/// A length of time with the precision a person needs: `23 ms`, `4.1 s`, `60 s`, `2 min 03 s`, `1 h 02 min`.
 pub(super) fn lasting(span: Span) -> String {
     let millis = span.as_nanos().saturating_add(500_000) / 1_000_000;
     let seconds = millis.saturating_add(500) / 1_000;
     match millis {
         ..1_000 => format!("{millis} ms"),
-        1_000..59_950 => format!("{:.1} s", millis as f64 / 1e3),
-        59_950..3_599_500 => format!("{} min {:02} s", seconds / 60, seconds % 60),
+        10_000..119_950 if millis % 1_000 < 50 => format!("{} s", millis / 1_000),
+        1_000..119_950 => format!("{:.1} s", millis as f64 / 1e3),
+        119_950..3_599_500 => format!("{} min {:02} s", seconds / 60, seconds % 60),
         3_599_500..172_800_000 => format!("{} h {:02} min", seconds / 3_600, seconds / 60 % 60),
         _ => format!("{} days", seconds / 86_400),
     }
@@ -69,6 +72,15 @@ pub(super) fn lasting(span: Span) -> String {
 
 pub(super) fn lasting_or_nothing(seconds: Option<Seconds>) -> String {
     seconds.map(|seconds| lasting(seconds.0)).unwrap_or_default()
+}
+
+/// How long people talked, as a telephone shows it: `1:03`, `1:02:10`.
+pub(super) fn talk(span: Span) -> String {
+    let seconds = (span + Span::from_millis(500)).as_secs();
+    match seconds / 3_600 {
+        0 => format!("{}:{:02}", seconds / 60, seconds % 60),
+        hours => format!("{hours}:{:02}:{:02}", seconds / 60 % 60, seconds % 60),
+    }
 }
 
 pub(super) fn percent(ratio: Ratio) -> String {
@@ -86,6 +98,16 @@ pub(super) fn count(number: u64) -> String {
         grouped.push(digit);
     }
     grouped
+}
+
+/// A text that is not broken into lines within.
+pub(super) fn unbroken(text: &str) -> String {
+    text.replace(' ', "\u{a0}")
+}
+
+/// Texts side by side, broken into lines only between them.
+pub(super) fn side_by_side(texts: impl IntoIterator<Item = String>) -> String {
+    texts.into_iter().map(|text| unbroken(&text)).collect::<Vec<_>>().join(" · ")
 }
 
 /// `1 call`, `2 calls`.
@@ -147,12 +169,14 @@ pub(super) fn registration(state: RegistrationState) -> (Tone, &'static str) {
     }
 }
 
-pub(super) fn reachability(state: Reachability) -> (Tone, &'static str) {
+/// Whether the PBX reaches a device, and how fast.
+pub(super) fn reachability(state: Reachability, round_trip: Option<Seconds>) -> (Tone, String) {
+    let round_trip = lasting_or_nothing(round_trip);
     match state {
-        Reachability::Unknown => (Tone::Faint, ""),
-        Reachability::Reachable => (Tone::Normal, "yes"),
-        Reachability::Lagged => (Tone::Doubtful, "slow"),
-        Reachability::Unreachable => (Tone::Bad, "no"),
+        Reachability::Unknown => (Tone::Faint, String::new()),
+        Reachability::Reachable => (Tone::Normal, if round_trip.is_empty() { "yes".to_owned() } else { round_trip }),
+        Reachability::Lagged => (Tone::Doubtful, format!("slow {round_trip}")),
+        Reachability::Unreachable => (Tone::Bad, "no".to_owned()),
     }
 }
 
@@ -162,14 +186,14 @@ pub(super) fn outcome(outcome: Outcome) -> (Tone, &'static str) {
         Outcome::Answered => (Tone::Normal, "answered"),
         Outcome::Redirected => (Tone::Normal, "forwarded"),
         Outcome::Cancelled => (Tone::Normal, "caller gave up"),
-        Outcome::CompletedElsewhere => (Tone::Normal, "answered elsewhere"),
-        Outcome::NoAnswer => (Tone::Normal, "nobody picked up"),
+        Outcome::CompletedElsewhere => (Tone::Normal, "taken elsewhere"),
+        Outcome::NoAnswer => (Tone::Normal, "not picked up"),
         Outcome::Busy => (Tone::Normal, "busy"),
         Outcome::Declined => (Tone::Normal, "declined"),
-        Outcome::AuthFailed => (Tone::Bad, "credentials refused"),
+        Outcome::AuthFailed => (Tone::Bad, "auth failed"),
         Outcome::Forbidden => (Tone::Bad, "not allowed"),
         Outcome::NotFound => (Tone::Doubtful, "no such number"),
-        Outcome::Unavailable => (Tone::Doubtful, "not available"),
+        Outcome::Unavailable => (Tone::Doubtful, "unavailable"),
         Outcome::NotAcceptable => (Tone::Bad, "no common media"),
         Outcome::Loop => (Tone::Bad, "routing loop"),
         Outcome::Merged => (Tone::Doubtful, "arrived twice"),
@@ -182,6 +206,17 @@ pub(super) fn outcome(outcome: Outcome) -> (Tone, &'static str) {
         Outcome::Stalled18x => (Tone::Bad, "rang without end"),
         Outcome::Glare => (Tone::Normal, "collided"),
         Outcome::Unknown => (Tone::Faint, "cannot tell"),
+    }
+}
+
+/// How wide a finding reaches, to name first what hits most people.
+pub(super) fn breadth(scope: Scope) -> u8 {
+    match scope {
+        Scope::Server => 4,
+        Scope::Trunk => 3,
+        Scope::Site => 2,
+        Scope::PhoneOrSite | Scope::Capture => 1,
+        Scope::Phone | Scope::Call | Scope::Source => 0,
     }
 }
 
@@ -224,9 +259,11 @@ mod tests {
             (0, "0 ms"),
             (23, "23 ms"),
             (4_100, "4.1 s"),
-            (59_949, "59.9 s"),
-            (59_950, "1 min 00 s"),
-            (63_000, "1 min 03 s"),
+            (31_500, "31.5 s"),
+            (60_049, "60 s"),
+            (119_949, "119.9 s"),
+            (119_950, "2 min 00 s"),
+            (123_000, "2 min 03 s"),
             (3_599_499, "59 min 59 s"),
             (3_599_500, "1 h 00 min"),
             (90_061_000, "25 h 01 min"),
