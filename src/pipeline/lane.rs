@@ -56,10 +56,16 @@ impl<T: Buffer> Outlet<T> {
         self.spare.take().or_else(|| self.empty.try_recv().ok()).unwrap_or_default()
     }
 
+    /// Empties a buffer and keeps it to be filled again.
+    pub fn keep(&mut self, mut buffer: T) {
+        buffer.clear();
+        self.spare = Some(buffer);
+    }
+
     /// Hands a buffer on and waits while the lane is full; an empty one is kept.
     pub fn send(&mut self, buffer: T) -> Result<(), Gone> {
         if buffer.is_empty() {
-            self.spare = Some(buffer);
+            self.keep(buffer);
             return Ok(());
         }
         self.full.send(buffer).map_err(|_| Gone)
@@ -69,9 +75,8 @@ impl<T: Buffer> Outlet<T> {
     pub fn offer(&mut self, buffer: T) -> Result<Offered, Gone> {
         match self.full.try_send(buffer) {
             Ok(()) => Ok(Offered::Taken),
-            Err(TrySendError::Full(mut refused)) => {
-                refused.clear();
-                self.spare = Some(refused);
+            Err(TrySendError::Full(refused)) => {
+                self.keep(refused);
                 Ok(Offered::Refused)
             }
             Err(TrySendError::Disconnected(_)) => Err(Gone),

@@ -14,3 +14,6 @@ pub mod replay;
 pub mod signals;
 pub mod stage;
 pub mod stop;
+
+#[cfg(test)]
+mod fakes;

@@ -8,7 +8,7 @@ use crossbeam_channel::never;
 use crate::capture::{FrameSource, SourceEvent};
 use crate::pipeline::lane::{Buffer, Outlet, lane};
 use crate::pipeline::stage::{
-    Captured, EngineStage, Finished, IngestStage, Kind, Observer, PipelineError, ingest_one, run_engine, run_ingest,
+    Captured, EngineStage, Finished, IngestStage, Kind, Observer, PipelineError, ingest_one, join, run_engine, run_ingest, spawn,
 };
 
 /// Batches that may wait between two threads: enough to even out their pace, few enough to stay in the cache.
@@ -93,14 +93,15 @@ where
 {
     let (mut outlet, inlet) = lane(DEPTH);
     thread::scope(|scope| {
-        let engine = scope.spawn(move || run_engine(engine, &inlet, never()));
+        let engine = spawn(scope, "engine", move || run_engine(engine, &inlet, never()))?;
         let read = read_and_ingest(source, &mut ingest, &mut outlet, observer);
         drop(outlet);
-        let engine = engine.join().map_err(|_| PipelineError::Panicked { thread: "engine" })?;
+        let engine = join(engine, "engine")?;
         read.map(|()| Finished { ingest, engine })
     })
 }
 
+/// Runs everything before the engine.
 fn read_and_ingest<I: IngestStage>(
     source: &mut dyn FrameSource,
     ingest: &mut I,
@@ -136,16 +137,16 @@ where
     let (mut frames, captured) = lane(DEPTH);
     let (outlet, inlet) = lane(DEPTH);
     thread::scope(|scope| {
-        let engine = scope.spawn(move || run_engine(engine, &inlet, never()));
-        let ingest = scope.spawn(move || run_ingest(ingest, &captured, outlet));
+        let engine = spawn(scope, "engine", move || run_engine(engine, &inlet, never()))?;
+        let ingest = spawn(scope, "ingest", move || run_ingest(ingest, &captured, outlet))?;
         let read = read_all(source, &mut frames, observer);
         drop(frames);
-        let ingest = ingest.join().map_err(|_| PipelineError::Panicked { thread: "ingest" });
-        let engine = engine.join().map_err(|_| PipelineError::Panicked { thread: "engine" });
+        let (ingest, engine) = (join(ingest, "ingest"), join(engine, "engine"));
         read.and(Ok(Finished { ingest: ingest?, engine: engine? }))
     })
 }
 
+/// Runs everything before ingest.
 fn read_all(source: &mut dyn FrameSource, outlet: &mut Outlet<Captured>, observer: Observer<'_>) -> Result<(), PipelineError> {
     loop {
         let mut captured = outlet.buffer();
@@ -174,6 +175,69 @@ fn read_one(source: &mut dyn FrameSource, captured: &mut Captured, observer: Obs
         if let Some(kind) = Kind::of(event, observer) {
             captured.kind = kind;
             return Ok(Reading::Captured);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::capture::scripted::Scripted;
+    use crate::capture::{CaptureError, Drops, Note};
+    use crate::pipeline::fakes::{Listing, Recorder, failure, frame, seconds};
+    use crate::time::Span;
+
+    const ALL: [Threads; 3] = [Threads::One, Threads::Two, Threads::Three];
+
+    fn source() -> Scripted {
+        let early = (1..=300).fold(Scripted::new(), |source, number| source.frame(frame(number, 1), [0; 60]));
+        early
+            .event(SourceEvent::Dropped(Drops { kernel: 2, interface: 3 }))
+            .event(SourceEvent::Note(Note::Skipped { file: "b".to_owned(), reason: "text".to_owned() }))
+            .event(SourceEvent::Gap { from: seconds(1), to: seconds(9) })
+            .frame(frame(301, 9), [0; 60])
+            .event(SourceEvent::ClockStep { by: Span::from_secs(-5) })
+            .event(SourceEvent::Idle { now: seconds(12) })
+    }
+
+    #[test]
+    fn the_engine_gets_the_same_in_the_same_order_on_any_number_of_threads() {
+        let mut expected: Vec<String> = (1..=300).map(|number| format!("frame {number}")).collect();
+        expected.extend(["dropped 5", "gap 8.0s", "frame 301", "step -5.0s", "idle 1970-01-01T00:00:12.000000Z", "end"].map(str::to_owned));
+        for threads in ALL {
+            let finished = replay(&mut source(), Listing, Recorder::default(), threads, &|_| {}).expect("a replay");
+            assert_eq!(finished.engine.seen, expected, "{threads:?}");
+        }
+    }
+
+    #[test]
+    fn notes_and_losses_are_told_to_the_observer() {
+        for threads in ALL {
+            let told = Mutex::new(Vec::new());
+            let observer = |notice: crate::pipeline::stage::Notice<'_>| told.lock().expect("lock").push(format!("{notice:?}"));
+            replay(&mut source(), Listing, Recorder::default(), threads, &observer).expect("a replay");
+            let told = told.into_inner().expect("lock");
+            assert_eq!(told.len(), 3, "{told:?}");
+            assert_eq!(told[..2], ["Lost(Kernel, 2)", "Lost(Interface, 3)"]);
+        }
+    }
+
+    #[test]
+    fn a_source_that_fails_is_an_error() {
+        for threads in ALL {
+            let mut source = Scripted::new().frame(frame(1, 1), [0; 60]).error(failure());
+            let result = replay(&mut source, Listing, Recorder::default(), threads, &|_| {});
+            assert!(matches!(result, Err(PipelineError::Capture(CaptureError::Interface { .. }))), "{threads:?}");
+        }
+    }
+
+    #[test]
+    fn a_stage_that_panics_ends_the_replay_with_an_error() {
+        for threads in [Threads::Two, Threads::Three] {
+            let result = replay(&mut source(), Listing, Recorder::panicking(), threads, &|_| {});
+            assert!(matches!(result, Err(PipelineError::Panicked { thread: "engine" })), "{threads:?}");
         }
     }
 }

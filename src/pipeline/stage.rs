@@ -1,5 +1,8 @@
 //! What the shell asks of the stages it runs, and how it runs them.
 
+use std::thread::{Builder, Scope, ScopedJoinHandle};
+use std::time::Duration;
+
 use crossbeam_channel::{Receiver, never, select};
 
 use crate::capture::{CaptureError, Note, SourceEvent};
@@ -106,7 +109,7 @@ pub enum Notice<'a> {
         /// What happened.
         error: &'a CaptureError,
         /// How long until the next attempt.
-        again: std::time::Duration,
+        again: Duration,
     },
     /// A source that had failed captures again.
     Recovered {
@@ -149,8 +152,11 @@ impl Kind {
             SourceEvent::Gap { from, to } => Self::Gap { from, to },
             SourceEvent::ClockStep { by } => Self::ClockStep(by),
             SourceEvent::Dropped(drops) => {
-                observer(Notice::Lost(LossPlace::Kernel, drops.kernel));
-                observer(Notice::Lost(LossPlace::Interface, drops.interface));
+                for (place, count) in [(LossPlace::Kernel, drops.kernel), (LossPlace::Interface, drops.interface)] {
+                    if count > 0 {
+                        observer(Notice::Lost(place, count));
+                    }
+                }
                 Self::Dropped(drops.total())
             }
             SourceEvent::Note(note) => {
@@ -174,6 +180,20 @@ impl Buffer for Captured {
             _ => 1,
         }
     }
+}
+
+/// Starts a named thread of a pipeline.
+pub(super) fn spawn<'scope, T: Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    thread: &'static str,
+    work: impl FnOnce() -> T + Send + 'scope,
+) -> Result<ScopedJoinHandle<'scope, T>, PipelineError> {
+    Builder::new().name(thread.to_owned()).spawn_scoped(scope, work).map_err(|source| PipelineError::Spawn { thread, source })
+}
+
+/// Waits for a thread of a pipeline to end.
+pub(super) fn join<T>(handle: ScopedJoinHandle<'_, T>, thread: &'static str) -> Result<T, PipelineError> {
+    handle.join().map_err(|_| PipelineError::Panicked { thread })
 }
 
 /// Has ingest take one step.
