@@ -141,7 +141,7 @@ mod tests {
     fn what_is_no_capture_is_an_error_with_file_and_byte() {
         let files = Files::new();
         for (content, reason) in [
-            (&b""[..], "input: not a capture file: the file is empty at byte 0"),
+            (&b""[..], "input: not a capture file: it holds nothing that can be read at byte 0"),
             (b"\xd4\xc3\xb2\xa1rest", "input: not a capture file: the file ends within its header at byte 8"),
             (b"INVITE sip:a@b SIP/2.0", "input: not a capture file: no capture begins with [49, 4e, 56, 49] at byte 0"),
             (b"\x0a\x0d\x0d\x0a", "input: not a capture file: the file ends within its header at byte 0"),
