@@ -31,4 +31,57 @@ pub enum CaptureError {
         /// The directory.
         directory: String,
     },
+    /// There is no such interface.
+    #[error("no interface {name}; there are: {}", .present.join(", "))]
+    NoInterface {
+        /// The interface that was named.
+        name: String,
+        /// Those there are.
+        present: Vec<String>,
+    },
+    /// The process may not capture.
+    #[error(
+        "no permission to capture on {name}; grant it with\n  sudo setcap cap_net_raw+ep $(command -v siphound)\n\
+         or in the unit with\n  AmbientCapabilities=CAP_NET_RAW"
+    )]
+    NoPermission {
+        /// The interface that was named.
+        name: String,
+    },
+    /// The interface is down, has gone, or fails otherwise; it may come back.
+    #[error("cannot capture on {name}: {reason}")]
+    Interface {
+        /// The interface.
+        name: String,
+        /// What libpcap says.
+        reason: String,
+    },
+    /// libpcap does not accept a filter.
+    #[error("the filter {text:?} is not accepted: {reason}")]
+    Filter {
+        /// The filter.
+        text: String,
+        /// What libpcap says.
+        reason: String,
+    },
+}
+
+impl CaptureError {
+    /// libpcap's refusal of a filter.
+    pub(super) fn filter(text: &str, error: &pcap::Error) -> Self {
+        Self::Filter { text: text.to_owned(), reason: libpcap_reason(error) }
+    }
+
+    /// Whether the source may work when it is opened again later.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Interface { .. } | Self::NoInterface { .. })
+    }
+}
+
+/// What libpcap says, without the prefix of the crate.
+pub(super) fn libpcap_reason(error: &pcap::Error) -> String {
+    match error {
+        pcap::Error::PcapError(text) => text.clone(),
+        other => other.to_string(),
+    }
 }

@@ -1,3 +1,20 @@
 //! Threads, channels, overflow and shutdown: the shell around the pure stages.
+//!
+//! ```text
+//! source ──batches of frames──► ingest ──batches of messages──► engine ◄── queries
+//! ```
+//!
+//! [`replay`] and [`live`] run the same stages. They differ in where frames come from and in what happens when a queue is full: a file
+//! waits, a live source drops and counts.
 
 pub mod ingest;
+pub mod lane;
+pub mod live;
+pub mod progress;
+pub mod replay;
+pub mod signals;
+pub mod stage;
+pub mod stop;
+
+#[cfg(test)]
+mod fakes;

@@ -10,4 +10,7 @@ mod reader;
 mod record;
 mod window;
 
+#[cfg(test)]
+mod testing;
+
 pub use merge::CaptureFiles;

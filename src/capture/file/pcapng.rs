@@ -246,3 +246,133 @@ fn padded(length: u32) -> usize {
 fn disagreeing(byte: u64, length: u32, trailer: u32) -> Stop {
     Stop::damaged(byte, format!("a block that says {length} bytes at its beginning and {trailer} at its end"))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::capture::file::testing::{All, Files, MICROS, Writer};
+    use crate::capture::{Note, SourceEvent};
+
+    /// Ticks of a microsecond in the second 1,700,000,000.
+    const TICKS: u64 = 1_700_000_000_000_000;
+
+    fn damage(all: &All) -> Option<(u64, &str)> {
+        match all.events.as_slice() {
+            [(_, SourceEvent::Note(Note::Damaged { byte, reason, .. }))] => Some((*byte, reason)),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn interfaces_have_their_own_link_type_and_clock() {
+        for writer in [Writer::little(), Writer::big()] {
+            let offset = if writer.body().u16(1).bytes == [0, 1] { 3600_i64.to_be_bytes() } else { 3600_i64.to_le_bytes() };
+            let file = writer
+                .section()
+                .interface(1, 0, &[])
+                .interface(276, 0, &[(2, b"any"), (9, &[9]), (14, &offset), (0, b"")])
+                .interface(113, 0, &[(9, &[0x80 | 10])])
+                .packet(1, TICKS * 1_000 + 7, b"nanoseconds")
+                .packet(0, TICKS, b"micro")
+                .packet(2, 1_536, b"1024 a second");
+            let all = Files::new().read(&file.bytes);
+            let seen: Vec<_> = all.frames.iter().map(|(header, _)| (header.link.0, header.interface, header.time.as_nanos())).collect();
+            let micros = TICKS as i64 * 1_000;
+            assert_eq!(seen, [(276, 0, micros + 7 + 3_600_000_000_000), (1, 1, micros), (113, 2, 1_500_000_000)]);
+        }
+    }
+
+    #[test]
+    fn a_section_has_its_own_byte_order_and_interfaces() {
+        let first = Writer::little().section().interface(1, 0, &[]).packet(0, TICKS, b"first");
+        let second = Writer::big().section().interface(101, 0, &[]).packet(0, TICKS + 1, b"second");
+        let all = Files::new().read(&[first.bytes, second.bytes].concat());
+        let seen: Vec<_> = all.frames.iter().map(|(header, bytes)| (header.link.0, header.interface, bytes.as_slice())).collect();
+        assert_eq!(seen, [(1, 0, &b"first"[..]), (101, 1, b"second")]);
+    }
+
+    #[test]
+    fn simple_packets_take_the_snap_length_of_the_interface_and_the_time_before() {
+        let body = |file: &Writer, original, data: &[u8]| file.body().u32(original).raw(data);
+        let file = Writer::little().section().interface(1, 6, &[]).packet(0, TICKS, b"timed");
+        let (cut, whole) = (body(&file, 9, b"abcdef"), body(&file, 3, b"xyz"));
+        let all = Files::new().read(&file.block(3, cut).block(3, whole).bytes);
+        let seen: Vec<_> = all.frames.iter().map(|(header, bytes)| (header.original_len, bytes.as_slice())).collect();
+        assert_eq!(seen, [(5, &b"timed"[..]), (9, b"abcdef"), (3, b"xyz")]);
+        assert!(all.frames.iter().all(|(header, _)| header.time == PacketTime::from_nanos(TICKS as i64 * 1_000)));
+    }
+
+    #[test]
+    fn obsolete_packets_and_blocks_of_no_interest_are_passed_over_or_read() {
+        let file = Writer::big().section().interface(1, 0, &[]);
+        let body = file.body().u16(0).u16(0).u32((TICKS >> 32) as u32).u32(TICKS as u32).u32(3).u32(3).raw(b"old");
+        let names = file.body().raw(&vec![0; 3 << 20]);
+        let all = Files::new().read(&file.block(4, names).block(2, body).bytes);
+        assert_eq!(all.frames.iter().map(|(_, bytes)| bytes.as_slice()).collect::<Vec<_>>(), [b"old"]);
+        assert!(all.events.is_empty(), "{:?}", all.events);
+    }
+
+    #[test]
+    fn blocks_that_contradict_themselves_are_named_with_their_byte() {
+        let good = || Writer::little().section().interface(1, 0, &[]).packet(0, TICKS, b"good");
+        let at = good().bytes.len() as u64;
+        let packet = |captured| good().body().u32(0).u32(0).u32(0).u32(captured).u32(captured).raw(b"four");
+        for (file, reason) in [
+            (good().packet(7, TICKS, b"x"), "a packet of interface 7, which is not described"),
+            (good().block(6, packet(5)), "a frame of 5 bytes in a block of 36"),
+            (good().block(6, packet(u32::MAX)), "a frame of 4294967295 bytes in a block of 36"),
+            (good().u32(6).u32(8).u32(0), "a block of 8 bytes"),
+            (good().u32(6).u32(u32::MAX).u32(0), "a block of 4294967295 bytes"),
+            (good().u32(9).u32(12).u32(16), "a block that says 12 bytes at its beginning and 16 at its end"),
+            (good().u32(0x0a0d_0d0a).u32(28).u32(5), "a section header of unknown byte order"),
+        ] {
+            let all = Files::new().read(&file.bytes);
+            assert_eq!((all.frames.len(), damage(&all)), (1, Some((at, reason))));
+        }
+    }
+
+    #[test]
+    fn a_file_cut_in_a_block_gives_the_frames_before_it() {
+        let file = Writer::little().section().interface(1, 0, &[]).packet(0, TICKS, b"one").packet(0, TICKS, b"two").bytes;
+        let all = Files::new().read(&file[..file.len() - 1]);
+        assert_eq!(all.frames.len(), 1);
+        assert!(matches!(all.events.as_slice(), [(1, SourceEvent::Note(Note::Cut { byte: 84, frames: 1, .. }))]), "{:?}", all.events);
+    }
+
+    #[test]
+    fn the_finest_and_coarsest_clocks_saturate() {
+        for resolution in [19, 38, 127, 0x80, 0xff] {
+            let unit = Unit::from_option(resolution);
+            let clock = |offset| Clock { unit, offset };
+            assert!(clock(0).time(u64::MAX) >= PacketTime::default());
+            assert_eq!(clock(i64::MAX).time(u64::MAX), PacketTime::MAX);
+            assert_eq!(clock(i64::MIN).time(0), PacketTime::MIN);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300), kind in 0_u32..8) {
+            let file = Writer::little().section().interface(1, 0, &[]);
+            let body = file.body().raw(&bytes);
+            Files::new().read(&file.block(kind, body).raw(&bytes).bytes);
+        }
+
+        #[test]
+        fn a_changed_byte_never_makes_it_panic(at in 28_usize..200, byte in any::<u8>()) {
+            let mut file = Writer::big().section().interface(1, 0, &[(9, &[6])]).packet(0, TICKS, b"one").packet(0, TICKS, b"two").bytes;
+            if let Some(changed) = file.get_mut(at) {
+                *changed = byte;
+            }
+            Files::new().read(&file);
+        }
+    }
+
+    #[test]
+    fn a_classic_file_is_told_apart() {
+        let all = Files::new().read(&Writer::little().pcap(MICROS, 1).record(1, 0, b"classic").bytes);
+        assert_eq!(all.frames.len(), 1);
+    }
+}

@@ -79,7 +79,7 @@ impl Reader {
 fn recognise(name: &str, window: &mut Window) -> Result<Format, CaptureError> {
     let not_a_capture = |byte: usize, reason: String| CaptureError::NotACapture { file: name.to_owned(), byte: byte as u64, reason };
     let failed = |short| match short {
-        Short::End(0) => not_a_capture(0, "the file is empty".to_owned()),
+        Short::End(0) => not_a_capture(0, "it holds nothing that can be read".to_owned()),
         Short::End(read) => not_a_capture(read, "the file ends within its header".to_owned()),
         Short::Failed(error) => not_a_capture(0, error.to_string()),
     };

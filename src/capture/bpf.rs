@@ -1,0 +1,296 @@
+//! The capture filter that siphound makes of the watched ports.
+//!
+//! A plain `port 5060` loses what carries no port where libpcap looks for it: later IP fragments, tagged frames, the ICMP errors that say
+//! why nothing arrives (DETECTION §0.7). All of these are kept; what turns out not to be SIP is sorted out afterwards.
+
+use std::ops::RangeInclusive;
+
+use pcap::{BpfProgram, Capture, Linktype};
+
+use crate::capture::error::CaptureError;
+use crate::decode::frame::LinkType;
+
+/// Later fragments carry no ports. All fragments of IPv6 are kept, as libpcap does not look for ports behind the fragment header.
+const FRAGMENTS: &str = "ip[6:2] & 0x1fff != 0 or ip6[6] = 44";
+/// Destination unreachable, time exceeded and parameter problem, RFC 792; the errors of ICMPv6, RFC 4443 §2.1, have types below 128.
+const ICMP_ERRORS: &str = "icmp[0] = 3 or icmp[0] = 11 or icmp[0] = 12 or (ip6[6] = 58 and ip6[40] < 128)";
+
+/// The text of the filter for `ports`, narrowed to what `user` matches, for frames of type `link`.
+///
+/// `user` is applied within VLAN tags as well, unless it deals with tags or tunnels itself: such a word moves the place where libpcap
+/// looks for all that follows it, and then the ports are looked for there alone. On a link type in whose frames libpcap cannot look for
+/// ports, the text is the user's alone.
+///
+/// # Errors
+///
+/// When the user's filter does not compile.
+pub fn filter_text(ports: &[RangeInclusive<u16>], user: Option<&str>, link: LinkType) -> Result<String, CaptureError> {
+    let user = user.map(str::trim).unwrap_or_default();
+    // Compiled alone, lest parentheses of its own widen the whole.
+    compile(user, link)?;
+    let wanted = format!("{} or {FRAGMENTS} or {ICMP_ERRORS}", port_clauses(ports));
+    let narrowed = if user.is_empty() { wanted } else { format!("({user}) and ({wanted})") };
+    let text = if moves_offsets(user) { narrowed } else { Encapsulation::of(link).wrap(&narrowed) };
+    // Where libpcap does not know how to look for IP, all frames are taken.
+    Ok(if compile(&text, link).is_ok() { text } else { user.to_owned() })
+}
+
+/// Compiles a filter for frames of type `link` as a capture on such an interface would.
+///
+/// # Errors
+///
+/// When libpcap does not accept it; the error holds libpcap's reason.
+pub fn compile(text: &str, link: LinkType) -> Result<BpfProgram, CaptureError> {
+    let refused = |error: pcap::Error| CaptureError::filter(text, &error);
+    Capture::dead(data_link(link)).map_err(refused)?.compile(text, true).map_err(refused)
+}
+
+/// libpcap's `DLT_RAW` on Linux; the other link types that matter have the same number in files and in memory.
+const DLT_RAW: i32 = 12;
+
+/// libpcap's number for a link type.
+fn data_link(link: LinkType) -> Linktype {
+    Linktype(if link == LinkType::RAW { DLT_RAW } else { i32::from(link.0) })
+}
+
+/// The link type of libpcap's number, as files have it.
+pub(super) fn link_type(data_link: Linktype) -> LinkType {
+    match data_link {
+        Linktype(DLT_RAW) => LinkType::RAW,
+        Linktype(number) => LinkType(u16::try_from(number).unwrap_or(u16::MAX)),
+    }
+}
+
+/// How tags may stand between the link header and IP.
+#[derive(Clone, Copy)]
+enum Encapsulation {
+    /// Up to two VLAN tags. The kernel takes the outer one off before it filters, so that on a live interface the case of no tag covers it.
+    Tags,
+    /// A cooked header whose protocol field lies at this offset. The kernel takes the outer tag off; frames with an inner one, which
+    /// libpcap's `vlan` does not know there, are kept whatever they carry.
+    Cooked(u8),
+    /// IP comes at once.
+    None,
+}
+
+impl Encapsulation {
+    fn of(link: LinkType) -> Self {
+        match link {
+            LinkType::ETHERNET => Self::Tags,
+            LinkType::LINUX_SLL => Self::Cooked(14),
+            LinkType::LINUX_SLL2 => Self::Cooked(0),
+            _ => Self::None,
+        }
+    }
+
+    /// Extends a filter on IP to tagged frames.
+    fn wrap(self, filter: &str) -> String {
+        match self {
+            // Each `vlan` moves on, by one tag, where all that stands behind it is looked for.
+            Self::Tags => format!("({filter}) or (vlan and (({filter}) or (vlan and ({filter}))))"),
+            Self::Cooked(at) => format!("({filter}) or link[{at}:2] = 0x8100 or link[{at}:2] = 0x88a8"),
+            Self::None => filter.to_owned(),
+        }
+    }
+}
+
+/// Whether a filter changes where libpcap looks for what stands behind it, pcap-filter(7).
+fn moves_offsets(filter: &str) -> bool {
+    let mut words = filter.split(|letter: char| !letter.is_ascii_alphanumeric());
+    words.any(|word| matches!(word, "vlan" | "mpls" | "pppoes" | "geneve" | "vxlan"))
+}
+
+fn port_clauses(ports: &[RangeInclusive<u16>]) -> String {
+    let clauses = ports.iter().map(|range| match (range.start(), range.end()) {
+        (first, last) if first == last => format!("port {first}"),
+        (first, last) => format!("portrange {first}-{last}"),
+    });
+    clauses.collect::<Vec<_>>().join(" or ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SIP: &[RangeInclusive<u16>] = &[5060..=5060];
+    const LINKS: [LinkType; 8] = [
+        LinkType::NULL,
+        LinkType::ETHERNET,
+        LinkType::RAW,
+        LinkType::LOOP,
+        LinkType::LINUX_SLL,
+        LinkType::IPV4,
+        LinkType::IPV6,
+        LinkType::LINUX_SLL2,
+    ];
+
+    fn program(ports: &[RangeInclusive<u16>], user: Option<&str>, link: LinkType) -> BpfProgram {
+        let text = filter_text(ports, user, link).expect("a filter");
+        compile(&text, link).expect("a filter that compiles")
+    }
+
+    /// An IPv4 packet from 192.0.2.1 to 198.51.100.1.
+    fn ipv4(protocol: u8, fragment: u16, body: &[u8]) -> Vec<u8> {
+        let [high, low] = fragment.to_be_bytes();
+        let mut packet = vec![0x45, 0, 0, 20 + body.len() as u8, 0, 1, high, low, 64, protocol, 0, 0];
+        packet.extend([192, 0, 2, 1, 198, 51, 100, 1]);
+        packet.extend(body);
+        packet
+    }
+
+    fn ipv6(next_header: u8, body: &[u8]) -> Vec<u8> {
+        let mut packet = vec![0x60, 0, 0, 0, 0, body.len() as u8, next_header, 64];
+        packet.extend([0x20; 32]);
+        packet.extend(body);
+        packet
+    }
+
+    fn ports(source: u16, destination: u16) -> Vec<u8> {
+        [source.to_be_bytes(), destination.to_be_bytes(), [0, 8], [0, 0]].concat()
+    }
+
+    fn sip() -> Vec<u8> {
+        ipv4(17, 0, &ports(40_000, 5060))
+    }
+
+    fn web() -> Vec<u8> {
+        ipv4(6, 0, &[ports(40_000, 80), vec![0; 12]].concat())
+    }
+
+    fn ether_type(packet: &[u8]) -> [u8; 2] {
+        if packet.first().is_some_and(|first| first >> 4 == 6) { [0x86, 0xdd] } else { [8, 0] }
+    }
+
+    /// An Ethernet frame with these tags, outermost first.
+    fn ethernet(tags: &[[u8; 4]], packet: &[u8]) -> Vec<u8> {
+        let mut frame = vec![2; 12];
+        frame.extend(tags.concat());
+        frame.extend(ether_type(packet));
+        frame.extend(packet);
+        frame
+    }
+
+    fn framed(link: LinkType, packet: &[u8]) -> Vec<u8> {
+        let kind = ether_type(packet);
+        let family = if kind == [8, 0] { 2 } else { 10 };
+        let header = match link {
+            LinkType::ETHERNET => return ethernet(&[], packet),
+            LinkType::NULL => vec![family, 0, 0, 0],
+            LinkType::LOOP => vec![0, 0, 0, family],
+            LinkType::LINUX_SLL => [vec![0; 14], kind.to_vec()].concat(),
+            LinkType::LINUX_SLL2 => [kind.to_vec(), vec![0; 18]].concat(),
+            _ => Vec::new(),
+        };
+        [header, packet.to_vec()].concat()
+    }
+
+    #[test]
+    fn compiles_and_keeps_sip_on_every_link_type() {
+        for link in LINKS {
+            let program = program(SIP, None, link);
+            let packet = if link == LinkType::IPV6 { ipv6(17, &ports(5060, 5060)) } else { sip() };
+            assert!(program.filter(&framed(link, &packet)), "{link:?}");
+            assert!(!program.filter(&framed(link, &web())), "{link:?}");
+        }
+    }
+
+    #[test]
+    fn keeps_both_directions_both_transports_and_ipv6() {
+        let program = program(SIP, None, LinkType::ETHERNET);
+        for packet in [
+            ipv4(17, 0, &ports(5060, 40_000)),
+            ipv4(6, 0, &[ports(40_000, 5060), vec![0; 12]].concat()),
+            ipv6(17, &ports(40_000, 5060)),
+            ipv6(6, &[ports(5060, 40_000), vec![0; 12]].concat()),
+        ] {
+            assert!(program.filter(&ethernet(&[], &packet)), "{packet:02x?}");
+        }
+    }
+
+    #[test]
+    fn keeps_later_fragments_which_carry_no_port() {
+        let program = program(SIP, None, LinkType::ETHERNET);
+        assert!(program.filter(&ethernet(&[], &ipv4(17, 185, b"no ports here"))));
+        assert!(program.filter(&ethernet(&[], &ipv6(44, &[17, 0, 5, 0xa8, 0, 0, 0, 1]))));
+        assert!(!program.filter(&ethernet(&[], &ipv4(17, 0x2000, &ports(1, 2)))), "the first fragment of something else");
+    }
+
+    #[test]
+    fn keeps_icmp_errors_and_leaves_pings() {
+        let program = program(SIP, None, LinkType::ETHERNET);
+        for (icmp, wanted) in [(3, true), (11, true), (12, true), (8, false), (0, false)] {
+            assert_eq!(program.filter(&ethernet(&[], &ipv4(1, 0, &[icmp, 0, 0, 0, 0, 0, 0, 0]))), wanted, "ICMP {icmp}");
+        }
+        for (icmp, wanted) in [(1, true), (4, true), (128, false), (135, false)] {
+            assert_eq!(program.filter(&ethernet(&[], &ipv6(58, &[icmp, 0, 0, 0, 0, 0, 0, 0]))), wanted, "ICMPv6 {icmp}");
+        }
+    }
+
+    #[test]
+    fn looks_behind_vlan_tags() {
+        let program = program(SIP, None, LinkType::ETHERNET);
+        let (c_tag, s_tag) = ([0x81, 0, 0, 100], [0x88, 0xa8, 0, 5]);
+        for tags in [&[c_tag][..], &[s_tag, c_tag], &[c_tag, c_tag]] {
+            assert!(program.filter(&ethernet(tags, &sip())), "{tags:02x?}");
+            assert!(program.filter(&ethernet(tags, &ipv6(17, &ports(1, 5060)))), "{tags:02x?}");
+            assert!(program.filter(&ethernet(tags, &ipv4(17, 185, b"later fragment"))), "{tags:02x?}");
+            assert!(!program.filter(&ethernet(tags, &web())), "{tags:02x?}");
+        }
+    }
+
+    #[test]
+    fn keeps_what_is_still_tagged_in_a_cooked_frame() {
+        let inner = [vec![0, 100], ether_type(&sip()).to_vec(), sip()].concat();
+        let cooked = [vec![0; 14], vec![0x81, 0], inner.clone()].concat();
+        assert!(program(SIP, None, LinkType::LINUX_SLL).filter(&cooked));
+        let cooked = [vec![0x81, 0], vec![0; 18], inner].concat();
+        assert!(program(SIP, None, LinkType::LINUX_SLL2).filter(&cooked));
+    }
+
+    #[test]
+    fn takes_several_ports_and_ranges() {
+        let program = program(&[5060..=5061, 5080..=5080], None, LinkType::RAW);
+        for (port, wanted) in [(5059, false), (5060, true), (5061, true), (5062, false), (5080, true)] {
+            assert_eq!(program.filter(&ipv4(17, 0, &ports(9, port))), wanted, "{port}");
+        }
+    }
+
+    #[test]
+    fn a_user_narrows_the_filter_at_every_depth_of_tags() {
+        let (here, elsewhere) = ("host 192.0.2.1", "host 203.0.113.9");
+        for tags in [&[][..], &[[0x81, 0, 0, 100]]] {
+            let frame = ethernet(tags, &sip());
+            assert!(program(SIP, Some(here), LinkType::ETHERNET).filter(&frame));
+            assert!(!program(SIP, Some(elsewhere), LinkType::ETHERNET).filter(&frame));
+            assert!(!program(SIP, Some(here), LinkType::ETHERNET).filter(&ethernet(tags, &web())), "the ports still hold");
+        }
+    }
+
+    #[test]
+    fn a_user_may_choose_a_vlan() {
+        let program = program(SIP, Some("vlan 100"), LinkType::ETHERNET);
+        assert!(program.filter(&ethernet(&[[0x81, 0, 0, 100]], &sip())));
+        assert!(!program.filter(&ethernet(&[[0x81, 0, 0, 101]], &sip())));
+        assert!(!program.filter(&ethernet(&[], &sip())));
+    }
+
+    #[test]
+    fn a_users_filter_cannot_widen_the_ports() {
+        for broken in ["udp) or (tcp", "host", "port sip and"] {
+            assert!(matches!(filter_text(SIP, Some(broken), LinkType::ETHERNET), Err(CaptureError::Filter { .. })), "{broken}");
+        }
+        let either = program(SIP, Some("udp or tcp"), LinkType::ETHERNET);
+        assert!(!either.filter(&ethernet(&[], &web())));
+    }
+
+    #[test]
+    fn takes_all_frames_where_libpcap_cannot_look_into_them() {
+        let bluetooth = LinkType(201);
+        assert_eq!(filter_text(SIP, None, bluetooth).expect("text"), "");
+    }
+
+    #[test]
+    fn an_empty_filter_of_a_user_is_none() {
+        assert_eq!(filter_text(SIP, Some("  "), LinkType::RAW).expect("text"), filter_text(SIP, None, LinkType::RAW).expect("text"));
+    }
+}

@@ -1,0 +1,236 @@
+//! Frames from a live interface through libpcap.
+
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use pcap::{Active, Capture, Device, Precision, Stat};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::capture::bpf;
+use crate::capture::clock::Clock;
+use crate::capture::error::{CaptureError, libpcap_reason};
+use crate::capture::source::{Drops, FrameSource, SourceEvent};
+use crate::decode::frame::{FrameBatch, FrameHeader, LinkType};
+use crate::time::{PacketTime, Span};
+
+/// The interface that stands for all of them.
+const ANY: &str = "any";
+/// How long one call waits for a frame before it says that there is none.
+const WAIT: Duration = Duration::from_millis(100);
+/// Beyond the read timeout, how long the kernel may keep a frame before it can be seen here.
+const SETTLE: Span = Span::from_millis(50);
+
+/// How to capture on an interface.
+#[derive(Clone, Debug)]
+pub struct LiveOptions {
+    /// The name of the interface, or `any`.
+    pub interface: String,
+    /// Ports to capture.
+    pub ports: Vec<RangeInclusive<u16>>,
+    /// A filter of the user that narrows down what is captured.
+    pub filter: Option<String>,
+    /// Bytes captured of each frame.
+    pub snaplen: u32,
+    /// Bytes of the kernel's buffer.
+    pub kernel_buffer: u32,
+    /// How long the kernel collects frames before it hands them over.
+    pub read_timeout: Span,
+    /// Whether to capture what is addressed to others, as on a mirror port.
+    pub promiscuous: bool,
+}
+
+impl LiveOptions {
+    /// SIP on `interface` with large frames, a buffer of 16 MiB and batches of 5 ms.
+    pub fn new(interface: impl Into<String>) -> Self {
+        Self {
+            interface: interface.into(),
+            ports: vec![5060..=5060],
+            filter: None,
+            snaplen: 262_144,
+            kernel_buffer: 16 << 20,
+            read_timeout: Span::from_millis(5),
+            promiscuous: true,
+        }
+    }
+}
+
+/// Numbers frames across all live sources of a process, from 1.
+#[derive(Clone, Debug, Default)]
+pub struct FrameNumbers(Arc<AtomicU64>);
+
+impl FrameNumbers {
+    fn next(&self) -> u64 {
+        self.0.fetch_add(1, Ordering::Relaxed) + 1
+    }
+}
+
+/// An open capture on one interface.
+pub struct Live {
+    capture: Capture<Active>,
+    name: String,
+    filter: String,
+    link: LinkType,
+    interface: u16,
+    numbers: FrameNumbers,
+    clock: Clock,
+    /// What the kernel's counters said last.
+    counted: Stat,
+    /// How far behind the clock all frames are known to have arrived.
+    lag: Span,
+    failed: Option<CaptureError>,
+}
+
+impl Live {
+    /// Opens an interface; its frames carry the number `interface`.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such interface, it is down, the process may not capture, or the user's filter does not compile.
+    pub fn open(options: &LiveOptions, interface: u16, numbers: FrameNumbers) -> Result<Self, CaptureError> {
+        let name = options.interface.clone();
+        let refused = |error| refusal(&name, &error);
+        let mut capture = Capture::from_device(name.as_str())
+            .map_err(refused)?
+            .snaplen(clamp(options.snaplen))
+            .buffer_size(clamp(options.kernel_buffer))
+            .timeout(clamp(options.read_timeout.as_nanos() / 1_000_000))
+            .precision(Precision::Nano)
+            // Refused with a warning by `any`, which the crate takes for a failure.
+            .promisc(options.promiscuous && name != ANY)
+            .open()
+            .and_then(Capture::setnonblock)
+            .map_err(refused)?;
+        let link = bpf::link_type(capture.get_datalink());
+        let filter = bpf::filter_text(&options.ports, options.filter.as_deref(), link)?;
+        capture.filter(&filter, true).map_err(|error| CaptureError::filter(&filter, &error))?;
+        Ok(Self {
+            counted: capture.stats().map_err(refused)?,
+            lag: options.read_timeout + SETTLE,
+            clock: Clock::start(),
+            failed: None,
+            capture,
+            name,
+            filter,
+            link,
+            interface,
+            numbers,
+        })
+    }
+
+    /// The filter in force.
+    pub fn filter(&self) -> &str {
+        &self.filter
+    }
+
+    /// How the frames of this interface begin.
+    pub fn link(&self) -> LinkType {
+        self.link
+    }
+
+    /// Takes frames until the batch is full or the kernel has no further one at hand.
+    fn take(&mut self, batch: &mut FrameBatch) {
+        while !batch.is_full() {
+            match self.capture.next_packet() {
+                Ok(packet) => {
+                    let stamp = packet.header.ts;
+                    let header = FrameHeader {
+                        number: self.numbers.next(),
+                        // With nanosecond precision this is what the field of microseconds holds.
+                        time: PacketTime::from_nanos(stamp.tv_sec.saturating_mul(1_000_000_000).saturating_add(stamp.tv_usec)),
+                        link: self.link,
+                        interface: self.interface,
+                        original_len: packet.header.len,
+                        offset: 0,
+                        len: 0,
+                    };
+                    batch.push(header, packet.data);
+                }
+                Err(pcap::Error::TimeoutExpired) => return,
+                Err(error) => {
+                    self.failed = Some(CaptureError::Interface { name: self.name.clone(), reason: libpcap_reason(&error) });
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Waits until the kernel has frames, at most [`WAIT`].
+    fn wait(&self) {
+        let timeout = Timespec { tv_sec: 0, tv_nsec: i64::from(WAIT.subsec_nanos()) };
+        // A failure shows when the capture is read next; a signal only ends the waiting early.
+        let _ = poll(&mut [PollFd::from_borrowed_fd(self.capture.as_fd(), PollFlags::IN)], Some(&timeout));
+    }
+
+    /// What the kernel's counters have gained.
+    fn drops(&mut self) -> Option<Drops> {
+        // Counters that cannot be read now are read the next time.
+        let now = self.capture.stats().ok()?;
+        let before = std::mem::replace(&mut self.counted, now);
+        let drops = Drops {
+            kernel: u64::from(now.dropped.wrapping_sub(before.dropped)),
+            interface: u64::from(now.if_dropped.wrapping_sub(before.if_dropped)),
+        };
+        (drops.total() > 0).then_some(drops)
+    }
+
+    /// What is due about once a second; drops not told for a step are told the next time.
+    fn look_around(&mut self) -> Option<SourceEvent> {
+        match self.clock.lap()?.step {
+            Some(by) => Some(SourceEvent::ClockStep { by }),
+            None => self.drops().map(SourceEvent::Dropped),
+        }
+    }
+}
+
+impl FrameSource for Live {
+    fn fill(&mut self, batch: &mut FrameBatch) -> Result<SourceEvent, CaptureError> {
+        if let Some(event) = self.look_around() {
+            return Ok(event);
+        }
+        // Read before the frames are looked for: all that arrived until then, less the lag, are found.
+        let now = self.clock.now() - self.lag;
+        self.take(batch);
+        if batch.is_empty() && self.failed.is_none() {
+            self.wait();
+            self.take(batch);
+        }
+        if !batch.is_empty() {
+            return Ok(SourceEvent::Frames);
+        }
+        self.failed.take().map_or(Ok(SourceEvent::Idle { now }), Err)
+    }
+}
+
+/// The addresses of this host, on all its interfaces.
+///
+/// # Errors
+///
+/// When libpcap cannot list the interfaces.
+pub fn host_addresses() -> Result<Vec<IpAddr>, CaptureError> {
+    let devices = Device::list().map_err(|error| refusal(ANY, &error))?;
+    Ok(devices.into_iter().flat_map(|device| device.addresses).map(|address| address.addr).collect())
+}
+
+/// Why an interface could not be opened.
+fn refusal(name: &str, error: &pcap::Error) -> CaptureError {
+    let (name, reason) = (name.to_owned(), libpcap_reason(error));
+    let present: Vec<String> = Device::list().unwrap_or_default().into_iter().map(|device| device.name).collect();
+    if !present.is_empty() && !present.contains(&name) {
+        return CaptureError::NoInterface { name, present };
+    }
+    // libpcap tells the reason in words alone.
+    let forbidden = ["CAP_NET_RAW", "CAP_NET_ADMIN", "permission", "Permission", "not permitted"];
+    if forbidden.iter().any(|word| reason.contains(word)) {
+        return CaptureError::NoPermission { name };
+    }
+    CaptureError::Interface { name, reason }
+}
+
+/// The nearest number that libpcap takes.
+fn clamp(number: impl TryInto<i32>) -> i32 {
+    number.try_into().unwrap_or(i32::MAX)
+}
