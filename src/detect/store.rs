@@ -197,6 +197,9 @@ impl FindingStore {
         if explains_more {
             self.absorb_symptoms(seq, now);
         }
+        if let Some(cause) = self.findings.get(&seq).and_then(|finding| self.cause_of(finding)) {
+            self.absorb(cause, seq, now);
+        }
     }
 
     fn end(&mut self, seq: Seq, at: PacketTime) {
@@ -230,7 +233,7 @@ impl FindingStore {
             let explains = |seq: &Seq| self.findings.get(seq).is_some_and(|cause| is_cause(cause, symptom));
             match reach {
                 Reach::Server => self.index.of(id).find(explains),
-                Reach::Related => subjects().find_map(|subject| self.index.about(subject, id).find(explains)),
+                Reach::Twin | Reach::Effect => subjects().find_map(|subject| self.index.about(subject, id).find(explains)),
             }
         })
     }
@@ -251,7 +254,7 @@ impl FindingStore {
         for &id in FindingId::ALL {
             match finding.id.explains(id, finding.confidence) {
                 Some(Reach::Server) => symptoms.extend(self.index.of(id)),
-                Some(Reach::Related) => symptoms.extend(subjects().flat_map(|subject| self.index.about(subject, id))),
+                Some(Reach::Twin | Reach::Effect) => symptoms.extend(subjects().flat_map(|subject| self.index.about(subject, id))),
                 None => {}
             }
         }
@@ -310,10 +313,12 @@ fn deadline(finding: &Finding) -> PacketTime {
 fn is_cause(cause: &Finding, symptom: &Finding) -> bool {
     let from = cause.since - WINDOW_BEFORE;
     let to = cause.cleared.map_or(PacketTime::MAX, |end| end + WINDOW_AFTER);
+    let window = from..=to;
     match cause.id.explains(symptom.id, cause.confidence) {
         None => false,
-        Some(Reach::Related) => related(cause, symptom) && symptom.last >= from && symptom.since <= to,
-        Some(Reach::Server) => same_server(cause, symptom) && (from..=to).contains(&symptom.at),
+        Some(Reach::Twin) => related(cause, symptom) && symptom.last >= from && symptom.since <= to,
+        Some(Reach::Effect) => related(cause, symptom) && (window.contains(&symptom.since) || window.contains(&symptom.at)),
+        Some(Reach::Server) => same_server(cause, symptom) && window.contains(&symptom.at),
     }
 }
 
@@ -321,8 +326,11 @@ fn related(cause: &Finding, symptom: &Finding) -> bool {
     cause.subject == symptom.subject || symptom.related.contains(&cause.subject) || cause.related.contains(&symptom.subject)
 }
 
-/// Whether the symptom names the PBX of the cause, or none at all.
+/// Whether the symptom names the PBX of the cause, or none at all. What concerns a whole site has its cause there.
 fn same_server(cause: &Finding, symptom: &Finding) -> bool {
+    if matches!(symptom.subject, Subject::Site(_)) {
+        return false;
+    }
     let mut named = symptom.related.iter().filter(|subject| matches!(subject, Subject::Pbx(_))).peekable();
     named.peek().is_none() || named.any(|pbx| *pbx == cause.subject)
 }
