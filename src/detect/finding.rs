@@ -141,6 +141,72 @@ pub struct Finding {
     pub related: Vec<Subject>,
 }
 
+impl Finding {
+    /// How many facts a finding keeps: half of them the first, half the latest.
+    pub const EVIDENCE: usize = 20;
+    /// How many related subjects a finding keeps.
+    pub const RELATED: usize = 16;
+
+    /// The finding that a detector's first word begins.
+    pub(super) fn begin(raise: Raise, now: PacketTime) -> Self {
+        let remedy = raise.filled_remedy();
+        let mut finding = Self {
+            id: raise.id,
+            severity: raise.severity,
+            confidence: raise.confidence,
+            reason: raise.reason,
+            scope: raise.scope,
+            subject: raise.subject,
+            since: now,
+            at: now,
+            last: now,
+            cleared: None,
+            count: 1,
+            message: raise.message,
+            evidence: Vec::new(),
+            evidence_omitted: 0,
+            remedy,
+            explains: BTreeSet::new(),
+            related: raise.related,
+        };
+        finding.related.truncate(Self::RELATED);
+        finding.add_evidence(raise.evidence);
+        finding
+    }
+
+    /// Merges what a detector says again into what is known, and returns the subjects that are newly related.
+    pub(super) fn merge(&mut self, raise: Raise, now: PacketTime) -> Vec<Subject> {
+        self.remedy = raise.filled_remedy();
+        self.severity = self.severity.max(raise.severity);
+        self.confidence = self.confidence.max(raise.confidence);
+        self.reason = raise.reason.or(self.reason);
+        self.scope = raise.scope;
+        self.message = raise.message;
+        self.last = self.last.max(now);
+        self.count += 1;
+        self.add_evidence(raise.evidence);
+        let room = Self::RELATED.saturating_sub(self.related.len());
+        let fresh: Vec<_> = raise.related.into_iter().filter(|subject| !self.related.contains(subject)).take(room).collect();
+        self.related.extend(fresh.iter().cloned());
+        fresh
+    }
+
+    /// Adds facts that are not known yet and drops those in the middle when there are too many.
+    fn add_evidence(&mut self, facts: Vec<Evidence>) {
+        for fact in facts {
+            self.since = self.since.min(fact.at);
+            if !self.evidence.contains(&fact) {
+                self.evidence.push(fact);
+            }
+        }
+        self.evidence.sort();
+        if let Some(excess @ 1..) = self.evidence.len().checked_sub(Self::EVIDENCE) {
+            self.evidence.drain(Self::EVIDENCE / 2..Self::EVIDENCE / 2 + excess);
+            self.evidence_omitted += excess as u64;
+        }
+    }
+}
+
 /// What a detector says: this is the matter, now.
 #[derive(Clone, Debug)]
 pub struct Raise {

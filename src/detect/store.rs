@@ -17,7 +17,7 @@ pub use change::{ChangeKind, FindingChange};
 use std::collections::BTreeMap;
 
 use crate::detect::catalog::{FindingId, Reach, WINDOW_AFTER, WINDOW_BEFORE};
-use crate::detect::finding::{Evidence, Finding, Raise, Subject};
+use crate::detect::finding::{Finding, Raise, Subject};
 use crate::detect::store::change::Changes;
 use crate::detect::store::index::Index;
 use crate::detect::store::ranked::Ranked;
@@ -26,11 +26,6 @@ use crate::track::vocabulary::{Confidence, Severity};
 
 /// Number of a finding in the order of raising.
 type Seq = u64;
-
-/// How many facts a finding keeps: half of them the first, half the latest.
-pub const EVIDENCE: usize = 20;
-/// How many related subjects a finding keeps.
-pub const RELATED: usize = 16;
 
 /// How many findings are kept.
 #[derive(Clone, Copy, Debug)]
@@ -85,7 +80,7 @@ impl FindingStore {
             self.update(seq, raise, now);
             return;
         }
-        let finding = begin(raise, now);
+        let finding = Finding::begin(raise, now);
         if let Some(cause) = self.cause_of(&finding) {
             self.absorbed += 1;
             self.attribute(cause, &finding);
@@ -96,6 +91,7 @@ impl FindingStore {
 
     /// Ends an open finding at `at`; tells whether there was one.
     pub fn clear(&mut self, id: FindingId, subject: &Subject, at: PacketTime) -> bool {
+        self.advance(at);
         let Some(seq) = self.find_open(id, subject) else {
             return false;
         };
@@ -182,7 +178,7 @@ impl FindingStore {
         };
         let (severity, confidence, since) = (finding.severity, finding.confidence, finding.since);
         self.open.remove(severity, deadline(finding), seq);
-        let fresh = merge(finding, raise, now);
+        let fresh = finding.merge(raise, now);
         self.open.insert(finding.severity, deadline(finding), seq);
         self.index.relate(seq, finding.id, &fresh);
         let (worse, surer) = (finding.severity > severity, finding.confidence > confidence);
@@ -196,6 +192,9 @@ impl FindingStore {
         }
         if explains_more {
             self.absorb_symptoms(seq, now);
+        }
+        if let Some(cause) = self.findings.get(&seq).and_then(|finding| self.cause_of(finding)) {
+            self.absorb(cause, seq, now);
         }
     }
 
@@ -230,7 +229,7 @@ impl FindingStore {
             let explains = |seq: &Seq| self.findings.get(seq).is_some_and(|cause| is_cause(cause, symptom));
             match reach {
                 Reach::Server => self.index.of(id).find(explains),
-                Reach::Related => subjects().find_map(|subject| self.index.about(subject, id).find(explains)),
+                Reach::Twin | Reach::Effect => subjects().find_map(|subject| self.index.about(subject, id).find(explains)),
             }
         })
     }
@@ -243,15 +242,18 @@ impl FindingStore {
     }
 
     fn symptoms_of(&self, cause: Seq) -> Vec<Seq> {
-        let Some(finding) = self.findings.get(&cause).filter(|finding| FindingId::CAUSES.contains(&finding.id)) else {
+        let Some(finding) = self.findings.get(&cause) else {
             return Vec::new();
         };
+        if !FindingId::CAUSES.contains(&finding.id) {
+            return Vec::new();
+        }
         let subjects = || std::iter::once(&finding.subject).chain(&finding.related);
         let mut symptoms = Vec::new();
         for &id in FindingId::ALL {
             match finding.id.explains(id, finding.confidence) {
                 Some(Reach::Server) => symptoms.extend(self.index.of(id)),
-                Some(Reach::Related) => symptoms.extend(subjects().flat_map(|subject| self.index.about(subject, id))),
+                Some(Reach::Twin | Reach::Effect) => symptoms.extend(subjects().flat_map(|subject| self.index.about(subject, id))),
                 None => {}
             }
         }
@@ -310,10 +312,12 @@ fn deadline(finding: &Finding) -> PacketTime {
 fn is_cause(cause: &Finding, symptom: &Finding) -> bool {
     let from = cause.since - WINDOW_BEFORE;
     let to = cause.cleared.map_or(PacketTime::MAX, |end| end + WINDOW_AFTER);
+    let window = from..=to;
     match cause.id.explains(symptom.id, cause.confidence) {
         None => false,
-        Some(Reach::Related) => related(cause, symptom) && symptom.last >= from && symptom.since <= to,
-        Some(Reach::Server) => same_server(cause, symptom) && (from..=to).contains(&symptom.at),
+        Some(Reach::Twin) => related(cause, symptom) && symptom.last >= from && symptom.since <= to,
+        Some(Reach::Effect) => related(cause, symptom) && (window.contains(&symptom.since) || window.contains(&symptom.at)),
+        Some(Reach::Server) => same_server(cause, symptom) && window.contains(&symptom.at),
     }
 }
 
@@ -321,66 +325,11 @@ fn related(cause: &Finding, symptom: &Finding) -> bool {
     cause.subject == symptom.subject || symptom.related.contains(&cause.subject) || cause.related.contains(&symptom.subject)
 }
 
-/// Whether the symptom names the PBX of the cause, or none at all.
+/// Whether the symptom names the PBX of the cause, or none at all. What concerns a whole site has its cause there.
 fn same_server(cause: &Finding, symptom: &Finding) -> bool {
+    if matches!(symptom.subject, Subject::Site(_)) {
+        return false;
+    }
     let mut named = symptom.related.iter().filter(|subject| matches!(subject, Subject::Pbx(_))).peekable();
     named.peek().is_none() || named.any(|pbx| *pbx == cause.subject)
-}
-
-fn begin(raise: Raise, now: PacketTime) -> Finding {
-    let remedy = raise.filled_remedy();
-    let mut finding = Finding {
-        id: raise.id,
-        severity: raise.severity,
-        confidence: raise.confidence,
-        reason: raise.reason,
-        scope: raise.scope,
-        subject: raise.subject,
-        since: now,
-        at: now,
-        last: now,
-        cleared: None,
-        count: 1,
-        message: raise.message,
-        evidence: Vec::new(),
-        evidence_omitted: 0,
-        remedy,
-        explains: Default::default(),
-        related: raise.related,
-    };
-    finding.related.truncate(RELATED);
-    add_evidence(&mut finding, raise.evidence);
-    finding
-}
-
-/// Merges what a detector says again into what is known, and returns the subjects that are newly related.
-fn merge(finding: &mut Finding, raise: Raise, now: PacketTime) -> Vec<Subject> {
-    finding.remedy = raise.filled_remedy();
-    finding.severity = finding.severity.max(raise.severity);
-    finding.confidence = finding.confidence.max(raise.confidence);
-    finding.reason = raise.reason.or(finding.reason);
-    finding.scope = raise.scope;
-    finding.message = raise.message;
-    finding.last = finding.last.max(now);
-    finding.count += 1;
-    add_evidence(finding, raise.evidence);
-    let room = RELATED.saturating_sub(finding.related.len());
-    let fresh: Vec<_> = raise.related.into_iter().filter(|subject| !finding.related.contains(subject)).take(room).collect();
-    finding.related.extend(fresh.iter().cloned());
-    fresh
-}
-
-/// Adds facts that are not known yet and drops those in the middle when there are too many.
-fn add_evidence(finding: &mut Finding, facts: Vec<Evidence>) {
-    for fact in facts {
-        finding.since = finding.since.min(fact.at);
-        if !finding.evidence.contains(&fact) {
-            finding.evidence.push(fact);
-        }
-    }
-    finding.evidence.sort();
-    if let Some(excess @ 1..) = finding.evidence.len().checked_sub(EVIDENCE) {
-        finding.evidence.drain(EVIDENCE / 2..EVIDENCE / 2 + excess);
-        finding.evidence_omitted += excess as u64;
-    }
 }

@@ -9,12 +9,14 @@ pub const WINDOW_BEFORE: Span = Span::from_secs(30);
 /// How long after its end a cause still explains symptoms (DETECTION §9).
 pub const WINDOW_AFTER: Span = Span::from_secs(60);
 
-/// What a cause has in common with the symptoms that it explains.
+/// How a cause and a symptom that it explains belong together.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Reach {
-    /// The same subject, or one related to it.
-    Related,
-    /// The PBX: every phone and every call of it.
+    /// The same trouble of the same or a related subject, known better: whenever both are there at once.
+    Twin,
+    /// What the cause does to the same or a related subject: what began in its window.
+    Effect,
+    /// What the cause does to every phone and every call of a PBX: what was raised in its window.
     Server,
 }
 
@@ -36,23 +38,21 @@ impl FindingId {
         Self::AuthFailedLoop,
     ];
 
-    /// Whether this finding, once it is so sure, explains a `symptom`, and for whom.
+    /// Whether this finding, once it is so sure, explains a `symptom`, and how the two belong together.
     pub fn explains(self, symptom: Self, confidence: Confidence) -> Option<Reach> {
-        let related = match self {
-            Self::NatBindingTimeout => {
-                confidence >= Confidence::Probable
-                    && (UNDELIVERED.contains(&symptom) || matches!(symptom, Self::NatRebind | Self::StaleBindingTarget))
+        let (explains, reach) = match self {
+            Self::NatBindingTimeout if confidence < Confidence::Probable => return None,
+            Self::NatBindingTimeout if matches!(symptom, Self::NatRebind | Self::StaleBindingTarget) => (true, Reach::Twin),
+            Self::NatBindingTimeout | Self::StaleBindingTarget | Self::SourceIpChanged | Self::RegistrationExpired => {
+                (UNDELIVERED.contains(&symptom), Reach::Effect)
             }
-            Self::StaleBindingTarget | Self::SourceIpChanged | Self::RegistrationExpired => UNDELIVERED.contains(&symptom),
-            Self::AuthFailedLoop => symptom == Self::RegistrationRejected,
-            Self::RegistrarSilent => symptom == Self::RegistrationExpired,
-            Self::PbxNotResponding | Self::PbxRestarted => return symptom.is_symptom_of_outage().then_some(Reach::Server),
-            Self::MassCallDrop => {
-                return (symptom.is_symptom_of_outage() && symptom.row().proof == Proof::Absence).then_some(Reach::Server);
-            }
-            _ => false,
+            Self::AuthFailedLoop => (symptom == Self::RegistrationRejected, Reach::Twin),
+            Self::RegistrarSilent => (symptom == Self::RegistrationExpired, Reach::Twin),
+            Self::PbxNotResponding | Self::PbxRestarted => (symptom.is_symptom_of_outage(), Reach::Server),
+            Self::MassCallDrop => (symptom.is_symptom_of_outage() && symptom.row().proof == Proof::Absence, Reach::Server),
+            _ => return None,
         };
-        related.then_some(Reach::Related)
+        explains.then_some(reach)
     }
 
     /// Whether it is about one phone or one call and may be nothing but the PBX being away. What is only worth knowing is no symptom,

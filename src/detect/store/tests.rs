@@ -215,6 +215,25 @@ mod causes {
     }
 
     #[test]
+    fn a_cause_does_not_explain_what_was_wrong_long_before_and_still_is() {
+        let mut store = FindingStore::default();
+        store.raise(seen(PeerUnreachable, aor(ALICE), 0), at(0));
+        store.raise(seen(SourceIpChanged, site(), 3_000), at(3_000));
+        store.raise(seen(PeerUnreachable, aor(ALICE), 3_010).related(site()), at(3_010));
+        assert_eq!(ids(&store), [PeerUnreachable, SourceIpChanged]);
+    }
+
+    #[test]
+    fn the_same_trouble_known_better_takes_over_whenever_it_began() {
+        let mut store = FindingStore::default();
+        store.raise(seen(RegistrationRejected, aor(ALICE), 0), at(0));
+        store.raise(seen(AuthFailedLoop, aor(ALICE), 300), at(300));
+        assert_eq!(ids(&store), [RegistrationRejected, AuthFailedLoop], "a rejection of five minutes ago may be another matter");
+        store.raise(seen(RegistrationRejected, aor(ALICE), 310), at(310));
+        assert_eq!(ids(&store), [AuthFailedLoop], "but not one that goes on");
+    }
+
+    #[test]
     fn a_cause_that_is_over_explains_for_another_minute() {
         let mut store = FindingStore::default();
         store.raise(seen(RegistrationExpired, aor(ALICE), 0), at(0));
@@ -283,6 +302,16 @@ mod outages {
         assert!(!store.is_open(RegistrarSilent, &source(7)));
         store.raise(seen(RegistrarSilent, source(7), 261), at(261));
         assert!(store.is_open(RegistrarSilent, &source(7)));
+    }
+
+    #[test]
+    fn a_router_that_forgets_is_no_effect_of_an_outage() {
+        let mut store = FindingStore::default();
+        store.raise(seen(PbxNotResponding, pbx(10), 0), at(10));
+        store.raise(seen(NatBindingTimeout, site(), 5), at(20));
+        store.raise(seen(NatBindingTimeout, aor(ALICE), 5), at(20));
+        assert_eq!(ids(&store), [PbxNotResponding, NatBindingTimeout]);
+        assert!(store.is_open(NatBindingTimeout, &site()));
     }
 
     #[test]
@@ -372,5 +401,65 @@ mod bounds {
         }
         assert_eq!(store.drain_changes().count() as u64 + store.lost_changes(), 66_000);
         assert!(store.lost_changes() > 0);
+    }
+}
+
+mod any_order {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const IDS: [FindingId; 9] = [
+        NatBindingTimeout,
+        StaleBindingTarget,
+        RegistrationExpired,
+        AuthFailedLoop,
+        RegistrationRejected,
+        PeerUnreachable,
+        CalleeNoResponse,
+        NatRebind,
+        PbxNotResponding,
+    ];
+
+    /// Raise, clear or let time pass: which finding, about whom, how sure, how much later.
+    fn step() -> impl Strategy<Value = (u8, FindingId, bool, Confidence, i64)> {
+        let confidence = prop::sample::select(Confidence::ALL);
+        (0..4_u8, prop::sample::select(&IDS[..]), any::<bool>(), confidence, 0..200_i64)
+    }
+
+    fn play(steps: &[(u8, FindingId, bool, Confidence, i64)], check: impl Fn(&FindingStore)) {
+        let mut store = FindingStore::new(Limits { open: 6, ended: 6 });
+        let mut second = 0;
+        for &(action, id, first, confidence, later) in steps {
+            second += later;
+            let user = aor(if first { ALICE } else { BOB });
+            let subject = if id == PbxNotResponding { pbx(10) } else { user };
+            match action {
+                0 => store.advance(at(second)),
+                1 => drop(store.clear(id, &subject, at(second))),
+                _ => store.raise(seen(id, subject, second - later).confidence(confidence), at(second)),
+            }
+            check(&store);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_symptom_is_listed_beside_its_cause_and_every_table_agrees(steps in prop::collection::vec(step(), 1..60)) {
+            play(&steps, |store| {
+                let all = store.all();
+                for cause in &all {
+                    let beside = all.iter().find(|symptom| is_cause(cause, symptom));
+                    assert!(beside.is_none(), "{beside:?} beside {cause:?}");
+                }
+                let open = store.open().count();
+                assert_eq!((store.open.len(), store.ended.len()), (open, all.len() - open));
+                assert!(open <= 6 && all.len() <= 12);
+                for finding in store.open() {
+                    assert_eq!(store.get(finding.id, &finding.subject).map(|found| found.at), Some(finding.at));
+                }
+                assert_eq!(store.index.is_empty(), all.is_empty());
+            });
+        }
     }
 }
