@@ -80,7 +80,10 @@ pub(crate) fn check(case: &Table, report: &Json, first: i64) -> Verdict {
             "count" => check_counts(expected, report, &mut comparison),
             key if OPTIONS.contains(&key) => {}
             key => match schema::top_level(key) {
-                Some(shape) => comparison.compare(key, shape, expected, &report[key]),
+                Some(shape) => {
+                    comparison.check_value(key, shape, expected);
+                    comparison.compare(key, shape, expected, &report[key]);
+                }
                 None => comparison.problem(key, "a key of case.toml", "an unknown key"),
             },
         }
@@ -88,6 +91,13 @@ pub(crate) fn check(case: &Table, report: &Json, first: i64) -> Verdict {
     check_forbidden(case, report, &mut comparison);
     verdict.problems = comparison.into_problems();
     verdict
+}
+
+/// The keys of `case` that no report has, one line each.
+pub(crate) fn unknown_keys(case: &Table) -> Vec<String> {
+    let mut problems = check(case, &Json::Null, 0).problems;
+    problems.retain(|problem| problem.ends_with("an unknown key"));
+    problems
 }
 
 fn check_findings(expected: &Toml, report: &Json, comparison: &mut Comparison, skipped: &mut usize) {
@@ -153,17 +163,12 @@ fn check_entry(
 ) {
     let mut entry = entry.clone();
     entry.remove("index");
-    if entry.remove("later").is_some_and(|later| later == Toml::Boolean(true)) {
-        comparison.check_keys(path, shape, &entry);
-        *skipped += 1;
-        return;
-    }
+    let later = entry.remove("later") == Some(Toml::Boolean(true));
+    comparison.check_keys(path, shape, &entry);
     match found {
+        _ if later => *skipped += 1,
         Some(found) => comparison.compare_object(path, shape, &entry, found),
-        None => {
-            comparison.check_keys(path, shape, &entry);
-            comparison.problem(path, "an entry", "none");
-        }
+        None => comparison.problem(path, "an entry", "none"),
     }
 }
 
