@@ -43,3 +43,13 @@ fn each_folder_has_a_scenario_a_purpose_and_expectations() {
         }
     }
 }
+
+#[test]
+fn expectations_name_only_keys_that_a_report_has() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("pcaps");
+    for scenario in scenarios::all() {
+        let text = fs::read_to_string(root.join(scenario.name).join("case.toml")).expect("case.toml can be read");
+        let case: toml::Table = text.parse().unwrap_or_else(|error| panic!("{}: {error}", scenario.name));
+        assert_eq!(support::expect::unknown_keys(&case), [""; 0], "{}", scenario.name);
+    }
+}

@@ -5,6 +5,7 @@ use crate::support::agent::cast::{a1, a2, b1, c1, l1, trunk};
 use crate::support::call::{Bridge, Plan};
 use crate::support::proxy::Hops;
 use crate::support::scene::schedule;
+use crate::support::upkeep::times;
 use crate::support::{Agent, Brand, Leg, Message, Scene, Side};
 
 scenarios! {
@@ -153,7 +154,7 @@ fn pbx_480_no_bleg(scene: &mut Scene) {
     scene.healthy(&mut c1(), 1.0, 260.0);
     scene.reg_ok(2.0, &mut phone);
     scene.qualify(10.0, &phone);
-    for at in [70.0, 84.0, 98.0, 112.0, 126.0, 140.0, 154.0, 168.0] {
+    for at in times(70.0, 14.0, 250.0) {
         scene.qualify_lost(at, &schedule::QUALIFY_CHAN_SIP, &phone);
     }
     let mut bridge = Bridge::new(scene, &caller, &phone);

@@ -37,6 +37,7 @@ fn server_outage(scene: &mut Scene) {
         scene.repeat(100.0 + offset, &schedule::CAPPED, &phone, &pbx, &refresh);
         scene.healthy(&mut phone, 145.0 + offset, 240.0);
     }
+    Leg::new(scene, &b1(), &pbx, "2001", "1001").invite_repeated(scene, 102.0, &schedule::INVITE, &[]);
     // Something else keeps the capture alive: two phones that talk to each other without the PBX.
     for at in times(1.0, 2.0, 240.0) {
         scene.udp(at, l1().outer, crate::support::agent::address("203.0.113.61:5060"), b"\r\n\r\n");
@@ -46,14 +47,14 @@ fn server_outage(scene: &mut Scene) {
 }
 
 fn db_slow(scene: &mut Scene) {
-    let mut phones: Vec<Agent> = (0..12)
+    let mut phones: Vec<Agent> = (0..6)
         .map(|index| {
             let local = format!("192.168.{index}.20:5060");
             Agent::phone(&(4000 + index).to_string(), Brand::Yealink, &local, &format!("198.18.{index}.1:40000")).expiring(50)
         })
         .collect();
     for (index, phone) in phones.iter_mut().enumerate() {
-        for (round, at) in times(index as f64 * 2.0, 25.0, 600.0).enumerate() {
+        for (round, at) in times(index as f64 * 4.0, 25.0, 600.0).enumerate() {
             phone.nonce = None;
             scene.reg_rejected(at, phone, 401);
             let request = scene.register(at + 0.04, phone);
@@ -64,7 +65,7 @@ fn db_slow(scene: &mut Scene) {
             }
             scene.accept(at + 0.04 + took, phone, &request, &[]);
         }
-        for at in times(12.0 + index as f64 * 2.0, 60.0, 600.0) {
+        for at in times(12.0 + index as f64 * 4.0, 60.0, 600.0) {
             options_to_pbx(scene, at, phone);
         }
     }

@@ -42,10 +42,10 @@ fn timer_ok(scene: &mut Scene) {
 
 fn timer_missed(scene: &mut Scene) {
     scene.healthy(&mut c1().expiring(900), 0.0, 1900.0);
-    for (index, mut caller) in [a1(), a2(), b1()].into_iter().enumerate() {
+    for (index, phone) in [a1(), a2(), b1()].into_iter().enumerate() {
         let at = 10.0 + index as f64 * 7.0;
-        scene.healthy(&mut caller.clone().expiring(900), index as f64, 1900.0);
-        caller.register_call_id = None;
+        let mut caller = phone.expiring(900);
+        scene.healthy(&mut caller, index as f64, 1900.0);
         let mut leg = timed(scene, &caller, at);
         leg.bye(scene, at + 2.0 + 1768.0, Side::Callee);
     }

@@ -27,16 +27,32 @@ impl Comparison {
         self.problems.push(format!("{path}: expected {expected}, found {found}"));
     }
 
-    /// Notes each key of `expected` that the shape does not have.
+    /// Notes each key of `expected`, at any depth, that the shape does not have.
     pub(crate) fn check_keys(&mut self, path: &str, shape: &'static [(&'static str, Shape)], expected: &Table) {
-        for key in expected.keys().filter(|key| !shape.iter().any(|(name, _)| name == key)) {
-            self.problem(&format!("{path}.{key}"), "a key of the report", "an unknown key");
+        for (key, wanted) in expected {
+            let path = format!("{path}.{key}");
+            match shape.iter().find(|(name, _)| name == key) {
+                Some((_, shape)) => self.check_value(&path, shape, wanted),
+                None => self.problem(&path, "a key of the report", "an unknown key"),
+            }
+        }
+    }
+
+    /// [`Self::check_keys`] for what stands under one key.
+    pub(crate) fn check_value(&mut self, path: &str, shape: &'static Shape, expected: &Toml) {
+        match (shape, expected) {
+            (Shape::Object(keys), Toml::Table(wanted)) => self.check_keys(path, keys, wanted),
+            (Shape::List(entry), Toml::Array(wanted)) => {
+                for (index, wanted) in wanted.iter().enumerate() {
+                    self.check_value(&format!("{path}[{index}]"), entry, wanted);
+                }
+            }
+            _ => {}
         }
     }
 
     /// Compares those keys of an object that are expected.
     pub(crate) fn compare_object(&mut self, path: &str, shape: &'static [(&'static str, Shape)], expected: &Table, found: &Json) {
-        self.check_keys(path, shape, expected);
         for (name, shape) in shape {
             if let Some(wanted) = expected.get(*name) {
                 self.compare(&format!("{path}.{name}"), shape, wanted, &found[*name]);

@@ -14,6 +14,10 @@
 //! message = "~fail2ban"                     # contains
 //! later = true                              # its detector is still to come: skipped, and counted as skipped
 //!
+//! [[finding]]
+//! id = "ack-missing"
+//! subject = "call[0]"                       # the Call-ID of that call of the report
+//!
 //! [[call]]                                  # the first in the report, the next [[call]] the second, unless `index` or `call_id` says
 //! outcome = "answered"
 //! setup_s = 0.5                             # durations: give or take 10 ms or 2 %
@@ -61,7 +65,7 @@ pub(crate) fn check(case: &Table, report: &Json, first: i64) -> Verdict {
     let mut comparison = Comparison::new(first);
     for (key, expected) in case {
         match key.as_str() {
-            "finding" => check_findings(expected, report, &mut comparison, &mut verdict.skipped),
+            "finding" => check_findings(&with_call_ids(expected, report), report, &mut comparison, &mut verdict.skipped),
             "call" => check_calls(expected, report, &mut comparison, &mut verdict.skipped),
             "registration" => check_list(
                 expected,
@@ -76,7 +80,10 @@ pub(crate) fn check(case: &Table, report: &Json, first: i64) -> Verdict {
             "count" => check_counts(expected, report, &mut comparison),
             key if OPTIONS.contains(&key) => {}
             key => match schema::top_level(key) {
-                Some(shape) => comparison.compare(key, shape, expected, &report[key]),
+                Some(shape) => {
+                    comparison.check_value(key, shape, expected);
+                    comparison.compare(key, shape, expected, &report[key]);
+                }
                 None => comparison.problem(key, "a key of case.toml", "an unknown key"),
             },
         }
@@ -86,6 +93,13 @@ pub(crate) fn check(case: &Table, report: &Json, first: i64) -> Verdict {
     verdict
 }
 
+/// The keys of `case` that no report has, one line each.
+pub(crate) fn unknown_keys(case: &Table) -> Vec<String> {
+    let mut problems = check(case, &Json::Null, 0).problems;
+    problems.retain(|problem| problem.ends_with("an unknown key"));
+    problems
+}
+
 fn check_findings(expected: &Toml, report: &Json, comparison: &mut Comparison, skipped: &mut usize) {
     check_list(expected, &report["findings"], "finding", &["id", "subject"], FINDING, comparison, skipped);
     for entry in entries(expected) {
@@ -93,6 +107,20 @@ fn check_findings(expected: &Toml, report: &Json, comparison: &mut Comparison, s
             comparison.problem("finding", "id and subject", &entry.to_string());
         }
     }
+}
+
+/// The expected findings with `call[n]` replaced by the Call-ID of that call.
+fn with_call_ids(expected: &Toml, report: &Json) -> Toml {
+    let mut expected = expected.clone();
+    for entry in expected.as_array_mut().into_iter().flatten() {
+        let Some(subject) = entry.get_mut("subject") else { continue };
+        let index = subject.as_str().and_then(|text| text.strip_prefix("call[")?.strip_suffix(']')?.parse::<usize>().ok());
+        let call_id = index.and_then(|index| list(&report["calls"]).get(index)?["call_id"].as_str());
+        if let Some(call_id) = call_id {
+            *subject = Toml::from(call_id);
+        }
+    }
+    expected
 }
 
 fn check_calls(expected: &Toml, report: &Json, comparison: &mut Comparison, skipped: &mut usize) {
@@ -135,17 +163,12 @@ fn check_entry(
 ) {
     let mut entry = entry.clone();
     entry.remove("index");
-    if entry.remove("later").is_some_and(|later| later == Toml::Boolean(true)) {
-        comparison.check_keys(path, shape, &entry);
-        *skipped += 1;
-        return;
-    }
+    let later = entry.remove("later") == Some(Toml::Boolean(true));
+    comparison.check_keys(path, shape, &entry);
     match found {
+        _ if later => *skipped += 1,
         Some(found) => comparison.compare_object(path, shape, &entry, found),
-        None => {
-            comparison.check_keys(path, shape, &entry);
-            comparison.problem(path, "an entry", "none");
-        }
+        None => comparison.problem(path, "an entry", "none"),
     }
 }
 
@@ -165,7 +188,8 @@ fn check_forbidden(case: &Table, report: &Json, comparison: &mut Comparison) {
     let only = case.get("only").and_then(Toml::as_bool).unwrap_or(true);
     let forbidden = names(case.get("forbid_findings"));
     let mut allowed = names(case.get("allow_findings"));
-    let expected: Vec<&Table> = case.get("finding").map(|list| entries(list).collect()).unwrap_or_default();
+    let findings = case.get("finding").map(|list| with_call_ids(list, report));
+    let expected: Vec<&Table> = findings.as_ref().map(|list| entries(list).collect()).unwrap_or_default();
     // As long as the better explanation is still to come, the symptom that it will replace may show.
     let pending = expected.iter().filter(|entry| entry.contains_key("later"));
     allowed.extend(pending.flat_map(|entry| names(entry.get("explains"))));
