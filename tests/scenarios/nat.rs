@@ -1,6 +1,7 @@
 //! NAT and reachability: bindings that die too early, and what only looks like it.
 
 use super::scenarios;
+use crate::support::agent::address;
 use crate::support::agent::cast::{a1, a2, b1, c1, l1};
 use crate::support::call::Bridge;
 use crate::support::scene::schedule::{self, QUALIFY, QUALIFY_CHAN_SIP};
@@ -175,7 +176,7 @@ fn site_ip_change(scene: &mut Scene) {
     scene.healthy(&mut second, 3.0, 300.0);
     lost(scene, 350.0, &caller, &first, None);
     for (phone, at) in [(&mut first, 420.0), (&mut second, 421.0)] {
-        phone.outer = crate::support::agent::address(&format!("198.51.100.9:{}", phone.outer.port()));
+        phone.outer = address(&format!("198.51.100.9:{}", phone.outer.port()));
         scene.reg_ok(at, phone);
         scene.upkeep(phone, at, 540.0);
     }

@@ -4,7 +4,7 @@ use super::scenarios;
 use crate::support::agent::cast::{a1, a2, b1, c1};
 use crate::support::scene::schedule;
 use crate::support::upkeep::times;
-use crate::support::{Agent, Brand, Scene};
+use crate::support::{Agent, Brand, Message, Scene};
 
 scenarios! {
     "reg-ok" => reg_ok,
@@ -130,15 +130,25 @@ fn reg_reboot(scene: &mut Scene) {
     scene.healthy(&mut c1(), 1.0, 200.0);
 }
 
-/// `Contact: *`, by which a phone clears every binding of its address-of-record.
+/// `Contact: *`, by which a phone clears every binding of its address-of-record; challenged unless the phone holds a nonce.
 fn unregister_all(scene: &mut Scene, at: f64, phone: &mut Agent) {
+    if phone.nonce.is_none() {
+        let request = send_unregister_all(scene, at - 0.04, phone);
+        scene.reject(at - 0.035, phone, &request, 401);
+    }
+    let request = send_unregister_all(scene, at, phone);
+    let response = scene.registrar_response(&request, 200, phone);
+    let pbx = scene.pbx.clone();
+    scene.send(at + 0.015, &pbx, phone, &response);
+}
+
+fn send_unregister_all(scene: &mut Scene, at: f64, phone: &mut Agent) -> Message {
     let mut request = scene.register_message(phone);
     request.set("Contact", "*");
     request.set("Expires", "0");
     let pbx = scene.pbx.clone();
     scene.send(at, phone, &pbx, &request);
-    let response = scene.registrar_response(&request, 200, phone);
-    scene.send(at + 0.015, &pbx, phone, &response);
+    request
 }
 
 /// The same account on two phones at two sites.
