@@ -25,6 +25,7 @@ scenarios! {
     "vlan" => vlan,
     "icmp-unreachable" => icmp_unreachable,
     "quiet-day" => quiet_day,
+    "quiet-night" => quiet_night,
 }
 
 fn server_outage(scene: &mut Scene) {
@@ -210,6 +211,17 @@ fn quiet_day(scene: &mut Scene) {
             let at = 60.0 + turn as f64 * 210.0 + pair as f64 * 1.3;
             ordinary_call(scene, at, caller, callee);
         }
+    }
+}
+
+/// Three phones send keep-alives for a quarter of an hour, which nobody has to answer; then they are refreshed as ever.
+fn quiet_night(scene: &mut Scene) {
+    for (index, phone) in [a1(), b1(), c1()].into_iter().enumerate() {
+        let mut phone = phone.expiring(1800);
+        let start = index as f64;
+        scene.reg_ok(start, &mut phone);
+        scene.keepalives(&phone, start + 15.0, 15.0, 950.0);
+        scene.refresh(start + 900.0, &mut phone);
     }
 }
 

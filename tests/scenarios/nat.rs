@@ -25,6 +25,7 @@ scenarios! {
     "s4-7-experiment" => s4_7_experiment,
     "lagged" => lagged,
     "random-loss" => random_loss,
+    "qualify-retransmitted" => qualify_retransmitted,
 }
 
 /// Registers a phone and refreshes it at half time, without keep-alive or qualify.
@@ -290,6 +291,21 @@ fn random_loss(scene: &mut Scene) {
         let probe = scene.qualify_message(&phone);
         match scene.random.below(100) {
             0..8 => scene.qualify_answered(at, &[0.0, 0.5], &phone, &probe, 0.53),
+            _ => scene.qualify_answered(at, &[0.0], &phone, &probe, 0.03),
+        }
+    }
+}
+
+/// Each fourth probe is answered at its third transmission only.
+fn qualify_retransmitted(scene: &mut Scene) {
+    let mut phone = a1().expiring(3600);
+    scene.reg_ok(0.0, &mut phone);
+    scene.keepalives(&phone, 20.0, 20.0, 600.0);
+    scene.healthy(&mut b1(), 1.0, 600.0);
+    for (index, at) in times(25.0, 60.0, 600.0).enumerate() {
+        let probe = scene.qualify_message(&phone);
+        match index % 4 {
+            3 => scene.qualify_answered(at, &[0.0, 0.5, 1.5], &phone, &probe, 1.53),
             _ => scene.qualify_answered(at, &[0.0], &phone, &probe, 0.03),
         }
     }
