@@ -3,10 +3,10 @@
 use super::scenarios;
 use crate::support::agent::cast::{a1, a2, b1, c1, l1, trunk};
 use crate::support::call::{Bridge, Plan};
-use crate::support::proxy::Hops;
+use crate::support::proxy::{Hops, forwarded};
 use crate::support::scene::schedule;
 use crate::support::upkeep::times;
-use crate::support::{Agent, Brand, Leg, Message, Scene, Side};
+use crate::support::{Agent, Brand, Leg, Scene, Side};
 
 scenarios! {
     "call-ok-auth" => call_ok_auth,
@@ -116,10 +116,10 @@ fn proxy_fork_2x200(scene: &mut Scene) {
     for (index, callee) in callees.iter().enumerate() {
         let hops = Hops { caller: &caller, proxy: &proxy, callee };
         let target = callee.contact_uri();
-        let forwarded = crate::support::proxy::forwarded(scene, &proxy, caller.outer, &invite, &target);
-        scene.send(0.003 + index as f64 * 0.001, &proxy, callee, &forwarded);
+        let received = forwarded(scene, &proxy, caller.outer, &invite, &target);
+        scene.send(0.003 + index as f64 * 0.001, &proxy, callee, &received);
         let tag = callee.tag(&mut scene.random);
-        let answer = |status| forwarded.response(status, proxy.outer, &tag).with("Contact", callee.contact());
+        let answer = |status| received.response(status, proxy.outer, &tag).with("Contact", callee.contact());
         hops.response(scene, 0.2 + index as f64 * 0.05, &answer(180));
         let accepted = answer(200).with_body("application/sdp", callee.sdp(1));
         let answered = 4.0 + index as f64 * 0.5;
@@ -130,8 +130,8 @@ fn proxy_fork_2x200(scene: &mut Scene) {
         hops.request(scene, answered + 0.004, &ack, &target);
         let end = if index == 1 { answered + 0.01 } else { 50.0 };
         let bye = dialog.in_dialog(scene, Side::Caller, "BYE");
-        let forwarded = hops.request(scene, end, &bye, &target);
-        let ok = forwarded.response(200, proxy.outer, &tag);
+        let received = hops.request(scene, end, &bye, &target);
+        let ok = received.response(200, proxy.outer, &tag);
         hops.response(scene, end + 0.03, &ok);
     }
     scene.healthy(&mut c1(), 1.0, 100.0);
@@ -366,18 +366,18 @@ fn proxy_two_hops(scene: &mut Scene) {
     let mut leg = Leg::new(scene, &caller, &proxy, "1001", "2001");
     leg.prepare_invite(scene, &[]);
     let invite = leg.invite.clone();
-    let forwarded = hops.request(scene, 10.0, &invite, &target);
+    let received = hops.request(scene, 10.0, &invite, &target);
     leg.progress(scene, 10.001, 100);
     let tag = callee.tag(&mut scene.random);
     leg.adopt(&callee, &tag);
-    let answer = |status| forwarded.response(status, proxy.outer, &tag).with("Contact", callee.contact());
+    let answer = |status| received.response(status, proxy.outer, &tag).with("Contact", callee.contact());
     hops.response(scene, 10.3, &answer(180));
     hops.response(scene, 14.0, &answer(200).with_body("application/sdp", callee.sdp(1)));
     let ack = leg.in_dialog(scene, Side::Caller, "ACK");
     hops.request(scene, 14.032, &ack, &target);
     let bye = leg.in_dialog(scene, Side::Caller, "BYE");
-    let forwarded = hops.request(scene, 44.0, &bye, &target);
-    let ok: Message = forwarded.response(200, proxy.outer, &tag);
+    let received = hops.request(scene, 44.0, &bye, &target);
+    let ok = received.response(200, proxy.outer, &tag);
     hops.response(scene, 44.03, &ok);
 }
 

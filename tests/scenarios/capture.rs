@@ -2,13 +2,14 @@
 
 use super::calls::call_ok_auth;
 use super::scenarios;
+use crate::support::agent::address;
 use crate::support::agent::cast::{a1, a2, b1, c1, l1, scanner};
 use crate::support::call::Bridge;
 use crate::support::scene::schedule;
 use crate::support::stream::Stream;
 use crate::support::upkeep::times;
 use crate::support::wire::{Link, Protocol, port_unreachable};
-use crate::support::{Agent, Brand, Leg, Scene, Side};
+use crate::support::{Agent, Brand, Leg, Message, Scene, Side};
 
 scenarios! {
     "server-outage" => server_outage,
@@ -24,6 +25,7 @@ scenarios! {
     "vlan" => vlan,
     "icmp-unreachable" => icmp_unreachable,
     "quiet-day" => quiet_day,
+    "quiet-night" => quiet_night,
 }
 
 fn server_outage(scene: &mut Scene) {
@@ -40,7 +42,7 @@ fn server_outage(scene: &mut Scene) {
     Leg::new(scene, &b1(), &pbx, "2001", "1001").invite_repeated(scene, 102.0, &schedule::INVITE, &[]);
     // Something else keeps the capture alive: two phones that talk to each other without the PBX.
     for at in times(1.0, 2.0, 240.0) {
-        scene.udp(at, l1().outer, crate::support::agent::address("203.0.113.61:5060"), b"\r\n\r\n");
+        scene.udp(at, l1().outer, address("203.0.113.61:5060"), b"\r\n\r\n");
     }
     // From 100 to 140 the PBX says nothing; the REGISTERs of that time stay unanswered.
     scene.keep(|shot| !(shot.source == pbx.outer && (99.9..140.0).contains(&shot.at)));
@@ -74,15 +76,7 @@ fn db_slow(scene: &mut Scene) {
 /// OPTIONS of a phone, answered by the PBX 4 ms later.
 fn options_to_pbx(scene: &mut Scene, at: f64, phone: &Agent) {
     let pbx = scene.pbx.clone();
-    let random = &mut scene.random;
-    let request = crate::support::Message::request("OPTIONS", "sip:pbx.example.com")
-        .with("Via", phone.via(random))
-        .with("Max-Forwards", "70")
-        .with("From", format!("<{}>;tag={}", phone.aor(), phone.tag(random)))
-        .with("To", "<sip:pbx.example.com>")
-        .with("Call-ID", phone.call_id(random))
-        .with("CSeq", "1 OPTIONS");
-    let request = phone.introduce(request);
+    let request = options(scene, phone);
     scene.send(at, phone, &pbx, &request);
     let tag = pbx.tag(&mut scene.random);
     let response = pbx.introduce(request.response(200, phone.outer, &tag));
@@ -104,7 +98,7 @@ fn scanner_sweep(scene: &mut Scene) {
 fn any_dup(scene: &mut Scene) {
     scene.link = Link::Cooked;
     call_ok_auth(scene);
-    let inside = crate::support::agent::address("172.17.0.2:5060");
+    let inside = address("172.17.0.2:5060");
     let pbx = scene.pbx.outer;
     let copies: Vec<(f64, _, _, Vec<u8>)> = scene
         .shots
@@ -220,6 +214,17 @@ fn quiet_day(scene: &mut Scene) {
     }
 }
 
+/// Three phones send keep-alives for a quarter of an hour, which nobody has to answer; then they are refreshed as ever.
+fn quiet_night(scene: &mut Scene) {
+    for (index, phone) in [a1(), b1(), c1()].into_iter().enumerate() {
+        let mut phone = phone.expiring(1800);
+        let start = index as f64;
+        scene.reg_ok(start, &mut phone);
+        scene.keepalives(&phone, start + 15.0, 15.0, 950.0);
+        scene.refresh(start + 900.0, &mut phone);
+    }
+}
+
 /// A call as people make them: most are answered, some not.
 fn ordinary_call(scene: &mut Scene, at: f64, caller: &Agent, callee: &Agent) {
     let ring = 2.0 + scene.random.unit() * 10.0;
@@ -267,15 +272,17 @@ fn torture(scene: &mut Scene) {
     scene.keep(|shot| !(39.9..40.000_1).contains(&shot.at));
 }
 
-fn options(scene: &mut Scene, phone: &Agent) -> crate::support::Message {
+/// An OPTIONS of a phone to the PBX, not sent.
+fn options(scene: &mut Scene, phone: &Agent) -> Message {
     let random = &mut scene.random;
-    crate::support::Message::request("OPTIONS", "sip:pbx.example.com")
+    let request = Message::request("OPTIONS", "sip:pbx.example.com")
         .with("Via", phone.via(random))
         .with("Max-Forwards", "70")
         .with("From", format!("<{}>;tag={}", phone.aor(), phone.tag(random)))
         .with("To", "<sip:pbx.example.com>")
         .with("Call-ID", phone.call_id(random))
-        .with("CSeq", "1 OPTIONS")
+        .with("CSeq", "1 OPTIONS");
+    phone.introduce(request)
 }
 
 /// Datagrams in the spirit of RFC 4475 and RFC 5118, each an OPTIONS or nothing at all.

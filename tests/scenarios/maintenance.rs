@@ -19,6 +19,7 @@ scenarios! {
     "eof-open" => eof_open,
     "call-open-at-end" => call_open_at_end,
     "bye-crossed" => bye_crossed,
+    "bye-repeated" => bye_repeated,
 }
 
 /// A call of `caller` with the PBX that has a session timer of 1800 s, refreshed by the caller.
@@ -198,5 +199,18 @@ fn bye_crossed(scene: &mut Scene) {
     for at in times(1.0, 30.0, 100.0) {
         scene.udp(at, leg.caller.outer, pbx.outer, b"\r\n\r\n");
     }
+    scene.healthy(&mut c1(), 1.0, 100.0);
+}
+
+/// The BYE needs three transmissions.
+fn bye_repeated(scene: &mut Scene) {
+    let pbx = scene.pbx.clone();
+    let mut leg = Leg::new(scene, &a1(), &pbx, "1001", "2001");
+    leg.invite(scene, 0.0, &[]);
+    leg.progress(scene, 0.2, 180);
+    leg.answer(scene, 4.0, &[]);
+    let bye = leg.in_dialog(scene, Side::Caller, "BYE");
+    scene.repeat(34.0, &[0.0, 0.5], &leg.caller, &leg.callee, &bye);
+    leg.exchange_message(scene, 35.5, Side::Caller, &bye, 200);
     scene.healthy(&mut c1(), 1.0, 100.0);
 }

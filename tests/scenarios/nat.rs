@@ -1,6 +1,7 @@
 //! NAT and reachability: bindings that die too early, and what only looks like it.
 
 use super::scenarios;
+use crate::support::agent::address;
 use crate::support::agent::cast::{a1, a2, b1, c1, l1};
 use crate::support::call::Bridge;
 use crate::support::scene::schedule::{self, QUALIFY, QUALIFY_CHAN_SIP};
@@ -24,6 +25,7 @@ scenarios! {
     "s4-7-experiment" => s4_7_experiment,
     "lagged" => lagged,
     "random-loss" => random_loss,
+    "qualify-retransmitted" => qualify_retransmitted,
 }
 
 /// Registers a phone and refreshes it at half time, without keep-alive or qualify.
@@ -175,7 +177,7 @@ fn site_ip_change(scene: &mut Scene) {
     scene.healthy(&mut second, 3.0, 300.0);
     lost(scene, 350.0, &caller, &first, None);
     for (phone, at) in [(&mut first, 420.0), (&mut second, 421.0)] {
-        phone.outer = crate::support::agent::address(&format!("198.51.100.9:{}", phone.outer.port()));
+        phone.outer = address(&format!("198.51.100.9:{}", phone.outer.port()));
         scene.reg_ok(at, phone);
         scene.upkeep(phone, at, 540.0);
     }
@@ -289,6 +291,21 @@ fn random_loss(scene: &mut Scene) {
         let probe = scene.qualify_message(&phone);
         match scene.random.below(100) {
             0..8 => scene.qualify_answered(at, &[0.0, 0.5], &phone, &probe, 0.53),
+            _ => scene.qualify_answered(at, &[0.0], &phone, &probe, 0.03),
+        }
+    }
+}
+
+/// Each fourth probe is answered at its third transmission only.
+fn qualify_retransmitted(scene: &mut Scene) {
+    let mut phone = a1().expiring(3600);
+    scene.reg_ok(0.0, &mut phone);
+    scene.keepalives(&phone, 20.0, 20.0, 600.0);
+    scene.healthy(&mut b1(), 1.0, 600.0);
+    for (index, at) in times(25.0, 60.0, 600.0).enumerate() {
+        let probe = scene.qualify_message(&phone);
+        match index % 4 {
+            3 => scene.qualify_answered(at, &[0.0, 0.5, 1.5], &phone, &probe, 1.53),
             _ => scene.qualify_answered(at, &[0.0], &phone, &probe, 0.03),
         }
     }

@@ -4,7 +4,7 @@ use super::scenarios;
 use crate::support::agent::cast::{a1, a2, b1, c1};
 use crate::support::scene::schedule;
 use crate::support::upkeep::times;
-use crate::support::{Agent, Brand, Scene};
+use crate::support::{Agent, Brand, Message, Scene};
 
 scenarios! {
     "reg-ok" => reg_ok,
@@ -29,6 +29,10 @@ scenarios! {
     "reg-tcp" => reg_tcp,
     "reg-ipv6" => reg_ipv6,
     "site-30-phones" => site_30_phones,
+    "reg-typo-once" => reg_typo_once,
+    "reg-503-once" => reg_503_once,
+    "reg-refresh-late" => reg_refresh_late,
+    "reg-answered-late" => reg_answered_late,
 }
 
 fn reg_ok(scene: &mut Scene) {
@@ -130,15 +134,25 @@ fn reg_reboot(scene: &mut Scene) {
     scene.healthy(&mut c1(), 1.0, 200.0);
 }
 
-/// `Contact: *`, by which a phone clears every binding of its address-of-record.
+/// `Contact: *`, by which a phone clears every binding of its address-of-record; challenged unless the phone holds a nonce.
 fn unregister_all(scene: &mut Scene, at: f64, phone: &mut Agent) {
+    if phone.nonce.is_none() {
+        let request = send_unregister_all(scene, at - 0.04, phone);
+        scene.reject(at - 0.035, phone, &request, 401);
+    }
+    let request = send_unregister_all(scene, at, phone);
+    let response = scene.registrar_response(&request, 200, phone);
+    let pbx = scene.pbx.clone();
+    scene.send(at + 0.015, &pbx, phone, &response);
+}
+
+fn send_unregister_all(scene: &mut Scene, at: f64, phone: &mut Agent) -> Message {
     let mut request = scene.register_message(phone);
     request.set("Contact", "*");
     request.set("Expires", "0");
     let pbx = scene.pbx.clone();
     scene.send(at, phone, &pbx, &request);
-    let response = scene.registrar_response(&request, 200, phone);
-    scene.send(at + 0.015, &pbx, phone, &response);
+    request
 }
 
 /// The same account on two phones at two sites.
@@ -280,4 +294,43 @@ fn site_30_phones(scene: &mut Scene) {
         scene.reg_ok(f64::from(index) / 3.0, &mut phone);
     }
     scene.healthy(&mut c1(), 1.0, 60.0);
+}
+
+/// One refusal, then the right password.
+fn reg_typo_once(scene: &mut Scene) {
+    let mut phone = a1();
+    scene.reg_rejected(0.0, &mut phone, 401);
+    scene.reg_rejected(0.075, &mut phone, 401);
+    scene.healthy(&mut phone, 40.0, 120.0);
+    scene.healthy(&mut c1(), 1.0, 120.0);
+}
+
+/// An overload that has passed at the next attempt.
+fn reg_503_once(scene: &mut Scene) {
+    let mut phone = a1();
+    scene.reg_rejected(0.0, &mut phone, 503);
+    scene.healthy(&mut phone, 30.0, 120.0);
+    scene.healthy(&mut c1(), 1.0, 120.0);
+}
+
+/// The refresh comes 20 s after the registration ran out.
+fn reg_refresh_late(scene: &mut Scene) {
+    let mut phone = a1();
+    scene.reg_ok(0.0, &mut phone);
+    scene.keepalives(&phone, 20.0, 20.0, 500.0);
+    scene.refresh(320.0, &mut phone);
+    scene.healthy(&mut c1(), 1.0, 500.0);
+}
+
+/// Three transmissions of a REGISTER are lost, the fourth is answered.
+fn reg_answered_late(scene: &mut Scene) {
+    let mut phone = b1();
+    scene.healthy(&mut c1(), 1.0, 120.0);
+    let pbx = scene.pbx.clone();
+    let request = scene.register_message(&mut phone);
+    scene.repeat(20.0, &[0.0, 0.5, 1.5, 3.5], &phone, &pbx, &request);
+    scene.reject(23.505, &mut phone, &request, 401);
+    let request = scene.register(23.54, &mut phone);
+    scene.accept(23.55, &phone, &request, &[]);
+    scene.upkeep(&mut phone, 23.0, 120.0);
 }
