@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn samples_carry_their_labels_and_the_pbx() {
         let mut snapshot = Snapshot::default();
-        snapshot.tally.message(MessageKind::Request(MethodLabel::of("INVITE")), Dir::In, Transport::Udp);
+        snapshot.tally.message(MessageKind::Request(MethodLabel::Invite), Dir::In, Transport::Udp);
         snapshot.tally.message(MessageKind::Response(CodeLabel::of(Some(299))), Dir::Out, Transport::Tcp);
         snapshot.tally.session_outcome(Dir::In, PeerClass::Endpoint, Outcome::NoResponse, None);
         snapshot.tally.finding("peer-lagged", Severity::Warning);

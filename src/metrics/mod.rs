@@ -7,6 +7,7 @@ mod catalog;
 mod doc;
 mod expose;
 mod family;
+mod fold;
 mod labels;
 mod tally;
 
@@ -14,6 +15,7 @@ pub use self::catalog::{AnomalyLabel, CaptureTally, FindingLabel, Gauges, TableL
 pub use self::doc::markdown;
 pub use self::expose::{CONTENT_TYPE, Snapshot};
 pub use self::family::{Counter, Gauge, Histogram, NamedCounter, NamedGauge, Names, TimeCounter};
+pub use self::fold::Fold;
 pub use self::labels::{
     BindingChange, CallPhase, CodeLabel, DelayResult, Dir, DropPlace, FailureReason, FragmentResult, FrameOutcome, FromState,
     KeepaliveLabel, Labels, MessageKind, MethodLabel, NatProbe, NatStage, NatVerdict, QualifyResult, ServerResponse, SessionResult,

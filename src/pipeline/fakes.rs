@@ -37,7 +37,7 @@ pub(super) struct Listing;
 impl IngestStage for Listing {
     type Batch = Vec<String>;
 
-    fn frames(&mut self, frames: &FrameBatch, ready: &mut Vec<String>) {
+    fn frames(&mut self, frames: &mut FrameBatch, ready: &mut Vec<String>) {
         ready.extend(frames.headers().iter().map(|header| format!("frame {}", header.number)));
     }
     fn idle(&mut self, now: PacketTime, ready: &mut Vec<String>) {

@@ -6,6 +6,7 @@ use crate::decode::frame::FrameBatch;
 use crate::decode::framer::{Framer, Framing, Headers, Opening};
 use crate::decode::line::{Item, Origin};
 use crate::decode::ports::PortFilter;
+use crate::decode::signal::Signal;
 use crate::sip::anomaly::Anomaly;
 use crate::sip::delivery::{Arrival, Batch};
 use crate::sip::framing::{self, Framed, MAX_MESSAGE};
@@ -29,6 +30,14 @@ pub struct Ingest {
     decoder: Decoder<Sip>,
     messages: u64,
     anomalies: [u64; ANOMALIES],
+    hole: Option<Hole>,
+}
+
+/// A time in which nothing could be captured, not yet told.
+#[derive(Clone, Copy, Debug)]
+struct Hole {
+    from: PacketTime,
+    to: PacketTime,
 }
 
 const ANOMALIES: usize = Anomaly::ALL.len();
@@ -47,7 +56,7 @@ pub struct IngestCounts {
 impl Ingest {
     /// A stage that has seen nothing.
     pub fn new(config: IngestConfig) -> Self {
-        Self { decoder: Decoder::new(Sip, config.ports, config.digester), messages: 0, anomalies: [0; ANOMALIES] }
+        Self { decoder: Decoder::new(Sip, config.ports, config.digester), messages: 0, anomalies: [0; ANOMALIES], hole: None }
     }
 
     /// Takes a batch of frames and appends what is known of them, and of those before, to `out`. The newest 70 ms stay back.
@@ -68,6 +77,11 @@ impl Ingest {
         self.decoder.dropped(packets);
     }
 
+    /// Notes that nothing could be captured between `from` and `to`. It is told before the first thing seen after it.
+    pub fn gap(&mut self, from: PacketTime, to: PacketTime) {
+        self.hole = Some(Hole { from, to });
+    }
+
     /// Hands out everything that waits: no further frame will come.
     pub fn finish(&mut self, out: &mut Batch) {
         self.decoder.finish();
@@ -85,9 +99,12 @@ impl Ingest {
     }
 
     fn drain(&mut self, out: &mut Batch) {
-        let Self { decoder, messages, anomalies } = self;
+        let Self { decoder, messages, anomalies, hole } = self;
         while let Some(leaving) = decoder.leaving() {
             let at = arrival(leaving.origin);
+            if let Some(hole) = hole.take_if(|hole| at.time >= hole.to) {
+                out.push_signal(at, Signal::Hole { from: hole.from });
+            }
             match leaving.item {
                 Item::Signal(signal) => out.push_signal(at, signal),
                 Item::Payload(flow) => *messages += push_messages(leaving.bytes, flow, at, anomalies, out),

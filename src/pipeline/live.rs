@@ -358,7 +358,7 @@ mod tests {
     fn received(inlet: &Inlet<Captured>, count: usize) -> Vec<String> {
         let mut lines = Vec::new();
         for captured in (0..count).filter_map(|_| inlet.recv()) {
-            crate::pipeline::stage::ingest_one(&mut Listing, &captured, &mut lines);
+            crate::pipeline::stage::ingest_one(&mut Listing, &mut captured, &mut lines);
         }
         lines
     }

@@ -7,6 +7,8 @@
 //! [`replay`] and [`live`] run the same stages. They differ in where frames come from and in what happens when a queue is full: a file
 //! waits, a live source drops and counts.
 
+mod decoding;
+pub mod engine;
 pub mod ingest;
 pub mod lane;
 pub mod live;

@@ -71,7 +71,7 @@ where
 {
     let (mut captured, mut ready) = (Captured::default(), I::Batch::default());
     while read_one(source, &mut captured, observer)? == Reading::Captured {
-        ingest_one(&mut ingest, &captured, &mut ready);
+        ingest_one(&mut ingest, &mut captured, &mut ready);
         captured.clear();
         engine.handle(&ready);
         ready.clear();
@@ -113,7 +113,7 @@ fn read_and_ingest<I: IngestStage>(
         let reading = read_one(source, &mut captured, observer)?;
         let mut ready = outlet.buffer();
         match reading {
-            Reading::Captured => ingest_one(ingest, &captured, &mut ready),
+            Reading::Captured => ingest_one(ingest, &mut captured, &mut ready),
             Reading::Ended => ingest.finish(&mut ready),
         }
         captured.clear();

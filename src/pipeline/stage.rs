@@ -15,8 +15,8 @@ pub trait IngestStage: Send {
     /// What is handed to the engine.
     type Batch: Buffer;
 
-    /// Decodes frames.
-    fn frames(&mut self, frames: &FrameBatch, ready: &mut Self::Batch);
+    /// Decodes frames. The batch may be kept and another left in its place.
+    fn frames(&mut self, frames: &mut FrameBatch, ready: &mut Self::Batch);
     /// No further frame is older than `now`.
     fn idle(&mut self, now: PacketTime, ready: &mut Self::Batch);
     /// The capture lost `count` frames.
@@ -197,9 +197,9 @@ pub(super) fn join<T>(handle: ScopedJoinHandle<'_, T>, thread: &'static str) -> 
 }
 
 /// Has ingest take one step.
-pub(super) fn ingest_one<I: IngestStage>(ingest: &mut I, captured: &Captured, ready: &mut I::Batch) {
+pub(super) fn ingest_one<I: IngestStage>(ingest: &mut I, captured: &mut Captured, ready: &mut I::Batch) {
     match captured.kind {
-        Kind::Frames => ingest.frames(&captured.frames, ready),
+        Kind::Frames => ingest.frames(&mut captured.frames, ready),
         Kind::Idle(now) => ingest.idle(now, ready),
         Kind::Dropped(count) => ingest.dropped(count, ready),
         Kind::Gap { from, to } => ingest.gap(from, to, ready),
@@ -209,9 +209,9 @@ pub(super) fn ingest_one<I: IngestStage>(ingest: &mut I, captured: &Captured, re
 
 /// Runs ingest until its sources end, or the engine does.
 pub(super) fn run_ingest<I: IngestStage>(mut ingest: I, captured: &Inlet<Captured>, mut engine: Outlet<I::Batch>) -> I {
-    while let Some(item) = captured.recv() {
+    while let Some(mut item) = captured.recv() {
         let mut ready = engine.buffer();
-        ingest_one(&mut ingest, &item, &mut ready);
+        ingest_one(&mut ingest, &mut item, &mut ready);
         captured.give_back(item);
         if engine.send(ready).is_err() {
             return ingest;

@@ -210,6 +210,13 @@ pub enum Event {
         /// The request.
         request: Unanswered,
     },
+    /// A BYE was accepted.
+    ByeAnswered {
+        /// The call.
+        call: Handle,
+        /// First transmission to answer.
+        delay: Span,
+    },
     /// A BYE went unanswered, or was answered 408.
     ByeUnanswered {
         /// The call.

@@ -62,6 +62,11 @@ impl NatEvidence {
         WEIGHTS.iter().filter(|(flag, _)| self.0 & flag != 0).map(|(_, weight)| weight).sum()
     }
 
+    /// Whether a NAT is at least likely (DETECTION §2.1).
+    pub fn is_behind(self) -> bool {
+        self.verdict() >= BehindNat::Likely
+    }
+
     /// How sure it is. A phone whose Via names its own address in the same private network as the PBX is on the LAN.
     pub fn verdict(self) -> BehindNat {
         match self.score() {

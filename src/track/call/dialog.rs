@@ -95,9 +95,13 @@ impl Calls {
     pub fn bye_answered(&mut self, world: &mut World, handle: Handle, seen: &Seen<'_>, status: u16, bye: &Transaction) {
         let Some(call) = self.table.get_mut(handle) else { return };
         if (200..300).contains(&status) {
-            call.record.disconnected.get_or_insert(seen.at.time);
+            if call.record.disconnected.replace(seen.at.time).is_none() {
+                let delay = seen.at.time.since(bye.first.time);
+                world.tell(Event::ByeAnswered { call: handle, delay });
+            }
         } else if status == 408 {
             call.record.completed = false;
+            call.record.gave_up.get_or_insert(seen.at.time);
             world.tell(Event::ByeUnanswered { call: handle, request: bye.unanswered() });
         }
     }
@@ -110,6 +114,7 @@ impl Calls {
         }
         if let Some(call) = self.table.get_mut(handle) {
             call.record.completed = false;
+            call.record.gave_up.get_or_insert(request.deadline);
             world.tell(Event::ByeUnanswered { call: handle, request });
         }
     }

@@ -118,7 +118,7 @@ impl Calls {
     }
 
     /// The records of finished calls, oldest first.
-    pub fn finished(&self) -> impl Iterator<Item = &CallRecord> {
+    pub fn finished(&self) -> impl ExactSizeIterator<Item = &CallRecord> {
         self.finished.iter()
     }
 
@@ -236,6 +236,7 @@ impl Call {
             answered: None,
             ended: None,
             disconnected: None,
+            gave_up: None,
             outcome: None,
             status: 0,
             ended_by: None,

@@ -47,6 +47,8 @@ pub struct CallRecord {
     pub ended: Option<PacketTime>,
     /// The 2xx to the BYE, for the disconnect delay.
     pub disconnected: Option<PacketTime>,
+    /// When the side that sent BYE gave up waiting for its answer.
+    pub gave_up: Option<PacketTime>,
     /// The outcome, once it is settled.
     pub outcome: Option<Outcome>,
     /// The last final status of the attempt; 0 without one.
@@ -68,6 +70,16 @@ impl CallRecord {
     /// First ringing to final response or CANCEL.
     pub fn ring(&self) -> Option<Span> {
         Some(self.ring_ended?.since(self.rang?))
+    }
+
+    /// BYE to its 2xx (RFC 6076 §4.4).
+    pub fn disconnect(&self) -> Option<Span> {
+        Some(self.disconnected?.since(self.ended?))
+    }
+
+    /// 2xx to BYE, or to when the wait for its answer was given up (RFC 6076 §4.5).
+    pub fn duration(&self) -> Option<Span> {
+        Some(self.gave_up.or(self.ended)?.since(self.answered?))
     }
 
     /// 2xx to BYE.

@@ -1,7 +1,8 @@
 //! What the registrar's answer, or its silence, makes of an attempt and of the bindings.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use crate::decode::flow::Flow;
 use crate::sip::headers::ContactKind;
 use crate::table::Handle;
 use crate::time::{PacketTime, Span};
@@ -9,9 +10,9 @@ use crate::track::absence::WATERMARK;
 use crate::track::call::tell_server_delay;
 use crate::track::event::{AttemptEnd, AttemptReport, Event, ServerClass, Sighting};
 use crate::track::registration::attempt::{ABANDONED, Asked, Attempt, Waits};
-use crate::track::registration::{EXPIRY_GRACE, Purpose, REMEMBERED, Registrations, contact_key};
+use crate::track::registration::{EXPIRY_GRACE, Purpose, REMEMBERED, Registrations, SOURCES, contact_key};
 use crate::track::transaction::Transaction;
-use crate::track::vocabulary::RegistrationState;
+use crate::track::vocabulary::{Direction, RegistrationState};
 use crate::track::world::{Seen, World};
 
 /// Rejections of fresh credentials in a row that make a loop (DETECTION §1.1).
@@ -190,6 +191,7 @@ impl Registrations {
             self.move_device(world, device, end, last);
         }
         if let Some(mut report) = report {
+            self.count_try(world, report.flow, end, aor);
             report.status = if end == AttemptEnd::NoAnswer { 0 } else { self.aors.get(aor).and_then(|aor| aor.last_status).unwrap_or(0) };
             world.tell(Event::RegistrationEnded(report));
         }
@@ -212,6 +214,24 @@ impl Registrations {
             }
             AttemptEnd::ContactDropped | AttemptEnd::Rejected | AttemptEnd::CredentialsRejected | AttemptEnd::NoAnswer => aor.rejected += 1,
         }
+    }
+
+    /// Counts an attempt towards a registrar for the ratio of ineffective ones; what the PBX itself registers elsewhere is not among them.
+    fn count_try(&mut self, world: &World, flow: Flow, end: AttemptEnd, aor: Handle) {
+        if end == AttemptEnd::Unknown || world.peers.direction(flow) == Direction::Out {
+            return;
+        }
+        let status = self.aors.get(aor).and_then(|aor| aor.last_status).unwrap_or(0);
+        let ineffective = match end {
+            AttemptEnd::NoAnswer | AttemptEnd::Rejected => true,
+            AttemptEnd::CredentialsRejected => status == 403,
+            _ => false,
+        };
+        let known = self.tries.contains_key(&flow.source.ip()) || self.tries.len() < SOURCES;
+        let source = if known { flow.source.ip() } else { IpAddr::V4(Ipv4Addr::UNSPECIFIED) };
+        let tries = self.tries.entry(source).or_default();
+        tries.attempts += 1;
+        tries.ineffective += u64::from(ineffective);
     }
 
     fn move_device(&mut self, world: &mut World, handle: Handle, end: AttemptEnd, at: Sighting) {

@@ -70,6 +70,8 @@ pub struct Registrations {
     devices_made: u64,
     /// How many devices sit behind each address.
     behind: BTreeMap<IpAddr, u32>,
+    /// Concluded attempts per source, for the ratio of ineffective ones.
+    tries: BTreeMap<IpAddr, Tries>,
     /// First REGISTER to 2xx of each accepted attempt, in microseconds, for the report; bounded.
     delays: Vec<(SocketAddr, u32)>,
     keep_delays: usize,
@@ -85,6 +87,7 @@ impl Registrations {
             addresses: ExpiringTable::new(capacity.saturating_mul(2)),
             devices_made: 0,
             behind: BTreeMap::new(),
+            tries: BTreeMap::new(),
             delays: Vec::new(),
             keep_delays,
         }
@@ -124,6 +127,11 @@ impl Registrations {
     /// The AoR of `name` (`user@host`).
     pub fn find_aor(&self, world: &World, name: &str) -> Option<Handle> {
         self.aors.find(world.digester.bytes(name.as_bytes()))
+    }
+
+    /// Concluded registering attempts towards a registrar, per source; sources beyond the bound share the unspecified address.
+    pub fn tries(&self) -> impl Iterator<Item = (IpAddr, Tries)> {
+        self.tries.iter().map(|(source, tries)| (*source, *tries))
     }
 
     /// Registrar and delay in microseconds of each accepted attempt.
@@ -390,6 +398,18 @@ fn trim_instance(instance: &[u8]) -> &[u8] {
     let inner = instance.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(instance);
     inner.strip_prefix(b"<").and_then(|rest| rest.strip_suffix(b">")).unwrap_or(inner)
 }
+
+/// Concluded attempts of a source.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Tries {
+    /// All of them.
+    pub attempts: u64,
+    /// Those that failed for another reason than credentials (RFC 6076 §4.2).
+    pub ineffective: u64,
+}
+
+/// Sources whose attempts are counted apart.
+const SOURCES: usize = 65_536;
 
 /// What a REGISTER asks for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -1,0 +1,268 @@
+//! The engine: tracking, detection and counting in one place, one message after the other.
+
+use crate::decode::outcome::FrameCounts;
+use crate::decode::signal::Signal;
+use crate::detect::detectors::Detectors;
+use crate::detect::store::Limits;
+use crate::metrics::{CallPhase, CaptureTally, DropPlace, Fold, FragmentResult, Gauges, Snapshot};
+use crate::pipeline::ingest::IngestCounts;
+use crate::pipeline::lane::Buffer;
+use crate::pipeline::stage::EngineStage;
+use crate::report::ladder::{LadderMessage, Repeat};
+use crate::sip::anomaly::Anomaly;
+use crate::sip::delivery::{Arrival, Batch, Event as Delivered};
+use crate::sip::message::{Kind, Message};
+use crate::track::call::record::Beginning;
+use crate::track::event::{Event, Sighting};
+use crate::track::vocabulary::{Reachability, RegistrationState};
+use crate::track::{Novelty, Settings, Tracker};
+
+/// Messages that a ladder shows at most.
+const LADDER: usize = 10_000;
+
+/// What ingest hands over: records, and its counters as of the last of them.
+#[derive(Debug, Default)]
+pub struct Delivery {
+    /// Messages and signals.
+    pub batch: Batch,
+    /// What ingest counted up to here.
+    pub counts: Option<IngestCounts>,
+}
+
+impl Buffer for Delivery {
+    fn clear(&mut self) {
+        self.batch.clear();
+        self.counts = None;
+    }
+
+    fn len(&self) -> usize {
+        self.batch.len()
+    }
+}
+
+/// The state of a capture, and what was concluded from it.
+#[derive(Debug)]
+pub struct Engine {
+    /// Transactions, calls, registrations.
+    pub tracker: Tracker,
+    /// Findings.
+    pub detectors: Detectors,
+    /// Counters.
+    pub fold: Fold,
+    /// What ingest counted.
+    pub counts: Option<IngestCounts>,
+    events: Vec<Event>,
+    ladder: Option<Ladder>,
+}
+
+/// The messages of one call, for its ladder.
+#[derive(Debug)]
+struct Ladder {
+    call_id: Vec<u8>,
+    messages: Vec<LadderMessage>,
+}
+
+/// A question to the engine, answered on its thread.
+pub type Query = Box<dyn FnOnce(&mut Engine) + Send>;
+
+impl Engine {
+    /// An engine that has seen nothing.
+    pub fn new(settings: &Settings, findings: Limits) -> Self {
+        Self {
+            tracker: Tracker::new(settings),
+            detectors: Detectors::new(findings),
+            fold: Fold::default(),
+            counts: None,
+            events: Vec::new(),
+            ladder: None,
+        }
+    }
+
+    /// Keeps the messages of the call with this Call-ID.
+    pub fn draw(&mut self, call_id: &str) {
+        self.ladder = Some(Ladder { call_id: call_id.as_bytes().to_vec(), messages: Vec::new() });
+    }
+
+    /// The messages that were kept.
+    pub fn ladder(&mut self) -> Vec<LadderMessage> {
+        self.ladder.take().map(|ladder| ladder.messages).unwrap_or_default()
+    }
+
+    /// Handles one batch.
+    pub fn take(&mut self, delivery: &Delivery) {
+        for (arrival, event) in delivery.batch.records() {
+            match event {
+                Delivered::Message(delivered) => self.message(*arrival, delivery.batch.message(delivered), delivered.flow),
+                Delivered::Signal(signal) => self.signal(*arrival, signal),
+                Delivered::Tick => self.advance(*arrival),
+            }
+        }
+        if let Some(counts) = &delivery.counts {
+            self.counts = Some(counts.clone());
+        }
+    }
+
+    /// Settles what can still be counted at the end of a capture.
+    pub fn finish(&mut self) {
+        let now = self.tracker.now();
+        self.detectors.advance(&self.tracker, now);
+        self.fold.finish(&self.tracker);
+    }
+
+    /// All numbers at one moment; `lost` are the frames that the capture dropped, by place.
+    pub fn snapshot(&self, lost: [(DropPlace, u64); 3]) -> Snapshot {
+        let mut tally = self.fold.tally.clone();
+        for (id, severity, count) in self.detectors.findings.totals() {
+            for _ in 0..count {
+                tally.finding(id.as_str(), severity);
+            }
+        }
+        let mut capture = CaptureTally::default();
+        if let Some(counts) = &self.counts {
+            for (anomaly, count) in Anomaly::ALL.iter().zip(counts.anomalies) {
+                for _ in 0..count {
+                    tally.anomaly(anomaly.as_str());
+                }
+            }
+            capture.set_frames(&counts.decode.frames);
+            capture.set_fragments(FragmentResult::Reassembled, counts.decode.fragments.reassembled);
+            capture.set_fragments(FragmentResult::Incomplete, counts.decode.fragments.incomplete);
+        }
+        for (place, packets) in lost {
+            capture.set_dropped(place, packets);
+        }
+        for (table, evicted) in self.evictions() {
+            tally.evicted(table, evicted);
+        }
+        Snapshot { tally, capture, gauges: self.gauges() }
+    }
+
+    /// Entries dropped for lack of room, by table.
+    pub fn evictions(&self) -> Vec<(&'static str, u64)> {
+        let tracked = self.tracker.tables().into_iter().map(|(table, _, evicted)| (table, evicted));
+        let decoded = self.counts.iter().flat_map(|counts| {
+            let evicted = counts.decode.evicted;
+            [("copies", evicted.copies), ("speakers", evicted.speakers), ("fragments", evicted.fragments), ("streams", evicted.streams)]
+        });
+        tracked.chain(decoded).chain([("findings", self.detectors.findings.evicted())]).collect()
+    }
+
+    /// What became of the frames so far.
+    pub fn frames(&self) -> FrameCounts {
+        self.counts.as_ref().map(|counts| counts.decode.frames.clone()).unwrap_or_default()
+    }
+
+    fn gauges(&self) -> Gauges {
+        let mut gauges = Gauges::default();
+        let tracker = &self.tracker;
+        let devices = || tracker.registrations.devices().map(|(_, device)| device);
+        for &state in RegistrationState::ALL {
+            gauges.registrations.set(state, devices().filter(|device| device.state == state).count() as f64);
+        }
+        for &reachability in Reachability::ALL {
+            gauges.peers.set(reachability, devices().filter(|device| device.probes.reachability == reachability).count() as f64);
+        }
+        let behind = devices().filter(|device| device.nat.is_behind()).count();
+        gauges.devices_behind_nat.set((), behind as f64);
+        for (phase, count) in self.calls_active() {
+            gauges.calls_active.set(phase, count as f64);
+        }
+        gauges.scanner_sources.set((), tracker.world.peers.scanners() as f64);
+        for finding in self.detectors.findings.open() {
+            let active = self.detectors.findings.open().filter(|other| other.id == finding.id && other.severity == finding.severity);
+            gauges.set_findings(finding.id.as_str(), finding.severity, active.count());
+        }
+        for (table, held, _) in tracker.tables() {
+            gauges.set_tracked(table, held);
+        }
+        if let Some((_, last)) = self.counts.as_ref().and_then(|counts| counts.decode.span) {
+            gauges.set_last_packet(last);
+        }
+        gauges
+    }
+
+    fn calls_active(&self) -> [(CallPhase, usize); 3] {
+        let mut counts = [0; 3];
+        for (_, call) in self.tracker.calls.iter().filter(|(_, call)| call.record.ended.is_none()) {
+            let phase = match (call.record.beginning, call.is_up()) {
+                (Beginning::Missed, _) => 2,
+                (Beginning::Captured, true) => 1,
+                (Beginning::Captured, false) => 0,
+            };
+            counts[phase] += 1;
+        }
+        [(CallPhase::Early, counts[0]), (CallPhase::Confirmed, counts[1]), (CallPhase::Partial, counts[2])]
+    }
+
+    fn message(&mut self, arrival: Arrival, message: Message<'_>, flow: crate::decode::flow::Flow) {
+        self.advance(arrival);
+        let at = Sighting { time: arrival.time, frame: arrival.frame };
+        let novelty = self.tracker.message(message, flow, at);
+        self.fold.message(&self.tracker, message.kind(), message.method(), novelty, flow);
+        self.detectors.message(&self.tracker, message.kind(), flow, at);
+        self.tell();
+        if let Some(ladder) = self.ladder.as_mut().filter(|ladder| ladder.call_id == message.call_id() && ladder.messages.len() < LADDER) {
+            ladder.messages.push(ladder_message(&self.tracker, &message, flow, at, novelty));
+        }
+    }
+
+    fn signal(&mut self, arrival: Arrival, signal: &Signal) {
+        self.advance(arrival);
+        self.tracker.signal(signal, arrival.time);
+        self.tell();
+    }
+
+    /// Handles what is due before `arrival`.
+    fn advance(&mut self, arrival: Arrival) {
+        self.tracker.advance(arrival.time);
+        self.tell();
+        self.detectors.advance(&self.tracker, arrival.time);
+    }
+
+    /// Passes on what tracking told, in the order in which it happened.
+    fn tell(&mut self) {
+        if self.tracker.world.events.is_empty() {
+            return;
+        }
+        std::mem::swap(&mut self.events, &mut self.tracker.world.events);
+        for event in &self.events {
+            self.fold.event(&self.tracker, event);
+            self.detectors.event(&self.tracker, event);
+        }
+        self.events.clear();
+    }
+}
+
+impl EngineStage for Engine {
+    type Batch = Delivery;
+    type Query = Query;
+
+    fn handle(&mut self, batch: &Delivery) {
+        self.take(batch);
+    }
+
+    fn answer(&mut self, query: Query) {
+        query(self);
+    }
+}
+
+fn ladder_message(
+    tracker: &Tracker,
+    message: &Message<'_>,
+    flow: crate::decode::flow::Flow,
+    at: Sighting,
+    novelty: Novelty,
+) -> LadderMessage {
+    let body = if message.sdp().is_some() { " (SDP)" } else { "" };
+    let label = match message.kind() {
+        Kind::Request(_) => format!("{}{body}", String::from_utf8_lossy(message.method_name())),
+        Kind::Response(status) => {
+            format!("{status} {}{body}", String::from_utf8_lossy(message.reason_phrase()))
+        }
+    };
+    let repeat = match novelty {
+        Novelty::Distinct => Repeat::First,
+        Novelty::Retransmission => Repeat::Retransmission,
+    };
+    LadderMessage { time: tracker.printed(at.time), frame: at.frame, source: flow.source, destination: flow.destination, label, repeat }
+}

@@ -1,0 +1,212 @@
+//! From the state of the engine to the report.
+
+use std::collections::BTreeMap;
+
+use crate::decode::flow::{Flow, Transport};
+use crate::detect::finding::Finding;
+use crate::detect::store::FindingStore;
+use crate::report::model::{
+    CallEntry, DeviceEntry, Distribution, Evidence, FindingEntry, KeepaliveEntry, MessageCounts, QualifyEntry, Ratio, RegistrationEntry,
+    Report, Rfc6076, Seconds, Stamp,
+};
+use crate::sip::method::Method;
+use crate::time::Span;
+use crate::track::Tracker;
+use crate::track::call::record::{Beginning, CallRecord};
+use crate::track::nat::NatEvidence;
+use crate::track::registration::Aor;
+use crate::track::registration::device::Device;
+use crate::track::vocabulary::{CallState, Direction, Outcome};
+
+/// The report on all that was tracked and found. The capture block is the caller's.
+pub fn build(tracker: &Tracker, findings: &FindingStore) -> Report {
+    let records = call_records(tracker);
+    let mut report = Report {
+        messages: messages(tracker),
+        pbx_addresses: tracker.world.peers.pbx_addresses(),
+        registrations: tracker.registrations.aors().map(|(_, aor)| registration(tracker, aor)).collect(),
+        calls: records.iter().map(|(record, outcome, _)| call(tracker, record, *outcome)).collect(),
+        findings: findings.all().into_iter().map(|found| finding(tracker, found)).collect(),
+        rfc6076: rfc6076(tracker, &records),
+        ..Report::default()
+    };
+    report.sort();
+    report
+}
+
+type Recorded<'a> = (&'a CallRecord, Outcome, Direction);
+
+/// All calls with their outcomes as of the end of the capture.
+fn call_records(tracker: &Tracker) -> Vec<Recorded<'_>> {
+    let finished = tracker.calls.finished().map(|record| (record, record.outcome.unwrap_or(Outcome::Unknown)));
+    let in_progress = tracker.calls.iter().map(|(_, call)| (&call.record, call.outcome_at_end()));
+    finished.chain(in_progress).map(|(record, outcome)| (record, outcome, direction(tracker, record))).collect()
+}
+
+fn direction(tracker: &Tracker, record: &CallRecord) -> Direction {
+    tracker.world.peers.direction(Flow { transport: Transport::Udp, source: record.source, destination: record.destination })
+}
+
+fn messages(tracker: &Tracker) -> MessageCounts {
+    let counts = &tracker.messages;
+    let requests = Method::ALL.iter().zip(counts.requests).filter(|(_, count)| *count > 0);
+    let responses = counts.responses.iter().enumerate().filter(|(_, count)| **count > 0);
+    MessageCounts {
+        requests: requests.map(|(method, count)| (method.as_str().to_owned(), count)).collect(),
+        responses: responses.map(|(status, count)| (status as u16, *count)).collect(),
+    }
+}
+
+fn call(tracker: &Tracker, record: &CallRecord, outcome: Outcome) -> CallEntry {
+    let stamp = |time: Option<_>| time.map(|time| Stamp(tracker.printed(time)));
+    let captured = record.beginning == Beginning::Captured;
+    let state = match record.state() {
+        CallState::Established => CallState::Open,
+        state => state,
+    };
+    CallEntry {
+        first_seen: tracker.printed(record.started),
+        call_id: record.call_id.to_string(),
+        from: text(&record.from),
+        to: text(&record.to),
+        source: record.source,
+        destination: record.destination,
+        direction: direction(tracker, record),
+        started: stamp(Some(record.started).filter(|_| captured)),
+        answered: stamp(record.answered),
+        ended: stamp(record.ended),
+        partial: !captured,
+        outcome: if captured { outcome } else { Outcome::Unknown },
+        status: (record.status > 0).then_some(record.status),
+        state,
+        setup_s: record.setup().map(Seconds),
+        ring_s: record.ring().map(Seconds),
+        talk_s: record.talk().map(Seconds),
+        ended_by: record.ended_by,
+        end_reason: record.end_reason.as_deref().map(str::to_owned),
+        linked: Vec::new(),
+        overbilled_s: None,
+    }
+}
+
+fn registration(tracker: &Tracker, aor: &Aor) -> RegistrationEntry {
+    RegistrationEntry {
+        first_seen: tracker.printed(aor.first_seen),
+        aor: aor.name.to_string(),
+        state: tracker.registrations.state(aor),
+        attempts: aor.attempts,
+        accepted: aor.accepted,
+        rejected: aor.rejected,
+        last_status: aor.last_status,
+        devices: aor.devices.iter().filter_map(|&handle| Some(device(tracker, tracker.registrations.device(handle)?))).collect(),
+    }
+}
+
+fn device(tracker: &Tracker, device: &Device) -> DeviceEntry {
+    let shared = tracker.registrations.devices_at(device.source().ip()) > 1 && device.nat != NatEvidence::default();
+    let nat = if shared { device.nat.and(NatEvidence::SHARED_ADDRESS) } else { device.nat };
+    let last_seen = tracker.world.flows.last_seen(device.flow).max(device.last_register);
+    let cadence = tracker.world.flows.cadence(device.flow);
+    DeviceEntry {
+        first_seen: tracker.printed(device.first_seen),
+        contact: device.contact.to_string(),
+        source: device.source(),
+        transport: device.flow.transport,
+        user_agent: text(&device.user_agent),
+        instance: device.instance.as_deref().map(str::to_owned),
+        state: device.state,
+        registered_at: device.registered_at.map(|at| Stamp(tracker.printed(at.time))),
+        expires_at: device.expires_at.map(|at| Stamp(tracker.printed(at))),
+        last_seen: Some(Stamp(tracker.printed(last_seen))),
+        behind_nat: nat.verdict(),
+        keepalive: cadence.map(|(kind, interval, longest)| KeepaliveEntry {
+            kind: kind.as_str(),
+            interval_s: Seconds(interval),
+            max_gap_s: Seconds(longest),
+        }),
+        qualified_by: device.probes.interval().map(|interval| QualifyEntry { kind: "options", interval_s: Seconds(interval) }),
+        reachability: device.probes.reachability,
+        rtt_s: device.probes.median_rtt().map(Seconds),
+    }
+}
+
+fn finding(tracker: &Tracker, finding: &Finding) -> FindingEntry {
+    let stamp = |time| Stamp(tracker.printed(time));
+    FindingEntry {
+        id: finding.id.as_str(),
+        severity: finding.severity,
+        confidence: finding.confidence,
+        reason: finding.reason.map(|reason| reason.as_str()),
+        scope: finding.scope,
+        subject: finding.subject.to_string(),
+        since: stamp(finding.since),
+        at: stamp(finding.at),
+        cleared: finding.cleared.map(stamp),
+        count: finding.count,
+        message: finding.message.clone(),
+        evidence: finding
+            .evidence
+            .iter()
+            .map(|fact| Evidence { at: stamp(fact.at), frame: fact.frame, fact: fact.fact.clone() })
+            .collect(),
+        remedy: finding.remedy.clone(),
+        runbook: finding.id.runbook().to_vec(),
+        explains: finding.explains.iter().map(|id| id.as_str()).collect(),
+    }
+}
+
+/// The measures of RFC 6076 over attempts towards the PBX, or over all where none is known. Scanners, calls that began before the
+/// capture, unknown outcomes and legs that were answered elsewhere are left out (REPORT `rfc6076`).
+fn rfc6076(tracker: &Tracker, records: &[Recorded<'_>]) -> Rfc6076 {
+    let peers = &tracker.world.peers;
+    let towards = |direction| direction == Direction::In || !peers.knows_pbx();
+    let counted: Vec<_> = records
+        .iter()
+        .filter(|(record, outcome, direction)| {
+            towards(*direction)
+                && record.beginning == Beginning::Captured
+                && !matches!(outcome, Outcome::Unknown | Outcome::CompletedElsewhere)
+                && !peers.scans(record.source.ip())
+        })
+        .collect();
+    let delays = |measure: &dyn Fn(&CallRecord) -> Option<Span>, wanted: &dyn Fn(Outcome) -> bool| {
+        Distribution::of(counted.iter().filter(|(_, outcome, _)| wanted(*outcome)).filter_map(|(record, ..)| measure(record)).collect())
+    };
+    let count = |wanted: &dyn Fn(&CallRecord, Outcome) -> bool| {
+        counted.iter().filter(|(record, outcome, _)| wanted(record, *outcome)).count() as u64
+    };
+    let attempts = counted.len() as u64;
+    let redirected = count(&|_, outcome| outcome == Outcome::Redirected);
+    let by_status = |statuses: &[u16]| count(&|record, outcome| outcome != Outcome::Redirected && statuses.contains(&record.status));
+    let answered = count(&|_, outcome| outcome == Outcome::Answered);
+    let effective = answered + count(&|record, outcome| outcome != Outcome::Answered && matches!(record.status, 480 | 486 | 600 | 603));
+    let completed = count(&|record, outcome| outcome == Outcome::Answered && record.completed && record.disconnected.is_some());
+    let tries = tracker.registrations.tries().filter(|(source, _)| !peers.scans(*source));
+    let (registering, ineffective) = tries.fold((0, 0), |(all, bad), (_, tries)| (all + tries.attempts, bad + tries.ineffective));
+    Rfc6076 {
+        rrd_s: Distribution::of(registration_delays(tracker)),
+        srd_success_s: delays(&CallRecord::setup, &|outcome| outcome == Outcome::Answered),
+        srd_failure_s: delays(&CallRecord::setup, &|outcome| !matches!(outcome, Outcome::Answered | Outcome::Redirected)),
+        sdd_s: delays(&CallRecord::disconnect, &|_| true),
+        sdt_s: delays(&CallRecord::duration, &|_| true),
+        ira_ratio: Ratio::of(ineffective, registering),
+        ser_ratio: Ratio::of(answered, attempts - redirected),
+        seer_ratio: Ratio::of(effective, attempts - redirected),
+        isa_ratio: Ratio::of(by_status(&[408, 500, 503, 504]), attempts),
+        scr_ratio: Ratio::of(completed, attempts),
+    }
+}
+
+/// The delays of accepted registrations; those of the PBX at its carriers are another matter.
+fn registration_delays(tracker: &Tracker) -> Vec<Span> {
+    let known: BTreeMap<_, ()> = tracker.world.peers.pbx_addresses().into_iter().map(|address| (address.ip(), ())).collect();
+    let delays = tracker.registrations.delays().iter();
+    delays
+        .filter(|(registrar, _)| known.is_empty() || known.contains_key(&registrar.ip()))
+        .map(|(_, micros)| Span::from_micros(i64::from(*micros)))
+        .collect()
+}
+
+fn text(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
+}
