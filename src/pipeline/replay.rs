@@ -71,8 +71,7 @@ where
 {
     let (mut captured, mut ready) = (Captured::default(), I::Batch::default());
     while read_one(source, &mut captured, observer)? == Reading::Captured {
-        ingest_one(&mut ingest, &captured, &mut ready);
-        captured.clear();
+        ingest_one(&mut ingest, &mut captured, &mut ready);
         engine.handle(&ready);
         ready.clear();
     }
@@ -113,10 +112,9 @@ fn read_and_ingest<I: IngestStage>(
         let reading = read_one(source, &mut captured, observer)?;
         let mut ready = outlet.buffer();
         match reading {
-            Reading::Captured => ingest_one(ingest, &captured, &mut ready),
+            Reading::Captured => ingest_one(ingest, &mut captured, &mut ready),
             Reading::Ended => ingest.finish(&mut ready),
         }
-        captured.clear();
         // When the engine is gone there is no use in reading on; joining it tells why.
         if outlet.send(ready).is_err() || reading == Reading::Ended {
             return Ok(());
