@@ -1,3 +1,7 @@
 //! Parses arguments, calls a command, maps the error to an exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    siphound::commands::main(std::env::args_os())
+}

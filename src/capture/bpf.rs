@@ -28,9 +28,10 @@ pub fn filter_text(ports: &[RangeInclusive<u16>], user: Option<&str>, link: Link
     let user = user.map(str::trim).unwrap_or_default();
     // Compiled alone, lest parentheses of its own widen the whole.
     compile(user, link)?;
-    let wanted = format!("{} or {FRAGMENTS} or {ICMP_ERRORS}", port_clauses(ports));
+    let encapsulation = Encapsulation::of(link);
+    let wanted = format!("{} or {FRAGMENTS} or {ICMP_ERRORS}{}", port_clauses(ports), encapsulation.unseen());
     let narrowed = if user.is_empty() { wanted } else { format!("({user}) and ({wanted})") };
-    let text = if moves_offsets(user) { narrowed } else { Encapsulation::of(link).wrap(&narrowed) };
+    let text = if moves_offsets(user) { narrowed } else { encapsulation.wrap(narrowed) };
     // Where libpcap does not know how to look for IP, all frames are taken.
     Ok(if compile(&text, link).is_ok() { text } else { user.to_owned() })
 }
@@ -83,13 +84,20 @@ impl Encapsulation {
         }
     }
 
-    /// Extends a filter on IP to tagged frames.
-    fn wrap(self, filter: &str) -> String {
+    /// A further clause for frames whose tags cannot be looked behind.
+    fn unseen(self) -> String {
+        match self {
+            Self::Cooked(at) => format!(" or link[{at}:2] = 0x8100 or link[{at}:2] = 0x88a8"),
+            Self::Tags | Self::None => String::new(),
+        }
+    }
+
+    /// Extends a filter to frames whose tags can be looked behind.
+    fn wrap(self, filter: String) -> String {
         match self {
             // Each `vlan` moves on, by one tag, where all that stands behind it is looked for.
             Self::Tags => format!("({filter}) or (vlan and (({filter}) or (vlan and ({filter}))))"),
-            Self::Cooked(at) => format!("({filter}) or link[{at}:2] = 0x8100 or link[{at}:2] = 0x88a8"),
-            Self::None => filter.to_owned(),
+            Self::Cooked(_) | Self::None => filter,
         }
     }
 }
@@ -245,6 +253,7 @@ mod tests {
         assert!(program(SIP, None, LinkType::LINUX_SLL).filter(&cooked));
         let cooked = [vec![0x81, 0], vec![0; 18], inner].concat();
         assert!(program(SIP, None, LinkType::LINUX_SLL2).filter(&cooked));
+        assert!(!program(SIP, Some("udp"), LinkType::LINUX_SLL2).filter(&cooked), "the user's filter holds for them too");
     }
 
     #[test]

@@ -71,11 +71,6 @@ impl CaptureError {
     pub(super) fn filter(text: &str, error: &pcap::Error) -> Self {
         Self::Filter { text: text.to_owned(), reason: libpcap_reason(error) }
     }
-
-    /// Whether the source may work when it is opened again later.
-    pub fn may_pass(&self) -> bool {
-        matches!(self, Self::Interface { .. } | Self::NoInterface { .. })
-    }
 }
 
 /// What libpcap says, without the prefix of the crate.

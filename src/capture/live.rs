@@ -1,5 +1,6 @@
 //! Frames from a live interface through libpcap.
 
+use std::fs;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::os::fd::AsFd;
@@ -19,6 +20,8 @@ use crate::time::{PacketTime, Span};
 
 /// The interface that stands for all of them.
 const ANY: &str = "any";
+/// The flag of an interface that is up, netdevice(7).
+const IFF_UP: u32 = 1;
 /// How long one call waits for a frame before it says that there is none.
 const WAIT: Duration = Duration::from_millis(100);
 /// Beyond the read timeout, how long the kernel may keep a frame before it can be seen here.
@@ -178,17 +181,22 @@ impl Live {
     }
 
     /// What is due about once a second; drops not told for a step are told the next time.
-    fn look_around(&mut self) -> Option<SourceEvent> {
-        match self.clock.lap()?.step {
+    fn look_around(&mut self) -> Result<Option<SourceEvent>, CaptureError> {
+        let Some(lap) = self.clock.lap() else { return Ok(None) };
+        if is_down(&self.name) {
+            // libpcap would wait for it to come up again and say nothing.
+            return Err(CaptureError::Interface { name: self.name.clone(), reason: "the interface is down".to_owned() });
+        }
+        Ok(match lap.step {
             Some(by) => Some(SourceEvent::ClockStep { by }),
             None => self.drops().map(SourceEvent::Dropped),
-        }
+        })
     }
 }
 
 impl FrameSource for Live {
     fn fill(&mut self, batch: &mut FrameBatch) -> Result<SourceEvent, CaptureError> {
-        if let Some(event) = self.look_around() {
+        if let Some(event) = self.look_around()? {
             return Ok(event);
         }
         // Read before the frames are looked for: all that arrived until then, less the lag, are found.
@@ -215,6 +223,13 @@ pub fn host_addresses() -> Result<Vec<IpAddr>, CaptureError> {
     Ok(devices.into_iter().flat_map(|device| device.addresses).map(|address| address.addr).collect())
 }
 
+/// Whether the kernel says that an interface is down; it says nothing of `any`.
+fn is_down(name: &str) -> bool {
+    let flags = fs::read_to_string(format!("/sys/class/net/{name}/flags")).ok();
+    let flags = flags.and_then(|flags| u32::from_str_radix(flags.trim().trim_start_matches("0x"), 16).ok());
+    flags.is_some_and(|flags| flags & IFF_UP == 0)
+}
+
 /// Why an interface could not be opened.
 fn refusal(name: &str, error: &pcap::Error) -> CaptureError {
     let (name, reason) = (name.to_owned(), libpcap_reason(error));
@@ -233,4 +248,45 @@ fn refusal(name: &str, error: &pcap::Error) -> CaptureError {
 /// The nearest number that libpcap takes.
 fn clamp(number: impl TryInto<i32>) -> i32 {
     number.try_into().unwrap_or(i32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interface_that_is_not_there_names_those_that_are() {
+        let opened = Live::open(&LiveOptions::new("no-such-if0"), 0, FrameNumbers::default());
+        let Err(CaptureError::NoInterface { name, present }) = opened.map(|_| ()) else { panic!("an interface that is not there") };
+        assert_eq!(name, "no-such-if0");
+        assert!(present.contains(&"lo".to_owned()), "{present:?}");
+    }
+
+    #[test]
+    fn a_lack_of_permission_says_how_to_grant_it() {
+        for reason in ["socket: Operation not permitted", "Attempt to create packet socket failed - CAP_NET_RAW may be required"] {
+            let error = refusal("lo", &pcap::Error::PcapError(reason.to_owned()));
+            let told = error.to_string();
+            assert!(told.contains("sudo setcap cap_net_raw+ep $(command -v siphound)"), "{told}");
+            assert!(told.contains("AmbientCapabilities=CAP_NET_RAW"), "{told}");
+        }
+    }
+
+    #[test]
+    fn any_other_failure_is_told_in_libpcaps_words() {
+        let error = refusal("lo", &pcap::Error::PcapError("That device is not up".to_owned()));
+        assert_eq!(error.to_string(), "cannot capture on lo: That device is not up");
+    }
+
+    #[test]
+    fn what_the_kernel_says_nothing_of_is_not_down() {
+        assert!(!is_down(ANY) && !is_down("no-such-if0"));
+    }
+
+    #[test]
+    fn frames_are_numbered_across_sources() {
+        let numbers = FrameNumbers::default();
+        let other = numbers.clone();
+        assert_eq!([numbers.next(), other.next(), numbers.next()], [1, 2, 3]);
+    }
 }

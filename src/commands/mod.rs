@@ -1,11 +1,13 @@
 //! One module per subcommand: what the user may write, what it means, and how it ends.
 
 mod check;
+mod daemon;
 mod exit;
 mod logging;
 mod moment;
 mod options;
 mod replay;
+mod replaying;
 mod run;
 mod settings;
 mod stdout;
@@ -59,19 +61,10 @@ enum Command {
     MetricsDoc,
 }
 
-/// The work behind the commands, done by the pipeline.
-#[derive(Clone, Copy, Debug)]
-pub struct Work {
-    /// Replays capture files and prints what was asked for.
-    pub replay: fn(&Replay) -> Result<Exit, Failure>,
-    /// Runs the daemon until it is stopped.
-    pub run: fn(&Daemon) -> Result<Exit, Failure>,
-}
-
 /// Does what `arguments`, the name of the program first, ask for.
-pub fn main(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>, work: Work) -> ExitCode {
+pub fn main(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> ExitCode {
     match Cli::try_parse_from(arguments) {
-        Ok(cli) => cli.command.execute(work).unwrap_or_else(|failure| {
+        Ok(cli) => cli.command.execute().unwrap_or_else(|failure| {
             failure.print();
             failure.exit()
         }),
@@ -85,18 +78,18 @@ pub fn main(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>, wo
 }
 
 impl Command {
-    fn execute(self, work: Work) -> Result<Exit, Failure> {
+    fn execute(self) -> Result<Exit, Failure> {
         match self {
             Self::Replay(args) => {
                 let replay = args.resolve()?;
                 // A replay is read by a person who asked one question: only what went wrong is logged.
                 logging::start(&Log { level: LogLevel::Warn, ..replay.config.log.clone() })?;
-                (work.replay)(&replay)
+                replay.execute()
             }
             Self::Run(args) => {
                 let daemon = args.resolve()?;
                 logging::start(&daemon.config.log)?;
-                (work.run)(&daemon)
+                daemon.execute()
             }
             Self::Check(args) => check::check(&args),
             Self::Completions { shell } => print_bytes(|page| clap_complete::generate(shell, &mut Cli::command(), "siphound", page)),
@@ -133,10 +126,8 @@ fn print_bytes(make: impl FnOnce(&mut Vec<u8>)) -> Result<Exit, Failure> {
 mod tests {
     use super::*;
 
-    /// Runs a command line over work that tells by its exit code which of it was done.
     fn exit(arguments: &[&str]) -> ExitCode {
-        let work = Work { replay: |replay| Ok(replay.exit(Some(crate::track::vocabulary::Severity::Error))), run: |_| Ok(Exit::Refused) };
-        main(["siphound"].iter().chain(arguments), work)
+        main(["siphound"].iter().chain(arguments))
     }
 
     #[test]
@@ -153,8 +144,6 @@ mod tests {
             (&["rplay"], Exit::Usage),
             (&["check", "--config", "/nonexistent/siphound.toml"], Exit::Usage),
             (&["replay", "/nonexistent/a.pcap"], Exit::Usage),
-            (&["replay", "-"], Exit::Done),
-            (&["replay", "-", "--fail-on", "error"], Exit::Found),
             (&["man", "rplay"], Exit::Usage),
         ] {
             assert_eq!(exit(arguments), ExitCode::from(expected), "{arguments:?}");

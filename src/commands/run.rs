@@ -70,7 +70,7 @@ pub struct Daemon {
     pub config: Config,
     /// What it does.
     pub task: Task,
-    origin: Origin,
+    pub(super) origin: Origin,
 }
 
 impl RunArgs {

@@ -1,9 +1,14 @@
 //! Where a command's configuration comes from.
 
 use std::fmt;
+use std::io::Read as _;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use crate::config::{Config, ConfigError};
+use super::exit::{Exit, Failure};
+use crate::config::{Config, ConfigError, PbxAddress};
+use crate::detect::store::Limits as FindingLimits;
+use crate::track::Settings;
 
 /// Where the daemon's configuration is when nobody says otherwise.
 const DEFAULT_PATH: &str = "/etc/siphound/siphound.toml";
@@ -15,6 +20,16 @@ pub(super) enum Origin {
     File(PathBuf),
     /// Nothing: there is no file.
     Defaults,
+}
+
+impl Origin {
+    /// The file, if there is one.
+    pub(super) fn path(&self) -> Option<PathBuf> {
+        match self {
+            Self::File(path) => Some(path.clone()),
+            Self::Defaults => None,
+        }
+    }
 }
 
 impl fmt::Display for Origin {
@@ -40,3 +55,39 @@ pub(super) fn load_or_default(path: Option<&Path>) -> Result<(Config, Origin), C
 pub(super) fn load_if_given(path: Option<&Path>) -> Result<Config, ConfigError> {
     path.map_or_else(|| Ok(Config::default()), Config::load)
 }
+/// What tracking must be told; `own` are the addresses of this host.
+pub(super) fn tracker_settings(config: &Config, seed: u64, own: Vec<IpAddr>) -> Settings {
+    let limits = &config.limits;
+    Settings {
+        seed,
+        pbxs: config.pbx.addresses.iter().map(socket_address).collect(),
+        own,
+        trunks: config.trunks.values().flatten().map(|trunk| trunk.ip).collect(),
+        transactions: limits.transactions as usize,
+        calls: limits.calls as usize,
+        bindings: limits.bindings as usize,
+        flows: limits.flows as usize,
+        sources: limits.sources as usize,
+        finished: limits.finished_calls as usize,
+    }
+}
+
+/// How many findings are kept.
+pub(super) fn finding_limits(config: &Config) -> FindingLimits {
+    let all = config.limits.findings as usize;
+    FindingLimits { open: all.div_ceil(2), ended: all.div_ceil(2) }
+}
+
+/// A seed that no sender can know, since senders choose the keys of the tables.
+pub(super) fn random_seed() -> Result<u64, Failure> {
+    let mut bytes = [0; 8];
+    let read = std::fs::File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut bytes));
+    read.map_err(|error| Failure::new(Exit::Refused, format_args!("cannot read /dev/urandom: {error}")))?;
+    Ok(u64::from_ne_bytes(bytes))
+}
+
+/// An address without a port stands for the port of SIP; the others of the same host are known by its IP.
+fn socket_address(address: &PbxAddress) -> SocketAddr {
+    SocketAddr::new(address.ip, address.port.unwrap_or(crate::config::Ports::SIP))
+}
+

@@ -9,14 +9,17 @@ use crate::time::{PacketTime, Span};
 impl IngestStage for Ingest {
     type Batch = Delivery;
 
-    fn frames(&mut self, frames: &mut FrameBatch, ready: &mut Delivery) {
-        let empty = self.recycle().unwrap_or_default();
-        self.push(std::mem::replace(frames, empty), &mut ready.batch);
+    fn push(&mut self, frames: FrameBatch, ready: &mut Delivery) {
+        Self::push(self, frames, &mut ready.batch);
         ready.counts = Some(self.counts());
     }
 
-    fn idle(&mut self, now: PacketTime, ready: &mut Delivery) {
-        self.tick(now, &mut ready.batch);
+    fn recycle(&mut self) -> Option<FrameBatch> {
+        Self::recycle(self)
+    }
+
+    fn tick(&mut self, now: PacketTime, ready: &mut Delivery) {
+        Self::tick(self, now, &mut ready.batch);
         ready.counts = Some(self.counts());
     }
 

@@ -37,10 +37,13 @@ pub(super) struct Listing;
 impl IngestStage for Listing {
     type Batch = Vec<String>;
 
-    fn frames(&mut self, frames: &mut FrameBatch, ready: &mut Vec<String>) {
+    fn push(&mut self, frames: FrameBatch, ready: &mut Vec<String>) {
         ready.extend(frames.headers().iter().map(|header| format!("frame {}", header.number)));
     }
-    fn idle(&mut self, now: PacketTime, ready: &mut Vec<String>) {
+    fn recycle(&mut self) -> Option<FrameBatch> {
+        None
+    }
+    fn tick(&mut self, now: PacketTime, ready: &mut Vec<String>) {
         ready.push(format!("idle {now}"));
     }
     fn dropped(&mut self, count: u64, ready: &mut Vec<String>) {

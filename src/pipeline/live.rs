@@ -247,6 +247,7 @@ mod tests {
     use crate::decode::frame::FrameBatch;
     use crate::pipeline::fakes::{Listing, Recorder, failure, frame, seconds};
     use crate::pipeline::lane::Inlet;
+    use crate::pipeline::stage::ingest_one;
     use crate::pipeline::stop::stop;
 
     type Opened = Result<Box<dyn FrameSource>, CaptureError>;
@@ -357,8 +358,8 @@ mod tests {
 
     fn received(inlet: &Inlet<Captured>, count: usize) -> Vec<String> {
         let mut lines = Vec::new();
-        for captured in (0..count).filter_map(|_| inlet.recv()) {
-            crate::pipeline::stage::ingest_one(&mut Listing, &mut captured, &mut lines);
+        for mut captured in (0..count).filter_map(|_| inlet.recv()) {
+            ingest_one(&mut Listing, &mut captured, &mut lines);
         }
         lines
     }

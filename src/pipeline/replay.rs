@@ -72,7 +72,6 @@ where
     let (mut captured, mut ready) = (Captured::default(), I::Batch::default());
     while read_one(source, &mut captured, observer)? == Reading::Captured {
         ingest_one(&mut ingest, &mut captured, &mut ready);
-        captured.clear();
         engine.handle(&ready);
         ready.clear();
     }
@@ -116,7 +115,6 @@ fn read_and_ingest<I: IngestStage>(
             Reading::Captured => ingest_one(ingest, &mut captured, &mut ready),
             Reading::Ended => ingest.finish(&mut ready),
         }
-        captured.clear();
         // When the engine is gone there is no use in reading on; joining it tells why.
         if outlet.send(ready).is_err() || reading == Reading::Ended {
             return Ok(());

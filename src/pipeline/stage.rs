@@ -15,10 +15,12 @@ pub trait IngestStage: Send {
     /// What is handed to the engine.
     type Batch: Buffer;
 
-    /// Decodes frames. The batch may be kept and another left in its place.
-    fn frames(&mut self, frames: &mut FrameBatch, ready: &mut Self::Batch);
+    /// Decodes frames, at once or when those that may still come before them have had their time.
+    fn push(&mut self, frames: FrameBatch, ready: &mut Self::Batch);
+    /// A batch of frames that it has done with.
+    fn recycle(&mut self) -> Option<FrameBatch>;
     /// No further frame is older than `now`.
-    fn idle(&mut self, now: PacketTime, ready: &mut Self::Batch);
+    fn tick(&mut self, now: PacketTime, ready: &mut Self::Batch);
     /// The capture lost `count` frames.
     fn dropped(&mut self, count: u64, ready: &mut Self::Batch);
     /// Nothing could be captured between `from` and `to`.
@@ -196,15 +198,19 @@ pub(super) fn join<T>(handle: ScopedJoinHandle<'_, T>, thread: &'static str) -> 
     handle.join().map_err(|_| PipelineError::Panicked { thread })
 }
 
-/// Has ingest take one step.
+/// Has ingest take one step and leaves the buffer empty.
 pub(super) fn ingest_one<I: IngestStage>(ingest: &mut I, captured: &mut Captured, ready: &mut I::Batch) {
     match captured.kind {
-        Kind::Frames => ingest.frames(&mut captured.frames, ready),
-        Kind::Idle(now) => ingest.idle(now, ready),
+        Kind::Frames => {
+            ingest.push(std::mem::take(&mut captured.frames), ready);
+            captured.frames = ingest.recycle().unwrap_or_default();
+        }
+        Kind::Idle(now) => ingest.tick(now, ready),
         Kind::Dropped(count) => ingest.dropped(count, ready),
         Kind::Gap { from, to } => ingest.gap(from, to, ready),
         Kind::ClockStep(by) => ingest.clock_step(by, ready),
     }
+    captured.clear();
 }
 
 /// Runs ingest until its sources end, or the engine does.

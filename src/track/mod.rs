@@ -52,12 +52,14 @@ pub struct Settings {
     pub transactions: usize,
     /// Most calls in progress.
     pub calls: usize,
-    /// Most bindings, and as many flows.
+    /// Most bindings.
     pub bindings: usize,
-    /// Most records of finished calls.
+    /// Most flows.
+    pub flows: usize,
+    /// Most source addresses.
+    pub sources: usize,
+    /// Most records of finished calls, and samples of the registration delay.
     pub finished: usize,
-    /// Most samples of the registration delay.
-    pub samples: usize,
 }
 
 /// What was on the wire, neither capture copies nor repeats.
@@ -110,15 +112,15 @@ impl Tracker {
     /// Nothing seen yet.
     pub fn new(settings: &Settings) -> Self {
         let digester = Digester::new(settings.seed);
-        let peers = Peers::new(digester, settings.bindings, &settings.pbxs, &settings.own, &settings.trunks);
-        let flows = Flows::new(digester, settings.bindings);
+        let peers = Peers::new(digester, settings.sources, &settings.pbxs, &settings.own, &settings.trunks);
+        let flows = Flows::new(digester, settings.flows);
         let transactions = Transactions::new(digester, settings.transactions);
         Self {
             world: World::new(digester, flows, peers, transactions, settings.transactions),
             calls: Calls::new(settings.calls, settings.finished),
-            registrations: Registrations::new(settings.bindings, settings.samples),
+            registrations: Registrations::new(settings.bindings, settings.finished),
             messages: MessageCounts { requests: [0; Method::ALL.len()], responses: vec![0; STATUSES], retransmissions: 0 },
-            scans: Scans::new(digester, 65_536),
+            scans: Scans::new(digester, settings.sources),
             steps: Vec::new(),
             now: PacketTime::MIN,
         }

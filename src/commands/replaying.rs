@@ -1,0 +1,193 @@
+//! Replays capture files and prints what was asked for.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use super::exit::{Exit, Failure};
+use super::options::{Color, Format};
+use super::replay::{Input, Output, Part, Replay};
+use super::settings::{finding_limits, tracker_settings};
+use super::stdout::print;
+use crate::capture::{CaptureError, CaptureFiles, Note};
+use crate::decode::outcome::Skip;
+use crate::decode::ports::PortFilter;
+use crate::metrics::DropPlace;
+use crate::pipeline::engine::{Delivery, Engine, Query};
+use crate::pipeline::ingest::{Ingest, IngestConfig, IngestCounts};
+use crate::pipeline::progress::Bar;
+use crate::pipeline::replay::{Threads, replay};
+use crate::pipeline::stage::{EngineStage, Finished, Notice, PipelineError};
+use crate::report::filter::{Filter, Section};
+use crate::report::ladder::Ladder;
+use crate::report::model::{CaptureSummary, Report, Stamp};
+use crate::report::style::Style;
+use crate::report::{build, json, ladder, text};
+use crate::sip::anomaly::Anomaly;
+use crate::table::Digester;
+use crate::track::vocabulary::Severity;
+
+/// Two replays of one capture must agree to the byte, so the seed of a replay is fixed.
+const SEED: u64 = 0x5119_0c7d_1a2b_3c4d;
+
+impl Replay {
+    /// Replays and prints.
+    pub(super) fn execute(&self) -> Result<Exit, Failure> {
+        let paths: Vec<_> = self.inputs.iter().map(Input::path).collect();
+        let mut source = CaptureFiles::open(&paths)?;
+        let notes = Mutex::new(Vec::new());
+        let observer = |notice: Notice<'_>| {
+            if let Notice::Note(note) = notice {
+                notes.lock().unwrap_or_else(PoisonError::into_inner).push(note.clone());
+            }
+        };
+        let messages = Arc::new(AtomicU64::new(0));
+        let bar = Bar::show(source.progress(), Arc::clone(&messages));
+        let digester = Digester::new(SEED);
+        let ports = self.ports.as_ref().map_or(PortFilter::Any, |ports| PortFilter::Only(ports.ranges().to_vec()));
+        let ingest = Ingest::new(IngestConfig { ports, digester });
+        let engine = Counting { engine: self.engine(), messages };
+        let Finished { ingest, engine: Counting { mut engine, .. } } = replay(&mut source, ingest, engine, Threads::available(), &observer)?;
+        drop(bar);
+        engine.finish();
+        let notes = notes.into_inner().unwrap_or_else(PoisonError::into_inner);
+        for note in &notes {
+            tracing::warn!("{note}");
+        }
+        self.print(&mut engine, &ingest.counts(), &notes)
+    }
+
+    fn engine(&self) -> Engine {
+        let mut engine = Engine::new(&tracker_settings(&self.config, SEED, Vec::new()), finding_limits(&self.config));
+        if let Output::Ladder { call_id } = &self.output {
+            engine.draw(call_id);
+        }
+        engine
+    }
+
+    fn print(&self, engine: &mut Engine, counts: &IngestCounts, notes: &[Note]) -> Result<Exit, Failure> {
+        let style = if self.color == Color::On { Style::Colour } else { Style::Plain };
+        match &self.output {
+            Output::Metrics => {
+                let text = engine.snapshot(DropPlace::NONE).to_text().map_err(|error| Failure::new(Exit::Refused, error))?;
+                print(|out| out.write_all(&text))?;
+            }
+            Output::Ladder { call_id } => {
+                let messages = engine.ladder();
+                if messages.is_empty() {
+                    return Err(Failure::new(Exit::Usage, format_args!("no message of the call {call_id:?} is in the capture"))
+                        .with_remedy("the calls and their Call-IDs: --format json --only calls"));
+                }
+                let pbxs = engine.tracker.world.peers.pbx_addresses();
+                let roles = pbxs.into_iter().map(|address| (address, "PBX".to_owned())).collect();
+                let drawing = ladder::render(&Ladder { roles, messages }, style);
+                print(|out| out.write_all(drawing.as_bytes()))?;
+            }
+            Output::Report { format, only } => {
+                let mut report = build::build(&engine.tracker, &engine.detectors.findings);
+                report.capture = self.capture(engine, counts, notes);
+                let filter = self.filter(only);
+                filter.apply(&mut report);
+                print(|out| match format {
+                    Format::Json => json::write(&report, out),
+                    Format::Text => out.write_all(text::render(&report, &filter, style).as_bytes()),
+                })?;
+                return Ok(self.exit(worst(&report)));
+            }
+        }
+        let worst = engine.detectors.findings.all().iter().map(|finding| finding.severity).max();
+        Ok(self.exit(worst))
+    }
+
+    fn filter(&self, only: &[Part]) -> Filter {
+        let only = only.iter().map(|part| match part {
+            Part::Calls => Section::Calls,
+            Part::Registrations => Section::Registrations,
+            Part::Findings => Section::Findings,
+        });
+        let subject = &self.subject;
+        Filter {
+            only: only.collect::<BTreeSet<_>>(),
+            user: subject.user.clone(),
+            call_id: subject.call_id.clone(),
+            since: subject.since,
+            until: subject.until,
+        }
+    }
+
+    fn capture(&self, engine: &Engine, counts: &IngestCounts, notes: &[Note]) -> CaptureSummary {
+        let frames = &counts.decode.frames;
+        let skipped = Skip::ALL.into_iter().map(|reason| (reason.as_str(), frames.skipped(reason)));
+        let anomalies = Anomaly::ALL.iter().zip(counts.anomalies).map(|(anomaly, count)| (anomaly.as_str(), count));
+        CaptureSummary {
+            files: self.inputs.iter().map(|input| input.path().display().to_string()).collect(),
+            first_packet: counts.decode.span.map(|(first, _)| Stamp(first)),
+            last_packet: counts.decode.span.map(|(_, last)| Stamp(last)),
+            frames: frames.frames,
+            sip_frames: frames.sip,
+            keepalive_frames: frames.keepalive,
+            skipped: skipped.filter(|(_, count)| *count > 0).collect(),
+            sip_messages: counts.sip_messages,
+            retransmissions: engine.tracker.messages.retransmissions,
+            keepalives: counts.decode.keepalives,
+            anomalies: anomalies.filter(|(_, count)| *count > 0).collect(),
+            evicted: engine.evictions().into_iter().filter(|(_, count)| *count > 0).collect(),
+            cut: notes.iter().any(Note::is_cut),
+        }
+    }
+}
+
+impl Input {
+    fn path(&self) -> PathBuf {
+        match self {
+            Self::Stdin => PathBuf::from("-"),
+            Self::File(path) => path.clone(),
+        }
+    }
+}
+
+/// The engine with a counter for the progress bar.
+struct Counting {
+    engine: Engine,
+    messages: Arc<AtomicU64>,
+}
+
+impl EngineStage for Counting {
+    type Batch = Delivery;
+    type Query = Query;
+
+    fn handle(&mut self, batch: &Delivery) {
+        self.engine.take(batch);
+        self.messages.fetch_add(batch.batch.len() as u64, Ordering::Relaxed);
+    }
+
+    fn answer(&mut self, query: Query) {
+        query(&mut self.engine);
+    }
+}
+
+fn worst(report: &Report) -> Option<Severity> {
+    report.findings.iter().map(|finding| finding.severity).max()
+}
+
+impl From<CaptureError> for Failure {
+    fn from(error: CaptureError) -> Self {
+        let exit = match error {
+            CaptureError::NotACapture { .. } => Exit::NotACapture,
+            CaptureError::NoInterface { .. } | CaptureError::NoPermission { .. } | CaptureError::Interface { .. } => Exit::Refused,
+            _ => Exit::Usage,
+        };
+        Self::new(exit, error)
+    }
+}
+
+impl From<PipelineError> for Failure {
+    fn from(error: PipelineError) -> Self {
+        match error {
+            PipelineError::Capture(error) => error.into(),
+            other => Self::new(Exit::Refused, other),
+        }
+    }
+}
