@@ -156,3 +156,6 @@ impl Framer for Sip {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
