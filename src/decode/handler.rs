@@ -157,12 +157,13 @@ impl<F: Framer> Handler<F> {
         }
     }
 
-    /// Settles the frames of a datagram that never became whole, and tells of it where it may have been SIP.
+    /// Settles the frames of a datagram that never became whole, and tells of it where it may have been SIP: on watched ports, or
+    /// between hosts that speak it where the ports were lost.
     fn lose(&mut self, lost: Lost) {
         self.outlet.skip(Skip::IncompleteFragment, lost.frames);
         let ours = match lost.ports {
             Ports::Known => self.is_ours(&lost.flow),
-            Ports::Unknown => true,
+            Ports::Unknown => self.outlet.speakers.knows_hosts(&lost.flow),
         };
         if ours {
             let current = Current { time: lost.time, frame: 0, frames: 0 };

@@ -167,6 +167,16 @@ fn a_tcp_stream_split_at_every_byte_gives_the_same_messages() {
 }
 
 #[test]
+fn lost_fragments_without_ports_are_told_only_between_hosts_that_speak_sip() {
+    let tail = |source: &str| fragments(&udp(source, PBX, 9, &request("INVITE", 1, 3_000)), 1_480).swap_remove(1);
+    let frames = [(0, udp(PHONE, PBX, 1, &request("REGISTER", 1, 0))), (1, tail(PHONE)), (2, tail("192.0.2.9:53"))];
+    let outcome = run(&frames);
+    assert_eq!(outcome.signals().len(), 1, "{:#?}", outcome.records);
+    assert!(outcome.signals()[0].contains("198.51.100.7:0"));
+    assert_eq!(outcome.skipped(Skip::IncompleteFragment), 2);
+}
+
+#[test]
 fn a_stream_joined_in_the_middle_is_read_from_the_next_start_line() {
     let stream = [b"the end of a body\r\n".to_vec(), request("INVITE", 2, 0)].concat();
     let outcome = run(&[(0, tcp(PHONE, PBX, 5_000, ACK, &stream))]);
