@@ -93,7 +93,7 @@ impl Streams {
             let reason = if segment.payload.is_empty() { Skip::TcpControl } else { Skip::NotSip };
             return outlet.skip(reason, current.frames);
         };
-        let Some(connection) = self.table.get_mut(handle) else { return };
+        let Some(connection) = self.table.get_mut(handle) else { return outlet.skip(Skip::Evicted, current.frames) };
         let before = connection.held();
         connection.segment(segment, scene, outlet, &mut self.counts);
         let (held, deadline, rank) = (connection.held(), connection.deadline(current.time), connection.rank());
