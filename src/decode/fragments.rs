@@ -180,6 +180,11 @@ impl Fragments {
         }
     }
 
+    /// The earliest moment at which [`Self::expire`] may have something to do.
+    pub fn next_deadline(&self) -> PacketTime {
+        self.table.next_deadline()
+    }
+
     /// A datagram whose time ran out at or before `now`, the earliest first.
     pub fn expire(&mut self, now: PacketTime) -> Option<Lost> {
         while let Some((handle, deadline)) = self.table.pop_due(now) {

@@ -59,12 +59,18 @@ impl<F: Framer> Handler<F> {
         }
     }
 
-    /// Gives up what has waited in vain until `now`.
+    /// Gives up what has waited in vain until `now`, the earliest deadline first.
     pub(super) fn expire(&mut self, now: PacketTime) {
-        while let Some(lost) = self.fragments.expire(now) {
-            self.lose(lost);
+        loop {
+            let next = self.fragments.next_deadline().min(self.streams.next_deadline());
+            if next > now {
+                break;
+            }
+            while let Some(lost) = self.fragments.expire(next) {
+                self.lose(lost);
+            }
+            self.streams.expire(&self.framer, next, &mut self.outlet);
         }
-        self.streams.expire(&self.framer, now, &mut self.outlet);
         self.chunks.expire(now, &mut self.outlet);
     }
 

@@ -107,6 +107,11 @@ impl Streams {
         }
     }
 
+    /// The earliest moment at which [`Self::expire`] may have something to do.
+    pub(super) fn next_deadline(&self) -> PacketTime {
+        self.table.next_deadline()
+    }
+
     /// Gives up what has waited in vain until `now`.
     pub(super) fn expire<F: Framer>(&mut self, framer: &F, now: PacketTime, outlet: &mut Outlet) {
         while let Some((handle, deadline)) = self.table.pop_due(now) {

@@ -198,6 +198,19 @@ fn a_lost_segment_costs_its_message_and_no_other() {
 }
 
 #[test]
+fn what_is_given_up_is_told_in_the_order_of_its_deadlines() {
+    let gap = tcp(PHONE, PBX, 500, ACK, &request("BYE", 2, 0));
+    let outcome = run(&[
+        (0, fragments(&udp(PHONE, PBX, 6, &request("INVITE", 4, 3_000)), 1_480).swap_remove(0)),
+        (1_000, tcp(PHONE, PBX, 0, SYN, b"")),
+        (2_000, gap),
+        (100_000_000, udp(PHONE, PBX, 7, b"")),
+    ]);
+    let kinds: Vec<_> = outcome.records.iter().map(|record| (&record[17..19], record.contains("BYE"))).collect();
+    assert_eq!(kinds, [("02", true), ("30", false), ("40", false)]);
+}
+
+#[test]
 fn web_socket_messages_are_found_on_any_port() {
     let (browser, server) = ("198.51.100.7:50000", "203.0.113.10:8088");
     let handshake = b"GET /ws HTTP/1.1\r\nUpgrade: websocket\r\nSec-WebSocket-Protocol: sip\r\n\r\n";
