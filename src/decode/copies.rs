@@ -148,9 +148,9 @@ impl Copies {
         (verdict, sighting)
     }
 
-    /// Judges a keep-alive. All are alike, so only one along the same flow at once is a copy; translated ones stay apart, because many
-    /// phones send the same bytes. Remembers it unless it is a copy.
-    pub fn judge_keepalive(&mut self, payload: &[u8], flow: Flow, marks: Marks, now: PacketTime) -> Verdict {
+    /// Judges something of which all along a flow are alike, such as a keep-alive, and remembers it unless it is a copy. Only what comes
+    /// along the same flow at once is one: many phones send the same bytes, so translated copies cannot be told from others.
+    pub fn judge_alike(&mut self, payload: &[u8], flow: Flow, marks: Marks, now: PacketTime) -> Verdict {
         self.forget(now);
         let digest = self.digester.parts(&[payload, &flow_key(&flow)]);
         if self.find(digest).is_some_and(|seen| now.since(seen.time) < SAME_FLOW) {
@@ -388,11 +388,11 @@ mod tests {
         let mut copies = Copies::new(Digester::new(1));
         let now = PacketTime::from_nanos(0);
         let (one, other) = (flow(PHONE, PUBLIC), flow("198.51.100.7:40002", PUBLIC));
-        assert_eq!(copies.judge_keepalive(b"\r\n\r\n", one, marks(5, 64), now), Verdict::Original);
-        assert_eq!(copies.judge_keepalive(b"\r\n\r\n", other, marks(5, 64), now), Verdict::Original);
-        assert_eq!(copies.judge_keepalive(b"\r\n\r\n", one, marks(6, 64), now), Verdict::Copy(CopyRule::SameFlow));
+        assert_eq!(copies.judge_alike(b"\r\n\r\n", one, marks(5, 64), now), Verdict::Original);
+        assert_eq!(copies.judge_alike(b"\r\n\r\n", other, marks(5, 64), now), Verdict::Original);
+        assert_eq!(copies.judge_alike(b"\r\n\r\n", one, marks(6, 64), now), Verdict::Copy(CopyRule::SameFlow));
         let later = now + SAME_FLOW;
-        assert_eq!(copies.judge_keepalive(b"\r\n\r\n", one, marks(5, 64), later), Verdict::Original);
+        assert_eq!(copies.judge_alike(b"\r\n\r\n", one, marks(5, 64), later), Verdict::Original);
     }
 
     #[test]
@@ -400,7 +400,7 @@ mod tests {
         let mut copies = Copies::new(Digester::new(1));
         let now = PacketTime::from_nanos(0);
         for number in 0..MAX_SEEN + 10 {
-            copies.judge_keepalive(&number.to_be_bytes(), flow(PHONE, PUBLIC), marks(0, 64), now);
+            copies.judge_alike(&number.to_be_bytes(), flow(PHONE, PUBLIC), marks(0, 64), now);
             assert!(copies.seen.len() <= MAX_SEEN && copies.latest.len() <= MAX_SEEN);
         }
         assert_eq!(copies.evicted(), 10);

@@ -66,6 +66,16 @@ pub struct Evicted {
     pub fragments: u64,
     /// TCP connections.
     pub streams: u64,
+    /// SCTP messages in reassembly.
+    pub chunks: u64,
+}
+
+impl Evicted {
+    /// The names of the tables in reports and metrics, each with its count.
+    pub fn named(&self) -> [(&'static str, u64); 5] {
+        let Self { copies, speakers, fragments, streams, chunks } = *self;
+        [("copies", copies), ("speakers", speakers), ("fragments", fragments), ("streams", streams), ("sctp", chunks)]
+    }
 }
 
 /// Whether the present silence was already told.
@@ -120,11 +130,9 @@ impl<F: Framer> Decoder<F> {
         self.settled()
     }
 
-    /// Notes that the capture lost packets.
+    /// Notes that the capture lost packets; told with the next frame or tick.
     pub fn dropped(&mut self, packets: u64) {
         self.dropped += packets;
-        let at = self.handled;
-        self.tell_dropped(at);
     }
 
     /// Handles all frames that wait and gives up everything that is incomplete: no further frame will come.
@@ -162,6 +170,7 @@ impl<F: Framer> Decoder<F> {
                 speakers: outlet.speakers.evicted(),
                 fragments: fragments.evicted,
                 streams: streams.evicted,
+                chunks: self.handler.chunks.evicted(),
             },
             span: self.span,
         }

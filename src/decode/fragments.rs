@@ -180,6 +180,11 @@ impl Fragments {
         }
     }
 
+    /// The earliest moment at which [`Self::expire`] may have something to do.
+    pub fn next_deadline(&self) -> PacketTime {
+        self.table.next_deadline()
+    }
+
     /// A datagram whose time ran out at or before `now`, the earliest first.
     pub fn expire(&mut self, now: PacketTime) -> Option<Lost> {
         while let Some((handle, deadline)) = self.table.pop_due(now) {
@@ -195,11 +200,6 @@ impl Fragments {
     /// What reassembly came to so far.
     pub fn counts(&self) -> FragmentCounts {
         self.counts
-    }
-
-    /// Frames whose datagram is still in reassembly.
-    pub fn pending(&self) -> u64 {
-        self.table.iter().map(|(_, assembly)| if let State::Open(pieces) = &assembly.state { pieces.frames } else { 0 }).sum()
     }
 
     fn key(&self, hop: &Hop, fragment: &Fragment<'_>) -> Digest {
@@ -224,7 +224,7 @@ impl Fragments {
     fn close(&mut self, assembly: Assembly, time: PacketTime) -> Option<Lost> {
         let State::Open(pieces) = assembly.state else { return None };
         let (flow, ports) = pieces.flow(&assembly.hop, assembly.protocol);
-        let bytes = pieces.total.or(pieces.parts.last().map(Part::end)).unwrap_or(0);
+        let bytes = pieces.total.unwrap_or_else(|| pieces.parts.last().map_or(0, Part::end));
         let lost = Lost { flow, ports, bytes, frames: pieces.frames, time };
         self.reuse(pieces.bytes);
         Some(lost)
@@ -316,6 +316,113 @@ impl Pieces {
                 let end = |ip| SocketAddr::new(ip, 0);
                 (Flow { transport, source: end(hop.source), destination: end(hop.destination) }, Ports::Unknown)
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::decode::dissect::{Content, dissect};
+    use crate::decode::frame::LinkType;
+    use crate::decode::testing::{fragments, udp};
+
+    const PHONE: &str = "198.51.100.7:40001";
+    const PBX: &str = "203.0.113.10:5060";
+    const START: PacketTime = PacketTime::from_nanos(0);
+
+    /// Adds the fragment in a packet.
+    fn add(table: &mut Fragments, packet: &[u8], now: PacketTime) -> (Progress, Vec<Lost>) {
+        let packet = dissect(LinkType::RAW, packet).unwrap();
+        let Content::Fragment(fragment) = packet.content else { panic!("a fragment") };
+        let mut lost = Vec::new();
+        let progress = table.add(&packet.hop, &fragment, 1, now, &mut lost);
+        (progress, lost)
+    }
+
+    fn datagram(len: usize) -> Vec<u8> {
+        udp(PHONE, PBX, 9, &(0..len).map(|byte| byte as u8).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn copies_of_fragments_are_told_before_and_after_the_datagram_is_whole() {
+        let mut table = Fragments::new(Digester::new(1));
+        let parts = fragments(&datagram(40), 24);
+        assert!(matches!(add(&mut table, &parts[0], START).0, Progress::Waiting));
+        assert!(matches!(add(&mut table, &parts[0], START).0, Progress::Copy));
+        assert!(matches!(add(&mut table, &parts[1], START).0, Progress::Complete(Whole { frames: 2, .. })));
+        assert!(matches!(add(&mut table, &parts[0], START).0, Progress::Copy));
+        assert_eq!(table.expire(START + TIMEOUT), None, "nothing is lost of a datagram that became whole");
+    }
+
+    #[test]
+    fn an_incomplete_datagram_is_given_up_after_30_s_with_its_ports_if_they_were_seen() {
+        let parts = fragments(&datagram(40), 24);
+        for (part, ports, port, bytes) in [(0, Ports::Known, 5060, 24), (1, Ports::Unknown, 0, 48)] {
+            let mut table = Fragments::new(Digester::new(1));
+            add(&mut table, &parts[part], START);
+            assert_eq!(table.expire(START + Span::from_millis(29_999)), None);
+            let lost = table.expire(START + Span::from_secs(60)).unwrap();
+            assert_eq!((lost.ports, lost.flow.destination.port(), lost.bytes, lost.frames), (ports, port, bytes, 1));
+            assert_eq!(lost.time, START + TIMEOUT, "stamped with its deadline");
+        }
+    }
+
+    #[test]
+    fn where_fragments_overlap_the_first_bytes_stand() {
+        let mut table = Fragments::new(Digester::new(1));
+        let parts = fragments(&datagram(40), 24);
+        let mut forged = fragments(&datagram(40), 32).swap_remove(0);
+        forged[20..].fill(0xee);
+        add(&mut table, &parts[0], START);
+        add(&mut table, &forged, START);
+        let (Progress::Complete(whole), _) = add(&mut table, &parts[1], START) else { panic!("whole") };
+        assert_eq!(whole.payload[..24], datagram(40)[20..44]);
+        assert_eq!(whole.payload[24..32], [0xee; 8]);
+        assert_eq!(whole.payload[32..], datagram(40)[52..]);
+    }
+
+    #[test]
+    fn a_fragment_beyond_the_end_is_malformed() {
+        let mut table = Fragments::new(Digester::new(1));
+        add(&mut table, &fragments(&datagram(24), 16)[1], START);
+        assert!(matches!(add(&mut table, &fragments(&datagram(60), 16)[3], START).0, Progress::Malformed));
+    }
+
+    #[test]
+    fn a_flood_of_first_fragments_keeps_the_caps() {
+        let mut table = Fragments::new(Digester::new(1));
+        let mut given_up = 0;
+        let payload = vec![7; 1_400];
+        for number in 0..20_000_u32 {
+            let source = format!("10.{}.{}.1:5060", number >> 8, number & 255);
+            let part = fragments(&udp(&source, PBX, number as u16, &payload), 1_200).swap_remove(0);
+            given_up += add(&mut table, &part, START).1.len() as u64;
+            assert!(table.table.len() <= MAX_DATAGRAMS && table.bytes <= MAX_BYTES);
+        }
+        assert_eq!(table.counts().evicted, given_up);
+        assert_eq!(table.table.len() as u64 + given_up, 20_000);
+    }
+
+    proptest! {
+        #[test]
+        fn any_order_gives_the_datagram(len in 1usize..3_000, size in 1usize..40, shuffle in any::<u64>()) {
+            let packet = datagram(len);
+            let mut parts = fragments(&packet, size * 8);
+            prop_assume!(parts.len() > 1 && parts.len() <= MAX_PIECES);
+            let count = parts.len();
+            for at in 0..count {
+                parts.swap(at, (shuffle >> (at % 48)) as usize % count);
+            }
+            let mut table = Fragments::new(Digester::new(1));
+            let whole: Vec<_> = parts.iter().filter_map(|part| match add(&mut table, part, START).0 {
+                Progress::Complete(whole) => Some(whole.payload),
+                _ => None,
+            }).collect();
+            prop_assert_eq!(whole, [packet[20..].to_vec()]);
+            prop_assert_eq!(table.bytes, 0);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What becomes of one packet.
 
+use crate::decode::chunks::Chunks;
 use crate::decode::copies::{CopyRule, Marks};
 use crate::decode::dissect::{self, Completeness, Content, Datagram, Fragment, Hop, Packet, Segment};
 use crate::decode::flow::{Flow, Transport};
@@ -24,6 +25,7 @@ pub(super) struct Handler<F> {
     ports: PortFilter,
     pub(super) fragments: Fragments,
     pub(super) streams: Streams,
+    pub(super) chunks: Chunks,
     pub(super) outlet: Outlet,
     /// Datagrams given up while the packet in hand was handled; empty in between.
     lost: Vec<Lost>,
@@ -36,6 +38,7 @@ impl<F: Framer> Handler<F> {
             ports,
             fragments: Fragments::new(digester),
             streams: Streams::new(digester),
+            chunks: Chunks::new(digester),
             outlet: Outlet::new(digester),
             lost: Vec::new(),
         }
@@ -50,18 +53,25 @@ impl<F: Framer> Handler<F> {
         match content {
             Content::Udp(datagram) => self.datagram(&hop, &datagram, current),
             Content::Tcp(segment) => self.segment(&hop, &segment, current),
-            Content::Sctp { .. } => self.outlet.skip(Skip::NotSip, current.frames),
-            Content::Icmp(undelivered) => self.icmp(undelivered, current),
+            Content::Sctp { source_port, destination_port, chunks } => self.sctp(&hop, (source_port, destination_port), chunks, current),
+            Content::Icmp(undelivered) => self.icmp(&hop, undelivered, current),
             Content::Fragment(fragment) => self.fragment(&hop, &fragment, current, nested),
         }
     }
 
-    /// Gives up what has waited in vain until `now`.
+    /// Gives up what has waited in vain until `now`, the earliest deadline first.
     pub(super) fn expire(&mut self, now: PacketTime) {
-        while let Some(lost) = self.fragments.expire(now) {
-            self.lose(lost);
+        loop {
+            let next = self.fragments.next_deadline().min(self.streams.next_deadline());
+            if next > now {
+                break;
+            }
+            while let Some(lost) = self.fragments.expire(next) {
+                self.lose(lost);
+            }
+            self.streams.expire(&self.framer, next, &mut self.outlet);
         }
-        self.streams.expire(&self.framer, now, &mut self.outlet);
+        self.chunks.expire(now, &mut self.outlet);
     }
 
     /// Gives up everything that waits, at the end of the capture.
@@ -70,6 +80,7 @@ impl<F: Framer> Handler<F> {
             self.lose(Lost { time: end, ..lost });
         }
         self.streams.finish(&self.framer, end, &mut self.outlet);
+        self.chunks.expire(PacketTime::MAX, &mut self.outlet);
     }
 
     fn datagram(&mut self, hop: &Hop, datagram: &Datagram<'_>, current: Current) {
@@ -108,10 +119,18 @@ impl<F: Framer> Handler<F> {
         self.streams.segment(segment, &scene, &mut self.outlet);
     }
 
-    fn icmp(&mut self, undelivered: Option<Flow>, current: Current) {
-        self.outlet.skip(Skip::Icmp, current.frames);
-        if let Some(flow) = undelivered.filter(|flow| self.is_ours(flow)) {
-            self.outlet.signal(current, Signal::Unreachable(flow));
+    fn sctp(&mut self, hop: &Hop, (source_port, destination_port): (u16, u16), chunks: &[u8], current: Current) {
+        if self.ports.interest(source_port, destination_port) == Interest::Ignored {
+            return self.outlet.skip(Skip::OtherPort, current.frames);
+        }
+        let flow = hop.flow(Transport::Sctp, source_port, destination_port);
+        self.chunks.packet(chunks, hop, flow, &self.framer, current, &mut self.outlet);
+    }
+
+    fn icmp(&mut self, hop: &Hop, undelivered: Option<Flow>, current: Current) {
+        match undelivered.filter(|flow| self.is_ours(flow)) {
+            Some(flow) => self.outlet.unreachable(current, flow, hop.into()),
+            None => self.outlet.skip(Skip::Icmp, current.frames),
         }
     }
 
@@ -144,12 +163,13 @@ impl<F: Framer> Handler<F> {
         }
     }
 
-    /// Settles the frames of a datagram that never became whole, and tells of it where it may have been SIP.
+    /// Settles the frames of a datagram that never became whole, and tells of it where it may have been SIP: on watched ports, or
+    /// between hosts that speak it where the ports were lost.
     fn lose(&mut self, lost: Lost) {
         self.outlet.skip(Skip::IncompleteFragment, lost.frames);
         let ours = match lost.ports {
             Ports::Known => self.is_ours(&lost.flow),
-            Ports::Unknown => true,
+            Ports::Unknown => self.outlet.speakers.knows_hosts(&lost.flow),
         };
         if ours {
             let current = Current { time: lost.time, frame: 0, frames: 0 };

@@ -29,7 +29,7 @@ pub enum Item {
 pub struct Origin {
     /// Engine time.
     pub time: PacketTime,
-    /// Number of the frame that completed it.
+    /// Number of the frame that completed it; 0 for what no frame brought, such as a deadline.
     pub frame: u64,
     /// Frames whose outcome is settled with this item.
     pub frames: u64,

@@ -52,9 +52,7 @@ impl Outlet {
     /// Settles frames that were copies.
     pub(super) fn copy(&mut self, rule: CopyRule, frames: u64) {
         self.frames.skip(Skip::Duplicate, frames);
-        if let Some(count) = self.by_rule.get_mut(rule as usize) {
-            *count += 1;
-        }
+        self.count(rule);
     }
 
     /// Passes on a payload with SIP; its frames are settled when it leaves the line.
@@ -62,7 +60,7 @@ impl Outlet {
         let (verdict, sighting) = self.copies.judge(bytes, flow, marks, &mut self.line, current.time);
         match verdict {
             Verdict::Copy(rule) => return self.copy(rule, current.frames),
-            Verdict::Better => self.by_rule[CopyRule::Translated as usize] += 1,
+            Verdict::Better => self.count(CopyRule::Translated),
             Verdict::Original => {}
         }
         self.speakers.learn(&flow, current.time);
@@ -72,11 +70,22 @@ impl Outlet {
 
     /// Passes on a keep-alive datagram.
     pub(super) fn keepalive_datagram(&mut self, current: Current, flow: Flow, marks: Marks, kind: KeepaliveKind, bytes: &[u8]) {
-        match self.copies.judge_keepalive(bytes, flow, marks, current.time) {
+        match self.copies.judge_alike(bytes, flow, marks, current.time) {
             Verdict::Copy(rule) => self.copy(rule, current.frames),
             Verdict::Original | Verdict::Better => {
                 self.frames.keepalive += current.frames;
                 self.keepalive(current, flow, kind);
+            }
+        }
+    }
+
+    /// Passes on that a datagram of the flow could not be delivered.
+    pub(super) fn unreachable(&mut self, current: Current, flow: Flow, marks: Marks) {
+        match self.copies.judge_alike(b"unreachable", flow, marks, current.time) {
+            Verdict::Copy(rule) => self.copy(rule, current.frames),
+            Verdict::Original | Verdict::Better => {
+                self.skip(Skip::Icmp, current.frames);
+                self.signal(current, Signal::Unreachable(flow));
             }
         }
     }
@@ -102,6 +111,12 @@ impl Outlet {
             self.frames.sip += leaving.origin.frames;
         }
         Some(leaving)
+    }
+
+    fn count(&mut self, rule: CopyRule) {
+        if let Some(count) = self.by_rule.get_mut(rule as usize) {
+            *count += 1;
+        }
     }
 }
 

@@ -14,6 +14,8 @@ pub const SIP_PORT: u16 = 5060;
 const MAX_SPEAKERS: usize = 65_536;
 /// How long a silent pair is remembered.
 const SPEAKER_MEMORY: Span = Span::from_secs(3_600);
+/// A pair that is remembered for so long yet needs no refreshing.
+const SPEAKER_FRESH: Span = Span::from_secs(3_000);
 
 /// The ports on which SIP is looked for.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -47,7 +49,8 @@ impl PortFilter {
     }
 }
 
-/// Pairs of addresses between which SIP was seen, so that a keep-alive between them is known for one.
+/// Pairs of addresses between which SIP was seen, so that a keep-alive between them is known for one, and pairs of hosts, so that a
+/// lost fragment between them is worth telling.
 #[derive(Debug)]
 pub struct Speakers {
     table: ExpiringTable<()>,
@@ -62,17 +65,11 @@ impl Speakers {
 
     /// Remembers that SIP goes along the flow.
     pub fn learn(&mut self, flow: &Flow, now: PacketTime) {
-        self.expire(now);
-        let key = self.digester.bytes(&pair_key(flow));
-        let deadline = now + SPEAKER_MEMORY;
-        match self.table.find(key) {
-            Some(handle) => {
-                self.table.touch(handle);
-                self.table.set_deadline(handle, deadline);
-            }
-            None => {
-                self.table.insert(key, (), deadline, Rank::Ordinary);
-            }
+        while let Some((handle, _)) = self.table.pop_due(now) {
+            self.table.remove(handle);
+        }
+        if self.refresh(flow, now) {
+            self.refresh(&hosts(flow), now);
         }
     }
 
@@ -81,16 +78,37 @@ impl Speakers {
         self.table.find(self.digester.bytes(&pair_key(flow))).is_some()
     }
 
+    /// Whether SIP was seen between the hosts of the flow, on any ports.
+    pub fn knows_hosts(&self, flow: &Flow) -> bool {
+        self.knows(&hosts(flow))
+    }
+
     /// Pairs forgotten for lack of room.
     pub fn evicted(&self) -> u64 {
         self.table.evicted()
     }
 
-    fn expire(&mut self, now: PacketTime) {
-        while let Some((handle, _)) = self.table.pop_due(now) {
-            self.table.remove(handle);
+    /// Keeps a pair from being forgotten; tells whether there was anything to do. Most messages find theirs fresh enough.
+    fn refresh(&mut self, flow: &Flow, now: PacketTime) -> bool {
+        let key = self.digester.bytes(&pair_key(flow));
+        match self.table.find(key) {
+            Some(handle) if self.table.deadline(handle) - now > SPEAKER_FRESH => return false,
+            Some(handle) => {
+                self.table.touch(handle);
+                self.table.set_deadline(handle, now + SPEAKER_MEMORY);
+            }
+            None => {
+                self.table.insert(key, (), now + SPEAKER_MEMORY, Rank::Ordinary);
+            }
         }
+        true
     }
+}
+
+/// The flow without its ports.
+fn hosts(flow: &Flow) -> Flow {
+    let host = |end: SocketAddr| SocketAddr::new(end.ip(), 0);
+    Flow { transport: Transport::Udp, source: host(flow.source), destination: host(flow.destination) }
 }
 
 /// Bytes in the key of a flow.
@@ -155,6 +173,8 @@ mod tests {
         speakers.learn(&spoken, PacketTime::MIN);
         assert!(speakers.knows(&spoken.reversed()));
         assert!(!speakers.knows(&flow("198.51.100.7:5071", "203.0.113.10:5080")));
+        assert!(speakers.knows_hosts(&flow("203.0.113.10:1", "198.51.100.7:2")));
+        assert!(!speakers.knows_hosts(&flow("203.0.113.10:1", "198.51.100.8:2")));
         speakers.learn(&flow("192.0.2.1:1", "192.0.2.2:2"), PacketTime::MIN + SPEAKER_MEMORY);
         assert!(!speakers.knows(&spoken));
     }

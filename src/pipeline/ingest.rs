@@ -173,3 +173,6 @@ impl Framer for Sip {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -172,3 +172,6 @@ fn missing(completeness: Completeness) -> Skip {
         Completeness::Cut { .. } => Skip::Truncated,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -93,7 +93,7 @@ impl Streams {
             let reason = if segment.payload.is_empty() { Skip::TcpControl } else { Skip::NotSip };
             return outlet.skip(reason, current.frames);
         };
-        let Some(connection) = self.table.get_mut(handle) else { return };
+        let Some(connection) = self.table.get_mut(handle) else { return outlet.skip(Skip::Evicted, current.frames) };
         let before = connection.held();
         connection.segment(segment, scene, outlet, &mut self.counts);
         let (held, deadline, rank) = (connection.held(), connection.deadline(current.time), connection.rank());
@@ -105,6 +105,11 @@ impl Streams {
             let Some(evicted) = self.table.evict() else { return };
             self.drop_evicted(evicted, outlet);
         }
+    }
+
+    /// The earliest moment at which [`Self::expire`] may have something to do.
+    pub(super) fn next_deadline(&self) -> PacketTime {
+        self.table.next_deadline()
     }
 
     /// Gives up what has waited in vain until `now`.
@@ -233,21 +238,16 @@ impl Connection {
         let (side, protocol) = self.parts(&scene.flow);
         let frames = scene.current.frames;
         match side.sequence.place(segment.sequence, segment.payload.len()) {
-            Place::Next(known) => side.feed(segment.payload.get(known..).unwrap_or_default(), protocol, scene, outlet),
+            Place::Next(known) => side.feed_segment(segment, known, protocol, scene, outlet),
             Place::Copy => outlet.copy(CopyRule::Stream, frames),
             Place::Early if side.sequence.keep(segment.sequence, segment.payload, scene.current) => {}
             Place::Early => outlet.copy(CopyRule::Stream, frames),
             Place::Elsewhere => {
                 side.give_up(Skip::IncompleteStream, outlet);
                 side.sequence.start(segment.sequence);
-                side.feed(segment.payload, protocol, scene, outlet);
+                side.feed_segment(segment, 0, protocol, scene, outlet);
             }
         }
-        if let Completeness::Cut { missing } = segment.completeness {
-            side.reader.cut(protocol, scene, outlet);
-            side.sequence.advance(missing);
-        }
-        side.feed_ready(protocol, scene, outlet);
         while side.sequence.is_crowded() {
             counts.gaps += 1;
             side.skip_gap(protocol, scene, outlet);
@@ -322,6 +322,23 @@ impl Connection {
 }
 
 impl Side {
+    /// Reads a segment behind the bytes that are known already, and those that waited for it.
+    fn feed_segment<F: Framer>(
+        &mut self,
+        segment: &Segment<'_>,
+        known: usize,
+        protocol: &mut Protocol,
+        scene: &Scene<'_, F>,
+        outlet: &mut Outlet,
+    ) {
+        self.feed(segment.payload.get(known..).unwrap_or_default(), protocol, scene, outlet);
+        if let Completeness::Cut { missing } = segment.completeness {
+            self.reader.cut(protocol, scene, outlet);
+            self.sequence.advance(missing);
+        }
+        self.feed_ready(protocol, scene, outlet);
+    }
+
     fn feed<F: Framer>(&mut self, bytes: &[u8], protocol: &mut Protocol, scene: &Scene<'_, F>, outlet: &mut Outlet) {
         self.sequence.advance(bytes.len());
         self.reader.feed(bytes, protocol, scene, outlet);
@@ -356,5 +373,109 @@ impl Side {
 
     fn held(&self) -> usize {
         self.reader.held() + self.sequence.waiting_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::dissect::{Content, dissect};
+    use crate::decode::frame::LinkType;
+    use crate::decode::framer::{Framing, Headers};
+    use crate::decode::testing::{ACK, RST, SYN, tcp};
+
+    const PBX: &str = "203.0.113.10:5060";
+
+    /// Finds no message, but believes that one begins with an `M`.
+    struct Hopeful;
+
+    impl Framer for Hopeful {
+        fn opening(&self, bytes: &[u8]) -> Opening {
+            if bytes.starts_with(b"M") { Opening::Start } else { Opening::Other }
+        }
+
+        fn frame(&self, bytes: &[u8]) -> Framing {
+            if bytes.starts_with(b"M") { Framing::NeedMore } else { Framing::Junk(bytes.len()) }
+        }
+
+        fn headers(&self, _: &[u8]) -> Headers {
+            Headers::Incomplete
+        }
+    }
+
+    struct Bench {
+        streams: Streams,
+        outlet: Outlet,
+        fed: u64,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            Self { streams: Streams::new(Digester::new(1)), outlet: Outlet::new(Digester::new(1)), fed: 0 }
+        }
+
+        fn feed(&mut self, packet: &[u8]) {
+            let packet = dissect(LinkType::RAW, packet).unwrap();
+            let Content::Tcp(segment) = packet.content else { panic!("a segment") };
+            let flow = packet.hop.flow(Transport::Tcp, segment.source_port, segment.destination_port);
+            self.fed += 1;
+            let current = Current { time: PacketTime::from_nanos(0), frame: self.fed, frames: 1 };
+            let scene = Scene { framer: &Hopeful, flow, interest: Interest::Watched, current };
+            self.streams.segment(&segment, &scene, &mut self.outlet);
+        }
+
+        fn finish(&mut self) {
+            self.streams.finish(&Hopeful, PacketTime::MAX, &mut self.outlet);
+            assert_eq!(self.outlet.frames.settled(), self.fed, "each frame has its outcome");
+        }
+    }
+
+    fn client(number: usize) -> String {
+        format!("10.{}.{}.{}:5060", number >> 16, (number >> 8) & 255, number & 255)
+    }
+
+    #[test]
+    fn a_flood_of_syns_keeps_the_cap() {
+        let mut bench = Bench::new();
+        for number in 0..MAX_CONNECTIONS + 100 {
+            bench.feed(&tcp(&client(number), PBX, 1, SYN, b""));
+        }
+        assert_eq!(bench.streams.table.len(), MAX_CONNECTIONS);
+        assert_eq!(bench.streams.counts().evicted, 100);
+        bench.finish();
+    }
+
+    #[test]
+    fn a_flood_of_incomplete_messages_keeps_the_cap() {
+        let mut bench = Bench::new();
+        let piece = [b'M'; 60_000];
+        for number in 0..1_300 {
+            bench.feed(&tcp(&client(number), PBX, 1, ACK, &piece));
+            assert!(bench.streams.bytes <= MAX_BYTES);
+        }
+        assert!(bench.outlet.frames.skipped(Skip::Evicted) > 0);
+        bench.finish();
+    }
+
+    #[test]
+    fn a_flood_of_early_segments_keeps_the_cap() {
+        let mut bench = Bench::new();
+        bench.feed(&tcp(&client(1), PBX, 1, SYN, b""));
+        for number in 0..5_000 {
+            bench.feed(&tcp(&client(1), PBX, 100 + number * 1_400, ACK, &[b'M'; 1_000]));
+            assert!(bench.streams.bytes < 3 << 20);
+        }
+        bench.finish();
+        assert_eq!(bench.streams.bytes, 0);
+    }
+
+    #[test]
+    fn an_answered_syn_is_no_refusal() {
+        let mut bench = Bench::new();
+        bench.feed(&tcp(&client(1), PBX, 1, SYN, b""));
+        bench.feed(&tcp(PBX, &client(1), 1, 0x12, b""));
+        bench.feed(&tcp(PBX, &client(1), 2, RST, b""));
+        assert!(bench.outlet.leaving(PacketTime::MAX).is_none());
+        bench.finish();
     }
 }

@@ -92,6 +92,7 @@ pub(super) enum Http {
 
 /// Reads an HTTP message.
 pub(super) fn http(bytes: &[u8]) -> Parsed<Http> {
+    // Without those that SIP has too, which only the version on the start line tells apart.
     const METHODS: [&[u8]; 7] = [b"GET ", b"POST ", b"HEAD ", b"PUT ", b"DELETE ", b"CONNECT ", b"PATCH "];
     let begins_with = |word: &&[u8]| bytes.starts_with(word);
     let may_begin_with = |word: &&[u8]| word.starts_with(bytes);
@@ -112,7 +113,7 @@ pub(super) fn http(bytes: &[u8]) -> Parsed<Http> {
     }
 }
 
-/// An OPTIONS or any other method that SIP has too is told by its version, so it is not looked for among HTTP's.
+/// Whether a handshake asks for SIP, or grants it.
 fn is_sip_upgrade(head: &[u8], kind: Http) -> bool {
     let mut lines = head.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii);
     let status = lines.next().unwrap_or_default();

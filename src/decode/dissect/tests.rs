@@ -1,0 +1,170 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::decode::testing::{address, ethernet, fragments, ipv4, tcp, udp};
+
+const A: &str = "198.51.100.7:40001";
+const B: &str = "203.0.113.10:5060";
+const PAYLOAD: &[u8] = b"OPTIONS sip:x SIP/2.0\r\n\r\n";
+
+fn payload(link: LinkType, bytes: &[u8]) -> Result<(Hop, &[u8]), Skip> {
+    match dissect(link, bytes)? {
+        Packet { hop, content: Content::Udp(datagram) } => Ok((hop, datagram.payload)),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn inner() -> Vec<u8> {
+    udp(A, B, 1, PAYLOAD)
+}
+
+fn assert_found(link: LinkType, bytes: &[u8]) {
+    let (hop, found) = payload(link, bytes).unwrap();
+    assert_eq!(found, PAYLOAD);
+    assert_eq!(hop.source, IpAddr::V4(*address(A).ip()));
+}
+
+/// An IPv6 packet.
+fn ipv6(next: u8, body: &[u8]) -> Vec<u8> {
+    let mut packet = vec![0x60, 0, 0, 0];
+    packet.extend((body.len() as u16).to_be_bytes());
+    packet.extend([next, 64]);
+    packet.extend([0x20; 32]);
+    packet.extend(body);
+    packet
+}
+
+#[test]
+fn each_link_type_leads_to_the_datagram() {
+    let ip = inner();
+    assert_found(LinkType::RAW, &ip);
+    assert_found(LinkType::IPV4, &ip);
+    assert_found(LinkType(12), &ip);
+    assert_found(LinkType::NULL, &[&[2, 0, 0, 0], &ip[..]].concat());
+    assert_found(LinkType::LOOP, &[&[0, 0, 0, 2], &ip[..]].concat());
+    assert_found(LinkType::LINUX_SLL, &[&[0; 14][..], &[8, 0], &ip].concat());
+    assert_found(LinkType::LINUX_SLL2, &[&[8, 0][..], &[0; 18], &ip].concat());
+    assert_found(LinkType::ETHERNET, &ethernet(&[], 0x0800, &ip));
+}
+
+#[test]
+fn tags_labels_and_sessions_are_passed_through() {
+    let ip = inner();
+    let tagged = ethernet(&[0x88a8, 0x8100, 0x8100], 0x0800, &ip);
+    assert_found(LinkType::ETHERNET, &tagged);
+    assert_eq!(payload(LinkType::ETHERNET, &tagged).unwrap().0.tagging, Tagging::Tagged);
+    assert_found(LinkType::ETHERNET, &ethernet(&[], 0x8864, &[&[0x11, 0, 0, 1, 0, 0, 0, 0x21][..], &ip].concat()));
+    assert_found(LinkType::ETHERNET, &ethernet(&[], 0x8847, &[&[0, 0, 0x10, 64, 0, 0, 0x11, 64][..], &ip].concat()));
+}
+
+#[test]
+fn tunnels_and_mirrors_lead_to_the_packet_inside() {
+    let ip = inner();
+    let frame = ethernet(&[], 0x0800, &ip);
+    let (a, b) = (*address(A).ip(), *address(B).ip());
+    let gre = |header: &[u8], body: &[u8]| ipv4(b, a, 47, 0, &[header, body].concat());
+    assert_found(LinkType::RAW, &ipv4(b, a, 4, 0, &ip));
+    assert_found(LinkType::RAW, &gre(&[0, 0, 0x08, 0x00], &ip));
+    assert_found(LinkType::RAW, &gre(&[0x20, 0, 0x65, 0x58, 0, 0, 0, 9], &frame));
+    assert_found(LinkType::RAW, &gre(&[0, 0, 0x88, 0xbe], &frame));
+    assert_found(LinkType::RAW, &gre(&[0x10, 0, 0x88, 0xbe, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0], &frame));
+    assert_found(LinkType::RAW, &gre(&[0x10, 0, 0x22, 0xeb, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], &frame));
+    assert_found(LinkType::RAW, &udp("192.0.2.1:9", "192.0.2.2:4789", 0, &[&[8, 0, 0, 0, 0, 0, 7, 0], &frame[..]].concat()));
+    assert_found(LinkType::RAW, &udp("192.0.2.1:2152", "192.0.2.2:2152", 0, &[&[0x30, 0xff, 0, 0, 0, 0, 0, 1], &ip[..]].concat()));
+    let extended = [&[0x34, 0xff, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0x85, 1, 0, 0, 0], &ip[..]].concat();
+    assert_found(LinkType::RAW, &udp("192.0.2.1:2152", "192.0.2.2:2152", 0, &extended));
+}
+
+#[test]
+fn what_only_looks_like_a_tunnel_stays_a_datagram() {
+    let packet = udp(A, "192.0.2.2:4789", 0, PAYLOAD);
+    assert_eq!(payload(LinkType::RAW, &packet).unwrap().1, PAYLOAD);
+}
+
+#[test]
+fn nesting_ends() {
+    let (a, b) = (*address(A).ip(), *address(B).ip());
+    let deep = (0..30).fold(inner(), |packet, _| ipv4(a, b, 4, 0, &packet));
+    assert_eq!(dissect(LinkType::RAW, &deep), Err(Skip::Malformed));
+}
+
+#[test]
+fn padding_is_cut_off_and_a_total_length_of_zero_is_taken_as_all() {
+    let ip = inner();
+    assert_found(LinkType::ETHERNET, &ethernet(&[], 0x0800, &[&ip[..], &[0; 20]].concat()));
+    let mut offloaded = ip;
+    offloaded[2..4].fill(0);
+    assert_found(LinkType::RAW, &offloaded);
+}
+
+#[test]
+fn ipv6_extension_headers_are_walked() {
+    let datagram = &inner()[20..];
+    let options = [&[17, 0, 1, 4, 0, 0, 0, 0], datagram].concat();
+    let atomic = [&[17, 0, 0, 0, 0, 0, 0, 9], datagram].concat();
+    for packet in [ipv6(17, datagram), ipv6(0, &options), ipv6(44, &atomic)] {
+        assert_eq!(payload(LinkType::RAW, &packet).unwrap().1, PAYLOAD);
+    }
+    let packet = ipv6(44, &[17, 0, 0, 9, 0, 0, 0, 9, 1, 2, 3, 4, 5, 6, 7, 8]);
+    let Content::Fragment(fragment) = dissect(LinkType::RAW, &packet).unwrap().content else { panic!("a fragment") };
+    assert_eq!((fragment.ident, fragment.offset, fragment.position), (9, 8, Position::Inner));
+}
+
+#[test]
+fn fragments_are_told_from_whole_packets() {
+    for fragment in fragments(&inner(), 16) {
+        assert!(matches!(dissect(LinkType::RAW, &fragment).unwrap().content, Content::Fragment(_)));
+    }
+}
+
+#[test]
+fn a_cut_frame_gives_what_was_captured() {
+    let ip = inner();
+    let packet = dissect(LinkType::RAW, &ip[..ip.len() - 5]).unwrap();
+    let Content::Udp(datagram) = packet.content else { panic!("a datagram") };
+    assert_eq!((datagram.payload.len(), datagram.completeness), (PAYLOAD.len() - 5, Completeness::Cut { missing: 5 }));
+    assert_eq!(dissect(LinkType::RAW, &ip[..24]), Err(Skip::Truncated));
+}
+
+#[test]
+fn contradictions_are_malformed_and_strangers_not_ip() {
+    let mut short = inner();
+    short[0] = 0x44;
+    assert_eq!(dissect(LinkType::RAW, &short), Err(Skip::Malformed));
+    let mut offset = tcp(A, B, 1, 0x18, b"x");
+    offset[32] = 0x40;
+    assert_eq!(dissect(LinkType::RAW, &offset), Err(Skip::Malformed));
+    assert_eq!(dissect(LinkType::ETHERNET, &ethernet(&[], 0x0806, &[0; 28])), Err(Skip::NotIp));
+    assert_eq!(dissect(LinkType(9_999), &inner()), Err(Skip::NotIp));
+}
+
+#[test]
+fn an_icmp_error_names_the_flow_of_the_datagram_it_quotes() {
+    let (a, b) = (*address(A).ip(), *address(B).ip());
+    let error = |code| ipv4(a, b, 1, 0, &[&[3, code, 0, 0, 0, 0, 0, 0], &udp(B, A, 0, PAYLOAD)[..28]].concat());
+    let content = |packet: &[u8]| match dissect(LinkType::RAW, packet).unwrap().content {
+        Content::Icmp(flow) => flow.map(|flow| flow.to_string()),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(content(&error(3)), Some("udp 203.0.113.10:5060 > 198.51.100.7:40001".to_owned()));
+    assert_eq!(content(&error(4)), None, "path MTU discovery");
+    assert_eq!(content(&ipv4(a, b, 1, 0, &[8, 0, 0, 0, 0, 0, 0, 0])), None, "a ping");
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_can_make_it_panic(link in prop::sample::select(vec![0u16, 1, 12, 101, 108, 113, 228, 276]), bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = dissect(LinkType(link), &bytes);
+    }
+
+    #[test]
+    fn nor_can_a_packet_with_wrong_bytes_in_it(at in 0usize..60, value: u8, cut in 0usize..80) {
+        let (a, b) = (*address(A).ip(), *address(B).ip());
+        let mut packet = ipv4(a, b, 47, 0, &[&[0x30, 0, 0x88, 0xbe, 0, 0, 0, 1, 0, 0, 0, 2], &ethernet(&[0x8100], 0x0800, &inner())[..]].concat());
+        if let Some(byte) = packet.get_mut(at) {
+            *byte = value;
+        }
+        packet.truncate(packet.len().saturating_sub(cut));
+        let _ = dissect(LinkType::RAW, &packet);
+    }
+}
