@@ -1,6 +1,6 @@
 //! The lines of a header block, folded ones joined.
 
-use super::text::{from, is_token, trim, trim_end};
+use super::text::{from, token_len, trim_end, trim_start};
 use memchr::memchr;
 use std::ops::Range;
 
@@ -32,6 +32,7 @@ pub(super) struct Physical {
 }
 
 /// The line that begins at `start`.
+#[inline]
 pub(super) fn physical(bytes: &[u8], start: usize) -> Physical {
     match memchr(b'\n', from(bytes, start)) {
         Some(length) => {
@@ -73,6 +74,7 @@ impl<'a> Lines<'a> {
     }
 
     /// The end of the logical line that begins at `start`; moves behind it. A line that begins with white space continues the one before.
+    #[inline]
     fn advance(&mut self, start: usize) -> usize {
         let mut line = physical(self.bytes, start);
         let is_blank = line.text.is_empty();
@@ -89,6 +91,7 @@ impl<'a> Lines<'a> {
 impl Iterator for Lines<'_> {
     type Item = Line;
 
+    #[inline]
     fn next(&mut self) -> Option<Line> {
         let start = self.position;
         if start >= self.bytes.len() {
@@ -99,16 +102,16 @@ impl Iterator for Lines<'_> {
     }
 }
 
-/// Tells name and value of a logical line apart.
+/// Tells name and value of a logical line apart. White space may stand before the colon.
+#[inline]
 fn split_field(bytes: &[u8], line: Range<usize>) -> Line {
     let text = bytes.get(line.clone()).unwrap_or_default();
-    let Some(colon) = memchr(b':', text) else { return Line::Odd(line) };
-    let name = trim_end(text.get(..colon).unwrap_or_default());
-    if name.is_empty() || !name.iter().all(|byte| is_token(*byte)) {
+    let name_len = token_len(text);
+    let [b':', value @ ..] = trim_start(from(text, name_len)) else { return Line::Odd(line) };
+    if name_len == 0 {
         return Line::Odd(line);
     }
-    let value = from(text, colon + 1);
-    let trimmed = super::text::trim_start(value);
-    let value_start = line.end - trimmed.len();
-    Line::Field { name: line.start..line.start + name.len(), value: value_start..value_start + trim(trimmed).len() }
+    let value = trim_start(value);
+    let value_start = line.end - value.len();
+    Line::Field { name: line.start..line.start + name_len, value: value_start..value_start + trim_end(value).len() }
 }

@@ -4,6 +4,7 @@ use super::anomaly::{Anomalies, Anomaly};
 use super::lines::{leading_line_ends, physical};
 use super::method::Method;
 use super::text::{self, from, is_lws, is_token, trim, trim_end, trim_start};
+use memchr::memchr3;
 use std::ops::Range;
 
 /// What a message is.
@@ -44,16 +45,6 @@ pub(super) fn parse(bytes: &[u8], line: Range<usize>) -> Option<StartLine> {
     if is_version_prefix(text) { parse_status(text, line.start) } else { parse_request(text, line.start) }
 }
 
-/// Whether `text` may still become a start line when more bytes of the line come.
-pub(super) fn may_become_start_line(text: &[u8]) -> bool {
-    let head = text.get(..MAX_METHOD).unwrap_or(text);
-    match head.iter().position(|byte| !is_token(*byte)) {
-        None => head.len() < MAX_METHOD,
-        Some(0) => false,
-        Some(end) => matches!(head.get(end), Some(b' ' | b'\t')) || is_prefix_of_version(head),
-    }
-}
-
 /// Length of the method when `text` begins with one and white space behind it.
 fn method_len(text: &[u8]) -> Option<usize> {
     let head = text.get(..=MAX_METHOD).unwrap_or(text);
@@ -69,12 +60,6 @@ fn is_version_prefix(text: &[u8]) -> bool {
 /// Whether `text` is a SIP version; the number is any, the letters of any case (RFC 3261 §7.1).
 fn is_version(text: &[u8]) -> bool {
     matches!(text, [b's' | b'S', b'i' | b'I', b'p' | b'P', b'/', major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit())
-}
-
-/// Whether `text` is as much of a status line as fits into it.
-fn is_prefix_of_version(text: &[u8]) -> bool {
-    let known = text.get(..VERSION_LEN).unwrap_or(text);
-    b"SIP/2.0".get(..known.len()).is_some_and(|version| version.eq_ignore_ascii_case(known))
 }
 
 fn note_version(anomalies: &mut Anomalies, version: &[u8]) {
@@ -122,7 +107,7 @@ fn parse_request(text: &[u8], start: usize) -> Option<StartLine> {
     note_version(&mut anomalies, version);
     let gap = from(before, method_len);
     let uri = trim(gap);
-    if line.len() != text.len() || gap.len() != uri.len() + 2 || uri.iter().any(|byte| is_lws(*byte)) {
+    if line.len() != text.len() || gap.len() != uri.len() + 2 || memchr3(b' ', b'\t', b'\r', uri).is_some() {
         anomalies.insert(Anomaly::LwsInStartLine);
     }
     let mut target_start = start + before.len() - trim_start(gap).len();
@@ -174,17 +159,5 @@ mod tests {
             assert!(!looks_like_start_line(payload.as_bytes()), "{payload}");
         }
         assert!(!looks_like_start_line(format!("{} sip:a SIP/2.0\r\n", "A".repeat(MAX_METHOD + 1)).as_bytes()));
-    }
-
-    #[test]
-    fn every_beginning_of_a_start_line_may_become_one() {
-        for line in ["INVITE sip:a@b SIP/2.0", "SIP/2.0 200 OK"] {
-            for end in 0..line.len() {
-                assert!(may_become_start_line(&line.as_bytes()[..end]), "{}", &line[..end]);
-            }
-        }
-        for text in ["v=0", "Via: x", " x", "SIP/x", "\u{1}"] {
-            assert!(!may_become_start_line(text.as_bytes()), "{text}");
-        }
     }
 }

@@ -90,32 +90,63 @@ impl HeaderName {
         if let [letter] = name {
             return Self::from_compact(letter.to_ascii_lowercase());
         }
-        Self::of_length(name.len()).iter().copied().find(|known| known.as_str().as_bytes().eq_ignore_ascii_case(name))
+        let initial = name.first()?.to_ascii_lowercase();
+        Self::candidates(name.len(), initial).iter().copied().find(|known| {
+            let known = known.as_str().as_bytes();
+            known == name || known.eq_ignore_ascii_case(name)
+        })
     }
 
-    /// The headers whose long form has that many bytes, the frequent ones first.
-    const fn of_length(length: usize) -> &'static [Self] {
-        match length {
-            2 => &[Self::To],
-            3 => &[Self::Via],
-            4 => &[Self::From, Self::CSeq, Self::Date, Self::Path],
-            5 => &[Self::Allow, Self::Event, Self::Route],
-            6 => &[Self::Server, Self::Reason, Self::MinSe],
-            7 => &[Self::CallId, Self::Contact, Self::Expires, Self::Require, Self::Warning, Self::Privacy, Self::Subject],
-            8 => &[Self::ReferTo, Self::Replaces, Self::Identity],
-            9 => &[Self::Supported],
-            10 => &[Self::UserAgent, Self::FlowTimer, Self::SessionId],
-            11 => &[Self::RetryAfter, Self::MinExpires, Self::ReferredBy],
-            12 => &[Self::MaxForwards, Self::ContentType, Self::RecordRoute, Self::AllowEvents],
-            13 => &[Self::Authorization, Self::ServiceRoute, Self::IdentityInfo],
-            14 => &[Self::ContentLength, Self::AcceptContact, Self::RejectContact],
-            15 => &[Self::SessionExpires, Self::RemotePartyId],
-            16 => &[Self::WwwAuthenticate, Self::ContentEncoding],
-            18 => &[Self::ProxyAuthenticate, Self::SubscriptionState],
-            19 => &[Self::ProxyAuthorization, Self::PAssertedIdentity, Self::RequestDisposition],
-            20 => &[Self::PPreferredIdentity],
-            22 => &[Self::XAsteriskHangupCause],
-            26 => &[Self::XAsteriskHangupCauseCode],
+    /// The headers whose long form has that many bytes and begins with that letter.
+    const fn candidates(length: usize, initial: u8) -> &'static [Self] {
+        match (length, initial) {
+            (2, b't') => &[Self::To],
+            (3, b'v') => &[Self::Via],
+            (4, b'c') => &[Self::CSeq],
+            (4, b'd') => &[Self::Date],
+            (4, b'f') => &[Self::From],
+            (4, b'p') => &[Self::Path],
+            (5, b'a') => &[Self::Allow],
+            (5, b'e') => &[Self::Event],
+            (5, b'r') => &[Self::Route],
+            (6, b'm') => &[Self::MinSe],
+            (6, b'r') => &[Self::Reason],
+            (6, b's') => &[Self::Server],
+            (7, b'c') => &[Self::CallId, Self::Contact],
+            (7, b'e') => &[Self::Expires],
+            (7, b'p') => &[Self::Privacy],
+            (7, b'r') => &[Self::Require],
+            (7, b's') => &[Self::Subject],
+            (7, b'w') => &[Self::Warning],
+            (8, b'i') => &[Self::Identity],
+            (8, b'r') => &[Self::ReferTo, Self::Replaces],
+            (9, b's') => &[Self::Supported],
+            (10, b'f') => &[Self::FlowTimer],
+            (10, b's') => &[Self::SessionId],
+            (10, b'u') => &[Self::UserAgent],
+            (11, b'm') => &[Self::MinExpires],
+            (11, b'r') => &[Self::RetryAfter, Self::ReferredBy],
+            (12, b'a') => &[Self::AllowEvents],
+            (12, b'c') => &[Self::ContentType],
+            (12, b'm') => &[Self::MaxForwards],
+            (12, b'r') => &[Self::RecordRoute],
+            (13, b'a') => &[Self::Authorization],
+            (13, b'i') => &[Self::IdentityInfo],
+            (13, b's') => &[Self::ServiceRoute],
+            (14, b'a') => &[Self::AcceptContact],
+            (14, b'c') => &[Self::ContentLength],
+            (14, b'r') => &[Self::RejectContact],
+            (15, b'r') => &[Self::RemotePartyId],
+            (15, b's') => &[Self::SessionExpires],
+            (16, b'c') => &[Self::ContentEncoding],
+            (16, b'w') => &[Self::WwwAuthenticate],
+            (18, b'p') => &[Self::ProxyAuthenticate],
+            (18, b's') => &[Self::SubscriptionState],
+            (19, b'p') => &[Self::ProxyAuthorization, Self::PAssertedIdentity],
+            (19, b'r') => &[Self::RequestDisposition],
+            (20, b'p') => &[Self::PPreferredIdentity],
+            (22, b'x') => &[Self::XAsteriskHangupCause],
+            (26, b'x') => &[Self::XAsteriskHangupCauseCode],
             _ => &[],
         }
     }
