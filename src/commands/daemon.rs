@@ -25,6 +25,7 @@ use crate::pipeline::signals;
 use crate::pipeline::stage::{LossPlace, Notice};
 use crate::pipeline::stop::stop;
 use crate::table::Digester;
+use crate::track::Settings;
 
 /// Questions to the engine that may wait at a time; more are refused.
 const QUERIES: usize = 16;
@@ -45,7 +46,9 @@ impl Daemon {
     fn capture(&self, filter: &str) -> Result<(), Failure> {
         let seed = random_seed()?;
         let own = host_addresses()?.into_iter().filter(|address| !address.is_loopback()).collect::<Vec<IpAddr>>();
-        let engine = Engine::new(&tracker_settings(&self.config, seed, own), finding_limits(&self.config));
+        // Nobody asks a daemon for its finished calls.
+        let settings = Settings { finished: 0, ..tracker_settings(&self.config, seed, own) };
+        let engine = Engine::new(&settings, finding_limits(&self.config));
         let ports = PortFilter::Only(self.config.capture.ports.ranges().to_vec());
         let ingest = Ingest::new(IngestConfig { ports, digester: Digester::new(seed) });
         let (queries, asked) = bounded(QUERIES);
@@ -55,7 +58,8 @@ impl Daemon {
         let server = Server::start(self.config.metrics.listen, source)?;
         let (handle, stopped) = stop();
         let reload = self.reload();
-        signals::watch(handle.clone(), reload).map_err(|error| Failure::new(Exit::Refused, format_args!("cannot watch for signals: {error}")))?;
+        signals::watch(handle.clone(), reload)
+            .map_err(|error| Failure::new(Exit::Refused, format_args!("cannot watch for signals: {error}")))?;
         self.log_start(filter);
         let observer = |notice: Notice<'_>| losses.observe(&notice);
         let result = run(self.feeds(&capturing), ingest, engine, asked, &stopped, &handle, &observer);
@@ -169,7 +173,7 @@ impl SnapshotSource for Scrapes {
         let lost = self.losses.counts();
         let query: Query = Box::new(move |engine| {
             // Whoever asked may have gone away meanwhile.
-            let _ = reply.send(engine.snapshot(lost));
+            let _ = reply.send(engine.snapshot(&lost));
         });
         self.queries.try_send(query).map_err(|error| match error {
             TrySendError::Full(_) => Unavailable::Busy,

@@ -14,7 +14,6 @@ use super::stdout::print;
 use crate::capture::{CaptureError, CaptureFiles, Note};
 use crate::decode::outcome::Skip;
 use crate::decode::ports::PortFilter;
-use crate::metrics::DropPlace;
 use crate::pipeline::engine::{Delivery, Engine, Query};
 use crate::pipeline::ingest::{Ingest, IngestConfig, IngestCounts};
 use crate::pipeline::progress::Bar;
@@ -49,7 +48,8 @@ impl Replay {
         let ports = self.ports.as_ref().map_or(PortFilter::Any, |ports| PortFilter::Only(ports.ranges().to_vec()));
         let ingest = Ingest::new(IngestConfig { ports, digester });
         let engine = Counting { engine: self.engine(), messages };
-        let Finished { ingest, engine: Counting { mut engine, .. } } = replay(&mut source, ingest, engine, Threads::available(), &observer)?;
+        let Finished { ingest, engine: Counting { mut engine, .. } } =
+            replay(&mut source, ingest, engine, Threads::available(), &observer)?;
         drop(bar);
         engine.finish();
         let notes = notes.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -71,7 +71,7 @@ impl Replay {
         let style = if self.color == Color::On { Style::Colour } else { Style::Plain };
         match &self.output {
             Output::Metrics => {
-                let text = engine.snapshot(DropPlace::NONE).to_text().map_err(|error| Failure::new(Exit::Refused, error))?;
+                let text = engine.snapshot(&[]).to_text().map_err(|error| Failure::new(Exit::Refused, error))?;
                 print(|out| out.write_all(&text))?;
             }
             Output::Ladder { call_id } => {

@@ -90,4 +90,3 @@ pub(super) fn random_seed() -> Result<u64, Failure> {
 fn socket_address(address: &PbxAddress) -> SocketAddr {
     SocketAddr::new(address.ip, address.port.unwrap_or(crate::config::Ports::SIP))
 }
-

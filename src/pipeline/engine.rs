@@ -110,7 +110,7 @@ impl Engine {
     }
 
     /// All numbers at one moment; `lost` are the frames that the capture dropped, by place.
-    pub fn snapshot(&self, lost: [(DropPlace, u64); 3]) -> Snapshot {
+    pub fn snapshot(&self, lost: &[(DropPlace, u64)]) -> Snapshot {
         let mut tally = self.fold.tally.clone();
         for (id, severity, count) in self.detectors.findings.totals() {
             for _ in 0..count {
@@ -128,7 +128,7 @@ impl Engine {
             capture.set_fragments(FragmentResult::Reassembled, counts.decode.fragments.reassembled);
             capture.set_fragments(FragmentResult::Incomplete, counts.decode.fragments.incomplete);
         }
-        for (place, packets) in lost {
+        for &(place, packets) in lost {
             capture.set_dropped(place, packets);
         }
         for (table, evicted) in self.evictions() {

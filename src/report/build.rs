@@ -144,11 +144,7 @@ fn finding(tracker: &Tracker, finding: &Finding) -> FindingEntry {
         cleared: finding.cleared.map(stamp),
         count: finding.count,
         message: finding.message.clone(),
-        evidence: finding
-            .evidence
-            .iter()
-            .map(|fact| Evidence { at: stamp(fact.at), frame: fact.frame, fact: fact.fact.clone() })
-            .collect(),
+        evidence: finding.evidence.iter().map(|fact| Evidence { at: stamp(fact.at), frame: fact.frame, fact: fact.fact.clone() }).collect(),
         remedy: finding.remedy.clone(),
         runbook: finding.id.runbook().to_vec(),
         explains: finding.explains.iter().map(|id| id.as_str()).collect(),
