@@ -3,7 +3,9 @@
 use super::anomaly::{Anomalies, Anomaly};
 use super::headers::{Form, HeaderName, NameAddr, SessionExpires, Via};
 use super::message::{Kind, Message};
-use super::text::{closing_quote, cut, decimal, find_unquoted, from, is_lws, is_token, leading_decimal, port, split_at, split_word, trim};
+use super::text::{
+    closing_quote, cut, decimal, find_unquoted, from, is_lws, is_token_byte, leading_decimal, port, split_at, split_word, trim,
+};
 use super::uri::{Scheme, Uri};
 use memchr::{memchr, memchr_iter};
 use std::net::Ipv6Addr;
@@ -106,7 +108,7 @@ fn check_display(display: &[u8], found: &mut Anomalies) {
             Some(index) if index + 1 < rest.len() => found.insert(Anomaly::BadDisplayName),
             Some(_) => {}
         },
-        _ if display.iter().all(|byte| is_token(*byte) || is_lws(*byte)) => {}
+        _ if display.iter().all(|byte| is_token_byte(*byte) || is_lws(*byte)) => {}
         _ => found.insert(Anomaly::BadDisplayName),
     }
 }

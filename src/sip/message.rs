@@ -200,13 +200,13 @@ impl<'a> Message<'a> {
         let name = name.into();
         let block = self.scan.headers_place();
         let all = Lines::new(self.bytes.get(..block.end).unwrap_or_default(), block.start);
-        let Name::Known(known) = name else { return Headers { bytes: self.bytes, name, first: None, rest: Some(all) } };
+        let Name::Known(known) = name else { return Headers { name, first: None, rest: Some(all) } };
         match self.scan.place(known) {
             Some(place) => {
                 let rest = Lines::new(self.bytes.get(..block.end).unwrap_or_default(), place.end);
-                Headers { bytes: self.bytes, name, first: self.bytes.get(place), rest: self.scan.is_repeated(known).then_some(rest) }
+                Headers { name, first: self.bytes.get(place), rest: self.scan.is_repeated(known).then_some(rest) }
             }
-            None => Headers { bytes: self.bytes, name, first: None, rest: self.scan.has(known).then_some(all) },
+            None => Headers { name, first: None, rest: self.scan.has(known).then_some(all) },
         }
     }
 
@@ -263,7 +263,6 @@ fn is_contact(element: &[u8]) -> bool {
 /// The values of one header, in order.
 #[derive(Clone, Debug)]
 pub struct Headers<'a, 'n> {
-    bytes: &'a [u8],
     name: Name<'n>,
     first: Option<&'a [u8]>,
     rest: Option<Lines<'a>>,
@@ -277,10 +276,10 @@ impl<'a> Iterator for Headers<'a, '_> {
             return Some(first);
         }
         for line in self.rest.as_mut()? {
-            if let Line::Field { name, value } = line
-                && self.bytes.get(name).is_some_and(|name| self.name.matches(name))
+            if let Line::Field { header, name, value } = line
+                && self.name.matches(header, name)
             {
-                return self.bytes.get(value);
+                return Some(value);
             }
         }
         None

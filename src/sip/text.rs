@@ -22,13 +22,13 @@ const TOKEN: [bool; 256] = {
 };
 
 /// Whether a byte may stand in a token.
-pub(super) fn is_token(byte: u8) -> bool {
+pub(super) fn is_token_byte(byte: u8) -> bool {
     TOKEN.get(usize::from(byte)).copied().unwrap_or_default()
 }
 
-/// How many bytes of a token `bytes` begin with.
-pub(super) fn token_len(bytes: &[u8]) -> usize {
-    bytes.iter().position(|byte| !is_token(*byte)).unwrap_or(bytes.len())
+/// Whether all of it is one token.
+pub(super) fn is_token(bytes: &[u8]) -> bool {
+    !bytes.is_empty() && bytes.iter().all(|byte| is_token_byte(*byte))
 }
 
 /// The bytes without white space at both ends.
