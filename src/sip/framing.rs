@@ -101,6 +101,7 @@ fn end_of_message(bytes: &[u8], body: usize, content_length: Option<Option<u64>>
 }
 
 #[cfg(test)]
+#[expect(clippy::indexing_slicing, reason = "a test may panic")]
 mod tests {
     use super::*;
 

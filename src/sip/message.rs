@@ -192,7 +192,12 @@ impl<'a> Message<'a> {
 
     /// The first value of a header, trimmed; it may be folded over lines, see [`text::unfold`].
     pub fn header<'n>(self, name: impl Into<Name<'n>>) -> Option<&'a [u8]> {
-        self.headers(name).next()
+        let name = name.into();
+        match name {
+            Name::Known(known) if !self.scan.has(known) => None,
+            Name::Known(known) if let Some(place) = self.scan.place(known) => self.bytes.get(place),
+            _ => self.headers(name).next(),
+        }
     }
 
     /// The values of a header line by line, compact forms included, each trimmed; they may be folded, see [`text::unfold`].

@@ -10,6 +10,7 @@ pub(super) const fn is_lws(byte: u8) -> bool {
 }
 
 /// Which bytes may stand in a token (RFC 3261 §25.1).
+#[expect(clippy::indexing_slicing, reason = "evaluated when compiled")]
 const TOKEN: [bool; 256] = {
     let mut table = [false; 256];
     let mut byte = 0;
