@@ -163,7 +163,8 @@ fn each_invalid_message_raises_what_it_is_about_and_loses_nothing_else() {
 
 #[test]
 fn requests_that_only_ask_for_the_impossible_are_no_anomalies() {
-    let cases: &[(&str, &str, &[(&str, &str)])] = &[
+    type Case<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)]);
+    let cases: &[Case<'_>] = &[
         ("3.3.5 bext01", OPTIONS, &[("Require", "nothingSupportsThis, nothingSupportsThisEither"), ("Proxy-Require", "norDoAnyProxies")]),
         ("3.3.6 invut", INVITE, &[("Content-Type", "application/unknownformat")]),
         ("3.3.12 cparam01", REGISTER, &[("Contact", "sip:+19725552222@gw1.example.net;unknownparam")]),

@@ -56,7 +56,7 @@ anomalies! {
     DuplicateHeader = "duplicate_header": "A header that may stand once stands twice; the first one counts.",
     BadVia = "bad_via": "A Via has no protocol, transport or host, or a port that cannot be one.",
     BroadcastVia = "broadcast_via": "A Via names a broadcast or unspecified address, where no answer may go.",
-    BadBranch = "bad_branch": "The branch of the top Via is the magic cookie with nothing after it.",
+    BadBranch = "bad_branch": "The branch of a Via is the magic cookie with nothing after it.",
     BadCseq = "bad_cseq": "CSeq is not a number and a method.",
     CseqOverflow = "cseq_overflow": "The number of CSeq is 2^31 or more.",
     CseqMethodMismatch = "cseq_method_mismatch": "CSeq names another method than the start line.",

@@ -1,9 +1,13 @@
 //! What is doubtful about the values of a message: URIs, addresses, Vias, numbers.
 
 use super::anomaly::{Anomalies, Anomaly};
-use super::headers::{Form, HeaderName, NameAddr, SessionExpires, Via};
+use super::headers::{Form, HeaderName, NameAddr, Via};
 use super::message::{Kind, Message};
-use super::text::{closing_quote, cut, decimal, find_unquoted, from, is_lws, is_token, leading_decimal, port, split_at, split_word, trim};
+use super::plain;
+use super::text::{
+    Elements, closing_quote, cut, decimal, find_unquoted, from, is_lws, is_token_byte, leading_decimal, param, port, split_at, split_word,
+    trim,
+};
 use super::uri::{Scheme, Uri};
 use memchr::{memchr, memchr_iter};
 use std::net::Ipv6Addr;
@@ -51,7 +55,7 @@ fn has_bare_control(head: &[u8]) -> bool {
 }
 
 fn check_request_uri(message: Message<'_>, found: &mut Anomalies) {
-    let Some(raw) = message.request_uri() else { return };
+    let Some(raw) = message.request_uri().filter(|raw| !plain::is_request_uri(raw)) else { return };
     check_uri(raw, found);
     if !Uri::parse(raw).headers.is_empty() {
         found.insert(Anomaly::RequestUriHeaders);
@@ -59,26 +63,33 @@ fn check_request_uri(message: Message<'_>, found: &mut Anomalies) {
 }
 
 fn check_addresses(message: Message<'_>, found: &mut Anomalies) {
-    for header in [HeaderName::From, HeaderName::To] {
-        if let Some(value) = message.header(header) {
-            check_address(value, found);
+    if let Some(from) = message.header(HeaderName::From) {
+        let has_tag = match plain::address(from) {
+            Some(plain) => plain.has_tag,
+            None => param(check_address(from, found), "tag").is_some_and(|tag| !tag.is_empty()),
+        };
+        if !has_tag {
+            found.insert(Anomaly::MissingFromTag);
         }
     }
-    if message.header(HeaderName::From).is_some() && message.from().tag.is_none() {
-        found.insert(Anomaly::MissingFromTag);
+    if let Some(to) = message.header(HeaderName::To).filter(|to| plain::address(to).is_none()) {
+        check_address(to, found);
     }
 }
 
 fn check_contacts(message: Message<'_>, found: &mut Anomalies) {
-    for element in message.elements(HeaderName::Contact) {
-        if element.is_empty() {
-            found.insert(Anomaly::BadParameter);
-        } else if !element.contains(&b':') && element != b"*" {
-            found.insert(Anomaly::BadDisplayName);
-        } else if element != b"*" {
-            let params = check_address(element, found);
-            check_seconds(super::text::param(params, "expires"), Anomaly::ExpiresOverflow, found);
-        }
+    for line in message.headers(HeaderName::Contact).filter(|line| plain::address(line).is_none()) {
+        Elements::new(line).for_each(|element| check_contact(element, found));
+    }
+}
+
+fn check_contact(element: &[u8], found: &mut Anomalies) {
+    if element.is_empty() {
+        found.insert(Anomaly::BadParameter);
+    } else if !element.contains(&b':') && element != b"*" {
+        found.insert(Anomaly::BadDisplayName);
+    } else if element != b"*" {
+        check_seconds(param(check_address(element, found), "expires"), Anomaly::ExpiresOverflow, found);
     }
 }
 
@@ -106,7 +117,7 @@ fn check_display(display: &[u8], found: &mut Anomalies) {
             Some(index) if index + 1 < rest.len() => found.insert(Anomaly::BadDisplayName),
             Some(_) => {}
         },
-        _ if display.iter().all(|byte| is_token(*byte) || is_lws(*byte)) => {}
+        _ if display.iter().all(|byte| is_token_byte(*byte) || is_lws(*byte)) => {}
         _ => found.insert(Anomaly::BadDisplayName),
     }
 }
@@ -129,8 +140,11 @@ fn check_params(params: &[u8], found: &mut Anomalies) {
     }
 }
 
-/// Whether a quoted string begins that does not end.
+/// Whether a quoted string begins that does not end. Without escapes an odd number of quotes tells.
 fn has_open_quote(text: &[u8]) -> bool {
+    if memchr(b'\\', text).is_none() {
+        return memchr_iter(b'"', text).count() % 2 == 1;
+    }
     let mut rest = text;
     while let (_, Some(inner)) = split_at(rest, b'"') {
         let Some(length) = closing_quote(inner) else { return true };
@@ -202,20 +216,16 @@ fn ends_like_port(host: &[u8]) -> bool {
 }
 
 fn check_vias(message: Message<'_>, found: &mut Anomalies) {
-    for element in message.elements(HeaderName::Via) {
-        if element.is_empty() {
-            found.insert(Anomaly::BadParameter);
-        } else {
-            check_via(&Via::parse(element), found);
-        }
-    }
-    let branch = message.top_via().and_then(|via| via.branch);
-    if branch.is_some_and(|branch| branch.eq_ignore_ascii_case(b"z9hG4bK")) {
-        found.insert(Anomaly::BadBranch);
+    for line in message.headers(HeaderName::Via).filter(|line| !plain::is_via(line)) {
+        Elements::new(line).for_each(|element| check_via(element, found));
     }
 }
 
-fn check_via(via: &Via<'_>, found: &mut Anomalies) {
+fn check_via(element: &[u8], found: &mut Anomalies) {
+    if element.is_empty() {
+        return found.insert(Anomaly::BadParameter);
+    }
+    let via = Via::parse(element);
     let (name, version) = via.protocol;
     if !name.eq_ignore_ascii_case(b"SIP") || via.transport.is_empty() {
         found.insert(Anomaly::BadVia);
@@ -226,6 +236,9 @@ fn check_via(via: &Via<'_>, found: &mut Anomalies) {
     if matches!(via.host, b"255.255.255.255" | b"0.0.0.0" | b"::") {
         found.insert(Anomaly::BroadcastVia);
     }
+    if via.branch.is_some_and(|branch| branch.eq_ignore_ascii_case(b"z9hG4bK")) {
+        found.insert(Anomaly::BadBranch);
+    }
     if let Some(params) = via.params {
         check_params(params, found);
     }
@@ -235,7 +248,7 @@ fn check_numbers(message: Message<'_>, found: &mut Anomalies) {
     check_seconds(message.header(HeaderName::Expires), Anomaly::ExpiresOverflow, found);
     check_seconds(message.header(HeaderName::MinExpires), Anomaly::ExpiresOverflow, found);
     check_seconds(message.header(HeaderName::RetryAfter), Anomaly::RetryAfterOverflow, found);
-    if message.header(HeaderName::SessionExpires).is_some_and(|value| SessionExpires::parse(value).is_none()) {
+    if message.header(HeaderName::SessionExpires).is_some_and(|value| leading_decimal(value).is_none()) {
         found.insert(Anomaly::BadNumber);
     }
     match message.header(HeaderName::MaxForwards).map(decimal) {
@@ -276,5 +289,121 @@ fn check_date_and_warning(message: Message<'_>, found: &mut Anomalies) {
         |value: &[u8]| memchr(b' ', value) == Some(3) && leading_decimal(value).is_some_and(|(code, _)| (100..1000).contains(&code));
     if message.header(HeaderName::Warning).is_some_and(|value| !is_code(value)) {
         found.insert(Anomaly::BadWarning);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn found(check: impl FnOnce(&mut Anomalies)) -> Vec<Anomaly> {
+        let mut found = Anomalies::NONE;
+        check(&mut found);
+        found.iter().collect()
+    }
+
+    #[test]
+    fn a_control_character_must_be_escaped() {
+        assert_eq!(found(|found| check_bytes(b"a\0b", found)), [Anomaly::ControlCharacter]);
+        assert_eq!(found(|found| check_bytes(b"\\\\\x7f", found)), [Anomaly::ControlCharacter], "the backslash is escaped itself");
+        assert_eq!(found(|found| check_bytes(b"\\\0 \t\r\n", found)), []);
+    }
+
+    #[test]
+    fn bytes_beyond_ascii_must_be_utf8() {
+        assert_eq!(found(|found| check_bytes("caf\u{e9}".as_bytes(), found)), []);
+        assert_eq!(found(|found| check_bytes(b"caf\xe9", found)), [Anomaly::InvalidUtf8]);
+    }
+
+    #[test]
+    fn each_thing_wrong_with_an_address_is_named() {
+        let address = |text: &str| found(|found| _ = check_address(text.as_bytes(), found));
+        assert_eq!(address("\"A\" B <sip:a@b>"), [Anomaly::BadDisplayName]);
+        assert_eq!(address("<sip:a@b"), [Anomaly::BadUri]);
+        assert_eq!(address("<sip:a@b:0>"), [Anomaly::BadUri]);
+        assert_eq!(address("<sip:a@b_c>;x=\"y"), [Anomaly::UnterminatedQuote]);
+        assert_eq!(address("a@b"), [Anomaly::BadUri]);
+        assert_eq!(address("<tel:+49>;"), [Anomaly::BadParameter]);
+        assert_eq!(address("<urn:service:sos>"), []);
+        assert_eq!(address("\"J \\\"R\\\"\" <sips:%61@[2001:db8::1]:5061;lr?x=y> ; a=\"b;c\""), []);
+    }
+
+    #[test]
+    fn each_thing_wrong_with_a_via_is_named() {
+        let via = |text: &str| found(|found| check_via(text.as_bytes(), found));
+        assert_eq!(via("SIP/2.0/UDP"), [Anomaly::BadVia]);
+        assert_eq!(via("SIP/2.0/UDP host:0"), [Anomaly::BadVia]);
+        assert_eq!(via("HTTP/2.0/UDP host"), [Anomaly::BadVia]);
+        assert_eq!(via("SIP/2.0/UDP 2001:db8::1"), [Anomaly::UnbracketedIpv6]);
+        assert_eq!(via("SIP/2.0/UDP [2001:db8::5060]"), [Anomaly::AmbiguousPort]);
+        assert_eq!(via("SIP / 2.0 / TLS-SCTP host : 5061 ; hidden"), []);
+    }
+
+    #[test]
+    fn an_open_quote_is_found_among_escapes() {
+        assert!(has_open_quote(br#"a="b\""#) && has_open_quote(br#"a="b", c=""#));
+        assert!(!has_open_quote(br#"a="b\"", c="\\""#) && !has_open_quote(b"a"));
+    }
+
+    /// Values near those that are plain.
+    fn nearly_plain() -> impl Strategy<Value = String> {
+        let words = vec![
+            "\"",
+            "A b",
+            " ",
+            "<",
+            "sip:",
+            "a",
+            "@",
+            "host.example",
+            ":5060",
+            ":0",
+            ":65535",
+            ";",
+            "tag=1",
+            "TAG=2",
+            "tag=",
+            "expires=60",
+            "expires=",
+            "=",
+            "branch=z9hG4bK",
+            "x",
+            ">",
+            "?",
+            ",",
+            "SIP/2.0/UDP ",
+            "[::1]",
+            "\\",
+            "255.255.255.255",
+            "=\"c\"",
+            "*",
+            "lr",
+        ];
+        let noise = prop::collection::vec(prop::sample::select(words), 0..3).prop_map(|words| words.concat());
+        let shape = prop::sample::select(vec![
+            ["A ", "<sip:a", "@host", ">", ";tag=1"],
+            ["SIP/2.0/UDP ", "host", ":5060", ";branch=z9hG4bK1", ";rport"],
+        ]);
+        (shape, prop::collection::vec(noise, 5))
+            .prop_map(|(shape, noise)| shape.into_iter().zip(noise).map(|(part, noise)| format!("{part}{noise}")).collect())
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_plain_has_nothing_wrong_with_it(value in nearly_plain()) {
+            let value = value.as_bytes();
+            if let Some(plain) = plain::address(value) {
+                prop_assert_eq!(found(|found| check_contact(value, found)), []);
+                let tag = param(NameAddr::parse(value).params.unwrap_or_default(), "tag");
+                prop_assert_eq!(plain.has_tag, tag.is_some_and(|tag| !tag.is_empty()));
+            }
+            if plain::is_via(value) {
+                prop_assert_eq!(found(|found| check_via(value, found)), []);
+            }
+            if plain::is_request_uri(value) {
+                prop_assert_eq!(found(|found| check_uri(value, found)), []);
+            }
+        }
     }
 }

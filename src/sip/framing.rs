@@ -74,16 +74,13 @@ fn frame_message(bytes: &[u8], headers: usize, limit: usize) -> Framed {
         let start = lines.offset();
         match lines.next() {
             Some(Line::Blank) => return end_of_message(bytes, lines.offset(), content_length, limit),
-            Some(Line::Field { name, value }) => {
-                let is_length = head.get(name).and_then(HeaderName::from_bytes) == Some(HeaderName::ContentLength);
-                if is_length && content_length.is_none() {
-                    content_length = Some(decimal(head.get(value).unwrap_or_default()));
-                }
+            Some(Line::Field { header: Some(HeaderName::ContentLength), value, .. }) if content_length.is_none() => {
+                content_length = Some(decimal(value));
             }
-            Some(Line::Odd(line)) if line.end < head.len() && start_line::parse(head, physical(head, line.start).text).is_some() => {
+            Some(Line::Odd) if lines.offset() < head.len() && start_line::parse(head, physical(head, start).text).is_some() => {
                 return Framed::Message { len: start };
             }
-            Some(Line::Odd(_)) => {}
+            Some(Line::Field { .. } | Line::Odd) => {}
             None if bytes.len() >= bound => return Framed::Junk { len: headers },
             None => return Framed::NeedMore,
         }
@@ -104,6 +101,7 @@ fn end_of_message(bytes: &[u8], body: usize, content_length: Option<Option<u64>>
 }
 
 #[cfg(test)]
+#[expect(clippy::indexing_slicing, reason = "a test may panic")]
 mod tests {
     use super::*;
 

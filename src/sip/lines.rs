@@ -1,16 +1,17 @@
 //! The lines of a header block, folded ones joined.
 
-use super::text::{from, token_len, trim_end, trim_start};
+use super::headers::HeaderName;
+use super::text::{from, is_token, trim, trim_end};
 use memchr::memchr;
 use std::ops::Range;
 
 /// One logical line.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) enum Line {
-    /// A header: where its name and its value are, both trimmed.
-    Field { name: Range<usize>, value: Range<usize> },
+pub(super) enum Line<'a> {
+    /// A header: which one if it is known, its name, and its value trimmed.
+    Field { header: Option<HeaderName>, name: &'a [u8], value: &'a [u8] },
     /// Something without a colon or with a name that cannot be one.
-    Odd(Range<usize>),
+    Odd,
     /// The empty line behind the headers.
     Blank,
 }
@@ -73,45 +74,47 @@ impl<'a> Lines<'a> {
         self.lone_lf
     }
 
-    /// The end of the logical line that begins at `start`; moves behind it. A line that begins with white space continues the one before.
+    /// Where the line ends in `rest` that begins at `start`, its LF not included.
     #[inline]
-    fn advance(&mut self, start: usize) -> usize {
-        let mut line = physical(self.bytes, start);
-        let is_blank = line.text.is_empty();
-        self.lone_lf |= line.ending == Ending::Lf;
-        while !is_blank && matches!(self.bytes.get(line.next), Some(b' ' | b'\t')) {
-            line = physical(self.bytes, line.next);
-            self.lone_lf |= line.ending == Ending::Lf;
-        }
-        self.position = line.next;
-        line.text.end
+    fn line_end(&mut self, rest: &[u8], start: usize) -> usize {
+        let Some(length) = memchr(b'\n', from(rest, start)) else { return rest.len() };
+        let end = start + length;
+        self.lone_lf |= length == 0 || rest.get(end - 1) != Some(&b'\r');
+        end
     }
 }
 
-impl Iterator for Lines<'_> {
-    type Item = Line;
+impl<'a> Iterator for Lines<'a> {
+    type Item = Line<'a>;
 
     #[inline]
-    fn next(&mut self) -> Option<Line> {
-        let start = self.position;
-        if start >= self.bytes.len() {
+    fn next(&mut self) -> Option<Line<'a>> {
+        let rest = from(self.bytes, self.position);
+        if rest.is_empty() {
             return None;
         }
-        let end = self.advance(start);
-        Some(if start == end { Line::Blank } else { split_field(self.bytes, start..end) })
+        let mut end = self.line_end(rest, 0);
+        let is_blank = matches!(rest, [b'\n', ..] | [b'\r', b'\n', ..]);
+        // A line that begins with white space continues the one before.
+        while !is_blank && matches!(rest.get(end + 1), Some(b' ' | b'\t')) {
+            end = self.line_end(rest, end + 1);
+        }
+        self.position += rest.len().min(end + 1);
+        let line = rest.get(..end).unwrap_or_default();
+        Some(if is_blank { Line::Blank } else { split_field(line.strip_suffix(b"\r").unwrap_or(line)) })
     }
 }
 
 /// Tells name and value of a logical line apart. White space may stand before the colon.
 #[inline]
-fn split_field(bytes: &[u8], line: Range<usize>) -> Line {
-    let text = bytes.get(line.clone()).unwrap_or_default();
-    let name_len = token_len(text);
-    let [b':', value @ ..] = trim_start(from(text, name_len)) else { return Line::Odd(line) };
-    if name_len == 0 {
-        return Line::Odd(line);
-    }
-    let value = trim_start(value);
-    let value_start = line.end - value.len();
-    Line::Field { name: line.start..line.start + name_len, value: value_start..value_start + trim_end(value).len() }
+fn split_field(line: &[u8]) -> Line<'_> {
+    let Some((name, [_, value @ ..])) = memchr(b':', line).and_then(|colon| line.split_at_checked(colon)) else { return Line::Odd };
+    let name = trim_end(name);
+    let header = HeaderName::from_bytes(name);
+    if header.is_some() || is_token(name) { Line::Field { header, name, value: trim(value) } } else { Line::Odd }
+}
+
+/// Where `part`, a slice of `whole`, begins in it.
+pub(super) fn offset_in(whole: &[u8], part: &[u8]) -> usize {
+    part.as_ptr().addr().wrapping_sub(whole.as_ptr().addr())
 }

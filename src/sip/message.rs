@@ -192,7 +192,12 @@ impl<'a> Message<'a> {
 
     /// The first value of a header, trimmed; it may be folded over lines, see [`text::unfold`].
     pub fn header<'n>(self, name: impl Into<Name<'n>>) -> Option<&'a [u8]> {
-        self.headers(name).next()
+        let name = name.into();
+        match name {
+            Name::Known(known) if !self.scan.has(known) => None,
+            Name::Known(known) if let Some(place) = self.scan.place(known) => self.bytes.get(place),
+            _ => self.headers(name).next(),
+        }
     }
 
     /// The values of a header line by line, compact forms included, each trimmed; they may be folded, see [`text::unfold`].
@@ -200,13 +205,13 @@ impl<'a> Message<'a> {
         let name = name.into();
         let block = self.scan.headers_place();
         let all = Lines::new(self.bytes.get(..block.end).unwrap_or_default(), block.start);
-        let Name::Known(known) = name else { return Headers { bytes: self.bytes, name, first: None, rest: Some(all) } };
+        let Name::Known(known) = name else { return Headers { name, first: None, rest: Some(all) } };
         match self.scan.place(known) {
             Some(place) => {
                 let rest = Lines::new(self.bytes.get(..block.end).unwrap_or_default(), place.end);
-                Headers { bytes: self.bytes, name, first: self.bytes.get(place), rest: self.scan.is_repeated(known).then_some(rest) }
+                Headers { name, first: self.bytes.get(place), rest: self.scan.is_repeated(known).then_some(rest) }
             }
-            None => Headers { bytes: self.bytes, name, first: None, rest: self.scan.has(known).then_some(all) },
+            None => Headers { name, first: None, rest: self.scan.has(known).then_some(all) },
         }
     }
 
@@ -263,7 +268,6 @@ fn is_contact(element: &[u8]) -> bool {
 /// The values of one header, in order.
 #[derive(Clone, Debug)]
 pub struct Headers<'a, 'n> {
-    bytes: &'a [u8],
     name: Name<'n>,
     first: Option<&'a [u8]>,
     rest: Option<Lines<'a>>,
@@ -277,10 +281,10 @@ impl<'a> Iterator for Headers<'a, '_> {
             return Some(first);
         }
         for line in self.rest.as_mut()? {
-            if let Line::Field { name, value } = line
-                && self.bytes.get(name).is_some_and(|name| self.name.matches(name))
+            if let Line::Field { header, name, value } = line
+                && self.name.matches(header, name)
             {
-                return self.bytes.get(value);
+                return Some(value);
             }
         }
         None

@@ -14,6 +14,7 @@ mod lines;
 pub mod message;
 pub mod method;
 mod multipart;
+mod plain;
 pub mod scan;
 pub mod sdp;
 mod start_line;

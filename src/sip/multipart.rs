@@ -30,13 +30,9 @@ fn sdp_of_part(part: &[u8]) -> Option<&[u8]> {
     let mut found = false;
     while let Some(line) = lines.next() {
         match line {
-            Line::Field { name, value } => {
-                if part.get(name).and_then(HeaderName::from_bytes) == Some(HeaderName::ContentType) {
-                    found = is_sdp(split_at(part.get(value).unwrap_or_default(), b';').0);
-                }
-            }
+            Line::Field { header: Some(HeaderName::ContentType), value, .. } => found = is_sdp(split_at(value, b';').0),
             Line::Blank => return found.then(|| from(part, lines.offset())),
-            Line::Odd(_) => {}
+            Line::Field { .. } | Line::Odd => {}
         }
     }
     None

@@ -6,7 +6,7 @@
 
 use super::anomaly::{Anomalies, Anomaly};
 use super::headers::{CSeq, HeaderName};
-use super::lines::{Line, Lines, leading_line_ends, physical};
+use super::lines::{Ending, Line, Lines, leading_line_ends, offset_in, physical};
 use super::method::Method;
 use super::start_line::{self, StartLine};
 pub use super::start_line::{Kind, looks_like_start_line};
@@ -36,7 +36,7 @@ struct Place {
 impl Place {
     /// The place of a range, which must lie within [`MAX_HEAD`].
     fn of(range: Range<usize>) -> Self {
-        Self { start: range.start as u16, len: range.len() as u16 }
+        Self { start: range.start as u16, len: (range.end - range.start) as u16 }
     }
 
     fn range(self) -> Range<usize> {
@@ -84,7 +84,7 @@ pub fn scan(bytes: &[u8], context: Context) -> Option<Scan> {
     let start_line = start_line::parse(head, first.text)?;
     let mut scan = Scan::new(start_line);
     let mut lines = Lines::new(head, first.next);
-    if matches!(first.ending, super::lines::Ending::Lf) {
+    if matches!(first.ending, Ending::Lf) {
         scan.anomalies.insert(Anomaly::LfLineEnding);
     }
     scan.read_headers(head, &mut lines, bytes.len() > head.len());
@@ -119,14 +119,15 @@ impl Scan {
         let end = loop {
             let line_start = lines.offset();
             match lines.next() {
-                Some(Line::Field { name, value }) => self.take_field(head, name, value),
-                Some(Line::Odd(range)) if start_line::parse(head, physical(head, range.start).text).is_some() => {
+                Some(Line::Field { header: Some(header), value, .. }) => self.take_field(head, header, value),
+                Some(Line::Field { header: None, .. }) => {}
+                Some(Line::Odd) if start_line::parse(head, physical(head, line_start).text).is_some() => {
                     self.anomalies.insert(Anomaly::StartLineInHeaders);
                     self.anomalies.insert(Anomaly::UnterminatedHeaders);
                     self.body_start = line_start as u16;
                     break line_start;
                 }
-                Some(Line::Odd(_)) => self.anomalies.insert(Anomaly::MalformedHeader),
+                Some(Line::Odd) => self.anomalies.insert(Anomaly::MalformedHeader),
                 Some(Line::Blank) => {
                     self.body_start = lines.offset() as u16;
                     break line_start;
@@ -144,11 +145,9 @@ impl Scan {
         }
     }
 
-    fn take_field(&mut self, head: &[u8], name: Range<usize>, value: Range<usize>) {
-        let Some(header) = head.get(name).and_then(HeaderName::from_bytes) else { return };
-        let text = head.get(value.clone()).unwrap_or_default();
+    fn take_field(&mut self, head: &[u8], header: HeaderName, value: &[u8]) {
         if header == HeaderName::Via {
-            self.via_count = self.via_count.saturating_add(count_elements(text));
+            self.via_count = self.via_count.saturating_add(count_elements(value));
         }
         if self.present.contains(header) {
             self.repeated.insert(header);
@@ -159,11 +158,12 @@ impl Scan {
         }
         self.present.insert(header);
         if let Some(slot) = self.slots.get_mut(header as usize) {
-            *slot = Place::of(value);
+            let start = offset_in(head, value);
+            *slot = Place::of(start..start + value.len());
         }
         match header {
-            HeaderName::CSeq => self.take_cseq(head, text),
-            HeaderName::ContentLength => self.take_content_length(text),
+            HeaderName::CSeq => self.take_cseq(head, value),
+            HeaderName::ContentLength => self.take_content_length(value),
             _ => {}
         }
     }

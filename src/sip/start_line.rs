@@ -3,7 +3,7 @@
 use super::anomaly::{Anomalies, Anomaly};
 use super::lines::{leading_line_ends, physical};
 use super::method::Method;
-use super::text::{self, from, is_lws, is_token, trim, trim_end, trim_start};
+use super::text::{self, from, is_lws, is_token_byte, trim, trim_end, trim_start};
 use memchr::memchr3;
 use std::ops::Range;
 
@@ -48,7 +48,7 @@ pub(super) fn parse(bytes: &[u8], line: Range<usize>) -> Option<StartLine> {
 /// Length of the method when `text` begins with one and white space behind it.
 fn method_len(text: &[u8]) -> Option<usize> {
     let head = text.get(..=MAX_METHOD).unwrap_or(text);
-    let length = head.iter().position(|byte| !is_token(*byte))?;
+    let length = head.iter().position(|byte| !is_token_byte(*byte))?;
     (length > 0 && matches!(head.get(length), Some(b' ' | b'\t'))).then_some(length)
 }
 

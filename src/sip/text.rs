@@ -10,6 +10,7 @@ pub(super) const fn is_lws(byte: u8) -> bool {
 }
 
 /// Which bytes may stand in a token (RFC 3261 §25.1).
+#[expect(clippy::indexing_slicing, reason = "evaluated when compiled")]
 const TOKEN: [bool; 256] = {
     let mut table = [false; 256];
     let mut byte = 0;
@@ -22,13 +23,13 @@ const TOKEN: [bool; 256] = {
 };
 
 /// Whether a byte may stand in a token.
-pub(super) fn is_token(byte: u8) -> bool {
+pub(super) fn is_token_byte(byte: u8) -> bool {
     TOKEN.get(usize::from(byte)).copied().unwrap_or_default()
 }
 
-/// How many bytes of a token `bytes` begin with.
-pub(super) fn token_len(bytes: &[u8]) -> usize {
-    bytes.iter().position(|byte| !is_token(*byte)).unwrap_or(bytes.len())
+/// Whether all of it is one token.
+pub(super) fn is_token(bytes: &[u8]) -> bool {
+    !bytes.is_empty() && bytes.iter().all(|byte| is_token_byte(*byte))
 }
 
 /// The bytes without white space at both ends.

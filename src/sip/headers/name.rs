@@ -162,10 +162,10 @@ pub enum Name<'n> {
 }
 
 impl Name<'_> {
-    /// Whether a header line has this name.
-    pub(in crate::sip) fn matches(self, name: &[u8]) -> bool {
+    /// Whether a header line has this name: `header` if it is known, `name` as written.
+    pub(in crate::sip) fn matches(self, header: Option<HeaderName>, name: &[u8]) -> bool {
         match self {
-            Self::Known(known) => HeaderName::from_bytes(name) == Some(known),
+            Self::Known(known) => header == Some(known),
             Self::Other(other) => other.as_bytes().eq_ignore_ascii_case(name),
         }
     }

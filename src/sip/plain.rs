@@ -1,0 +1,198 @@
+//! Telling at a glance that a value has nothing wrong with it, which holds for nearly all of them.
+//!
+//! What is accepted here is far less than the grammar allows. What is not is read closely by [`check`](super::check), so that being
+//! too strict costs time and being too lax would hide an anomaly; a property test there guards against the latter.
+
+/// Bytes of a host: letters, digits, `-`, `.`.
+const HOST: u8 = 1;
+/// Bytes of a token.
+const TOKEN: u8 = 2;
+/// Bytes of a user part, without separators.
+const USER: u8 = 4;
+/// Bytes of a parameter value without quotes. `@` is not among them: in a URI it would end the user part.
+const VALUE: u8 = 8;
+/// Bytes within quotes, but for the quote and the backslash.
+const QUOTED: u8 = 16;
+
+/// Which runs each byte may stand in.
+#[expect(clippy::indexing_slicing, reason = "evaluated when compiled")]
+const CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut byte = b' ';
+    while byte < 0x7f {
+        classes[byte as usize] = match byte {
+            b'"' | b'\\' => 0,
+            b'-' | b'.' => HOST | TOKEN | USER | VALUE | QUOTED,
+            b'!' | b'%' | b'*' | b'_' | b'+' | b'\'' | b'~' => TOKEN | USER | VALUE | QUOTED,
+            b'/' | b':' | b'&' | b'=' | b'[' | b']' => VALUE | QUOTED,
+            _ if byte.is_ascii_alphanumeric() => HOST | TOKEN | USER | VALUE | QUOTED,
+            _ => QUOTED,
+        };
+        byte += 1;
+    }
+    classes
+};
+
+/// What a value that is plain says besides.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct Plain {
+    /// Whether it has a tag.
+    pub(super) has_tag: bool,
+}
+
+/// Reads `"Display" <sip:user@host:port;params>;params`; nothing unless it is plain.
+pub(super) fn address(value: &[u8]) -> Option<Plain> {
+    let rest = match value {
+        [b'"', rest @ ..] => run(rest, QUOTED).1.strip_prefix(b"\"")?,
+        _ => run(value, TOKEN).1,
+    };
+    let uri_and_params = rest.strip_prefix(b" ").unwrap_or(rest).strip_prefix(b"<")?;
+    params(uri(uri_and_params)?.strip_prefix(b">")?)
+}
+
+/// Whether a Request-URI is plain.
+pub(super) fn is_request_uri(value: &[u8]) -> bool {
+    uri(value).is_some_and(<[u8]>::is_empty)
+}
+
+/// Whether a Via value is plain.
+pub(super) fn is_via(value: &[u8]) -> bool {
+    let Some(rest) = value.strip_prefix(b"SIP/2.0/") else { return false };
+    let Some(sent_by) = run(rest, TOKEN).1.strip_prefix(b" ") else { return false };
+    let is_usable = !sent_by.starts_with(b"0.0.0.0") && !sent_by.starts_with(b"255.255.255.255");
+    rest.first() != Some(&b' ') && is_usable && authority(sent_by).and_then(params).is_some()
+}
+
+/// Skips `sip:user@host:port;params`.
+fn uri(text: &[u8]) -> Option<&[u8]> {
+    let rest = text.strip_prefix(b"sip:")?;
+    let host = match run(rest, USER) {
+        ([_, ..], [b'@', host @ ..]) => host,
+        _ => rest,
+    };
+    match authority(host)? {
+        params @ [b';', ..] => Some(skip_uri_params(params)),
+        rest => Some(rest),
+    }
+}
+
+/// Skips the parameters of a URI, which no check looks into.
+fn skip_uri_params(mut text: &[u8]) -> &[u8] {
+    while let [b';', rest @ ..] = text {
+        text = run(rest, VALUE).1;
+    }
+    text
+}
+
+/// Skips `host:port`.
+fn authority(text: &[u8]) -> Option<&[u8]> {
+    let (host, rest) = run(text, HOST);
+    if host.is_empty() {
+        return None;
+    }
+    let [b':', rest @ ..] = rest else { return Some(rest) };
+    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let (port, rest) = rest.split_at_checked(digits)?;
+    let is_port = matches!(port, [b'1'..=b'9', _, _, _] | [b'1'..=b'5', _, _, _, _]);
+    is_port.then_some(rest)
+}
+
+/// Reads `;name=value;name` up to the end.
+fn params(mut text: &[u8]) -> Option<Plain> {
+    let mut plain = Plain::default();
+    while let [b';', rest @ ..] = text {
+        let (name, rest) = run(rest, TOKEN);
+        let (value, rest) = match rest {
+            [b'=', b'"', quoted @ ..] => {
+                let (value, rest) = run(quoted, QUOTED);
+                (value, rest.strip_prefix(b"\"")?)
+            }
+            [b'=', value @ ..] => run(value, VALUE),
+            _ => (&[][..], rest),
+        };
+        if name.is_empty() || !is_ordinary(name, value) {
+            return None;
+        }
+        plain.has_tag |= name.eq_ignore_ascii_case(b"tag");
+        text = rest;
+    }
+    text.is_empty().then_some(plain)
+}
+
+/// Whether a parameter is none of those whose value is checked, or has an innocent one.
+fn is_ordinary(name: &[u8], value: &[u8]) -> bool {
+    match name.len() {
+        3 => !value.is_empty() || !name.eq_ignore_ascii_case(b"tag"),
+        6 => value.len() > b"z9hG4bK".len() || !name.eq_ignore_ascii_case(b"branch"),
+        7 => (1..10).contains(&value.len()) && value.iter().all(u8::is_ascii_digit) || !name.eq_ignore_ascii_case(b"expires"),
+        _ => true,
+    }
+}
+
+/// The bytes of one class that `text` begins with, and the rest.
+fn run(text: &[u8], class: u8) -> (&[u8], &[u8]) {
+    let is_of_class = |byte: &u8| CLASSES.get(usize::from(*byte)).is_some_and(|classes| classes & class != 0);
+    let length = text.iter().position(|byte| !is_of_class(byte)).unwrap_or(text.len());
+    text.split_at_checked(length).unwrap_or((text, &[]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_phones_send_is_plain() {
+        for value in [
+            "<sip:alice@pbx.example.com>;tag=8f1c2a3b",
+            "\"Alice (2nd floor)\" <sip:+4930123@10.0.0.1:5060;user=phone;transport=udp>;tag=x",
+            "Alice <sip:pbx.example.com>;tag=1",
+            "<sip:a@b:5062;ob>;expires=3600;+sip.instance=\"<urn:uuid:0-1>\";tag=1",
+        ] {
+            assert_eq!(address(value.as_bytes()), Some(Plain { has_tag: true }), "{value}");
+        }
+        assert_eq!(address(b"<sip:alice@pbx.example.com>"), Some(Plain { has_tag: false }));
+        assert!(is_via(b"SIP/2.0/UDP 192.168.1.20:5060;rport;branch=z9hG4bKPj0f3d"));
+        assert!(is_request_uri(b"sip:+4930123456@pbx.example.com:5060;transport=udp;user=phone"));
+    }
+
+    #[test]
+    fn anything_out_of_the_ordinary_is_left_to_the_close_look() {
+        for value in [
+            "",
+            "sip:a@b",
+            "<sip:a@b",
+            "<sip:a@b>;",
+            "<sip:a@b>;;tag=1",
+            "<sip:a;@b>;tag=1",
+            "<sip:a@b>;tag=",
+            "<tel:+49>",
+            "<sips:a@b>",
+            "<sip:a@[::1]>",
+            "<sip:a@b:0000>",
+            "<sip:a@b:65536>",
+            "<sip:a@b >",
+            "< sip:a@b>",
+            "<sip:a@b?x=y>",
+            "\"A <sip:a@b>",
+            "A, B <sip:a@b>",
+            "<sip:a@b>, <sip:c@d>",
+            "<sip:a@b>;expires=99999999999",
+            "<sip:@b>",
+            "<sip:a@>",
+            "*",
+        ] {
+            assert_eq!(address(value.as_bytes()), None, "{value}");
+        }
+        for value in [
+            "SIP/2.0/UDP",
+            "SIP/3.0/UDP h",
+            "SIP/2.0/ h",
+            "SIP/2.0/UDP h;branch=z9hG4bK",
+            "SIP/2.0/UDP h, SIP/2.0/UDP g",
+            "SIP/2.0/UDP 255.255.255.255",
+        ] {
+            assert!(!is_via(value.as_bytes()), "{value}");
+        }
+        assert!(!is_request_uri(b"sip:a@b?x=y") && !is_request_uri(b"<sip:a@b>") && !is_request_uri(b"sip:a@b; lr"));
+    }
+}
