@@ -129,7 +129,9 @@ impl Silence {
         let lasted = at.since(first);
         let message = format!("{}: {requests} requests from {sources} sources unanswered for {lasted}", self.pbx);
         let raise = Raise::new(FindingId::PbxNotResponding, Subject::Pbx(self.pbx), message).confidence(Confidence::Confirmed);
-        let shown = self.requests.iter().take(5);
+        let mut shown = self.requests.clone();
+        shown.sort_by_key(|(source, at)| (at.time, *source));
+        let shown = shown.iter().take(5);
         let raise =
             shown.fold(raise, |raise, (source, at)| raise.evidence(at.time, at.frame, format!("request from {source}, never answered")));
         raise.absence(at, format!("the PBX sent nothing at all for {lasted}"))

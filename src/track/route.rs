@@ -154,10 +154,7 @@ impl Tracker {
 
     fn repeated(&mut self, seen: &Seen<'_>, status: u16, handle: Handle) {
         let Some(request) = self.world.transactions.get(handle).cloned() else { return };
-        let call = match request.owner {
-            Owner::CallerInvite(call) | Owner::FurtherInvite(call) | Owner::InDialog(call) => call,
-            _ => return,
-        };
+        let (Owner::CallerInvite(call) | Owner::FurtherInvite(call) | Owner::InDialog(call)) = request.owner else { return };
         if request.method == Method::Invite && (200..300).contains(&status) {
             self.calls.answer_repeated(&mut self.world, call, seen, &request);
         }
