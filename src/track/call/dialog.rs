@@ -16,11 +16,21 @@ const ACK_SUSPECT: u16 = 3;
 /// How much earlier or later than 64·T1 the sender of a 2xx gives up: up to one repeat interval, T2, late (RFC 3261 §13.3.1.4).
 const GIVE_UP: (Span, Span) = (Span::from_secs(2), Span::from_secs(6));
 
+/// What a BYE does to a call.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ByeKind {
+    /// It ends it.
+    Ends,
+    /// The call had ended, or a fork of it ends.
+    Further,
+}
+
 impl Calls {
     /// The call that a request inside a dialog belongs to, made anew where its beginning was missed.
     pub fn in_dialog(&mut self, world: &mut World, seen: &Seen<'_>) -> Option<Handle> {
         if let Some(handle) = self.find(world, &seen.message) {
             self.table.touch(handle);
+            self.note_activity(handle, seen);
             return Some(handle);
         }
         let begins_a_record = matches!(seen.message.method(), Method::Invite | Method::Bye | Method::Update | Method::Info);
@@ -30,6 +40,14 @@ impl Calls {
         let key = world.digester.parts(&[seen.message.call_id(), seen.message.from().tag.unwrap_or_default()]);
         let call = Call::new(world, seen, Beginning::Missed);
         Some(self.insert(world, key, call))
+    }
+
+    fn note_activity(&mut self, handle: Handle, seen: &Seen<'_>) {
+        let method = seen.message.method();
+        if let Some(call) = self.table.get_mut(handle).filter(|_| method != Method::Bye) {
+            call.activity = seen.at.time;
+            call.is_referred |= method == Method::Refer;
+        }
     }
 
     /// A call of which only a response to its INVITE was seen.
@@ -68,11 +86,10 @@ impl Calls {
     }
 
     /// Handles the first transmission of a BYE. `invite` is the transaction of the INVITE that was answered, if it is still held.
-    pub fn bye(&mut self, world: &mut World, handle: Handle, seen: &Seen<'_>, invite: Option<&Transaction>) {
-        let Some(call) = self.table.get_mut(handle) else { return };
-        if call.bye.is_some() || call.is_forks(world, seen) {
-            return;
-        }
+    pub fn bye(&mut self, world: &mut World, handle: Handle, seen: &Seen<'_>, invite: Option<&Transaction>) -> ByeKind {
+        let Some(call) = self.table.get_mut(handle).filter(|call| call.bye.is_none() && !call.is_forks(world, seen)) else {
+            return ByeKind::Further;
+        };
         let began = if call.is_callers(world, &seen.message) { EndedBy::Caller } else { EndedBy::Callee };
         let from_pbx = world.peers.direction(seen.flow) == Direction::Out;
         let by_proxy = call.further.is_some() && from_pbx && seen.message.via_count() <= 1;
@@ -89,6 +106,7 @@ impl Calls {
         }
         world.tell(Event::CallEnded { call: handle, at: seen.at });
         self.table.set_deadline(handle, seen.at.time + LINGER_ENDED);
+        ByeKind::Ends
     }
 
     /// Handles a final response to a BYE. 408 says no more than silence does.
