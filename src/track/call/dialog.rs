@@ -75,6 +75,10 @@ impl Calls {
     /// Handles a 2xx to an INVITE that was sent again.
     pub fn answer_repeated(&mut self, world: &mut World, handle: Handle, seen: &Seen<'_>, invite: &Transaction) {
         let Some(call) = self.table.get_mut(handle) else { return };
+        // A proxy passes each repeat on: it counts at the caller's hop.
+        if !call.answer.is_some_and(|answer| answer.flow == seen.flow) {
+            return;
+        }
         let cseq = seen.message.cseq().map_or(0, |cseq| cseq.number);
         let Some((first, last)) = invite.answered else { return };
         let patient = last.time.since(first.time) >= invite.answer_t1().times(3);
@@ -100,7 +104,9 @@ impl Calls {
             call.record.ended_by = Some(if by_proxy { EndedBy::Pbx } else { began });
         }
         note_reason(call, seen);
-        if let Some(missing) = ack_missing(call, handle, seen, invite) {
+        // Whose BYE it is the tags tell: behind a proxy it comes from another address than the 2xx at the caller's hop.
+        let by_answerer = began == EndedBy::Callee;
+        if let Some(missing) = invite.filter(|_| by_answerer).and_then(|invite| ack_missing(call, handle, seen.at, invite)) {
             call.record.completed = false;
             world.tell(missing);
         }
@@ -147,19 +153,17 @@ impl Call {
     }
 }
 
-/// The finding's event if this BYE is the end of a 2xx that was never acknowledged.
-fn ack_missing(call: &Call, handle: Handle, seen: &Seen<'_>, invite: Option<&Transaction>) -> Option<Event> {
+/// The finding's event if a BYE of the answering side at `bye` is the end of a 2xx that was never acknowledged.
+fn ack_missing(call: &Call, handle: Handle, bye: Sighting, invite: &Transaction) -> Option<Event> {
     let answer = call.answer?;
-    let invite = invite?;
     let (first, _) = invite.answered?;
-    let waited = seen.at.time.since(first.time);
+    let waited = bye.time.since(first.time);
     let patience = invite.answer_t1().times(64);
     let gave_up = waited >= patience - GIVE_UP.0 && waited <= patience + GIVE_UP.1;
-    let by_answerer = seen.flow.source.ip() == answer.flow.source.ip();
-    (call.acked < answer.cseq && invite.answers > ACK_SUSPECT && gave_up && by_answerer).then_some(Event::AckMissing {
+    (call.acked < answer.cseq && invite.answers > ACK_SUSPECT && gave_up).then_some(Event::AckMissing {
         call: handle,
         first,
-        bye: Sighting { ..seen.at },
+        bye,
         transmissions: invite.answers,
         flow: answer.flow,
     })
