@@ -26,13 +26,16 @@ pub enum Framing {
     Junk(usize),
 }
 
-/// Whether the headers of a message whose end was cut off are there.
+/// Whether a message whose end was cut off can be used.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Headers {
-    /// Up to the empty line.
-    Complete,
-    /// Not all of them.
-    Incomplete,
+    /// What identifies it is there.
+    Sufficient {
+        /// Bytes up to the end of the last whole line.
+        lines: usize,
+    },
+    /// What identifies it is not.
+    Missing,
 }
 
 /// Finds messages in bytes.

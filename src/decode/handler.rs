@@ -92,10 +92,13 @@ impl<F: Framer> Handler<F> {
         let opening = self.framer.opening(datagram.payload);
         match (datagram.completeness, opening) {
             (Completeness::Whole, Opening::Start) => self.outlet.payload(current, flow, hop.into(), datagram.payload),
-            (Completeness::Cut { .. }, Opening::Start) if self.framer.headers(datagram.payload) == Headers::Complete => {
-                self.outlet.payload(current, flow, hop.into(), datagram.payload);
-            }
-            (Completeness::Cut { .. }, Opening::Start | Opening::Undecided) => self.outlet.skip(Skip::Truncated, current.frames),
+            (Completeness::Cut { .. }, Opening::Start) => match self.framer.headers(datagram.payload) {
+                Headers::Sufficient { lines } => {
+                    self.outlet.payload(current, flow, hop.into(), datagram.payload.get(..lines).unwrap_or_default());
+                }
+                Headers::Missing => self.outlet.skip(Skip::Truncated, current.frames),
+            },
+            (Completeness::Cut { .. }, Opening::Undecided) => self.outlet.skip(Skip::Truncated, current.frames),
             _ => self.other_datagram(flow, hop.into(), datagram.payload, interest, current),
         }
     }

@@ -56,9 +56,11 @@ fn callee_silent(tracker: &Tracker, call: Handle, request: &Unanswered, findings
     let Some((aor, device)) = callee(tracker, entry, request.flow.destination) else { return };
     let destination = request.flow.destination;
     let heard = tracker.world.flows.last_seen(request.flow.reversed());
-    let idle = (heard > PacketTime::MIN && heard < request.first.time)
-        .then(|| format!("idle {}", request.first.time.since(heard)))
-        .unwrap_or_else(|| "idle time unknown".to_owned());
+    let idle = if heard > PacketTime::MIN && heard < request.first.time {
+        format!("idle {}", request.first.time.since(heard))
+    } else {
+        "idle time unknown".to_owned()
+    };
     let registered = device.and_then(|device| tracker.registrations.device(device)?.registered_at).map_or_else(
         || "not registered in this capture".to_owned(),
         |since| format!("registered {} before", request.first.time.since(since.time)),

@@ -91,15 +91,15 @@ impl fmt::Display for Subject {
     }
 }
 
-/// A fact that a packet proves. Sorts by time.
+/// A fact that a packet proves. Sorts by time, then by what it says: frame numbers differ between captures of the same traffic.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Evidence {
     /// When it happened.
     pub at: PacketTime,
-    /// The frame that shows it; none where a deadline passed without one.
-    pub frame: Option<u64>,
     /// What it shows, one line.
     pub fact: String,
+    /// The frame that shows it; none where a deadline passed without one.
+    pub frame: Option<u64>,
 }
 
 /// One thing that was found, from when it was raised until it was cleared.

@@ -83,7 +83,7 @@ impl ReachabilityDetector {
         self.outages.push_back((at.time, device));
         let recent = self.outages.iter().filter(|(_, other)| *other == device).count();
         let severity = if recent > PER_HOUR { Severity::Error } else { Severity::Info };
-        let rtt = last_rtt.map_or("never answered".to_owned(), |rtt| format!("last qualify {} ms", rtt.as_nanos() / 1_000_000));
+        let rtt = last_rtt.map_or_else(|| "never answered".to_owned(), |rtt| format!("last qualify {} ms", rtt.as_nanos() / 1_000_000));
         let Some(raise) = raise(tracker, device, severity, &format!("{rtt}, {recent}× in the last hour")) else { return };
         let raise = raise
             .evidence(probe.time, probe.frame, format!("OPTIONS sent to it, {transmissions} transmissions"))

@@ -200,11 +200,7 @@ fn expired(tracker: &Tracker, handle: Handle, at: Sighting, findings: &mut Findi
     let message =
         format!("{}: registration ran out at {} (granted {} s){hint}", aor.name, tracker.printed(ran_out), device.granted.as_secs());
     let raise = Raise::new(FindingId::RegistrationExpired, Subject::Aor(aor.name.clone()), message)
-        .evidence(
-            device.last_accepted.time,
-            device.last_accepted.frame,
-            format!("REGISTER from {} accepted for {} s", device.source(), device.granted.as_secs()),
-        )
+        .absence(ran_out, format!("what was granted to {} for {} s ran out", device.source(), device.granted.as_secs()))
         .absence(at.time, format!("no REGISTER until {} after it ran out", crate::track::registration::EXPIRY_GRACE))
         .fill(Slot::Site, Site::of(device.source().ip()).to_string());
     findings.raise(placed(tracker, raise, device.source()), at.time);

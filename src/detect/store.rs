@@ -72,12 +72,20 @@ impl FindingStore {
         }
     }
 
-    /// Raises a finding, or updates the open one of the same id and subject: it keeps the highest severity and confidence, takes the new
+    /// Raises a finding, or updates the open one of the same id and subject; one of a phone or a call that ended lately goes on, so that what
+    /// comes and goes is one finding and not many. It keeps the highest severity and confidence, takes the new
     /// message and remedy, and adds the evidence. A symptom whose cause is known is added to what the cause explains instead.
     pub fn raise(&mut self, raise: Raise, now: PacketTime) {
         self.advance(now);
         if let Some(seq) = self.find_open(raise.id, &raise.subject) {
             self.update(seq, raise, now);
+            return;
+        }
+        if let Some(seq) = self.find_recent(raise.id, &raise.subject, now) {
+            self.reopen(seq, now);
+            self.update(seq, raise, now);
+            self.absorb_symptoms(seq, now);
+            self.make_room(now);
             return;
         }
         let finding = Finding::begin(raise, now);
@@ -218,6 +226,26 @@ impl FindingStore {
         let mut episodes = self.index.about(subject, id).rev().filter_map(|seq| Some((seq, self.findings.get(&seq)?)));
         let (seq, latest) = episodes.find(|(_, finding)| finding.subject == *subject)?;
         latest.cleared.is_none().then_some(seq)
+    }
+
+    /// The latest finding of that id and subject if it ended within its quiet time, where the subject is a phone, a source or a call: an
+    /// outage of the PBX is over when it is over.
+    fn find_recent(&self, id: FindingId, subject: &Subject, now: PacketTime) -> Option<Seq> {
+        if !matches!(subject, Subject::Aor(_) | Subject::Source(_) | Subject::Call(_)) {
+            return None;
+        }
+        let mut episodes = self.index.about(subject, id).rev().filter_map(|seq| Some((seq, self.findings.get(&seq)?)));
+        let (seq, latest) = episodes.find(|(_, finding)| finding.subject == *subject)?;
+        latest.cleared.is_some_and(|end| now.since(end) <= id.row().clears.quiet).then_some(seq)
+    }
+
+    fn reopen(&mut self, seq: Seq, now: PacketTime) {
+        let Some(finding) = self.findings.get_mut(&seq) else { return };
+        if let Some(end) = finding.cleared.take() {
+            self.ended.remove(finding.severity, end, seq);
+        }
+        self.open.insert(finding.severity, deadline(finding), seq);
+        self.changes.push(ChangeKind::Raised, finding, now);
     }
 
     /// The cause that explains `symptom`: the first of [`FindingId::CAUSES`] that does.

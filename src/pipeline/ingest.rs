@@ -167,10 +167,13 @@ impl Framer for Sip {
     }
 
     fn headers(&self, bytes: &[u8]) -> Headers {
-        match scan::scan(bytes, Context::Datagram) {
-            Some(scan) if !scan.anomalies().contains(Anomaly::UnterminatedHeaders) => Headers::Complete,
-            _ => Headers::Incomplete,
-        }
+        let lines = memchr::memrchr(b'\n', bytes).map_or(0, |end| end + 1);
+        let whole = bytes.get(..lines).unwrap_or_default();
+        let identified = scan::scan(whole, Context::Datagram).is_some_and(|scan| {
+            let message = Message::new(whole, &scan);
+            !message.call_id().is_empty() && message.cseq().is_some() && message.top_via().is_some()
+        });
+        if identified { Headers::Sufficient { lines } } else { Headers::Missing }
     }
 }
 

@@ -84,7 +84,7 @@ fn call(tracker: &Tracker, record: &CallRecord, outcome: Outcome) -> CallEntry {
         talk_s: record.talk().map(Seconds),
         ended_by: record.ended_by,
         end_reason: record.end_reason.as_deref().map(str::to_owned),
-        linked: Vec::new(),
+        linked: record.linked.iter().map(|call_id| call_id.to_string()).collect(),
         overbilled_s: None,
     }
 }

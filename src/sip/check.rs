@@ -8,7 +8,7 @@ use super::text::{
     Elements, closing_quote, cut, decimal, find_unquoted, from, is_lws, is_token_byte, leading_decimal, param, port, split_at, split_word,
     trim,
 };
-use super::uri::{Scheme, Uri};
+use super::uri::{Scheme, Uri, split_host};
 use memchr::{memchr, memchr_iter};
 use std::net::Ipv6Addr;
 
@@ -182,7 +182,7 @@ fn check_authority(authority: &[u8], bad: Anomaly, found: &mut Anomalies) {
         return check_ipv6(inner, bad, found);
     }
     if memchr_iter(b':', authority).count() > 1 {
-        let is_ipv6 = parse_ipv6(authority).is_some();
+        let is_ipv6 = parse_ipv6(split_host(authority).0).is_some();
         return found.insert(if is_ipv6 { Anomaly::UnbracketedIpv6 } else { bad });
     }
     let (host, port_text) = split_at(authority, b':');
@@ -336,6 +336,7 @@ mod tests {
         assert_eq!(via("SIP/2.0/UDP host:0"), [Anomaly::BadVia]);
         assert_eq!(via("HTTP/2.0/UDP host"), [Anomaly::BadVia]);
         assert_eq!(via("SIP/2.0/UDP 2001:db8::1"), [Anomaly::UnbracketedIpv6]);
+        assert_eq!(via("SIP/2.0/UDP fe80:0:0:0:21a:a0ff:fe07:32e0:5060"), [Anomaly::UnbracketedIpv6]);
         assert_eq!(via("SIP/2.0/UDP [2001:db8::5060]"), [Anomaly::AmbiguousPort]);
         assert_eq!(via("SIP / 2.0 / TLS-SCTP host : 5061 ; hidden"), []);
     }

@@ -1,7 +1,7 @@
 //! The lines of a header block, folded ones joined.
 
 use super::headers::HeaderName;
-use super::text::{from, is_token, trim, trim_end};
+use super::text::{find, from, is_token, trim, trim_end};
 use memchr::memchr;
 use std::ops::Range;
 
@@ -108,7 +108,7 @@ impl<'a> Iterator for Lines<'a> {
 /// Tells name and value of a logical line apart. White space may stand before the colon.
 #[inline]
 fn split_field(line: &[u8]) -> Line<'_> {
-    let Some((name, [_, value @ ..])) = memchr(b':', line).and_then(|colon| line.split_at_checked(colon)) else { return Line::Odd };
+    let Some((name, [_, value @ ..])) = find(line, b':').and_then(|colon| line.split_at_checked(colon)) else { return Line::Odd };
     let name = trim_end(name);
     let header = HeaderName::from_bytes(name);
     if header.is_some() || is_token(name) { Line::Field { header, name, value: trim(value) } } else { Line::Odd }

@@ -290,3 +290,87 @@ impl<'a> Iterator for Headers<'a, '_> {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sip::headers::Refresher;
+    use crate::sip::scan::{Context, scan};
+
+    /// Reads a response with these headers.
+    fn with<T>(headers: &str, read: impl FnOnce(Message<'_>) -> T) -> T {
+        let bytes = format!("SIP/2.0 401 Unauthorized\r\nCSeq: 2 REGISTER\r\n{headers}\r\n");
+        let scan = scan(bytes.as_bytes(), Context::Datagram).expect("has a start line");
+        read(Message::new(bytes.as_bytes(), &scan))
+    }
+
+    #[test]
+    fn a_response_has_the_method_it_answers() {
+        with("", |message| {
+            assert_eq!(
+                (message.kind(), message.method(), message.method_name()),
+                (Kind::Response(401), Method::Register, &b"REGISTER"[..])
+            );
+            assert_eq!((message.request_uri(), message.reason_phrase()), (None, &b"Unauthorized"[..]));
+        });
+    }
+
+    #[test]
+    fn what_is_missing_is_empty_or_none() {
+        with("", |message| {
+            assert!(
+                message.call_id().is_empty() && message.user_agent().is_empty() && message.event().is_empty() && message.body().is_empty()
+            );
+            assert!(
+                message.top_via().is_none() && message.contacts().next().is_none() && message.sdp().is_none() && message.path().is_none()
+            );
+            assert!(message.credentials().is_none() && message.challenge().is_none() && message.hangup_cause().is_none());
+            assert!(message.from().uri.is_empty() && message.from().tag.is_none());
+        });
+    }
+
+    #[test]
+    fn a_list_goes_on_over_lines_and_compact_forms() {
+        with("m: <sip:a@b>, , <sip:c@d>\r\nX: y\r\nContact: <sip:e@f>;q=1\r\nCONTACT : *\r\n", |message| {
+            let users: Vec<_> = message.contacts().map(|contact| contact.uri.user).collect();
+            assert_eq!(users, [&b"a"[..], b"c", b"e", b""]);
+            assert_eq!(message.headers("contact").count(), 3);
+        });
+    }
+
+    #[test]
+    fn headers_without_a_slot_and_unknown_ones_are_found() {
+        with("X-CID: 1\r\nMin-Expires: 60\r\nx-cid: 2\r\nPath: <sip:edge;lr>, <sip:core>\r\n", |message| {
+            assert_eq!(message.headers("X-Cid").collect::<Vec<_>>(), [b"1", b"2"]);
+            assert_eq!((message.min_expires(), message.retry_after()), (Some(60), None));
+            assert_eq!(message.path().map(|uri| uri.host), Some(&b"edge"[..]));
+        });
+    }
+
+    #[test]
+    fn the_own_challenge_goes_before_that_of_a_proxy() {
+        let proxy = "Proxy-Authenticate: Digest realm=\"p\", nonce=\"1\"\r\n";
+        with(proxy, |message| assert_eq!(message.challenge().map(|challenge| (challenge.realm, challenge.proxy)), Some((&b"p"[..], true))));
+        with(&format!("{proxy}WWW-Authenticate: Digest realm=\"w\", nonce=\"2\"\r\n"), |message| {
+            assert_eq!(message.challenge().map(|challenge| (challenge.realm, challenge.proxy)), Some((&b"w"[..], false)));
+        });
+    }
+
+    #[test]
+    fn the_hangup_cause_is_that_of_q850() {
+        with("Reason: SIP;cause=487, Q.850;cause=17\r\n", |message| {
+            assert_eq!((message.hangup_cause(), message.reason().and_then(|reason| reason.cause)), (Some(17), Some(487)));
+        });
+        with("Reason: Q.850;cause=17\r\nX-Asterisk-HangupCauseCode: 16\r\n", |message| assert_eq!(message.hangup_cause(), Some(16)));
+        with("Reason: SIP;cause=487\r\n", |message| assert_eq!(message.hangup_cause(), None));
+    }
+
+    #[test]
+    fn timers_are_read() {
+        with("x: 1800;refresher=uac\r\nExpires: 3600\r\nRetry-After: 120 (lunch);duration=60\r\n", |message| {
+            let session = message.session_expires().map(|session| (session.seconds, session.refresher));
+            assert_eq!(session, Some((1800, Some(Refresher::Uac))));
+            assert_eq!((message.expires(), message.retry_after()), (Some(3600), Some(120)));
+        });
+    }
+}

@@ -320,3 +320,66 @@ const fn is_single(header: HeaderName) -> bool {
             | HeaderName::Date
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SANE: &str =
+        "OPTIONS sip:a@b SIP/2.0\r\nVia: SIP/2.0/UDP h\r\nf: <sip:a@b>;tag=1\r\nTo: <sip:a@b>\r\ni: x\r\nCSeq: 1 OPTIONS\r\n";
+
+    /// The anomalies, the body's length and what was consumed of a sane request with these headers and bytes behind it.
+    fn read(rest: &str, context: Context) -> (Vec<Anomaly>, usize, usize) {
+        let scan = scan(format!("{SANE}{rest}").as_bytes(), context).expect("has a start line");
+        (scan.anomalies().iter().collect(), scan.body_place().len(), scan.consumed() - SANE.len())
+    }
+
+    #[test]
+    fn a_scan_is_small_enough_to_travel() {
+        assert!(size_of::<Scan>() <= 200);
+    }
+
+    #[test]
+    fn a_datagram_is_its_message_up_to_the_next_start_line() {
+        assert_eq!(read("l: 3\r\n\r\nabc", Context::Datagram), (vec![], 3, 11));
+        assert_eq!(read("l: 3\r\n\r\nabc\r\n\r\n", Context::Datagram), (vec![], 3, 15), "line ends are no excess");
+        assert_eq!(read("l: 3\r\n\r\nabc\r\nSIP/2.0 200 OK\r\n", Context::Datagram), (vec![], 3, 11));
+        assert_eq!(read("\r\nabc", Context::Datagram), (vec![], 3, 5), "without a length the body is all there is");
+    }
+
+    #[test]
+    fn a_length_that_is_wrong_is_told_and_the_message_kept() {
+        let short = vec![Anomaly::ContentLengthMismatch, Anomaly::ExcessBytes];
+        assert_eq!(read("l: 2\r\n\r\nabc", Context::Datagram), (short, 2, 11));
+        assert_eq!(read("l: 9\r\n\r\nabc", Context::Datagram), (vec![Anomaly::ContentLengthMismatch], 3, 11));
+        assert_eq!(read("l: 3x\r\n\r\nabc", Context::Datagram), (vec![Anomaly::ContentLengthInvalid], 3, 12));
+    }
+
+    #[test]
+    fn a_stream_needs_a_length() {
+        assert_eq!(read("l: 3\r\n\r\nabc", Context::Stream), (vec![], 3, 11));
+        assert_eq!(read("\r\n", Context::Stream), (vec![Anomaly::ContentLengthMissing], 0, 2));
+    }
+
+    #[test]
+    fn headers_that_do_not_end_are_read_as_far_as_they_go() {
+        assert_eq!(read("l: 0\r\n", Context::Datagram), (vec![Anomaly::UnterminatedHeaders], 0, 6));
+        let second = vec![Anomaly::StartLineInHeaders, Anomaly::UnterminatedHeaders];
+        assert_eq!(read("l: 0\r\nBYE sip:a@b SIP/2.0\r\n\r\n", Context::Datagram), (second, 0, 6));
+    }
+
+    #[test]
+    fn lines_of_other_shape_are_told() {
+        assert_eq!(read("l: 0\n\r\n", Context::Datagram).0, [Anomaly::LfLineEnding]);
+        assert_eq!(read("no colon\r\na b: c\r\n: d\r\nl: 0\r\n\r\n", Context::Datagram).0, [Anomaly::MalformedHeader]);
+        assert_eq!(read("CSeq: 1 OPTIONS\r\nl: 0\r\n\r\n", Context::Datagram).0, [Anomaly::DuplicateHeader]);
+        assert_eq!(read("Via: SIP/2.0/UDP h\r\nm: <sip:a@b>\r\nm: <sip:c@d>\r\nl: 0\r\n\r\n", Context::Datagram).0, []);
+    }
+
+    #[test]
+    fn what_has_no_start_line_is_no_message() {
+        for bytes in [&b""[..], b"\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n", b"Via: SIP/2.0/UDP h\r\n\r\n"] {
+            assert!(scan(bytes, Context::Datagram).is_none());
+        }
+    }
+}

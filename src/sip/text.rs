@@ -72,9 +72,30 @@ pub fn unfold(value: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(line)
 }
 
+/// Where `wanted` first is. In values of some ten bytes, eight at a time find it sooner than a call of `memchr` would.
+#[inline]
+pub(super) fn find(bytes: &[u8], wanted: u8) -> Option<usize> {
+    let wanted_everywhere = u64::from_ne_bytes([wanted; 8]);
+    let (chunks, rest) = bytes.as_chunks::<8>();
+    for (index, chunk) in chunks.iter().enumerate() {
+        let found = zero_bytes(u64::from_le_bytes(*chunk) ^ wanted_everywhere);
+        if found != 0 {
+            return Some(index * 8 + found.trailing_zeros() as usize / 8);
+        }
+    }
+    let position = rest.iter().position(|byte| *byte == wanted)?;
+    Some(chunks.len() * 8 + position)
+}
+
+/// A word whose lowest set bit is in the lowest byte of `word` that is zero.
+const fn zero_bytes(word: u64) -> u64 {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    word.wrapping_sub(ONES) & !word & (ONES << 7)
+}
+
 /// Splits at the first `separator`; all is before it when there is none.
 pub(super) fn split_at(bytes: &[u8], separator: u8) -> (&[u8], Option<&[u8]>) {
-    match memchr(separator, bytes) {
+    match find(bytes, separator) {
         Some(index) => cut(bytes, index),
         None => (bytes, None),
     }
@@ -308,6 +329,16 @@ mod tests {
         assert_eq!(param(params, "q"), Some(&b"a;b\\\"c"[..]));
         assert_eq!(param(params, "flag"), Some(&b""[..]));
         assert_eq!(param(params, "b"), None);
+    }
+
+    #[test]
+    fn the_first_of_several_is_found_at_every_length() {
+        let text = *b"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+        for length in 0..text.len() {
+            assert_eq!(find(text.get(..length).unwrap_or_default(), b':'), None);
+            let marked = [text.get(..length).unwrap_or_default(), b":;\xba:\0"].concat();
+            assert_eq!((find(&marked, b':'), find(&marked, 0xba), find(&marked, 0)), (Some(length), Some(length + 2), Some(length + 4)));
+        }
     }
 
     #[test]

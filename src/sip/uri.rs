@@ -1,6 +1,7 @@
 //! URIs as SIP carries them.
 
-use super::text::{self, Params, split_at, trim};
+use super::text::{self, Params, cut, split_at, trim};
+use memchr::memrchr;
 use std::net::IpAddr;
 
 /// The kinds of URI that tracking tells apart.
@@ -122,15 +123,21 @@ fn is_scheme(name: &[u8]) -> bool {
         && name.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'))
 }
 
-/// Host and port of `host:port`, `[v6]:port`, or a bare IPv6 address, which has no port.
+/// Host and port of `host:port` or `[v6]:port`. An IPv6 address without brackets is all host, unless it is one only without its last
+/// group, which then is the port.
 pub(super) fn split_host(authority: &[u8]) -> (&[u8], Option<&[u8]>) {
     let authority = trim(authority);
     if let [b'[', inner @ ..] = authority {
         let (host, rest) = split_at(inner, b']');
         return (host, rest.and_then(|rest| split_at(rest, b':').1).map(trim));
     }
-    match split_at(authority, b':') {
-        (host, Some(port)) if memchr::memchr(b':', port).is_none() => (trim(host), Some(trim(port))),
+    let (host, Some(port)) = split_at(authority, b':') else { return (authority, None) };
+    if !port.contains(&b':') {
+        return (trim(host), Some(trim(port)));
+    }
+    let last = memrchr(b':', authority).map(|colon| cut(authority, colon));
+    match last {
+        Some((host, port)) if text::ip(authority).is_none() && text::ip(host).is_some() => (host, port),
         _ => (authority, None),
     }
 }
@@ -167,6 +174,14 @@ mod tests {
         let unclosed = Uri::parse(b"sip:[2001:db8::1");
         assert_eq!((unclosed.host, unclosed.port), (&b"2001:db8::1"[..], None));
         assert_eq!(Uri::parse(b"sip:").host, b"");
+    }
+
+    #[test]
+    fn an_address_without_brackets_is_read_with_and_without_port() {
+        let read = |uri: &'static [u8]| (Uri::parse(uri).host_ip(), Uri::parse(uri).port);
+        assert_eq!(read(b"sip:a@2001:db8::5060"), ("2001:db8::5060".parse().ok(), None));
+        assert_eq!(read(b"sip:a@fec0:0:0:0:216:d3ff:fe0d:22c:5060"), ("fec0::216:d3ff:fe0d:22c".parse().ok(), Some(5060)));
+        assert_eq!(read(b"sip:a@1:2:3"), (None, None));
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub mod absence;
 pub mod call;
 pub mod event;
 pub mod flows;
+pub mod legs;
 pub mod nat;
 pub mod peers;
 pub mod registration;
@@ -28,6 +29,7 @@ use crate::time::{PacketTime, Span};
 use crate::track::call::Calls;
 use crate::track::event::Event;
 use crate::track::flows::Flows;
+use crate::track::legs::Legs;
 use crate::track::peers::Peers;
 use crate::track::registration::Registrations;
 use crate::track::scan::Scans;
@@ -100,6 +102,7 @@ pub struct Tracker {
     pub registrations: Registrations,
     /// What was on the wire.
     pub messages: MessageCounts,
+    legs: Legs,
     scans: Scans,
     steps: Vec<Step>,
     now: PacketTime,
@@ -120,6 +123,7 @@ impl Tracker {
             calls: Calls::new(settings.calls, settings.finished),
             registrations: Registrations::new(settings.bindings, settings.finished),
             messages: MessageCounts { requests: [0; Method::ALL.len()], responses: vec![0; STATUSES], retransmissions: 0 },
+            legs: Legs::default(),
             scans: Scans::new(digester, settings.sources),
             steps: Vec::new(),
             now: PacketTime::MIN,

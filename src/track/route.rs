@@ -62,7 +62,11 @@ impl Tracker {
     fn route_request(&mut self, seen: &Seen<'_>, method: Method, transaction: Handle) {
         match method {
             Method::Register => self.registrations.register(&mut self.world, seen, transaction),
-            Method::Invite if is_initial(seen) => self.calls.invite(&mut self.world, seen, transaction),
+            Method::Invite if is_initial(seen) => {
+                if let Some(call) = self.calls.invite(&mut self.world, seen, transaction) {
+                    self.legs.begun(&self.world, &mut self.calls, seen, call);
+                }
+            }
             Method::Ack => self.ack(seen),
             Method::Cancel => self.cancel(seen, transaction),
             Method::Options if seen.message.to().tag.is_none() => self.registrations.probe(&mut self.world, seen, transaction),
@@ -132,9 +136,17 @@ impl Tracker {
     fn route_response(&mut self, seen: &Seen<'_>, method: Method, status: u16, handle: Handle, request: &Transaction) {
         let world = &mut self.world;
         match request.owner {
-            Owner::CallerInvite(call) if status < 200 => self.calls.provisional(world, call, seen, status, request),
+            Owner::CallerInvite(call) if status < 200 => {
+                self.calls.provisional(world, call, seen, status, request);
+                if status > 100 {
+                    self.legs.progressed(&mut self.calls, call, seen.at.time);
+                }
+            }
             Owner::CallerInvite(call) => {
                 self.calls.answered(world, call, seen, status, request, handle);
+                if status < 300 {
+                    self.legs.progressed(&mut self.calls, call, seen.at.time);
+                }
                 self.note_try(seen, status, request);
             }
             Owner::InDialog(call) if method == Method::Bye && status >= 200 => {
@@ -154,10 +166,7 @@ impl Tracker {
 
     fn repeated(&mut self, seen: &Seen<'_>, status: u16, handle: Handle) {
         let Some(request) = self.world.transactions.get(handle).cloned() else { return };
-        let call = match request.owner {
-            Owner::CallerInvite(call) | Owner::FurtherInvite(call) | Owner::InDialog(call) => call,
-            _ => return,
-        };
+        let (Owner::CallerInvite(call) | Owner::FurtherInvite(call) | Owner::InDialog(call)) = request.owner else { return };
         if request.method == Method::Invite && (200..300).contains(&status) {
             self.calls.answer_repeated(&mut self.world, call, seen, &request);
         }

@@ -399,7 +399,7 @@ mod tests {
         }
 
         fn headers(&self, _: &[u8]) -> Headers {
-            Headers::Incomplete
+            Headers::Missing
         }
     }
 

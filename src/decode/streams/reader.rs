@@ -38,7 +38,17 @@ pub(super) struct Reader {
     frames: u64,
     /// What the bytes of those frames were, as far as they are no message.
     seen: Seen,
+    footing: Footing,
     handshake: Handshake,
+}
+
+/// Whether it is known where messages begin.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum Footing {
+    #[default]
+    Sure,
+    /// In the middle of a message whose beginning is missing: a line end there ends its headers and is no keep-alive.
+    Lost,
 }
 
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -107,9 +117,9 @@ impl Reader {
     /// Ends a message whose last bytes the snap length cut off: it is passed on if its headers are there.
     pub(super) fn cut<F: Framer>(&mut self, protocol: &mut Protocol, scene: &Scene<'_, F>, outlet: &mut Outlet) {
         let framer = scene.framer;
-        if framer.opening(&self.buffer) == Opening::Start && framer.headers(&self.buffer) == Headers::Complete {
+        if let (Opening::Start, Headers::Sufficient { lines }) = (framer.opening(&self.buffer), framer.headers(&self.buffer)) {
             let buffer = std::mem::take(&mut self.buffer);
-            self.pass(&buffer, Transport::Tcp, scene, outlet);
+            self.pass(buffer.get(..lines).unwrap_or_default(), Transport::Tcp, scene, outlet);
             *protocol = Protocol::Sip;
         }
         self.give_up(Skip::Truncated, outlet);
@@ -171,12 +181,17 @@ impl Reader {
     fn sip<F: Framer>(&mut self, rest: &[u8], protocol: &mut Protocol, scene: &Scene<'_, F>, outlet: &mut Outlet) -> Step {
         match scene.framer.frame(rest) {
             Framing::NeedMore => Step::Wait,
-            Framing::Junk(used) => Step::Used(used),
+            Framing::Junk(used) => {
+                self.footing = Footing::Lost;
+                Step::Used(used)
+            }
             Framing::Message(used) => {
                 *protocol = Protocol::Sip;
+                self.footing = Footing::Sure;
                 self.pass(rest.get(..used).unwrap_or(rest), Transport::Tcp, scene, outlet);
                 Step::Used(used)
             }
+            Framing::Keepalive(used, _) if self.footing == Footing::Lost => Step::Used(used),
             Framing::Keepalive(used, kind) => {
                 // A lone line end next to a message is a sender's slip, not a pong.
                 if kind == KeepaliveKind::CrlfCrlf || (used == rest.len() && self.frames > 0) {

@@ -357,11 +357,24 @@ mod bounds {
     fn ended_findings_make_room_for_those_that_end_later() {
         let mut store = FindingStore::new(Limits { open: 10, ended: 3 });
         for second in 0..6 {
-            store.raise(say(SipScanner, source(1)), at(second));
-            store.clear(SipScanner, &source(1), at(second));
+            store.raise(say(SipScanner, source(second as u8)), at(second));
+            store.clear(SipScanner, &source(second as u8), at(second));
         }
         assert_eq!(store.all().iter().map(|finding| finding.at).collect::<Vec<_>>(), [at(3), at(4), at(5)]);
         assert_eq!(store.evicted(), 3);
+    }
+
+    #[test]
+    fn what_comes_and_goes_is_one_finding_of_a_phone_but_many_of_a_pbx() {
+        for (id, subject, episodes) in [(PeerUnreachable, aor(ALICE), 1), (PbxNotResponding, pbx(1), 3)] {
+            let mut store = FindingStore::default();
+            for second in [0, 60, 120] {
+                store.raise(seen(id, subject.clone(), second), at(second));
+                store.clear(id, &subject, at(second + 30));
+            }
+            assert_eq!(store.all().len(), episodes, "{id}");
+            assert_eq!(store.all().iter().map(|finding| finding.count).sum::<u64>(), 3);
+        }
     }
 
     #[test]
@@ -396,8 +409,8 @@ mod bounds {
     fn changes_that_nobody_takes_do_not_pile_up() {
         let mut store = FindingStore::default();
         for second in 0..33_000 {
-            store.raise(say(SipScanner, source(1)), at(second));
-            store.clear(SipScanner, &source(1), at(second));
+            store.raise(say(SipScanner, source(second as u8)), at(second));
+            store.clear(SipScanner, &source(second as u8), at(second));
         }
         assert_eq!(store.drain_changes().count() as u64 + store.lost_changes(), 66_000);
         assert!(store.lost_changes() > 0);

@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn a_method_is_known_in_its_own_spelling_only() {
         for method in Method::ALL {
-            assert_eq!(MethodLabel::from(*method).as_str().to_ascii_lowercase(), method.as_str().to_ascii_lowercase());
+            assert_eq!(MethodLabel::from(method).as_str().to_ascii_lowercase(), method.as_str().to_ascii_lowercase());
         }
     }
 

@@ -138,7 +138,7 @@ fn ack_missing(call: &Call, handle: Handle, seen: &Seen<'_>, invite: Option<&Tra
     let patience = invite.answer_t1().times(64);
     let gave_up = waited >= patience - GIVE_UP.0 && waited <= patience + GIVE_UP.1;
     let by_answerer = seen.flow.source.ip() == answer.flow.source.ip();
-    (call.acked < answer.cseq && invite.answers > ACK_SUSPECT && gave_up && by_answerer).then(|| Event::AckMissing {
+    (call.acked < answer.cseq && invite.answers > ACK_SUSPECT && gave_up && by_answerer).then_some(Event::AckMissing {
         call: handle,
         first,
         bye: Sighting { ..seen.at },

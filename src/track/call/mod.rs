@@ -82,6 +82,8 @@ pub struct Call {
     bye: Option<Sighting>,
     ack_suspected: bool,
     is_over: bool,
+    /// The other legs, as far as they are in progress.
+    partners: Vec<Handle>,
 }
 
 /// The calls in progress and the records of those that are over.
@@ -163,6 +165,26 @@ impl Calls {
         self.table.next_deadline().min(self.aliases.next_deadline())
     }
 
+    /// Links two legs of one call, `first` towards the PBX and `second` from it.
+    pub(in crate::track) fn link(&mut self, first: Handle, second: Handle) {
+        let Some([a, b]) = self.table.get(first).zip(self.table.get(second)).map(|(a, b)| [a, b].map(|call| call.record.call_id.clone()))
+        else {
+            return;
+        };
+        for (handle, other, call_id) in [(first, second, b), (second, first, a)] {
+            if let Some(call) = self.table.get_mut(handle).filter(|call| call.partners.len() < LEGS) {
+                call.partners.push(other);
+                call.record.linked.push(call_id);
+            }
+        }
+    }
+
+    /// The other legs of a call that are still in progress.
+    pub fn partners(&self, handle: Handle) -> impl Iterator<Item = (Handle, &Call)> {
+        let partners = self.table.get(handle).map_or(&[][..], |call| &call.partners);
+        partners.iter().filter_map(|&partner| Some((partner, self.table.get(partner)?)))
+    }
+
     fn insert(&mut self, world: &mut World, key: Digest, call: Call) -> Handle {
         let rank = if call.record.beginning == Beginning::Captured { Rank::Unanswered } else { Rank::Ordinary };
         let deadline = if call.record.beginning == Beginning::Missed { call.first.time + PARTIAL_LIFE } else { PacketTime::MAX };
@@ -176,11 +198,9 @@ impl Calls {
 
     /// Gives the attempt its outcome: `verdict` where the caller knows it, else what the facts amount to.
     fn settle(&mut self, world: &mut World, handle: Handle, at: Sighting, verdict: Option<Outcome>) {
+        let Some(decided) = self.decide(handle) else { return };
         let Some(call) = self.table.get_mut(handle) else { return };
-        if call.record.outcome.is_some() {
-            return;
-        }
-        let outcome = verdict.unwrap_or_else(|| outcome(&call.facts()));
+        let outcome = verdict.unwrap_or(decided);
         call.record.outcome = Some(outcome);
         let status = call.record.status;
         if outcome == Outcome::Answered {
@@ -194,6 +214,18 @@ impl Calls {
             self.table.set_deadline(handle, at.time + LINGER);
         }
         world.tell(Event::CallOutcome { call: handle, outcome, status, at });
+    }
+
+    /// What the facts of an unsettled attempt amount to. A leg that the PBX took back because the caller gave up on the other one was
+    /// cancelled by a person, however long it rang.
+    fn decide(&self, handle: Handle) -> Option<Outcome> {
+        let call = self.table.get(handle).filter(|call| call.record.outcome.is_none())?;
+        let mut facts = call.facts();
+        let gave_up = self.partners(handle).any(|(_, partner)| partner.cancelled == Cancelled::ByCaller);
+        if facts.cancelled == Cancelled::ByPbx && gave_up {
+            facts.cancelled = Cancelled::ByCaller;
+        }
+        Some(outcome(&facts))
     }
 
     fn finish(&mut self, handle: Handle) {
@@ -213,6 +245,8 @@ impl Calls {
     }
 }
 
+/// Legs of one call that are linked: a ring group may have many.
+const LEGS: usize = 64;
 /// How long a call whose beginning was missed is held without any packet.
 const PARTIAL_LIFE: Span = Span::from_secs(4 * 3600);
 
@@ -241,6 +275,7 @@ impl Call {
             status: 0,
             ended_by: None,
             end_reason: None,
+            linked: Vec::new(),
             completed: true,
         };
         Self {
@@ -261,6 +296,7 @@ impl Call {
             bye: None,
             ack_suspected: false,
             is_over: false,
+            partners: Vec::new(),
         }
     }
 

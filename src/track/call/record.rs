@@ -57,6 +57,8 @@ pub struct CallRecord {
     pub ended_by: Option<EndedBy>,
     /// Text of a Reason, or our own words.
     pub end_reason: Option<Box<str>>,
+    /// Call-IDs of the other legs of the same call.
+    pub linked: Vec<Box<str>>,
     /// Whether a request in the dialog, or the 2xx itself, failed for lack of a response.
     pub completed: bool,
 }

@@ -15,30 +15,33 @@ use crate::track::world::{Seen, World, text};
 const OTHER_CALL_ID: Span = Span::from_secs(2);
 
 impl Calls {
-    /// Handles the first transmission of an INVITE outside a dialog.
-    pub fn invite(&mut self, world: &mut World, seen: &Seen<'_>, transaction: Handle) {
+    /// Handles the first transmission of an INVITE outside a dialog. Returns the call that it begins, if it begins one.
+    pub fn invite(&mut self, world: &mut World, seen: &Seen<'_>, transaction: Handle) -> Option<Handle> {
         let message = &seen.message;
         let tag = message.from().tag.unwrap_or_default();
         let key = world.digester.parts(&[message.call_id(), tag]);
         let found = self.find(world, message).or_else(|| self.continued_elsewhere(world, seen, key));
-        let owner = match found {
+        let (owner, begun) = match found {
             Some(handle) if self.is_further_hop(handle, seen) => {
                 self.note_further(handle, seen);
-                Owner::FurtherInvite(handle)
+                (Owner::FurtherInvite(handle), None)
             }
             Some(handle) if self.continues(handle, seen) => {
                 self.retry(world, handle, seen);
-                Owner::CallerInvite(handle)
+                (Owner::CallerInvite(handle), None)
             }
-            Some(handle) => {
-                self.finish(handle);
-                Owner::CallerInvite(self.begin(world, seen, key))
+            _ => {
+                if let Some(handle) = found {
+                    self.finish(handle);
+                }
+                let begun = self.begin(world, seen, key);
+                (Owner::CallerInvite(begun), Some(begun))
             }
-            None => Owner::CallerInvite(self.begin(world, seen, key)),
         };
         if let Some(transaction) = world.transactions.get_mut(transaction) {
             transaction.owner = owner;
         }
+        begun
     }
 
     /// Handles a provisional response, the first of its kind, to the caller's INVITE.
