@@ -24,10 +24,10 @@ impl<'a> Legs<'a> {
         Self { by_call_id: linked.map(|recorded| (&*recorded.0.call_id, recorded)).collect(), now }
     }
 
-    /// Who began the end of the call that `record` is a leg of: a phone where one did, else what the leg itself shows.
+    /// Who began the end of the call that `record` is a leg of: a phone where one did. A leg that was left up ended by itself.
     pub(super) fn ended_by(&self, record: &CallRecord, direction: Direction) -> Option<EndedBy> {
         let own = record.ended_by;
-        if record.linked.is_empty() {
+        if record.linked.is_empty() || record.left_up.is_some() {
             return own;
         }
         if record.answered.is_none() {
