@@ -86,7 +86,7 @@ fn callee_answered(tracker: &Tracker, call: Handle, at: PacketTime, findings: &m
 }
 
 /// The AoR that is called at `destination`: the device that registered there, or the called user where it is a known AoR.
-fn callee(tracker: &Tracker, call: &Call, destination: SocketAddr) -> Option<(Box<str>, Option<Handle>)> {
+pub(super) fn callee(tracker: &Tracker, call: &Call, destination: SocketAddr) -> Option<(Box<str>, Option<Handle>)> {
     if let Some(device) = tracker.registrations.at_address(&tracker.world, destination) {
         let aor = tracker.registrations.device(device)?.aor;
         return Some((tracker.registrations.aor(aor)?.name.clone(), Some(device)));
@@ -123,7 +123,7 @@ fn call_subject(tracker: &Tracker, call: Handle) -> Option<Subject> {
 }
 
 /// Names the users of a call, so that what is wrong with them explains what is wrong with it.
-fn related_parties(tracker: &Tracker, raise: Raise, call: &Call) -> Raise {
+pub(super) fn related_parties(tracker: &Tracker, raise: Raise, call: &Call) -> Raise {
     let destination = call.further.map_or(call.flow.destination, |further| further.flow.destination);
     let parties = [call.flow.source, destination].map(|address| tracker.registrations.at_address(&tracker.world, address));
     let names = parties.into_iter().flatten().filter_map(|device| {

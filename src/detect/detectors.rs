@@ -6,13 +6,19 @@ use crate::time::PacketTime;
 use crate::track::Tracker;
 use crate::track::event::{Event, Sighting};
 
+use super::answers;
 use super::call::CallDetector;
 use super::capture::CaptureDetector;
+use super::devices::DeviceDetector;
+use super::flapping::FlappingDetector;
+use super::grants;
+use super::ignored::IgnoredDetector;
 use super::legs;
 use super::reachability::ReachabilityDetector;
 use super::registration::RegistrationDetector;
 use super::server::ServerDetector;
 use super::store::{FindingStore, Limits};
+use super::undelivered::UndeliveredDetector;
 
 /// All detectors and what they found.
 #[derive(Debug)]
@@ -20,7 +26,11 @@ pub struct Detectors {
     /// What was found.
     pub findings: FindingStore,
     registration: RegistrationDetector,
+    flapping: FlappingDetector,
+    devices: DeviceDetector,
     reachability: ReachabilityDetector,
+    undelivered: UndeliveredDetector,
+    ignored: IgnoredDetector,
     call: CallDetector,
     server: ServerDetector,
     capture: CaptureDetector,
@@ -32,7 +42,11 @@ impl Detectors {
         Self {
             findings: FindingStore::new(limits),
             registration: RegistrationDetector::default(),
+            flapping: FlappingDetector::default(),
+            devices: DeviceDetector::default(),
             reachability: ReachabilityDetector::default(),
+            undelivered: UndeliveredDetector::default(),
+            ignored: IgnoredDetector::default(),
             call: CallDetector,
             server: ServerDetector::default(),
             capture: CaptureDetector::default(),
@@ -55,7 +69,13 @@ impl Detectors {
     /// Handles what tracking told.
     pub fn event(&mut self, tracker: &Tracker, event: &Event) {
         self.registration.event(tracker, event, &mut self.findings);
+        self.flapping.event(tracker, event, &mut self.findings);
+        self.devices.event(tracker, event, &mut self.findings);
+        grants::event(tracker, event, &mut self.findings);
+        answers::event(tracker, event, &mut self.findings);
         self.reachability.event(tracker, event, &mut self.findings);
+        self.undelivered.event(tracker, event, &mut self.findings);
+        self.ignored.event(tracker, event, &mut self.findings);
         self.call.event(tracker, event, &mut self.findings);
         legs::event(tracker, event, &mut self.findings);
         self.server.event(tracker, event, &mut self.findings);

@@ -3,13 +3,19 @@
 //! The [`catalog`] says what there is to find, a [`finding`] is one thing that was found, and the [`store`] gives findings their life:
 //! raised, updated, cleared, replaced by a better explanation. The [`detectors`] turn what tracking tells into findings.
 
+mod answers;
 mod call;
 mod capture;
 pub mod catalog;
 pub mod detectors;
+mod devices;
 pub mod finding;
+mod flapping;
+mod grants;
+mod ignored;
 mod legs;
 mod reachability;
 mod registration;
 mod server;
 pub mod store;
+mod undelivered;
