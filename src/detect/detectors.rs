@@ -3,8 +3,8 @@
 use crate::decode::flow::Flow;
 use crate::sip::message::Kind;
 use crate::time::PacketTime;
-use crate::track::Tracker;
 use crate::track::event::{Event, Sighting};
+use crate::track::{Novelty, Tracker};
 
 use super::answers;
 use super::call::CallDetector;
@@ -13,11 +13,16 @@ use super::devices::DeviceDetector;
 use super::flapping::FlappingDetector;
 use super::grants;
 use super::ignored::IgnoredDetector;
+use super::intruders::IntruderDetector;
 use super::legs;
+use super::load::LoadDetector;
 use super::reachability::ReachabilityDetector;
 use super::registration::RegistrationDetector;
+use super::restart::RestartDetector;
 use super::server::ServerDetector;
+use super::slowness::SlownessDetector;
 use super::store::{FindingStore, Limits};
+use super::strangers::StrangerDetector;
 use super::undelivered::UndeliveredDetector;
 
 /// All detectors and what they found.
@@ -33,6 +38,11 @@ pub struct Detectors {
     ignored: IgnoredDetector,
     call: CallDetector,
     server: ServerDetector,
+    slowness: SlownessDetector,
+    load: LoadDetector,
+    restart: RestartDetector,
+    intruders: IntruderDetector,
+    strangers: StrangerDetector,
     capture: CaptureDetector,
 }
 
@@ -49,6 +59,11 @@ impl Detectors {
             ignored: IgnoredDetector::default(),
             call: CallDetector,
             server: ServerDetector::default(),
+            slowness: SlownessDetector::default(),
+            load: LoadDetector::default(),
+            restart: RestartDetector::default(),
+            intruders: IntruderDetector::default(),
+            strangers: StrangerDetector::default(),
             capture: CaptureDetector::default(),
         }
     }
@@ -56,14 +71,19 @@ impl Detectors {
     /// Handles what became due by `now`, before the packet of `now`.
     pub fn advance(&mut self, tracker: &Tracker, now: PacketTime) {
         self.server.advance(tracker, now, &mut self.findings);
+        self.slowness.advance(now, &mut self.findings);
         self.reachability.advance(tracker, now, &mut self.findings);
         self.capture.advance(tracker, now, &mut self.findings);
         self.findings.advance(now);
     }
 
     /// Handles a message, after tracking has.
-    pub fn message(&mut self, tracker: &Tracker, kind: Kind, flow: Flow, at: Sighting) {
+    pub fn message(&mut self, tracker: &Tracker, kind: Kind, novelty: Novelty, flow: Flow, at: Sighting) {
         self.server.message(tracker, kind, flow, at, &mut self.findings);
+        self.restart.message(tracker, kind, novelty, flow, at, &mut self.findings);
+        if let Kind::Response(status) = kind {
+            self.load.response(tracker, status, flow, at, novelty, &mut self.findings);
+        }
     }
 
     /// Handles what tracking told.
@@ -78,6 +98,10 @@ impl Detectors {
         self.ignored.event(tracker, event, &mut self.findings);
         self.call.event(tracker, event, &mut self.findings);
         legs::event(tracker, event, &mut self.findings);
-        self.server.event(tracker, event, &mut self.findings);
+        self.slowness.event(event);
+        self.load.event(tracker, event, &mut self.findings);
+        self.intruders.event(tracker, event, &mut self.findings);
+        self.strangers.event(tracker, event, &mut self.findings);
+        self.capture.event(tracker, event, &mut self.findings);
     }
 }

@@ -199,7 +199,7 @@ impl Engine {
         let at = Sighting { time: arrival.time, frame: arrival.frame };
         let novelty = self.tracker.message(message, flow, at);
         self.fold.message(&self.tracker, message.kind(), message.method(), novelty, flow);
-        self.detectors.message(&self.tracker, message.kind(), flow, at);
+        self.detectors.message(&self.tracker, message.kind(), novelty, flow, at);
         self.tell();
         if let Some(ladder) = self.ladder.as_mut().filter(|ladder| ladder.call_id == message.call_id() && ladder.messages.len() < LADDER) {
             ladder.messages.push(ladder_message(&self.tracker, &message, flow, at, novelty));
