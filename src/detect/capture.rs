@@ -123,9 +123,10 @@ fn after(time: PacketTime, unit: Span) -> PacketTime {
     PacketTime::from_nanos(time.as_nanos().div_euclid(unit).saturating_add(1).saturating_mul(unit))
 }
 
-/// Nothing was captured since `from`; the frame that ends the silence ends the finding.
+/// Nothing was captured since `from`; the frame that ends the silence ends the finding. Only a PBX cannot be silent for so long:
+/// files without one are collections of samples.
 fn stalled(tracker: &Tracker, from: PacketTime, at: Sighting, findings: &mut FindingStore) {
-    let subject = whole(tracker);
+    let Some(subject) = pbx_known(tracker) else { return };
     if !findings.is_open(FindingId::CaptureStalled, &subject) {
         let since = tracker.printed(from);
         let message = format!("capture problem: no packet at all since {since}; absence findings disabled meanwhile");
@@ -139,7 +140,11 @@ fn stalled(tracker: &Tracker, from: PacketTime, at: Sighting, findings: &mut Fin
 
 /// What the whole capture is about: its PBX, if one is known.
 fn whole(tracker: &Tracker) -> Subject {
-    tracker.world.peers.pbx_addresses().first().map_or(Subject::Capture, |pbx| Subject::Pbx(*pbx))
+    pbx_known(tracker).unwrap_or(Subject::Capture)
+}
+
+fn pbx_known(tracker: &Tracker) -> Option<Subject> {
+    tracker.world.peers.pbx_addresses().first().map(|pbx| Subject::Pbx(*pbx))
 }
 
 /// The PBX with this address; on the default port where it was not learned.

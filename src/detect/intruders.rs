@@ -10,7 +10,7 @@ use crate::table::Handle;
 use crate::time::{PacketTime, Span};
 use crate::track::Tracker;
 use crate::track::event::{AttemptEnd, AttemptReport, Event, Giveaway, Sighting};
-use crate::track::vocabulary::Outcome;
+use crate::track::vocabulary::{Confidence, Outcome};
 
 /// Rejected credentials from one address within [`WITHIN`] that make a brute-force attack (DETECTION §9.2).
 const REJECTIONS: usize = 20;
@@ -20,10 +20,11 @@ const WITHIN: Span = Span::from_secs(300);
 /// Sources and users remembered, each.
 const REMEMBERED: usize = 65_536;
 
-/// Watches credentials that are refused, and what scanners achieve.
+/// Watches what scanners achieve, and credentials that are refused; not from where a phone is registered, as its neighbour may well have a
+/// wrong password.
 #[derive(Debug, Default)]
 pub(super) struct IntruderDetector {
-    refused: BTreeMap<IpAddr, VecDeque<Sighting>>,
+    refused: BTreeMap<IpAddr, VecDeque<(Handle, Sighting)>>,
     attacked: BTreeMap<Handle, VecDeque<(IpAddr, Sighting)>>,
     scanners: BTreeMap<IpAddr, PacketTime>,
 }
@@ -68,11 +69,14 @@ impl IntruderDetector {
 
     fn refused(&mut self, tracker: &Tracker, report: &AttemptReport, findings: &mut FindingStore) {
         let (source, at) = (report.flow.source.ip(), report.last);
-        forget(&mut self.refused, at.time, |refused| refused.back().copied());
+        if tracker.world.peers.is_partner(source) {
+            return;
+        }
+        forget(&mut self.refused, at.time, |refused| refused.back().map(|(_, at)| *at));
         forget(&mut self.attacked, at.time, |attacked| attacked.back().map(|(_, at)| *at));
         let refused = self.refused.entry(source).or_default();
-        refused.push_back(at);
-        while refused.len() > REJECTIONS || refused.front().is_some_and(|first| at.time.since(first.time) > WITHIN) {
+        refused.push_back((report.aor, at));
+        while refused.len() > REJECTIONS || refused.front().is_some_and(|(_, first)| at.time.since(first.time) > WITHIN) {
             refused.pop_front();
         }
         let attacked = self.attacked.entry(report.aor).or_default();
@@ -82,15 +86,21 @@ impl IntruderDetector {
             attacked.pop_front();
         }
         let name = tracker.registrations.aor(report.aor).map_or_else(|| "a user".into(), |aor| aor.name.clone());
+        let one_user = refused.iter().all(|(aor, _)| *aor == report.aor);
         let (message, facts): (String, Vec<Sighting>) = if refused.len() >= REJECTIONS {
-            (format!("{source}: credentials refused {} times within {WITHIN}", refused.len()), refused.iter().copied().collect())
+            let whom =
+                if one_user { format!("of {name}, as a phone with a wrong password does too") } else { "of several users".to_owned() };
+            let message = format!("{source}: credentials {whom} refused {} times within {WITHIN}", refused.len());
+            (message, refused.iter().map(|(_, at)| *at).collect())
         } else if attacked.len() >= ADDRESSES {
             let message = format!("{source}: one of {} addresses that try passwords of {name}", attacked.len());
             (message, attacked.iter().map(|(_, at)| *at).collect())
         } else {
             return;
         };
-        let raise = Raise::new(FindingId::AuthBruteforce, Subject::Source(source), message).fill(Slot::Ip, source.to_string());
+        let raise = Raise::new(FindingId::AuthBruteforce, Subject::Source(source), message)
+            .confidence(if one_user && attacked.len() < ADDRESSES { Confidence::Suspected } else { Confidence::Confirmed })
+            .fill(Slot::Ip, source.to_string());
         let raise = facts.iter().fold(raise, |raise, at| raise.evidence(at.time, at.frame, "credentials refused"));
         findings.raise(raise.fill(Slot::Aor, name), at.time);
     }

@@ -248,14 +248,18 @@ impl Tracker {
         if self.world.peers.direction(request.flow) == Direction::Out || self.world.peers.scans(source) {
             return;
         }
+        // What phones and carriers dial in vain is no scan.
+        if request.method == Method::Invite && self.world.peers.is_partner(source) {
+            return;
+        }
         let result = match status {
             401 | 407 => Try::Challenged,
             200..=399 => Try::Succeeded,
             486 | 487 | 480 | 408 | 603 | 423 => return,
             _ => Try::Failed,
         };
-        if self.scans.note(source, seen.message.to().uri.user, result, seen.at.time) {
-            self.found_scanner(request.flow, Giveaway::Users, seen.at);
+        if let Some(giveaway) = self.scans.note(source, request.method, seen.message.to().uri.user, result, seen.at.time) {
+            self.found_scanner(request.flow, giveaway, seen.at);
         }
     }
 
