@@ -27,7 +27,8 @@ impl<'a> Legs<'a> {
     /// Who began the end of the call that `record` is a leg of: a phone where one did, else what the leg itself shows.
     pub(super) fn ended_by(&self, record: &CallRecord, direction: Direction) -> Option<EndedBy> {
         let own = record.ended_by;
-        if record.linked.is_empty() {
+        let still_up = record.answered.is_some() && record.ended.is_none();
+        if record.linked.is_empty() || still_up {
             return own;
         }
         if record.answered.is_none() {
