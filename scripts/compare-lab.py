@@ -69,17 +69,8 @@ def tries_without_success(truth, aor):
         yield from (truth["ended"] for _ in range(seen["by_scanner"]))
 
 
-def who_hung_up(call, calls):
-    """The party that began the end; of the legs of one call, the one that ended first tells. None for a call that was never hung up."""
-    if call["ended_by"] in (None, "none"):
-        return None
-    legs = [leg for leg in calls if leg is call or (leg.get("b2bua_call") and leg["b2bua_call"] == call.get("b2bua_call"))]
-    ended = [leg for leg in legs if leg["t_answer"] and leg["ended_by"] != "none"]
-    return min(ended, key=lambda leg: leg["t_end"])["ended_by"]
-
-
-def compare_call(call, calls, entries):
-    """Yields what differs between one of the calls of the lab and the attempts that carry its Call-ID."""
+def compare_call(call, entries):
+    """Yields what differs between one call of the lab and the attempts that carry its Call-ID."""
     if not entries:
         yield "not in the report"
         return
@@ -94,7 +85,7 @@ def compare_call(call, calls, entries):
     late = epoch(entry["answered"]) - call["t_answer"]
     if abs(late) > ANSWER_TOLERANCE_S:
         yield f"answered {late:+.3f} s off"
-    hung_up = who_hung_up(call, calls)
+    hung_up = None if call["ended_by"] == "none" else call["ended_by"]
     if entry["ended_by"] != hung_up:
         yield f"ended by {entry['ended_by']}, truth {hung_up}"
     talk, duration = entry["talk_s"], call["duration_s"] if hung_up else None
@@ -111,7 +102,7 @@ def compare_calls(truth, report):
         known.add(call["call_id"])
         if call.get("not_in_capture"):
             continue
-        for what in compare_call(call, truth["calls"], ours[call["call_id"]]):
+        for what in compare_call(call, ours[call["call_id"]]):
             yield f"call {call['call_id']} ({call.get('kind')}, {call['caller']} to {call['callee']}): {what}"
     for call_id in sorted(ours.keys() - known):
         yield f"call {call_id}: in the report, not in the truth"

@@ -24,11 +24,12 @@ impl<'a> Legs<'a> {
         Self { by_call_id: linked.map(|recorded| (&*recorded.0.call_id, recorded)).collect(), now }
     }
 
-    /// Who began the end of the call that `record` is a leg of: a phone where one did, else what the leg itself shows.
+    /// Who began the end of the call that `record` is a leg of: a phone where one did. A leg that was left up ended by itself, one that
+    /// is up not at all.
     pub(super) fn ended_by(&self, record: &CallRecord, direction: Direction) -> Option<EndedBy> {
         let own = record.ended_by;
         let still_up = record.answered.is_some() && record.ended.is_none();
-        if record.linked.is_empty() || still_up {
+        if record.linked.is_empty() || record.left_up.is_some() || still_up {
             return own;
         }
         if record.answered.is_none() {

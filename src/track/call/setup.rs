@@ -32,10 +32,12 @@ impl Calls {
                 (Owner::CallerInvite(handle), None)
             }
             _ => {
+                // A challenge that was answered too late to be the same attempt is still the one that is answered.
+                let nonce = found.and_then(|handle| self.table.get(handle)).and_then(|call| call.nonce);
                 if let Some(handle) = found {
                     self.finish(handle);
                 }
-                let begun = self.begin(world, seen, key);
+                let begun = self.begin(world, seen, key, nonce);
                 (Owner::CallerInvite(begun), Some(begun))
             }
         };
@@ -141,8 +143,9 @@ impl Calls {
         }
     }
 
-    fn begin(&mut self, world: &mut World, seen: &Seen<'_>, key: Digest) -> Handle {
+    fn begin(&mut self, world: &mut World, seen: &Seen<'_>, key: Digest, nonce: Option<Digest>) -> Handle {
         let mut call = Call::new(world, seen, Beginning::Captured);
+        call.nonce = nonce;
         note_credentials(world, &mut call, seen);
         self.insert(world, key, call)
     }
