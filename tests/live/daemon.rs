@@ -23,7 +23,8 @@ impl<'a> Daemon<'a> {
     pub(crate) fn start(lab: &'a Lab, arguments: &[&str]) -> Self {
         let command = [&[SIPHOUND, "run"], arguments].concat();
         let mut daemon = Self { lab, process: lab.start(Host::Pbx, "siphound", &command) };
-        let ready = until(SOON, || (!daemon.process.is_running() || daemon.get("/readyz") == Some((200, "ready\n".to_owned()))).then_some(()));
+        let ready =
+            until(SOON, || (!daemon.process.is_running() || daemon.get("/readyz") == Some((200, "ready\n".to_owned()))).then_some(()));
         assert!(ready.is_some() && daemon.process.is_running(), "it does not become ready:\n{}", daemon.process.log());
         daemon
     }

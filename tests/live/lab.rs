@@ -2,6 +2,8 @@
 //!
 //! Nothing leaves the namespaces, and they are gone, with all that runs in them, when the [`Lab`] is dropped.
 
+#![expect(clippy::disallowed_types, reason = "what runs on the hosts goes by the clock")]
+
 use std::fmt;
 use std::fs::File;
 use std::io::Write as _;
@@ -12,6 +14,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, geteuid, kill_process};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use tempfile::TempDir;
 
@@ -45,7 +48,7 @@ impl Lab {
             let _ = writeln!(std::io::stderr(), "skipped: {reason}");
             None
         };
-        if !rustix::process::geteuid().is_root() {
+        if !geteuid().is_root() {
             return skipped(format_args!("network namespaces need root"));
         }
         if let Some(missing) = ["ip"].iter().chain(programs).find(|program| !is_installed(program)) {
@@ -138,7 +141,8 @@ impl Drop for Lab {
             let namespace = self.namespace(host);
             let pids = ip(&["netns", "pids", &namespace]).stdout;
             for pid in String::from_utf8_lossy(&pids).split_whitespace() {
-                let _ = Command::new("kill").args(["-KILL", pid]).status();
+                // One that has just ended is as good as killed.
+                let _ = pid.parse().ok().and_then(Pid::from_raw).map(|pid| kill_process(pid, Signal::KILL));
             }
             ip(&["netns", "delete", &namespace]);
         }
@@ -152,10 +156,9 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Sends a signal, such as `TERM`.
-    pub(crate) fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
-        assert!(sent.is_ok_and(|status| status.success()), "sending {name}");
+    /// Sends a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("a signal that is taken");
     }
 
     /// Waits for its end, and says how it ended and after what time.
