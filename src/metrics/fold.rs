@@ -24,6 +24,9 @@ use super::{KeepaliveLabel, Tally};
 /// Kinds of messages and calls that wait for a PBX address to be learned.
 const WAITING: usize = 65_536;
 
+/// Seconds by which legs may end apart before anything was billed too long (DETECTION §9.2).
+const BILL_TOLERANCE: Span = Span::from_secs(2);
+
 /// A message as the counters see it.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 struct Counted {
@@ -104,7 +107,10 @@ impl Fold {
             Event::ByeUnanswered { call, .. } => self.bye_unanswered(tracker, call),
             Event::ServerResponse { class, delay, .. } => self.tally.server_response(server_class(class), delay),
             Event::PbxLearned { .. } => self.classify(tracker),
+            Event::LegEnded { end, at, .. } => self.tally.overbilled(at.time.since(end.time + BILL_TOLERANCE)),
             Event::CallEnded { .. }
+            | Event::LegLeftUp { .. }
+            | Event::LegGoesOn { .. }
             | Event::InviteUnanswered { .. }
             | Event::AckSuspected { .. }
             | Event::AckMissing { .. }
