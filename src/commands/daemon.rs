@@ -190,7 +190,10 @@ impl Condition {
                     LossPlace::Interface => &self.interface,
                     LossPlace::Queue => &self.queue,
                 };
-                counter.fetch_add(*count, Ordering::Relaxed);
+                if counter.fetch_add(*count, Ordering::Relaxed) == 0 {
+                    let place = place.as_str();
+                    tracing::warn!(place, count, "Frames were lost; siphound_capture_dropped_total counts these and all further ones");
+                }
             }
             Notice::Failed { source, error, again } => {
                 self.set(source, Source::Failed);
