@@ -250,13 +250,14 @@ impl Calls {
     }
 
     fn keep(&mut self, record: CallRecord) {
+        if self.keep_finished == 0 {
+            return;
+        }
         if self.finished.len() >= self.keep_finished {
             self.forgotten += 1;
             self.finished.pop_front();
         }
-        if self.keep_finished > 0 {
-            self.finished.push_back(record);
-        }
+        self.finished.push_back(record);
     }
 }
 
