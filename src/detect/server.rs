@@ -140,7 +140,8 @@ impl Silence {
         candidates.into_iter().take_while(|end| *end <= now).find(|&end| {
             let sources = distinct(asked_by(end).map(|(source, _)| *source));
             let lasted = end.since(first.time);
-            (asked_by(end).count() >= LOAD.0 && (sources >= LOAD.1 || self.all_known(first.time, sources))) || (lasted >= SMALL_SILENCE && sources >= SMALL_SOURCES)
+            (asked_by(end).count() >= LOAD.0 && (sources >= LOAD.1 || self.all_known(first.time, sources)))
+                || (lasted >= SMALL_SILENCE && sources >= SMALL_SOURCES)
         })
     }
 
