@@ -119,14 +119,14 @@ impl Daemon {
 
     /// What a HUP does: the configuration is read again and checked. What is captured and where it is served needs a restart.
     fn reload(&self) -> impl FnMut() + Send + 'static {
-        let (path, running) = (self.origin.path(), self.config.clone());
+        let (path, written) = (self.origin.path(), self.written.clone());
         move || {
             let Some(path) = &path else {
                 tracing::info!("No configuration file is in use; there is nothing to reload");
                 return;
             };
             match crate::config::Config::load(path) {
-                Ok(config) if config == running => tracing::info!(path = %path.display(), "The configuration is unchanged"),
+                Ok(config) if config == written => tracing::info!(path = %path.display(), "The configuration is unchanged"),
                 Ok(_) => tracing::warn!(path = %path.display(), "The changed configuration is valid; restart to apply it"),
                 Err(error) => tracing::error!(%error, "The configuration is not valid; nothing is changed"),
             }

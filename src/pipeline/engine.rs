@@ -138,10 +138,7 @@ impl Engine {
     /// Entries dropped for lack of room, by table.
     pub fn evictions(&self) -> Vec<(&'static str, u64)> {
         let tracked = self.tracker.tables().into_iter().map(|(table, _, evicted)| (table, evicted));
-        let decoded = self.counts.iter().flat_map(|counts| {
-            let evicted = counts.decode.evicted;
-            [("copies", evicted.copies), ("speakers", evicted.speakers), ("fragments", evicted.fragments), ("streams", evicted.streams)]
-        });
+        let decoded = self.counts.iter().flat_map(|counts| counts.decode.evicted.named());
         let (_, uncounted) = self.fold.waiting();
         tracked.chain(decoded).chain([("findings", self.detectors.findings.evicted()), ("unattributed", uncounted)]).collect()
     }
