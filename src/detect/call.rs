@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::detect::catalog::{FindingId, Slot};
-use crate::detect::finding::{Raise, Subject};
+use crate::detect::finding::{Raise, Subject, sent};
 use crate::detect::registration::{placed, status_text};
 use crate::detect::store::FindingStore;
 use crate::table::Handle;
@@ -72,10 +72,10 @@ fn callee_silent(tracker: &Tracker, call: Handle, request: &Unanswered, findings
         || "not registered in this capture".to_owned(),
         |since| format!("registered {} before", request.first.time.since(since.time)),
     );
-    let message = format!("INVITE to {aor} at {destination}: no answer to {} transmissions ({idle}, {registered})", request.transmissions);
+    let message = format!("INVITE to {aor} at {destination}: {} without an answer ({idle}, {registered})", sent(request.transmissions));
     let raise = Raise::new(FindingId::CalleeNoResponse, Subject::Aor(aor.clone()), message)
         .evidence(request.first.time, request.first.frame, format!("INVITE sent to {destination}"))
-        .absence(request.deadline, format!("no answer to {} transmissions within {}", request.transmissions, request.patience))
+        .absence(request.deadline, format!("{} and not answered within {}", sent(request.transmissions), request.patience))
         .related(Subject::Call(entry.record.call_id.clone()))
         .fill(Slot::Aor, aor.to_string());
     findings.raise(placed(tracker, raise, destination), request.deadline);
@@ -123,8 +123,7 @@ fn bye_unanswered(tracker: &Tracker, call: Handle, request: &Unanswered, finding
     let Some(entry) = tracker.calls.get(call) else { return };
     let call_id = entry.record.call_id.clone();
     let side = request.flow.source;
-    let message =
-        format!("{call_id}: BYE from {side} to {} got no answer ({} transmissions)", request.flow.destination, request.transmissions);
+    let message = format!("{call_id}: BYE from {side} to {}, {}, got no answer", request.flow.destination, sent(request.transmissions));
     let raise = Raise::new(FindingId::ByeUnanswered, Subject::Call(call_id.clone()), message)
         .evidence(request.first.time, request.first.frame, format!("BYE from {side} to {}", request.flow.destination))
         .absence(request.deadline, format!("no answer that ends it within {}", request.patience))

@@ -7,7 +7,7 @@ use crate::decode::flow::{Flow, Transport};
 use crate::decode::signal::Signal;
 use crate::detect::call::related_parties;
 use crate::detect::catalog::{FindingId, Slot};
-use crate::detect::finding::{Raise, Subject};
+use crate::detect::finding::{Raise, Subject, sent};
 use crate::detect::store::FindingStore;
 use crate::table::Handle;
 use crate::time::{PacketTime, Span};
@@ -86,10 +86,10 @@ impl IgnoredDetector {
         let since = request.first.time - OTHERS_WITHIN;
         let others = self.served.iter().filter(|(other, at)| *other != source && *at >= since).count();
         let Some(entry) = tracker.calls.get(call).filter(|_| others > 0) else { return };
-        let message = format!("{source}: INVITE unanswered ({} transmissions) while {others} others are served", request.transmissions);
+        let message = format!("{source}: INVITE unanswered ({}) while {others} others are served", sent(request.transmissions));
         let raise = Raise::new(FindingId::InviteIgnored, Subject::Source(source), message)
             .evidence(request.first.time, request.first.frame, format!("INVITE from {}", request.flow.source))
-            .absence(request.deadline, format!("no answer to {} transmissions within {}", request.transmissions, request.patience))
+            .absence(request.deadline, format!("no answer within {}", request.patience))
             .related(Subject::Call(entry.record.call_id.clone()))
             .related(Subject::Site(Site::of(source)))
             .related(Subject::Pbx(request.flow.destination))
@@ -112,11 +112,7 @@ impl IgnoredDetector {
         let message = format!("trunk {trunk}: {} INVITEs unanswered within {within}", calls.len());
         let raise = Raise::new(FindingId::TrunkNoResponse, Subject::Trunk(trunk), message).related(Subject::Pbx(request.flow.source));
         let raise = calls.iter().fold(raise, |raise, call| {
-            raise.evidence(
-                call.first.time,
-                call.first.frame,
-                format!("INVITE to {}, sent {} times", call.flow.destination, call.transmissions),
-            )
+            raise.evidence(call.first.time, call.first.frame, format!("INVITE to {}, {}", call.flow.destination, sent(call.transmissions)))
         });
         findings.raise(raise.absence(request.deadline, "the trunk sent nothing"), request.deadline);
     }

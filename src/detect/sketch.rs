@@ -70,7 +70,7 @@ impl Sketch {
 fn bin(delay: Span) -> usize {
     let micros = (delay.as_nanos() / 1000).clamp(1, i64::from(u32::MAX)) as u64;
     let octave = micros.ilog2();
-    let step = (micros * u64::from(STEPS) >> octave) as u32 - STEPS;
+    let step = ((micros * u64::from(STEPS)) >> octave) as u32 - STEPS;
     (octave * STEPS + step) as usize
 }
 

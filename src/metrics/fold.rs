@@ -68,9 +68,10 @@ pub struct Fold {
 }
 
 impl Fold {
-    /// What could not wait for lack of room and was never counted.
-    pub fn uncounted(&self) -> u64 {
-        self.uncounted
+    /// Kinds of messages and calls that wait for one of their ends to turn out to be a PBX, and what could not wait for lack of room and
+    /// is never counted.
+    pub fn waiting(&self) -> (usize, u64) {
+        (self.messages.len() + self.calls.len(), self.uncounted)
     }
 
     /// Counts a message.
@@ -83,7 +84,6 @@ impl Fold {
         let counted = Counted { kind, novelty: novelty == Novelty::Distinct };
         match dir(tracker, flow) {
             Some(dir) => count_message(&mut self.tally, counted, dir, flow, 1),
-            None if tracker.world.peers.knows_pbx() => {}
             None if self.messages.len() < WAITING => *self.messages.entry((flow, counted)).or_default() += 1,
             None => self.uncounted += 1,
         }
@@ -155,7 +155,6 @@ impl Fold {
     fn call(&mut self, tracker: &Tracker, flow: Flow, waiting: Waiting) {
         match dir(tracker, flow) {
             Some(dir) => self.count_call(tracker, flow, dir, waiting),
-            None if tracker.world.peers.knows_pbx() => {}
             None if self.calls.len() < WAITING => self.calls.push((flow, waiting)),
             None => self.uncounted += 1,
         }

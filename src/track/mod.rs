@@ -196,17 +196,20 @@ impl Tracker {
 
     /// The tables: name, entries held, entries dropped for lack of room.
     pub fn tables(&self) -> Vec<(&'static str, usize, u64)> {
-        let [(aors, aors_evicted), (devices, devices_evicted), (attempts, attempts_evicted)] = self.registrations.sizes();
+        let [aors, devices, attempts, addresses] = self.registrations.sizes();
         let named = |name, (held, evicted): (usize, u64)| (name, held, evicted);
         vec![
             named("transactions", self.world.transactions.size()),
             named("calls", self.calls.size()),
+            named("call_aliases", self.calls.aliases_size()),
             named("finished_calls", (self.calls.finished().len(), self.calls.forgotten())),
-            named("aors", (aors, aors_evicted)),
-            named("devices", (devices, devices_evicted)),
-            named("registration_attempts", (attempts, attempts_evicted)),
+            named("aors", aors),
+            named("devices", devices),
+            named("device_addresses", addresses),
+            named("registration_attempts", attempts),
             named("flows", self.world.flows.size()),
             named("sources", self.world.peers.size()),
+            named("scan_sources", self.scans.size()),
             named("nonces", self.world.nonces_size()),
         ]
     }

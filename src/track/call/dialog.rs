@@ -76,7 +76,7 @@ impl Calls {
     pub fn answer_repeated(&mut self, world: &mut World, handle: Handle, seen: &Seen<'_>, invite: &Transaction) {
         let Some(call) = self.table.get_mut(handle) else { return };
         // A proxy passes each repeat on: it counts at the caller's hop.
-        if !call.answer.is_some_and(|answer| answer.flow == seen.flow) {
+        if call.answer.is_none_or(|answer| answer.flow != seen.flow) {
             return;
         }
         let cseq = seen.message.cseq().map_or(0, |cseq| cseq.number);

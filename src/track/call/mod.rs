@@ -139,6 +139,11 @@ impl Calls {
         (self.table.len(), self.table.evicted())
     }
 
+    /// Retries under another Call-ID that are remembered, and those dropped for lack of room.
+    pub fn aliases_size(&self) -> (usize, u64) {
+        (self.aliases.len(), self.aliases.evicted())
+    }
+
     /// The call that `message` belongs to, whichever side sent it.
     pub fn find(&self, world: &World, message: &Message<'_>) -> Option<Handle> {
         let call_id = message.call_id();
@@ -250,13 +255,14 @@ impl Calls {
     }
 
     fn keep(&mut self, record: CallRecord) {
+        if self.keep_finished == 0 {
+            return;
+        }
         if self.finished.len() >= self.keep_finished {
             self.forgotten += 1;
             self.finished.pop_front();
         }
-        if self.keep_finished > 0 {
-            self.finished.push_back(record);
-        }
+        self.finished.push_back(record);
     }
 }
 

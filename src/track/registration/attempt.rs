@@ -136,6 +136,7 @@ impl Registrations {
         attempt.flow = seen.flow;
         attempt.vias = vias.min(seen.message.via_count());
         self.read_request(world, &mut attempt, seen, Rank::Unanswered);
+        self.mark_registering(world, &mut attempt, seen);
         if let Some(entry) = self.attempts.get_mut(handle) {
             *entry = attempt;
         }
