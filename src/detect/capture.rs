@@ -127,6 +127,8 @@ fn after(time: PacketTime, unit: Span) -> PacketTime {
 /// files without one are collections of samples.
 fn stalled(tracker: &Tracker, from: PacketTime, at: Sighting, findings: &mut FindingStore) {
     let Some(subject) = pbx_known(tracker) else { return };
+    // To the second: a copy of the last frame makes no difference.
+    let from = PacketTime::from_parts(from.as_nanos().div_euclid(1_000_000_000), 0);
     if !findings.is_open(FindingId::CaptureStalled, &subject) {
         let since = tracker.printed(from);
         let message = format!("capture problem: no packet at all since {since}; absence findings disabled meanwhile");

@@ -225,7 +225,9 @@ impl Engine {
 
     /// Handles what is due before `arrival`.
     fn advance(&mut self, arrival: Arrival) {
-        self.tracker.advance(arrival.time);
+        while self.tracker.step(arrival.time) {
+            self.tell();
+        }
         self.tell();
         self.detectors.advance(&self.tracker, arrival.time);
     }

@@ -157,15 +157,20 @@ impl Tracker {
 
     /// Handles all deadlines up to `now`, each at its own time.
     pub fn advance(&mut self, now: PacketTime) {
+        while self.step(now) {}
+    }
+
+    /// Handles the first of the deadlines up to `now`, and tells whether there was one. What it brings about is best told before the next
+    /// one lets go of what it is about.
+    pub fn step(&mut self, now: PacketTime) -> bool {
         self.started.get_or_insert(now);
         self.now = self.now.max(now);
-        loop {
-            let next = self.next_deadline();
-            if next > self.now {
-                return;
-            }
+        let next = self.next_deadline();
+        let is_due = next <= self.now;
+        if is_due {
             self.expire(next);
         }
+        is_due
     }
 
     /// Handles something that is not a message.

@@ -164,6 +164,7 @@ fn call_loops(scene: &mut Scene) {
 /// The capture stops for a quarter of an hour and goes on.
 fn capture_stalls(scene: &mut Scene) {
     for (index, mut phone) in [a1(), b1()].into_iter().enumerate() {
+        phone.expires = 3600;
         scene.healthy(&mut phone, index as f64, 1200.0);
     }
     scene.keep(|shot| !(200.0..1100.0).contains(&shot.at));
