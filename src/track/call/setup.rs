@@ -138,7 +138,8 @@ impl Calls {
     /// Handles an INVITE that was passed on and waited in vain.
     pub fn further_unanswered(&mut self, world: &mut World, handle: Handle, invite: &Transaction) {
         let request = invite.unanswered();
-        if invite.provisional == 0 && world.would_see_answer(invite.flow, invite.first.time, request.deadline) {
+        let answered_elsewhere = self.table.get(handle).is_none_or(|call| call.answer.is_some());
+        if invite.provisional == 0 && !answered_elsewhere && world.would_see_answer(invite.flow, invite.first.time, request.deadline) {
             world.tell(Event::InviteUnanswered { call: handle, request });
         }
     }
