@@ -23,7 +23,7 @@ pub(super) struct CaptureDetector {
 impl CaptureDetector {
     pub(super) fn advance(&mut self, tracker: &Tracker, now: PacketTime, findings: &mut FindingStore) {
         let Some(first) = self.next.filter(|first| *first <= now) else {
-            self.next.get_or_insert(after(now, EVERY));
+            self.next.get_or_insert_with(|| after(now, EVERY));
             return;
         };
         // Since the first reading nothing was captured; what it says changes only where a part of it grows too old.
