@@ -45,7 +45,7 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "IP:PORT")]
     listen: Option<SocketAddr>,
 
-    /// A filter in the language of pcap-filter(7), in place of the one made from the ports
+    /// A filter in the language of pcap-filter(7) that narrows what is captured on the ports
     #[arg(long, value_name = "BPF")]
     filter: Option<String>,
 
@@ -110,8 +110,8 @@ impl RunArgs {
 }
 
 impl Daemon {
-    /// Logs what the daemon starts with; `filter` is the one in force.
-    pub fn log_start(&self, filter: &str) {
+    /// Logs what the daemon starts with. The filter in force is logged for each interface once it is open.
+    pub fn log_start(&self) {
         let capture = &self.config.capture;
         let pbx: Vec<_> = self.config.pbx.addresses.iter().map(ToString::to_string).collect();
         tracing::info!(
@@ -119,7 +119,6 @@ impl Daemon {
             configuration = %self.origin,
             interfaces = capture.interfaces.names().join(", "),
             ports = %capture.ports,
-            filter,
             pbx = if pbx.is_empty() { "learned".to_owned() } else { pbx.join(", ") },
             listen = %self.config.metrics.listen,
             "Starting"

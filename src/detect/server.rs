@@ -156,7 +156,7 @@ impl Silence {
         shown.sort_by_key(|(source, at)| (at.time, *source));
         let shown = shown.iter().take(5);
         let raise =
-            shown.fold(raise, |raise, (source, at)| raise.evidence(at.time, at.frame, format!("request from {source}, never answered")));
+            shown.fold(raise, |raise, (source, at)| raise.evidence(at.time, at.frame, format!("request from {source}, without an answer")));
         raise.absence(at, format!("the PBX sent nothing at all for {lasted}"))
     }
 }

@@ -10,6 +10,7 @@ pub mod event;
 pub mod flows;
 pub mod legs;
 pub mod nat;
+pub mod orphans;
 pub mod peers;
 pub mod registration;
 mod route;
@@ -30,6 +31,7 @@ use crate::track::call::Calls;
 use crate::track::event::Event;
 use crate::track::flows::Flows;
 use crate::track::legs::Legs;
+use crate::track::orphans::Orphans;
 use crate::track::peers::Peers;
 use crate::track::registration::Registrations;
 use crate::track::scan::Scans;
@@ -103,6 +105,7 @@ pub struct Tracker {
     /// What was on the wire.
     pub messages: MessageCounts,
     legs: Legs,
+    orphans: Orphans,
     scans: Scans,
     steps: Vec<Step>,
     now: PacketTime,
@@ -124,6 +127,7 @@ impl Tracker {
             registrations: Registrations::new(settings.bindings, settings.finished),
             messages: MessageCounts { requests: [0; Method::ALL.len()], responses: vec![0; STATUSES], retransmissions: 0 },
             legs: Legs::default(),
+            orphans: Orphans::default(),
             scans: Scans::new(digester, settings.sources),
             steps: Vec::new(),
             now: PacketTime::MIN,
@@ -202,6 +206,7 @@ impl Tracker {
             .min(self.calls.next_deadline())
             .min(self.registrations.next_deadline())
             .min(self.world.next_deadline())
+            .min(self.orphans.next_deadline())
             .min(self.scans.next_deadline())
     }
 
@@ -209,6 +214,7 @@ impl Tracker {
         self.expire_transactions(now);
         self.registrations.expire(&mut self.world, now);
         self.calls.expire(&mut self.world, now);
+        self.orphans.expire(&mut self.world, &mut self.calls, now);
         self.world.expire(now);
         self.scans.expire(now);
     }

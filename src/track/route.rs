@@ -5,7 +5,7 @@ use crate::sip::message::{Kind, Message};
 use crate::sip::method::Method;
 use crate::table::Handle;
 use crate::time::PacketTime;
-use crate::track::call::{is_initial, tell_server_delay};
+use crate::track::call::{ByeKind, is_initial, tell_server_delay};
 use crate::track::event::{Event, ServerClass, Sighting};
 use crate::track::scan::Try;
 use crate::track::transaction::{Owner, Requested, Responded, Transaction};
@@ -65,6 +65,7 @@ impl Tracker {
             Method::Invite if is_initial(seen) => {
                 if let Some(call) = self.calls.invite(&mut self.world, seen, transaction) {
                     self.legs.begun(&self.world, &mut self.calls, seen, call);
+                    self.orphans.begun(&self.calls, call);
                 }
             }
             Method::Ack => self.ack(seen),
@@ -84,7 +85,9 @@ impl Tracker {
         if method == Method::Bye {
             let invite = self.calls.get(call).and_then(|call| call.answer).and_then(|answer| self.world.transactions.get(answer.invite));
             let invite = invite.cloned();
-            self.calls.bye(&mut self.world, call, seen, invite.as_ref());
+            if self.calls.bye(&mut self.world, call, seen, invite.as_ref()) == ByeKind::Ends {
+                self.orphans.ended(&mut self.world, &self.calls, call, seen.at);
+            }
         }
     }
 

@@ -9,6 +9,7 @@ pub mod outcome;
 pub mod record;
 mod setup;
 
+pub use dialog::ByeKind;
 pub(in crate::track) use setup::{is_initial, tell_server_delay};
 
 use std::collections::VecDeque;
@@ -82,6 +83,10 @@ pub struct Call {
     bye: Option<Sighting>,
     ack_suspected: bool,
     is_over: bool,
+    /// The last request inside the dialog but ACK and BYE.
+    pub activity: PacketTime,
+    /// Whether a transfer involves it: REFER in it, or Replaces on it.
+    pub is_referred: bool,
     /// The other legs, as far as they are in progress.
     partners: Vec<Handle>,
 }
@@ -152,12 +157,15 @@ impl Calls {
     /// Handles the calls whose time has come by `now`: settles outcomes, lets go of what is over.
     pub fn expire(&mut self, world: &mut World, now: PacketTime) {
         while let Some((handle, deadline)) = self.table.pop_due(now) {
-            let Some(call) = self.table.get_mut(handle) else { continue };
-            if call.is_over {
+            let Some(call) = self.table.get(handle) else { continue };
+            let settles_at = call.final_at.unwrap_or(Sighting { time: deadline, frame: 0 });
+            if call.is_over && self.partners(handle).any(|(_, partner)| partner.is_up()) {
+                // What is said of the leg that is still up names this one.
+                self.table.set_deadline(handle, deadline + LINGER_ENDED);
+            } else if self.table.get(handle).is_some_and(|call| call.is_over) {
                 self.finish(handle);
             } else {
-                let at = call.final_at.unwrap_or(Sighting { time: deadline, frame: 0 });
-                self.settle(world, handle, at, None);
+                self.settle(world, handle, settles_at, None);
             }
         }
         while let Some((handle, _)) = self.aliases.pop_due(now) {
@@ -181,6 +189,13 @@ impl Calls {
                 call.partners.push(other);
                 call.record.linked.push(call_id);
             }
+        }
+    }
+
+    /// Notes that a leg is up although its partner ended at `since`.
+    pub(in crate::track) fn mark_left_up(&mut self, handle: Handle, since: PacketTime) {
+        if let Some(call) = self.table.get_mut(handle) {
+            call.record.left_up = Some(since);
         }
     }
 
@@ -240,13 +255,14 @@ impl Calls {
     }
 
     fn keep(&mut self, record: CallRecord) {
+        if self.keep_finished == 0 {
+            return;
+        }
         if self.finished.len() >= self.keep_finished {
             self.forgotten += 1;
             self.finished.pop_front();
         }
-        if self.keep_finished > 0 {
-            self.finished.push_back(record);
-        }
+        self.finished.push_back(record);
     }
 }
 
@@ -281,6 +297,7 @@ impl Call {
             ended_by: None,
             end_reason: None,
             linked: Vec::new(),
+            left_up: None,
             completed: true,
         };
         Self {
@@ -301,6 +318,8 @@ impl Call {
             bye: None,
             ack_suspected: false,
             is_over: false,
+            activity: PacketTime::MIN,
+            is_referred: false,
             partners: Vec::new(),
         }
     }

@@ -59,6 +59,8 @@ pub struct CallRecord {
     pub end_reason: Option<Box<str>>,
     /// Call-IDs of the other legs of the same call.
     pub linked: Vec<Box<str>>,
+    /// Since when it is known to be up although its other leg has ended.
+    pub left_up: Option<PacketTime>,
     /// Whether a request in the dialog, or the 2xx itself, failed for lack of a response.
     pub completed: bool,
 }
