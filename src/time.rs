@@ -170,11 +170,12 @@ impl fmt::Display for PacketTime {
     }
 }
 
-/// Seconds with at most three decimals: `32.0s`, `0.125s`.
+/// Seconds with at most three decimals, from ten on with one: `32.0s`, `0.125s`.
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.as_secs_f64();
-        if (seconds * 10.0).fract().abs() < 1e-6 { write!(f, "{seconds:.1}s") } else { write!(f, "{seconds:.3}s") }
+        let tenths = seconds.abs() >= 10.0 || (seconds * 10.0).fract().abs() < 1e-6;
+        if tenths { write!(f, "{seconds:.1}s") } else { write!(f, "{seconds:.3}s") }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::detect::catalog::{FindingId, Slot};
-use crate::detect::finding::{Raise, Subject};
+use crate::detect::finding::{Raise, Subject, sent};
 use crate::detect::registration::placed;
 use crate::detect::store::FindingStore;
 use crate::table::Handle;
@@ -23,16 +23,19 @@ impl CallDetector {
             Event::InviteUnanswered { call, request } => callee_silent(tracker, call, &request, findings),
             Event::ByeUnanswered { call, request } => bye_unanswered(tracker, call, &request, findings),
             Event::AckSuspected { call, first, last, transmissions, .. } => {
-                let detail = format!("200 OK repeated {transmissions}× without ACK so far");
-                if let Some(raise) = ack_raise(tracker, call, first, transmissions, &detail) {
-                    let raise = raise.confidence(Confidence::Suspected).evidence(last.time, last.frame, "sent again, still no ACK");
-                    findings.raise(raise, last.time);
+                let detail = format!("200 OK sent {transmissions}× without ACK so far");
+                if let Some(raise) = ack_raise(tracker, call, first, &detail) {
+                    // One repeat proves it; how many there were by now is in the message.
+                    let known = findings.is_open(raise.id, &raise.subject);
+                    let fact = format!("200 OK sent again, transmission {transmissions}, and still no ACK");
+                    let raise = if known { raise } else { raise.evidence(last.time, last.frame, fact) };
+                    findings.raise(raise.confidence(Confidence::Suspected), last.time);
                 }
             }
             Event::AckMissing { call, first, bye, transmissions, .. } => {
                 let waited = bye.time.since(first.time);
                 let detail = format!("200 OK sent {transmissions}× without ACK, dropped after {waited}");
-                if let Some(raise) = ack_raise(tracker, call, first, transmissions, &detail) {
+                if let Some(raise) = ack_raise(tracker, call, first, &detail) {
                     findings.raise(raise.evidence(bye.time, bye.frame, "BYE from the side that waited for the ACK"), bye.time);
                 }
             }
@@ -65,10 +68,10 @@ fn callee_silent(tracker: &Tracker, call: Handle, request: &Unanswered, findings
         || "not registered in this capture".to_owned(),
         |since| format!("registered {} before", request.first.time.since(since.time)),
     );
-    let message = format!("INVITE to {aor} at {destination}: no answer to {} transmissions ({idle}, {registered})", request.transmissions);
+    let message = format!("INVITE to {aor} at {destination}: {} without an answer ({idle}, {registered})", sent(request.transmissions));
     let raise = Raise::new(FindingId::CalleeNoResponse, Subject::Aor(aor.clone()), message)
         .evidence(request.first.time, request.first.frame, format!("INVITE sent to {destination}"))
-        .absence(request.deadline, format!("no answer to {} transmissions within {}", request.transmissions, request.patience))
+        .absence(request.deadline, format!("{} and not answered within {}", sent(request.transmissions), request.patience))
         .related(Subject::Call(entry.record.call_id.clone()))
         .fill(Slot::Aor, aor.to_string());
     findings.raise(placed(tracker, raise, destination), request.deadline);
@@ -96,8 +99,7 @@ fn bye_unanswered(tracker: &Tracker, call: Handle, request: &Unanswered, finding
     let Some(entry) = tracker.calls.get(call) else { return };
     let call_id = entry.record.call_id.clone();
     let side = request.flow.source;
-    let message =
-        format!("{call_id}: BYE from {side} to {} got no answer ({} transmissions)", request.flow.destination, request.transmissions);
+    let message = format!("{call_id}: BYE from {side} to {}, {}, got no answer", request.flow.destination, sent(request.transmissions));
     let raise = Raise::new(FindingId::ByeUnanswered, Subject::Call(call_id.clone()), message)
         .evidence(request.first.time, request.first.frame, format!("BYE from {side} to {}", request.flow.destination))
         .absence(request.deadline, format!("no answer that ends it within {}", request.patience))
@@ -105,16 +107,12 @@ fn bye_unanswered(tracker: &Tracker, call: Handle, request: &Unanswered, finding
     findings.raise(related_parties(tracker, raise, entry), request.deadline);
 }
 
-fn ack_raise(tracker: &Tracker, call: Handle, first: Sighting, transmissions: u16, detail: &str) -> Option<Raise> {
+fn ack_raise(tracker: &Tracker, call: Handle, first: Sighting, detail: &str) -> Option<Raise> {
     let entry = tracker.calls.get(call)?;
     let answer = entry.answer?;
     let call_id = entry.record.call_id.clone();
     let raise = Raise::new(FindingId::AckMissing, Subject::Call(call_id.clone()), format!("{call_id}: {detail}"))
-        .evidence(
-            first.time,
-            first.frame,
-            format!("200 OK from {} to {}, sent {transmissions} times", answer.flow.source, answer.flow.destination),
-        )
+        .evidence(first.time, first.frame, format!("200 OK from {} to {}", answer.flow.source, answer.flow.destination))
         .fill(Slot::Side, answer.flow.source.to_string());
     Some(related_parties(tracker, raise, entry))
 }

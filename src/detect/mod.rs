@@ -8,6 +8,7 @@ mod capture;
 pub mod catalog;
 pub mod detectors;
 pub mod finding;
+mod legs;
 mod reachability;
 mod registration;
 mod server;

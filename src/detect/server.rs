@@ -1,5 +1,6 @@
 //! Whether the PBX answers at all, and who scans it (DETECTION §7.1, §7.6).
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use crate::decode::flow::Flow;
@@ -18,6 +19,10 @@ use crate::track::vocabulary::{Confidence, Direction};
 const SILENCE: Span = Span::from_secs(10);
 /// Requests and sources in that time that prove it.
 const LOAD: (usize, usize) = (5, 3);
+/// Sources that prove it too where they are all that there are.
+const FEW_SOURCES: usize = 2;
+/// Sources remembered for that.
+const KNOWN: usize = 4096;
 /// How long a small PBX may be silent.
 const SMALL_SILENCE: Span = Span::from_secs(32);
 /// Sources whose requests must be unanswered then.
@@ -31,6 +36,8 @@ struct Silence {
     /// Requests since the PBX last sent anything.
     requests: Vec<(IpAddr, Sighting)>,
     more: u64,
+    /// Sources that asked it lately, with the last time.
+    known: BTreeMap<IpAddr, PacketTime>,
     raised: bool,
 }
 
@@ -83,12 +90,13 @@ impl ServerDetector {
         let silence = match self.silences.iter_mut().position(|silence| silence.pbx == flow.destination) {
             Some(position) => self.silences.get_mut(position),
             None if self.silences.len() < REMEMBERED => {
-                self.silences.push(Silence { pbx: flow.destination, requests: Vec::new(), more: 0, raised: false });
+                self.silences.push(Silence { pbx: flow.destination, requests: Vec::new(), more: 0, known: BTreeMap::new(), raised: false });
                 self.silences.last_mut()
             }
             None => None,
         };
         let Some(silence) = silence else { return };
+        silence.note_source(flow.source.ip(), at.time);
         if silence.requests.len() < REMEMBERED {
             silence.requests.push((flow.source.ip(), at));
         } else {
@@ -108,6 +116,20 @@ impl ServerDetector {
 }
 
 impl Silence {
+    fn note_source(&mut self, source: IpAddr, now: PacketTime) {
+        if self.known.len() >= KNOWN {
+            self.known.retain(|_, last| now.since(*last) <= SEEN_WITHIN);
+        }
+        if self.known.len() < KNOWN || self.known.contains_key(&source) {
+            self.known.insert(source, now);
+        }
+    }
+
+    /// Whether every source that asked in the ten minutes before the silence asked in vain since.
+    fn all_known(&self, first: PacketTime, asking: usize) -> bool {
+        asking >= FEW_SOURCES && self.known.values().filter(|last| **last >= first - SEEN_WITHIN).count() == asking
+    }
+
     /// When, at or before `now`, the silence was long enough for what was asked in it.
     fn proved_at(&self, now: PacketTime) -> Option<PacketTime> {
         let (_, first) = self.requests.first()?;
@@ -118,7 +140,8 @@ impl Silence {
         candidates.into_iter().take_while(|end| *end <= now).find(|&end| {
             let sources = distinct(asked_by(end).map(|(source, _)| *source));
             let lasted = end.since(first.time);
-            (asked_by(end).count() >= LOAD.0 && sources >= LOAD.1) || (lasted >= SMALL_SILENCE && sources >= SMALL_SOURCES)
+            (asked_by(end).count() >= LOAD.0 && (sources >= LOAD.1 || self.all_known(first.time, sources)))
+                || (lasted >= SMALL_SILENCE && sources >= SMALL_SOURCES)
         })
     }
 
@@ -133,11 +156,11 @@ impl Silence {
         shown.sort_by_key(|(source, at)| (at.time, *source));
         let shown = shown.iter().take(5);
         let raise =
-            shown.fold(raise, |raise, (source, at)| raise.evidence(at.time, at.frame, format!("request from {source}, never answered")));
+            shown.fold(raise, |raise, (source, at)| raise.evidence(at.time, at.frame, format!("request from {source}, without an answer")));
         raise.absence(at, format!("the PBX sent nothing at all for {lasted}"))
     }
 }
 
 fn distinct(addresses: impl Iterator<Item = IpAddr>) -> usize {
-    addresses.collect::<std::collections::BTreeSet<_>>().len()
+    addresses.collect::<BTreeSet<_>>().len()
 }

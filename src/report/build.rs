@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::decode::flow::{Flow, Transport};
 use crate::detect::finding::Finding;
 use crate::detect::store::FindingStore;
+use crate::report::legs::Legs;
 use crate::report::model::{
     CallEntry, DeviceEntry, Distribution, Evidence, FindingEntry, KeepaliveEntry, MessageCounts, QualifyEntry, Ratio, RegistrationEntry,
     Report, Rfc6076, Seconds, Stamp,
@@ -21,11 +22,12 @@ use crate::track::vocabulary::{CallState, Direction, Outcome};
 /// The report on all that was tracked and found. The capture block is the caller's.
 pub fn build(tracker: &Tracker, findings: &FindingStore) -> Report {
     let records = call_records(tracker);
+    let legs = Legs::of(&records, tracker.now());
     let mut report = Report {
         messages: messages(tracker),
         pbx_addresses: tracker.world.peers.pbx_addresses(),
         registrations: tracker.registrations.aors().map(|(_, aor)| registration(tracker, aor)).collect(),
-        calls: records.iter().map(|(record, outcome, _)| call(tracker, record, *outcome)).collect(),
+        calls: records.iter().map(|recorded| call(tracker, &legs, recorded)).collect(),
         findings: findings.all().into_iter().map(|found| finding(tracker, found)).collect(),
         rfc6076: rfc6076(tracker, &records),
         ..Report::default()
@@ -34,7 +36,8 @@ pub fn build(tracker: &Tracker, findings: &FindingStore) -> Report {
     report
 }
 
-type Recorded<'a> = (&'a CallRecord, Outcome, Direction);
+/// A call with its outcome and direction as of the end of the capture.
+pub(super) type Recorded<'a> = (&'a CallRecord, Outcome, Direction);
 
 /// All calls with their outcomes as of the end of the capture.
 fn call_records(tracker: &Tracker) -> Vec<Recorded<'_>> {
@@ -57,7 +60,7 @@ fn messages(tracker: &Tracker) -> MessageCounts {
     }
 }
 
-fn call(tracker: &Tracker, record: &CallRecord, outcome: Outcome) -> CallEntry {
+fn call(tracker: &Tracker, legs: &Legs<'_>, &(record, outcome, direction): &Recorded<'_>) -> CallEntry {
     let stamp = |time: Option<_>| time.map(|time| Stamp(tracker.printed(time)));
     let captured = record.beginning == Beginning::Captured;
     let state = match record.state() {
@@ -71,7 +74,7 @@ fn call(tracker: &Tracker, record: &CallRecord, outcome: Outcome) -> CallEntry {
         to: text(&record.to),
         source: record.source,
         destination: record.destination,
-        direction: direction(tracker, record),
+        direction,
         started: stamp(Some(record.started).filter(|_| captured)),
         answered: stamp(record.answered),
         ended: stamp(record.ended),
@@ -82,10 +85,10 @@ fn call(tracker: &Tracker, record: &CallRecord, outcome: Outcome) -> CallEntry {
         setup_s: record.setup().map(Seconds),
         ring_s: record.ring().map(Seconds),
         talk_s: record.talk().map(Seconds),
-        ended_by: record.ended_by,
+        ended_by: legs.ended_by(record, direction),
         end_reason: record.end_reason.as_deref().map(str::to_owned),
-        linked: Vec::new(),
-        overbilled_s: None,
+        linked: record.linked.iter().map(|call_id| call_id.to_string()).collect(),
+        overbilled_s: legs.overbilled(record).map(Seconds),
     }
 }
 

@@ -8,6 +8,7 @@ pub mod escape;
 pub mod filter;
 pub mod json;
 pub mod ladder;
+mod legs;
 pub mod model;
 pub mod style;
 pub mod text;

@@ -7,7 +7,7 @@ use crate::decode::signal::KeepaliveKind;
 use crate::sip::method::Method;
 use crate::table::Handle;
 use crate::time::{PacketTime, Span};
-use crate::track::vocabulary::{Outcome, Reachability, RegistrationState};
+use crate::track::vocabulary::{Confidence, Outcome, Reachability, RegistrationState};
 
 /// A frame as evidence: when, and its number in the capture. A frame of 0 stands for an absence.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -223,6 +223,41 @@ pub enum Event {
         call: Handle,
         /// The request.
         request: Unanswered,
+    },
+    /// A leg is up although the other leg of its call has ended.
+    LegLeftUp {
+        /// The leg that ended.
+        ended: Handle,
+        /// The leg that is up.
+        left: Handle,
+        /// The BYE of the first.
+        end: Sighting,
+        /// When it was concluded.
+        at: Sighting,
+        /// How sure that is.
+        confidence: Confidence,
+    },
+    /// A leg that had been left up ended.
+    LegEnded {
+        /// The leg that had ended first.
+        ended: Handle,
+        /// The leg that ended now.
+        left: Handle,
+        /// The BYE of the first.
+        end: Sighting,
+        /// The BYE of the second.
+        at: Sighting,
+        /// How sure it was.
+        confidence: Confidence,
+    },
+    /// A leg that seemed left up has a life of its own.
+    LegGoesOn {
+        /// The leg that ended.
+        ended: Handle,
+        /// The leg that is up.
+        left: Handle,
+        /// When that became clear.
+        at: Sighting,
     },
     /// A 2xx was repeated without an ACK, at least three times.
     AckSuspected {

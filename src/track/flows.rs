@@ -19,6 +19,9 @@ const ENOUGH: usize = 5;
 /// Largest ratio of median absolute deviation to median of something periodic.
 const PERIODIC: f64 = 0.15;
 
+/// Shortest interval of a keep-alive in milliseconds: nothing needs one more often.
+const SHORTEST: u32 = 1000;
+
 /// The keep-alives of one direction: kind, and the last intervals in milliseconds.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Cadence {
@@ -54,7 +57,7 @@ impl Cadence {
             *interval = interval.abs_diff(middle);
         }
         let spread = median(recent);
-        let periodic = middle > 0 && f64::from(spread) <= PERIODIC * f64::from(middle);
+        let periodic = middle >= SHORTEST && f64::from(spread) <= PERIODIC * f64::from(middle);
         periodic.then(|| Some((self.kind?, Span::from_millis(i64::from(middle)), Span::from_millis(i64::from(self.longest)))))?
     }
 }

@@ -8,7 +8,9 @@ pub mod absence;
 pub mod call;
 pub mod event;
 pub mod flows;
+pub mod legs;
 pub mod nat;
+pub mod orphans;
 pub mod peers;
 pub mod registration;
 mod route;
@@ -28,6 +30,8 @@ use crate::time::{PacketTime, Span};
 use crate::track::call::Calls;
 use crate::track::event::Event;
 use crate::track::flows::Flows;
+use crate::track::legs::Legs;
+use crate::track::orphans::Orphans;
 use crate::track::peers::Peers;
 use crate::track::registration::Registrations;
 use crate::track::scan::Scans;
@@ -100,6 +104,8 @@ pub struct Tracker {
     pub registrations: Registrations,
     /// What was on the wire.
     pub messages: MessageCounts,
+    legs: Legs,
+    orphans: Orphans,
     scans: Scans,
     steps: Vec<Step>,
     now: PacketTime,
@@ -120,6 +126,8 @@ impl Tracker {
             calls: Calls::new(settings.calls, settings.finished),
             registrations: Registrations::new(settings.bindings, settings.finished),
             messages: MessageCounts { requests: [0; Method::ALL.len()], responses: vec![0; STATUSES], retransmissions: 0 },
+            legs: Legs::default(),
+            orphans: Orphans::default(),
             scans: Scans::new(digester, settings.sources),
             steps: Vec::new(),
             now: PacketTime::MIN,
@@ -172,17 +180,20 @@ impl Tracker {
 
     /// The tables: name, entries held, entries dropped for lack of room.
     pub fn tables(&self) -> Vec<(&'static str, usize, u64)> {
-        let [(aors, aors_evicted), (devices, devices_evicted), (attempts, attempts_evicted)] = self.registrations.sizes();
+        let [aors, devices, attempts, addresses] = self.registrations.sizes();
         let named = |name, (held, evicted): (usize, u64)| (name, held, evicted);
         vec![
             named("transactions", self.world.transactions.size()),
             named("calls", self.calls.size()),
+            named("call_aliases", self.calls.aliases_size()),
             named("finished_calls", (self.calls.finished().len(), self.calls.forgotten())),
-            named("aors", (aors, aors_evicted)),
-            named("devices", (devices, devices_evicted)),
-            named("registration_attempts", (attempts, attempts_evicted)),
+            named("aors", aors),
+            named("devices", devices),
+            named("device_addresses", addresses),
+            named("registration_attempts", attempts),
             named("flows", self.world.flows.size()),
             named("sources", self.world.peers.size()),
+            named("scan_sources", self.scans.size()),
             named("nonces", self.world.nonces_size()),
         ]
     }
@@ -195,6 +206,7 @@ impl Tracker {
             .min(self.calls.next_deadline())
             .min(self.registrations.next_deadline())
             .min(self.world.next_deadline())
+            .min(self.orphans.next_deadline())
             .min(self.scans.next_deadline())
     }
 
@@ -202,6 +214,7 @@ impl Tracker {
         self.expire_transactions(now);
         self.registrations.expire(&mut self.world, now);
         self.calls.expire(&mut self.world, now);
+        self.orphans.expire(&mut self.world, &mut self.calls, now);
         self.world.expire(now);
         self.scans.expire(now);
     }

@@ -5,7 +5,7 @@ use crate::sip::message::{Kind, Message};
 use crate::sip::method::Method;
 use crate::table::Handle;
 use crate::time::PacketTime;
-use crate::track::call::{is_initial, tell_server_delay};
+use crate::track::call::{ByeKind, is_initial, tell_server_delay};
 use crate::track::event::{Event, ServerClass, Sighting};
 use crate::track::scan::Try;
 use crate::track::transaction::{Owner, Requested, Responded, Transaction};
@@ -62,7 +62,12 @@ impl Tracker {
     fn route_request(&mut self, seen: &Seen<'_>, method: Method, transaction: Handle) {
         match method {
             Method::Register => self.registrations.register(&mut self.world, seen, transaction),
-            Method::Invite if is_initial(seen) => self.calls.invite(&mut self.world, seen, transaction),
+            Method::Invite if is_initial(seen) => {
+                if let Some(call) = self.calls.invite(&mut self.world, seen, transaction) {
+                    self.legs.begun(&self.world, &mut self.calls, seen, call);
+                    self.orphans.begun(&self.calls, call);
+                }
+            }
             Method::Ack => self.ack(seen),
             Method::Cancel => self.cancel(seen, transaction),
             Method::Options if seen.message.to_tag().is_none() => self.registrations.probe(&mut self.world, seen, transaction),
@@ -80,7 +85,9 @@ impl Tracker {
         if method == Method::Bye {
             let invite = self.calls.get(call).and_then(|call| call.answer).and_then(|answer| self.world.transactions.get(answer.invite));
             let invite = invite.cloned();
-            self.calls.bye(&mut self.world, call, seen, invite.as_ref());
+            if self.calls.bye(&mut self.world, call, seen, invite.as_ref()) == ByeKind::Ends {
+                self.orphans.ended(&mut self.world, &self.calls, call, seen.at);
+            }
         }
     }
 
@@ -132,9 +139,17 @@ impl Tracker {
     fn route_response(&mut self, seen: &Seen<'_>, method: Method, status: u16, handle: Handle, request: &Transaction) {
         let world = &mut self.world;
         match request.owner {
-            Owner::CallerInvite(call) if status < 200 => self.calls.provisional(world, call, seen, status, request),
+            Owner::CallerInvite(call) if status < 200 => {
+                self.calls.provisional(world, call, seen, status, request);
+                if status > 100 {
+                    self.legs.progressed(&mut self.calls, call, seen.at.time);
+                }
+            }
             Owner::CallerInvite(call) => {
                 self.calls.answered(world, call, seen, status, request, handle);
+                if status < 300 {
+                    self.legs.progressed(&mut self.calls, call, seen.at.time);
+                }
                 self.note_try(seen, status, request);
             }
             Owner::InDialog(call) if method == Method::Bye && status >= 200 => {

@@ -95,6 +95,11 @@ impl Scans {
         }
     }
 
+    /// Sources held, and sources dropped for lack of room.
+    pub fn size(&self) -> (usize, u64) {
+        (self.sources.len(), self.sources.evicted())
+    }
+
     /// When [`Self::expire`] next has something to do.
     pub fn next_deadline(&self) -> PacketTime {
         self.sources.next_deadline()

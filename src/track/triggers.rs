@@ -16,9 +16,10 @@ pub const LOSSY: f64 = 0.05;
 /// A direction that carries this share of the packets of the other is not missing, whatever the triggers say: what is unseen then
 /// began before the capture did.
 const ALIVE: f64 = 0.2;
-/// The window, and the buckets it slides in.
-const BUCKETS: usize = 10;
-const BUCKET: Span = Span::from_secs(60);
+/// The window has so many buckets; what is older counts no more.
+pub const BUCKETS: usize = 10;
+/// How long a bucket is, and how far the window slides at a time.
+pub const BUCKET: Span = Span::from_secs(60);
 /// Addresses watched at most; each PBX and each server it talks to is one.
 const MOST: usize = 64;
 

@@ -19,6 +19,7 @@ scenarios! {
     "fragment-loss" => fragment_loss,
     "ack-missing-32" => ack_missing_32,
     "ack-missing-6.4" => ack_missing_6_4,
+    "ack-missing-proxy" => ack_missing_proxy,
     "ack-late" => ack_late,
     "glare" => glare,
     "redirect" => redirect,
@@ -206,6 +207,33 @@ fn ack_missing_32(scene: &mut Scene) {
 
 fn ack_missing_6_4(scene: &mut Scene) {
     ack_missing(scene, &schedule::ANSWER_QUICK, 6.4);
+}
+
+/// The callee gives up, and a proxy passes its repeats and its BYE on to the caller, who answers the BYE.
+fn ack_missing_proxy(scene: &mut Scene) {
+    scene.pbx = Agent { brand: Brand::Kamailio, ..scene.pbx.clone() };
+    let (mut caller, mut callee) = (a1(), b1());
+    scene.healthy(&mut caller, 0.0, 100.0);
+    scene.healthy(&mut callee, 1.0, 100.0);
+    let proxy = scene.pbx.clone();
+    let hops = Hops { caller: &caller, proxy: &proxy, callee: &callee };
+    let target = callee.contact_uri();
+    let mut leg = Leg::new(scene, &caller, &proxy, "1001", "2001");
+    leg.prepare_invite(scene, &[]);
+    let invite = leg.invite.clone();
+    let received = hops.request(scene, 10.0, &invite, &target);
+    leg.progress(scene, 10.001, 100);
+    let tag = callee.tag(&mut scene.random);
+    leg.adopt(&callee, &tag);
+    let answer = received.response(200, proxy.outer, &tag).with("Contact", callee.contact()).with_body("application/sdp", callee.sdp(1));
+    for offset in schedule::CAPPED {
+        hops.response(scene, 14.0 + offset, &answer);
+    }
+    let back = Hops { caller: &callee, proxy: &proxy, callee: &caller };
+    let bye = leg.in_dialog(scene, Side::Callee, "BYE");
+    let received = back.request(scene, 49.5, &bye, &caller.contact_uri());
+    let ok = received.response(200, proxy.outer, "");
+    back.response(scene, 49.53, &ok);
 }
 
 fn ack_late(scene: &mut Scene) {

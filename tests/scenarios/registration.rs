@@ -9,6 +9,7 @@ use crate::support::{Agent, Brand, Message, Scene};
 scenarios! {
     "reg-ok" => reg_ok,
     "reg-nonce-aged" => reg_nonce_aged,
+    "reg-nonce-short-lived" => reg_nonce_short_lived,
     "reg-wrong-password" => reg_wrong_password,
     "reg-403-after-digest" => reg_403_after_digest,
     "reg-404" => reg_404,
@@ -47,6 +48,16 @@ fn reg_nonce_aged(scene: &mut Scene) {
     scene.reg_ok(0.0, &mut phone);
     scene.reg_rejected(150.0, &mut phone, 401);
     scene.refresh(150.04, &mut phone);
+}
+
+fn reg_nonce_short_lived(scene: &mut Scene) {
+    let mut phone = a1();
+    scene.reg_ok(0.0, &mut phone);
+    for at in [9.0, 27.0] {
+        scene.refresh(at, &mut phone);
+        scene.reg_rejected(at + 9.0, &mut phone, 401);
+        scene.refresh(at + 9.04, &mut phone);
+    }
 }
 
 fn reg_wrong_password(scene: &mut Scene) {

@@ -366,16 +366,15 @@ mod bounds {
 
     #[test]
     fn what_comes_and_goes_is_one_finding_of_a_phone_but_many_of_a_pbx() {
-        let mut store = FindingStore::default();
-        for second in [0, 60, 120] {
-            store.raise(seen(PeerUnreachable, aor(ALICE), second), at(second));
-            store.clear(PeerUnreachable, &aor(ALICE), at(second + 30));
-            store.raise(seen(PbxNotResponding, pbx(1), second), at(second));
-            store.clear(PbxNotResponding, &pbx(1), at(second + 10));
+        for (id, subject, episodes) in [(PeerUnreachable, aor(ALICE), 1), (PbxNotResponding, pbx(1), 3)] {
+            let mut store = FindingStore::default();
+            for second in [0, 60, 120] {
+                store.raise(seen(id, subject.clone(), second), at(second));
+                store.clear(id, &subject, at(second + 30));
+            }
+            assert_eq!(store.all().len(), episodes, "{id}");
+            assert_eq!(store.all().iter().map(|finding| finding.count).sum::<u64>(), 3);
         }
-        let episodes = |id| store.all().into_iter().filter(|finding| finding.id == id).map(|finding| finding.count).collect::<Vec<_>>();
-        assert_eq!(episodes(PbxNotResponding), [1, 1, 1]);
-        assert_eq!(episodes(PeerUnreachable).len(), 1);
     }
 
     #[test]

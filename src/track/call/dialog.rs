@@ -16,11 +16,21 @@ const ACK_SUSPECT: u16 = 3;
 /// How much earlier or later than 64·T1 the sender of a 2xx gives up: up to one repeat interval, T2, late (RFC 3261 §13.3.1.4).
 const GIVE_UP: (Span, Span) = (Span::from_secs(2), Span::from_secs(6));
 
+/// What a BYE does to a call.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ByeKind {
+    /// It ends it.
+    Ends,
+    /// The call had ended, or a fork of it ends.
+    Further,
+}
+
 impl Calls {
     /// The call that a request inside a dialog belongs to, made anew where its beginning was missed.
     pub fn in_dialog(&mut self, world: &mut World, seen: &Seen<'_>) -> Option<Handle> {
         if let Some(handle) = self.find(world, &seen.message) {
             self.table.touch(handle);
+            self.note_activity(handle, seen);
             return Some(handle);
         }
         let begins_a_record = matches!(seen.message.method(), Method::Invite | Method::Bye | Method::Update | Method::Info);
@@ -30,6 +40,14 @@ impl Calls {
         let key = world.digester.parts(&[seen.message.call_id(), seen.message.from_tag().unwrap_or_default()]);
         let call = Call::new(world, seen, Beginning::Missed);
         Some(self.insert(world, key, call))
+    }
+
+    fn note_activity(&mut self, handle: Handle, seen: &Seen<'_>) {
+        let method = seen.message.method();
+        if let Some(call) = self.table.get_mut(handle).filter(|_| method != Method::Bye) {
+            call.activity = seen.at.time;
+            call.is_referred |= method == Method::Refer;
+        }
     }
 
     /// A call of which only a response to its INVITE was seen.
@@ -57,6 +75,10 @@ impl Calls {
     /// Handles a 2xx to an INVITE that was sent again.
     pub fn answer_repeated(&mut self, world: &mut World, handle: Handle, seen: &Seen<'_>, invite: &Transaction) {
         let Some(call) = self.table.get_mut(handle) else { return };
+        // A proxy passes each repeat on: it counts at the caller's hop.
+        if call.answer.is_none_or(|answer| answer.flow != seen.flow) {
+            return;
+        }
         let cseq = seen.message.cseq().map_or(0, |cseq| cseq.number);
         let Some((first, last)) = invite.answered else { return };
         let patient = last.time.since(first.time) >= invite.answer_t1().times(3);
@@ -68,11 +90,10 @@ impl Calls {
     }
 
     /// Handles the first transmission of a BYE. `invite` is the transaction of the INVITE that was answered, if it is still held.
-    pub fn bye(&mut self, world: &mut World, handle: Handle, seen: &Seen<'_>, invite: Option<&Transaction>) {
-        let Some(call) = self.table.get_mut(handle) else { return };
-        if call.bye.is_some() || call.is_forks(world, seen) {
-            return;
-        }
+    pub fn bye(&mut self, world: &mut World, handle: Handle, seen: &Seen<'_>, invite: Option<&Transaction>) -> ByeKind {
+        let Some(call) = self.table.get_mut(handle).filter(|call| call.bye.is_none() && !call.is_forks(world, seen)) else {
+            return ByeKind::Further;
+        };
         let began = if call.is_callers(world, &seen.message) { EndedBy::Caller } else { EndedBy::Callee };
         let from_pbx = world.peers.direction(seen.flow) == Direction::Out;
         let by_proxy = call.further.is_some() && from_pbx && seen.message.via_count() <= 1;
@@ -83,12 +104,15 @@ impl Calls {
             call.record.ended_by = Some(if by_proxy { EndedBy::Pbx } else { began });
         }
         note_reason(call, seen);
-        if let Some(missing) = ack_missing(call, handle, seen, invite) {
+        // Whose BYE it is the tags tell: behind a proxy it comes from another address than the 2xx at the caller's hop.
+        let by_answerer = began == EndedBy::Callee;
+        if let Some(missing) = invite.filter(|_| by_answerer).and_then(|invite| ack_missing(call, handle, seen.at, invite)) {
             call.record.completed = false;
             world.tell(missing);
         }
         world.tell(Event::CallEnded { call: handle, at: seen.at });
         self.table.set_deadline(handle, seen.at.time + LINGER_ENDED);
+        ByeKind::Ends
     }
 
     /// Handles a final response to a BYE. 408 says no more than silence does.
@@ -129,19 +153,17 @@ impl Call {
     }
 }
 
-/// The finding's event if this BYE is the end of a 2xx that was never acknowledged.
-fn ack_missing(call: &Call, handle: Handle, seen: &Seen<'_>, invite: Option<&Transaction>) -> Option<Event> {
+/// The finding's event if a BYE of the answering side at `bye` is the end of a 2xx that was never acknowledged.
+fn ack_missing(call: &Call, handle: Handle, bye: Sighting, invite: &Transaction) -> Option<Event> {
     let answer = call.answer?;
-    let invite = invite?;
     let (first, _) = invite.answered?;
-    let waited = seen.at.time.since(first.time);
+    let waited = bye.time.since(first.time);
     let patience = invite.answer_t1().times(64);
     let gave_up = waited >= patience - GIVE_UP.0 && waited <= patience + GIVE_UP.1;
-    let by_answerer = seen.flow.source.ip() == answer.flow.source.ip();
-    (call.acked < answer.cseq && invite.answers > ACK_SUSPECT && gave_up && by_answerer).then_some(Event::AckMissing {
+    (call.acked < answer.cseq && invite.answers > ACK_SUSPECT && gave_up).then_some(Event::AckMissing {
         call: handle,
         first,
-        bye: Sighting { ..seen.at },
+        bye,
         transmissions: invite.answers,
         flow: answer.flow,
     })

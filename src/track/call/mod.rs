@@ -9,6 +9,7 @@ pub mod outcome;
 pub mod record;
 mod setup;
 
+pub use dialog::ByeKind;
 pub(in crate::track) use setup::{is_initial, tell_server_delay};
 
 use std::collections::VecDeque;
@@ -82,6 +83,12 @@ pub struct Call {
     bye: Option<Sighting>,
     ack_suspected: bool,
     is_over: bool,
+    /// The last request inside the dialog but ACK and BYE.
+    pub activity: PacketTime,
+    /// Whether a transfer involves it: REFER in it, or Replaces on it.
+    pub is_referred: bool,
+    /// The other legs, as far as they are in progress.
+    partners: Vec<Handle>,
 }
 
 /// The calls in progress and the records of those that are over.
@@ -132,6 +139,11 @@ impl Calls {
         (self.table.len(), self.table.evicted())
     }
 
+    /// Retries under another Call-ID that are remembered, and those dropped for lack of room.
+    pub fn aliases_size(&self) -> (usize, u64) {
+        (self.aliases.len(), self.aliases.evicted())
+    }
+
     /// The call that `message` belongs to, whichever side sent it.
     pub fn find(&self, world: &World, message: &Message<'_>) -> Option<Handle> {
         let call_id = message.call_id();
@@ -145,12 +157,15 @@ impl Calls {
     /// Handles the calls whose time has come by `now`: settles outcomes, lets go of what is over.
     pub fn expire(&mut self, world: &mut World, now: PacketTime) {
         while let Some((handle, deadline)) = self.table.pop_due(now) {
-            let Some(call) = self.table.get_mut(handle) else { continue };
-            if call.is_over {
+            let Some(call) = self.table.get(handle) else { continue };
+            let settles_at = call.final_at.unwrap_or(Sighting { time: deadline, frame: 0 });
+            if call.is_over && self.partners(handle).any(|(_, partner)| partner.is_up()) {
+                // What is said of the leg that is still up names this one.
+                self.table.set_deadline(handle, deadline + LINGER_ENDED);
+            } else if self.table.get(handle).is_some_and(|call| call.is_over) {
                 self.finish(handle);
             } else {
-                let at = call.final_at.unwrap_or(Sighting { time: deadline, frame: 0 });
-                self.settle(world, handle, at, None);
+                self.settle(world, handle, settles_at, None);
             }
         }
         while let Some((handle, _)) = self.aliases.pop_due(now) {
@@ -161,6 +176,33 @@ impl Calls {
     /// When [`Self::expire`] next has something to do.
     pub fn next_deadline(&self) -> PacketTime {
         self.table.next_deadline().min(self.aliases.next_deadline())
+    }
+
+    /// Links two legs of one call, `first` towards the PBX and `second` from it.
+    pub(in crate::track) fn link(&mut self, first: Handle, second: Handle) {
+        let Some([a, b]) = self.table.get(first).zip(self.table.get(second)).map(|(a, b)| [a, b].map(|call| call.record.call_id.clone()))
+        else {
+            return;
+        };
+        for (handle, other, call_id) in [(first, second, b), (second, first, a)] {
+            if let Some(call) = self.table.get_mut(handle).filter(|call| call.partners.len() < LEGS) {
+                call.partners.push(other);
+                call.record.linked.push(call_id);
+            }
+        }
+    }
+
+    /// Notes that a leg is up although its partner ended at `since`.
+    pub(in crate::track) fn mark_left_up(&mut self, handle: Handle, since: PacketTime) {
+        if let Some(call) = self.table.get_mut(handle) {
+            call.record.left_up = Some(since);
+        }
+    }
+
+    /// The other legs of a call that are still in progress.
+    pub fn partners(&self, handle: Handle) -> impl Iterator<Item = (Handle, &Call)> {
+        let partners = self.table.get(handle).map_or(&[][..], |call| &call.partners);
+        partners.iter().filter_map(|&partner| Some((partner, self.table.get(partner)?)))
     }
 
     fn insert(&mut self, world: &mut World, key: Digest, call: Call) -> Handle {
@@ -176,11 +218,9 @@ impl Calls {
 
     /// Gives the attempt its outcome: `verdict` where the caller knows it, else what the facts amount to.
     fn settle(&mut self, world: &mut World, handle: Handle, at: Sighting, verdict: Option<Outcome>) {
+        let Some(decided) = self.decide(handle) else { return };
         let Some(call) = self.table.get_mut(handle) else { return };
-        if call.record.outcome.is_some() {
-            return;
-        }
-        let outcome = verdict.unwrap_or_else(|| outcome(&call.facts()));
+        let outcome = verdict.unwrap_or(decided);
         call.record.outcome = Some(outcome);
         let status = call.record.status;
         if outcome == Outcome::Answered {
@@ -196,6 +236,18 @@ impl Calls {
         world.tell(Event::CallOutcome { call: handle, outcome, status, at });
     }
 
+    /// What the facts of an unsettled attempt amount to. A leg that the PBX took back because the caller gave up on the other one was
+    /// cancelled by a person, however long it rang.
+    fn decide(&self, handle: Handle) -> Option<Outcome> {
+        let call = self.table.get(handle).filter(|call| call.record.outcome.is_none())?;
+        let mut facts = call.facts();
+        let gave_up = self.partners(handle).any(|(_, partner)| partner.cancelled == Cancelled::ByCaller);
+        if facts.cancelled == Cancelled::ByPbx && gave_up {
+            facts.cancelled = Cancelled::ByCaller;
+        }
+        Some(outcome(&facts))
+    }
+
     fn finish(&mut self, handle: Handle) {
         if let Some(call) = self.table.remove(handle) {
             self.keep(call.record);
@@ -203,16 +255,19 @@ impl Calls {
     }
 
     fn keep(&mut self, record: CallRecord) {
+        if self.keep_finished == 0 {
+            return;
+        }
         if self.finished.len() >= self.keep_finished {
             self.forgotten += 1;
             self.finished.pop_front();
         }
-        if self.keep_finished > 0 {
-            self.finished.push_back(record);
-        }
+        self.finished.push_back(record);
     }
 }
 
+/// Legs of one call that are linked: a ring group may have many.
+const LEGS: usize = 64;
 /// How long a call whose beginning was missed is held without any packet.
 const PARTIAL_LIFE: Span = Span::from_secs(4 * 3600);
 
@@ -241,6 +296,8 @@ impl Call {
             status: 0,
             ended_by: None,
             end_reason: None,
+            linked: Vec::new(),
+            left_up: None,
             completed: true,
         };
         Self {
@@ -261,6 +318,9 @@ impl Call {
             bye: None,
             ack_suspected: false,
             is_over: false,
+            activity: PacketTime::MIN,
+            is_referred: false,
+            partners: Vec::new(),
         }
     }
 

@@ -57,6 +57,10 @@ pub struct CallRecord {
     pub ended_by: Option<EndedBy>,
     /// Text of a Reason, or our own words.
     pub end_reason: Option<Box<str>>,
+    /// Call-IDs of the other legs of the same call.
+    pub linked: Vec<Box<str>>,
+    /// Since when it is known to be up although its other leg has ended.
+    pub left_up: Option<PacketTime>,
     /// Whether a request in the dialog, or the 2xx itself, failed for lack of a response.
     pub completed: bool,
 }

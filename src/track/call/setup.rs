@@ -15,30 +15,36 @@ use crate::track::world::{Seen, World, text};
 const OTHER_CALL_ID: Span = Span::from_secs(2);
 
 impl Calls {
-    /// Handles the first transmission of an INVITE outside a dialog.
-    pub fn invite(&mut self, world: &mut World, seen: &Seen<'_>, transaction: Handle) {
+    /// Handles the first transmission of an INVITE outside a dialog. Returns the call that it begins, if it begins one.
+    pub fn invite(&mut self, world: &mut World, seen: &Seen<'_>, transaction: Handle) -> Option<Handle> {
         let message = &seen.message;
         let tag = message.from_tag().unwrap_or_default();
         let key = world.digester.parts(&[message.call_id(), tag]);
+        self.note_replaces(world, seen);
         let found = self.find(world, message).or_else(|| self.continued_elsewhere(world, seen, key));
-        let owner = match found {
+        let (owner, begun) = match found {
             Some(handle) if self.is_further_hop(handle, seen) => {
                 self.note_further(handle, seen);
-                Owner::FurtherInvite(handle)
+                (Owner::FurtherInvite(handle), None)
             }
             Some(handle) if self.continues(handle, seen) => {
                 self.retry(world, handle, seen);
-                Owner::CallerInvite(handle)
+                (Owner::CallerInvite(handle), None)
             }
-            Some(handle) => {
-                self.finish(handle);
-                Owner::CallerInvite(self.begin(world, seen, key))
+            _ => {
+                // A challenge that was answered too late to be the same attempt is still the one that is answered.
+                let nonce = found.and_then(|handle| self.table.get(handle)).and_then(|call| call.nonce);
+                if let Some(handle) = found {
+                    self.finish(handle);
+                }
+                let begun = self.begin(world, seen, key, nonce);
+                (Owner::CallerInvite(begun), Some(begun))
             }
-            None => Owner::CallerInvite(self.begin(world, seen, key)),
         };
         if let Some(transaction) = world.transactions.get_mut(transaction) {
             transaction.owner = owner;
         }
+        begun
     }
 
     /// Handles a provisional response, the first of its kind, to the caller's INVITE.
@@ -137,8 +143,9 @@ impl Calls {
         }
     }
 
-    fn begin(&mut self, world: &mut World, seen: &Seen<'_>, key: Digest) -> Handle {
+    fn begin(&mut self, world: &mut World, seen: &Seen<'_>, key: Digest, nonce: Option<Digest>) -> Handle {
         let mut call = Call::new(world, seen, Beginning::Captured);
+        call.nonce = nonce;
         note_credentials(world, &mut call, seen);
         self.insert(world, key, call)
     }
@@ -208,6 +215,20 @@ impl Calls {
         }
         self.aliases.insert(key, handle, seen.at.time + Span::from_secs(3600), Rank::Ordinary);
         Some(handle)
+    }
+
+    /// An INVITE with Replaces (RFC 3891) takes over the dialog that it names: a transfer.
+    fn note_replaces(&mut self, world: &World, seen: &Seen<'_>) {
+        let Some(value) = seen.message.header("Replaces") else { return };
+        let mut parts = value.split(|&byte| byte == b';').map(<[u8]>::trim_ascii);
+        let Some(call_id) = parts.next() else { return };
+        for part in parts {
+            let tag = part.strip_prefix(b"from-tag=").or_else(|| part.strip_prefix(b"to-tag="));
+            let key = tag.map(|tag| world.digester.parts(&[call_id, tag]));
+            if let Some(call) = key.and_then(|key| self.table.find(key)).and_then(|handle| self.table.get_mut(handle)) {
+                call.is_referred = true;
+            }
+        }
     }
 
     fn note_further(&mut self, handle: Handle, seen: &Seen<'_>) {

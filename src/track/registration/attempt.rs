@@ -47,7 +47,9 @@ pub(super) struct Attempt {
     pub(super) vias: u16,
     pub(super) transmissions: u16,
     pub(super) nonce: Option<Digest>,
-    /// Whether the pending REGISTER carries credentials made with the newest nonce.
+    /// The nonce of the credentials that the pending REGISTER carries.
+    pub(super) sent_nonce: Option<Digest>,
+    /// Whether these credentials are the first made with the newest nonce, so that it cannot have aged.
     pub(super) fresh: bool,
     pub(super) authorized: bool,
     pub(super) foreign_username: bool,
@@ -79,7 +81,7 @@ impl Registrations {
                 Owner::Register(handle)
             }
             Some(attempt) => {
-                let nonce = attempt.nonce;
+                let nonce = attempt.nonce.filter(|_| attempt.nonce != attempt.sent_nonce);
                 if let Some(handle) = found {
                     self.supersede(world, handle, seen.at);
                 }
@@ -112,6 +114,7 @@ impl Registrations {
             vias: seen.message.via_count(),
             transmissions: 1,
             nonce,
+            sent_nonce: None,
             fresh: false,
             authorized: false,
             foreign_username: false,
@@ -133,6 +136,7 @@ impl Registrations {
         attempt.flow = seen.flow;
         attempt.vias = vias.min(seen.message.via_count());
         self.read_request(world, &mut attempt, seen, Rank::Unanswered);
+        self.mark_registering(world, &mut attempt, seen);
         if let Some(entry) = self.attempts.get_mut(handle) {
             *entry = attempt;
         }
@@ -145,7 +149,8 @@ impl Registrations {
         let credentials = message.credentials();
         attempt.cseq = message.cseq().map_or(0, |cseq| cseq.number);
         attempt.authorized = credentials.is_some();
-        attempt.fresh = credentials.is_some_and(|sent| attempt.nonce == Some(world.digester.bytes(sent.nonce)));
+        attempt.sent_nonce = credentials.map(|sent| world.digester.bytes(sent.nonce));
+        attempt.fresh = attempt.sent_nonce.is_some() && attempt.sent_nonce == attempt.nonce;
         attempt.foreign_username = credentials.is_some_and(|sent| user_of(sent.username) != message.to().uri.user);
         let default = message.expires();
         let mut requested = None;

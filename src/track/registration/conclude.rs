@@ -36,7 +36,7 @@ impl Registrations {
             401 | 407 => self.challenged(world, handle, seen, status),
             423 => self.too_brief(handle, seen),
             _ => {
-                let disputed = status == 403 && attempt.fresh;
+                let disputed = status == 403 && attempt.authorized;
                 let end = if disputed { AttemptEnd::CredentialsRejected } else { AttemptEnd::Rejected };
                 self.note_status(handle, status);
                 self.end_attempt(world, handle, end, seen.at);
@@ -58,7 +58,10 @@ impl Registrations {
         let challenge = seen.message.challenge();
         let nonce = challenge.map(|challenge| world.note_nonce(challenge.nonce, None, seen.at.time));
         let Some(attempt) = self.attempts.get_mut(handle) else { return };
-        let refused = attempt.fresh && !challenge.is_some_and(|challenge| challenge.stale);
+        let is_stale = challenge.is_some_and(|challenge| challenge.stale);
+        // A registrar that offers the very nonce of the credentials again refuses them, not the nonce.
+        let offered_again = nonce.is_some() && nonce == attempt.sent_nonce;
+        let refused = (attempt.fresh || offered_again) && !is_stale;
         attempt.nonce = nonce.or(attempt.nonce);
         if refused {
             self.note_status(handle, status);

@@ -139,12 +139,13 @@ impl Registrations {
         &self.delays
     }
 
-    /// AoRs, devices and attempts held, and how many of each were dropped for lack of room.
-    pub fn sizes(&self) -> [(usize, u64); 3] {
+    /// AoRs, devices, attempts and addresses of devices held, and how many of each were dropped for lack of room.
+    pub fn sizes(&self) -> [(usize, u64); 4] {
         [
             (self.aors.len(), self.aors.evicted()),
             (self.devices.len(), self.devices.evicted()),
             (self.attempts.len(), self.attempts.evicted()),
+            (self.addresses.len(), self.addresses.evicted()),
         ]
     }
 

@@ -1,0 +1,69 @@
+//! One leg of a call ended and the other stays up (DETECTION §6.4).
+
+use crate::detect::catalog::{FindingId, Slot};
+use crate::detect::finding::{Raise, Subject};
+use crate::detect::store::FindingStore;
+use crate::table::Handle;
+use crate::time::{PacketTime, Span};
+use crate::track::Tracker;
+use crate::track::event::{Event, Sighting};
+use crate::track::vocabulary::Confidence;
+
+/// Legs ordinarily end this far apart (DETECTION §9.2, `bill_tolerance`).
+const TOLERANCE: Span = Span::from_secs(2);
+
+/// Tells of legs that stay up.
+pub(super) fn event(tracker: &Tracker, event: &Event, findings: &mut FindingStore) {
+    match *event {
+        Event::LegLeftUp { ended, left, end, at, confidence } => {
+            let (Some(subject), Some(call_id)) = (subject(tracker, ended, left), call_id(tracker, left)) else { return };
+            let lasted = at.time.since(end.time);
+            let billed = billed(end.time, at.time);
+            let message = format!("{subject}: one leg ended, {call_id} is still up {lasted} later: {billed} over-billed so far");
+            let raise = raise(subject, message, confidence, end, &billed).absence(at.time, format!("no BYE of {call_id} within {lasted}"));
+            findings.raise(raise, at.time);
+        }
+        Event::LegEnded { ended, left, end, at, confidence } => {
+            let (Some(subject), Some(call_id)) = (subject(tracker, ended, left), call_id(tracker, left)) else { return };
+            let billed = billed(end.time, at.time);
+            let message = format!("{subject}: {call_id} stayed up after the other leg had ended: {billed} over-billed");
+            let raise = raise(subject.clone(), message, confidence, end, &billed);
+            findings.raise(raise.evidence(at.time, at.frame, format!("BYE of {call_id}")), at.time);
+            findings.clear(FindingId::LegLeftUp, &subject, at.time);
+        }
+        Event::LegGoesOn { ended, left, at } => {
+            if let Some(subject) = subject(tracker, ended, left) {
+                findings.clear(FindingId::LegLeftUp, &subject, at.time);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn raise(subject: Subject, message: String, confidence: Confidence, end: Sighting, billed: &str) -> Raise {
+    let call = subject.to_string();
+    Raise::new(FindingId::LegLeftUp, subject, message)
+        .confidence(confidence)
+        .evidence(end.time, end.frame, "BYE of the other leg")
+        .fill(Slot::Call, call)
+        .fill(Slot::Overbilled, billed)
+}
+
+fn billed(end: PacketTime, now: PacketTime) -> String {
+    format!("{} s", (now.since(end) - TOLERANCE).as_secs().max(0))
+}
+
+/// The Call-ID of the leg towards the PBX: the one that began first.
+fn subject(tracker: &Tracker, one: Handle, other: Handle) -> Option<Subject> {
+    let (first, second) = (tracker.calls.get(one), tracker.calls.get(other));
+    let call = match (first, second) {
+        (Some(one), Some(other)) if other.first.time < one.first.time => other,
+        (Some(one), _) => one,
+        (None, other) => other?,
+    };
+    Some(Subject::Call(call.record.call_id.clone()))
+}
+
+fn call_id(tracker: &Tracker, call: Handle) -> Option<Box<str>> {
+    Some(tracker.calls.get(call)?.record.call_id.clone())
+}

@@ -1,0 +1,96 @@
+//! Live capture concludes what a replay of the same frames does, however the clock ticks while no frame comes.
+
+mod support;
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use crossbeam_channel::never;
+use serde_json::Value as Json;
+use siphound::capture::scripted::Scripted;
+use siphound::capture::{FrameSource, SourceEvent};
+use siphound::pipeline::live::{Feed, run};
+use siphound::pipeline::stage::Notice;
+use siphound::pipeline::stop::stop;
+use support::capture::CaptureFile;
+use support::lab::{self, Lab};
+use support::random::Random;
+use support::{expect, pcaps};
+
+/// Events of a source that the queue before ingest takes even if ingest does not run at all, so that no frame is dropped.
+const ROOM: usize = 240;
+/// A silence shorter than this passes without a tick: the live source waits as long before it says that nothing came.
+const SHORTEST: i64 = 200_000;
+
+/// The capture as a live source: frames, and in the longest silences ticks at moments that differ from one script to the next.
+fn script(file: &CaptureFile, random: &mut Random) -> Scripted {
+    let silences = longest_silences(file);
+    let most = (ROOM / 2 / silences.len().max(1)).min(8);
+    let mut source = Scripted::new();
+    for (index, record) in file.records.iter().enumerate() {
+        source = source.frame(lab::header(index as u64 + 1, file.link, record), record.bytes.clone());
+        if silences.contains(&index) {
+            let next = file.records[index + 1].micros;
+            let mut ticks: Vec<i64> = (0..most).map(|_| record.micros + random.below((next - record.micros) as u64) as i64).collect();
+            ticks.sort_unstable();
+            source = ticks.into_iter().fold(source, |source, tick| source.event(SourceEvent::Idle { now: lab::time(tick) }));
+        }
+    }
+    source
+}
+
+/// The frames after which it was silent longest.
+fn longest_silences(file: &CaptureFile) -> Vec<usize> {
+    let silence = |index: &usize| file.records[index + 1].micros - file.records[*index].micros;
+    let mut frames: Vec<usize> = (0..file.records.len().saturating_sub(1)).filter(|index| silence(index) > SHORTEST).collect();
+    frames.sort_by_key(|index| -silence(index));
+    frames.truncate(ROOM / 3);
+    frames
+}
+
+/// What the daemon concludes from a source.
+fn live(source: Scripted) -> Json {
+    let mut source = Some(Box::new(source) as Box<dyn FrameSource>);
+    let open = Box::new(move || Ok(source.take().expect("a source that does not fail is opened once")));
+    let feed = Feed { name: "test0".to_owned(), retry: Duration::ZERO, open };
+    let lost = Mutex::new(0);
+    let observer = |notice: Notice<'_>| {
+        if let Notice::Lost(_, frames) = notice {
+            *lost.lock().expect("nobody panics with it") += frames;
+        }
+    };
+    let (handle, stopped) = stop();
+    let engine = lab::engine(&lab::roomy());
+    let finished = run(vec![feed], lab::ingest(), engine, never(), &stopped, &handle, &observer).expect("a run");
+    assert_eq!(*lost.lock().expect("nobody panics with it"), 0, "the test outran the queue");
+    let mut engine = finished.engine;
+    engine.finish();
+    lab::report(&engine)
+}
+
+fn replayed(file: &CaptureFile) -> Json {
+    let mut lab = Lab::new(&lab::roomy());
+    lab.capture(file);
+    lab::report(&lab.finish().engine)
+}
+
+#[test]
+fn every_case_concludes_live_what_its_replay_does() {
+    let mut failures = Vec::new();
+    for case in pcaps::names() {
+        let file = pcaps::load(&case);
+        let lines = expect::differences(&replayed(&file), &live(script(&file, &mut Random::seeded(&case))));
+        failures.extend(lines.into_iter().map(|line| format!("{case}: {line}")));
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn the_moments_of_the_ticks_do_not_show() {
+    let file = pcaps::load("callee-off");
+    let expected = live(script(&file, &mut Random::seeded("0")));
+    for seed in 1..8 {
+        let found = live(script(&file, &mut Random::seeded(&seed.to_string())));
+        assert_eq!(expect::differences(&expected, &found), [""; 0], "seed {seed}");
+    }
+}
