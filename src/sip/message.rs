@@ -84,12 +84,12 @@ impl<'a> Message<'a> {
 
     /// The tag of From, if there is one.
     pub fn from_tag(self) -> Option<&'a [u8]> {
-        Some(self.at(self.scan.from_tag_place())).filter(|tag| !tag.is_empty())
+        Some(self.at(self.scan.tag_of_from())).filter(|tag| !tag.is_empty())
     }
 
     /// The tag of To, if there is one.
     pub fn to_tag(self) -> Option<&'a [u8]> {
-        Some(self.at(self.scan.to_tag_place())).filter(|tag| !tag.is_empty())
+        Some(self.at(self.scan.tag_of_to())).filter(|tag| !tag.is_empty())
     }
 
     /// The branch of the Via of the last hop; empty if missing.

@@ -321,11 +321,11 @@ impl Scan {
         self.branch.range()
     }
 
-    pub(super) fn from_tag_place(&self) -> Range<usize> {
+    pub(super) fn tag_of_from(&self) -> Range<usize> {
         self.from_tag.range()
     }
 
-    pub(super) fn to_tag_place(&self) -> Range<usize> {
+    pub(super) fn tag_of_to(&self) -> Range<usize> {
         self.to_tag.range()
     }
 
