@@ -354,7 +354,7 @@ fn a_text_report_fits_100_columns() {
 }
 
 /// Options of the commands that need no privilege, each in use. An option that help names and that is not here is not tested.
-const OPTIONS: [(&str, &[&str], &[&str]); 25] = [
+const OPTIONS: [(&str, &[&str], &[&str]); 26] = [
     ("replay", &["--format", "json"], &["\"schema\": 1"]),
     ("replay", &["-f", "text"], &["Performance"]),
     ("replay", &["--port", "5060,5070-5080"], &["SIP messages"]),
@@ -380,6 +380,7 @@ const OPTIONS: [(&str, &[&str], &[&str]); 25] = [
     ("run", &["--filter", "udp", "--print-filter"], &["udp"]),
     ("run", &["-i", "lo", "-p", "5098", "-c", "CONFIG", "--print-filter"], &["port 5098"]),
     ("check", &["--config", "CONFIG"], &["OK"]),
+    ("check", &["-c", "CONFIG"], &["OK"]),
 ];
 
 #[test]

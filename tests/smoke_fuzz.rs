@@ -94,7 +94,7 @@ fn mangled(random: &mut Random) -> CaptureFile {
             0 => file.records.swap(at, other),
             1 => file.records.insert(other, file.records[at].clone()),
             2 => drop(file.records.remove(at)),
-            3 => file.records[at].micros += random.below(7_200_000_000) as i64 - 3_600_000_000,
+            3 => file.records[at].micros = file.records[at].micros.saturating_add(random.below(7_200_000_000) as i64 - 3_600_000_000),
             4 => file.records[at].micros = pick(random, &[0, -1, i64::MAX / 1_000, i64::MIN / 1_000, 1 << 40]),
             5 => file.records[at].original_len = random.next() as u32,
             _ => mutate(random, &mut file.records[at].bytes),

@@ -93,6 +93,9 @@ impl Replay {
                 let worst = worst(&report);
                 let filter = self.filter(only);
                 filter.apply(&mut report);
+                if *format == Format::Text && filter.user.is_none() && filter.call_id.is_none() {
+                    report.leave_out_scans();
+                }
                 print(|out| match format {
                     Format::Json => json::write(&report, out),
                     Format::Text => out.write_all(text::render(&report, &filter, style).as_bytes()),

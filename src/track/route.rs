@@ -97,7 +97,7 @@ impl Tracker {
             }
             Method::Ack => self.ack(seen),
             Method::Cancel => self.cancel(seen, transaction),
-            Method::Options if seen.message.to().tag.is_none() => self.registrations.probe(&mut self.world, seen, transaction),
+            Method::Options if seen.message.to_tag().is_none() => self.registrations.probe(&mut self.world, seen, transaction),
             _ => self.in_dialog(seen, method, transaction),
         }
     }
@@ -145,7 +145,7 @@ impl Tracker {
     fn response(&mut self, seen: &Seen<'_>, status: u16) -> Novelty {
         let method = seen.message.method();
         let key = self.world.transactions.key(&seen.message, method);
-        match self.world.transactions.response(key, status, seen.message.to().tag, seen.at) {
+        match self.world.transactions.response(key, status, seen.message.to_tag(), seen.at) {
             Responded::Unseen => {
                 self.response_to_unseen(seen, method, status);
                 Novelty::Distinct
@@ -208,7 +208,7 @@ impl Tracker {
         }
         self.test_trigger(seen.flow.reversed(), false, seen.at);
         let begins_a_record = method == Method::Invite && status > 100 && !matches!(status, 401 | 407);
-        if begins_a_record && seen.message.to().tag.is_some() {
+        if begins_a_record && seen.message.to_tag().is_some() {
             self.calls.from_response(&mut self.world, seen);
         }
     }
@@ -226,7 +226,7 @@ impl Tracker {
 
     /// Takes note of whom the PBX calls or registers at.
     fn note_called(&mut self, seen: &Seen<'_>, method: Method) {
-        let calls = matches!(method, Method::Invite | Method::Register) && seen.message.to().tag.is_none();
+        let calls = matches!(method, Method::Invite | Method::Register) && seen.message.to_tag().is_none();
         if calls && self.world.peers.direction(seen.flow) == Direction::Out {
             self.world.peers.note_called(seen.flow.destination.ip(), seen.at.time);
         }

@@ -177,16 +177,13 @@ impl Transactions {
     /// The key of the transaction of `method` that `message` names.
     pub fn key(&self, message: &Message<'_>, method: Method) -> Digest {
         let cseq = message.cseq().map_or(0, |cseq| cseq.number).to_be_bytes();
-        let via = message.top_via();
         let name = [method as u8];
-        match via.as_ref().and_then(|via| via.branch).filter(|branch| is_cookie(branch)) {
-            Some(branch) => self.digester.parts(&[message.call_id(), &cseq, &name, branch]),
-            None => {
-                let tag = message.from().tag.unwrap_or_default();
-                let sent_by = via.map_or(&b""[..], |via| via.host);
-                self.digester.parts(&[message.call_id(), &cseq, &name, tag, sent_by, b"2543"])
-            }
+        if is_cookie(message.branch()) {
+            return self.digester.parts(&[message.call_id(), &cseq, &name, message.branch()]);
         }
+        let tag = message.from_tag().unwrap_or_default();
+        let sent_by = message.top_via().map_or(&b""[..], |via| via.host);
+        self.digester.parts(&[message.call_id(), &cseq, &name, tag, sent_by, b"2543"])
     }
 
     /// Takes note of a request.

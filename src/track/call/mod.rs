@@ -151,7 +151,7 @@ impl Calls {
             let key = world.digester.parts(&[call_id, tag?]);
             self.table.find(key).or_else(|| self.aliases.get(self.aliases.find(key)?).copied())
         };
-        by_tag(message.from().tag.or(Some(b""))).or_else(|| by_tag(message.to().tag))
+        by_tag(message.from_tag().or(Some(b""))).or_else(|| by_tag(message.to_tag()))
     }
 
     /// Handles the calls whose time has come by `now`: settles outcomes, lets go of what is over.
@@ -357,7 +357,7 @@ impl Call {
     }
 
     fn is_callers(&self, world: &World, message: &Message<'_>) -> bool {
-        tag_hash(world, message.from().tag) == self.caller_tag
+        tag_hash(world, message.from_tag()) == self.caller_tag
     }
 }
 

@@ -210,8 +210,7 @@ impl Registrations {
     }
 
     /// The device that a Contact of a REGISTER stands for, in the order of §0.2; `None` if it is a new one.
-    fn find_device(&self, world: &World, aor: Handle, message: &Message<'_>, contact: &Contact<'_>) -> Option<Handle> {
-        let keys = DeviceKeys::of(world, message, contact);
+    fn find_device(&self, aor: Handle, keys: &DeviceKeys) -> Option<Handle> {
         let known = || {
             self.aors
                 .get(aor)
@@ -230,7 +229,7 @@ impl Registrations {
     fn device_of(&mut self, world: &mut World, aor: Handle, seen: &Seen<'_>, contact: &Contact<'_>, rank: Rank) -> Handle {
         let message = &seen.message;
         let keys = DeviceKeys::of(world, message, contact);
-        if let Some(handle) = self.find_device(world, aor, message, contact) {
+        if let Some(handle) = self.find_device(aor, &keys) {
             self.renew_device(world, handle, seen, contact, &keys);
             return handle;
         }
