@@ -126,7 +126,7 @@ fn after(time: PacketTime, unit: Span) -> PacketTime {
 /// Nothing was captured since `from`; the frame that ends the silence ends the finding. Only a PBX cannot be silent for so long:
 /// files without one are collections of samples.
 fn stalled(tracker: &Tracker, from: PacketTime, at: Sighting, findings: &mut FindingStore) {
-    let Some(subject) = pbx_known(tracker) else { return };
+    let Some(subject) = pbx_known(tracker).filter(|_| at.time.since(from) >= STALLED) else { return };
     // To the second: a copy of the last frame makes no difference.
     let from = PacketTime::from_parts(from.as_nanos().div_euclid(1_000_000_000), 0);
     if !findings.is_open(FindingId::CaptureStalled, &subject) {

@@ -79,7 +79,7 @@ impl SlownessDetector {
         let first = self.looked.replace(turn).map_or(turn, |looked| looked + 1);
         // Where nothing was captured the window only empties: beyond its length nothing changes any more.
         for turn in first..=turn.min(first + TURNS) {
-            let at = PacketTime::from_nanos(turn * EVERY.as_nanos());
+            let at = PacketTime::from_parts(turn * EVERY.as_secs(), 0);
             for (&pbx, classes) in &self.pbxs {
                 judge(pbx, classes.each_ref().map(|class| class.read(at)), at, findings);
             }
