@@ -351,6 +351,11 @@ impl Call {
         self.record.answered.is_some() && self.record.ended.is_none()
     }
 
+    /// The Q.850 cause that the answer or the end named.
+    pub fn cause(&self) -> Option<u16> {
+        self.cause
+    }
+
     fn is_callers(&self, world: &World, message: &Message<'_>) -> bool {
         tag_hash(world, message.from_tag()) == self.caller_tag
     }

@@ -261,12 +261,13 @@ pub(super) fn note_reason(call: &mut Call, seen: &Seen<'_>) {
     call.record.end_reason = Some(words);
 }
 
-/// Tells how long the PBX took to respond, where the request was answered at its first transmission.
+/// Tells how long the PBX took to respond.
 pub(in crate::track) fn tell_server_delay(world: &mut World, class: ServerClass, request: &Transaction, at: Sighting) {
     let first = request.first_response.is_some_and(|first| first == at);
-    if first && request.transmissions == 1 && world.peers.direction(request.flow) == Direction::In {
+    if first && world.peers.direction(request.flow) == Direction::In {
         let delay = at.time.since(request.first.time);
-        world.tell(Event::ServerResponse { class, delay, pbx: request.flow.destination, at: at.time });
+        let Transaction { flow, transmissions, .. } = *request;
+        world.tell(Event::ServerResponse { class, client: flow.source, transmissions, delay, pbx: flow.destination, at: at.time });
     }
 }
 

@@ -75,6 +75,7 @@ pub struct Registrations {
     /// First REGISTER to 2xx of each accepted attempt, in microseconds, for the report; bounded.
     delays: Vec<(SocketAddr, u32)>,
     keep_delays: usize,
+    longest_grant: Span,
 }
 
 impl Registrations {
@@ -90,6 +91,7 @@ impl Registrations {
             tries: BTreeMap::new(),
             delays: Vec::new(),
             keep_delays,
+            longest_grant: Span::ZERO,
         }
     }
 
@@ -137,6 +139,11 @@ impl Registrations {
     /// Registrar and delay in microseconds of each accepted attempt.
     pub fn delays(&self) -> &[(SocketAddr, u32)] {
         &self.delays
+    }
+
+    /// The longest time that any registration was granted.
+    pub fn longest_grant(&self) -> Span {
+        self.longest_grant
     }
 
     /// AoRs, devices, attempts and addresses of devices held, and how many of each were dropped for lack of room.
@@ -236,9 +243,13 @@ impl Registrations {
             first_seen: seen.at.time,
             registered_at: None,
             last_accepted: Sighting::default(),
+            accepted_before: Sighting::default(),
             granted: Span::ZERO,
             expires_at: None,
             last_register: seen.at.time,
+            restarted: PacketTime::MIN,
+            evicted: false,
+            rewritten: false,
             nat: NatEvidence::of(message, seen.flow),
             credential_rejections: 0,
             ignored_challenges: 0,
@@ -309,6 +320,9 @@ impl Registrations {
         device.flow = seen.flow;
         device.last_register = seen.at.time;
         device.nat = NatEvidence::of(&seen.message, seen.flow);
+        if device.call_id_key != keys.call_id {
+            device.restarted = seen.at.time;
+        }
         device.address_key = keys.address;
         device.call_id_key = keys.call_id;
         device.agent_key = keys.agent;
