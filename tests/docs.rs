@@ -30,7 +30,30 @@ fn first_difference(written: &str, generated: &str) -> Option<String> {
     Some(format!("line {line}\n  is      {is}\n  must be {must}"))
 }
 
+/// The ids that some detector raises, and those that the catalogue only reserves.
+fn detected() -> (Vec<FindingId>, Vec<FindingId>) {
+    let detectors = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/detect");
+    let mut sources = String::new();
+    let mut folders = vec![detectors.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("a folder is readable").map(|entry| entry.expect("an entry is listed").path()) {
+            let is_catalogue = entry.starts_with(detectors.join("catalog")) || entry.starts_with(detectors.join("store"));
+            if entry.is_dir() && !is_catalogue {
+                folders.push(entry);
+            } else if entry.is_file() && !["catalog.rs", "store.rs"].iter().any(|name| entry.ends_with(name)) {
+                sources += &fs::read_to_string(entry).expect("a source is readable");
+            }
+        }
+    }
+    let raised = |id: &FindingId| {
+        let name = format!("FindingId::{id:?}");
+        sources.match_indices(&name).any(|(at, _)| !sources[at + name.len()..].starts_with(|next: char| next.is_alphanumeric()))
+    };
+    FindingId::ALL.iter().partition(|id| raised(id))
+}
+
 fn findings_page() -> String {
+    let (detected, reserved) = detected();
     let mut page = String::from(
         "# Findings\n\n\
          What siphound can find, in the order of the catalogue. Generated from `src/detect/catalog/rows.rs`.\n\n\
@@ -38,18 +61,22 @@ fn findings_page() -> String {
          on something *missing* is only made where the capture would have shown it.\n\n\
          | id | severity | about | evidence | runbook |\n| --- | --- | --- | --- | --- |\n",
     );
-    for id in FindingId::ALL {
+    for id in &detected {
         let row = id.row();
         let runbook = row.runbook.join(", ");
         writeln!(page, "| [`{id}`](#{id}) | {} | {} | {} | {runbook} |", row.severity, subjects(row), proof(row)).unwrap();
     }
-    for &id in FindingId::ALL {
+    for id in detected {
         let row = id.row();
         write!(page, "\n## {id}\n\n{}\n\n- **What to do:** {}\n- **Ends** {}.\n", row.meaning, fill(row.remedy, &[]), end(row)).unwrap();
         let explained: Vec<_> = explained(id).map(|symptom| format!("`{symptom}`")).collect();
         if !explained.is_empty() {
             writeln!(page, "- **Takes the place of** {}.", explained.join(", ")).unwrap();
         }
+    }
+    if !reserved.is_empty() {
+        let names: Vec<_> = reserved.iter().map(|id| format!("`{id}`")).collect();
+        write!(page, "\n## Not found yet\n\nThese ids are reserved; no detector raises them: {}.\n", names.join(", ")).unwrap();
     }
     page
 }
