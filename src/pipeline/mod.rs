@@ -17,6 +17,7 @@ pub mod replay;
 pub mod signals;
 pub mod stage;
 pub mod stop;
+pub mod until;
 
 #[cfg(test)]
 mod fakes;

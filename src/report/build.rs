@@ -69,6 +69,8 @@ fn call(tracker: &Tracker, legs: &Legs<'_>, &(record, outcome, direction): &Reco
     };
     CallEntry {
         first_seen: tracker.printed(record.started),
+        first_frame: record.first_frame,
+        passed_on_to: record.passed_on_to,
         call_id: record.call_id.to_string(),
         from: text(&record.from),
         to: text(&record.to),
