@@ -2,7 +2,7 @@
 
 use crate::detect::catalog::FindingId as F;
 use crate::diagnose::answer::Answer;
-use crate::diagnose::cannot_connect::{REGISTRATION, STATE, temporary};
+use crate::diagnose::cannot_connect::{self, REGISTRATION, STATE, temporary};
 use crate::diagnose::case::Case;
 use crate::diagnose::facts;
 use crate::diagnose::parties::{Attempt, Party};
@@ -48,8 +48,17 @@ pub(super) const STEPS: &[Step] = &[
             Rule::Finding(F::ShortCalls, "its calls were not seen to end within seconds again and again"),
         ],
     },
+    Step { runbook: "S1-b", rules: &[Rule::Check(Judgement::Temporary, over)] },
     Step { runbook: "S1-c", rules: &[Rule::Check(Judgement::CannotTell, last_call)] },
 ];
+
+/// A trouble that is over, where no call was tried since or the last one fell into it.
+fn over(case: &Case<'_>) -> Check {
+    match case.made().next() {
+        Some(attempt) if case.past_trouble(attempt).is_none() => Check::Pass,
+        _ => cannot_connect::over(case),
+    }
+}
 
 /// A call that the phone had to reconnect for.
 fn reconnected(case: &Case<'_>) -> Check {

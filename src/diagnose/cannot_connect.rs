@@ -106,8 +106,8 @@ fn failing(case: &Case<'_>) -> Check {
         ),
         RegistrationState::Challenged => tried(
             F::AuthFailedLoop,
-            format!("The PBX asked {aor} for credentials and the phone sent none."),
-            "Enter auth user and password in the phone, then force reconnection.",
+            format!("The PBX asked {aor} for credentials and none came: the phone has none, or the question did not reach it."),
+            "Enter auth user and password in the phone, then force reconnection; if that changes nothing, check the way back to the phone.",
             Escalation::None,
         ),
         RegistrationState::Rejected => tried(

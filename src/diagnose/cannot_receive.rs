@@ -56,8 +56,8 @@ pub(super) const STEPS: &[Step] = &[
 const OVER_IF_NONE_FAILED: Step = Step { runbook: OVER.runbook, rules: &[Rule::Check(Judgement::Temporary, over)] };
 
 fn over(case: &Case<'_>) -> Check {
-    let failed = case.received().next().is_some_and(|attempt| leg_or_main(case, attempt).outcome != Outcome::Answered);
-    if failed { Check::Pass } else { crate::diagnose::cannot_connect::over(case) }
+    let failed = |attempt: &Attempt<'_>| leg_or_main(case, attempt).outcome != Outcome::Answered && case.past_trouble(attempt).is_none();
+    if case.received().next().is_some_and(failed) { Check::Pass } else { crate::diagnose::cannot_connect::over(case) }
 }
 
 /// What happened at the user's own phone, or to the caller where no leg to it was captured.

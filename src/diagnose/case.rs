@@ -1,11 +1,11 @@
 //! What is known of the user and of the time that a question is about.
 
-use crate::detect::catalog::{FindingId, SubjectKind};
+use crate::detect::catalog::{FindingId, SubjectKind, WINDOW_AFTER, WINDOW_BEFORE};
 use crate::detect::finding::{Finding, Subject};
 use crate::diagnose::parties::{Attempt, Party};
 use crate::diagnose::words::clock;
 use crate::diagnose::{Moment, Question, Scene};
-use crate::report::model::{DeviceEntry, Evidence, RegistrationEntry, Stamp};
+use crate::report::model::{DeviceEntry, Evidence, Problem, RegistrationEntry, Stamp};
 use crate::time::{PacketTime, Span};
 use crate::track::registration::device::Device;
 use crate::track::site::Site;
@@ -182,7 +182,7 @@ impl<'a> Case<'a> {
 
     /// Whether a finding is about the user, its site, one of its calls, or about everybody.
     fn concerns(&self, finding: &Finding) -> bool {
-        let by_relation = finding.subject.kind() != SubjectKind::Aor;
+        let by_relation = !matches!(finding.subject.kind(), SubjectKind::Aor | SubjectKind::Call);
         let related =
             || finding.related.iter().any(|subject| matches!(subject, Subject::Aor(_) | Subject::Call(_)) && self.is_own(subject));
         self.is_own(&finding.subject) || (by_relation && related())
@@ -195,10 +195,30 @@ impl<'a> Case<'a> {
             Subject::Aor(aor) => self.party.is_aor(aor),
             Subject::Source(address) => self.party.addresses().contains(address),
             Subject::Site(site) => self.party.addresses().iter().any(|address| Site::of(*address) == *site),
-            Subject::Call(call_id) => entries().any(|call| *call.call_id == **call_id),
+            Subject::Call(call_id) => self.in_question().flat_map(Attempt::entries).any(|call| *call.call_id == **call_id),
             Subject::Trunk(address) => entries().any(|call| call.destination.ip() == *address || call.source.ip() == *address),
             Subject::Group(group) => self.is_in_group(group),
         }
+    }
+
+    /// The calls that a complaint can be about: those that the user made, or got, or all.
+    fn in_question(&self) -> impl Iterator<Item = &Attempt<'a>> {
+        self.attempts.iter().filter(|attempt| match self.question.problem {
+            Some(Problem::CannotCall) => attempt.is_by(&self.party),
+            Some(Problem::CannotReceive) => attempt.is_to(&self.party),
+            _ => true,
+        })
+    }
+
+    /// The trouble that is over and explains why a call failed.
+    pub(super) fn past_trouble(&self, attempt: &Attempt<'_>) -> Option<&'a Finding> {
+        let at = attempt.started();
+        let covers = |finding: &&Finding| {
+            let from = self.printed(finding.since - WINDOW_BEFORE);
+            let to = finding.cleared.map_or(PacketTime::MIN, |end| self.printed(end + WINDOW_AFTER));
+            finding.severity > Severity::Info && self.is_over(finding) && (from..=to).contains(&at)
+        };
+        self.findings().filter(covers).max_by_key(|finding| finding.severity)
     }
 
     /// Whether the user is one of a group of calls: by the name of its phone, its site, or an address its calls went to.

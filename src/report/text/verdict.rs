@@ -1,6 +1,6 @@
 //! A verdict on one page: what the matter is, what was seen, what it is not, what to do and who has to.
 
-use super::super::model::{Escalation, Evidence, Judgement, Problem, Stamp, Verdict};
+use super::super::model::{Escalation, Evidence, Ground, Judgement, Problem, Stamp, Verdict};
 use super::super::style::Tone;
 use super::page::{INDENT, Page};
 use super::words::{self, Clock};
