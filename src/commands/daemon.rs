@@ -12,9 +12,6 @@ use super::exit::{Exit, Failure};
 use super::run::{Daemon, Task};
 use super::settings::{finding_limits, random_seed, tracker_settings};
 use super::stdout::print;
-use crate::capture::CaptureError;
-use crate::capture::bpf::filter_text;
-use crate::capture::live::{ANY, FrameNumbers, Live, LiveOptions, host_addresses};
 use crate::decode::frame::LinkType;
 use crate::decode::ports::PortFilter;
 use crate::http::{Server, SnapshotSource, Unavailable};
@@ -23,6 +20,7 @@ use crate::pipeline::engine::{Engine, Query};
 use crate::pipeline::ingest::{Ingest, IngestConfig};
 use crate::pipeline::live::{Feed, run};
 use crate::pipeline::signals;
+use crate::pipeline::source::{ANY, CaptureError, FrameNumbers, Live, LiveOptions, filter_text, host_addresses};
 use crate::pipeline::stage::{LossPlace, Notice};
 use crate::pipeline::stop::stop;
 use crate::table::Digester;
@@ -119,14 +117,14 @@ impl Daemon {
 
     /// What a HUP does: the configuration is read again and checked. What is captured and where it is served needs a restart.
     fn reload(&self) -> impl FnMut() + Send + 'static {
-        let (path, running) = (self.origin.path(), self.config.clone());
+        let (path, written) = (self.origin.path(), self.written.clone());
         move || {
             let Some(path) = &path else {
                 tracing::info!("No configuration file is in use; there is nothing to reload");
                 return;
             };
             match crate::config::Config::load(path) {
-                Ok(config) if config == running => tracing::info!(path = %path.display(), "The configuration is unchanged"),
+                Ok(config) if config == written => tracing::info!(path = %path.display(), "The configuration is unchanged"),
                 Ok(_) => tracing::warn!(path = %path.display(), "The changed configuration is valid; restart to apply it"),
                 Err(error) => tracing::error!(%error, "The configuration is not valid; nothing is changed"),
             }
@@ -190,7 +188,10 @@ impl Condition {
                     LossPlace::Interface => &self.interface,
                     LossPlace::Queue => &self.queue,
                 };
-                counter.fetch_add(*count, Ordering::Relaxed);
+                if counter.fetch_add(*count, Ordering::Relaxed) == 0 {
+                    let place = place.as_str();
+                    tracing::warn!(place, count, "Frames were lost; siphound_capture_dropped_total counts these and all further ones");
+                }
             }
             Notice::Failed { source, error, again } => {
                 self.set(source, Source::Failed);

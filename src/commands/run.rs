@@ -71,6 +71,8 @@ pub struct Daemon {
     /// What it does.
     pub task: Task,
     pub(super) origin: Origin,
+    /// The configuration as its file has it, which a later one is compared with.
+    pub(super) written: Config,
 }
 
 impl RunArgs {
@@ -78,8 +80,9 @@ impl RunArgs {
     pub(super) fn resolve(self) -> Result<Daemon, Failure> {
         let (mut config, origin) = settings::load_or_default(self.config.as_deref())?;
         let task = if self.print_filter { Task::PrintFilter } else { Task::Capture };
+        let written = config.clone();
         self.overrule(&mut config).map_err(|problem| ConfigError::CommandLine(Problems(vec![problem])))?;
-        Ok(Daemon { config, task, origin })
+        Ok(Daemon { config, task, origin, written })
     }
 
     fn overrule(self, config: &mut Config) -> Result<(), Problem> {

@@ -190,6 +190,12 @@ fn not_at_the_phone(case: &Case<'_>, attempt: &Attempt<'_>) -> Answer {
         O::Unavailable => people(format!("{what}: no phone was seen to register it."))
             .confidence(Confidence::Suspected)
             .next_step("Check that the user exists and that its phone is on."),
+        O::NoResponse if main.direction == Direction::In => {
+            suspected(F::InviteIgnored, format!("{what} at all from the PBX: it never came as far as this user."))
+                .scope(Scope::Source)
+                .next_step(format!("Treat the caller: run diagnose {} --problem cannot-call.", caller(main)))
+                .escalate(Escalation::L2)
+        }
         O::NoResponse | O::Stalled100 | O::ServerError | O::Timeout => {
             suspected(F::ServerErrorBurst, format!("{what}: the PBX did not handle the call."))
                 .scope(Scope::Server)

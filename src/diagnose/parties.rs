@@ -25,14 +25,17 @@ pub(super) struct Party<'a> {
 impl<'a> Party<'a> {
     pub(super) fn find(asked: &'a str, report: &'a Report) -> Self {
         let filter = Filter { user: Some(asked.to_owned()), ..Filter::default() };
-        let registrations: Vec<_> = report.registrations.iter().filter(|entry| filter.names_registration(entry)).collect();
-        let devices = || registrations.iter().flat_map(|entry| &entry.devices);
         let socket = asked.parse::<SocketAddr>().ok();
+        let address: Option<IpAddr> = asked.parse().ok().or(socket.map(|socket| socket.ip()));
+        // What a scanner tries out is nobody's phone, unless somebody asks for the scanner.
+        let counts = |entry: &&RegistrationEntry| filter.names_registration(entry) && (!entry.by_scanner || address.is_some());
+        let registrations: Vec<_> = report.registrations.iter().filter(counts).collect();
+        let devices = || registrations.iter().flat_map(|entry| &entry.devices);
         Self {
             asked,
             users: registrations.iter().filter_map(|entry| entry.aor.split('@').next()).collect(),
             sockets: devices().map(|device| device.source).chain(socket).collect(),
-            address: asked.parse().ok().or(socket.map(|socket| socket.ip())),
+            address,
             registrations,
         }
     }

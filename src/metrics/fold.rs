@@ -105,7 +105,7 @@ impl Fold {
             Event::CallOutcome { call, outcome, status, .. } => self.call_outcome(tracker, call, outcome, status),
             Event::ByeAnswered { call, delay } => self.bye_answered(tracker, call, delay),
             Event::ByeUnanswered { call, .. } => self.bye_unanswered(tracker, call),
-            Event::ServerResponse { class, delay, .. } => self.tally.server_response(server_class(class), delay),
+            Event::ServerResponse { class, delay, transmissions: 1, .. } => self.tally.server_response(server_class(class), delay),
             Event::PbxLearned { .. } => self.classify(tracker),
             Event::LegEnded { end, at, .. } => self.tally.overbilled(at.time.since(end.time + BILL_TOLERANCE)),
             Event::CallEnded { .. }
@@ -115,6 +115,11 @@ impl Fold {
             | Event::AckSuspected { .. }
             | Event::AckMissing { .. }
             | Event::AckArrived { .. }
+            | Event::ServerResponse { .. }
+            | Event::BindingsCleared { .. }
+            | Event::AnswerLost(_)
+            | Event::AnswerTaken { .. }
+            | Event::Noticed { .. }
             | Event::ScannerFound { .. } => {}
         }
     }

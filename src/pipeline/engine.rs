@@ -138,10 +138,7 @@ impl Engine {
     /// Entries dropped for lack of room, by table.
     pub fn evictions(&self) -> Vec<(&'static str, u64)> {
         let tracked = self.tracker.tables().into_iter().map(|(table, _, evicted)| (table, evicted));
-        let decoded = self.counts.iter().flat_map(|counts| {
-            let evicted = counts.decode.evicted;
-            [("copies", evicted.copies), ("speakers", evicted.speakers), ("fragments", evicted.fragments), ("streams", evicted.streams)]
-        });
+        let decoded = self.counts.iter().flat_map(|counts| counts.decode.evicted.named());
         let (_, uncounted) = self.fold.waiting();
         tracked.chain(decoded).chain([("findings", self.detectors.findings.evicted()), ("unattributed", uncounted)]).collect()
     }
@@ -213,7 +210,7 @@ impl Engine {
         let at = Sighting { time: arrival.time, frame: arrival.frame };
         let novelty = self.tracker.message(message, flow, at);
         self.fold.message(&self.tracker, message.kind(), message.method(), novelty, flow);
-        self.detectors.message(&self.tracker, message.kind(), flow, at);
+        self.detectors.message(&self.tracker, message.kind(), novelty, flow, at);
         self.tell();
         if let Some(ladder) = self.ladder.as_mut().filter(|ladder| ladder.call_id == message.call_id() && ladder.messages.len() < LADDER) {
             ladder.messages.push(ladder_message(&self.tracker, &message, flow, at, novelty));
@@ -222,13 +219,15 @@ impl Engine {
 
     fn signal(&mut self, arrival: Arrival, signal: &Signal) {
         self.advance(arrival);
-        self.tracker.signal(signal, arrival.time);
+        self.tracker.signal(signal, Sighting { time: arrival.time, frame: arrival.frame });
         self.tell();
     }
 
     /// Handles what is due before `arrival`.
     fn advance(&mut self, arrival: Arrival) {
-        self.tracker.advance(arrival.time);
+        while self.tracker.step(arrival.time) {
+            self.tell();
+        }
         self.tell();
         self.detectors.advance(&self.tracker, arrival.time);
     }

@@ -38,7 +38,7 @@ impl<'a> Legs<'a> {
         }
         let ends = std::iter::once((record, direction)).chain(self.others(record).map(|(other, _, direction)| (*other, *direction)));
         let by_phone = ends.filter_map(|(leg, direction)| Some((leg.ended?, phone_end(leg, direction)?)));
-        by_phone.min_by_key(|(ended, _)| *ended).map(|(_, side)| side).or(own.map(|_| EndedBy::Pbx))
+        by_phone.min_by_key(|(ended, _)| *ended).map(|(_, side)| side).or_else(|| own.map(|_| EndedBy::Pbx))
     }
 
     /// How long the leg stayed up after the first leg of its call had ended, where that was more than legs ordinarily end apart.

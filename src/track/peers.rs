@@ -190,6 +190,11 @@ impl Peers {
         self.trunks.contains(&address) || self.source(address).is_some_and(|source| source.is_called && !source.registers && !source.scans)
     }
 
+    /// Whether the PBX accepted a registration from `address`, or calls it or registers there.
+    pub fn is_partner(&self, address: IpAddr) -> bool {
+        self.trunks.contains(&address) || self.source(address).is_some_and(|source| source.registers || source.is_called)
+    }
+
     /// Whether requests from `address` are a scanner's.
     pub fn scans(&self, address: IpAddr) -> bool {
         self.source(address).is_some_and(|source| source.scans)

@@ -174,6 +174,7 @@ fn drops_are_counted_and_withhold_what_rests_on_absence() {
     daemon.process.signal(Signal::CONT);
     let dropped = until(SOON, || (daemon.metrics().sum("capture_dropped_total", &["where=kernel"]) > 0).then_some(()));
     assert!(dropped.is_some(), "{}", daemon.metrics().of("capture_dropped_total"));
+    daemon.process.says("Frames were lost");
     daemon.counts_within(give_up, 1, "session_outcomes_total", &["outcome=unknown"]);
     daemon.counts(1, "session_outcomes_total", &["outcome=no_response"]);
 }

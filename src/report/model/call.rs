@@ -20,6 +20,9 @@ pub struct CallEntry {
     /// The callee's end of the last hop where a proxy passed the call on, not printed.
     #[serde(skip)]
     pub passed_on_to: Option<SocketAddr>,
+    /// Whether a scanner made it. Not printed.
+    #[serde(skip)]
+    pub by_scanner: bool,
     /// The Call-ID as on the wire.
     pub call_id: String,
     /// User part of the caller.
