@@ -146,8 +146,7 @@ pub(super) fn over(case: &Case<'_>) -> Check {
     if !case.is_registered() || case.is_unreachable() && case.delivered_since(PacketTime::MIN).is_none() {
         return Check::Pass;
     }
-    let recent = case.findings().filter(|finding| case.is_over(finding) && finding.severity > Severity::Info);
-    let recent = recent.filter(|finding| case.now.since(case.printed(finding.last)) <= DAY);
+    let recent = case.past().filter(|finding| case.now.since(case.printed(finding.last)) <= DAY);
     if let Some(finding) = recent.max_by_key(|finding| (finding.severity, finding.last)) {
         let end = finding.cleared.map_or(case.now, |end| case.printed(end));
         let message = finding.message.trim_end_matches('.');

@@ -2,6 +2,7 @@
 
 use crate::detect::catalog::{FindingId, SubjectKind, WINDOW_AFTER, WINDOW_BEFORE};
 use crate::detect::finding::{Finding, Subject};
+use crate::diagnose::judge::is_about_capture;
 use crate::diagnose::parties::{Attempt, Party};
 use crate::diagnose::words::clock;
 use crate::diagnose::{Moment, Question, Scene};
@@ -33,7 +34,10 @@ impl<'a> Case<'a> {
         let party = Party::find(&question.user, scene.report);
         let since = question.since.unwrap_or(PacketTime::MIN);
         let mut attempts = Attempt::all(scene.report);
-        attempts.retain(|attempt| (attempt.is_by(&party) || attempt.is_to(&party)) && attempt.main.ended.is_none_or(|end| end.0 >= since));
+        attempts.retain(|attempt| {
+            let takes_part = attempt.is_by(&party) || (attempt.is_to(&party) && !attempt.main.by_scanner);
+            takes_part && attempt.main.ended.is_none_or(|end| end.0 >= since)
+        });
         let now = scene.tracker.printed(scene.tracker.now());
         let mut case = Self { scene, question, now, party, attempts, findings: Vec::new() };
         let counts = |finding: &&Finding| finding.cleared.is_none_or(|end| scene.tracker.printed(end) >= since) && case.concerns(finding);
@@ -82,6 +86,11 @@ impl<'a> Case<'a> {
         }
         let faded = end == finding.last + finding.id.row().clears.quiet;
         !faded || self.works_since(finding)
+    }
+
+    /// The findings of trouble that is over, those about the capture itself left out.
+    pub(super) fn past(&self) -> impl Iterator<Item = &'a Finding> {
+        self.findings().filter(|finding| finding.severity > Severity::Info && !is_about_capture(finding.id) && self.is_over(finding))
     }
 
     /// Whether something worked after the last sign of a finding that would not have worked with it.
@@ -216,9 +225,9 @@ impl<'a> Case<'a> {
         let covers = |finding: &&Finding| {
             let from = self.printed(finding.since - WINDOW_BEFORE);
             let to = finding.cleared.map_or(PacketTime::MIN, |end| self.printed(end + WINDOW_AFTER));
-            finding.severity > Severity::Info && self.is_over(finding) && (from..=to).contains(&at)
+            (from..=to).contains(&at)
         };
-        self.findings().filter(covers).max_by_key(|finding| finding.severity)
+        self.past().filter(covers).max_by_key(|finding| finding.severity)
     }
 
     /// Whether the user is one of a group of calls: by the name of its phone, its site, or an address its calls went to.

@@ -1,7 +1,12 @@
-//! Who acts on a finding.
+//! What the catalogue does not say of a finding: who acts on it, and what it is about.
 
 use crate::detect::catalog::FindingId;
 use crate::report::model::Escalation;
+
+/// Whether a finding is about what was captured and not about what happened.
+pub(super) fn is_about_capture(id: FindingId) -> bool {
+    matches!(id, FindingId::CaptureOneWay | FindingId::CaptureLossy | FindingId::CaptureStalled | FindingId::ClockStepped)
+}
 
 /// Whether the remedy of a finding is in the hands of the first level, or takes work on the side of the PBX.
 pub(super) fn escalation(id: FindingId) -> Escalation {

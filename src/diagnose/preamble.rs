@@ -20,6 +20,8 @@ pub(super) const STEPS: &[Step] = &[
     Step {
         runbook: "S0-e",
         rules: &[
+            Rule::Finding(F::ScannerSucceeded, "no scanner at its address was seen to get in"),
+            Rule::Finding(F::SipScanner, "nothing at its address was seen to scan"),
             Rule::Finding(F::WrongTransportOrPort, "nothing was seen that came from its address in another protocol or to another port"),
             Rule::Finding(F::WrongDomain, "it was not seen to ask for a domain that the PBX does not serve"),
             Rule::Check(Judgement::NoTraffic, absent),
