@@ -9,10 +9,12 @@ use crate::track::vocabulary::{Reachability, RegistrationState};
 
 /// Calls that are listed at most.
 const CALLS: usize = 5;
+/// Users of an ambiguous question that are named.
+const NAMED: usize = 5;
 
 /// The facts of an answer together with those of the user, in order of time, each once.
 pub(super) fn gather(case: &Case<'_>, mut facts: Vec<Evidence>) -> Vec<Evidence> {
-    facts.extend(case.party.registrations.iter().map(|entry| standing(case, entry)));
+    facts.extend(case.party.registrations.iter().take(NAMED).map(|entry| standing(case, entry)));
     facts.extend(neighbours(case));
     if facts.iter().all(|fact| !fact.fact.starts_with("call ")) {
         facts.extend(calls(case.attempts.iter().rev().take(CALLS)));
@@ -32,6 +34,20 @@ pub(super) fn call(entry: &CallEntry) -> Evidence {
     let frame = (entry.first_frame > 0).then_some(entry.first_frame);
     let fact = format!("call of {} to {}: {}", caller(entry), dialled(entry), outcome(entry));
     Evidence { at: Stamp(entry.first_seen), frame, fact }
+}
+
+/// Which users an ambiguous question means, as a sentence behind the headline; nothing where it is clear.
+pub(super) fn meant(case: &Case<'_>) -> String {
+    let all = &case.party.registrations;
+    if all.len() < 2 {
+        return String::new();
+    }
+    let named: Vec<_> = all.iter().take(NAMED).map(|entry| entry.aor.as_str()).collect();
+    let more = match all.len() - named.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!(" ({} means {}{more}.)", case.asked(), named.join(", "))
 }
 
 /// How a registration stands, with its first packet as the proof where it stands.

@@ -79,7 +79,7 @@ pub fn diagnose(scene: Scene<'_>, question: &Question) -> Verdict {
         verdict: answer.judgement,
         confidence: answer.confidence,
         scope: answer.scope,
-        headline: answer.headline,
+        headline: format!("{}{}", answer.headline, facts::meant(&case)),
         evidence: facts::gather(&case, answer.evidence),
         ruled_out,
         next_step: answer.next_step,

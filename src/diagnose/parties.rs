@@ -26,7 +26,7 @@ impl<'a> Party<'a> {
     pub(super) fn find(asked: &'a str, report: &'a Report) -> Self {
         let filter = Filter { user: Some(asked.to_owned()), ..Filter::default() };
         let socket = asked.parse::<SocketAddr>().ok();
-        let address: Option<IpAddr> = asked.parse().ok().or(socket.map(|socket| socket.ip()));
+        let address: Option<IpAddr> = asked.parse().ok().or_else(|| socket.map(|socket| socket.ip()));
         // What a scanner tries out is nobody's phone, unless somebody asks for the scanner.
         let counts = |entry: &&RegistrationEntry| filter.names_registration(entry) && (!entry.by_scanner || address.is_some());
         let registrations: Vec<_> = report.registrations.iter().filter(counts).collect();
@@ -102,7 +102,7 @@ impl<'a> Attempt<'a> {
         let own = Some(self.main).filter(|main| main.direction == Direction::Out);
         // Of several phones of one user the one that was answered counts.
         let legs = || self.legs.iter().copied().chain(own).filter(is_for);
-        legs().find(|leg| leg.outcome == Outcome::Answered).or_else(|| legs().last())
+        legs().find(|leg| leg.outcome == Outcome::Answered).or_else(|| legs().next_back())
     }
 
     /// Whether the call was for `party`, or came to it.

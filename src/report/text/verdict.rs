@@ -4,6 +4,7 @@ use super::super::model::{Escalation, Evidence, Ground, Judgement, Problem, Stam
 use super::super::style::Tone;
 use super::page::{INDENT, Page};
 use super::words::{self, Clock};
+use crate::detect::catalog::FindingId;
 
 /// Facts shown before the rest is only counted.
 const FACTS: usize = 12;
@@ -76,8 +77,10 @@ fn write_ruled_out(verdict: &Verdict, page: &mut Page) {
     for ruled_out in told {
         page.labelled_at(INDENT, REASON, ruled_out.verdict, Tone::Normal, &ruled_out.why);
     }
+    // The answers that are no findings are not looked for; they are what remains.
     if !unseen.is_empty() {
-        let names: Vec<_> = unseen.iter().map(|ruled_out| ruled_out.verdict).collect();
+        let findings = unseen.iter().map(|ruled_out| ruled_out.verdict).filter(|name| FindingId::from_name(name).is_some());
+        let names: Vec<_> = findings.collect();
         page.paragraph(INDENT, Tone::Faint, &format!("No sign was seen of {}.", names.join(", ")));
     }
 }
