@@ -123,10 +123,10 @@ fn after(time: PacketTime, unit: Span) -> PacketTime {
     PacketTime::from_nanos(time.as_nanos().div_euclid(unit).saturating_add(1).saturating_mul(unit))
 }
 
-/// Nothing was captured since `from`; the frame that ends the silence ends the finding. Only a PBX cannot be silent for so long:
-/// files without one are collections of samples.
+/// Nothing was captured since `from`; the frame that ends the silence ends the finding. Where no PBX is known the file
+/// may be a collection of samples, and silence says nothing.
 fn stalled(tracker: &Tracker, from: PacketTime, at: Sighting, findings: &mut FindingStore) {
-    let Some(subject) = pbx_known(tracker) else { return };
+    let Some(subject) = pbx_known(tracker).filter(|_| at.time.since(from) >= STALLED) else { return };
     // To the second: a copy of the last frame makes no difference.
     let from = PacketTime::from_parts(from.as_nanos().div_euclid(1_000_000_000), 0);
     if !findings.is_open(FindingId::CaptureStalled, &subject) {

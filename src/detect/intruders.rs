@@ -88,9 +88,9 @@ impl IntruderDetector {
         let name = tracker.registrations.aor(report.aor).map_or_else(|| "a user".into(), |aor| aor.name.clone());
         let one_user = refused.iter().all(|(aor, _)| *aor == report.aor);
         let (message, facts): (String, Vec<Sighting>) = if refused.len() >= REJECTIONS {
-            let whom =
-                if one_user { format!("of {name}, as a phone with a wrong password does too") } else { "of several users".to_owned() };
-            let message = format!("{source}: credentials {whom} refused {} times within {WITHIN}", refused.len());
+            let whom = if one_user { format!(" of {name}") } else { " of several users".to_owned() };
+            let doubt = if one_user { ", as happens to a phone with a wrong password too" } else { "" };
+            let message = format!("{source}: credentials{whom} refused {} times within {WITHIN}{doubt}", refused.len());
             (message, refused.iter().map(|(_, at)| *at).collect())
         } else if attacked.len() >= ADDRESSES {
             let message = format!("{source}: one of {} addresses that try passwords of {name}", attacked.len());

@@ -78,8 +78,8 @@ impl SlownessDetector {
         let turn = now.as_nanos().div_euclid(EVERY.as_nanos());
         let first = self.looked.replace(turn).map_or(turn, |looked| looked + 1);
         // Where nothing was captured the window only empties: beyond its length nothing changes any more.
-        for turn in first..=turn.min(first + TURNS) {
-            let at = PacketTime::from_nanos(turn * EVERY.as_nanos());
+        for turn in first..=turn.min(first.saturating_add(TURNS)) {
+            let at = PacketTime::from_nanos(turn.saturating_mul(EVERY.as_nanos()));
             for (&pbx, classes) in &self.pbxs {
                 judge(pbx, classes.each_ref().map(|class| class.read(at)), at, findings);
             }
