@@ -2,6 +2,7 @@
 
 mod check;
 mod daemon;
+mod diagnose;
 mod exit;
 mod logging;
 mod moment;
@@ -42,6 +43,8 @@ struct Cli {
 enum Command {
     /// Report on capture files
     Replay(Box<replay::ReplayArgs>),
+    /// Say what is the matter with one user
+    Diagnose(Box<diagnose::DiagnoseArgs>),
     /// Follow live traffic and serve metrics
     Run(Box<run::RunArgs>),
     /// Check the configuration and say all that is wrong with it
@@ -85,6 +88,11 @@ impl Command {
                 // A replay is read by a person who asked one question: only what went wrong is logged.
                 logging::start(&Log { level: LogLevel::Warn, ..replay.config.log.clone() })?;
                 replay.execute()
+            }
+            Self::Diagnose(args) => {
+                let diagnosis = args.resolve()?;
+                logging::start(&Log { level: LogLevel::Warn, ..diagnosis.config.log.clone() })?;
+                diagnosis.execute()
             }
             Self::Run(args) => {
                 let daemon = args.resolve()?;

@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal as _};
 use clap::ValueEnum;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
+use crate::report::style::Style;
 use crate::track::vocabulary::Severity;
 
 /// How a report is written.
@@ -46,6 +47,16 @@ impl ColorWhen {
             Self::Always => Color::On,
             Self::Auto if io::stdout().is_terminal() && !no_color => Color::On,
             Self::Auto | Self::Never => Color::Off,
+        }
+    }
+}
+
+impl Color {
+    /// How to write.
+    pub(super) fn style(self) -> Style {
+        match self {
+            Self::On => Style::Colour,
+            Self::Off => Style::Plain,
         }
     }
 }

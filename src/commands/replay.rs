@@ -201,7 +201,7 @@ impl Replay {
 }
 
 /// Fails with the name of each file that is not there, before anything is read.
-fn all_there(inputs: &[Input]) -> Result<(), Failure> {
+pub(super) fn all_there(inputs: &[Input]) -> Result<(), Failure> {
     let missing = inputs.iter().filter_map(|input| match input {
         Input::File(path) => std::fs::metadata(path).err().map(|error| format!("{}: {error}", path.display())),
         Input::Stdin => None,

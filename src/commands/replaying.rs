@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::exit::{Exit, Failure};
-use super::options::{Color, Format};
+use super::options::Format;
 use super::replay::{Input, Output, Part, Replay};
 use super::settings::{finding_limits, tracker_settings};
 use super::stdout::print;
+use crate::config::{Config, Ports};
 use crate::decode::outcome::Skip;
 use crate::decode::ports::PortFilter;
 use crate::pipeline::engine::{Delivery, Engine, Query};
@@ -19,23 +20,45 @@ use crate::pipeline::progress::Bar;
 use crate::pipeline::replay::{Threads, replay};
 use crate::pipeline::source::{CaptureError, CaptureFiles, Note};
 use crate::pipeline::stage::{EngineStage, Finished, Notice, PipelineError};
+use crate::pipeline::until::Until;
 use crate::report::filter::{Filter, Section};
 use crate::report::ladder::Ladder;
 use crate::report::model::{CaptureSummary, Report, Stamp};
-use crate::report::style::Style;
 use crate::report::{build, json, ladder, text};
 use crate::sip::anomaly::Anomaly;
 use crate::table::Digester;
+use crate::time::PacketTime;
 use crate::track::vocabulary::Severity;
 
 /// Two replays of one capture must agree to the byte, so the seed of a replay is fixed.
 const SEED: u64 = 0x5119_0c7d_1a2b_3c4d;
 
-impl Replay {
-    /// Replays and prints.
-    pub(super) fn execute(&self) -> Result<Exit, Failure> {
+/// What to read, and how.
+pub(super) struct Reading<'a> {
+    /// The captures.
+    pub(super) inputs: &'a [Input],
+    /// The ports that are followed; any port where nothing is given.
+    pub(super) ports: Option<&'a Ports>,
+    /// The configuration.
+    pub(super) config: &'a Config,
+    /// Frames after this moment are not read.
+    pub(super) until: Option<PacketTime>,
+}
+
+/// What was read.
+pub(super) struct Read {
+    /// The state at the end.
+    pub(super) engine: Engine,
+    counts: IngestCounts,
+    notes: Vec<Note>,
+    files: Vec<String>,
+}
+
+impl Reading<'_> {
+    /// Reads everything into an engine that `prepare` has made ready.
+    pub(super) fn read(&self, prepare: impl FnOnce(&mut Engine)) -> Result<Read, Failure> {
         let paths: Vec<_> = self.inputs.iter().map(Input::path).collect();
-        let mut source = CaptureFiles::open(&paths)?;
+        let source = CaptureFiles::open(&paths)?;
         let notes = Mutex::new(Vec::new());
         let observer = |notice: Notice<'_>| {
             if let Notice::Note(note) = notice {
@@ -44,10 +67,13 @@ impl Replay {
         };
         let messages = Arc::new(AtomicU64::new(0));
         let bar = Bar::show(source.progress(), Arc::clone(&messages));
+        let mut source = Until::new(source, self.until.unwrap_or(PacketTime::MAX));
         let digester = Digester::new(SEED);
-        let ports = self.ports.as_ref().map_or(PortFilter::Any, |ports| PortFilter::Only(ports.ranges().to_vec()));
+        let ports = self.ports.map_or(PortFilter::Any, |ports| PortFilter::Only(ports.ranges().to_vec()));
         let ingest = Ingest::new(IngestConfig { ports, digester });
-        let engine = Counting { engine: self.engine(), messages };
+        let mut engine = Engine::new(&tracker_settings(self.config, SEED, Vec::new()), finding_limits(self.config));
+        prepare(&mut engine);
+        let engine = Counting { engine, messages };
         let Finished { ingest, engine: Counting { mut engine, .. } } =
             replay(&mut source, ingest, engine, Threads::available(), &observer)?;
         drop(bar);
@@ -56,19 +82,57 @@ impl Replay {
         for note in &notes {
             tracing::warn!("{note}");
         }
-        self.print(&mut engine, &ingest.counts(), &notes)
+        let files = paths.iter().map(|path| path.display().to_string()).collect();
+        Ok(Read { engine, counts: ingest.counts(), notes, files })
+    }
+}
+
+impl Read {
+    /// The report on all of it.
+    pub(super) fn report(&self) -> Report {
+        let mut report = build::build(&self.engine.tracker, &self.engine.detectors.findings);
+        report.capture = self.capture();
+        report
     }
 
-    fn engine(&self) -> Engine {
-        let mut engine = Engine::new(&tracker_settings(&self.config, SEED, Vec::new()), finding_limits(&self.config));
-        if let Output::Ladder { call_id } = &self.output {
-            engine.draw(call_id);
+    fn capture(&self) -> CaptureSummary {
+        let counts = &self.counts;
+        let frames = &counts.decode.frames;
+        let skipped = Skip::ALL.into_iter().map(|reason| (reason.as_str(), frames.skipped(reason)));
+        let anomalies = Anomaly::ALL.iter().zip(counts.anomalies).map(|(anomaly, count)| (anomaly.as_str(), count));
+        CaptureSummary {
+            files: self.files.clone(),
+            first_packet: counts.decode.span.map(|(first, _)| Stamp(first)),
+            last_packet: counts.decode.span.map(|(_, last)| Stamp(last)),
+            frames: frames.frames,
+            sip_frames: frames.sip,
+            keepalive_frames: frames.keepalive,
+            skipped: skipped.filter(|(_, count)| *count > 0).collect(),
+            sip_messages: counts.sip_messages,
+            retransmissions: self.engine.tracker.messages.retransmissions,
+            keepalives: counts.decode.keepalives,
+            anomalies: anomalies.filter(|(_, count)| *count > 0).collect(),
+            evicted: self.engine.evictions().into_iter().filter(|(_, count)| *count > 0).collect(),
+            cut: self.notes.iter().any(Note::is_cut),
         }
-        engine
+    }
+}
+
+impl Replay {
+    /// Replays and prints.
+    pub(super) fn execute(&self) -> Result<Exit, Failure> {
+        let reading = Reading { inputs: &self.inputs, ports: self.ports.as_ref(), config: &self.config, until: None };
+        let read = reading.read(|engine| {
+            if let Output::Ladder { call_id } = &self.output {
+                engine.draw(call_id);
+            }
+        })?;
+        self.print(read)
     }
 
-    fn print(&self, engine: &mut Engine, counts: &IngestCounts, notes: &[Note]) -> Result<Exit, Failure> {
-        let style = if self.color == Color::On { Style::Colour } else { Style::Plain };
+    fn print(&self, mut read: Read) -> Result<Exit, Failure> {
+        let style = self.color.style();
+        let engine = &mut read.engine;
         match &self.output {
             Output::Metrics => {
                 let text = engine.snapshot(&[]).to_text().map_err(|error| Failure::new(Exit::Refused, error))?;
@@ -86,8 +150,7 @@ impl Replay {
                 print(|out| out.write_all(drawing.as_bytes()))?;
             }
             Output::Report { format, only } => {
-                let mut report = build::build(&engine.tracker, &engine.detectors.findings);
-                report.capture = self.capture(engine, counts, notes);
+                let mut report = read.report();
                 // What is left out of the print alone still counts for the exit code.
                 self.filter(&[]).apply(&mut report);
                 let worst = worst(&report);
@@ -120,27 +183,6 @@ impl Replay {
             call_id: subject.call_id.clone(),
             since: subject.since,
             until: subject.until,
-        }
-    }
-
-    fn capture(&self, engine: &Engine, counts: &IngestCounts, notes: &[Note]) -> CaptureSummary {
-        let frames = &counts.decode.frames;
-        let skipped = Skip::ALL.into_iter().map(|reason| (reason.as_str(), frames.skipped(reason)));
-        let anomalies = Anomaly::ALL.iter().zip(counts.anomalies).map(|(anomaly, count)| (anomaly.as_str(), count));
-        CaptureSummary {
-            files: self.inputs.iter().map(|input| input.path().display().to_string()).collect(),
-            first_packet: counts.decode.span.map(|(first, _)| Stamp(first)),
-            last_packet: counts.decode.span.map(|(_, last)| Stamp(last)),
-            frames: frames.frames,
-            sip_frames: frames.sip,
-            keepalive_frames: frames.keepalive,
-            skipped: skipped.filter(|(_, count)| *count > 0).collect(),
-            sip_messages: counts.sip_messages,
-            retransmissions: engine.tracker.messages.retransmissions,
-            keepalives: counts.decode.keepalives,
-            anomalies: anomalies.filter(|(_, count)| *count > 0).collect(),
-            evicted: engine.evictions().into_iter().filter(|(_, count)| *count > 0).collect(),
-            cut: notes.iter().any(Note::is_cut),
         }
     }
 }

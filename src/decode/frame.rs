@@ -79,6 +79,11 @@ impl FrameBatch {
         self.frames.len()
     }
 
+    /// Lets go of all but the first `count` frames.
+    pub fn truncate(&mut self, count: usize) {
+        self.frames.truncate(count);
+    }
+
     /// Empties the batch and keeps its memory.
     pub fn clear(&mut self) {
         self.bytes.clear();

@@ -18,6 +18,7 @@ pub mod signals;
 pub mod source;
 pub mod stage;
 pub mod stop;
+pub mod until;
 
 #[cfg(test)]
 mod fakes;

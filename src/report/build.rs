@@ -69,6 +69,8 @@ fn call(tracker: &Tracker, legs: &Legs<'_>, &(record, outcome, direction): &Reco
     };
     CallEntry {
         first_seen: tracker.printed(record.started),
+        first_frame: record.first_frame,
+        passed_on_to: record.passed_on_to,
         by_scanner: tracker.world.peers.scans(record.source.ip()) && outcome != Outcome::Answered,
         call_id: record.call_id.to_string(),
         from: text(&record.from),

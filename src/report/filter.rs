@@ -129,7 +129,8 @@ impl Filter {
         }
     }
 
-    fn names_registration(&self, registration: &RegistrationEntry) -> bool {
+    /// Whether the user that is asked for is this one, by its name or by an address of its devices.
+    pub fn names_registration(&self, registration: &RegistrationEntry) -> bool {
         self.call_id.is_none()
             && self
                 .user
@@ -137,7 +138,8 @@ impl Filter {
                 .is_some_and(|user| is_user(user, &registration.aor) || registration.devices.iter().any(|device| is_device(user, device)))
     }
 
-    fn names_call(&self, call: &CallEntry) -> bool {
+    /// Whether the user that is asked for takes part in this call, or the call is the one asked for.
+    pub fn names_call(&self, call: &CallEntry) -> bool {
         self.call_id.as_ref().is_none_or(|id| call.call_id == *id || call.linked.contains(id))
             && self.user.as_ref().is_none_or(|user| {
                 [&call.from, &call.to].into_iter().flatten().any(|party| is_user(user, party))
@@ -185,7 +187,7 @@ impl Related {
 }
 
 /// Whether `wanted` names the party: the same text, or the same user part where one of them has no host; with or without `sip:`.
-fn is_user(wanted: &str, party: &str) -> bool {
+pub fn is_user(wanted: &str, party: &str) -> bool {
     let wanted = wanted.strip_prefix("sip:").unwrap_or(wanted);
     if wanted.eq_ignore_ascii_case(party) {
         return true;

@@ -14,6 +14,12 @@ pub struct CallEntry {
     /// When it was first seen, also where it began before the capture; orders the list, not printed.
     #[serde(skip)]
     pub first_seen: PacketTime,
+    /// The frame of that, not printed: it differs between captures of the same call.
+    #[serde(skip)]
+    pub first_frame: u64,
+    /// The callee's end of the last hop where a proxy passed the call on, not printed.
+    #[serde(skip)]
+    pub passed_on_to: Option<SocketAddr>,
     /// Whether a scanner made it. Not printed.
     #[serde(skip)]
     pub by_scanner: bool,

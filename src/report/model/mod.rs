@@ -9,6 +9,7 @@ mod nat;
 mod registration;
 mod rfc6076;
 mod values;
+mod verdict;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -21,6 +22,7 @@ pub use nat::{NatEntry, NatStage};
 pub use registration::{DeviceEntry, KeepaliveEntry, QualifyEntry, RegistrationEntry};
 pub use rfc6076::{Distribution, Rfc6076};
 pub use values::{Ratio, Seconds, Stamp};
+pub use verdict::{Escalation, Ground, Judgement, Problem, RuledOut, Verdict};
 
 /// Version of the JSON form: names and meaning of keys stay within a version, new keys may be added.
 pub const SCHEMA: u32 = 1;
@@ -228,6 +230,8 @@ mod tests {
         CallEntry {
             by_scanner: false,
             first_seen: at(20).0,
+            first_frame: 12,
+            passed_on_to: None,
             call_id: "a@b".to_owned(),
             from: Some("1001".to_owned()),
             to: Some("2002".to_owned()),

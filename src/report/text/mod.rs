@@ -11,13 +11,21 @@ mod registrations;
 mod sites;
 mod summary;
 mod table;
+mod verdict;
 mod words;
 
 use super::filter::{Filter, Section};
-use super::model::Report;
+use super::model::{Report, Verdict};
 use super::style::Style;
 use page::Page;
 use words::Clock;
+
+/// A verdict as text, for somebody who has a user on the phone.
+pub fn render_verdict(verdict: &Verdict, style: Style) -> String {
+    let mut page = Page::new(style);
+    verdict::write(verdict, &mut page);
+    page.finish()
+}
 
 /// The report as text. `report` is what `filter` left of it ([`Filter::apply`]).
 pub fn render(report: &Report, filter: &Filter, style: Style) -> String {

@@ -29,8 +29,12 @@ pub struct CallRecord {
     pub source: SocketAddr,
     /// To whom.
     pub destination: SocketAddr,
+    /// The callee's end of the last hop, where a proxy passed the INVITE on.
+    pub passed_on_to: Option<SocketAddr>,
     /// The first packet of the call.
     pub started: PacketTime,
+    /// Its frame.
+    pub first_frame: u64,
     /// Whether that was its INVITE.
     pub beginning: Beginning,
     /// The first response that is neither 100 nor a challenge.

@@ -236,6 +236,7 @@ impl Calls {
         let Some(call) = self.table.get_mut(handle) else { return };
         let branches = call.further.map_or(0, |further| further.branches).saturating_add(1);
         call.further = Some(Further { flow: seen.flow, branches });
+        call.record.passed_on_to = Some(seen.flow.destination);
     }
 }
 

@@ -1,0 +1,91 @@
+//! What a rule that is met says.
+
+use crate::detect::finding::Finding;
+use crate::diagnose::case::Case;
+use crate::diagnose::judge::escalation;
+use crate::report::model::{Escalation, Evidence, Judgement, Stamp};
+use crate::time::PacketTime;
+use crate::track::vocabulary::{Confidence, Scope, Severity};
+
+/// A verdict in the making.
+#[derive(Clone, Debug)]
+pub(super) struct Answer {
+    pub(super) judgement: Judgement,
+    pub(super) confidence: Confidence,
+    pub(super) scope: Scope,
+    /// Of the finding, where it is one.
+    pub(super) severity: Option<Severity>,
+    pub(super) headline: String,
+    pub(super) evidence: Vec<Evidence>,
+    pub(super) next_step: String,
+    pub(super) escalate: Escalation,
+    pub(super) runbook: Vec<&'static str>,
+}
+
+impl Answer {
+    /// An answer about the phone, sure, with nothing to do.
+    pub(super) fn new(judgement: Judgement, headline: impl Into<String>) -> Self {
+        Self {
+            judgement,
+            confidence: Confidence::Confirmed,
+            scope: Scope::Phone,
+            severity: None,
+            headline: headline.into(),
+            evidence: Vec::new(),
+            next_step: "Nothing to do; close the incident.".to_owned(),
+            escalate: Escalation::None,
+            runbook: Vec::new(),
+        }
+    }
+
+    /// What a finding amounts to.
+    pub(super) fn finding(case: &Case<'_>, finding: &Finding) -> Self {
+        let meaning = finding.id.row().meaning;
+        Self {
+            severity: Some(finding.severity),
+            evidence: case.evidence_of(finding),
+            runbook: finding.id.runbook().to_vec(),
+            ..Self::new(Judgement::Finding(finding.id), format!("{meaning} {}.", finding.message.trim_end_matches('.')))
+                .confidence(finding.confidence)
+                .scope(finding.scope)
+                .next_step(finding.remedy.clone())
+                .escalate(escalation(finding.id))
+        }
+    }
+
+    pub(super) fn confidence(self, confidence: Confidence) -> Self {
+        Self { confidence, ..self }
+    }
+
+    pub(super) fn scope(self, scope: Scope) -> Self {
+        Self { scope, ..self }
+    }
+
+    pub(super) fn next_step(self, next_step: impl Into<String>) -> Self {
+        Self { next_step: next_step.into(), ..self }
+    }
+
+    pub(super) fn escalate(self, escalate: Escalation) -> Self {
+        Self { escalate, ..self }
+    }
+
+    /// Adds a fact that a frame shows, or none where it is 0.
+    pub(super) fn fact(mut self, at: PacketTime, frame: u64, fact: impl Into<String>) -> Self {
+        self.evidence.push(Evidence { at: Stamp(at), frame: (frame > 0).then_some(frame), fact: fact.into() });
+        self
+    }
+
+    /// Adds facts.
+    pub(super) fn facts(mut self, facts: impl IntoIterator<Item = Evidence>) -> Self {
+        self.evidence.extend(facts);
+        self
+    }
+
+    /// Puts the step of the runbook that led here in front.
+    pub(super) fn at_step(mut self, step: &'static str) -> Self {
+        if !self.runbook.contains(&step) {
+            self.runbook.insert(0, step);
+        }
+        self
+    }
+}

@@ -1,0 +1,89 @@
+//! "The call dropped" (DETECTION §8.4; S3, maintenance).
+
+use crate::detect::catalog::FindingId as F;
+use crate::diagnose::answer::Answer;
+use crate::diagnose::cannot_call::{people, suspected};
+use crate::diagnose::case::Case;
+use crate::diagnose::facts;
+use crate::diagnose::parties::Attempt;
+use crate::diagnose::rule::{Check, Rule, Step};
+use crate::diagnose::words::{caller, clock, dialled, ender, lasting, outcome};
+use crate::report::model::{Escalation, Judgement};
+use crate::track::vocabulary::{CallState, Confidence, EndedBy, Outcome, Scope};
+
+/// Calls that are listed as evidence.
+const LISTED: usize = 5;
+
+pub(super) const STEPS: &[Step] = &[Step {
+    runbook: "S3-maint",
+    rules: &[
+        Rule::Finding(F::MassCallDrop, "no crowd of calls was seen to end at the same moment"),
+        Rule::Finding(F::PbxRestarted, "the PBX was not seen to restart"),
+        Rule::Finding(F::AckMissing, "no answer was seen to go without its acknowledgement"),
+        Rule::Finding(F::AckMisrouted, "no acknowledgement was seen to go astray"),
+        Rule::Finding(F::FixedDurationDrops, "its calls were not seen to end after the same time again and again"),
+        Rule::Finding(F::SessionRefreshMissed, "no session timer was seen to run out"),
+        Rule::Finding(F::DialogLost, "neither end was seen to have forgotten the call"),
+        Rule::Finding(F::CallDroppedNoBye, "no call of it was seen to be over without a hang-up"),
+        Rule::Finding(F::SourceIpChanged, "its public address was not seen to change"),
+        Rule::Finding(F::ShortCalls, "its calls were not seen to end within seconds again and again"),
+        Rule::Check(Judgement::NotAnIssue, last_call),
+    ],
+}];
+
+fn last_call(case: &Case<'_>) -> Check {
+    let was_up = |attempt: &&Attempt<'_>| attempt.main.answered.is_some() || attempt.main.partial;
+    let mut answer = match (case.meant().find(was_up), case.meant().next()) {
+        (Some(attempt), _) => ended(case, attempt),
+        (None, Some(attempt)) => {
+            let main = attempt.main;
+            let what = format!(
+                "No call of {} that was answered was captured. The last one, of {} to {} at {}, {}.",
+                case.asked(),
+                caller(main),
+                dialled(main),
+                clock(case, attempt.started()),
+                outcome(main)
+            );
+            let hint =
+                format!("Ask for the time of the call; why calls are not answered: diagnose {} --problem cannot-call.", case.asked());
+            cannot_tell(what).next_step(hint)
+        }
+        (None, None) => cannot_tell(format!("No call of {} was captured.", case.asked()))
+            .next_step("Ask for the time of the call and look at a capture of that time."),
+    };
+    answer = answer.facts(facts::calls(case.meant().take(LISTED)));
+    Check::met(answer)
+}
+
+fn cannot_tell(headline: String) -> Answer {
+    Answer::new(Judgement::CannotTell, headline).confidence(Confidence::Suspected).scope(Scope::Call)
+}
+
+fn ended(case: &Case<'_>, attempt: &Attempt<'_>) -> Answer {
+    let main = attempt.main;
+    let which = format!("The call of {} to {} at {}", caller(main), dialled(main), clock(case, attempt.started()));
+    if main.state == CallState::Open {
+        return Answer::new(Judgement::Healthy, format!("{which} was still up when the capture ended.")).scope(Scope::Call);
+    }
+    let after = main.talk_s.map_or_else(String::new, |talk| format!(" after {}", lasting(talk.0)));
+    let reason = main.end_reason.as_deref().map_or_else(String::new, |reason| format!(" ({reason})"));
+    let Some(who) = ender(main) else {
+        return cannot_tell(format!("{which} ended{after}{reason}; who ended it was not captured."))
+            .next_step("Capture where both phones and the PBX are seen, from before the call begins.");
+    };
+    let what = format!("{which} was ended by {who}{after}{reason}");
+    let answer = match main.ended_by {
+        Some(EndedBy::Caller | EndedBy::Callee) if main.outcome == Outcome::Answered || main.partial => {
+            people(format!("{what}: somebody hung up, or a phone did."))
+                .next_step("Ask both sides whether they hung up; if not, look at the phone of the one that did.")
+        }
+        Some(EndedBy::Timeout) => suspected(F::CallDroppedNoBye, format!("{what}, without anybody hanging up."))
+            .next_step("Check for a reboot or a crash of either end at that time."),
+        _ => suspected(F::CallDroppedNoBye, format!("{what}, without either side hanging up."))
+            .next_step("Second level: look in the log of the PBX why it ended the call at that time.")
+            .escalate(Escalation::L2),
+    };
+    let end = main.ended.map(|end| end.0).unwrap_or(case.now);
+    answer.scope(Scope::Call).fact(end, 0, format!("ended by {who}{reason}"))
+}

@@ -1,0 +1,259 @@
+//! "The user cannot call" (DETECTION §8.2; S1).
+
+use crate::detect::catalog::FindingId as F;
+use crate::diagnose::answer::Answer;
+use crate::diagnose::cannot_connect::{self, REGISTRATION, STATE, temporary};
+use crate::diagnose::case::Case;
+use crate::diagnose::facts;
+use crate::diagnose::parties::{Attempt, Party};
+use crate::diagnose::rule::{Check, Rule, Step};
+use crate::diagnose::words::{clock, dialled, lasting, outcome};
+use crate::report::model::{CallEntry, DeviceEntry, Escalation, Judgement, RegistrationEntry};
+use crate::time::Span;
+use crate::track::vocabulary::{Confidence, Direction, Outcome, Reachability, RegistrationState, Scope, Severity};
+
+/// A registration so shortly before a call was taken up in order to place it (DETECTION §8.2).
+const TO_PLACE_IT: Span = Span::from_secs(30);
+/// Calls that are listed as evidence.
+const LISTED: usize = 5;
+
+pub(super) const STEPS: &[Step] = &[
+    REGISTRATION,
+    STATE,
+    Step {
+        runbook: "S1-a",
+        rules: &[
+            Rule::Finding(F::InviteIgnored, "no INVITE of it was seen to go unanswered"),
+            Rule::Finding(F::PbxAdvertisesPrivate, "the PBX was not seen to give a private address"),
+        ],
+    },
+    Step { runbook: "S1-d", rules: &[Rule::Check(Judgement::Temporary, reconnected)] },
+    Step {
+        runbook: "S1-g",
+        rules: &[
+            Rule::Finding(F::TrunkNoResponse, "no trunk of its calls was seen to be dead"),
+            Rule::Finding(F::RoutingLoop, "no call of it was seen to go round in circles"),
+            Rule::Finding(F::AuthBackendSlow, "the PBX was not seen to look accounts up more slowly than usual"),
+            Rule::Finding(F::PbxSlow, "the PBX was not seen to answer more slowly than usual"),
+            Rule::Finding(F::SlowCallSetup, "calls were not seen to be set up more slowly than usual"),
+        ],
+    },
+    Step {
+        runbook: "S1-c",
+        rules: &[
+            Rule::Finding(F::CodecMismatch, "no call of it was seen to fail for lack of a common codec"),
+            Rule::Finding(F::AckMissing, "no answer was seen to go without its acknowledgement"),
+            Rule::Finding(F::AckMisrouted, "no acknowledgement was seen to go astray"),
+            Rule::Finding(F::SdpPrivateToPublic, "no private address was seen to be given for media"),
+            Rule::Finding(F::ShortCalls, "its calls were not seen to end within seconds again and again"),
+        ],
+    },
+    Step { runbook: "S1-b", rules: &[Rule::Check(Judgement::Temporary, over)] },
+    Step { runbook: "S1-c", rules: &[Rule::Check(Judgement::CannotTell, last_call)] },
+];
+
+/// A trouble that is over, where no call was tried since or the last one fell into it.
+fn over(case: &Case<'_>) -> Check {
+    match case.made().next() {
+        Some(attempt) if case.past_trouble(attempt).is_none() => Check::Pass,
+        _ => cannot_connect::over(case),
+    }
+}
+
+/// A call that the phone had to reconnect for.
+fn reconnected(case: &Case<'_>) -> Check {
+    let Some(attempt) = case.made().next().filter(|attempt| attempt.main.outcome == Outcome::Answered) else { return Check::Pass };
+    let before = |device: &DeviceEntry| {
+        let since = device.registered_at?.0;
+        let known_before = case.party.registrations.iter().any(|entry| entry.accepted > 1);
+        let shortly = attempt.started() > since && attempt.started().since(since) <= TO_PLACE_IT;
+        (shortly && known_before && since.since(device.first_seen) > TO_PLACE_IT).then_some(since)
+    };
+    let Some(since) = case.devices().find_map(before) else {
+        return Check::Unseen("it was not seen to register anew to place its last call");
+    };
+    let headline = format!(
+        "The phone had lost its registration and reconnected at {} to place the call at {}, which worked.",
+        clock(case, since),
+        clock(case, attempt.started())
+    );
+    Check::met(temporary(case, headline).fact(since, 0, "registered again").facts([facts::call(attempt.main)]))
+}
+
+/// What became of the last call.
+fn last_call(case: &Case<'_>) -> Check {
+    let Some(attempt) = case.made().next() else { return Check::met(no_call(case)) };
+    let answer = match attempt.main.outcome {
+        Outcome::Answered => answered(case, attempt),
+        _ => failed(case, attempt),
+    };
+    Check::met(answer.facts(facts::calls(case.made().take(LISTED))))
+}
+
+fn no_call(case: &Case<'_>) -> Answer {
+    let state = if case.is_registered() { "is registered, but" } else { "was seen, but" };
+    let headline = format!("{} {state} no call of it was captured: if it tried, the call never left the phone.", case.asked());
+    Answer::new(Judgement::CannotTell, headline)
+        .confidence(Confidence::Suspected)
+        .scope(case.scope())
+        .next_step("Let the user place a test call while capturing; if none appears, check account, line key and dial plan of the phone.")
+}
+
+fn answered(case: &Case<'_>, attempt: &Attempt<'_>) -> Answer {
+    let main = attempt.main;
+    let earlier = case.made().skip(1).find(|other| is_technical(other.main.outcome));
+    match earlier {
+        Some(other) => {
+            let headline = format!(
+                "The call to {} at {} {}, but the last one, to {} at {}, was answered.",
+                dialled(other.main),
+                clock(case, other.started()),
+                outcome(other.main),
+                dialled(main),
+                clock(case, attempt.started())
+            );
+            temporary(case, headline)
+        }
+        None => {
+            let headline = format!("The last call, to {} at {}, was answered: it can call.", dialled(main), clock(case, attempt.started()));
+            Answer::new(Judgement::Healthy, headline).scope(case.scope())
+        }
+    }
+}
+
+/// Whether technology and not people ended an attempt.
+pub(super) fn is_technical(outcome: Outcome) -> bool {
+    use Outcome as O;
+    matches!(
+        outcome,
+        O::Timeout | O::ServerError | O::NoResponse | O::Stalled100 | O::AuthFailed | O::NotAcceptable | O::Loop | O::Unavailable
+    )
+}
+
+fn failed(case: &Case<'_>, attempt: &Attempt<'_>) -> Answer {
+    use Outcome as O;
+    let main = attempt.main;
+    let what = format!("The call to {} at {} {}", dialled(main), clock(case, attempt.started()), outcome(main));
+    match main.outcome {
+        O::Busy | O::NoAnswer | O::Declined | O::Cancelled | O::CompletedElsewhere | O::Redirected | O::Stalled18x => {
+            people(format!("{what}: that is what people did, not a fault."))
+        }
+        O::NotFound => people(format!("{what}.")).next_step("Check the number that was dialled, and the dial plan of the phone."),
+        O::Forbidden => people(format!("{what}: the PBX does not let this user call it."))
+            .next_step("Check on the PBX what this account may call.")
+            .escalate(Escalation::L2),
+        O::AuthFailed => suspected(F::AuthFailedLoop, format!("{what}: the credentials for calls differ from those for registering."))
+            .next_step("Re-enter auth user and password exactly as on the PBX, also for outgoing calls."),
+        O::NotAcceptable => {
+            suspected(F::CodecMismatch, format!("{what}.")).next_step("Check the codec and SRTP settings of both ends.").scope(Scope::Call)
+        }
+        O::Loop => suspected(F::RoutingLoop, format!("{what}."))
+            .next_step("Second level: remove the forwarding loop.")
+            .scope(Scope::Call)
+            .escalate(Escalation::L2),
+        O::ServerError | O::Stalled100 => server(case, attempt, what),
+        O::Unavailable | O::Timeout => other_party(case, attempt, what),
+        O::NoResponse => no_response(case, attempt, what),
+        O::Merged | O::Glare | O::ClientError | O::GlobalFailure | O::Answered | O::Unknown => unknown(main, what),
+    }
+}
+
+/// Nobody's fault.
+pub(super) fn people(headline: String) -> Answer {
+    Answer::new(Judgement::NotAnIssue, headline).scope(Scope::Call)
+}
+
+/// What one call suggests and no finding says yet.
+pub(super) fn suspected(id: F, headline: String) -> Answer {
+    let answer = Answer::new(Judgement::Finding(id), headline).confidence(Confidence::Suspected);
+    Answer { severity: Some(Severity::Warning), ..answer }
+}
+
+fn server(case: &Case<'_>, attempt: &Attempt<'_>, what: String) -> Answer {
+    if let Some(leg) = attempt.legs.iter().find(|leg| leg.outcome == Outcome::NoResponse) {
+        return other_end_silent(case, leg, what);
+    }
+    let id = if attempt.main.outcome == Outcome::ServerError { F::ServerErrorBurst } else { F::PbxSlow };
+    suspected(id, format!("{what}: the PBX took the call and could not handle it."))
+        .scope(Scope::Server)
+        .next_step("Second level: check the services of the PBX, its database and its trunks at that time.")
+        .escalate(Escalation::L2)
+}
+
+/// The called side could not be reached: is it there at all (S1-e)?
+fn other_party(case: &Case<'_>, attempt: &Attempt<'_>, what: String) -> Answer {
+    let called = dialled(attempt.main);
+    let report = case.scene.report;
+    let party = Party::find(called, report);
+    let Some(entry) = party.registrations.first().copied() else {
+        if let Some(leg) = attempt.legs.iter().find(|leg| leg.outcome == Outcome::NoResponse) {
+            return other_end_silent(case, leg, what);
+        }
+        return people(format!("{what}, and {called} was not seen to be registered."))
+            .confidence(Confidence::Suspected)
+            .next_step(format!("Check that {called} exists and is switched on."));
+    };
+    if is_offline(entry) {
+        return people(format!("{what}: {called} is offline, and that is not the caller's problem.")).next_step(format!(
+            "Tell the caller that {called} is offline; for that user run: diagnose {called} --problem cannot-connect."
+        ));
+    }
+    let own = |finding: &&crate::detect::finding::Finding| {
+        finding.cleared.is_none() && finding.severity > Severity::Info && finding.subject.to_string() == entry.aor
+    };
+    let next_step = format!("Treat the called party: run diagnose {called} --problem cannot-receive.");
+    match case.scene.findings.all().into_iter().filter(own).max_by_key(|finding| finding.severity) {
+        Some(finding) => Answer {
+            headline: format!("{what}. The trouble is on the called side: {}.", finding.message.trim_end_matches('.')),
+            ..Answer::finding(case, finding).next_step(next_step)
+        },
+        None => suspected(F::CalleeNoResponse, format!("{what}, although {called} is registered.")).next_step(next_step),
+    }
+}
+
+/// Whether a user is not there: no registration, or the PBX holds all of its phones for gone.
+fn is_offline(entry: &RegistrationEntry) -> bool {
+    let gone = |device: &DeviceEntry| device.reachability == Reachability::Unreachable;
+    entry.state != RegistrationState::Registered || (!entry.devices.is_empty() && entry.devices.iter().all(gone))
+}
+
+fn no_response(case: &Case<'_>, attempt: &Attempt<'_>, what: String) -> Answer {
+    if attempt.main.direction == Direction::Out {
+        return other_end_silent(case, attempt.main, what);
+    }
+    suspected(F::InviteIgnored, format!("{what} at all from the PBX."))
+        .scope(Scope::Source)
+        .next_step("On the PBX check fail2ban, firewall and ACL for the address of the phone, and whether the PBX was up.")
+        .escalate(Escalation::L2)
+}
+
+/// The PBX called on and nobody answered: a carrier or a phone.
+fn other_end_silent(case: &Case<'_>, leg: &CallEntry, what: String) -> Answer {
+    let place = leg.destination.ip();
+    if case.scene.tracker.world.peers.is_trunk(place) {
+        return suspected(F::TrunkNoResponse, format!("{what}: the trunk {place} did not answer the PBX."))
+            .scope(Scope::Trunk)
+            .next_step("Second level: check the trunk and the status page of the carrier.")
+            .escalate(Escalation::L2);
+    }
+    suspected(F::CalleeNoResponse, format!("{what}: the phone at {place} did not answer the PBX."))
+        .next_step(format!("Treat the called party: run diagnose {} --problem cannot-receive.", dialled(leg)))
+}
+
+fn unknown(main: &CallEntry, what: String) -> Answer {
+    let (why, escalate) = match (main.outcome, main.status) {
+        (Outcome::Unknown, _) => ("; the capture ends before it came out, or does not show the answer".to_owned(), Escalation::None),
+        (_, Some(status)) => (format!(": {status} says no more than that"), Escalation::L2),
+        _ => (String::new(), Escalation::L2),
+    };
+    Answer::new(Judgement::CannotTell, format!("{what}{why}."))
+        .confidence(Confidence::Suspected)
+        .scope(Scope::Call)
+        .next_step("Let the user place a test call while capturing, and wait until it has ended.")
+        .escalate(escalate)
+}
+
+/// How long ago a call was, for a question that is about now.
+pub(super) fn age(case: &Case<'_>, attempt: &Attempt<'_>) -> String {
+    lasting(case.now.since(attempt.started()))
+}

@@ -1,0 +1,205 @@
+//! "The user cannot connect" (DETECTION §8.1; S0, S4).
+
+use crate::detect::catalog::{FindingId as F, rejection_remedy};
+use crate::diagnose::answer::Answer;
+use crate::diagnose::case::Case;
+use crate::diagnose::rule::{Check, Rule, Step};
+use crate::diagnose::words::{clock, counted, lasting};
+use crate::report::model::{Escalation, Judgement};
+use crate::time::{PacketTime, Span};
+use crate::track::site::Site;
+use crate::track::vocabulary::{Confidence, RegistrationState, Scope, Severity};
+
+/// How long a phone may be silent before it counts as away (DETECTION §8.1).
+const SILENT: Span = Span::from_secs(600);
+/// How far back a trouble that is over explains a complaint (DETECTION §8.1).
+const DAY: Span = Span::from_secs(24 * 3600);
+/// A registration that stands for less than the phone has been known was taken up again; a challenge and its answer take less.
+const TAKEN_UP_AGAIN: Span = Span::from_secs(60);
+
+pub(super) const STEPS: &[Step] = &[SITE, REGISTRATION, STATE, REACHABLE, OVER, WELL];
+
+/// The phone and its site are there.
+pub(super) const SITE: Step = Step { runbook: "S0-a", rules: &[Rule::Check(Judgement::NotAnIssue, site_offline)] };
+
+/// The findings of a registration that fails.
+pub(super) const REGISTRATION: Step = Step {
+    runbook: "S0-d",
+    rules: &[
+        Rule::Finding(F::ResponseNotReachingClient, "no REGISTER was seen to be repeated after its answer had left"),
+        Rule::Finding(F::AuthFailedLoop, "its credentials were not seen to be refused again and again"),
+        Rule::Finding(F::RegistrarSilent, "no REGISTER of it was seen to go unanswered"),
+        Rule::Finding(F::AuthBruteforce, "nobody was seen to try password after password from its address"),
+        Rule::Finding(F::FragmentLoss, "no fragments of its messages were seen to get lost"),
+        Rule::Finding(F::RegistrationRejected, "no REGISTER of it was seen to be refused for good"),
+        Rule::Finding(F::MassUnregister, "nobody else was seen to remove its registrations"),
+        Rule::Finding(F::RegistrationExpired, "its registration was not seen to run out"),
+        Rule::Finding(F::NeverRegistered, "nobody was seen to call it in vain before it ever registered"),
+    ],
+};
+
+/// What the state says where no finding was made yet.
+pub(super) const STATE: Step = Step { runbook: "S0-f", rules: &[Rule::Check(Judgement::CannotTell, failing)] };
+
+/// Registered, but it comes and goes.
+const REACHABLE: Step = Step {
+    runbook: "S4",
+    rules: &[
+        Rule::Finding(F::RegistrationFlapping, "its registration was not seen to come and go"),
+        Rule::Finding(F::DuplicateRegistration, "no two devices were seen to take the registration from each other"),
+        Rule::Finding(F::NatBindingTimeout, "its NAT was not seen to forget it"),
+        Rule::Finding(F::PeerUnreachable, "the PBX was not seen to hold it for gone"),
+    ],
+};
+
+/// It was so, and is over.
+pub(super) const OVER: Step = Step { runbook: "S0-c", rules: &[Rule::Check(Judgement::Temporary, over)] };
+
+/// Registered, and nothing to complain of.
+const WELL: Step = Step { runbook: "S0-b", rules: &[Rule::Check(Judgement::Healthy, well)] };
+
+/// The phone and all its neighbours are silent: the site has no connection.
+fn site_offline(case: &Case<'_>) -> Check {
+    let Some(seen) = case.last_seen().filter(|seen| case.now.since(*seen) >= SILENT) else {
+        return Check::Unseen("packets of it were captured in the last ten minutes, or none at all");
+    };
+    let sites: Vec<_> = case.party.addresses().into_iter().map(Site::of).collect();
+    let devices = case.scene.report.registrations.iter().filter(|entry| !case.party.is_aor(&entry.aor)).flat_map(|entry| &entry.devices);
+    let near: Vec<_> = devices.filter(|device| sites.contains(&Site::of(device.source.ip()))).collect();
+    let alive = near.iter().filter(|device| device.last_seen.is_some_and(|last| case.now.since(last.0) < SILENT)).count();
+    if alive > 0 {
+        return Check::Not(format!("{} at the same address still sent packets", counted(alive, "other phone", "other phones")));
+    }
+    if near.is_empty() {
+        return Check::Not(format!("silent since {}, but it is the only phone known there", clock(case, seen)));
+    }
+    let headline = format!(
+        "The whole site is offline: neither {} nor any of the {} other phones at its address sent a packet for {}.",
+        case.asked(),
+        near.len(),
+        lasting(case.now.since(seen))
+    );
+    let answer = Answer::new(Judgement::NotAnIssue, headline)
+        .confidence(Confidence::Probable)
+        .scope(Scope::Site)
+        .fact(seen, 0, "last packet of this phone")
+        .next_step("Tell the customer to check the router and to call the internet provider.");
+    Check::met(answer)
+}
+
+/// The registration fails right now, but not often enough for a finding.
+fn failing(case: &Case<'_>) -> Check {
+    let Some(entry) = case.registration() else { return Check::Pass };
+    let tried = |id: F, what: String, next: &str, escalate| {
+        let answer = Answer::new(Judgement::Finding(id), what).confidence(Confidence::Suspected).scope(case.scope());
+        Check::met(Answer { severity: Some(Severity::Warning), ..answer.next_step(next).escalate(escalate) })
+    };
+    let status = entry.last_status.unwrap_or_default();
+    let aor = &entry.aor;
+    match entry.state {
+        RegistrationState::Registered => Check::Pass,
+        RegistrationState::AuthLoop => tried(
+            F::AuthFailedLoop,
+            format!("The PBX refused the credentials of {aor} with {status}: wrong password or unknown account."),
+            rejection_remedy(status, true),
+            Escalation::None,
+        ),
+        RegistrationState::Challenged => tried(
+            F::AuthFailedLoop,
+            format!("The PBX asked {aor} for credentials and none came: the phone has none, or the question did not reach it."),
+            "Enter auth user and password in the phone, then force reconnection; if that changes nothing, check the way back to the phone.",
+            Escalation::None,
+        ),
+        RegistrationState::Rejected => tried(
+            F::RegistrationRejected,
+            format!("The PBX refused to register {aor} with {status}."),
+            rejection_remedy(status, false),
+            Escalation::L2,
+        ),
+        RegistrationState::Silent => tried(
+            F::RegistrarSilent,
+            format!("The PBX did not answer the REGISTER of {aor}."),
+            "On the PBX check fail2ban, firewall and ACL for the address of the phone.",
+            Escalation::L2,
+        ),
+        RegistrationState::Expired => tried(
+            F::RegistrationExpired,
+            format!("The registration of {aor} ran out and was not renewed."),
+            "Force reconnection, and check power, LAN and Wi-Fi of the phone.",
+            Escalation::None,
+        ),
+        RegistrationState::Unregistered => Check::met(
+            Answer::new(Judgement::NotAnIssue, format!("{aor} logged off by itself and has not come back."))
+                .scope(case.scope())
+                .next_step("Ask whether the phone or the app was switched off; log it on again."),
+        ),
+        RegistrationState::Registering | RegistrationState::Unknown => Check::met(
+            Answer::new(Judgement::CannotTell, format!("{aor} tries to register; how that came out was not captured."))
+                .confidence(Confidence::Suspected)
+                .next_step("Capture for longer, and see that both directions are in the capture."),
+        ),
+    }
+}
+
+/// Something was wrong within a day and works now.
+pub(super) fn over(case: &Case<'_>) -> Check {
+    if !case.is_registered() || case.is_unreachable() && case.delivered_since(PacketTime::MIN).is_none() {
+        return Check::Pass;
+    }
+    let recent = case.past().filter(|finding| case.now.since(case.printed(finding.last)) <= DAY);
+    if let Some(finding) = recent.max_by_key(|finding| (finding.severity, finding.last)) {
+        let end = finding.cleared.map_or(case.now, |end| case.printed(end));
+        let message = finding.message.trim_end_matches('.');
+        let headline = format!(
+            "There was a problem from {} to {}, and it is over. {message}.",
+            clock(case, case.printed(finding.since)),
+            clock(case, end)
+        );
+        let mut answer = temporary(case, headline).scope(finding.scope).facts(case.evidence_of(finding));
+        answer.runbook = finding.id.runbook().to_vec();
+        return Check::met(answer.fact(end, 0, format!("{} ended", finding.id)));
+    }
+    taken_up_again(case)
+}
+
+/// Attempts that failed before one that worked, or a registration that was taken up again.
+fn taken_up_again(case: &Case<'_>) -> Check {
+    let Some(entry) = case.registration() else { return Check::Pass };
+    if entry.rejected > 0 {
+        let tries = counted(entry.attempts as usize, "attempt", "attempts");
+        let headline = format!("{} of {tries} of {} to register failed; the last one worked.", entry.rejected, entry.aor);
+        return Check::met(temporary(case, headline));
+    }
+    let again = entry.devices.iter().find_map(|device| {
+        let since = device.registered_at?.0;
+        (entry.accepted > 1 && since.since(device.first_seen) > TAKEN_UP_AGAIN).then_some((since, device.first_seen))
+    });
+    match again {
+        Some((since, first)) => {
+            let headline = format!("{} had lost its registration and took it up again at {}.", entry.aor, clock(case, since));
+            Check::met(temporary(case, headline).fact(first, 0, "the phone was there before").fact(since, 0, "registered again"))
+        }
+        None => Check::Unseen("no trouble in the last 24 hours that is over was seen"),
+    }
+}
+
+/// A trouble that is over.
+pub(super) fn temporary(case: &Case<'_>, headline: String) -> Answer {
+    Answer::new(Judgement::Temporary, headline)
+        .confidence(Confidence::Probable)
+        .scope(case.scope())
+        .next_step("Let the user try again and close the incident if it works; open it again if it comes back.")
+}
+
+fn well(case: &Case<'_>) -> Check {
+    let Some(entry) = case.registration() else {
+        let calls = counted(case.attempts.len(), "call", "calls");
+        let headline = format!("No REGISTER of {} was captured, only {calls} with it.", case.asked());
+        let hint = "If it is a phone, force a reconnection while capturing; if it is a number outside, it does not register.";
+        return Check::met(Answer::new(Judgement::CannotTell, headline).confidence(Confidence::Suspected).next_step(hint));
+    };
+    let since = entry.devices.iter().filter_map(|device| device.registered_at).min();
+    let since = since.map_or_else(String::new, |since| format!(" since {}", clock(case, since.0)));
+    let headline = format!("{} is registered{since}, and nothing is wrong with it.", entry.aor);
+    Check::met(Answer::new(Judgement::Healthy, headline).scope(case.scope()))
+}

@@ -1,0 +1,217 @@
+//! "The user cannot receive calls" (DETECTION §8.3; S2), and where the calls to a number go that no phone registers.
+
+use crate::detect::catalog::FindingId as F;
+use crate::diagnose::answer::Answer;
+use crate::diagnose::cannot_call::{age, people, suspected};
+use crate::diagnose::cannot_connect::{OVER, REGISTRATION, STATE};
+use crate::diagnose::case::Case;
+use crate::diagnose::facts;
+use crate::diagnose::parties::Attempt;
+use crate::diagnose::rule::{Check, Rule, Step};
+use crate::diagnose::words::{caller, clock, dialled, outcome};
+use crate::report::model::{CallEntry, Escalation, Judgement};
+use crate::track::vocabulary::{Confidence, Direction, Outcome, Scope};
+
+/// Calls that are listed as evidence.
+const LISTED: usize = 5;
+
+pub(super) const STEPS: &[Step] = &[
+    Step {
+        runbook: "S2-f",
+        rules: &[
+            Rule::Finding(F::PbxRestarted, "the PBX was not seen to restart"),
+            Rule::Finding(F::SourceIpChanged, "its public address was not seen to change"),
+            Rule::Finding(F::NatBindingTimeout, "calls and probes were not seen to fail with the age of its NAT binding"),
+            Rule::Finding(F::StaleBindingTarget, "the PBX was not seen to call an old address of it"),
+            Rule::Finding(F::FragmentLoss, "no fragments were seen to get lost on the way"),
+        ],
+    },
+    REGISTRATION,
+    STATE,
+    Step {
+        runbook: "S2-f",
+        rules: &[
+            Rule::Finding(F::DuplicateRegistration, "no two devices were seen to take the registration from each other"),
+            Rule::Finding(F::EndpointSleepSuspected, "it was not seen to come and go like a device that sleeps"),
+            Rule::Finding(F::KeepaliveMissing, "it was not seen to lack keep-alives"),
+        ],
+    },
+    Step {
+        runbook: "S2-e",
+        rules: &[
+            Rule::Finding(F::CalleeNoResponse, "no call to it was seen to go unanswered"),
+            Rule::Finding(F::LateDelivery, "no call was seen to reach it only after repeats"),
+            Rule::Finding(F::CallFailedCalleeUnreachable, "the PBX was not seen to refuse calls to it without trying"),
+            Rule::Finding(F::UnansweredBurst, "no series of calls to it was seen to fail"),
+            Rule::Finding(F::PeerUnreachable, "the PBX was not seen to hold it for gone"),
+            Rule::Finding(F::CodecMismatch, "no call of it was seen to fail for lack of a common codec"),
+        ],
+    },
+    Step { runbook: "S2-d", rules: &[Rule::Check(Judgement::DeliveredElsewhere, elsewhere)] },
+    OVER_IF_NONE_FAILED,
+    Step { runbook: "S2-e", rules: &[Rule::Check(Judgement::CannotTell, last_call)] },
+];
+
+/// A trouble that is over, unless the last call to the user failed all the same.
+const OVER_IF_NONE_FAILED: Step = Step { runbook: OVER.runbook, rules: &[Rule::Check(Judgement::Temporary, over)] };
+
+fn over(case: &Case<'_>) -> Check {
+    let failed = |attempt: &Attempt<'_>| leg_or_main(case, attempt).outcome != Outcome::Answered && case.past_trouble(attempt).is_none();
+    if case.received().next().is_some_and(failed) { Check::Pass } else { crate::diagnose::cannot_connect::over(case) }
+}
+
+/// What happened at the user's own phone, or to the caller where no leg to it was captured.
+fn leg_or_main<'a>(case: &Case<'a>, attempt: &Attempt<'a>) -> &'a CallEntry {
+    attempt.leg_to(&case.party).unwrap_or(attempt.main)
+}
+
+/// The call was for the user and went to somebody else.
+fn elsewhere(case: &Case<'_>) -> Check {
+    let Some(attempt) = case.received().next() else { return Check::Pass };
+    if attempt.leg_to(&case.party).is_some() {
+        return Check::Unseen("the PBX did call a phone of this user");
+    }
+    let from = caller(attempt.main);
+    let at = clock(case, attempt.started());
+    let reached = reached(attempt);
+    let headline = match (attempt.main.outcome, reached.as_slice()) {
+        (_, []) => return answered_by_pbx(case, attempt),
+        (Outcome::Answered, _) => {
+            format!("The call of {from} to {} at {at} went to {} and was answered.", case.asked(), reached.join(", "))
+        }
+        _ => format!("The call of {from} to {} at {at} went to {} and {}.", case.asked(), reached.join(", "), outcome(attempt.main)),
+    };
+    let answer = Answer::new(Judgement::DeliveredElsewhere, headline)
+        .scope(Scope::Call)
+        .facts([facts::call(attempt.main)])
+        .facts(attempt.legs.iter().map(|leg| facts::call(leg)))
+        .next_step("If that is not meant, correct the forwarding, group or number routing on the PBX.");
+    Check::met(answer)
+}
+
+/// The users that a call went to.
+fn reached(attempt: &Attempt<'_>) -> Vec<String> {
+    let mut names: Vec<String> = attempt.legs.iter().map(|leg| dialled(leg).to_owned()).collect();
+    names.dedup();
+    names
+}
+
+/// Nobody was called on: a voicemail or an announcement took the call.
+fn answered_by_pbx(case: &Case<'_>, attempt: &Attempt<'_>) -> Check {
+    let main = attempt.main;
+    let is_user = !case.party.registrations.is_empty();
+    let alone = main.outcome == Outcome::Answered && main.direction == Direction::In && main.passed_on_to.is_none();
+    if !alone || !is_user {
+        return Check::Pass;
+    }
+    let headline = format!(
+        "The call of {} to {} at {} was answered, but no call to its phone was captured: voicemail or an announcement may have taken it.",
+        caller(main),
+        case.asked(),
+        clock(case, attempt.started())
+    );
+    let answer = Answer::new(Judgement::DeliveredElsewhere, headline)
+        .confidence(Confidence::Suspected)
+        .scope(Scope::Call)
+        .facts([facts::call(main)])
+        .next_step("Check forwarding and voicemail of this user on the PBX, and that the capture sees what the PBX sends to phones.");
+    Check::met(answer)
+}
+
+fn last_call(case: &Case<'_>) -> Check {
+    let Some(attempt) = case.received().next() else { return Check::met(no_call(case)) };
+    let answer = match attempt.leg_to(&case.party) {
+        Some(leg) => at_the_phone(case, attempt, leg),
+        None => not_at_the_phone(case, attempt),
+    };
+    Check::met(answer.facts(facts::calls(case.received().take(LISTED))))
+}
+
+fn no_call(case: &Case<'_>) -> Answer {
+    let state = match (case.is_registered(), case.is_unreachable()) {
+        (true, false) => "is registered, but",
+        _ => "was seen, but",
+    };
+    Answer::new(Judgement::CannotTell, format!("{} {state} no call to it was captured: none came as far as the PBX.", case.asked()))
+        .confidence(Confidence::Suspected)
+        .scope(case.scope())
+        .next_step("Place a test call to the user while capturing; if none appears, the fault is before the PBX: number routing or trunk.")
+}
+
+/// The PBX called the user's phone.
+fn at_the_phone(case: &Case<'_>, attempt: &Attempt<'_>, leg: &CallEntry) -> Answer {
+    use Outcome as O;
+    let what = format!("The call of {} at {} {}", caller(attempt.main), clock(case, attempt.started()), outcome(leg));
+    let refused_at_once = leg.ring_s.is_none();
+    match leg.outcome {
+        O::Answered => {
+            Answer::new(Judgement::Healthy, format!("{what}: it gets calls (the last one {} ago).", age(case, attempt))).scope(case.scope())
+        }
+        O::Busy | O::Declined | O::Unavailable if refused_at_once => people(format!("{what}: the phone refused at once, without ringing."))
+            .next_step("Check whether the phone is set to do not disturb, or was in a call."),
+        O::Busy | O::Declined | O::NoAnswer | O::Cancelled | O::Stalled18x | O::Unavailable => {
+            people(format!("{what}: it reached the phone; what followed is what people did."))
+        }
+        O::CompletedElsewhere => people(format!("{what}: it rang here too.")),
+        O::Redirected => Answer::new(Judgement::DeliveredElsewhere, format!("{what}: the phone itself forwards its calls."))
+            .scope(case.scope())
+            .next_step("Turn off call forwarding on the phone if it is not meant."),
+        O::NoResponse | O::Timeout => suspected(F::CalleeNoResponse, format!("{what} from the phone at {}.", leg.destination))
+            .scope(case.scope())
+            .next_step("Check that the phone is on; force a reconnection and call again."),
+        O::NotAcceptable => suspected(F::CodecMismatch, format!("{what}: the phone takes none of the media that the PBX offers."))
+            .scope(case.scope())
+            .next_step("Compare codecs and encryption of the phone with the account on the PBX."),
+        O::NotFound | O::ClientError | O::AuthFailed | O::Forbidden => {
+            suspected(F::StaleBindingTarget, format!("{what}: what answers at {} does not know this user.", leg.destination))
+                .scope(case.scope())
+                .next_step("Force a reconnection; check the contact user and the line of the phone against the account.")
+        }
+        _ => not_captured(&what),
+    }
+}
+
+/// The PBX did not call the user's phone.
+fn not_at_the_phone(case: &Case<'_>, attempt: &Attempt<'_>) -> Answer {
+    use Outcome as O;
+    let main = attempt.main;
+    let what = format!("The call of {} to {} at {} {}", caller(main), dialled(main), clock(case, attempt.started()), outcome(main));
+    let is_user = !case.party.registrations.is_empty();
+    match main.outcome {
+        O::Answered => Answer::new(Judgement::Healthy, format!("{what}.")).scope(Scope::Call),
+        O::NotFound if !is_user => people(format!("{what} on this PBX.")).next_step("Check the number, and its routing on the PBX."),
+        O::Unavailable | O::ServerError | O::NotFound | O::Timeout if is_user => {
+            let why = if case.is_registered() { "although it is registered" } else { "and holds it for not registered" };
+            suspected(F::CallFailedCalleeUnreachable, format!("{what}: the PBX did not even call the phone, {why}."))
+                .scope(case.scope())
+                .next_step("Force a reconnection, then compare the account, its number and its status on the PBX.")
+                .escalate(if case.is_registered() { Escalation::L2 } else { Escalation::None })
+        }
+        O::Unavailable => people(format!("{what}: no phone was seen to register it."))
+            .confidence(Confidence::Suspected)
+            .next_step("Check that the user exists and that its phone is on."),
+        O::NoResponse if main.direction == Direction::In => {
+            suspected(F::InviteIgnored, format!("{what} at all from the PBX: it never came as far as this user."))
+                .scope(Scope::Source)
+                .next_step(format!("Treat the caller: run diagnose {} --problem cannot-call.", caller(main)))
+                .escalate(Escalation::L2)
+        }
+        O::NoResponse | O::Stalled100 | O::ServerError | O::Timeout => {
+            suspected(F::ServerErrorBurst, format!("{what}: the PBX did not handle the call."))
+                .scope(Scope::Server)
+                .next_step("Second level: check the services of the PBX and its database at that time.")
+                .escalate(Escalation::L2)
+        }
+        O::Busy | O::Declined | O::NoAnswer | O::Cancelled | O::Redirected | O::CompletedElsewhere | O::Forbidden => {
+            people(format!("{what}: busy, do not disturb, forwarded, or given up."))
+        }
+        _ => not_captured(&what),
+    }
+}
+
+fn not_captured(what: &str) -> Answer {
+    Answer::new(Judgement::CannotTell, format!("{what}; the capture ends before it came out, or does not show the answer."))
+        .confidence(Confidence::Suspected)
+        .scope(Scope::Call)
+        .next_step("Place a test call to the user while capturing, and wait until it has ended.")
+}

@@ -1,0 +1,257 @@
+//! What is known of the user and of the time that a question is about.
+
+use crate::detect::catalog::{FindingId, SubjectKind, WINDOW_AFTER, WINDOW_BEFORE};
+use crate::detect::finding::{Finding, Subject};
+use crate::diagnose::judge::is_about_capture;
+use crate::diagnose::parties::{Attempt, Party};
+use crate::diagnose::words::clock;
+use crate::diagnose::{Moment, Question, Scene};
+use crate::report::model::{DeviceEntry, Evidence, Problem, RegistrationEntry, Stamp};
+use crate::time::{PacketTime, Span};
+use crate::track::registration::device::Device;
+use crate::track::site::Site;
+use crate::track::vocabulary::{Outcome, Reachability, RegistrationState, Scope, Severity};
+
+/// How far back the capture must have seen the PBX speak to a phone for its silence to mean something (DETECTION §0.1).
+const SEEN_WITHIN: Span = Span::from_secs(600);
+
+/// One question with all that bears on it.
+pub(super) struct Case<'a> {
+    pub(super) scene: Scene<'a>,
+    pub(super) question: &'a Question,
+    /// The moment of the question, as the capture prints it.
+    pub(super) now: PacketTime,
+    pub(super) party: Party<'a>,
+    /// The calls that the user made or got, in order of time.
+    pub(super) attempts: Vec<Attempt<'a>>,
+    /// Findings about the user, its site, its calls, the PBX and the capture.
+    findings: Vec<&'a Finding>,
+}
+
+impl<'a> Case<'a> {
+    /// Gathers what belongs to the user of `question`.
+    pub(super) fn open(scene: Scene<'a>, question: &'a Question) -> Self {
+        let party = Party::find(&question.user, scene.report);
+        let since = question.since.unwrap_or(PacketTime::MIN);
+        let mut attempts = Attempt::all(scene.report);
+        attempts.retain(|attempt| {
+            let takes_part = attempt.is_by(&party) || (attempt.is_to(&party) && !attempt.main.by_scanner);
+            takes_part && attempt.main.ended.is_none_or(|end| end.0 >= since)
+        });
+        let now = scene.tracker.printed(scene.tracker.now());
+        let mut case = Self { scene, question, now, party, attempts, findings: Vec::new() };
+        let counts = |finding: &&Finding| finding.cleared.is_none_or(|end| scene.tracker.printed(end) >= since) && case.concerns(finding);
+        case.findings = scene.findings.all().into_iter().filter(counts).collect();
+        case
+    }
+
+    /// The user as asked for.
+    pub(super) fn asked(&self) -> &'a str {
+        &self.question.user
+    }
+
+    /// The time as the capture prints it.
+    pub(super) fn printed(&self, time: PacketTime) -> PacketTime {
+        self.scene.tracker.printed(time)
+    }
+
+    /// The finding of that id that matters most: one that is not over before one that is, the worse before the lesser, the later before
+    /// the earlier.
+    pub(super) fn finding(&self, id: FindingId) -> Option<&'a Finding> {
+        let found = self.findings.iter().copied().filter(|finding| finding.id == id);
+        found.max_by_key(|finding| (!self.is_over(finding), finding.severity, finding.last))
+    }
+
+    /// The findings about the user or about everybody, in order of time.
+    pub(super) fn findings(&self) -> impl Iterator<Item = &'a Finding> {
+        self.findings.iter().copied()
+    }
+
+    /// The worst finding about the user or about everybody.
+    pub(super) fn worst(&self) -> Option<Severity> {
+        self.findings.iter().map(|finding| finding.severity).max()
+    }
+
+    /// Whether a finding is more than good to know. Ids that are never more count as they are.
+    pub(super) fn counts(&self, finding: &Finding) -> bool {
+        finding.severity > Severity::Info || finding.id.severity() == Severity::Info
+    }
+
+    /// Whether what was found has been mended. What went wrong with a call stays wrong; what ended for lack of news is mended only where
+    /// something shows that it works again.
+    pub(super) fn is_over(&self, finding: &Finding) -> bool {
+        let Some(end) = finding.cleared else { return false };
+        if finding.subject.kind() == SubjectKind::Call {
+            return false;
+        }
+        let faded = end == finding.last + finding.id.row().clears.quiet;
+        !faded || self.works_since(finding)
+    }
+
+    /// The findings of trouble that is over, those about the capture itself left out.
+    pub(super) fn past(&self) -> impl Iterator<Item = &'a Finding> {
+        self.findings().filter(|finding| finding.severity > Severity::Info && !is_about_capture(finding.id) && self.is_over(finding))
+    }
+
+    /// Whether something worked after the last sign of a finding that would not have worked with it.
+    fn works_since(&self, finding: &Finding) -> bool {
+        let last = self.printed(finding.last);
+        match finding.id {
+            FindingId::CalleeNoResponse
+            | FindingId::LateDelivery
+            | FindingId::UnansweredBurst
+            | FindingId::CallFailedCalleeUnreachable
+            | FindingId::StaleBindingTarget => self.delivered_since(last).is_some(),
+            _ => !self.party.registrations.is_empty() && self.is_registered(),
+        }
+    }
+
+    /// The start of the last call that reached a phone of the user after `time`.
+    pub(super) fn delivered_since(&self, time: PacketTime) -> Option<PacketTime> {
+        let reached =
+            |attempt: &Attempt<'_>| attempt.leg_to(&self.party).is_some_and(|leg| leg.outcome == Outcome::Answered || leg.ring_s.is_some());
+        self.attempts.iter().rev().filter(|attempt| reached(attempt)).map(Attempt::started).find(|start| *start > time)
+    }
+
+    /// What speaks against a finding so much that it cannot be the matter: the PBX holds a phone for gone that takes its calls.
+    pub(super) fn contradiction(&self, finding: &Finding) -> Option<String> {
+        let by_options = matches!(finding.id, FindingId::PeerUnreachable | FindingId::PeerLagged);
+        let delivered = self.delivered_since(self.printed(finding.since)).filter(|_| by_options)?;
+        Some(format!("its OPTIONS go unanswered, but a call reached the phone at {}", clock(self, delivered)))
+    }
+
+    /// Whether any phone of the user is registered.
+    pub(super) fn is_registered(&self) -> bool {
+        self.party.registrations.iter().any(|entry| entry.state == RegistrationState::Registered)
+    }
+
+    /// The registration of the user that matters most: the one that does not stand, else the one last heard of.
+    pub(super) fn registration(&self) -> Option<&'a RegistrationEntry> {
+        let last = |entry: &RegistrationEntry| entry.devices.iter().filter_map(|device| device.last_seen).max();
+        let entries = self.party.registrations.iter().copied();
+        entries.max_by_key(|entry| (entry.state != RegistrationState::Registered, last(entry)))
+    }
+
+    /// The phones of the user.
+    pub(super) fn devices(&self) -> impl Iterator<Item = &'a DeviceEntry> {
+        self.party.registrations.iter().flat_map(|entry| &entry.devices)
+    }
+
+    /// Whether the PBX holds every phone of the user for gone.
+    pub(super) fn is_unreachable(&self) -> bool {
+        self.devices().next().is_some() && self.devices().all(|device| device.reachability == Reachability::Unreachable)
+    }
+
+    /// When a phone of the user was last heard of.
+    pub(super) fn last_seen(&self) -> Option<PacketTime> {
+        let calls = self.attempts.iter().filter(|attempt| attempt.is_by(&self.party)).map(Attempt::started);
+        self.devices().filter_map(|device| device.last_seen).map(|seen| seen.0).chain(calls).max()
+    }
+
+    /// When the capture began.
+    pub(super) fn began(&self) -> PacketTime {
+        self.scene.report.capture.first_packet.map_or(self.now, |first| first.0)
+    }
+
+    /// How far something reaches that only this phone shows: possibly its whole site, where it is the only one there.
+    pub(super) fn scope(&self) -> Scope {
+        let alone = |device: &DeviceEntry| self.scene.tracker.registrations.devices_at(device.source.ip()) < 2;
+        if self.devices().any(alone) { Scope::PhoneOrSite } else { Scope::Phone }
+    }
+
+    /// The evidence of a finding, with printed times.
+    pub(super) fn evidence_of(&self, finding: &Finding) -> Vec<Evidence> {
+        let fact = |fact: &crate::detect::finding::Evidence| Evidence {
+            at: Stamp(self.printed(fact.at)),
+            frame: fact.frame,
+            fact: fact.fact.clone(),
+        };
+        finding.evidence.iter().map(fact).collect()
+    }
+
+    /// Why the silence of the PBX towards this user would prove nothing, if it would not.
+    pub(super) fn blind_spot(&self) -> Option<String> {
+        let tracker = self.scene.tracker;
+        let now = tracker.now();
+        if !tracker.world.absence.is_sound_since(now - SEEN_WITHIN) {
+            return Some("the capture has a hole in the last ten minutes".to_owned());
+        }
+        let mut flows = self.tracked_devices().map(|device| device.flow).peekable();
+        flows.peek()?;
+        let seen = flows.any(|flow| tracker.world.would_see_answer(flow, now - SEEN_WITHIN, now));
+        (!seen).then(|| "no packet from the PBX to this phone was captured in the last ten minutes".to_owned())
+    }
+
+    fn tracked_devices(&self) -> impl Iterator<Item = &'a Device> {
+        let tracker = self.scene.tracker;
+        let aors = self.party.registrations.iter().filter_map(|entry| tracker.registrations.find_aor(&tracker.world, &entry.aor));
+        let handles = aors.filter_map(|handle| tracker.registrations.aor(handle)).flat_map(|aor| &aor.devices);
+        handles.filter_map(|&handle| tracker.registrations.device(handle))
+    }
+
+    /// Whether a finding is about the user, its site, one of its calls, or about everybody.
+    fn concerns(&self, finding: &Finding) -> bool {
+        let by_relation = !matches!(finding.subject.kind(), SubjectKind::Aor | SubjectKind::Call);
+        let related =
+            || finding.related.iter().any(|subject| matches!(subject, Subject::Aor(_) | Subject::Call(_)) && self.is_own(subject));
+        self.is_own(&finding.subject) || (by_relation && related())
+    }
+
+    fn is_own(&self, subject: &Subject) -> bool {
+        let entries = || self.attempts.iter().flat_map(Attempt::entries);
+        match subject {
+            Subject::Pbx(_) | Subject::Capture => true,
+            Subject::Aor(aor) => self.party.is_aor(aor),
+            Subject::Source(address) => self.party.addresses().contains(address),
+            Subject::Site(site) => self.party.addresses().iter().any(|address| Site::of(*address) == *site),
+            Subject::Call(call_id) => self.in_question().flat_map(Attempt::entries).any(|call| *call.call_id == **call_id),
+            Subject::Trunk(address) => entries().any(|call| call.destination.ip() == *address || call.source.ip() == *address),
+            Subject::Group(group) => self.is_in_group(group),
+        }
+    }
+
+    /// The calls that a complaint can be about: those that the user made, or got, or all.
+    fn in_question(&self) -> impl Iterator<Item = &Attempt<'a>> {
+        self.attempts.iter().filter(|attempt| match self.question.problem {
+            Some(Problem::CannotCall) => attempt.is_by(&self.party),
+            Some(Problem::CannotReceive) => attempt.is_to(&self.party),
+            _ => true,
+        })
+    }
+
+    /// The trouble that is over and explains why a call failed.
+    pub(super) fn past_trouble(&self, attempt: &Attempt<'_>) -> Option<&'a Finding> {
+        let at = attempt.started();
+        let covers = |finding: &&Finding| {
+            let from = self.printed(finding.since - WINDOW_BEFORE);
+            let to = finding.cleared.map_or(PacketTime::MIN, |end| self.printed(end + WINDOW_AFTER));
+            (from..=to).contains(&at)
+        };
+        self.past().filter(covers).max_by_key(|finding| finding.severity)
+    }
+
+    /// Whether the user is one of a group of calls: by the name of its phone, its site, or an address its calls went to.
+    fn is_in_group(&self, group: &str) -> bool {
+        let agents = self.devices().filter_map(|device| device.user_agent.as_deref());
+        let mut addresses = self.attempts.iter().flat_map(Attempt::entries).flat_map(|call| [call.source, call.destination]);
+        group.strip_prefix("ua:").is_some_and(|agent| agents.into_iter().any(|own| own == agent))
+            || self.party.addresses().iter().any(|address| Site::of(*address).to_string() == group)
+            || addresses.any(|address| address.to_string() == group || address.ip().to_string() == group)
+    }
+
+    /// The calls that the user made, the latest first.
+    pub(super) fn made(&self) -> impl Iterator<Item = &Attempt<'a>> {
+        self.attempts.iter().rev().filter(|attempt| attempt.is_by(&self.party))
+    }
+
+    /// The calls for the user, the latest first.
+    pub(super) fn received(&self) -> impl Iterator<Item = &Attempt<'a>> {
+        self.attempts.iter().rev().filter(|attempt| attempt.is_to(&self.party))
+    }
+
+    /// The calls that a question about one call may mean, the latest first: the last alone where a time was named.
+    pub(super) fn meant(&self) -> impl Iterator<Item = &Attempt<'a>> {
+        let most = if self.question.moment == Moment::Named { 1 } else { usize::MAX };
+        self.attempts.iter().rev().take(most)
+    }
+}

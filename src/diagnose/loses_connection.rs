@@ -1,0 +1,63 @@
+//! "The phone loses its connection" (DETECTION §8.6; S4).
+
+use crate::detect::catalog::FindingId as F;
+use crate::diagnose::answer::Answer;
+use crate::diagnose::cannot_connect::{OVER, REGISTRATION, SITE, STATE};
+use crate::diagnose::case::Case;
+use crate::diagnose::rule::{Check, Rule, Step};
+use crate::diagnose::words::clock;
+use crate::report::model::Judgement;
+use crate::track::vocabulary::Confidence;
+
+pub(super) const STEPS: &[Step] = &[
+    Step {
+        runbook: "S4-4",
+        rules: &[
+            Rule::Finding(F::PbxRestarted, "the PBX was not seen to restart"),
+            Rule::Finding(F::SourceIpChanged, "its public address was not seen to change"),
+        ],
+    },
+    SITE,
+    Step {
+        runbook: "S4-nat",
+        rules: &[
+            Rule::Finding(F::NatBindingTimeout, "requests of the PBX were not seen to fail with the age of the NAT binding"),
+            Rule::Finding(F::StaleBindingTarget, "the PBX was not seen to use an old address of it"),
+            Rule::Finding(F::KeepaliveMissing, "it was not seen to lack keep-alives"),
+            Rule::Finding(F::SipAlgSuspected, "no router was seen to rewrite its messages"),
+        ],
+    },
+    Step {
+        runbook: "S4-2",
+        rules: &[
+            Rule::Finding(F::EndpointSleepSuspected, "it was not seen to come and go like a device that sleeps"),
+            Rule::Finding(F::ProbeLoss, "no packets between it and the PBX were seen to get lost at random"),
+            Rule::Finding(F::PeerLagged, "it was not seen to answer late"),
+            Rule::Finding(F::DuplicateRegistration, "no two devices were seen to take the registration from each other"),
+        ],
+    },
+    Step {
+        runbook: "S4-3",
+        rules: &[
+            Rule::Finding(F::RegistrationFlapping, "its registration was not seen to come and go"),
+            Rule::Finding(F::RegistrationExpired, "its registration was not seen to run out"),
+        ],
+    },
+    REGISTRATION,
+    STATE,
+    Step { runbook: "S4-log", rules: &[Rule::Finding(F::PeerUnreachable, "the PBX was not seen to hold it for gone")] },
+    OVER,
+    Step { runbook: "S4-2", rules: &[Rule::Check(Judgement::Healthy, steady)] },
+];
+
+fn steady(case: &Case<'_>) -> Check {
+    let Some(entry) = case.registration() else {
+        let headline = format!("No REGISTER of {} was captured, so its connection cannot be judged.", case.asked());
+        let hint = "Capture for at least one registration interval of the phone.";
+        return Check::met(Answer::new(Judgement::CannotTell, headline).confidence(Confidence::Suspected).next_step(hint));
+    };
+    let began = clock(case, case.began());
+    let headline = format!("{} was connected without a break from {began} to {}.", entry.aor, clock(case, case.now));
+    let hint = "If it happens again, ask at what time, and look at a capture of that time.";
+    Check::met(Answer::new(Judgement::Healthy, headline).scope(case.scope()).next_step(hint))
+}

@@ -1,0 +1,113 @@
+//! Who is meant: the names, addresses and calls that belong to the user somebody asks about.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+
+use crate::report::filter::{Filter, is_user};
+use crate::report::model::{CallEntry, RegistrationEntry, Report};
+use crate::time::PacketTime;
+use crate::track::vocabulary::{Direction, Outcome};
+
+/// The user, by each of its names.
+pub(super) struct Party<'a> {
+    /// As asked for.
+    asked: &'a str,
+    /// User parts of its AoRs.
+    users: BTreeSet<&'a str>,
+    /// Where its phones are.
+    pub(super) sockets: BTreeSet<SocketAddr>,
+    /// The address asked for, where it is one.
+    address: Option<IpAddr>,
+    /// Its AoRs.
+    pub(super) registrations: Vec<&'a RegistrationEntry>,
+}
+
+impl<'a> Party<'a> {
+    pub(super) fn find(asked: &'a str, report: &'a Report) -> Self {
+        let filter = Filter { user: Some(asked.to_owned()), ..Filter::default() };
+        let socket = asked.parse::<SocketAddr>().ok();
+        let address: Option<IpAddr> = asked.parse().ok().or_else(|| socket.map(|socket| socket.ip()));
+        // What a scanner tries out is nobody's phone, unless somebody asks for the scanner.
+        let counts = |entry: &&RegistrationEntry| filter.names_registration(entry) && (!entry.by_scanner || address.is_some());
+        let registrations: Vec<_> = report.registrations.iter().filter(counts).collect();
+        let devices = || registrations.iter().flat_map(|entry| &entry.devices);
+        Self {
+            asked,
+            users: registrations.iter().filter_map(|entry| entry.aor.split('@').next()).collect(),
+            sockets: devices().map(|device| device.source).chain(socket).collect(),
+            address,
+            registrations,
+        }
+    }
+
+    /// Whether it is known by that name in calls.
+    pub(super) fn is_called(&self, name: Option<&str>) -> bool {
+        name.is_some_and(|name| self.users.contains(name) || is_user(self.asked, name))
+    }
+
+    /// Whether `aor` is one of its names.
+    pub(super) fn is_aor(&self, aor: &str) -> bool {
+        self.registrations.iter().any(|entry| entry.aor == aor) || is_user(self.asked, aor)
+    }
+
+    /// Whether one of its phones is there.
+    pub(super) fn is_at(&self, address: SocketAddr) -> bool {
+        self.sockets.contains(&address) || self.address == Some(address.ip())
+    }
+
+    /// The addresses of its phones, without ports.
+    pub(super) fn addresses(&self) -> BTreeSet<IpAddr> {
+        self.sockets.iter().map(SocketAddr::ip).chain(self.address).collect()
+    }
+}
+
+/// A call as people see it: what the caller sent, and the legs that the PBX made of it.
+pub(super) struct Attempt<'a> {
+    /// The caller's leg; the first leg that was captured where that one was not.
+    pub(super) main: &'a CallEntry,
+    /// The legs towards those who were called.
+    pub(super) legs: Vec<&'a CallEntry>,
+}
+
+impl<'a> Attempt<'a> {
+    /// The calls of a report, in order of time.
+    pub(super) fn all(report: &'a Report) -> Vec<Self> {
+        let by_id: BTreeMap<&str, &CallEntry> = report.calls.iter().map(|call| (call.call_id.as_str(), call)).collect();
+        let linked = |call: &CallEntry, towards_pbx: bool| -> Vec<&'a CallEntry> {
+            let others = call.linked.iter().filter_map(|id| by_id.get(id.as_str()).copied());
+            others.filter(|other| (other.direction != Direction::Out) == towards_pbx).collect()
+        };
+        let is_main = |call: &&CallEntry| call.direction != Direction::Out || linked(call, true).is_empty();
+        report.calls.iter().filter(is_main).map(|main| Self { main, legs: linked(main, false) }).collect()
+    }
+
+    /// The legs and the caller's own.
+    pub(super) fn entries(&self) -> impl Iterator<Item = &'a CallEntry> {
+        std::iter::once(self.main).chain(self.legs.iter().copied())
+    }
+
+    pub(super) fn started(&self) -> PacketTime {
+        self.main.first_seen
+    }
+
+    /// Whether `party` made the call.
+    pub(super) fn is_by(&self, party: &Party<'_>) -> bool {
+        let from_phone = self.main.direction != Direction::Out && party.is_at(self.main.source);
+        from_phone || party.is_called(self.main.from.as_deref())
+    }
+
+    /// The leg that rang at `party`, if there is one.
+    pub(super) fn leg_to(&self, party: &Party<'_>) -> Option<&'a CallEntry> {
+        let is_for = |call: &&CallEntry| party.is_called(call.to.as_deref()) || party.is_at(call.destination);
+        let own = Some(self.main).filter(|main| main.direction == Direction::Out);
+        // Of several phones of one user the one that was answered counts.
+        let legs = || self.legs.iter().copied().chain(own).filter(is_for);
+        legs().find(|leg| leg.outcome == Outcome::Answered).or_else(|| legs().next_back())
+    }
+
+    /// Whether the call was for `party`, or came to it.
+    pub(super) fn is_to(&self, party: &Party<'_>) -> bool {
+        let passed_on = self.main.passed_on_to.is_some_and(|to| party.sockets.contains(&to));
+        party.is_called(self.main.to.as_deref()) || self.leg_to(party).is_some() || passed_on
+    }
+}

@@ -1,0 +1,68 @@
+//! What comes before every runbook: whether the capture can be trusted, whether the PBX is well, whether the user was seen at all
+//! (DETECTION §8.0).
+
+use crate::detect::catalog::FindingId as F;
+use crate::diagnose::answer::Answer;
+use crate::diagnose::case::Case;
+use crate::diagnose::rule::{Check, Rule, Step};
+use crate::report::model::{Escalation, Judgement};
+use crate::track::vocabulary::{Confidence, Scope};
+
+pub(super) const STEPS: &[Step] = &[
+    Step { runbook: "S0-g", rules: &[Rule::Check(Judgement::CannotTell, capture)] },
+    Step {
+        runbook: "S0-h",
+        rules: &[
+            Rule::Finding(F::PbxNotResponding, "the PBX was not seen to leave everybody unanswered"),
+            Rule::Finding(F::ServerErrorBurst, "no burst of server errors was seen"),
+        ],
+    },
+    Step {
+        runbook: "S0-e",
+        rules: &[
+            Rule::Finding(F::ScannerSucceeded, "no scanner at its address was seen to get in"),
+            Rule::Finding(F::SipScanner, "nothing at its address was seen to scan"),
+            Rule::Finding(F::WrongTransportOrPort, "nothing was seen that came from its address in another protocol or to another port"),
+            Rule::Finding(F::WrongDomain, "it was not seen to ask for a domain that the PBX does not serve"),
+            Rule::Check(Judgement::NoTraffic, absent),
+        ],
+    },
+];
+
+/// Findings that make every absence doubtful.
+const DOUBTS: [F; 3] = [F::CaptureOneWay, F::CaptureLossy, F::CaptureStalled];
+
+fn capture(case: &Case<'_>) -> Check {
+    let Some(doubt) = DOUBTS.into_iter().filter_map(|id| case.finding(id)).find(|finding| !case.is_over(finding)) else {
+        return Check::Unseen("both directions were captured, as far as the capture itself shows");
+    };
+    let answer = Answer::new(Judgement::CannotTell, format!("The capture cannot be trusted, so nothing is said. {}.", doubt.message))
+        .scope(Scope::Capture)
+        .facts(case.evidence_of(doubt))
+        .next_step(doubt.remedy.clone())
+        .escalate(Escalation::L2);
+    Check::met(answer)
+}
+
+/// Nothing at all from or to the user.
+fn absent(case: &Case<'_>) -> Check {
+    let found = case.findings().any(|finding| !matches!(finding.scope, Scope::Server | Scope::Capture));
+    if !case.party.registrations.is_empty() || !case.attempts.is_empty() || found {
+        return Check::Pass;
+    }
+    let encrypted = case.scene.report.capture.skipped.get("encrypted").copied().unwrap_or_default();
+    let (headline, next_step) = match encrypted {
+        0 => (
+            format!("Nothing from or to {} was captured: its packets never came by here.", case.asked()),
+            "Check power and LAN of the phone and the server address, port and transport set in it; then force a reconnection while capturing.",
+        ),
+        frames => (
+            format!(
+                "Nothing from or to {} can be seen, but {frames} frames of the capture are encrypted: it may use TLS, which is invisible here.",
+                case.asked()
+            ),
+            "Check whether the phone is set to TLS (port 5061); if so, look at the log of the PBX in place of a capture.",
+        ),
+    };
+    Check::met(Answer::new(Judgement::NoTraffic, headline).confidence(Confidence::Probable).scope(Scope::PhoneOrSite).next_step(next_step))
+}

@@ -1,0 +1,101 @@
+//! Times and outcomes in the middle of a sentence.
+
+use crate::diagnose::case::Case;
+use crate::report::model::{CallEntry, Stamp};
+use crate::time::{PacketTime, Span};
+use crate::track::vocabulary::{EndedBy, Outcome, RegistrationState};
+
+/// The time of day in UTC, with the date where it is another day than that of the question.
+pub(super) fn clock(case: &Case<'_>, time: PacketTime) -> String {
+    let (text, now) = (Stamp(time).to_string(), Stamp(case.now).to_string());
+    let day = |text: &str| text.get(..10).map(str::to_owned);
+    let of_day = text.get(11..19).unwrap_or(&text);
+    match day(&text).filter(|_| day(&text) != day(&now)) {
+        Some(day) => format!("{day} {of_day}"),
+        None => of_day.to_owned(),
+    }
+}
+
+/// A length of time: `0.4 s`, `32 s`, `14 min 32 s`.
+pub(super) fn lasting(span: Span) -> String {
+    let seconds = span.as_secs();
+    match seconds {
+        ..10 => format!("{:.1} s", span.as_secs_f64()),
+        10..120 => format!("{seconds} s"),
+        120..3_600 => format!("{} min {:02} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {:02} min", seconds / 3_600, seconds / 60 % 60),
+    }
+}
+
+/// `1 call`, `2 calls`.
+pub(super) fn counted(number: usize, one: &str, more: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { more })
+}
+
+/// The called number, or words for it.
+pub(super) fn dialled(call: &CallEntry) -> &str {
+    call.to.as_deref().unwrap_or("an unknown number")
+}
+
+/// The caller, or words for it.
+pub(super) fn caller(call: &CallEntry) -> &str {
+    call.from.as_deref().unwrap_or("an unknown caller")
+}
+
+/// What became of a call: completes "the call …".
+pub(super) fn outcome(call: &CallEntry) -> String {
+    let words = match call.outcome {
+        Outcome::Answered => "was answered",
+        Outcome::Redirected => "was forwarded",
+        Outcome::Cancelled => "was given up by the caller",
+        Outcome::CompletedElsewhere => "was taken at another phone",
+        Outcome::NoAnswer => "rang and was not picked up",
+        Outcome::Busy => "found the line busy",
+        Outcome::Declined => "was declined",
+        Outcome::AuthFailed => "was refused for its credentials",
+        Outcome::Forbidden => "was not allowed",
+        Outcome::NotFound => "went to a number that does not exist",
+        Outcome::Unavailable => "found nobody there",
+        Outcome::NotAcceptable => "found no common media",
+        Outcome::Loop => "went round in circles",
+        Outcome::Merged => "arrived by two ways",
+        Outcome::Timeout => "timed out",
+        Outcome::ServerError => "met an error of the server",
+        Outcome::GlobalFailure => "was refused for good",
+        Outcome::ClientError => "was refused",
+        Outcome::NoResponse => "got no response",
+        Outcome::Stalled100 => "never rang",
+        Outcome::Stalled18x => "rang without end",
+        Outcome::Glare => "collided with another",
+        Outcome::Unknown => "has no outcome that was captured",
+    };
+    match call.status {
+        Some(status) if call.outcome != Outcome::Answered => format!("{words} ({status})"),
+        _ => words.to_owned(),
+    }
+}
+
+/// Who hung up, by name.
+pub(super) fn ender(call: &CallEntry) -> Option<String> {
+    Some(match call.ended_by? {
+        EndedBy::Caller => format!("the caller, {}", caller(call)),
+        EndedBy::Callee => format!("the called side, {}", dialled(call)),
+        EndedBy::Pbx => "the PBX itself".to_owned(),
+        EndedBy::Timeout => "a timer".to_owned(),
+    })
+}
+
+/// Where a registration stands: completes "the phone …".
+pub(super) fn registration(state: RegistrationState) -> &'static str {
+    match state {
+        RegistrationState::Registered => "is registered",
+        RegistrationState::Unregistered => "logged off",
+        RegistrationState::Unknown => "has no registration whose outcome was captured",
+        RegistrationState::Registering => "is registering",
+        RegistrationState::Challenged => "was asked for credentials and sent none",
+        RegistrationState::Expired => "let its registration run out",
+        RegistrationState::Rejected => "was refused",
+        RegistrationState::AuthLoop => "was refused for its credentials",
+        RegistrationState::Silent => "gets no answer from the PBX",
+    }
+}
