@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use crate::detect::catalog::{FindingId, Slot};
 use crate::detect::finding::{Raise, Subject};
+use crate::detect::parties::{call_subject, related_parties};
 use crate::detect::registration::placed;
 use crate::detect::store::FindingStore;
 use crate::table::Handle;
@@ -96,39 +97,24 @@ fn callee(tracker: &Tracker, call: &Call, destination: SocketAddr) -> Option<(Bo
 }
 
 fn bye_unanswered(tracker: &Tracker, call: Handle, request: &Unanswered, findings: &mut FindingStore) {
-    let Some(entry) = tracker.calls.get(call) else { return };
-    let call_id = entry.record.call_id.clone();
+    let Some(subject) = call_subject(tracker, call) else { return };
+    let call_id = subject.to_string();
     let side = request.flow.source;
     let message =
         format!("{call_id}: BYE from {side} to {} got no answer ({} transmissions)", request.flow.destination, request.transmissions);
-    let raise = Raise::new(FindingId::ByeUnanswered, Subject::Call(call_id.clone()), message)
+    let raise = Raise::new(FindingId::ByeUnanswered, subject, message)
         .evidence(request.first.time, request.first.frame, format!("BYE from {side} to {}", request.flow.destination))
         .absence(request.deadline, format!("no answer that ends it within {}", request.patience))
-        .fill(Slot::Call, call_id.to_string());
-    findings.raise(related_parties(tracker, raise, entry), request.deadline);
+        .fill(Slot::Call, call_id);
+    findings.raise(related_parties(tracker, raise, call), request.deadline);
 }
 
 fn ack_raise(tracker: &Tracker, call: Handle, first: Sighting, detail: &str) -> Option<Raise> {
-    let entry = tracker.calls.get(call)?;
-    let answer = entry.answer?;
-    let call_id = entry.record.call_id.clone();
-    let raise = Raise::new(FindingId::AckMissing, Subject::Call(call_id.clone()), format!("{call_id}: {detail}"))
+    let answer = tracker.calls.get(call)?.answer?;
+    let subject = call_subject(tracker, call)?;
+    let message = format!("{subject}: {detail}");
+    let raise = Raise::new(FindingId::AckMissing, subject, message)
         .evidence(first.time, first.frame, format!("200 OK from {} to {}", answer.flow.source, answer.flow.destination))
         .fill(Slot::Side, answer.flow.source.to_string());
-    Some(related_parties(tracker, raise, entry))
-}
-
-fn call_subject(tracker: &Tracker, call: Handle) -> Option<Subject> {
-    Some(Subject::Call(tracker.calls.get(call)?.record.call_id.clone()))
-}
-
-/// Names the users of a call, so that what is wrong with them explains what is wrong with it.
-fn related_parties(tracker: &Tracker, raise: Raise, call: &Call) -> Raise {
-    let destination = call.further.map_or(call.flow.destination, |further| further.flow.destination);
-    let parties = [call.flow.source, destination].map(|address| tracker.registrations.at_address(&tracker.world, address));
-    let names = parties.into_iter().flatten().filter_map(|device| {
-        let aor = tracker.registrations.device(device)?.aor;
-        Some(tracker.registrations.aor(aor)?.name.clone())
-    });
-    names.fold(raise, |raise, name| raise.related(Subject::Aor(name)))
+    Some(related_parties(tracker, raise, call))
 }

@@ -9,6 +9,7 @@ use crate::track::event::{Event, Sighting};
 use super::call::CallDetector;
 use super::capture::CaptureDetector;
 use super::legs;
+use super::maintenance;
 use super::reachability::ReachabilityDetector;
 use super::registration::RegistrationDetector;
 use super::server::ServerDetector;
@@ -57,6 +58,7 @@ impl Detectors {
         self.registration.event(tracker, event, &mut self.findings);
         self.reachability.event(tracker, event, &mut self.findings);
         self.call.event(tracker, event, &mut self.findings);
+        maintenance::event(tracker, event, &mut self.findings);
         legs::event(tracker, event, &mut self.findings);
         self.server.event(tracker, event, &mut self.findings);
     }

@@ -9,6 +9,8 @@ pub mod catalog;
 pub mod detectors;
 pub mod finding;
 mod legs;
+mod maintenance;
+mod parties;
 mod reachability;
 mod registration;
 mod server;

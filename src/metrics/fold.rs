@@ -109,6 +109,9 @@ impl Fold {
             Event::PbxLearned { .. } => self.classify(tracker),
             Event::LegEnded { end, at, .. } => self.tally.overbilled(at.time.since(end.time + BILL_TOLERANCE)),
             Event::CallEnded { .. }
+            | Event::SessionLapsed(_)
+            | Event::DialogLost { .. }
+            | Event::CallAged { .. }
             | Event::LegLeftUp { .. }
             | Event::LegGoesOn { .. }
             | Event::InviteUnanswered { .. }

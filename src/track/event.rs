@@ -7,6 +7,8 @@ use crate::decode::signal::KeepaliveKind;
 use crate::sip::method::Method;
 use crate::table::Handle;
 use crate::time::{PacketTime, Span};
+use crate::track::call::Lost;
+use crate::track::call::session::Lapse;
 use crate::track::vocabulary::{Confidence, Outcome, Reachability, RegistrationState};
 
 /// A frame as evidence: when, and its number in the capture. A frame of 0 stands for an absence.
@@ -223,6 +225,22 @@ pub enum Event {
         call: Handle,
         /// The request.
         request: Unanswered,
+    },
+    /// A session was not refreshed, or a renegotiation went unanswered.
+    SessionLapsed(Lapse),
+    /// One end of a call had already forgotten it.
+    DialogLost {
+        /// The call.
+        call: Handle,
+        /// What tells.
+        lost: Lost,
+    },
+    /// A call is older than calls ordinarily get; told again from time to time.
+    CallAged {
+        /// The call.
+        call: Handle,
+        /// When it was looked at.
+        at: PacketTime,
     },
     /// A leg is up although the other leg of its call has ended.
     LegLeftUp {

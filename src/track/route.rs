@@ -36,11 +36,9 @@ impl Tracker {
             match transaction.owner {
                 Owner::CallerInvite(call) => self.calls.unanswered(&mut self.world, call, &transaction),
                 Owner::FurtherInvite(call) => self.calls.further_unanswered(&mut self.world, call, &transaction),
-                Owner::InDialog(call) if transaction.method == Method::Bye => {
-                    self.calls.bye_unanswered(&mut self.world, call, &transaction);
-                }
+                Owner::InDialog(call) => self.calls.in_dialog_unanswered(&mut self.world, call, &transaction),
                 Owner::Register(attempt) => self.registrations.unanswered(&mut self.world, attempt, &transaction),
-                Owner::InDialog(_) | Owner::FurtherRegister | Owner::Probe(_) | Owner::Nobody => {}
+                Owner::FurtherRegister | Owner::Probe(_) | Owner::Nobody => {}
             }
         }
     }
@@ -79,6 +77,7 @@ impl Tracker {
         let known = self.calls.find(&self.world, &seen.message).is_some();
         let Some(call) = self.calls.in_dialog(&mut self.world, seen) else { return };
         self.test_trigger(seen.flow.reversed(), known, seen.at);
+        self.calls.renegotiates(&self.world, call, seen, transaction);
         if let Some(transaction) = self.world.transactions.get_mut(transaction) {
             transaction.owner = Owner::InDialog(call);
         }
@@ -152,9 +151,7 @@ impl Tracker {
                 }
                 self.note_try(seen, status, request);
             }
-            Owner::InDialog(call) if method == Method::Bye && status >= 200 => {
-                self.calls.bye_answered(world, call, seen, status, request);
-            }
+            Owner::InDialog(call) if status >= 200 => self.calls.in_dialog_answered(world, call, seen, status, request),
             Owner::Register(attempt) if status >= 200 => {
                 self.registrations.answered(world, attempt, seen, status, request);
                 self.learn(seen, status, request);

@@ -7,10 +7,13 @@
 mod dialog;
 pub mod outcome;
 pub mod record;
+pub mod session;
 mod setup;
+mod upkeep;
 
 pub use dialog::ByeKind;
 pub(in crate::track) use setup::{is_initial, tell_server_delay};
+pub use upkeep::Lost;
 
 use std::collections::VecDeque;
 
@@ -20,6 +23,7 @@ use crate::table::{Digest, ExpiringTable, Handle, Rank};
 use crate::time::{PacketTime, Span};
 use crate::track::call::outcome::{Cancelled, Credentials, Facts, outcome};
 use crate::track::call::record::{Beginning, CallRecord};
+use crate::track::call::session::{Session, Side};
 use crate::track::event::{Event, Sighting};
 use crate::track::vocabulary::{EndedBy, Outcome};
 use crate::track::world::{Seen, World, aor_text, text};
@@ -80,7 +84,15 @@ pub struct Call {
     cancelled: Cancelled,
     cause: Option<u16>,
     final_at: Option<Sighting>,
-    bye: Option<Sighting>,
+    /// Who sent the first BYE.
+    bye: Option<Side>,
+    bye_crossed: bool,
+    session: Session,
+    lost: Option<Lost>,
+    lost_told: bool,
+    /// Which sides are known to have had the dialog.
+    alive: [bool; 2],
+    next_age: Option<PacketTime>,
     ack_suspected: bool,
     is_over: bool,
     /// The last request inside the dialog but ACK and BYE.
@@ -152,6 +164,9 @@ impl Calls {
     /// Handles the calls whose time has come by `now`: settles outcomes, lets go of what is over.
     pub fn expire(&mut self, world: &mut World, now: PacketTime) {
         while let Some((handle, deadline)) = self.table.pop_due(now) {
+            if self.is_kept_up(world, handle, deadline) {
+                continue;
+            }
             let Some(call) = self.table.get(handle) else { continue };
             let settles_at = call.final_at.unwrap_or(Sighting { time: deadline, frame: 0 });
             if call.is_over && self.partners(handle).any(|(_, partner)| partner.is_up()) {
@@ -220,7 +235,7 @@ impl Calls {
         let status = call.record.status;
         if outcome == Outcome::Answered {
             self.table.set_rank(handle, Rank::Precious);
-            self.table.set_deadline(handle, PacketTime::MAX);
+            self.rearm(handle);
         } else {
             call.is_over = true;
             call.record.ended.get_or_insert(at.time);
@@ -310,6 +325,12 @@ impl Call {
             cause: None,
             final_at: None,
             bye: None,
+            bye_crossed: false,
+            session: Session::default(),
+            lost: None,
+            lost_told: false,
+            alive: [false; 2],
+            next_age: None,
             ack_suspected: false,
             is_over: false,
             activity: PacketTime::MIN,

@@ -5,6 +5,7 @@ use crate::table::{Digest, Handle, Rank};
 use crate::time::Span;
 use crate::track::call::outcome::{Cancelled, Credentials};
 use crate::track::call::record::Beginning;
+use crate::track::call::session::{Side, Timer};
 use crate::track::call::{ABANDONED, Answer, Call, Calls, Further, RETRY, is_retryable, tag_hash};
 use crate::track::event::{Event, ServerClass, Sighting};
 use crate::track::transaction::{Owner, Transaction};
@@ -165,6 +166,8 @@ impl Calls {
         let tag = tag_hash(world, seen.message.to().tag);
         let cseq = seen.message.cseq().map_or(0, |cseq| cseq.number);
         call.answer = Some(Answer { at: seen.at, flow: seen.flow, invite, cseq, tag });
+        call.session.set(Timer::of(&seen.message, seen.at, seen.flow.reversed(), Side::Caller));
+        call.note_answered(seen.at.time);
         call.final_at = Some(seen.at);
         let record = &mut call.record;
         record.status = status;
