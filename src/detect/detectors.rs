@@ -8,11 +8,16 @@ use crate::track::event::{Event, Sighting};
 
 use super::call::CallDetector;
 use super::capture::CaptureDetector;
+use super::drops::DropDetector;
+use super::durations::DurationDetector;
 use super::legs;
 use super::maintenance;
+use super::media;
 use super::reachability::ReachabilityDetector;
 use super::registration::RegistrationDetector;
 use super::server::ServerDetector;
+use super::setup::SetupDetector;
+use super::short::ShortDetector;
 use super::store::{FindingStore, Limits};
 
 /// All detectors and what they found.
@@ -23,6 +28,10 @@ pub struct Detectors {
     registration: RegistrationDetector,
     reachability: ReachabilityDetector,
     call: CallDetector,
+    setup: SetupDetector,
+    drops: DropDetector,
+    durations: DurationDetector,
+    short: ShortDetector,
     server: ServerDetector,
     capture: CaptureDetector,
 }
@@ -35,6 +44,10 @@ impl Detectors {
             registration: RegistrationDetector::default(),
             reachability: ReachabilityDetector::default(),
             call: CallDetector,
+            setup: SetupDetector::default(),
+            drops: DropDetector::default(),
+            durations: DurationDetector::default(),
+            short: ShortDetector::default(),
             server: ServerDetector::default(),
             capture: CaptureDetector::default(),
         }
@@ -58,7 +71,12 @@ impl Detectors {
         self.registration.event(tracker, event, &mut self.findings);
         self.reachability.event(tracker, event, &mut self.findings);
         self.call.event(tracker, event, &mut self.findings);
+        self.setup.event(tracker, event, &mut self.findings);
+        media::event(tracker, event, &mut self.findings);
         maintenance::event(tracker, event, &mut self.findings);
+        self.drops.event(tracker, event, &mut self.findings);
+        self.durations.event(tracker, event, &mut self.findings);
+        self.short.event(tracker, event, &mut self.findings);
         legs::event(tracker, event, &mut self.findings);
         self.server.event(tracker, event, &mut self.findings);
     }

@@ -55,7 +55,12 @@ fn raise(subject: Subject, message: String, confidence: Confidence, end: Sightin
 }
 
 fn billed(end: PacketTime, now: PacketTime) -> String {
-    format!("{} s", (now.since(end) - TOLERANCE).as_secs().max(0))
+    overbilled(now.since(end))
+}
+
+/// What is billed too long where one side of a call goes on for `span` after the other has ended.
+pub(super) fn overbilled(span: Span) -> String {
+    format!("{} s", (span - TOLERANCE).as_secs().max(0))
 }
 
 /// The call that both legs belong to.

@@ -5,20 +5,31 @@ use std::net::SocketAddr;
 
 use crate::detect::catalog::{FindingId, Slot};
 use crate::detect::finding::{Raise, Reason};
-use crate::detect::parties::{call_subject, related_parties};
+use crate::detect::parties::{call_subject, ends, related_parties};
 use crate::detect::registration::status_text;
 use crate::detect::store::FindingStore;
 use crate::table::Handle;
+use crate::time::{PacketTime, Span};
 use crate::track::Tracker;
 use crate::track::call::Lost;
 use crate::track::call::session::{Failure, Lapse, Side, Timer};
 use crate::track::event::Event;
+use crate::track::vocabulary::RegistrationState;
+
+/// A phone whose registration ended and that was silent for so long is in no call.
+const GONE: Span = Span::from_secs(1800);
 
 /// Tells of calls that were not kept up.
 pub(super) fn event(tracker: &Tracker, event: &Event, findings: &mut FindingStore) {
     match event {
         Event::SessionLapsed(lapse) => lapsed(tracker, lapse, findings),
         Event::DialogLost { call, lost } => forgotten(tracker, *call, lost, findings),
+        Event::CallAged { call, at } => aged(tracker, *call, *at, findings),
+        Event::CallEnded { call, at } => {
+            if let Some(subject) = call_subject(tracker, *call) {
+                findings.clear(FindingId::HungCall, &subject, at.time);
+            }
+        }
         _ => {}
     }
 }
@@ -96,4 +107,24 @@ fn forgotten(tracker: &Tracker, call: Handle, lost: &Lost, findings: &mut Findin
         .fill(Slot::Side, side.to_string())
         .fill(Slot::Time, tracker.printed(lost.at.time).to_string());
     findings.raise(related_parties(tracker, raise, call), lost.at.time);
+}
+
+/// A call of many hours: it hangs if one of its phones is not registered any more (DETECTION §6.4).
+fn aged(tracker: &Tracker, call: Handle, now: PacketTime, findings: &mut FindingStore) {
+    let (Some(subject), Some(entry)) = (call_subject(tracker, call), tracker.calls.get(call)) else { return };
+    let Some(answer) = entry.answer else { return };
+    let gone = ends(entry).into_iter().filter_map(|address| tracker.registrations.at_address(&tracker.world, address)).find_map(|device| {
+        let device = tracker.registrations.device(device)?;
+        let is_gone = matches!(device.state, RegistrationState::Expired | RegistrationState::Unregistered);
+        let is_silent = now.since(tracker.world.flows.last_seen(device.flow)) >= GONE;
+        (is_gone && is_silent).then(|| (device.source(), device.state))
+    });
+    let Some((phone, state)) = gone else { return };
+    let age = now.since(answer.at.time);
+    let message = format!("{subject}: still up after {age}, though the registration of {phone} is {state}");
+    let raise = Raise::new(FindingId::HungCall, subject.clone(), message)
+        .evidence(answer.at.time, answer.at.frame, "2xx that answers the call")
+        .absence(now, format!("no BYE within {age}; the registration of {phone} is {state}"))
+        .fill(Slot::Call, subject.to_string());
+    findings.raise(related_parties(tracker, raise, call), now);
 }

@@ -112,6 +112,9 @@ impl Fold {
             | Event::SessionLapsed(_)
             | Event::DialogLost { .. }
             | Event::CallAged { .. }
+            | Event::MediaRefused { .. }
+            | Event::PrivateMedia { .. }
+            | Event::AckMisrouted { .. }
             | Event::LegLeftUp { .. }
             | Event::LegGoesOn { .. }
             | Event::InviteUnanswered { .. }

@@ -1,6 +1,6 @@
 //! What tracking tells the detectors and the metrics: each happening once, stamped with its own time.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::decode::flow::{Flow, Transport};
 use crate::decode::signal::KeepaliveKind;
@@ -241,6 +241,41 @@ pub enum Event {
         call: Handle,
         /// When it was looked at.
         at: PacketTime,
+    },
+    /// A call was answered without any media: each port is 0.
+    MediaRefused {
+        /// The call.
+        call: Handle,
+        /// Who answered.
+        by: SocketAddr,
+        /// The 2xx.
+        at: Sighting,
+    },
+    /// The PBX named a private address to a public peer as the place to send media to; told once for each call.
+    PrivateMedia {
+        /// The call.
+        call: Handle,
+        /// The way of the message.
+        flow: Flow,
+        /// The address.
+        address: IpAddr,
+        /// The message.
+        at: Sighting,
+    },
+    /// The ACK of a 2xx went to another address than the 2xx came from, and the 2xx was repeated all the same.
+    AckMisrouted {
+        /// The call.
+        call: Handle,
+        /// First transmission of the 2xx.
+        first: Sighting,
+        /// Its last transmission so far.
+        last: Sighting,
+        /// The way of the ACK.
+        ack_flow: Flow,
+        /// The ACK.
+        ack: Sighting,
+        /// How often the 2xx was sent.
+        transmissions: u16,
     },
     /// A leg is up although the other leg of its call has ended.
     LegLeftUp {

@@ -52,6 +52,9 @@ impl Tracker {
                 self.note_called(seen, method);
                 self.test_credentials(seen, method);
                 self.route_request(seen, method, transaction);
+                if method == Method::Invite && !seen.message.body().is_empty() {
+                    self.look_at_media(seen);
+                }
                 Novelty::Distinct
             }
         }
@@ -130,6 +133,9 @@ impl Tracker {
                 self.test_trigger(seen.flow.reversed(), true, seen.at);
                 let Some(request) = self.world.transactions.get(transaction).cloned() else { return Novelty::Distinct };
                 self.route_response(seen, method, status, transaction, &request);
+                if method == Method::Invite && status < 300 && !seen.message.body().is_empty() {
+                    self.look_at_media(seen);
+                }
                 Novelty::Distinct
             }
         }
@@ -180,6 +186,13 @@ impl Tracker {
         let begins_a_record = method == Method::Invite && status > 100 && !matches!(status, 401 | 407);
         if begins_a_record && seen.message.to().tag.is_some() {
             self.calls.from_response(&mut self.world, seen);
+        }
+    }
+
+    /// Looks at the session description of a message of a call.
+    fn look_at_media(&mut self, seen: &Seen<'_>) {
+        if let Some(call) = self.calls.find(&self.world, &seen.message) {
+            self.calls.media(&mut self.world, call, seen);
         }
     }
 

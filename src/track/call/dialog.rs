@@ -68,6 +68,10 @@ impl Calls {
         let cseq = seen.message.cseq().map_or(0, |cseq| cseq.number);
         let call = self.table.get_mut(handle)?;
         call.acked = call.acked.max(cseq);
+        // A proxy passes it on: it counts at the caller's hop.
+        if call.answer.is_none_or(|answer| answer.flow.destination == seen.flow.source) {
+            call.ack = Some((seen.at, seen.flow));
+        }
         if std::mem::take(&mut call.ack_suspected) {
             world.tell(Event::AckArrived { call: handle, at: seen.at });
         }
@@ -89,6 +93,11 @@ impl Calls {
             call.ack_suspected = true;
             world.tell(Event::AckSuspected { call: handle, first, last, transmissions: invite.answers, flow: seen.flow });
         }
+        if let Some((ack, ack_flow)) = call.ack.filter(|_| call.acked >= cseq && invite.answers > ACK_SUSPECT && patient)
+            && ack_flow.destination != seen.flow.source
+        {
+            world.tell(Event::AckMisrouted { call: handle, first, last, ack_flow, ack, transmissions: invite.answers });
+        }
     }
 
     /// Handles the first transmission of a BYE. `invite` is the transaction of the INVITE that was answered, if it is still held.
@@ -101,6 +110,7 @@ impl Calls {
         let by_proxy = call.further.is_some() && from_pbx && seen.message.via_count() <= 1;
         call.bye = Some(side);
         call.is_over = true;
+        self.established -= usize::from(call.is_up());
         call.record.ended = Some(seen.at.time);
         if call.record.beginning == Beginning::Captured {
             call.record.ended_by = Some(if by_proxy { EndedBy::Pbx } else { began });

@@ -5,6 +5,7 @@
 //! after its BYE. Records of finished calls are kept up to a bound.
 
 mod dialog;
+mod media;
 pub mod outcome;
 pub mod record;
 pub mod session;
@@ -23,7 +24,7 @@ use crate::table::{Digest, ExpiringTable, Handle, Rank};
 use crate::time::{PacketTime, Span};
 use crate::track::call::outcome::{Cancelled, Credentials, Facts, outcome};
 use crate::track::call::record::{Beginning, CallRecord};
-use crate::track::call::session::{Session, Side};
+use crate::track::call::session::{Session, Side, Timer};
 use crate::track::event::{Event, Sighting};
 use crate::track::vocabulary::{EndedBy, Outcome};
 use crate::track::world::{Seen, World, aor_text, text};
@@ -76,6 +77,10 @@ pub struct Call {
     pub further: Option<Further>,
     /// Highest CSeq of an INVITE that was acknowledged after 2xx; 0 before any.
     pub acked: u32,
+    /// The last ACK of a 2xx.
+    ack: Option<(Sighting, Flow)>,
+    /// Whether it was told that a private media address was named.
+    private_media: bool,
     vias: u16,
     cseq: u32,
     caller_tag: u64,
@@ -112,6 +117,7 @@ pub struct Calls {
     finished: VecDeque<CallRecord>,
     keep_finished: usize,
     forgotten: u64,
+    established: usize,
 }
 
 impl Calls {
@@ -123,6 +129,7 @@ impl Calls {
             finished: VecDeque::new(),
             keep_finished,
             forgotten: 0,
+            established: 0,
         }
     }
 
@@ -139,6 +146,11 @@ impl Calls {
     /// The records of finished calls, oldest first.
     pub fn finished(&self) -> impl ExactSizeIterator<Item = &CallRecord> {
         self.finished.iter()
+    }
+
+    /// Calls that are answered and not ended.
+    pub fn established(&self) -> usize {
+        self.established
     }
 
     /// Records of finished calls that were dropped for lack of room.
@@ -220,7 +232,7 @@ impl Calls {
         let deadline = if call.record.beginning == Beginning::Missed { call.first.time + PARTIAL_LIFE } else { PacketTime::MAX };
         let (handle, evicted) = self.table.insert(key, call, deadline, rank);
         if let Some(call) = evicted {
-            self.keep(call.record);
+            self.let_go(call);
         }
         world.tell(Event::CallStarted { call: handle });
         handle
@@ -260,8 +272,13 @@ impl Calls {
 
     fn finish(&mut self, handle: Handle) {
         if let Some(call) = self.table.remove(handle) {
-            self.keep(call.record);
+            self.let_go(call);
         }
+    }
+
+    fn let_go(&mut self, call: Call) {
+        self.established -= usize::from(call.is_up());
+        self.keep(call.record);
     }
 
     fn keep(&mut self, record: CallRecord) {
@@ -316,6 +333,8 @@ impl Call {
             answer: None,
             further: None,
             acked: 0,
+            ack: None,
+            private_media: false,
             vias: message.via_count(),
             cseq: message.cseq().map_or(0, |cseq| cseq.number),
             caller_tag: tag_hash(world, from.tag),
@@ -359,6 +378,21 @@ impl Call {
         }
         let waits_for_credentials = matches!(self.record.status, 401 | 407) && self.credentials != Credentials::Fresh;
         if self.final_at.is_none() || waits_for_credentials { Outcome::Unknown } else { outcome(&self.facts()) }
+    }
+
+    /// Whether a 2xx answered it.
+    pub fn is_answered(&self) -> bool {
+        self.record.answered.is_some()
+    }
+
+    /// Whether the 2xx was acknowledged.
+    pub fn is_acked(&self) -> bool {
+        self.answer.is_none_or(|answer| self.acked >= answer.cseq)
+    }
+
+    /// The session timer that runs.
+    pub fn timer(&self) -> Option<Timer> {
+        self.session.timer()
     }
 
     /// Whether the call is answered and not ended.

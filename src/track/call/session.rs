@@ -131,9 +131,9 @@ impl Session {
         *self = Self { timer, ..Self::default() };
     }
 
-    /// Whether a timer runs.
-    pub(super) fn is_timed(&self) -> bool {
-        self.timer.is_some()
+    /// The timer that runs.
+    pub(super) fn timer(&self) -> Option<Timer> {
+        self.timer
     }
 
     /// When the timer has run out in silence.

@@ -3,6 +3,7 @@
 use crate::sip::method::Method;
 use crate::table::{Digest, Handle, Rank};
 use crate::time::Span;
+use crate::track::call::media::refuses_all;
 use crate::track::call::outcome::{Cancelled, Credentials};
 use crate::track::call::record::Beginning;
 use crate::track::call::session::{Side, Timer};
@@ -169,6 +170,7 @@ impl Calls {
         call.session.set(Timer::of(&seen.message, seen.at, seen.flow.reversed(), Side::Caller));
         call.note_answered(seen.at.time);
         call.final_at = Some(seen.at);
+        self.established += usize::from(call.record.ended.is_none());
         let record = &mut call.record;
         record.status = status;
         record.answered = Some(seen.at.time);
@@ -179,6 +181,9 @@ impl Calls {
         }
         if call.record.outcome.is_none() {
             self.settle(world, handle, seen.at, Some(Outcome::Answered));
+        }
+        if seen.message.sdp().is_some_and(|sdp| refuses_all(&sdp)) {
+            world.tell(Event::MediaRefused { call: handle, by: seen.flow.source, at: seen.at });
         }
     }
 

@@ -99,7 +99,7 @@ impl Calls {
             self.run_out(world, handle, due - WATERMARK);
         } else if call.next_age.is_some_and(|age| due >= age) {
             call.next_age = Some(due + AGE_EVERY);
-            if !call.session.is_timed() && due.since(call.activity) >= AGE_EVERY {
+            if call.session.timer().is_none() && due.since(call.activity) >= AGE_EVERY {
                 world.tell(Event::CallAged { call: handle, at: due });
             }
         }
@@ -122,6 +122,7 @@ impl Calls {
     /// Ends a call that was over at `end` without a BYE.
     pub(super) fn end_unseen(&mut self, world: &mut World, handle: Handle, end: PacketTime, why: &str) {
         let Some(call) = self.table.get_mut(handle) else { return };
+        self.established -= usize::from(call.is_up());
         call.is_over = true;
         call.record.ended = Some(end);
         call.record.ended_by = Some(EndedBy::Timeout);
