@@ -7,7 +7,7 @@ use crate::detect::registration::status_text;
 use crate::detect::store::FindingStore;
 use crate::track::Tracker;
 use crate::track::event::Event;
-use crate::track::vocabulary::{Confidence, Outcome};
+use crate::track::vocabulary::{Confidence, Outcome, Severity};
 
 /// Tells of calls without common codecs, and of media addresses that cannot be reached.
 pub(super) fn event(tracker: &Tracker, event: &Event, findings: &mut FindingStore) {
@@ -32,11 +32,13 @@ pub(super) fn event(tracker: &Tracker, event: &Event, findings: &mut FindingStor
             let raise = Raise::new(FindingId::CodecMismatch, subject, message);
             (call, raise.evidence(at.time, at.frame, format!("2xx from {by} whose m= lines all have port 0")), at.time)
         }
-        Event::PrivateMedia { call, flow, address, at } => {
+        Event::PrivateMedia { call, flow, address, relayed, at } => {
             let Some(subject) = call_subject(tracker, call) else { return };
             let peer = flow.destination;
             let message = format!("{subject}: private media address {address} sent to {peer}: expect no audio");
-            let raise = Raise::new(FindingId::SdpPrivateToPublic, subject, message).confidence(Confidence::Probable);
+            // Carriers, and what relays media for phones, send back to where media comes from, whatever the description says.
+            let severity = if relayed { Severity::Info } else { Severity::Warning };
+            let raise = Raise::new(FindingId::SdpPrivateToPublic, subject, message).severity(severity).confidence(Confidence::Probable);
             (
                 call,
                 raise.evidence(at.time, at.frame, format!("session description with c= {address} from {} to {peer}", flow.source)),

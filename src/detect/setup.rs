@@ -46,18 +46,21 @@ impl SetupDetector {
         let Some(entry) = tracker.calls.get(call) else { return };
         let incoming = tracker.world.peers.direction(entry.flow) == Direction::In;
         let Some((pbx, delay)) = tracker.world.peers.pbx_of(entry.flow).zip(entry.record.setup()).filter(|_| incoming) else { return };
+        if was_delivered_late(tracker, call, entry) {
+            return;
+        }
         while self.recent.front().is_some_and(|old| at.time.since(old.at) > WINDOW) || self.recent.len() >= REMEMBERED {
             self.recent.pop_front();
         }
         self.recent.push_back(Setup { pbx, at: at.time, delay });
-        if delay > VERY_SLOW && !was_delivered_late(tracker, call, entry) {
+        if delay > VERY_SLOW {
             single(tracker, call, entry, pbx, delay, at, findings);
         } else if delay > SLOW {
-            self.many(tracker, entry, pbx, at, findings);
+            self.many(entry, pbx, at, findings);
         }
     }
 
-    fn many(&self, tracker: &Tracker, call: &Call, pbx: SocketAddr, at: Sighting, findings: &mut FindingStore) {
+    fn many(&self, call: &Call, pbx: SocketAddr, at: Sighting, findings: &mut FindingStore) {
         let mut delays: Vec<_> = self.recent.iter().filter(|setup| setup.pbx == pbx).map(|setup| setup.delay).collect();
         delays.sort_unstable();
         let Some(p95) = delays.get((delays.len() * 95).div_ceil(100).saturating_sub(1)).filter(|p95| **p95 > SLOW) else { return };
@@ -65,20 +68,19 @@ impl SetupDetector {
             return;
         }
         let message = format!("{pbx}: 5 % of {} calls took {p95} or longer until it rang", delays.len());
-        findings.raise(slow(tracker, call, pbx, message, at), at.time);
+        findings.raise(slow(call, pbx, message, at), at.time);
     }
 }
 
 fn single(tracker: &Tracker, handle: Handle, call: &Call, pbx: SocketAddr, delay: Span, at: Sighting, findings: &mut FindingStore) {
     let share = server_share(tracker, handle, call).map_or_else(String::new, |share| format!(", of which the PBX took {share}"));
     let message = format!("{pbx}: a call to {} took {delay} until it rang{share}", call.record.to);
-    let raise = slow(tracker, call, pbx, message, at).confidence(Confidence::Suspected);
+    let raise = slow(call, pbx, message, at).confidence(Confidence::Suspected);
     let raise = call_subject(tracker, handle).into_iter().fold(raise, Raise::related);
     findings.raise(raise, at.time);
 }
 
-fn slow(tracker: &Tracker, call: &Call, pbx: SocketAddr, message: String, at: Sighting) -> Raise {
-    let _ = tracker;
+fn slow(call: &Call, pbx: SocketAddr, message: String, at: Sighting) -> Raise {
     let begun = format!("INVITE of {} to {}", call.record.from, call.record.to);
     let Some(progress) = call.record.progress.filter(|progress| *progress < at.time) else {
         return Raise::new(FindingId::SlowCallSetup, Subject::Pbx(pbx), message)
@@ -98,9 +100,8 @@ fn server_share(tracker: &Tracker, handle: Handle, call: &Call) -> Option<Span> 
     Some(onward.since(call.first.time))
 }
 
-/// Whether the INVITE to the callee had to be repeated until it arrived.
+/// Whether an INVITE had to be repeated until it arrived: towards the PBX, or from it.
 fn was_delivered_late(tracker: &Tracker, handle: Handle, call: &Call) -> bool {
     let partners = tracker.calls.partners(handle).map(|(_, partner)| partner);
-    let invites = std::iter::once(call).chain(partners).filter_map(|call| tracker.world.transactions.get(call.answer?.invite));
-    invites.into_iter().any(|invite| invite.transmissions >= LATE_DELIVERY)
+    std::iter::once(call).chain(partners).any(|leg| leg.transmissions >= LATE_DELIVERY)
 }

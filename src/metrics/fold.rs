@@ -222,6 +222,9 @@ impl Fold {
         let Some(call) = tracker.calls.get(call) else { return };
         let Some(dir) = dir(tracker, call.flow) else { return };
         self.tally.disconnect_timeout(dir);
+        if let Some((gave_up, ended)) = call.record.gave_up.zip(call.record.ended) {
+            self.tally.overbilled(gave_up.since(ended + BILL_TOLERANCE).max(Span::ZERO));
+        }
         if let Some(duration) = call.record.duration() {
             self.tally.session_duration(dir, SessionResult::Failed, duration);
         }

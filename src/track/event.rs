@@ -259,6 +259,8 @@ pub enum Event {
         flow: Flow,
         /// The address.
         address: IpAddr,
+        /// Whether it is that of another party, which a proxy passed on.
+        relayed: bool,
         /// The message.
         at: Sighting,
     },

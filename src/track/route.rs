@@ -65,8 +65,9 @@ impl Tracker {
             Method::Register => self.registrations.register(&mut self.world, seen, transaction),
             Method::Invite if is_initial(seen) => {
                 if let Some(call) = self.calls.invite(&mut self.world, seen, transaction) {
-                    self.legs.begun(&self.world, &mut self.calls, seen, call);
-                    self.orphans.begun(&self.calls, call);
+                    self.legs.begun(&self.world, &self.registrations, &mut self.calls, seen, call);
+                } else if let Some(Owner::CallerInvite(call)) = self.world.transactions.get(transaction).map(|invite| invite.owner) {
+                    self.legs.renewed(&self.world, &self.registrations, seen, call);
                 }
             }
             Method::Ack => self.ack(seen),
@@ -142,30 +143,34 @@ impl Tracker {
     }
 
     fn route_response(&mut self, seen: &Seen<'_>, method: Method, status: u16, handle: Handle, request: &Transaction) {
-        let world = &mut self.world;
+        if let Owner::CallerInvite(call) | Owner::FurtherInvite(call) = request.owner {
+            self.calls.delivered(call, request, seen.at);
+        }
         match request.owner {
             Owner::CallerInvite(call) if status < 200 => {
-                self.calls.provisional(world, call, seen, status, request);
+                self.calls.provisional(&mut self.world, call, seen, status, request);
                 if status > 100 {
-                    self.legs.progressed(&mut self.calls, call, seen.at.time);
+                    self.legs.progressed(&self.world, &mut self.calls, call, seen.at.time);
                 }
             }
             Owner::CallerInvite(call) => {
-                self.calls.answered(world, call, seen, status, request, handle);
+                self.calls.answered(&mut self.world, call, seen, status, request, handle);
                 if status < 300 {
-                    self.legs.progressed(&mut self.calls, call, seen.at.time);
+                    self.legs.progressed(&self.world, &mut self.calls, call, seen.at.time);
                 }
                 self.note_try(seen, status, request);
             }
-            Owner::InDialog(call) if status >= 200 => self.calls.in_dialog_answered(world, call, seen, status, request),
+            Owner::InDialog(call) if status >= 200 => self.calls.in_dialog_answered(&mut self.world, call, seen, status, request),
             Owner::Register(attempt) if status >= 200 => {
-                self.registrations.answered(world, attempt, seen, status, request);
+                self.registrations.answered(&mut self.world, attempt, seen, status, request);
                 self.learn(seen, status, request);
                 self.note_try(seen, status, request);
             }
             Owner::FurtherRegister if status >= 200 => self.learn(seen, status, request),
-            Owner::Probe(device) if status >= 200 => self.registrations.probe_answered(world, device, seen, request),
-            Owner::Nobody if method == Method::Options && status >= 200 => tell_server_delay(world, ServerClass::Options, request, seen.at),
+            Owner::Probe(device) if status >= 200 => self.registrations.probe_answered(&mut self.world, device, seen, request),
+            Owner::Nobody if method == Method::Options && status >= 200 => {
+                tell_server_delay(&mut self.world, ServerClass::Options, request, seen.at)
+            }
             _ => {}
         }
     }
@@ -204,6 +209,7 @@ impl Tracker {
         let flow = Flow { destination: seen.flow.source, ..request.flow };
         if let Some(address) = self.world.peers.note_answered_register(flow, seen.message.via_count()) {
             self.world.tell(Event::PbxLearned { address, at: seen.at });
+            self.legs.learned(&self.world, &mut self.calls);
         }
     }
 

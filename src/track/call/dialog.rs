@@ -50,6 +50,9 @@ impl Calls {
             call.is_referred |= method == Method::Refer;
             call.note_alive(call.sender(world, &seen.message));
         }
+        if method == Method::Refer {
+            self.note_refer(world, seen);
+        }
     }
 
     /// A call of which only a response to its INVITE was seen.

@@ -21,7 +21,8 @@ impl Calls {
         let Some(address) = addresses.find(|address| is_private(*address)) else { return };
         if let Some(call) = self.table.get_mut(handle) {
             call.private_media = true;
-            world.tell(Event::PrivateMedia { call: handle, flow: seen.flow, address, at: seen.at });
+            let relayed = call.further.is_some();
+            world.tell(Event::PrivateMedia { call: handle, flow: seen.flow, address, relayed, at: seen.at });
         }
     }
 }

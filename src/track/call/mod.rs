@@ -10,6 +10,7 @@ pub mod outcome;
 pub mod record;
 pub mod session;
 mod setup;
+mod transfer;
 mod upkeep;
 
 pub use dialog::ByeKind;
@@ -79,6 +80,8 @@ pub struct Call {
     pub acked: u32,
     /// The last ACK of a 2xx.
     ack: Option<(Sighting, Flow)>,
+    /// How often an INVITE of it had to be sent, at any hop, until anything came back.
+    pub transmissions: u16,
     /// Whether it was told that a private media address was named.
     private_media: bool,
     vias: u16,
@@ -334,6 +337,7 @@ impl Call {
             further: None,
             acked: 0,
             ack: None,
+            transmissions: 0,
             private_media: false,
             vias: message.via_count(),
             cseq: message.cseq().map_or(0, |cseq| cseq.number),
@@ -378,6 +382,12 @@ impl Call {
         }
         let waits_for_credentials = matches!(self.record.status, 401 | 407) && self.credentials != Credentials::Fresh;
         if self.final_at.is_none() || waits_for_credentials { Outcome::Unknown } else { outcome(&self.facts()) }
+    }
+
+    /// Whether it is neither over nor refused nor given up.
+    pub fn is_open(&self) -> bool {
+        let is_refused = self.final_at.is_some() && !is_retryable(self.record.status);
+        !self.is_over && (self.answer.is_some() || (!is_refused && self.cancelled == Cancelled::No))
     }
 
     /// Whether a 2xx answered it.

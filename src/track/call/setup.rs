@@ -47,6 +47,13 @@ impl Calls {
         begun
     }
 
+    /// Takes note of a response to an INVITE of the call, at any hop.
+    pub fn delivered(&mut self, handle: Handle, invite: &Transaction, at: Sighting) {
+        if let Some(call) = self.table.get_mut(handle).filter(|_| invite.first_response == Some(at)) {
+            call.transmissions = call.transmissions.max(invite.transmissions);
+        }
+    }
+
     /// Handles a provisional response, the first of its kind, to the caller's INVITE.
     pub fn provisional(&mut self, world: &mut World, handle: Handle, seen: &Seen<'_>, status: u16, invite: &Transaction) {
         let Some(call) = self.table.get_mut(handle) else { return };
@@ -220,20 +227,6 @@ impl Calls {
         }
         self.aliases.insert(key, handle, seen.at.time + Span::from_secs(3600), Rank::Ordinary);
         Some(handle)
-    }
-
-    /// An INVITE with Replaces (RFC 3891) takes over the dialog that it names: a transfer.
-    fn note_replaces(&mut self, world: &World, seen: &Seen<'_>) {
-        let Some(value) = seen.message.header("Replaces") else { return };
-        let mut parts = value.split(|&byte| byte == b';').map(<[u8]>::trim_ascii);
-        let Some(call_id) = parts.next() else { return };
-        for part in parts {
-            let tag = part.strip_prefix(b"from-tag=").or_else(|| part.strip_prefix(b"to-tag="));
-            let key = tag.map(|tag| world.digester.parts(&[call_id, tag]));
-            if let Some(call) = key.and_then(|key| self.table.find(key)).and_then(|handle| self.table.get_mut(handle)) {
-                call.is_referred = true;
-            }
-        }
     }
 
     fn note_further(&mut self, handle: Handle, seen: &Seen<'_>) {
