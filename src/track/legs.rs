@@ -185,3 +185,16 @@ fn coupling(first: &Call, second: &Call) -> u32 {
     let answered = first.record.answered.zip(second.record.answered).is_some_and(|(a, b)| a >= b && a - b <= ANSWER_COUPLING);
     (if rang { 10 } else { 0 }) + (if answered { 25 } else { 0 })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_legs_share_counts_before_when_they_began() {
+        let (early, late) = (Score { time: 5, rest: 75 }, Score { time: 25, rest: 50 });
+        assert!(key(early) > key(late));
+        assert!(is_linked_by(early) && is_linked_by(late));
+        assert!(!is_linked_by(Score { time: 25, rest: 25 }), "the caller alone proves nothing");
+    }
+}

@@ -2,6 +2,8 @@
 
 mod calls;
 mod capture;
+mod drops;
+mod legs;
 mod maintenance;
 mod nat;
 mod registration;
@@ -33,5 +35,5 @@ use scenarios;
 
 /// Every scenario.
 pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
-    [registration::ALL, nat::ALL, calls::ALL, maintenance::ALL, capture::ALL].into_iter().flatten()
+    [registration::ALL, nat::ALL, calls::ALL, legs::ALL, maintenance::ALL, drops::ALL, capture::ALL].into_iter().flatten()
 }

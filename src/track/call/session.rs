@@ -244,3 +244,57 @@ impl Call {
         if self.is_callers(world, message) { Side::Caller } else { Side::Callee }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::flow::Transport;
+    use crate::sip::scan::{Context, scan};
+
+    fn flow() -> Flow {
+        Flow { transport: Transport::Udp, source: "198.51.100.7:40001".parse().unwrap(), destination: "203.0.113.10:5060".parse().unwrap() }
+    }
+
+    fn at(seconds: i64) -> PacketTime {
+        PacketTime::from_parts(seconds, 0)
+    }
+
+    /// The timer of a 2xx at second 0 with these headers, to a request of the caller.
+    fn timer(headers: &str) -> Option<Timer> {
+        let text = format!("SIP/2.0 200 OK\r\nCall-ID: x\r\nCSeq: 1 INVITE\r\n{headers}\r\n");
+        let found = scan(text.as_bytes(), Context::Datagram).expect("is a message");
+        Timer::of(&Message::new(text.as_bytes(), &found), Sighting { time: at(0), frame: 1 }, flow(), Side::Caller)
+    }
+
+    #[test]
+    fn the_2xx_says_who_refreshes_and_by_when() {
+        let caller = timer("Session-Expires: 1800;refresher=uac\r\n").expect("a timer runs");
+        assert_eq!((caller.refresher, caller.flow, caller.hang_up(), caller.expiry()), (Side::Caller, flow(), at(1768), at(1800)));
+        let callee = timer("x: 90;refresher=uas\r\n").expect("a timer runs");
+        assert_eq!((callee.refresher, callee.flow, callee.hang_up(), callee.expiry()), (Side::Callee, flow().reversed(), at(60), at(90)));
+        assert_eq!(timer("Session-Expires: 600\r\n").map(|timer| (timer.refresher, timer.hang_up())), Some((Side::Caller, at(568))));
+    }
+
+    #[test]
+    fn without_an_interval_no_timer_runs() {
+        assert!(timer("Supported: timer\r\n").is_none());
+        assert!(timer("Session-Expires: 0;refresher=uac\r\n").is_none());
+        assert!(timer("Session-Expires: soon\r\n").is_none());
+    }
+
+    #[test]
+    fn only_a_bye_near_the_end_of_the_session_is_the_timers() {
+        let timer = timer("Session-Expires: 1800;refresher=uac\r\n").expect("a timer runs");
+        for (by, seconds, expected) in [
+            (Side::Callee, 1768, true),
+            (Side::Callee, 1763, true),
+            (Side::Callee, 1774, false),
+            (Side::Caller, 1768, false),
+            (Side::Caller, 1800, true),
+            (Side::Callee, 1805, true),
+            (Side::Callee, 900, false),
+        ] {
+            assert_eq!(timer.sent(by, at(seconds)), expected, "{by:?} at {seconds} s");
+        }
+    }
+}
