@@ -6,6 +6,8 @@
 
 use std::net::SocketAddr;
 
+use etherparse::IpNumber;
+
 use crate::decode::dissect::{Fragment, Hop, Position};
 use crate::decode::flow::{Flow, Transport};
 use crate::decode::read::u16_at;
@@ -95,7 +97,7 @@ pub struct FragmentCounts {
 #[derive(Debug)]
 struct Assembly {
     hop: Hop,
-    protocol: u8,
+    protocol: IpNumber,
     state: State,
 }
 
@@ -204,7 +206,7 @@ impl Fragments {
 
     fn key(&self, hop: &Hop, fragment: &Fragment<'_>) -> Digest {
         let flow = hop.flow(Transport::Udp, 0, 0);
-        self.digester.parts(&[&crate::decode::ports::flow_key(&flow), &fragment.ident.to_be_bytes(), &[fragment.protocol]])
+        self.digester.parts(&[&crate::decode::ports::flow_key(&flow), &fragment.ident.to_be_bytes(), &[fragment.protocol.0]])
     }
 
     fn make_room(&mut self, now: PacketTime, lost: &mut Vec<Lost>) {
@@ -302,10 +304,10 @@ impl Pieces {
         self.bytes.get(part.place as usize..(part.place + part.len) as usize).unwrap_or_default()
     }
 
-    fn flow(&self, hop: &Hop, protocol: u8) -> (Flow, Ports) {
+    fn flow(&self, hop: &Hop, protocol: IpNumber) -> (Flow, Ports) {
         let transport = match protocol {
-            6 => Transport::Tcp,
-            132 => Transport::Sctp,
+            IpNumber::TCP => Transport::Tcp,
+            IpNumber::SCTP => Transport::Sctp,
             _ => Transport::Udp,
         };
         let header = self.parts.first().filter(|part| part.offset == 0).map(|part| self.bytes_of(part));

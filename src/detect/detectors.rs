@@ -3,22 +3,33 @@
 use crate::decode::flow::Flow;
 use crate::sip::message::Kind;
 use crate::time::PacketTime;
-use crate::track::Tracker;
 use crate::track::event::{Event, Sighting};
+use crate::track::{Novelty, Tracker};
 
+use super::answers;
 use super::call::CallDetector;
 use super::capture::CaptureDetector;
+use super::devices::DeviceDetector;
 use super::drops::DropDetector;
 use super::durations::DurationDetector;
+use super::flapping::FlappingDetector;
+use super::grants;
+use super::ignored::IgnoredDetector;
+use super::intruders::IntruderDetector;
 use super::legs;
+use super::load::LoadDetector;
 use super::maintenance;
 use super::media;
 use super::reachability::ReachabilityDetector;
 use super::registration::RegistrationDetector;
+use super::restart::RestartDetector;
 use super::server::ServerDetector;
 use super::setup::SetupDetector;
 use super::short::ShortDetector;
+use super::slowness::SlownessDetector;
 use super::store::{FindingStore, Limits};
+use super::strangers::StrangerDetector;
+use super::undelivered::UndeliveredDetector;
 
 /// All detectors and what they found.
 #[derive(Debug)]
@@ -26,13 +37,22 @@ pub struct Detectors {
     /// What was found.
     pub findings: FindingStore,
     registration: RegistrationDetector,
+    flapping: FlappingDetector,
+    devices: DeviceDetector,
     reachability: ReachabilityDetector,
+    undelivered: UndeliveredDetector,
+    ignored: IgnoredDetector,
     call: CallDetector,
     setup: SetupDetector,
     drops: DropDetector,
     durations: DurationDetector,
     short: ShortDetector,
     server: ServerDetector,
+    slowness: SlownessDetector,
+    load: LoadDetector,
+    restart: RestartDetector,
+    intruders: IntruderDetector,
+    strangers: StrangerDetector,
     capture: CaptureDetector,
 }
 
@@ -42,13 +62,22 @@ impl Detectors {
         Self {
             findings: FindingStore::new(limits),
             registration: RegistrationDetector::default(),
+            flapping: FlappingDetector::default(),
+            devices: DeviceDetector::default(),
             reachability: ReachabilityDetector::default(),
+            undelivered: UndeliveredDetector::default(),
+            ignored: IgnoredDetector::default(),
             call: CallDetector,
             setup: SetupDetector::default(),
             drops: DropDetector::default(),
             durations: DurationDetector::default(),
             short: ShortDetector::default(),
             server: ServerDetector::default(),
+            slowness: SlownessDetector::default(),
+            load: LoadDetector::default(),
+            restart: RestartDetector::default(),
+            intruders: IntruderDetector::default(),
+            strangers: StrangerDetector::default(),
             capture: CaptureDetector::default(),
         }
     }
@@ -56,20 +85,31 @@ impl Detectors {
     /// Handles what became due by `now`, before the packet of `now`.
     pub fn advance(&mut self, tracker: &Tracker, now: PacketTime) {
         self.server.advance(tracker, now, &mut self.findings);
+        self.slowness.advance(now, &mut self.findings);
         self.reachability.advance(tracker, now, &mut self.findings);
         self.capture.advance(tracker, now, &mut self.findings);
         self.findings.advance(now);
     }
 
     /// Handles a message, after tracking has.
-    pub fn message(&mut self, tracker: &Tracker, kind: Kind, flow: Flow, at: Sighting) {
+    pub fn message(&mut self, tracker: &Tracker, kind: Kind, novelty: Novelty, flow: Flow, at: Sighting) {
         self.server.message(tracker, kind, flow, at, &mut self.findings);
+        self.restart.message(tracker, kind, novelty, flow, at, &mut self.findings);
+        if let Kind::Response(status) = kind {
+            self.load.response(tracker, status, flow, at, novelty, &mut self.findings);
+        }
     }
 
     /// Handles what tracking told.
     pub fn event(&mut self, tracker: &Tracker, event: &Event) {
         self.registration.event(tracker, event, &mut self.findings);
+        self.flapping.event(tracker, event, &mut self.findings);
+        self.devices.event(tracker, event, &mut self.findings);
+        grants::event(tracker, event, &mut self.findings);
+        answers::event(tracker, event, &mut self.findings);
         self.reachability.event(tracker, event, &mut self.findings);
+        self.undelivered.event(tracker, event, &mut self.findings);
+        self.ignored.event(tracker, event, &mut self.findings);
         self.call.event(tracker, event, &mut self.findings);
         self.setup.event(tracker, event, &mut self.findings);
         media::event(tracker, event, &mut self.findings);
@@ -78,6 +118,10 @@ impl Detectors {
         self.durations.event(tracker, event, &mut self.findings);
         self.short.event(tracker, event, &mut self.findings);
         legs::event(tracker, event, &mut self.findings);
-        self.server.event(tracker, event, &mut self.findings);
+        self.slowness.event(event);
+        self.load.event(tracker, event, &mut self.findings);
+        self.intruders.event(tracker, event, &mut self.findings);
+        self.strangers.event(tracker, event, &mut self.findings);
+        self.capture.event(tracker, event, &mut self.findings);
     }
 }

@@ -3,20 +3,32 @@
 //! The [`catalog`] says what there is to find, a [`finding`] is one thing that was found, and the [`store`] gives findings their life:
 //! raised, updated, cleared, replaced by a better explanation. The [`detectors`] turn what tracking tells into findings.
 
+mod answers;
 mod call;
 mod capture;
 pub mod catalog;
 pub mod detectors;
+mod devices;
 mod drops;
 mod durations;
 pub mod finding;
+mod flapping;
+mod grants;
+mod ignored;
+mod intruders;
 mod legs;
+mod load;
 mod maintenance;
 mod media;
 mod parties;
 mod reachability;
 mod registration;
+mod restart;
 mod server;
 mod setup;
 mod short;
+mod sketch;
+mod slowness;
 pub mod store;
+mod strangers;
+mod undelivered;

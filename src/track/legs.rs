@@ -153,10 +153,13 @@ fn score(world: &World, calls: &Calls, a: &Leg, b: &Leg) -> Score {
     if a.call == b.call || !may_lead_to(world, a, b) || !first.is_open() || is_busy_with(calls, a, b, second) {
         return Score::default();
     }
-    let time = match b.begun.since(a.begun).as_nanos() {
-        ..=500_000_000 => 25,
-        ..=2_000_000_000 => 15,
-        _ => 5,
+    let delay = b.begun.since(a.begun);
+    let time = if delay <= Span::from_millis(500) {
+        25
+    } else if delay <= Span::from_secs(2) {
+        15
+    } else {
+        5
     };
     Score { time, rest: a.marks.in_common(&b.marks) + coupling(first, second) }
 }

@@ -7,6 +7,7 @@ mod legs;
 mod maintenance;
 mod nat;
 mod registration;
+mod trouble;
 
 use crate::support::Scene;
 
@@ -35,5 +36,6 @@ use scenarios;
 
 /// Every scenario.
 pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
-    [registration::ALL, nat::ALL, calls::ALL, legs::ALL, maintenance::ALL, drops::ALL, capture::ALL].into_iter().flatten()
+    let families = [registration::ALL, nat::ALL, calls::ALL, legs::ALL, maintenance::ALL, drops::ALL, capture::ALL, trouble::ALL];
+    families.into_iter().flatten()
 }

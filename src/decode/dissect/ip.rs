@@ -1,30 +1,11 @@
 //! IPv4 and IPv6 headers.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use etherparse::err::ipv4::HeaderSliceError;
+use etherparse::{IpAuthHeaderSlice, IpNumber, Ipv4HeaderSlice, Ipv6FragmentHeaderSlice, Ipv6HeaderSlice, Ipv6RawExtHeaderSlice};
 
-use super::{Completeness, Content, Fragment, Hop, MAX_DEPTH, Packet, Position, Tagging, content};
+use super::{Completeness, Content, Fragment, Hop, MAX_DEPTH, Packet, Position, Tagging, content, missing};
 use crate::decode::outcome::Skip;
-use crate::decode::read::{array_at, u8_at, u16_at, u32_at};
-
-/// Protocol numbers, as IANA assigns them.
-pub(super) mod protocol {
-    pub(in super::super) const ICMP: u8 = 1;
-    pub(in super::super) const IPV4: u8 = 4;
-    pub(in super::super) const TCP: u8 = 6;
-    pub(in super::super) const UDP: u8 = 17;
-    pub(in super::super) const IPV6: u8 = 41;
-    pub(in super::super) const GRE: u8 = 47;
-    pub(in super::super) const ICMPV6: u8 = 58;
-    pub(in super::super) const SCTP: u8 = 132;
-    pub(super) const HOP_BY_HOP: u8 = 0;
-    pub(super) const ROUTING: u8 = 43;
-    pub(super) const FRAGMENT: u8 = 44;
-    pub(super) const AUTHENTICATION: u8 = 51;
-    pub(super) const DESTINATION: u8 = 60;
-}
-
-/// Bytes of an IPv6 header.
-const V6_HEADER: usize = 40;
+use crate::decode::read::u8_at;
 
 /// Reads an IP packet of the version that its first four bits name.
 pub(super) fn packet(bytes: &[u8], tagging: Tagging, depth: u8) -> Result<Packet<'_>, Skip> {
@@ -39,83 +20,111 @@ pub(super) fn packet(bytes: &[u8], tagging: Tagging, depth: u8) -> Result<Packet
 }
 
 fn v4(bytes: &[u8], tagging: Tagging, depth: u8) -> Result<Packet<'_>, Skip> {
-    let header: [u8; 20] = array_at(bytes, 0).ok_or(Skip::Truncated)?;
-    let [version, _, l0, l1, i0, i1, f0, f1, ttl, protocol, _, _, s0, s1, s2, s3, d0, d1, d2, d3] = header;
-    let header_len = usize::from(version & 0x0f) * 4;
-    let total = usize::from(u16::from_be_bytes([l0, l1]));
-    if header_len < 20 || (total != 0 && total < header_len) {
-        return Err(Skip::Malformed);
-    }
-    // Segmentation offload leaves the total length 0 in packets captured before the card filled it in.
-    let (body, completeness) = body(bytes, header_len, if total == 0 { bytes.len() } else { total })?;
+    let header = Ipv4HeaderSlice::from_slice(bytes).map_err(|error| match error {
+        HeaderSliceError::Len(_) => Skip::Truncated,
+        HeaderSliceError::Content(_) => Skip::Malformed,
+    })?;
+    let total = match header.total_len() {
+        // Segmentation offload leaves the total length 0 in packets captured before the card filled it in.
+        0 => bytes.len(),
+        total => usize::from(total),
+    };
+    let (body, completeness) = body(bytes, header.slice().len(), total)?;
     let hop = Hop {
-        source: IpAddr::V4(Ipv4Addr::new(s0, s1, s2, s3)),
-        destination: IpAddr::V4(Ipv4Addr::new(d0, d1, d2, d3)),
-        ident: u16::from_be_bytes([i0, i1]),
-        ttl,
+        source: header.source_addr().into(),
+        destination: header.destination_addr().into(),
+        ident: header.identification(),
+        ttl: header.ttl(),
         tagging,
     };
-    let flags = u16::from_be_bytes([f0, f1]);
-    let offset = u32::from(flags & 0x1fff) * 8;
-    let position = if flags & 0x2000 == 0 { Position::Last } else { Position::Inner };
-    if offset == 0 && position == Position::Last {
-        return content(hop, protocol, body, completeness, depth);
+    if !header.is_fragmenting_payload() {
+        return content(hop, header.protocol(), body, completeness, depth);
     }
-    fragment(hop, completeness, Fragment { ident: u32::from(hop.ident), protocol, offset, position, payload: body })
+    let fragment = Fragment {
+        ident: header.identification().into(),
+        protocol: header.protocol(),
+        offset: header.fragments_offset().byte_offset().into(),
+        position: position(header.more_fragments()),
+        payload: body,
+    };
+    part(hop, completeness, fragment)
 }
 
 fn v6(bytes: &[u8], tagging: Tagging, depth: u8) -> Result<Packet<'_>, Skip> {
-    let (Some(length), Some(next), Some(ttl)) = (u16_at(bytes, 4), u8_at(bytes, 6), u8_at(bytes, 7)) else {
-        return Err(Skip::Truncated);
+    let header = Ipv6HeaderSlice::from_slice(bytes).map_err(|_| Skip::Truncated)?;
+    let header_len = header.slice().len();
+    let total = match header.payload_length() {
+        // A jumbogram, or a packet before segmentation offload: all there is belongs to it.
+        0 => bytes.len(),
+        length => header_len + usize::from(length),
     };
-    let source = array_at::<16>(bytes, 8).ok_or(Skip::Truncated)?;
-    let destination = array_at::<16>(bytes, 24).ok_or(Skip::Truncated)?;
-    let hop =
-        Hop { source: IpAddr::V6(Ipv6Addr::from(source)), destination: IpAddr::V6(Ipv6Addr::from(destination)), ident: 0, ttl, tagging };
-    // A length of 0 is a jumbogram or a packet before segmentation offload: all there is belongs to it.
-    let total = if length == 0 { bytes.len() } else { V6_HEADER + usize::from(length) };
-    let (body, completeness) = body(bytes, V6_HEADER, total)?;
-    extensions(hop, next, body, completeness, depth)
+    let (body, completeness) = body(bytes, header_len, total)?;
+    let hop = Hop {
+        source: header.source_addr().into(),
+        destination: header.destination_addr().into(),
+        ident: 0,
+        ttl: header.hop_limit(),
+        tagging,
+    };
+    extensions(hop, header.next_header(), body, completeness, depth)
 }
 
-/// Walks the extension headers; their number is bounded by the bytes, since each has at least eight.
-fn extensions(hop: Hop, mut next: u8, mut body: &[u8], completeness: Completeness, depth: u8) -> Result<Packet<'_>, Skip> {
+/// Walks the extension headers; their number is bounded by the bytes, since each has at least eight. The walk of `etherparse` itself goes
+/// on behind a fragment header, where a fragment has a part of the payload and no headers to walk.
+fn extensions(hop: Hop, mut next: IpNumber, mut body: &[u8], completeness: Completeness, depth: u8) -> Result<Packet<'_>, Skip> {
     loop {
         let length = match next {
-            protocol::HOP_BY_HOP | protocol::ROUTING | protocol::DESTINATION => usize::from(u8_at(body, 1).ok_or(Skip::Truncated)?) * 8 + 8,
-            protocol::AUTHENTICATION => usize::from(u8_at(body, 1).ok_or(Skip::Truncated)?) * 4 + 8,
-            protocol::FRAGMENT => {
-                let (Some(protocol), Some(place), Some(ident)) = (u8_at(body, 0), u16_at(body, 2), u32_at(body, 4)) else {
-                    return Err(Skip::Truncated);
-                };
-                let payload = body.get(8..).unwrap_or_default();
-                let offset = u32::from(place & 0xfff8);
-                let position = if place & 1 == 0 { Position::Last } else { Position::Inner };
-                // An atomic fragment is a whole packet (RFC 6946).
-                if offset == 0 && position == Position::Last {
-                    return content(hop, protocol, payload, completeness, depth);
-                }
-                return fragment(hop, completeness, Fragment { ident, protocol, offset, position, payload });
+            IpNumber::IPV6_HEADER_HOP_BY_HOP | IpNumber::IPV6_ROUTE_HEADER | IpNumber::IPV6_DESTINATION_OPTIONS => {
+                let header = Ipv6RawExtHeaderSlice::from_slice(body).map_err(|_| missing(completeness))?;
+                next = header.next_header();
+                header.slice().len()
             }
+            IpNumber::AUTHENTICATION_HEADER => {
+                let header = IpAuthHeaderSlice::from_slice(body).map_err(|_| missing(completeness))?;
+                next = header.next_header();
+                header.slice().len()
+            }
+            IpNumber::IPV6_FRAGMENTATION_HEADER => return v6_part(hop, body, completeness, depth),
             _ => return content(hop, next, body, completeness, depth),
         };
-        next = u8_at(body, 0).ok_or(Skip::Truncated)?;
-        body = body.get(length..).ok_or_else(|| super::missing(completeness))?;
+        body = body.get(length..).unwrap_or_default();
     }
 }
 
+fn v6_part(hop: Hop, body: &[u8], completeness: Completeness, depth: u8) -> Result<Packet<'_>, Skip> {
+    let header = Ipv6FragmentHeaderSlice::from_slice(body).map_err(|_| missing(completeness))?;
+    let protocol = header.next_header();
+    let payload = body.get(header.slice().len()..).unwrap_or_default();
+    // An atomic fragment is a whole packet (RFC 6946).
+    if !header.is_fragmenting_payload() {
+        return content(hop, protocol, payload, completeness, depth);
+    }
+    let fragment = Fragment {
+        ident: header.identification(),
+        protocol,
+        offset: header.fragment_offset().byte_offset().into(),
+        position: position(header.more_fragments()),
+        payload,
+    };
+    part(hop, completeness, fragment)
+}
+
 /// What lies between the header and the end of the packet, or of the capture.
-fn body(bytes: &[u8], header: usize, total: usize) -> Result<(&[u8], Completeness), Skip> {
+fn body(bytes: &[u8], header_len: usize, total: usize) -> Result<(&[u8], Completeness), Skip> {
+    let body = bytes.get(header_len..total.min(bytes.len())).ok_or(Skip::Malformed)?;
     let completeness = match total.checked_sub(bytes.len()) {
         None | Some(0) => Completeness::Whole,
         Some(missing) => Completeness::Cut { missing },
     };
-    let body = bytes.get(header..total.min(bytes.len())).ok_or(Skip::Truncated)?;
     Ok((body, completeness))
 }
 
+fn position(more_fragments: bool) -> Position {
+    if more_fragments { Position::Inner } else { Position::Last }
+}
+
 /// A cut fragment can never make a whole packet; one that is not a multiple of eight bytes and not the last contradicts itself.
-fn fragment(hop: Hop, completeness: Completeness, fragment: Fragment<'_>) -> Result<Packet<'_>, Skip> {
+fn part(hop: Hop, completeness: Completeness, fragment: Fragment<'_>) -> Result<Packet<'_>, Skip> {
     if completeness != Completeness::Whole {
         return Err(Skip::Truncated);
     }

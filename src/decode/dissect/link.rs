@@ -1,20 +1,19 @@
 //! Link layers: from the first byte of a frame to its IP header.
 
+use etherparse::{EtherType, Ethernet2Slice, SingleVlanSlice};
+
 use super::{MAX_DEPTH, Packet, Tagging, ip};
 use crate::decode::frame::LinkType;
 use crate::decode::outcome::Skip;
 use crate::decode::read::{u8_at, u16_at};
 
-/// EtherTypes, as IEEE assigns them.
+/// EtherTypes that `etherparse` does not name, as IEEE assigns them.
 mod ether_type {
-    pub(super) const IPV4: u16 = 0x0800;
-    pub(super) const IPV6: u16 = 0x86dd;
-    pub(super) const VLAN: u16 = 0x8100;
-    pub(super) const QINQ: u16 = 0x88a8;
-    pub(super) const QINQ_OLD: u16 = 0x9100;
-    pub(super) const PPPOE_SESSION: u16 = 0x8864;
-    pub(super) const MPLS: u16 = 0x8847;
-    pub(super) const MPLS_MULTICAST: u16 = 0x8848;
+    use etherparse::EtherType;
+
+    pub(super) const PPPOE_SESSION: EtherType = EtherType(0x8864);
+    pub(super) const MPLS: EtherType = EtherType(0x8847);
+    pub(super) const MPLS_MULTICAST: EtherType = EtherType(0x8848);
     /// Values up to here are lengths of IEEE 802.3.
     pub(super) const MAX_LENGTH: u16 = 1500;
 }
@@ -34,22 +33,21 @@ pub(super) fn packet(link: LinkType, bytes: &[u8], depth: u8) -> Result<Packet<'
 
 /// Reads an Ethernet frame; padding behind the IP packet is cut off by its length.
 pub(super) fn ethernet(bytes: &[u8], tagging: Tagging, depth: u8) -> Result<Packet<'_>, Skip> {
-    let kind = u16_at(bytes, 12).ok_or(Skip::Truncated)?;
-    typed(kind, bytes.get(14..).unwrap_or_default(), tagging, depth)
+    let frame = Ethernet2Slice::from_slice_without_fcs(bytes).map_err(|_| Skip::Truncated)?;
+    typed(frame.ether_type(), frame.payload_slice(), tagging, depth)
 }
 
 /// Reads what a protocol number of Ethernet announces, through any number of VLAN tags.
-pub(super) fn typed(mut kind: u16, mut bytes: &[u8], mut tagging: Tagging, depth: u8) -> Result<Packet<'_>, Skip> {
-    while matches!(kind, ether_type::VLAN | ether_type::QINQ | ether_type::QINQ_OLD) {
-        kind = u16_at(bytes, 2).ok_or(Skip::Truncated)?;
-        bytes = bytes.get(4..).unwrap_or_default();
-        tagging = Tagging::Tagged;
+pub(super) fn typed(mut kind: EtherType, mut bytes: &[u8], mut tagging: Tagging, depth: u8) -> Result<Packet<'_>, Skip> {
+    while matches!(kind, EtherType::VLAN_TAGGED_FRAME | EtherType::PROVIDER_BRIDGING | EtherType::VLAN_DOUBLE_TAGGED_FRAME) {
+        let tag = SingleVlanSlice::from_slice(bytes).map_err(|_| Skip::Truncated)?;
+        (kind, bytes, tagging) = (tag.ether_type(), tag.payload_slice(), Tagging::Tagged);
     }
     match kind {
-        ether_type::IPV4 | ether_type::IPV6 => ip::packet(bytes, tagging, depth),
+        EtherType::IPV4 | EtherType::IPV6 => ip::packet(bytes, tagging, depth),
         ether_type::PPPOE_SESSION => ppp(bytes.get(6..).ok_or(Skip::Truncated)?, tagging, depth),
         ether_type::MPLS | ether_type::MPLS_MULTICAST => mpls(bytes, tagging, depth),
-        ..=ether_type::MAX_LENGTH => snap(bytes, tagging, depth),
+        EtherType(..=ether_type::MAX_LENGTH) => snap(bytes, tagging, depth),
         _ => Err(Skip::NotIp),
     }
 }
@@ -65,9 +63,11 @@ pub(super) fn ppp(bytes: &[u8], tagging: Tagging, depth: u8) -> Result<Packet<'_
     ip::packet(rest, tagging, depth)
 }
 
+/// Both versions of Linux "cooked" captures. `etherparse` knows the first alone, and of it only what came in over Ethernet: not the
+/// packets of loopback, tunnels and PPP, which the `any` interface sees too.
 fn cooked(bytes: &[u8], protocol_at: usize, header: usize, depth: u8) -> Result<Packet<'_>, Skip> {
     let kind = u16_at(bytes, protocol_at).ok_or(Skip::Truncated)?;
-    typed(kind, bytes.get(header..).ok_or(Skip::Truncated)?, Tagging::Untagged, depth)
+    typed(EtherType(kind), bytes.get(header..).ok_or(Skip::Truncated)?, Tagging::Untagged, depth)
 }
 
 /// The address family is written in the byte order of the capturing host and its number depends on the system, so both orders and all
@@ -86,7 +86,7 @@ fn loopback(bytes: &[u8], depth: u8) -> Result<Packet<'_>, Skip> {
 fn snap(bytes: &[u8], tagging: Tagging, depth: u8) -> Result<Packet<'_>, Skip> {
     match bytes {
         [0xaa, 0xaa, 0x03, 0, 0, 0, high, low, rest @ ..] if depth < MAX_DEPTH => {
-            typed(u16::from_be_bytes([*high, *low]), rest, tagging, depth + 1)
+            typed(EtherType(u16::from_be_bytes([*high, *low])), rest, tagging, depth + 1)
         }
         _ => Err(Skip::NotIp),
     }

@@ -1,7 +1,7 @@
 //! One frame, without memory of others: link layer, tunnels, IP, and the header of what IP carries.
 //!
-//! Read by hand and lazily: only what leads to a port and a payload is looked at, checksums never (offloading leaves them wrong), and
-//! lengths that contradict the capture are taken as far as there are bytes.
+//! `etherparse` slices the headers it knows, one at a time; the others are read by hand. Only what leads to a port and a payload is
+//! looked at, checksums never (offloading leaves them wrong), and lengths that contradict the capture are taken as far as there are bytes.
 
 mod icmp;
 mod ip;
@@ -12,6 +12,8 @@ mod tunnel;
 mod udp;
 
 use std::net::{IpAddr, SocketAddr};
+
+use etherparse::IpNumber;
 
 use crate::decode::flow::{Flow, Transport};
 use crate::decode::frame::LinkType;
@@ -89,7 +91,7 @@ pub struct Fragment<'a> {
     /// Identification: 16 bits in IPv4, 32 in IPv6.
     pub ident: u32,
     /// What the whole packet carries.
-    pub protocol: u8,
+    pub protocol: IpNumber,
     /// Where the payload belongs in the whole, in bytes.
     pub offset: u32,
     /// Whether further fragments follow.
@@ -144,22 +146,23 @@ pub fn dissect(link: LinkType, bytes: &[u8]) -> Result<Packet<'_>, Skip> {
 }
 
 /// Reads what a whole IP packet carries, once its fragments are together.
-pub fn reassembled(hop: Hop, protocol: u8, payload: &[u8]) -> Result<Packet<'_>, Skip> {
+pub fn reassembled(hop: Hop, protocol: IpNumber, payload: &[u8]) -> Result<Packet<'_>, Skip> {
     content(hop, protocol, payload, Completeness::Whole, MAX_DEPTH / 2)
 }
 
 /// Reads the payload of an IP packet by its protocol number.
-fn content(hop: Hop, protocol: u8, payload: &[u8], completeness: Completeness, depth: u8) -> Result<Packet<'_>, Skip> {
+fn content(hop: Hop, protocol: IpNumber, payload: &[u8], completeness: Completeness, depth: u8) -> Result<Packet<'_>, Skip> {
     if depth > MAX_DEPTH {
         return Err(Skip::Malformed);
     }
     let content = match protocol {
-        ip::protocol::UDP => return udp::packet(hop, payload, completeness, depth),
-        ip::protocol::TCP => tcp::segment(payload, completeness).map(Content::Tcp),
-        ip::protocol::SCTP => sctp::content(payload, completeness),
-        ip::protocol::ICMP | ip::protocol::ICMPV6 => Ok(Content::Icmp(icmp::undelivered(protocol, payload))),
-        ip::protocol::IPV4 | ip::protocol::IPV6 => return ip::packet(payload, hop.tagging, depth + 1),
-        ip::protocol::GRE => return tunnel::gre(payload, hop.tagging, depth + 1),
+        IpNumber::UDP => return udp::packet(hop, payload, completeness, depth),
+        IpNumber::TCP => tcp::segment(payload, completeness).map(Content::Tcp),
+        IpNumber::SCTP => sctp::content(payload, completeness),
+        IpNumber::ICMP => Ok(Content::Icmp(icmp::undelivered_v4(payload))),
+        IpNumber::IPV6_ICMP => Ok(Content::Icmp(icmp::undelivered_v6(payload))),
+        IpNumber::IPV4 | IpNumber::IPV6 => return ip::packet(payload, hop.tagging, depth + 1),
+        IpNumber::GRE => return tunnel::gre(payload, hop.tagging, depth + 1),
         _ => Err(Skip::NotSip),
     }?;
     Ok(Packet { hop, content })

@@ -48,6 +48,14 @@ fn each_link_type_leads_to_the_datagram() {
 }
 
 #[test]
+fn a_cooked_packet_is_read_whatever_hardware_it_came_in_over() {
+    for hardware in [1u16, 512, 768, 772, 65_534] {
+        let header = [&[0, 0][..], &hardware.to_be_bytes(), &[0; 10], &[8, 0]].concat();
+        assert_found(LinkType::LINUX_SLL, &[&header, &inner()[..]].concat());
+    }
+}
+
+#[test]
 fn tags_labels_and_sessions_are_passed_through() {
     let ip = inner();
     let tagged = ethernet(&[0x88a8, 0x8100, 0x8100], 0x0800, &ip);
@@ -105,9 +113,16 @@ fn ipv6_extension_headers_are_walked() {
     for packet in [ipv6(17, datagram), ipv6(0, &options), ipv6(44, &atomic)] {
         assert_eq!(payload(LinkType::RAW, &packet).unwrap().1, PAYLOAD);
     }
-    let packet = ipv6(44, &[17, 0, 0, 9, 0, 0, 0, 9, 1, 2, 3, 4, 5, 6, 7, 8]);
-    let Content::Fragment(fragment) = dissect(LinkType::RAW, &packet).unwrap().content else { panic!("a fragment") };
-    assert_eq!((fragment.ident, fragment.offset, fragment.position), (9, 8, Position::Inner));
+}
+
+#[test]
+fn behind_a_fragment_header_there_is_payload_whatever_it_announces() {
+    for protocol in [IpNumber::UDP, IpNumber::IPV6_DESTINATION_OPTIONS] {
+        let packet = ipv6(44, &[protocol.0, 0, 0, 9, 0, 0, 0, 9, 1, 0, 3, 4, 5, 6, 7, 8]);
+        let Content::Fragment(fragment) = dissect(LinkType::RAW, &packet).unwrap().content else { panic!("a fragment") };
+        let payload = &[1, 0, 3, 4, 5, 6, 7, 8][..];
+        assert_eq!(fragment, Fragment { ident: 9, protocol, offset: 8, position: Position::Inner, payload });
+    }
 }
 
 #[test]
@@ -131,6 +146,9 @@ fn contradictions_are_malformed_and_strangers_not_ip() {
     let mut short = inner();
     short[0] = 0x44;
     assert_eq!(dissect(LinkType::RAW, &short), Err(Skip::Malformed));
+    let mut total = inner();
+    total[2..4].copy_from_slice(&[0, 19]);
+    assert_eq!(dissect(LinkType::RAW, &total), Err(Skip::Malformed));
     let mut offset = tcp(A, B, 1, 0x18, b"x");
     offset[32] = 0x40;
     assert_eq!(dissect(LinkType::RAW, &offset), Err(Skip::Malformed));
@@ -147,6 +165,7 @@ fn an_icmp_error_names_the_flow_of_the_datagram_it_quotes() {
         other => panic!("{other:?}"),
     };
     assert_eq!(content(&error(3)), Some("udp 203.0.113.10:5060 > 198.51.100.7:40001".to_owned()));
+    assert_eq!(content(&error(3)[..52]), content(&error(3)), "a snap length of 66 bytes leaves the ports");
     assert_eq!(content(&error(4)), None, "path MTU discovery");
     assert_eq!(content(&ipv4(a, b, 1, 0, &[8, 0, 0, 0, 0, 0, 0, 0])), None, "a ping");
 }

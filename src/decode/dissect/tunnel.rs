@@ -1,5 +1,7 @@
 //! Tunnels and mirror encapsulations: GRE, ERSPAN, VXLAN, GTP-U.
 
+use etherparse::EtherType;
+
 use super::{Packet, Tagging, ip, link};
 use crate::decode::outcome::Skip;
 use crate::decode::read::{u8_at, u16_at};
@@ -29,7 +31,7 @@ pub(super) fn gre(bytes: &[u8], tagging: Tagging, depth: u8) -> Result<Packet<'_
             let subheader = if u8_at(payload, 11).ok_or(Skip::Truncated)? & 1 == 1 { 8 } else { 0 };
             link::ethernet(payload.get(12 + subheader..).ok_or(Skip::Truncated)?, tagging, depth)
         }
-        other => link::typed(other, payload, tagging, depth),
+        other => link::typed(EtherType(other), payload, tagging, depth),
     }
 }
 

@@ -1,11 +1,9 @@
 //! UDP, and the tunnels that run on it.
 
+use etherparse::UdpSlice;
+
 use super::{Completeness, Content, Datagram, Hop, MAX_DEPTH, Packet, missing, tunnel};
 use crate::decode::outcome::Skip;
-use crate::decode::read::u16_at;
-
-/// Bytes of a UDP header.
-const HEADER: usize = 8;
 
 /// VXLAN, RFC 7348.
 const VXLAN: u16 = 4789;
@@ -25,15 +23,12 @@ pub(super) fn packet(hop: Hop, bytes: &[u8], completeness: Completeness, depth: 
 }
 
 fn datagram(bytes: &[u8], completeness: Completeness) -> Result<Datagram<'_>, Skip> {
-    let (Some(source_port), Some(destination_port), Some(length)) = (u16_at(bytes, 0), u16_at(bytes, 2), u16_at(bytes, 4)) else {
-        return Err(missing(completeness));
-    };
+    let udp = UdpSlice::from_slice_lax(bytes).map_err(|_| missing(completeness))?;
+    let length = usize::from(udp.length());
     // 0 stands for a length that does not fit, or that the card fills in later.
-    let length = if length == 0 { bytes.len() } else { usize::from(length) };
-    if length < HEADER {
+    if (1..udp.header_len()).contains(&length) {
         return Err(Skip::Malformed);
     }
-    let payload = bytes.get(HEADER..length.min(bytes.len())).ok_or_else(|| missing(completeness))?;
     let completeness = if length > bytes.len() { completeness } else { Completeness::Whole };
-    Ok(Datagram { source_port, destination_port, payload, completeness })
+    Ok(Datagram { source_port: udp.source_port(), destination_port: udp.destination_port(), payload: udp.payload(), completeness })
 }

@@ -150,7 +150,7 @@ impl Streams {
     /// The connection of a segment; a new one where the segment begins one or has SIP at its front.
     fn connection<F: Framer>(&mut self, segment: &Segment<'_>, scene: &Scene<'_, F>, outlet: &mut Outlet) -> Option<Handle> {
         let key = self.digester.bytes(&pair_key(&scene.flow));
-        let opens = segment.flags.syn() && !segment.flags.ack();
+        let opens = segment.flags.syn && !segment.flags.ack;
         let found = self.table.find(key);
         let is_stale = |connection: &Connection| opens && !connection.side(&scene.flow).sequence.began_with(segment.sequence);
         if let Some(handle) = found
@@ -164,7 +164,7 @@ impl Streams {
             old.give_up(Skip::IncompleteStream, outlet);
         }
         let is_wanted = match scene.interest {
-            Interest::Watched => segment.flags.syn() || !segment.payload.is_empty(),
+            Interest::Watched => segment.flags.syn || !segment.payload.is_empty(),
             Interest::Possible => begins_with_sip(segment.payload, scene.framer),
             Interest::Ignored => false,
         };
@@ -209,7 +209,7 @@ impl Connection {
     }
 
     fn segment<F: Framer>(&mut self, segment: &Segment<'_>, scene: &Scene<'_, F>, outlet: &mut Outlet, counts: &mut StreamCounts) {
-        if segment.flags.syn() {
+        if segment.flags.syn {
             return self.syn(segment, scene, outlet);
         }
         if segment.payload.is_empty() {
@@ -218,7 +218,7 @@ impl Connection {
             self.phase = if self.phase == Phase::Opening { Phase::Open } else { self.phase };
             self.data(segment, scene, outlet, counts);
         }
-        if segment.flags.rst() || segment.flags.fin() {
+        if segment.flags.rst || segment.flags.fin {
             self.end(segment, scene, outlet);
         }
     }
@@ -229,7 +229,7 @@ impl Connection {
         if !side.sequence.began_with(segment.sequence) && !side.sequence.is_known() {
             side.sequence.start(segment.sequence.wrapping_add(1));
         }
-        if segment.flags.ack() && self.phase == Phase::Opening {
+        if segment.flags.ack && self.phase == Phase::Opening {
             self.phase = Phase::Open;
         }
     }
@@ -256,7 +256,7 @@ impl Connection {
 
     /// Ends the connection at its first FIN or RST.
     fn end<F>(&mut self, segment: &Segment<'_>, scene: &Scene<'_, F>, outlet: &mut Outlet) {
-        let is_refusal = segment.flags.rst() && self.phase == Phase::Opening && scene.flow != self.flow;
+        let is_refusal = segment.flags.rst && self.phase == Phase::Opening && scene.flow != self.flow;
         if is_refusal && self.interest == Interest::Watched {
             outlet.signal(scene.current, Signal::Refused(self.flow));
         }
@@ -271,7 +271,7 @@ impl Connection {
         self.phase = Phase::Closed;
         let (side, _) = self.parts(&scene.flow);
         side.has_ended = true;
-        if segment.flags.rst() {
+        if segment.flags.rst {
             self.forward.has_ended = true;
             self.backward.has_ended = true;
         }

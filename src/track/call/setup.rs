@@ -20,7 +20,7 @@ impl Calls {
     /// Handles the first transmission of an INVITE outside a dialog. Returns the call that it begins, if it begins one.
     pub fn invite(&mut self, world: &mut World, seen: &Seen<'_>, transaction: Handle) -> Option<Handle> {
         let message = &seen.message;
-        let tag = message.from().tag.unwrap_or_default();
+        let tag = message.from_tag().unwrap_or_default();
         let key = world.digester.parts(&[message.call_id(), tag]);
         self.note_replaces(world, seen);
         let found = self.find(world, message).or_else(|| self.continued_elsewhere(world, seen, key));
@@ -34,10 +34,12 @@ impl Calls {
                 (Owner::CallerInvite(handle), None)
             }
             _ => {
+                // A challenge that was answered too late to be the same attempt is still the one that is answered.
+                let nonce = found.and_then(|handle| self.table.get(handle)).and_then(|call| call.nonce);
                 if let Some(handle) = found {
                     self.finish(handle);
                 }
-                let begun = self.begin(world, seen, key);
+                let begun = self.begin(world, seen, key, nonce);
                 (Owner::CallerInvite(begun), Some(begun))
             }
         };
@@ -145,13 +147,15 @@ impl Calls {
     /// Handles an INVITE that was passed on and waited in vain.
     pub fn further_unanswered(&mut self, world: &mut World, handle: Handle, invite: &Transaction) {
         let request = invite.unanswered();
-        if invite.provisional == 0 && world.would_see_answer(invite.flow, invite.first.time, request.deadline) {
+        let answered_elsewhere = self.table.get(handle).is_none_or(|call| call.answer.is_some());
+        if invite.provisional == 0 && !answered_elsewhere && world.would_see_answer(invite.flow, invite.first.time, request.deadline) {
             world.tell(Event::InviteUnanswered { call: handle, request });
         }
     }
 
-    fn begin(&mut self, world: &mut World, seen: &Seen<'_>, key: Digest) -> Handle {
+    fn begin(&mut self, world: &mut World, seen: &Seen<'_>, key: Digest, nonce: Option<Digest>) -> Handle {
         let mut call = Call::new(world, seen, Beginning::Captured);
+        call.nonce = nonce;
         note_credentials(world, &mut call, seen);
         self.insert(world, key, call)
     }
@@ -171,7 +175,7 @@ impl Calls {
         if call.answer.is_some() {
             return;
         }
-        let tag = tag_hash(world, seen.message.to().tag);
+        let tag = tag_hash(world, seen.message.to_tag());
         let cseq = seen.message.cseq().map_or(0, |cseq| cseq.number);
         call.answer = Some(Answer { at: seen.at, flow: seen.flow, invite, cseq, tag });
         call.session.set(Timer::of(&seen.message, seen.at, seen.flow.reversed(), Side::Caller));
@@ -223,7 +227,7 @@ impl Calls {
             return None;
         }
         if let Some(call) = self.table.get_mut(handle) {
-            call.caller_tag = tag_hash(world, message.from().tag);
+            call.caller_tag = tag_hash(world, message.from_tag());
         }
         self.aliases.insert(key, handle, seen.at.time + Span::from_secs(3600), Rank::Ordinary);
         Some(handle)
@@ -258,16 +262,17 @@ pub(super) fn note_reason(call: &mut Call, seen: &Seen<'_>) {
     call.record.end_reason = Some(words);
 }
 
-/// Tells how long the PBX took to respond, where the request was answered at its first transmission.
+/// Tells how long the PBX took to respond.
 pub(in crate::track) fn tell_server_delay(world: &mut World, class: ServerClass, request: &Transaction, at: Sighting) {
     let first = request.first_response.is_some_and(|first| first == at);
-    if first && request.transmissions == 1 && world.peers.direction(request.flow) == Direction::In {
+    if first && world.peers.direction(request.flow) == Direction::In {
         let delay = at.time.since(request.first.time);
-        world.tell(Event::ServerResponse { class, delay, pbx: request.flow.destination, at: at.time });
+        let Transaction { flow, transmissions, .. } = *request;
+        world.tell(Event::ServerResponse { class, client: flow.source, transmissions, delay, pbx: flow.destination, at: at.time });
     }
 }
 
 /// Whether a request begins a dialog rather than going along one.
 pub(in crate::track) fn is_initial(seen: &Seen<'_>) -> bool {
-    seen.message.method() == Method::Invite && seen.message.to().tag.is_none()
+    seen.message.method() == Method::Invite && seen.message.to_tag().is_none()
 }
