@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 
 use crate::detect::catalog::{FindingId, Slot};
-use crate::detect::finding::{Raise, Subject, sent};
+use crate::detect::finding::{Raise, Reason, Subject, sent};
+use crate::detect::legs::overbilled;
+use crate::detect::parties::{call_subject, related_parties};
 use crate::detect::registration::{placed, status_text};
 use crate::detect::store::FindingStore;
 use crate::table::Handle;
@@ -40,6 +42,15 @@ impl CallDetector {
                 let detail = format!("200 OK sent {transmissions}× without ACK, dropped after {waited}");
                 if let Some(raise) = ack_raise(tracker, call, first, &detail) {
                     findings.raise(raise.evidence(bye.time, bye.frame, "BYE from the side that waited for the ACK"), bye.time);
+                }
+            }
+            Event::AckMisrouted { call, first, last, ack_flow, ack, transmissions } => {
+                if let Some(raise) = misrouted_ack(tracker, call, first, ack_flow.destination, transmissions) {
+                    let known = findings.is_open(raise.id, &raise.subject);
+                    let raise = raise.evidence(ack.time, ack.frame, format!("ACK to {}", ack_flow.destination));
+                    let fact = format!("200 OK sent again, transmission {transmissions}, although an ACK was sent");
+                    let raise = if known { raise } else { raise.evidence(last.time, last.frame, fact) };
+                    findings.raise(raise, last.time);
                 }
             }
             Event::AckArrived { call, at } => {
@@ -96,17 +107,17 @@ fn loops(tracker: &Tracker, call: Handle, status: u16, at: Sighting, findings: &
     if status != 483 && hops < LOOPS {
         return;
     }
-    let call_id = entry.record.call_id.clone();
+    let Some(subject) = call_subject(tracker, call) else { return };
     let (from, to) =
         entry.further.map_or((entry.flow.source, entry.flow.destination), |further| (further.flow.source, further.flow.destination));
     let answer = status_text(status);
-    let message = format!("{call_id}: {answer}, passed on {hops}× between {from} and {to}");
-    let raise = Raise::new(FindingId::RoutingLoop, Subject::Call(call_id), message)
+    let message = format!("{subject}: {answer}, passed on {hops}× between {from} and {to}");
+    let raise = Raise::new(FindingId::RoutingLoop, subject, message)
         .evidence(entry.first.time, entry.first.frame, format!("INVITE from {} to {}", entry.flow.source, entry.flow.destination))
         .evidence(at.time, at.frame, format!("answered {answer}"))
         .fill(Slot::LoopFrom, from.to_string())
         .fill(Slot::LoopTo, to.to_string());
-    findings.raise(related_parties(tracker, raise, entry), at.time);
+    findings.raise(related_parties(tracker, raise, call), at.time);
 }
 
 /// The AoR that is called at `destination`: the device that registered there, or the called user where it is a known AoR.
@@ -120,38 +131,54 @@ pub(super) fn callee(tracker: &Tracker, call: &Call, destination: SocketAddr) ->
 }
 
 fn bye_unanswered(tracker: &Tracker, call: Handle, request: &Unanswered, findings: &mut FindingStore) {
-    let Some(entry) = tracker.calls.get(call) else { return };
-    let call_id = entry.record.call_id.clone();
-    let side = request.flow.source;
-    let message = format!("{call_id}: BYE from {side} to {}, {}, got no answer", request.flow.destination, sent(request.transmissions));
-    let raise = Raise::new(FindingId::ByeUnanswered, Subject::Call(call_id.clone()), message)
-        .evidence(request.first.time, request.first.frame, format!("BYE from {side} to {}", request.flow.destination))
+    let (Some(subject), Some(entry)) = (call_subject(tracker, call), tracker.calls.get(call)) else { return };
+    let call_id = subject.to_string();
+    let (side, target) = (request.flow.source, request.flow.destination);
+    let message = format!("{call_id}: BYE from {side} to {target}, {}, got no answer", sent(request.transmissions));
+    let raise = Raise::new(FindingId::ByeUnanswered, subject, message)
+        .evidence(request.first.time, request.first.frame, format!("BYE from {side} to {target}"))
         .absence(request.deadline, format!("no answer that ends it within {}", request.patience))
-        .fill(Slot::Call, call_id.to_string());
-    findings.raise(related_parties(tracker, raise, entry), request.deadline);
+        .fill(Slot::Call, call_id)
+        .fill(Slot::Overbilled, overbilled(request.patience));
+    let raise = match missed_peer(tracker, entry, request) {
+        Some(peer) => raise
+            .reason(Reason::ByeMisrouted)
+            .absence(request.deadline, format!("the other end of the call is at {peer}, not at {target}"))
+            .remedy("Correct the Contact/Record-Route address offered by {side} and disable SIP ALG.")
+            .fill(Slot::Side, peer.to_string()),
+        None => raise,
+    };
+    findings.raise(related_parties(tracker, raise, call), request.deadline);
+}
+
+/// Where the end opposite to `side` is, if the BYE of `side` went elsewhere: neither to where that end's messages of the call came from nor
+/// to where a phone registered since.
+fn missed_peer(tracker: &Tracker, call: &Call, request: &Unanswered) -> Option<SocketAddr> {
+    let (side, target) = (request.flow.source, request.flow.destination);
+    let (caller, answerer) = (call.flow.source, call.answer?.flow.source);
+    let peer = if side == answerer || (side != caller && side.ip() == answerer.ip()) { caller } else { answerer };
+    let device = tracker.registrations.at_address(&tracker.world, target).and_then(|device| tracker.registrations.device(device));
+    let is_there = peer == target || device.is_some_and(|device| device.source() == target);
+    let is_known = [caller, answerer].iter().any(|end| end.ip() == side.ip());
+    (is_known && !is_there && call.further.is_none()).then_some(peer)
 }
 
 fn ack_raise(tracker: &Tracker, call: Handle, first: Sighting, detail: &str) -> Option<Raise> {
-    let entry = tracker.calls.get(call)?;
-    let answer = entry.answer?;
-    let call_id = entry.record.call_id.clone();
-    let raise = Raise::new(FindingId::AckMissing, Subject::Call(call_id.clone()), format!("{call_id}: {detail}"))
+    let answer = tracker.calls.get(call)?.answer?;
+    let subject = call_subject(tracker, call)?;
+    let message = format!("{subject}: {detail}");
+    let raise = Raise::new(FindingId::AckMissing, subject, message)
         .evidence(first.time, first.frame, format!("200 OK from {} to {}", answer.flow.source, answer.flow.destination))
         .fill(Slot::Side, answer.flow.source.to_string());
-    Some(related_parties(tracker, raise, entry))
+    Some(related_parties(tracker, raise, call))
 }
 
-fn call_subject(tracker: &Tracker, call: Handle) -> Option<Subject> {
-    Some(Subject::Call(tracker.calls.get(call)?.record.call_id.clone()))
-}
-
-/// Names the users of a call, so that what is wrong with them explains what is wrong with it.
-pub(super) fn related_parties(tracker: &Tracker, raise: Raise, call: &Call) -> Raise {
-    let destination = call.further.map_or(call.flow.destination, |further| further.flow.destination);
-    let parties = [call.flow.source, destination].map(|address| tracker.registrations.at_address(&tracker.world, address));
-    let names = parties.into_iter().flatten().filter_map(|device| {
-        let aor = tracker.registrations.device(device)?.aor;
-        Some(tracker.registrations.aor(aor)?.name.clone())
-    });
-    names.fold(raise, |raise, name| raise.related(Subject::Aor(name)))
+fn misrouted_ack(tracker: &Tracker, call: Handle, first: Sighting, to: SocketAddr, transmissions: u16) -> Option<Raise> {
+    let from = tracker.calls.get(call)?.answer?.flow.source;
+    let subject = call_subject(tracker, call)?;
+    let message = format!("{subject}: 200 OK from {from} sent {transmissions}×, its ACK went to {to}");
+    let raise = Raise::new(FindingId::AckMisrouted, subject, message)
+        .evidence(first.time, first.frame, format!("200 OK from {from}"))
+        .fill(Slot::Side, from.to_string());
+    Some(related_parties(tracker, raise, call))
 }

@@ -10,16 +10,22 @@ use super::answers;
 use super::call::CallDetector;
 use super::capture::CaptureDetector;
 use super::devices::DeviceDetector;
+use super::drops::DropDetector;
+use super::durations::DurationDetector;
 use super::flapping::FlappingDetector;
 use super::grants;
 use super::ignored::IgnoredDetector;
 use super::intruders::IntruderDetector;
 use super::legs;
 use super::load::LoadDetector;
+use super::maintenance;
+use super::media;
 use super::reachability::ReachabilityDetector;
 use super::registration::RegistrationDetector;
 use super::restart::RestartDetector;
 use super::server::ServerDetector;
+use super::setup::SetupDetector;
+use super::short::ShortDetector;
 use super::slowness::SlownessDetector;
 use super::store::{FindingStore, Limits};
 use super::strangers::StrangerDetector;
@@ -37,6 +43,10 @@ pub struct Detectors {
     undelivered: UndeliveredDetector,
     ignored: IgnoredDetector,
     call: CallDetector,
+    setup: SetupDetector,
+    drops: DropDetector,
+    durations: DurationDetector,
+    short: ShortDetector,
     server: ServerDetector,
     slowness: SlownessDetector,
     load: LoadDetector,
@@ -58,6 +68,10 @@ impl Detectors {
             undelivered: UndeliveredDetector::default(),
             ignored: IgnoredDetector::default(),
             call: CallDetector,
+            setup: SetupDetector::default(),
+            drops: DropDetector::default(),
+            durations: DurationDetector::default(),
+            short: ShortDetector::default(),
             server: ServerDetector::default(),
             slowness: SlownessDetector::default(),
             load: LoadDetector::default(),
@@ -97,6 +111,12 @@ impl Detectors {
         self.undelivered.event(tracker, event, &mut self.findings);
         self.ignored.event(tracker, event, &mut self.findings);
         self.call.event(tracker, event, &mut self.findings);
+        self.setup.event(tracker, event, &mut self.findings);
+        media::event(tracker, event, &mut self.findings);
+        maintenance::event(tracker, event, &mut self.findings);
+        self.drops.event(tracker, event, &mut self.findings);
+        self.durations.event(tracker, event, &mut self.findings);
+        self.short.event(tracker, event, &mut self.findings);
         legs::event(tracker, event, &mut self.findings);
         self.slowness.event(event);
         self.load.event(tracker, event, &mut self.findings);

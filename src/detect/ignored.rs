@@ -5,9 +5,10 @@ use std::net::IpAddr;
 
 use crate::decode::flow::{Flow, Transport};
 use crate::decode::signal::Signal;
-use crate::detect::call::related_parties;
+
 use crate::detect::catalog::{FindingId, Slot};
 use crate::detect::finding::{Raise, Subject, sent};
+use crate::detect::parties::related_parties;
 use crate::detect::store::FindingStore;
 use crate::table::Handle;
 use crate::time::{PacketTime, Span};
@@ -94,7 +95,7 @@ impl IgnoredDetector {
             .related(Subject::Site(Site::of(source)))
             .related(Subject::Pbx(request.flow.destination))
             .fill(Slot::Ip, source.to_string());
-        findings.raise(related_parties(tracker, raise, entry), request.deadline);
+        findings.raise(related_parties(tracker, raise, call), request.deadline);
     }
 
     fn trunk_silent(&mut self, tracker: &Tracker, request: &Unanswered, findings: &mut FindingStore) {

@@ -2,6 +2,7 @@
 
 use crate::detect::catalog::{FindingId, Slot};
 use crate::detect::finding::{Raise, Subject};
+use crate::detect::parties::call_subject;
 use crate::detect::store::FindingStore;
 use crate::table::Handle;
 use crate::time::{PacketTime, Span};
@@ -16,7 +17,9 @@ const TOLERANCE: Span = Span::from_secs(2);
 pub(super) fn event(tracker: &Tracker, event: &Event, findings: &mut FindingStore) {
     match *event {
         Event::LegLeftUp { ended, left, end, at, confidence } => {
-            let (Some(subject), Some(call_id)) = (subject(tracker, ended, left), call_id(tracker, left)) else { return };
+            let (Some(subject), Some(call_id)) = (subject(tracker, ended, left), call_id(tracker, left)) else {
+                return;
+            };
             let lasted = at.time.since(end.time);
             let billed = billed(end.time, at.time);
             let message = format!("{subject}: one leg ended, {call_id} is still up {lasted} later: {billed} over-billed so far");
@@ -24,7 +27,9 @@ pub(super) fn event(tracker: &Tracker, event: &Event, findings: &mut FindingStor
             findings.raise(raise, at.time);
         }
         Event::LegEnded { ended, left, end, at, confidence } => {
-            let (Some(subject), Some(call_id)) = (subject(tracker, ended, left), call_id(tracker, left)) else { return };
+            let (Some(subject), Some(call_id)) = (subject(tracker, ended, left), call_id(tracker, left)) else {
+                return;
+            };
             let billed = billed(end.time, at.time);
             let leg = if subject.to_string() == *call_id { "this leg".to_owned() } else { format!("leg {call_id}") };
             let message = format!("{subject}: {leg} stayed up after the other one had ended: {billed} over-billed");
@@ -51,18 +56,17 @@ fn raise(subject: Subject, message: String, confidence: Confidence, end: Sightin
 }
 
 fn billed(end: PacketTime, now: PacketTime) -> String {
-    format!("{} s", (now.since(end) - TOLERANCE).as_secs().max(0))
+    overbilled(now.since(end))
 }
 
-/// The Call-ID of the leg towards the PBX: the one that began first.
+/// What is billed too long where one side of a call goes on for `span` after the other has ended.
+pub(super) fn overbilled(span: Span) -> String {
+    format!("{} s", (span - TOLERANCE).as_secs().max(0))
+}
+
+/// The call that both legs belong to.
 fn subject(tracker: &Tracker, one: Handle, other: Handle) -> Option<Subject> {
-    let (first, second) = (tracker.calls.get(one), tracker.calls.get(other));
-    let call = match (first, second) {
-        (Some(one), Some(other)) if other.first.time < one.first.time => other,
-        (Some(one), _) => one,
-        (None, other) => other?,
-    };
-    Some(Subject::Call(call.record.call_id.clone()))
+    call_subject(tracker, one).or_else(|| call_subject(tracker, other))
 }
 
 fn call_id(tracker: &Tracker, call: Handle) -> Option<Box<str>> {

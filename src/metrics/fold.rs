@@ -109,6 +109,12 @@ impl Fold {
             Event::PbxLearned { .. } => self.classify(tracker),
             Event::LegEnded { end, at, .. } => self.tally.overbilled(at.time.since(end.time + BILL_TOLERANCE)),
             Event::CallEnded { .. }
+            | Event::SessionLapsed(_)
+            | Event::DialogLost { .. }
+            | Event::CallAged { .. }
+            | Event::MediaRefused { .. }
+            | Event::PrivateMedia { .. }
+            | Event::AckMisrouted { .. }
             | Event::LegLeftUp { .. }
             | Event::LegGoesOn { .. }
             | Event::InviteUnanswered { .. }
@@ -220,6 +226,9 @@ impl Fold {
         let Some(call) = tracker.calls.get(call) else { return };
         let Some(dir) = dir(tracker, call.flow) else { return };
         self.tally.disconnect_timeout(dir);
+        if let Some((gave_up, ended)) = call.record.gave_up.zip(call.record.ended) {
+            self.tally.overbilled(gave_up.since(ended + BILL_TOLERANCE).max(Span::ZERO));
+        }
         if let Some(duration) = call.record.duration() {
             self.tally.session_duration(dir, SessionResult::Failed, duration);
         }

@@ -41,13 +41,14 @@ impl<'a> Legs<'a> {
         by_phone.min_by_key(|(ended, _)| *ended).map(|(_, side)| side).or_else(|| own.map(|_| EndedBy::Pbx))
     }
 
-    /// How long the leg stayed up after the first leg of its call had ended, where that was more than legs ordinarily end apart.
+    /// How long the leg stayed up after the first leg of its call had ended, or after a hang-up that nobody confirmed, where that was more
+    /// than legs ordinarily end apart.
     pub(super) fn overbilled(&self, record: &CallRecord) -> Option<Span> {
-        let own_end = record.answered.map(|_| record.ended.unwrap_or(self.now))?;
+        record.answered.filter(|_| record.left_up.is_some() || record.gave_up.is_some())?;
+        let own_end = record.gave_up.or(record.ended).unwrap_or(self.now);
         let answered = self.others(record).filter(|(other, ..)| other.answered.is_some());
-        let first_end = answered.filter_map(|(other, ..)| other.ended).min()?;
-        let left_up = record.left_up.is_some();
-        Some(own_end.since(first_end) - TOLERANCE).filter(|span| left_up && *span > Span::ZERO)
+        let first_end = answered.filter_map(|(other, ..)| other.ended).chain(record.ended).min()?;
+        Some(own_end.since(first_end) - TOLERANCE).filter(|span| *span > Span::ZERO)
     }
 
     fn others<'s>(&'s self, record: &'s CallRecord) -> impl Iterator<Item = &'s Recorded<'a>> {

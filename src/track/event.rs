@@ -7,6 +7,8 @@ use crate::decode::signal::{KeepaliveKind, Signal};
 use crate::sip::method::Method;
 use crate::table::Handle;
 use crate::time::{PacketTime, Span};
+use crate::track::call::Lost;
+use crate::track::call::session::Lapse;
 use crate::track::vocabulary::{Confidence, Outcome, Reachability, RegistrationState};
 
 /// A frame as evidence: when, and its number in the capture. A frame of 0 stands for an absence.
@@ -268,6 +270,59 @@ pub enum Event {
         call: Handle,
         /// The request.
         request: Unanswered,
+    },
+    /// A session was not refreshed, or a renegotiation went unanswered.
+    SessionLapsed(Lapse),
+    /// One end of a call had already forgotten it.
+    DialogLost {
+        /// The call.
+        call: Handle,
+        /// What tells.
+        lost: Lost,
+    },
+    /// A call is older than calls ordinarily get; told again from time to time.
+    CallAged {
+        /// The call.
+        call: Handle,
+        /// When it was looked at.
+        at: PacketTime,
+    },
+    /// A call was answered without any media: each port is 0.
+    MediaRefused {
+        /// The call.
+        call: Handle,
+        /// Who answered.
+        by: SocketAddr,
+        /// The 2xx.
+        at: Sighting,
+    },
+    /// The PBX named a private address to a public peer as the place to send media to; told once for each call.
+    PrivateMedia {
+        /// The call.
+        call: Handle,
+        /// The way of the message.
+        flow: Flow,
+        /// The address.
+        address: IpAddr,
+        /// Whether it is that of another party, which a proxy passed on.
+        relayed: bool,
+        /// The message.
+        at: Sighting,
+    },
+    /// The ACK of a 2xx went to another address than the 2xx came from, and the 2xx was repeated all the same.
+    AckMisrouted {
+        /// The call.
+        call: Handle,
+        /// First transmission of the 2xx.
+        first: Sighting,
+        /// Its last transmission so far.
+        last: Sighting,
+        /// The way of the ACK.
+        ack_flow: Flow,
+        /// The ACK.
+        ack: Sighting,
+        /// How often the 2xx was sent.
+        transmissions: u16,
     },
     /// A leg is up although the other leg of its call has ended.
     LegLeftUp {

@@ -3,176 +3,201 @@
 //! A leg towards the PBX and a leg from it are scored by what they have in common when the second begins, and again when it rings and is
 //! answered. They are linked at 60 points if no other candidate comes within 15; ambiguous ones stay apart, and nothing is concluded.
 
+mod marks;
+
 use std::collections::VecDeque;
 
-use crate::sip::message::Message;
+use crate::decode::flow::Flow;
 use crate::table::Handle;
 use crate::time::{PacketTime, Span};
-use crate::track::call::Calls;
+use crate::track::call::{Call, Calls};
+use crate::track::registration::Registrations;
 use crate::track::vocabulary::Direction;
 use crate::track::world::{Seen, World};
+use marks::Marks;
 
 /// Points that link two legs.
 const LINK: u32 = 60;
-/// By how much the best candidate must lead.
+/// By how much the best candidate must lead, without what the time between the INVITEs says: of two calls of the same pair the PBX may
+/// well go on with the older one first.
 const LEAD: u32 = 15;
 /// How long after the first leg the second may begin.
 const WINDOW: Span = Span::from_secs(10);
-/// Legs towards the PBX that are candidates at a time.
-const CANDIDATES: usize = 4096;
-/// Legs from the PBX that wait for their partner to become clear.
-const UNDECIDED: usize = 4096;
+/// How long the ringing and the answer of a leg are waited for.
+const PATIENCE: Span = Span::from_secs(120);
+/// Legs that are remembered of each kind.
+const REMEMBERED: usize = 4096;
 /// How closely ringing on one leg follows ringing on the other.
 const RING_COUPLING: Span = Span::from_millis(300);
-/// How closely the answer on one leg follows the answer on the other.
+/// How soon the answer on the first leg follows the answer on the second.
 const ANSWER_COUPLING: Span = Span::from_secs(1);
-/// Digits at the end of a number that make two numbers the same, whatever prefixes stand before them.
-const SUFFIX: usize = 7;
-/// Headers in which a B2BUA names the Call-ID of the other leg, as sngrep looks for them.
-const CROSS_REFERENCES: [&str; 2] = ["X-Call-ID", "X-CID"];
-
-/// What a leg has that its partner may have too, as hashes; 0 where it is missing.
-#[derive(Clone, Copy, Debug, Default)]
-struct Marks {
-    call_id: u64,
-    other_call_id: u64,
-    session_id: u64,
-    media: u64,
-    session: u64,
-    caller: u64,
-    caller_suffix: u64,
-    callee: u64,
-    callee_suffix: u64,
-}
 
 #[derive(Clone, Copy, Debug)]
 struct Leg {
     call: Handle,
+    flow: Flow,
     begun: PacketTime,
     marks: Marks,
 }
 
-/// The legs that may still be linked.
+/// Why two legs may be one call, in points.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+struct Score {
+    /// How soon one INVITE followed the other.
+    time: u32,
+    /// All else.
+    rest: u32,
+}
+
+/// The legs that may still be linked, each list in the order in which they began.
 #[derive(Debug, Default)]
 pub struct Legs {
-    towards: VecDeque<Leg>,
-    undecided: VecDeque<Leg>,
+    /// Not from the PBX, as far as the PBX is known.
+    first: VecDeque<Leg>,
+    /// Not towards the PBX, and without partner.
+    second: VecDeque<Leg>,
 }
 
 impl Legs {
     /// Takes note of a call that began with the INVITE `seen`.
-    pub fn begun(&mut self, world: &World, calls: &mut Calls, seen: &Seen<'_>, call: Handle) {
-        let now = seen.at.time;
-        self.forget(now);
-        let leg = Leg { call, begun: now, marks: Marks::of(world, &seen.message) };
-        match world.peers.direction(seen.flow) {
-            Direction::In => self.towards.push_back(leg),
-            Direction::Out => {
-                self.undecided.push_back(leg);
-                self.decide(calls, call);
-            }
-            Direction::Through => {}
+    pub fn begun(&mut self, world: &World, registrations: &Registrations, calls: &mut Calls, seen: &Seen<'_>, call: Handle) {
+        self.forget(seen.at.time);
+        let leg = Leg { call, flow: seen.flow, begun: seen.at.time, marks: Marks::of(world, registrations, seen) };
+        let direction = world.peers.direction(seen.flow);
+        if direction != Direction::Out {
+            self.first.push_back(leg);
+        }
+        if direction != Direction::In {
+            self.second.push_back(leg);
+            self.decide(world, calls, call);
+        }
+    }
+
+    /// Takes note that the caller sent its INVITE anew: with credentials, or to where it was redirected. The PBX goes on from here.
+    pub fn renewed(&mut self, world: &World, registrations: &Registrations, seen: &Seen<'_>, call: Handle) {
+        let Some(index) = self.first.iter().rposition(|leg| leg.call == call) else { return };
+        if self.first.remove(index).is_some_and(|leg| leg.flow.source == seen.flow.source) {
+            self.first.push_back(Leg { call, flow: seen.flow, begun: seen.at.time, marks: Marks::of(world, registrations, seen) });
         }
     }
 
     /// Looks again at the legs of which one rang or was answered just now.
-    pub fn progressed(&mut self, calls: &mut Calls, call: Handle, now: PacketTime) {
+    pub fn progressed(&mut self, world: &World, calls: &mut Calls, call: Handle, now: PacketTime) {
         self.forget(now);
-        if self.undecided.is_empty() {
-            return;
+        if let Some(first) = self.first.iter().rev().find(|leg| leg.call == call) {
+            let begins = self.second.partition_point(|leg| leg.begun < first.begun);
+            let in_window = self.second.iter().skip(begins).take_while(|leg| leg.begun.since(first.begun) <= WINDOW);
+            let fitting: Vec<_> = in_window.filter(|leg| is_linked_by(score(world, calls, first, leg))).map(|leg| leg.call).collect();
+            for second in fitting {
+                self.decide(world, calls, second);
+            }
         }
-        let waiting: Vec<_> = self.undecided.iter().map(|leg| leg.call).collect();
-        let is_first_leg = self.towards.iter().any(|leg| leg.call == call);
-        for other in waiting.into_iter().filter(|&other| is_first_leg || other == call) {
-            self.decide(calls, other);
+        self.decide(world, calls, call);
+    }
+
+    /// Looks again at all legs: the PBX is known now.
+    pub fn learned(&mut self, world: &World, calls: &mut Calls) {
+        self.first.retain(|leg| world.peers.direction(leg.flow) != Direction::Out);
+        self.second.retain(|leg| world.peers.direction(leg.flow) != Direction::In);
+        let waiting: Vec<_> = self.second.iter().map(|leg| leg.call).collect();
+        for call in waiting {
+            self.decide(world, calls, call);
         }
     }
 
-    fn decide(&mut self, calls: &mut Calls, call: Handle) {
-        let Some(leg) = self.undecided.iter().find(|leg| leg.call == call) else { return };
+    /// Links the second leg `call`, if it is clear to which first leg.
+    fn decide(&mut self, world: &World, calls: &mut Calls, call: Handle) {
+        let Some(leg) = self.second.iter().rev().find(|leg| leg.call == call) else { return };
+        let ends = self.first.partition_point(|first| first.begun <= leg.begun);
         let (mut best, mut second) = (None, 0);
-        for candidate in &self.towards {
-            let points = score(calls, candidate, leg);
+        for candidate in self.first.iter().take(ends).rev().take_while(|first| leg.begun.since(first.begun) <= WINDOW) {
+            let points = score(world, calls, candidate, leg);
             match best {
-                Some((_, most)) if points <= most => second = second.max(points),
+                Some((_, most)) if key(points) <= key(most) => second = second.max(points.rest),
                 _ => {
-                    second = best.map_or(0, |(_, most)| most);
+                    second = second.max(best.map_or(0, |(_, most): (_, Score)| most.rest));
                     best = Some((candidate.call, points));
                 }
             }
         }
-        if let Some((partner, _)) = best.filter(|(_, points)| *points >= LINK && *points >= second + LEAD) {
+        if let Some((partner, points)) = best
+            && is_linked_by(points)
+            && points.rest >= second + LEAD
+        {
             calls.link(partner, call);
-            self.undecided.retain(|leg| leg.call != call);
+            self.second.retain(|leg| leg.call != call);
         }
     }
 
     fn forget(&mut self, now: PacketTime) {
-        let is_old = |leg: &Leg| now.since(leg.begun) > WINDOW.times(12);
-        while self.towards.len() > CANDIDATES || self.towards.front().is_some_and(is_old) {
-            self.towards.pop_front();
-        }
-        while self.undecided.len() > UNDECIDED || self.undecided.front().is_some_and(is_old) {
-            self.undecided.pop_front();
+        for legs in [&mut self.first, &mut self.second] {
+            while legs.len() >= REMEMBERED || legs.front().is_some_and(|leg| now.since(leg.begun) > PATIENCE) {
+                legs.pop_front();
+            }
         }
     }
 }
 
-/// How much speaks for `b` being the second leg of the call of `a`.
-fn score(calls: &Calls, a: &Leg, b: &Leg) -> u32 {
-    let (ours, theirs) = (&a.marks, &b.marks);
-    let delay = b.begun.since(a.begun);
-    if b.begun < a.begun || delay > WINDOW {
-        return 0;
+fn is_linked_by(score: Score) -> bool {
+    score.time + score.rest >= LINK
+}
+
+/// Orders candidates: what they have in common first, then time.
+fn key(score: Score) -> (u32, u32) {
+    (score.rest, score.time)
+}
+
+/// How much speaks for `b` being the second leg of the call of `a`; nothing where it cannot be.
+fn score(world: &World, calls: &Calls, a: &Leg, b: &Leg) -> Score {
+    let (Some(first), Some(second)) = (calls.get(a.call), calls.get(b.call)) else { return Score::default() };
+    if a.call == b.call || !may_lead_to(world, a, b) || !first.is_open() || is_busy_with(calls, a, b, second) {
+        return Score::default();
     }
-    let same = |one: u64, other: u64| one != 0 && one == other;
-    let mut points = if delay <= Span::from_millis(500) {
+    let delay = b.begun.since(a.begun);
+    let time = if delay <= Span::from_millis(500) {
         25
     } else if delay <= Span::from_secs(2) {
         15
     } else {
         5
     };
-    let is_named = same(theirs.other_call_id, ours.call_id) || same(ours.session_id, theirs.session_id);
-    points += if is_named { 100 } else { 0 };
-    points += if same(ours.media, theirs.media) { 40 } else { 0 };
-    points += if same(ours.session, theirs.session) { 20 } else { 0 };
-    points += if same(ours.caller, theirs.caller) || same(ours.caller_suffix, theirs.caller_suffix) { 25 } else { 0 };
-    points += if same(ours.callee, theirs.callee) || same(ours.callee_suffix, theirs.callee_suffix) { 25 } else { 0 };
-    let (Some(first), Some(second)) = (calls.get(a.call), calls.get(b.call)) else { return points };
-    let near = |one: Option<PacketTime>, other: Option<PacketTime>, span: Span| {
-        one.zip(other).is_some_and(|(one, other)| (one - other).abs() <= span)
-    };
-    points += if near(first.record.rang, second.record.rang, RING_COUPLING) { 10 } else { 0 };
-    points += if near(first.record.answered, second.record.answered, ANSWER_COUPLING) { 25 } else { 0 };
-    points
+    Score { time, rest: a.marks.in_common(&b.marks) + coupling(first, second) }
 }
 
-impl Marks {
-    fn of(world: &World, message: &Message<'_>) -> Self {
-        let hash = |bytes: &[u8]| if bytes.is_empty() { 0 } else { world.digester.bytes(bytes).low64() };
-        let sdp = message.sdp();
-        let media = sdp.as_ref().and_then(|sdp| {
-            let media = sdp.media().next()?;
-            let address = media.connection_ip().or_else(|| sdp.connection_ip())?;
-            Some(hash(format!("{address}:{}", media.port).as_bytes()))
-        });
-        let caller = message.p_asserted_identity().map_or_else(|| message.from().uri.user, |identity| identity.uri.user);
-        let callee = message.to().uri.user;
-        let suffix = |number: &[u8]| {
-            let digits: Vec<u8> = number.iter().copied().filter(u8::is_ascii_digit).collect();
-            digits.len().checked_sub(SUFFIX).and_then(|start| digits.get(start..)).map_or(0, hash)
-        };
-        Self {
-            call_id: hash(message.call_id()),
-            other_call_id: CROSS_REFERENCES.iter().find_map(|name| message.header(*name)).map_or(0, hash),
-            session_id: message.header("Session-ID").map_or(0, |id| hash(id.split(|&byte| byte == b';').next().unwrap_or(id))),
-            media: media.unwrap_or(0),
-            session: sdp.map_or(0, |sdp| hash(sdp.session_id)),
-            caller: hash(caller),
-            caller_suffix: suffix(caller),
-            callee: hash(callee),
-            callee_suffix: suffix(callee),
+/// Whether the first leg arrives where the second leaves: at a PBX, or while none is known at the same address.
+fn may_lead_to(world: &World, a: &Leg, b: &Leg) -> bool {
+    let in_time = b.begun >= a.begun && b.begun.since(a.begun) <= WINDOW;
+    let directions = (world.peers.direction(a.flow), world.peers.direction(b.flow));
+    in_time
+        && match directions {
+            (Direction::In, Direction::Out) => true,
+            (Direction::Through, Direction::Through) => a.flow.destination.ip() == b.flow.source.ip(),
+            _ => false,
         }
+}
+
+/// Whether the first leg already has a second one in progress to the same callee: it does not need another.
+fn is_busy_with(calls: &Calls, a: &Leg, b: &Leg, second: &Call) -> bool {
+    calls.partners(a.call).any(|(partner, leg)| partner != b.call && leg.is_open() && leg.record.to == second.record.to)
+}
+
+/// What the ringing and the answers say.
+fn coupling(first: &Call, second: &Call) -> u32 {
+    let rang = first.record.rang.zip(second.record.rang).is_some_and(|(a, b)| (a - b).abs() <= RING_COUPLING);
+    // The PBX answers because it was answered, not the other way round.
+    let answered = first.record.answered.zip(second.record.answered).is_some_and(|(a, b)| a >= b && a - b <= ANSWER_COUPLING);
+    (if rang { 10 } else { 0 }) + (if answered { 25 } else { 0 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_legs_share_counts_before_when_they_began() {
+        let (early, late) = (Score { time: 5, rest: 75 }, Score { time: 25, rest: 50 });
+        assert!(key(early) > key(late));
+        assert!(is_linked_by(early) && is_linked_by(late));
+        assert!(!is_linked_by(Score { time: 25, rest: 25 }), "the caller alone proves nothing");
     }
 }

@@ -7,7 +7,7 @@ use crate::time::{PacketTime, Span};
 use crate::track::absence::WATERMARK;
 use crate::track::call::{Call, Calls};
 use crate::track::event::{Event, Sighting};
-use crate::track::vocabulary::Confidence;
+use crate::track::vocabulary::{Confidence, Direction};
 use crate::track::world::World;
 
 /// How long the other leg may stay up before it is suspected (DETECTION §9.2, `leg_suspect`).
@@ -25,8 +25,6 @@ struct Left {
     ended: Handle,
     end: Sighting,
     told: Option<Confidence>,
-    /// Whether the PBX called somebody else for the one that is up.
-    renewed: bool,
 }
 
 /// The legs whose partner has ended.
@@ -39,28 +37,22 @@ pub struct Orphans {
 impl Orphans {
     /// Takes note that a call ended: its partners should end too.
     pub fn ended(&mut self, world: &mut World, calls: &Calls, call: Handle, at: Sighting) {
-        if let Some(left) = self.left.remove(&call) {
-            self.disarm(call, left.end.time);
-            if let Some(confidence) = left.told {
-                world.tell(Event::LegEnded { ended: left.ended, left: call, end: left.end, at, confidence });
+        if let Some(left) = self.forget(call)
+            && let Some(confidence) = left.told
+        {
+            world.tell(Event::LegEnded { ended: left.ended, left: call, end: left.end, at, confidence });
+        }
+        for (up, _) in calls.partners(call).filter(|(_, partner)| partner.is_up()) {
+            // The first partner to end tells since when; until then the last one does.
+            if self.left.get(&up).is_some_and(|left| left.told.is_some()) {
+                continue;
             }
-        }
-        for (up, _) in calls.partners(call).filter(|(_, partner)| partner.is_up()).take(WATCHED.saturating_sub(self.left.len())) {
-            self.left.insert(up, Left { ended: call, end: at, told: None, renewed: false });
-            self.due.insert((at.time + SUSPECT + WATERMARK, up, Confidence::Suspected));
-            self.due.insert((at.time + CONFIRM + WATERMARK, up, Confidence::Confirmed));
-        }
-    }
-
-    /// Takes note that the PBX began a leg: for a caller whose other leg has ended it may be the next in a queue.
-    pub fn begun(&mut self, calls: &Calls, call: Handle) {
-        let Some(begun) = calls.get(call).filter(|_| !self.left.is_empty()) else { return };
-        for (up, left) in &mut self.left {
-            let same_party = calls.get(*up).is_some_and(|call| {
-                let parties = [&call.record.from, &call.record.to];
-                parties.contains(&&begun.record.from) || parties.contains(&&begun.record.to)
-            });
-            left.renewed |= same_party;
+            self.forget(up);
+            if self.left.len() < WATCHED {
+                self.left.insert(up, Left { ended: call, end: at, told: None });
+                self.due.insert((at.time + SUSPECT + WATERMARK, up, Confidence::Suspected));
+                self.due.insert((at.time + CONFIRM + WATERMARK, up, Confidence::Confirmed));
+            }
         }
     }
 
@@ -78,35 +70,42 @@ impl Orphans {
     }
 
     fn check(&mut self, world: &mut World, calls: &mut Calls, up: Handle, now: PacketTime, confidence: Confidence) {
-        let Some(left) = self.left.get_mut(&up) else { return };
-        let goes_on = match calls.get(up) {
-            Some(call) => !call.is_up() || left.renewed || goes_on(calls, left, up, call),
-            None => true,
-        };
-        if goes_on || !world.absence.is_sound_since(left.end.time) {
-            let left = *left;
-            self.left.remove(&up);
-            self.disarm(up, left.end.time);
+        let Some(left) = self.left.get(&up).copied() else { return };
+        let stays = calls
+            .get(up)
+            .is_some_and(|call| call.is_up() && !goes_on(world, calls, &left, up, call) && is_visible(world, &left, call, now));
+        if !stays {
+            self.forget(up);
             if left.told.is_some() {
                 world.tell(Event::LegGoesOn { ended: left.ended, left: up, at: Sighting { time: now, frame: 0 } });
             }
             return;
         }
-        left.told = Some(confidence);
+        if let Some(left) = self.left.get_mut(&up) {
+            left.told = Some(confidence);
+        }
         calls.mark_left_up(up, left.end.time);
-        let (ended, end) = (left.ended, left.end);
-        world.tell(Event::LegLeftUp { ended, left: up, end, at: Sighting { time: now, frame: 0 }, confidence });
+        let at = Sighting { time: now, frame: 0 };
+        world.tell(Event::LegLeftUp { ended: left.ended, left: up, end: left.end, at, confidence });
     }
 
-    fn disarm(&mut self, up: Handle, end: PacketTime) {
-        self.due.remove(&(end + SUSPECT + WATERMARK, up, Confidence::Suspected));
-        self.due.remove(&(end + CONFIRM + WATERMARK, up, Confidence::Confirmed));
+    fn forget(&mut self, up: Handle) -> Option<Left> {
+        let left = self.left.remove(&up)?;
+        self.due.remove(&(left.end.time + SUSPECT + WATERMARK, up, Confidence::Suspected));
+        self.due.remove(&(left.end.time + CONFIRM + WATERMARK, up, Confidence::Confirmed));
+        Some(left)
     }
 }
 
-/// Whether the leg has a life of its own: something happened in it since, it got another partner, a transfer took it over, or the PBX itself
-/// had answered it before its partner was there.
-fn goes_on(calls: &Calls, left: &Left, up: Handle, call: &Call) -> bool {
+/// Whether a BYE of the leg would have been seen, whichever side sent it.
+fn is_visible(world: &World, left: &Left, call: &Call, now: PacketTime) -> bool {
+    let could_see = |flow| world.absence.could_see(flow, left.end.time, now, &world.flows, &world.peers);
+    could_see(call.flow) && could_see(call.flow.reversed())
+}
+
+/// Whether the leg has a life of its own: something happened in it since, it has another partner, a transfer took it over, or the PBX
+/// itself had answered it before its partner was there.
+fn goes_on(world: &World, calls: &Calls, left: &Left, up: Handle, call: &Call) -> bool {
     let active = call.activity >= left.end.time - TOGETHER;
     let ended = calls.get(left.ended);
     let transferred = call.is_referred || ended.is_some_and(|ended| ended.is_referred);
@@ -115,5 +114,18 @@ fn goes_on(calls: &Calls, left: &Left, up: Handle, call: &Call) -> bool {
         let ours = call.record.answered.zip(ended.record.answered);
         ours.is_some_and(|(ours, theirs)| theirs > ours + TOGETHER)
     });
-    active || transferred || other_partner || by_pbx
+    active || transferred || other_partner || by_pbx || has_successor(world, calls, left, up, call)
+}
+
+/// Whether the PBX may have joined the leg with another one of the same party: the next agent of a queue, or somebody to whom a key of the
+/// phone transferred it. A leg that is linked elsewhere is not it.
+fn has_successor(world: &World, calls: &Calls, left: &Left, up: Handle, call: &Call) -> bool {
+    let parties = [&call.record.from, &call.record.to];
+    calls.iter().any(|(handle, other)| {
+        let is_later = handle != up && handle != left.ended && other.record.ended.is_none_or(|ended| ended >= left.end.time);
+        is_later
+            && (parties.contains(&&other.record.from) || parties.contains(&&other.record.to))
+            && world.peers.direction(other.flow) == Direction::Out
+            && calls.partners(handle).all(|(partner, _)| partner == up || partner == left.ended)
+    })
 }

@@ -36,11 +36,9 @@ impl Tracker {
             match transaction.owner {
                 Owner::CallerInvite(call) => self.calls.unanswered(&mut self.world, call, &transaction),
                 Owner::FurtherInvite(call) => self.calls.further_unanswered(&mut self.world, call, &transaction),
-                Owner::InDialog(call) if transaction.method == Method::Bye => {
-                    self.calls.bye_unanswered(&mut self.world, call, &transaction);
-                }
+                Owner::InDialog(call) => self.calls.in_dialog_unanswered(&mut self.world, call, &transaction),
                 Owner::Register(attempt) => self.registrations.unanswered(&mut self.world, attempt, &transaction),
-                Owner::InDialog(_) | Owner::FurtherRegister | Owner::Probe(_) | Owner::Nobody => {}
+                Owner::FurtherRegister | Owner::Probe(_) | Owner::Nobody => {}
             }
         }
     }
@@ -58,6 +56,9 @@ impl Tracker {
                 self.note_called(seen, method);
                 self.test_credentials(seen, method);
                 self.route_request(seen, method, transaction);
+                if method == Method::Invite && !seen.message.body().is_empty() {
+                    self.look_at_media(seen);
+                }
                 Novelty::Distinct
             }
         }
@@ -91,8 +92,9 @@ impl Tracker {
             Method::Register => self.registrations.register(&mut self.world, seen, transaction),
             Method::Invite if is_initial(seen) => {
                 if let Some(call) = self.calls.invite(&mut self.world, seen, transaction) {
-                    self.legs.begun(&self.world, &mut self.calls, seen, call);
-                    self.orphans.begun(&self.calls, call);
+                    self.legs.begun(&self.world, &self.registrations, &mut self.calls, seen, call);
+                } else if let Some(Owner::CallerInvite(call)) = self.world.transactions.get(transaction).map(|invite| invite.owner) {
+                    self.legs.renewed(&self.world, &self.registrations, seen, call);
                 }
             }
             Method::Ack => self.ack(seen),
@@ -106,6 +108,7 @@ impl Tracker {
         let known = self.calls.find(&self.world, &seen.message).is_some();
         let Some(call) = self.calls.in_dialog(&mut self.world, seen) else { return };
         self.test_trigger(seen.flow.reversed(), known, seen.at);
+        self.calls.renegotiates(&self.world, call, seen, transaction);
         if let Some(transaction) = self.world.transactions.get_mut(transaction) {
             transaction.owner = Owner::InDialog(call);
         }
@@ -158,38 +161,43 @@ impl Tracker {
                 self.test_trigger(seen.flow.reversed(), true, seen.at);
                 let Some(request) = self.world.transactions.get(transaction).cloned() else { return Novelty::Distinct };
                 self.route_response(seen, method, status, transaction, &request);
+                if method == Method::Invite && status < 300 && !seen.message.body().is_empty() {
+                    self.look_at_media(seen);
+                }
                 Novelty::Distinct
             }
         }
     }
 
     fn route_response(&mut self, seen: &Seen<'_>, method: Method, status: u16, handle: Handle, request: &Transaction) {
-        let world = &mut self.world;
+        if let Owner::CallerInvite(call) | Owner::FurtherInvite(call) = request.owner {
+            self.calls.delivered(call, request, seen.at);
+        }
         match request.owner {
             Owner::CallerInvite(call) if status < 200 => {
-                self.calls.provisional(world, call, seen, status, request);
+                self.calls.provisional(&mut self.world, call, seen, status, request);
                 if status > 100 {
-                    self.legs.progressed(&mut self.calls, call, seen.at.time);
+                    self.legs.progressed(&self.world, &mut self.calls, call, seen.at.time);
                 }
             }
             Owner::CallerInvite(call) => {
-                self.calls.answered(world, call, seen, status, request, handle);
+                self.calls.answered(&mut self.world, call, seen, status, request, handle);
                 if status < 300 {
-                    self.legs.progressed(&mut self.calls, call, seen.at.time);
+                    self.legs.progressed(&self.world, &mut self.calls, call, seen.at.time);
                 }
                 self.note_try(seen, status, request);
             }
-            Owner::InDialog(call) if method == Method::Bye && status >= 200 => {
-                self.calls.bye_answered(world, call, seen, status, request);
-            }
+            Owner::InDialog(call) if status >= 200 => self.calls.in_dialog_answered(&mut self.world, call, seen, status, request),
             Owner::Register(attempt) if status >= 200 => {
-                self.registrations.answered(world, attempt, seen, status, request);
+                self.registrations.answered(&mut self.world, attempt, seen, status, request);
                 self.learn(seen, status, request);
                 self.note_try(seen, status, request);
             }
             Owner::FurtherRegister if status >= 200 => self.learn(seen, status, request),
-            Owner::Probe(device) if status >= 200 => self.registrations.probe_answered(world, device, seen, request),
-            Owner::Nobody if method == Method::Options && status >= 200 => tell_server_delay(world, ServerClass::Options, request, seen.at),
+            Owner::Probe(device) if status >= 200 => self.registrations.probe_answered(&mut self.world, device, seen, request),
+            Owner::Nobody if method == Method::Options && status >= 200 => {
+                tell_server_delay(&mut self.world, ServerClass::Options, request, seen.at)
+            }
             _ => {}
         }
     }
@@ -213,6 +221,13 @@ impl Tracker {
         }
     }
 
+    /// Looks at the session description of a message of a call.
+    fn look_at_media(&mut self, seen: &Seen<'_>) {
+        if let Some(call) = self.calls.find(&self.world, &seen.message) {
+            self.calls.media(&mut self.world, call, seen);
+        }
+    }
+
     /// Learns PBX addresses from who answers REGISTER.
     fn learn(&mut self, seen: &Seen<'_>, status: u16, request: &Transaction) {
         if !(200..300).contains(&status) && status != 401 {
@@ -221,6 +236,7 @@ impl Tracker {
         let flow = Flow { destination: seen.flow.source, ..request.flow };
         if let Some(address) = self.world.peers.note_answered_register(flow, seen.message.via_count()) {
             self.world.tell(Event::PbxLearned { address, at: seen.at });
+            self.legs.learned(&self.world, &mut self.calls);
         }
     }
 

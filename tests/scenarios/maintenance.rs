@@ -82,7 +82,7 @@ fn restart(scene: &mut Scene) {
         if index < 12 {
             // Sent into the silence, sent again, and answered by a PBX that knows nothing of the call.
             let request = leg.reinvite_message(scene, Side::Caller, |sdp| sdp);
-            let at = 61.0 + index as f64 * 0.3;
+            let at = 61.0 + index as f64 * 0.15;
             scene.repeat(at, &[0.0, 0.5, 1.5, 3.5, 7.5], &leg.caller, &leg.callee, &request);
             leg.refuse(scene, at + 7.505, Side::Caller, &request, 481);
         }

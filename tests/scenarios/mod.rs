@@ -2,6 +2,8 @@
 
 mod calls;
 mod capture;
+mod drops;
+mod legs;
 mod maintenance;
 mod nat;
 mod registration;
@@ -34,5 +36,6 @@ use scenarios;
 
 /// Every scenario.
 pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
-    [registration::ALL, nat::ALL, calls::ALL, maintenance::ALL, capture::ALL, trouble::ALL].into_iter().flatten()
+    let families = [registration::ALL, nat::ALL, calls::ALL, legs::ALL, maintenance::ALL, drops::ALL, capture::ALL, trouble::ALL];
+    families.into_iter().flatten()
 }

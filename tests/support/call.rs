@@ -155,6 +155,15 @@ impl Leg {
         self.exchange_message(scene, at, by, &request, status);
     }
 
+    /// [`Self::exchange`] of which the 200 has headers.
+    pub(crate) fn exchange_answered(&mut self, scene: &mut Scene, at: f64, by: Side, method: &str, headers: &[(&str, &str)]) {
+        let request = self.in_dialog(scene, by, method);
+        let (from, to) = self.ends(by);
+        scene.send(at, from, to, &request);
+        let response = request.response(200, from.outer, &self.to_tag).with_all(headers);
+        scene.send(at + to.delay, to, from, &self.introduced(to, response));
+    }
+
     /// [`Self::exchange`] of a request made before.
     pub(crate) fn exchange_message(&mut self, scene: &mut Scene, at: f64, by: Side, request: &Message, status: u16) {
         let (from, to) = self.ends(by);
@@ -239,6 +248,12 @@ impl Leg {
             .with("CSeq", format!("{cseq} {method}"))
             .with("Contact", from.contact());
         from.introduce(request)
+    }
+
+    /// The value of Replaces that names this dialog from the callee's view (RFC 3891).
+    pub(crate) fn replaces(&self) -> String {
+        let from_tag = self.from.split_once(";tag=").map_or("", |(_, tag)| tag);
+        format!("{};to-tag={};from-tag={from_tag}", self.call_id, self.to_tag)
     }
 
     /// A response of the callee to the INVITE, not sent.

@@ -49,6 +49,7 @@ impl FindingId {
             Self::AuthFailedLoop => (symptom == Self::RegistrationRejected, Reach::Twin),
             Self::RegistrarSilent => (symptom == Self::RegistrationExpired, Reach::Twin),
             Self::PbxNotResponding | Self::PbxRestarted => (symptom.is_symptom_of_outage(), Reach::Server),
+            Self::MassCallDrop if symptom == Self::DialogLost => (true, Reach::Server),
             Self::MassCallDrop => (symptom.is_symptom_of_outage() && symptom.row().proof == Proof::Absence, Reach::Server),
             _ => return None,
         };

@@ -4,6 +4,7 @@ use crate::sip::method::Method;
 use crate::table::Handle;
 use crate::time::Span;
 use crate::track::call::record::Beginning;
+use crate::track::call::session::Side;
 use crate::track::call::setup::note_reason;
 use crate::track::call::{Call, Calls, LINGER_ENDED, tag_hash};
 use crate::track::event::{Event, Sighting};
@@ -14,7 +15,7 @@ use crate::track::world::{Seen, World};
 /// Repeats of a 2xx after which its ACK is suspected to be missing (DETECTION §4.5).
 const ACK_SUSPECT: u16 = 3;
 /// How much earlier or later than 64·T1 the sender of a 2xx gives up: up to one repeat interval, T2, late (RFC 3261 §13.3.1.4).
-const GIVE_UP: (Span, Span) = (Span::from_secs(2), Span::from_secs(6));
+pub(super) const GIVE_UP: (Span, Span) = (Span::from_secs(2), Span::from_secs(6));
 
 /// What a BYE does to a call.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -30,7 +31,7 @@ impl Calls {
     pub fn in_dialog(&mut self, world: &mut World, seen: &Seen<'_>) -> Option<Handle> {
         if let Some(handle) = self.find(world, &seen.message) {
             self.table.touch(handle);
-            self.note_activity(handle, seen);
+            self.note_activity(world, handle, seen);
             return Some(handle);
         }
         let begins_a_record = matches!(seen.message.method(), Method::Invite | Method::Bye | Method::Update | Method::Info);
@@ -42,11 +43,15 @@ impl Calls {
         Some(self.insert(world, key, call))
     }
 
-    fn note_activity(&mut self, handle: Handle, seen: &Seen<'_>) {
+    fn note_activity(&mut self, world: &World, handle: Handle, seen: &Seen<'_>) {
         let method = seen.message.method();
         if let Some(call) = self.table.get_mut(handle).filter(|_| method != Method::Bye) {
             call.activity = seen.at.time;
             call.is_referred |= method == Method::Refer;
+            call.note_alive(call.sender(world, &seen.message));
+        }
+        if method == Method::Refer {
+            self.note_refer(world, seen);
         }
     }
 
@@ -66,6 +71,10 @@ impl Calls {
         let cseq = seen.message.cseq().map_or(0, |cseq| cseq.number);
         let call = self.table.get_mut(handle)?;
         call.acked = call.acked.max(cseq);
+        // A proxy passes it on: it counts at the caller's hop.
+        if call.answer.is_none_or(|answer| answer.flow.destination == seen.flow.source) {
+            call.ack = Some((seen.at, seen.flow));
+        }
         if std::mem::take(&mut call.ack_suspected) {
             world.tell(Event::AckArrived { call: handle, at: seen.at });
         }
@@ -87,18 +96,24 @@ impl Calls {
             call.ack_suspected = true;
             world.tell(Event::AckSuspected { call: handle, first, last, transmissions: invite.answers, flow: seen.flow });
         }
+        if let Some((ack, ack_flow)) = call.ack.filter(|_| call.acked >= cseq && invite.answers > ACK_SUSPECT && patient)
+            && ack_flow.destination != seen.flow.source
+        {
+            world.tell(Event::AckMisrouted { call: handle, first, last, ack_flow, ack, transmissions: invite.answers });
+        }
     }
 
     /// Handles the first transmission of a BYE. `invite` is the transaction of the INVITE that was answered, if it is still held.
     pub fn bye(&mut self, world: &mut World, handle: Handle, seen: &Seen<'_>, invite: Option<&Transaction>) -> ByeKind {
-        let Some(call) = self.table.get_mut(handle).filter(|call| call.bye.is_none() && !call.is_forks(world, seen)) else {
-            return ByeKind::Further;
-        };
-        let began = if call.is_callers(world, &seen.message) { EndedBy::Caller } else { EndedBy::Callee };
+        let Some(side) = self.ends(world, handle, seen) else { return ByeKind::Further };
+        let lapse = self.lapse(world, handle, side, seen.at);
+        let Some(call) = self.table.get_mut(handle) else { return ByeKind::Further };
+        let began = if side == Side::Caller { EndedBy::Caller } else { EndedBy::Callee };
         let from_pbx = world.peers.direction(seen.flow) == Direction::Out;
         let by_proxy = call.further.is_some() && from_pbx && seen.message.via_count() <= 1;
-        call.bye = Some(seen.at);
+        call.bye = Some(side);
         call.is_over = true;
+        self.established -= usize::from(call.is_up());
         call.record.ended = Some(seen.at.time);
         if call.record.beginning == Beginning::Captured {
             call.record.ended_by = Some(if by_proxy { EndedBy::Pbx } else { began });
@@ -110,13 +125,24 @@ impl Calls {
             call.record.completed = false;
             world.tell(missing);
         }
+        if let Some(lapse) = lapse {
+            world.tell(Event::SessionLapsed(lapse));
+        }
         world.tell(Event::CallEnded { call: handle, at: seen.at });
         self.table.set_deadline(handle, seen.at.time + LINGER_ENDED);
         ByeKind::Ends
     }
 
+    /// The side whose BYE ends the call; `None` where it had ended, or a fork of it ends.
+    fn ends(&mut self, world: &World, handle: Handle, seen: &Seen<'_>) -> Option<Side> {
+        let call = self.table.get_mut(handle).filter(|call| !call.is_forks(world, seen))?;
+        let side = call.sender(world, &seen.message);
+        call.bye_crossed |= call.bye.is_some_and(|first| first != side);
+        (call.bye.is_none() && !call.is_over).then_some(side)
+    }
+
     /// Handles a final response to a BYE. 408 says no more than silence does.
-    pub fn bye_answered(&mut self, world: &mut World, handle: Handle, seen: &Seen<'_>, status: u16, bye: &Transaction) {
+    pub(super) fn bye_answered(&mut self, world: &mut World, handle: Handle, seen: &Seen<'_>, status: u16, bye: &Transaction) {
         let Some(call) = self.table.get_mut(handle) else { return };
         if (200..300).contains(&status) {
             if call.record.disconnected.replace(seen.at.time).is_none() {
@@ -127,11 +153,13 @@ impl Calls {
             call.record.completed = false;
             call.record.gave_up.get_or_insert(seen.at.time);
             world.tell(Event::ByeUnanswered { call: handle, request: bye.unanswered() });
+        } else if status == 481 {
+            self.bye_refused(world, handle, seen, bye);
         }
     }
 
     /// Handles a BYE that waited in vain.
-    pub fn bye_unanswered(&mut self, world: &mut World, handle: Handle, bye: &Transaction) {
+    pub(super) fn bye_unanswered(&mut self, world: &mut World, handle: Handle, bye: &Transaction) {
         let request = bye.unanswered();
         if !world.would_see_answer(bye.flow, bye.first.time, request.deadline) {
             return;
@@ -146,7 +174,7 @@ impl Calls {
 
 impl Call {
     /// Whether a BYE ends a fork that lost, not the dialog that was answered first.
-    fn is_forks(&self, world: &World, seen: &Seen<'_>) -> bool {
+    pub(super) fn is_forks(&self, world: &World, seen: &Seen<'_>) -> bool {
         let message = &seen.message;
         let theirs = if self.is_callers(world, message) { message.to_tag() } else { message.from_tag() };
         self.answer.is_some_and(|answer| answer.tag != tag_hash(world, theirs))

@@ -5,12 +5,17 @@
 //! after its BYE. Records of finished calls are kept up to a bound.
 
 mod dialog;
+mod media;
 pub mod outcome;
 pub mod record;
+pub mod session;
 mod setup;
+mod transfer;
+mod upkeep;
 
 pub use dialog::ByeKind;
 pub(in crate::track) use setup::{is_initial, tell_server_delay};
+pub use upkeep::Lost;
 
 use std::collections::VecDeque;
 
@@ -20,6 +25,7 @@ use crate::table::{Digest, ExpiringTable, Handle, Rank};
 use crate::time::{PacketTime, Span};
 use crate::track::call::outcome::{Cancelled, Credentials, Facts, outcome};
 use crate::track::call::record::{Beginning, CallRecord};
+use crate::track::call::session::{Session, Side, Timer};
 use crate::track::event::{Event, Sighting};
 use crate::track::vocabulary::{EndedBy, Outcome};
 use crate::track::world::{Seen, World, aor_text, text};
@@ -72,6 +78,12 @@ pub struct Call {
     pub further: Option<Further>,
     /// Highest CSeq of an INVITE that was acknowledged after 2xx; 0 before any.
     pub acked: u32,
+    /// The last ACK of a 2xx.
+    ack: Option<(Sighting, Flow)>,
+    /// How often an INVITE of it had to be sent, at any hop, until anything came back.
+    pub transmissions: u16,
+    /// Whether it was told that a private media address was named.
+    private_media: bool,
     vias: u16,
     cseq: u32,
     caller_tag: u64,
@@ -80,7 +92,15 @@ pub struct Call {
     cancelled: Cancelled,
     cause: Option<u16>,
     final_at: Option<Sighting>,
-    bye: Option<Sighting>,
+    /// Who sent the first BYE.
+    bye: Option<Side>,
+    bye_crossed: bool,
+    session: Session,
+    lost: Option<Lost>,
+    lost_told: bool,
+    /// Which sides are known to have had the dialog.
+    alive: [bool; 2],
+    next_age: Option<PacketTime>,
     ack_suspected: bool,
     is_over: bool,
     /// The last request inside the dialog but ACK and BYE.
@@ -100,6 +120,7 @@ pub struct Calls {
     finished: VecDeque<CallRecord>,
     keep_finished: usize,
     forgotten: u64,
+    established: usize,
 }
 
 impl Calls {
@@ -111,6 +132,7 @@ impl Calls {
             finished: VecDeque::new(),
             keep_finished,
             forgotten: 0,
+            established: 0,
         }
     }
 
@@ -127,6 +149,11 @@ impl Calls {
     /// The records of finished calls, oldest first.
     pub fn finished(&self) -> impl ExactSizeIterator<Item = &CallRecord> {
         self.finished.iter()
+    }
+
+    /// Calls that are answered and not ended.
+    pub fn established(&self) -> usize {
+        self.established
     }
 
     /// Records of finished calls that were dropped for lack of room.
@@ -157,6 +184,9 @@ impl Calls {
     /// Handles the calls whose time has come by `now`: settles outcomes, lets go of what is over.
     pub fn expire(&mut self, world: &mut World, now: PacketTime) {
         while let Some((handle, deadline)) = self.table.pop_due(now) {
+            if self.is_kept_up(world, handle, deadline) {
+                continue;
+            }
             let Some(call) = self.table.get(handle) else { continue };
             let settles_at = call.final_at.unwrap_or(Sighting { time: deadline, frame: 0 });
             if call.is_over && self.partners(handle).any(|(_, partner)| partner.is_up()) {
@@ -210,7 +240,7 @@ impl Calls {
         let deadline = if call.record.beginning == Beginning::Missed { call.first.time + PARTIAL_LIFE } else { PacketTime::MAX };
         let (handle, evicted) = self.table.insert(key, call, deadline, rank);
         if let Some(call) = evicted {
-            self.keep(call.record);
+            self.let_go(call);
         }
         world.tell(Event::CallStarted { call: handle });
         handle
@@ -225,7 +255,7 @@ impl Calls {
         let status = call.record.status;
         if outcome == Outcome::Answered {
             self.table.set_rank(handle, Rank::Precious);
-            self.table.set_deadline(handle, PacketTime::MAX);
+            self.rearm(handle);
         } else {
             call.is_over = true;
             call.record.ended.get_or_insert(at.time);
@@ -250,8 +280,13 @@ impl Calls {
 
     fn finish(&mut self, handle: Handle) {
         if let Some(call) = self.table.remove(handle) {
-            self.keep(call.record);
+            self.let_go(call);
         }
+    }
+
+    fn let_go(&mut self, call: Call) {
+        self.established -= usize::from(call.is_up());
+        self.keep(call.record);
     }
 
     fn keep(&mut self, record: CallRecord) {
@@ -309,6 +344,9 @@ impl Call {
             answer: None,
             further: None,
             acked: 0,
+            ack: None,
+            transmissions: 0,
+            private_media: false,
             vias: message.via_count(),
             cseq: message.cseq().map_or(0, |cseq| cseq.number),
             caller_tag: tag_hash(world, from.tag),
@@ -318,6 +356,12 @@ impl Call {
             cause: None,
             final_at: None,
             bye: None,
+            bye_crossed: false,
+            session: Session::default(),
+            lost: None,
+            lost_told: false,
+            alive: [false; 2],
+            next_age: None,
             ack_suspected: false,
             is_over: false,
             activity: PacketTime::MIN,
@@ -346,6 +390,27 @@ impl Call {
         }
         let waits_for_credentials = matches!(self.record.status, 401 | 407) && self.credentials != Credentials::Fresh;
         if self.final_at.is_none() || waits_for_credentials { Outcome::Unknown } else { outcome(&self.facts()) }
+    }
+
+    /// Whether it is neither over nor refused nor given up.
+    pub fn is_open(&self) -> bool {
+        let is_refused = self.final_at.is_some() && !is_retryable(self.record.status);
+        !self.is_over && (self.answer.is_some() || (!is_refused && self.cancelled == Cancelled::No))
+    }
+
+    /// Whether a 2xx answered it.
+    pub fn is_answered(&self) -> bool {
+        self.record.answered.is_some()
+    }
+
+    /// Whether the 2xx was acknowledged.
+    pub fn is_acked(&self) -> bool {
+        self.answer.is_none_or(|answer| self.acked >= answer.cseq)
+    }
+
+    /// The session timer that runs.
+    pub fn timer(&self) -> Option<Timer> {
+        self.session.timer()
     }
 
     /// Whether the call is answered and not ended.

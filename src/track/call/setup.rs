@@ -3,8 +3,10 @@
 use crate::sip::method::Method;
 use crate::table::{Digest, Handle, Rank};
 use crate::time::Span;
+use crate::track::call::media::refuses_all;
 use crate::track::call::outcome::{Cancelled, Credentials};
 use crate::track::call::record::Beginning;
+use crate::track::call::session::{Side, Timer};
 use crate::track::call::{ABANDONED, Answer, Call, Calls, Further, RETRY, is_retryable, tag_hash};
 use crate::track::event::{Event, ServerClass, Sighting};
 use crate::track::transaction::{Owner, Transaction};
@@ -45,6 +47,13 @@ impl Calls {
             transaction.owner = owner;
         }
         begun
+    }
+
+    /// Takes note of a response to an INVITE of the call, at any hop.
+    pub fn delivered(&mut self, handle: Handle, invite: &Transaction, at: Sighting) {
+        if let Some(call) = self.table.get_mut(handle).filter(|_| invite.first_response == Some(at)) {
+            call.transmissions = call.transmissions.max(invite.transmissions);
+        }
     }
 
     /// Handles a provisional response, the first of its kind, to the caller's INVITE.
@@ -169,7 +178,10 @@ impl Calls {
         let tag = tag_hash(world, seen.message.to_tag());
         let cseq = seen.message.cseq().map_or(0, |cseq| cseq.number);
         call.answer = Some(Answer { at: seen.at, flow: seen.flow, invite, cseq, tag });
+        call.session.set(Timer::of(&seen.message, seen.at, seen.flow.reversed(), Side::Caller));
+        call.note_answered(seen.at.time);
         call.final_at = Some(seen.at);
+        self.established += usize::from(call.record.ended.is_none());
         let record = &mut call.record;
         record.status = status;
         record.answered = Some(seen.at.time);
@@ -180,6 +192,9 @@ impl Calls {
         }
         if call.record.outcome.is_none() {
             self.settle(world, handle, seen.at, Some(Outcome::Answered));
+        }
+        if seen.message.sdp().is_some_and(|sdp| refuses_all(&sdp)) {
+            world.tell(Event::MediaRefused { call: handle, by: seen.flow.source, at: seen.at });
         }
     }
 
@@ -216,20 +231,6 @@ impl Calls {
         }
         self.aliases.insert(key, handle, seen.at.time + Span::from_secs(3600), Rank::Ordinary);
         Some(handle)
-    }
-
-    /// An INVITE with Replaces (RFC 3891) takes over the dialog that it names: a transfer.
-    fn note_replaces(&mut self, world: &World, seen: &Seen<'_>) {
-        let Some(value) = seen.message.header("Replaces") else { return };
-        let mut parts = value.split(|&byte| byte == b';').map(<[u8]>::trim_ascii);
-        let Some(call_id) = parts.next() else { return };
-        for part in parts {
-            let tag = part.strip_prefix(b"from-tag=").or_else(|| part.strip_prefix(b"to-tag="));
-            let key = tag.map(|tag| world.digester.parts(&[call_id, tag]));
-            if let Some(call) = key.and_then(|key| self.table.find(key)).and_then(|handle| self.table.get_mut(handle)) {
-                call.is_referred = true;
-            }
-        }
     }
 
     fn note_further(&mut self, handle: Handle, seen: &Seen<'_>) {

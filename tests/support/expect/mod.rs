@@ -66,7 +66,7 @@ pub(crate) fn check(case: &Table, report: &Json, first: i64) -> Verdict {
     for (key, expected) in case {
         match key.as_str() {
             "finding" => check_findings(&with_call_ids(expected, report), report, &mut comparison, &mut verdict.skipped),
-            "call" => check_calls(expected, report, &mut comparison, &mut verdict.skipped),
+            "call" => check_calls(&with_call_ids(expected, report), report, &mut comparison, &mut verdict.skipped),
             "registration" => check_list(
                 expected,
                 &report["registrations"],
@@ -109,18 +109,25 @@ fn check_findings(expected: &Toml, report: &Json, comparison: &mut Comparison, s
     }
 }
 
-/// The expected findings with `call[n]` replaced by the Call-ID of that call.
+/// The expected findings or calls with `call[n]` in `subject` and `linked` replaced by the Call-ID of that call.
 fn with_call_ids(expected: &Toml, report: &Json) -> Toml {
     let mut expected = expected.clone();
     for entry in expected.as_array_mut().into_iter().flatten() {
-        let Some(subject) = entry.get_mut("subject") else { continue };
-        let index = subject.as_str().and_then(|text| text.strip_prefix("call[")?.strip_suffix(']')?.parse::<usize>().ok());
-        let call_id = index.and_then(|index| list(&report["calls"]).get(index)?["call_id"].as_str());
-        if let Some(call_id) = call_id {
-            *subject = Toml::from(call_id);
+        let Some(entry) = entry.as_table_mut() else { continue };
+        let linked = entry.get_mut("linked").and_then(Toml::as_array_mut).into_iter().flatten().collect::<Vec<_>>();
+        linked.into_iter().for_each(|name| resolve(name, report));
+        if let Some(subject) = entry.get_mut("subject") {
+            resolve(subject, report);
         }
     }
     expected
+}
+
+fn resolve(name: &mut Toml, report: &Json) {
+    let index = name.as_str().and_then(|text| text.strip_prefix("call[")?.strip_suffix(']')?.parse::<usize>().ok());
+    if let Some(call_id) = index.and_then(|index| list(&report["calls"]).get(index)?["call_id"].as_str()) {
+        *name = Toml::from(call_id);
+    }
 }
 
 fn check_calls(expected: &Toml, report: &Json, comparison: &mut Comparison, skipped: &mut usize) {

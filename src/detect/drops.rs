@@ -1,0 +1,184 @@
+//! Many calls that end at the same moment (DETECTION §5.7).
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+
+use crate::detect::catalog::{FindingId, Slot};
+use crate::detect::finding::{Raise, Subject};
+use crate::detect::store::FindingStore;
+use crate::table::Handle;
+use crate::time::Span;
+use crate::track::Tracker;
+use crate::track::event::{Event, Sighting};
+use crate::track::vocabulary::Direction;
+
+/// Calls that end within this time end together (DETECTION §9.2, `mass_drop`).
+const WITHIN: Span = Span::from_secs(2);
+/// So many calls make it a drop.
+const CALLS: usize = 5;
+/// So many of a hundred calls that were up.
+const PERCENT: usize = 30;
+/// A call that was shorter proves nothing: where calls last seconds, many end at any moment.
+const LONG: Span = Span::from_secs(10);
+/// Calls whose lengths differ less than this were ended by a timer, not by an event.
+const TIMED: Span = Span::from_secs(3);
+/// Ends remembered.
+const REMEMBERED: usize = 4096;
+
+/// The end of one leg.
+#[derive(Clone, Debug)]
+struct Dropped {
+    leg: Handle,
+    at: Sighting,
+    call_id: Box<str>,
+    callee: Box<str>,
+    direction: Direction,
+    pbx: SocketAddr,
+    peer: IpAddr,
+    talk: Span,
+    /// Whether one end answered that it knew nothing of it, rather than hung up.
+    lost: bool,
+}
+
+/// Watches for calls that end together.
+#[derive(Debug, Default)]
+pub(super) struct DropDetector {
+    recent: VecDeque<Dropped>,
+}
+
+impl DropDetector {
+    pub(super) fn event(&mut self, tracker: &Tracker, event: &Event, findings: &mut FindingStore) {
+        let dropped = match *event {
+            Event::DialogLost { call, lost } => drop_of(tracker, call, lost.at, true),
+            Event::CallEnded { call, at } if at.frame > 0 => drop_of(tracker, call, at, false),
+            _ => None,
+        };
+        if let Some(dropped) = dropped {
+            let pbx = dropped.pbx;
+            self.remember(dropped);
+            self.judge(tracker, pbx, findings);
+        }
+    }
+
+    fn remember(&mut self, dropped: Dropped) {
+        let now = dropped.at.time;
+        while self.recent.front().is_some_and(|old| now.since(old.at.time) > WITHIN) || self.recent.len() >= REMEMBERED {
+            self.recent.pop_front();
+        }
+        if self.recent.iter().all(|known| known.leg != dropped.leg) {
+            self.recent.push_back(dropped);
+        }
+    }
+
+    fn judge(&self, tracker: &Tracker, pbx: SocketAddr, findings: &mut FindingStore) {
+        let ends: Vec<_> = self.recent.iter().filter(|dropped| dropped.pbx == pbx).collect();
+        let counted = calls(&ends);
+        if counted < CALLS {
+            return;
+        }
+        let ended = ends.iter().filter(|dropped| tracker.calls.get(dropped.leg).is_none_or(|call| !call.is_up())).count();
+        let up = tracker.calls.established() + ended;
+        if ends.len() * 100 < up * PERCENT || !is_event(&ends) {
+            return;
+        }
+        let Some(last) = ends.last() else { return };
+        let percent = (ends.len() * 100 / up.max(1)).min(100);
+        let message = format!("{counted} calls ({percent} %) ended within {WITHIN}{}", reach(tracker, &ends));
+        let mut raise = Raise::new(FindingId::MassCallDrop, Subject::Pbx(pbx), message)
+            .fill(Slot::Pbx, pbx.to_string())
+            .fill(Slot::Time, tracker.printed(last.at.time).to_string());
+        for dropped in &ends {
+            let how = if dropped.lost { "is answered that it does not exist" } else { "is hung up" };
+            raise = raise.evidence(dropped.at.time, dropped.at.frame, format!("call {} {how}", dropped.call_id));
+        }
+        findings.raise(raise, last.at.time);
+    }
+}
+
+fn drop_of(tracker: &Tracker, leg: Handle, at: Sighting, lost: bool) -> Option<Dropped> {
+    let call = tracker.calls.get(leg)?;
+    let pbx = tracker.world.peers.pbx_of(call.flow)?;
+    let peer = if call.flow.source == pbx { call.flow.destination } else { call.flow.source };
+    let talk = at.time.since(call.record.answered?);
+    (lost || talk >= LONG).then(|| Dropped {
+        leg,
+        at,
+        call_id: call.record.call_id.clone(),
+        callee: call.record.to.clone(),
+        direction: tracker.world.peers.direction(call.flow),
+        pbx,
+        peer: peer.ip(),
+        talk,
+        lost,
+    })
+}
+
+/// How many calls these legs were: each has at most one leg towards the PBX, and legs need not be linked.
+fn calls(ends: &[&Dropped]) -> usize {
+    let towards = ends.iter().filter(|dropped| dropped.direction == Direction::In).count();
+    towards.max(ends.len() - towards)
+}
+
+/// Whether something happened to these calls: they are neither the members of one conference nor were they ended by a timer, each for itself.
+fn is_event(ends: &[&Dropped]) -> bool {
+    if ends.iter().any(|dropped| dropped.lost) {
+        return true;
+    }
+    let callees: BTreeSet<_> = ends.iter().map(|dropped| &dropped.callee).collect();
+    let shortest = ends.iter().map(|dropped| dropped.talk).min().unwrap_or(Span::ZERO);
+    let longest = ends.iter().map(|dropped| dropped.talk).max().unwrap_or(Span::ZERO);
+    callees.len() > 1 && longest - shortest > TIMED
+}
+
+/// Where all calls have one peer in common, which.
+fn reach(tracker: &Tracker, ends: &[&Dropped]) -> String {
+    let mut peers: BTreeMap<IpAddr, usize> = BTreeMap::new();
+    for dropped in ends {
+        *peers.entry(dropped.peer).or_default() += 1;
+    }
+    match peers.first_key_value() {
+        Some((peer, _)) if peers.len() == 1 && tracker.world.peers.is_trunk(*peer) => format!(", all of trunk {peer}"),
+        Some((peer, _)) if peers.len() == 1 => format!(", all of site {peer}"),
+        _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::{Digester, ExpiringTable, Rank};
+    use crate::time::PacketTime;
+
+    fn dropped(callee: &str, direction: Direction, talk: i64, lost: bool) -> Dropped {
+        Dropped {
+            leg: ExpiringTable::new(1).insert(Digester::new(0).bytes(b""), (), PacketTime::MAX, Rank::Ordinary).0,
+            at: Sighting::default(),
+            call_id: "x".into(),
+            callee: callee.into(),
+            direction,
+            pbx: "203.0.113.10:5060".parse().unwrap(),
+            peer: "198.51.100.7".parse().unwrap(),
+            talk: Span::from_secs(talk),
+            lost,
+        }
+    }
+
+    #[test]
+    fn the_two_legs_of_a_call_are_one_call() {
+        let (a, b) = (dropped("1", Direction::In, 60, false), dropped("1", Direction::Out, 60, false));
+        assert_eq!(calls(&[&a, &b, &a, &b]), 2);
+        assert_eq!(calls(&[&b, &b, &b]), 3);
+    }
+
+    #[test]
+    fn a_conference_and_a_timer_are_no_event() {
+        let ends = |callees: [&str; 2], talks: [i64; 2], lost| {
+            let both = [0, 1].map(|index| dropped(callees[index], Direction::In, talks[index], lost));
+            is_event(&[&both[0], &both[1]])
+        };
+        assert!(ends(["1", "2"], [60, 90], false));
+        assert!(!ends(["8000", "8000"], [60, 90], false), "all were in one conference");
+        assert!(!ends(["1", "2"], [60, 61], false), "a timer ended each");
+        assert!(ends(["8000", "8000"], [60, 60], true), "nobody hung up");
+    }
+}

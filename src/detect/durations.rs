@@ -1,0 +1,217 @@
+//! Calls that end after the same time, again and again (DETECTION §5.5).
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+use crate::detect::catalog::FindingId;
+use crate::detect::finding::{Raise, Subject};
+use crate::detect::store::FindingStore;
+use crate::table::Handle;
+use crate::time::{PacketTime, Span};
+use crate::track::Tracker;
+use crate::track::call::Call;
+use crate::track::event::{Event, Sighting};
+use crate::track::site::Site;
+use crate::track::vocabulary::{Direction, EndedBy};
+
+/// How far durations that a timer makes lie apart from it (DETECTION §5.5).
+const NEAR: Span = Span::from_millis(1500);
+/// Calls at a duration that a known timer makes (DETECTION §13).
+const KNOWN: usize = 3;
+/// Calls at another duration (DETECTION §13).
+const OTHER: usize = 5;
+/// The share of the calls that lasted that long, of a hundred.
+const PERCENT: usize = 60;
+/// How much shorter a call may be that still counts as having lasted that long.
+const LASTED: Span = Span::from_secs(5);
+/// Shorter calls at a duration of no known timer are announcements, or people in a hurry.
+const LONG: Span = Span::from_secs(30);
+/// Calls that end within this time have an end in common, not a duration.
+const TOGETHER: Span = Span::from_secs(5);
+/// How long an ended call counts.
+const WINDOW: Span = Span::from_secs(24 * 3600);
+/// Ended calls remembered.
+const REMEMBERED: usize = 1024;
+
+/// What was known of a call when it ended.
+#[derive(Clone, Debug)]
+struct Ended {
+    at: Sighting,
+    talk: Span,
+    /// Whether the PBX sent the BYE.
+    by_pbx: bool,
+    /// Session-Expires, if a timer ran.
+    interval: Option<Span>,
+    acked: bool,
+    call_id: Box<str>,
+    /// What it has in common with others, the narrowest first.
+    groups: Vec<Box<str>>,
+}
+
+/// Watches how long calls last.
+#[derive(Debug, Default)]
+pub(super) struct DurationDetector {
+    ended: VecDeque<Ended>,
+}
+
+impl DurationDetector {
+    pub(super) fn event(&mut self, tracker: &Tracker, event: &Event, findings: &mut FindingStore) {
+        let Event::CallEnded { call, at } = *event else { return };
+        if let Some(ended) = ended(tracker, call, at) {
+            self.remember(ended);
+            self.judge(findings);
+        }
+    }
+
+    fn remember(&mut self, ended: Ended) {
+        let now = ended.at.time;
+        while self.ended.front().is_some_and(|old| now.since(old.at.time) > WINDOW) || self.ended.len() >= REMEMBERED {
+            self.ended.pop_front();
+        }
+        self.ended.push_back(ended);
+    }
+
+    /// Looks for calls that lasted as long as the one that ended last, in the group where there are most of them.
+    fn judge(&self, findings: &mut FindingStore) {
+        let Some(last) = self.ended.back() else { return };
+        let meaning = meaning(last.talk, last.by_pbx, last.acked, last.interval);
+        let enough = if meaning.is_some() { KNOWN } else { OTHER };
+        if meaning.is_none() && last.talk < LONG {
+            return;
+        }
+        let mut best: Option<(&str, Vec<&Ended>)> = None;
+        for group in &last.groups {
+            let of_group = self.ended.iter().filter(|ended| ended.groups.contains(group));
+            let long = of_group.clone().filter(|ended| ended.talk >= last.talk - LASTED).count();
+            let same: Vec<_> = of_group.filter(|ended| ended.by_pbx == last.by_pbx && (ended.talk - last.talk).abs() <= NEAR).collect();
+            let is_pattern = same.len() >= enough && same.len() * 100 >= long * PERCENT && !end_together(&same);
+            if is_pattern && best.as_ref().is_none_or(|(_, most)| same.len() > most.len()) {
+                best = Some((group, same));
+            }
+        }
+        if let Some((group, same)) = best {
+            raise(group, &same, last, meaning, findings);
+        }
+    }
+}
+
+fn raise(group: &str, same: &[&Ended], last: &Ended, meaning: Option<&str>, findings: &mut FindingStore) {
+    let by = if last.by_pbx { "the PBX" } else { "the other end" };
+    let duration = middle(same);
+    let message =
+        format!("{group}: {} calls ended at {duration} ±{NEAR} by {by}: {}", same.len(), meaning.unwrap_or("a timer that is not known"));
+    let subject = Subject::Group(group.into());
+    let known = findings.is_open(FindingId::FixedDurationDrops, &subject);
+    let mut raise = Raise::new(FindingId::FixedDurationDrops, subject, message);
+    for ended in same.iter().filter(|ended| !known || ended.at == last.at) {
+        raise = raise
+            .evidence(ended.at.time, ended.at.frame, format!("BYE of {} after {}", ended.call_id, ended.talk))
+            .related(Subject::Call(ended.call_id.clone()));
+    }
+    findings.raise(raise, last.at.time);
+}
+
+/// The call, if its duration can tell anything: both its answer and its BYE were seen, and it did not merely follow its other leg.
+fn ended(tracker: &Tracker, handle: Handle, at: Sighting) -> Option<Ended> {
+    let call = tracker.calls.get(handle).filter(|_| at.frame > 0)?;
+    let talk = at.time.since(call.record.answered?);
+    let follows = tracker.calls.partners(handle).any(|(_, partner)| partner.is_answered() && !partner.is_up());
+    let scans = tracker.world.peers.scans(call.flow.source.ip());
+    if follows || scans {
+        return None;
+    }
+    let direction = tracker.world.peers.direction(call.flow);
+    let by_pbx = match (direction, call.record.ended_by?) {
+        (_, EndedBy::Pbx) | (Direction::In, EndedBy::Callee) | (Direction::Out, EndedBy::Caller) => call.further.is_none(),
+        _ => false,
+    };
+    let interval = call.timer().map(|timer| timer.interval);
+    let call_id = call.record.call_id.clone();
+    Some(Ended { at, talk, by_pbx, interval, acked: call.is_acked(), call_id, groups: groups(tracker, call) })
+}
+
+/// What the call has in common with others: the software of the phone, its site or trunk, the PBX.
+fn groups(tracker: &Tracker, call: &Call) -> Vec<Box<str>> {
+    let Some(pbx) = tracker.world.peers.pbx_of(call.flow) else { return Vec::new() };
+    let peer: SocketAddr = if call.flow.source == pbx { call.flow.destination } else { call.flow.source };
+    let device = tracker.registrations.at_address(&tracker.world, peer).and_then(|device| tracker.registrations.device(device));
+    let agent = device.map(|device| &device.user_agent).filter(|agent| !agent.is_empty());
+    let place = if tracker.world.peers.is_trunk(peer.ip()) { peer.ip().to_string() } else { Site::of(peer.ip()).to_string() };
+    let agent = agent.map(|agent| format!("ua:{agent}").into());
+    agent.into_iter().chain([place.into(), pbx.to_string().into()]).collect()
+}
+
+/// Whether the calls have an end in common rather than a duration.
+fn end_together(same: &[&Ended]) -> bool {
+    let times = same.iter().map(|ended| ended.at.time);
+    let (first, last) = (times.clone().min(), times.max());
+    last.zip(first).is_none_or(|(last, first): (PacketTime, PacketTime)| last.since(first) <= TOGETHER)
+}
+
+fn middle(same: &[&Ended]) -> Span {
+    let mut talks: Vec<_> = same.iter().map(|ended| ended.talk).collect();
+    talks.sort_unstable();
+    talks.get(talks.len() / 2).copied().unwrap_or(Span::ZERO)
+}
+
+/// Intervals of session timers that are common, in seconds.
+const INTERVALS: [i64; 5] = [90, 180, 600, 1800, 3600];
+/// Times after which PBXs give up calls without audio, in seconds.
+const NO_AUDIO: [i64; 3] = [20, 30, 60];
+/// Limits of PBXs and carriers on the length of a call, in seconds.
+const LIMITS: [i64; 3] = [3600, 7200, 10_800];
+
+/// What makes calls last so long, if a timer is known that does (DETECTION §5.5).
+fn meaning(talk: Span, by_pbx: bool, acked: bool, interval: Option<Span>) -> Option<&'static str> {
+    let near = |seconds: f64| (talk - Span::from_secs_f64(seconds)).abs() <= NEAR;
+    let intervals = || {
+        interval.map(Span::as_secs_f64).into_iter().chain(INTERVALS.iter().filter(|_| interval.is_none()).map(|&seconds| seconds as f64))
+    };
+    if !acked && (near(6.4) || near(32.0)) {
+        return Some("the ACK is missing");
+    }
+    if intervals().any(|seconds| near(seconds - (seconds / 3.0).min(32.0)) || (interval.is_some() && near(seconds))) {
+        return Some("the session refresh never comes");
+    }
+    if interval.is_some() && intervals().any(|seconds| near(seconds / 2.0) || near(seconds / 2.0 + 32.0)) {
+        return Some("the session refresh is sent but fails");
+    }
+    if by_pbx && NO_AUDIO.iter().any(|&seconds| near(seconds as f64)) {
+        return Some("the PBX hears no audio (RTP timeout)");
+    }
+    if LIMITS.iter().any(|&seconds| near(seconds as f64)) {
+        return Some("the longest call that the PBX or the carrier allows");
+    }
+    if INTERVALS.iter().any(|&seconds| near(seconds as f64) || near(seconds as f64 / 2.0)) {
+        return Some("a session timer, though none was agreed on this leg");
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_of_durations() {
+        let timed = Some(Span::from_secs(1800));
+        for (seconds, by_pbx, acked, interval, expected) in [
+            (32.0, true, false, None, Some("the ACK is missing")),
+            (6.4, true, false, None, Some("the ACK is missing")),
+            (1768.4, true, true, timed, Some("the session refresh never comes")),
+            (1768.0, true, true, None, Some("the session refresh never comes")),
+            (1800.0, true, true, timed, Some("the session refresh never comes")),
+            (900.0, true, true, timed, Some("the session refresh is sent but fails")),
+            (932.0, true, true, timed, Some("the session refresh is sent but fails")),
+            (30.2, true, true, None, Some("the PBX hears no audio (RTP timeout)")),
+            (7200.0, false, true, None, Some("the longest call that the PBX or the carrier allows")),
+            (900.0, true, true, None, Some("a session timer, though none was agreed on this leg")),
+            (30.2, false, true, None, None),
+            (32.0, false, true, None, None),
+            (47.0, true, true, None, None),
+            (1700.0, true, true, timed, None),
+        ] {
+            assert_eq!(meaning(Span::from_secs_f64(seconds), by_pbx, acked, interval), expected, "{seconds} s");
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Why an established call ended without anybody meaning it: its session was not refreshed, or one end had forgotten it
+//! (DETECTION §5.1 to §5.4).
+
+use std::net::SocketAddr;
+
+use crate::detect::catalog::{FindingId, Slot};
+use crate::detect::finding::{Raise, Reason};
+use crate::detect::parties::{call_subject, ends, related_parties};
+use crate::detect::registration::status_text;
+use crate::detect::store::FindingStore;
+use crate::table::Handle;
+use crate::time::{PacketTime, Span};
+use crate::track::Tracker;
+use crate::track::call::Lost;
+use crate::track::call::session::{Failure, Lapse, Side, Timer};
+use crate::track::event::Event;
+use crate::track::vocabulary::RegistrationState;
+
+/// A phone whose registration ended and that was silent for so long is in no call.
+const GONE: Span = Span::from_secs(1800);
+
+/// Tells of calls that were not kept up.
+pub(super) fn event(tracker: &Tracker, event: &Event, findings: &mut FindingStore) {
+    match event {
+        Event::SessionLapsed(lapse) => lapsed(tracker, lapse, findings),
+        Event::DialogLost { call, lost } => forgotten(tracker, *call, lost, findings),
+        Event::CallAged { call, at } => aged(tracker, *call, *at, findings),
+        Event::CallEnded { call, at } => {
+            if let Some(subject) = call_subject(tracker, *call) {
+                findings.clear(FindingId::HungCall, &subject, at.time);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn lapsed(tracker: &Tracker, lapse: &Lapse, findings: &mut FindingStore) {
+    let (Some(subject), Some(entry)) = (call_subject(tracker, lapse.call), tracker.calls.get(lapse.call)) else { return };
+    let end = match (entry.record.answered, lapse.at.frame) {
+        (Some(answered), 1..) => format!("dropped after {}", lapse.at.time.since(answered)),
+        (None, 1..) => "and the call was dropped".to_owned(),
+        (_, 0) => "and nothing was seen of the call since".to_owned(),
+    };
+    let what = match (&lapse.failure, &lapse.timer) {
+        (Some(failure), _) => in_vain(failure),
+        (None, Some(timer)) => format!("no session refresh by {} (Session-Expires {} s)", refresher(timer), timer.interval.as_secs()),
+        (None, None) => return,
+    };
+    let mut raise = Raise::new(FindingId::SessionRefreshMissed, subject.clone(), format!("{subject}: {what}, {end}"))
+        .confidence(lapse.confidence)
+        .fill(Slot::Call, subject.to_string());
+    if let Some(timer) = &lapse.timer {
+        let fact = format!("2xx sets a session timer of {} s, to be refreshed by {}", timer.interval.as_secs(), refresher(timer));
+        raise = raise.evidence(timer.set.time, timer.set.frame, fact);
+    }
+    raise = match lapse.failure {
+        Some(Failure::Unanswered(request)) => raise
+            .evidence(request.first.time, request.first.frame, format!("{} to {}", request.method.as_str(), request.flow.destination))
+            .absence(request.deadline, format!("no answer to {} transmissions within {}", request.transmissions, request.patience)),
+        Some(Failure::Refused { status, at }) => raise.evidence(at.time, at.frame, format!("answered {}", status_text(status))),
+        None => raise,
+    };
+    raise = match (lapse.at.frame, &lapse.timer) {
+        (0, Some(timer)) if lapse.at.time > timer.expiry() => raise.absence(
+            lapse.at.time,
+            format!("no refresh and no BYE until {} after the session had run out", lapse.at.time.since(timer.expiry())),
+        ),
+        (0, _) => raise,
+        (frame, _) => raise.evidence(lapse.at.time, frame, "BYE"),
+    };
+    let raise = match (&lapse.failure, &lapse.timer) {
+        (Some(_), Some(_)) => raise.reason(Reason::SessionRefreshFailed),
+        (Some(_), None) => raise.reason(Reason::ReinviteTimeout),
+        (None, _) => raise,
+    };
+    findings.raise(related_parties(tracker, raise, lapse.call), lapse.at.time);
+}
+
+fn in_vain(failure: &Failure) -> String {
+    match failure {
+        Failure::Unanswered(request) => format!(
+            "{} to {} went unanswered ({} transmissions in {})",
+            request.method.as_str(),
+            request.flow.destination,
+            request.transmissions,
+            request.last.time.since(request.first.time)
+        ),
+        Failure::Refused { status, .. } => format!("the session refresh was answered {}", status_text(*status)),
+    }
+}
+
+/// The end that must refresh, by its address.
+fn refresher(timer: &Timer) -> String {
+    let side = if timer.refresher == Side::Caller { "caller" } else { "callee" };
+    format!("the {side} at {}", timer.flow.source)
+}
+
+fn forgotten(tracker: &Tracker, call: Handle, lost: &Lost, findings: &mut FindingStore) {
+    let Some(subject) = call_subject(tracker, call) else { return };
+    let side: SocketAddr = lost.flow.source;
+    let status = status_text(lost.status);
+    let method = lost.method.as_str();
+    let message = format!("{subject}: {side} answered {status} to {method}: its half of the call was already gone");
+    let raise = Raise::new(FindingId::DialogLost, subject, message)
+        .evidence(lost.sent.time, lost.sent.frame, format!("{method} to {side}"))
+        .evidence(lost.at.time, lost.at.frame, format!("{status} from {side}"))
+        .fill(Slot::Side, side.to_string())
+        .fill(Slot::Time, tracker.printed(lost.at.time).to_string());
+    findings.raise(related_parties(tracker, raise, call), lost.at.time);
+}
+
+/// A call of many hours: it hangs if one of its phones is not registered any more (DETECTION §6.4).
+fn aged(tracker: &Tracker, call: Handle, now: PacketTime, findings: &mut FindingStore) {
+    let (Some(subject), Some(entry)) = (call_subject(tracker, call), tracker.calls.get(call)) else { return };
+    let Some(answer) = entry.answer else { return };
+    let gone = ends(entry).into_iter().filter_map(|address| tracker.registrations.at_address(&tracker.world, address)).find_map(|device| {
+        let device = tracker.registrations.device(device)?;
+        let is_gone = matches!(device.state, RegistrationState::Expired | RegistrationState::Unregistered);
+        let is_silent = now.since(tracker.world.flows.last_seen(device.flow)) >= GONE;
+        (is_gone && is_silent).then(|| (device.source(), device.state))
+    });
+    let Some((phone, state)) = gone else { return };
+    let age = now.since(answer.at.time);
+    let message = format!("{subject}: still up after {age}, though the registration of {phone} is {state}");
+    let raise = Raise::new(FindingId::HungCall, subject.clone(), message)
+        .evidence(answer.at.time, answer.at.frame, "2xx that answers the call")
+        .absence(now, format!("no BYE within {age}; the registration of {phone} is {state}"))
+        .fill(Slot::Call, subject.to_string());
+    findings.raise(related_parties(tracker, raise, call), now);
+}

@@ -1,0 +1,41 @@
+//! Whom a finding of a call is about, and who takes part in the call.
+
+use std::net::SocketAddr;
+
+use crate::detect::finding::{Raise, Subject};
+use crate::table::Handle;
+use crate::track::Tracker;
+use crate::track::call::Call;
+
+/// The Call-ID under which findings of a call are kept: that of the leg that began first, where legs are linked (DETECTION §13).
+pub(super) fn call_subject(tracker: &Tracker, call: Handle) -> Option<Subject> {
+    let own = tracker.calls.get(call)?;
+    let first = tracker
+        .calls
+        .partners(call)
+        .map(|(_, partner)| partner)
+        .fold(own, |first, partner| if partner.first.time < first.first.time { partner } else { first });
+    Some(Subject::Call(first.record.call_id.clone()))
+}
+
+/// Names the leg itself where it is not the subject, and the users of the call, so that what is wrong with them explains what is wrong
+/// with it.
+pub(super) fn related_parties(tracker: &Tracker, raise: Raise, call: Handle) -> Raise {
+    let Some(entry) = tracker.calls.get(call) else { return raise };
+    let own = Subject::Call(entry.record.call_id.clone());
+    let raise = if call_subject(tracker, call).as_ref() == Some(&own) { raise } else { raise.related(own) };
+    ends(entry).into_iter().filter_map(|address| user_at(tracker, address)).fold(raise, |raise, name| raise.related(Subject::Aor(name)))
+}
+
+/// Where the two ends of a call are, as far as this leg shows them.
+pub(super) fn ends(call: &Call) -> [SocketAddr; 2] {
+    let destination = call.further.map_or(call.flow.destination, |further| further.flow.destination);
+    [call.flow.source, destination]
+}
+
+/// The AoR of the device at an address.
+pub(super) fn user_at(tracker: &Tracker, address: SocketAddr) -> Option<Box<str>> {
+    let device = tracker.registrations.at_address(&tracker.world, address)?;
+    let aor = tracker.registrations.device(device)?.aor;
+    Some(tracker.registrations.aor(aor)?.name.clone())
+}

@@ -1,0 +1,107 @@
+//! How long callers wait until it rings (DETECTION §4.2).
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+use crate::detect::catalog::FindingId;
+use crate::detect::finding::{Raise, Subject};
+use crate::detect::parties::call_subject;
+use crate::detect::store::FindingStore;
+use crate::table::Handle;
+use crate::time::{PacketTime, Span};
+use crate::track::Tracker;
+use crate::track::call::Call;
+use crate::track::event::{Event, Sighting};
+use crate::track::vocabulary::{Confidence, Direction, Outcome};
+
+/// Longer than 95 % of calls may take (DETECTION §9.2, `pdd_warn`).
+const SLOW: Span = Span::from_secs(6);
+/// Longer than any call may take (DETECTION §9.2, `pdd_warn`).
+const VERY_SLOW: Span = Span::from_secs(11);
+/// Calls that a percentile needs (DETECTION §4.2).
+const ENOUGH: usize = 20;
+/// Calls that it is taken over.
+const REMEMBERED: usize = 200;
+/// How long a call counts.
+const WINDOW: Span = Span::from_secs(3600);
+/// From this transmission of an INVITE on it is late delivery that made the caller wait (DETECTION §4.2, §13).
+const LATE_DELIVERY: u16 = 3;
+
+#[derive(Clone, Copy, Debug)]
+struct Setup {
+    pbx: SocketAddr,
+    at: PacketTime,
+    delay: Span,
+}
+
+/// Watches how long calls take to ring.
+#[derive(Debug, Default)]
+pub(super) struct SetupDetector {
+    recent: VecDeque<Setup>,
+}
+
+impl SetupDetector {
+    pub(super) fn event(&mut self, tracker: &Tracker, event: &Event, findings: &mut FindingStore) {
+        let Event::CallOutcome { call, outcome: Outcome::Answered, at, .. } = *event else { return };
+        let Some(entry) = tracker.calls.get(call) else { return };
+        let incoming = tracker.world.peers.direction(entry.flow) == Direction::In;
+        let Some((pbx, delay)) = tracker.world.peers.pbx_of(entry.flow).zip(entry.record.setup()).filter(|_| incoming) else { return };
+        if was_delivered_late(tracker, call, entry) {
+            return;
+        }
+        while self.recent.front().is_some_and(|old| at.time.since(old.at) > WINDOW) || self.recent.len() >= REMEMBERED {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(Setup { pbx, at: at.time, delay });
+        if delay > VERY_SLOW {
+            single(tracker, call, entry, pbx, delay, at, findings);
+        } else if delay > SLOW {
+            self.many(entry, pbx, at, findings);
+        }
+    }
+
+    fn many(&self, call: &Call, pbx: SocketAddr, at: Sighting, findings: &mut FindingStore) {
+        let mut delays: Vec<_> = self.recent.iter().filter(|setup| setup.pbx == pbx).map(|setup| setup.delay).collect();
+        delays.sort_unstable();
+        let Some(p95) = delays.get((delays.len() * 95).div_ceil(100).saturating_sub(1)).filter(|p95| **p95 > SLOW) else { return };
+        if delays.len() < ENOUGH {
+            return;
+        }
+        let message = format!("{pbx}: 5 % of {} calls took {p95} or longer until it rang", delays.len());
+        findings.raise(slow(call, pbx, message, at), at.time);
+    }
+}
+
+fn single(tracker: &Tracker, handle: Handle, call: &Call, pbx: SocketAddr, delay: Span, at: Sighting, findings: &mut FindingStore) {
+    let share = server_share(tracker, handle, call).map_or_else(String::new, |share| format!(", of which the PBX took {share}"));
+    let message = format!("{pbx}: a call to {} took {delay} until it rang{share}", call.record.to);
+    let raise = slow(call, pbx, message, at).confidence(Confidence::Suspected);
+    let raise = call_subject(tracker, handle).into_iter().fold(raise, Raise::related);
+    findings.raise(raise, at.time);
+}
+
+fn slow(call: &Call, pbx: SocketAddr, message: String, at: Sighting) -> Raise {
+    let begun = format!("INVITE of {} to {}", call.record.from, call.record.to);
+    let Some(progress) = call.record.progress.filter(|progress| *progress < at.time) else {
+        return Raise::new(FindingId::SlowCallSetup, Subject::Pbx(pbx), message)
+            .evidence(call.first.time, call.first.frame, begun)
+            .evidence(at.time, at.frame, "its first response that tells the caller anything: 2xx");
+    };
+    Raise::new(FindingId::SlowCallSetup, Subject::Pbx(pbx), message).evidence(call.first.time, call.first.frame, begun).evidence(
+        at.time,
+        at.frame,
+        format!("2xx; the first response that told the caller anything came {} after the INVITE", progress.since(call.first.time)),
+    )
+}
+
+/// From the INVITE of the caller to that of the PBX.
+fn server_share(tracker: &Tracker, handle: Handle, call: &Call) -> Option<Span> {
+    let onward = tracker.calls.partners(handle).map(|(_, partner)| partner.first.time).min()?;
+    Some(onward.since(call.first.time))
+}
+
+/// Whether an INVITE had to be repeated until it arrived: towards the PBX, or from it.
+fn was_delivered_late(tracker: &Tracker, handle: Handle, call: &Call) -> bool {
+    let partners = tracker.calls.partners(handle).map(|(_, partner)| partner);
+    std::iter::once(call).chain(partners).any(|leg| leg.transmissions >= LATE_DELIVERY)
+}

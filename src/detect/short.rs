@@ -1,0 +1,145 @@
+//! Calls that people end within seconds, as they do when they hear nothing (DETECTION §4.6).
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use crate::detect::catalog::FindingId;
+use crate::detect::finding::{Raise, Subject};
+use crate::detect::parties::{ends, user_at};
+use crate::detect::registration::placed;
+use crate::detect::store::FindingStore;
+use crate::table::Handle;
+use crate::time::Span;
+use crate::track::Tracker;
+use crate::track::event::{Event, Sighting};
+
+/// A shorter call is short (DETECTION §9.2, `short_call`).
+const SHORT: Span = Span::from_secs(10);
+/// Calls of a user that tell anything (DETECTION §4.6).
+const CALLS: usize = 10;
+/// Short ones among a hundred of them.
+const PERCENT: usize = 30;
+/// How many times the share of all other calls.
+const TIMES: usize = 2;
+/// How long a call counts.
+const WINDOW: Span = Span::from_secs(3600);
+/// Calls remembered.
+const REMEMBERED: usize = 16_384;
+
+#[derive(Clone, Debug)]
+struct Ended {
+    at: Sighting,
+    talk: Span,
+    users: BTreeSet<Box<str>>,
+}
+
+/// What the calls of a user amount to.
+#[derive(Clone, Copy, Debug, Default)]
+struct Count {
+    all: usize,
+    short: usize,
+}
+
+impl Count {
+    fn add(&mut self, talk: Span) {
+        self.all += 1;
+        self.short += usize::from(talk < SHORT);
+    }
+
+    /// Whether there are too many short ones among them, also by the measure of `others`.
+    fn is_odd(self, others: Self) -> bool {
+        let many = self.all >= CALLS && self.short * 100 >= self.all * PERCENT;
+        // Shares compared without division: nobody else's calls are short where there are none.
+        many && self.short * others.all >= TIMES * others.short * self.all && (others.all > 0 || others.short == 0)
+    }
+}
+
+/// Watches for users whose calls are short.
+#[derive(Debug, Default)]
+pub(super) struct ShortDetector {
+    ended: VecDeque<Ended>,
+    users: BTreeMap<Box<str>, Count>,
+    total: Count,
+}
+
+impl ShortDetector {
+    pub(super) fn event(&mut self, tracker: &Tracker, event: &Event, findings: &mut FindingStore) {
+        let Event::CallEnded { call, at } = *event else { return };
+        let Some(ended) = ended(tracker, call, at) else { return };
+        self.forget(at);
+        self.total.add(ended.talk);
+        for user in &ended.users {
+            self.users.entry(user.clone()).or_default().add(ended.talk);
+        }
+        let is_short = ended.talk < SHORT;
+        self.ended.push_back(ended);
+        for user in self.ended.back().map(|ended| ended.users.clone()).into_iter().flatten().filter(|_| is_short) {
+            self.judge(tracker, &user, at, findings);
+        }
+    }
+
+    fn forget(&mut self, now: Sighting) {
+        let is_old = |ended: &Ended| now.time.since(ended.at.time) > WINDOW;
+        while self.ended.len() >= REMEMBERED || self.ended.front().is_some_and(is_old) {
+            let Some(old) = self.ended.pop_front() else { return };
+            let short = usize::from(old.talk < SHORT);
+            self.total = Count { all: self.total.all - 1, short: self.total.short - short };
+            for user in old.users {
+                if let Some(count) = self.users.get_mut(&user) {
+                    *count = Count { all: count.all - 1, short: count.short - short };
+                    if count.all == 0 {
+                        self.users.remove(&user);
+                    }
+                }
+            }
+        }
+    }
+
+    fn judge(&self, tracker: &Tracker, user: &str, at: Sighting, findings: &mut FindingStore) {
+        let Some(&count) = self.users.get(user) else { return };
+        let others = Count { all: self.total.all - count.all, short: self.total.short - count.short };
+        if others.all == 0 || !count.is_odd(others) {
+            return;
+        }
+        let subject = Subject::Aor(user.into());
+        let message = format!("{user}: {} of {} calls within an hour were shorter than {SHORT}", count.short, count.all);
+        let known = findings.is_open(FindingId::ShortCalls, &subject);
+        let mut raise = Raise::new(FindingId::ShortCalls, subject, message);
+        let own = self.ended.iter().filter(|ended| ended.talk < SHORT && ended.users.contains(user));
+        for ended in own.filter(|ended| !known || ended.at == at) {
+            raise = raise.evidence(ended.at.time, ended.at.frame, format!("BYE after {}", ended.talk));
+        }
+        let device = tracker.registrations.find_aor(&tracker.world, user).and_then(|aor| tracker.registrations.aor(aor));
+        let device = device.and_then(|aor| aor.devices.iter().find_map(|device| tracker.registrations.device(*device)));
+        let raise = device.map(|device| device.source()).into_iter().fold(raise, |raise, source| placed(tracker, raise, source));
+        findings.raise(raise, at.time);
+    }
+}
+
+/// An answered call that somebody ended, counted at the leg that began first; the BYE of a fork ends none.
+fn ended(tracker: &Tracker, handle: Handle, at: Sighting) -> Option<Ended> {
+    let call = tracker.calls.get(handle).filter(|_| at.frame > 0)?;
+    let talk = at.time.since(call.record.answered?);
+    let partners = || tracker.calls.partners(handle).map(|(_, partner)| partner);
+    let scans = tracker.world.peers.scans(call.flow.source.ip());
+    if scans || partners().any(|partner| partner.is_answered() && !partner.is_up()) {
+        return None;
+    }
+    let legs = std::iter::once(call).chain(partners().filter(|partner| partner.is_answered()));
+    let users = legs.flat_map(ends).filter_map(|address| user_at(tracker, address)).collect();
+    Some(Ended { at, talk, users })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_calls_are_odd_only_where_others_are_longer() {
+        let count = |short, all| Count { all, short };
+        assert!(count(4, 10).is_odd(count(1, 40)));
+        assert!(count(3, 10).is_odd(count(0, 40)));
+        assert!(!count(4, 9).is_odd(count(0, 40)), "too few calls");
+        assert!(!count(2, 10).is_odd(count(0, 40)), "too few short ones");
+        assert!(!count(4, 10).is_odd(count(12, 40)), "all calls are short here");
+    }
+}

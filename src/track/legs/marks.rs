@@ -1,0 +1,142 @@
+//! What a leg has that its partner may have too.
+
+use crate::sip::headers::Address;
+use crate::sip::message::Message;
+use crate::sip::uri::Uri;
+use crate::track::registration::Registrations;
+use crate::track::world::{Seen, World};
+
+/// Digits at the end of a number that make two numbers the same, whatever prefixes stand before them.
+const SUFFIX: usize = 7;
+/// Headers in which a B2BUA names the Call-ID of the other leg, as sngrep looks for them.
+const CROSS_REFERENCES: [&str; 2] = ["X-Call-ID", "X-CID"];
+/// Names of those who do not give theirs (RFC 3323).
+const NOBODY: [&[u8]; 4] = [b"anonymous", b"unknown", b"unavailable", b"restricted"];
+
+/// The marks of a leg as hashes; 0 where one is missing.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Marks {
+    call_id: u64,
+    /// The Call-ID without what B2BUAs append to that of the other leg.
+    base_call_id: u64,
+    other_call_id: u64,
+    session_id: u64,
+    media: u64,
+    session: u64,
+    /// From, P-Asserted-Identity, Remote-Party-ID.
+    callers: [Number; 3],
+    /// To, Request-URI, the user who registered at the destination.
+    callees: [Number; 3],
+}
+
+/// A number or name: the whole of it, and its last digits.
+#[derive(Clone, Copy, Debug, Default)]
+struct Number {
+    whole: u64,
+    suffix: u64,
+}
+
+impl Marks {
+    pub(super) fn of(world: &World, registrations: &Registrations, seen: &Seen<'_>) -> Self {
+        let message = &seen.message;
+        let hash = |bytes: &[u8]| if bytes.is_empty() { 0 } else { world.digester.bytes(bytes).low64() };
+        let number = |user: &[u8]| Number::of(world, user);
+        let sdp = message.sdp();
+        let media = sdp.as_ref().and_then(|sdp| {
+            let media = sdp.media().next()?;
+            let address = media.connection_ip().or_else(|| sdp.connection_ip())?;
+            Some(hash(format!("{address}:{}", media.port).as_bytes()))
+        });
+        let session = sdp.filter(|sdp| !sdp.session_id.is_empty());
+        let callee = registrations.at_address(world, seen.flow.destination).and_then(|device| {
+            let aor = registrations.device(device)?.aor;
+            Some(number(registrations.aor(aor)?.user().as_bytes()))
+        });
+        Self {
+            call_id: hash(message.call_id()),
+            base_call_id: hash(base(message.call_id())),
+            other_call_id: CROSS_REFERENCES.iter().find_map(|name| message.header(*name)).map_or(0, hash),
+            session_id: hash(session_id(message)),
+            media: media.unwrap_or(0),
+            session: session.map_or(0, |sdp| world.digester.parts(&[sdp.origin_user, sdp.session_id]).low64()),
+            callers: [
+                number(message.from().uri.user),
+                number(message.p_asserted_identity().map_or(&[], |identity| identity.uri.user)),
+                number(message.header("Remote-Party-ID").map_or(&[], |value| Address::parse(value).uri.user)),
+            ],
+            callees: [
+                number(message.to().uri.user),
+                number(message.request_uri().map_or(&[], |uri| Uri::parse(uri).user)),
+                callee.unwrap_or_default(),
+            ],
+        }
+    }
+
+    /// Points for what `second`, the leg of the PBX, has in common with this one (DETECTION §6.3).
+    pub(super) fn in_common(&self, second: &Self) -> u32 {
+        let same = |one: u64, other: u64| one != 0 && one == other;
+        let same_number = |ours: &[Number], theirs: &[Number]| ours.iter().any(|one| theirs.iter().any(|other| one.is(*other)));
+        let is_named = same(second.other_call_id, self.call_id) || same(self.session_id, second.session_id);
+        let is_derived = second.call_id != self.call_id && same(second.base_call_id, self.call_id);
+        [
+            (is_named, 100),
+            (is_derived, 90),
+            (same(self.media, second.media), 40),
+            (same(self.session, second.session), 20),
+            (same_number(&self.callers, &second.callers), 25),
+            (same_number(&self.callees, &second.callees), 25),
+        ]
+        .into_iter()
+        .map(|(holds, points)| if holds { points } else { 0 })
+        .sum()
+    }
+}
+
+impl Number {
+    fn of(world: &World, user: &[u8]) -> Self {
+        if user.is_empty() || NOBODY.iter().any(|nobody| user.eq_ignore_ascii_case(nobody)) {
+            return Self::default();
+        }
+        let digits: Vec<u8> = user.iter().copied().filter(u8::is_ascii_digit).collect();
+        let suffix = digits.len().checked_sub(SUFFIX).and_then(|start| digits.get(start..));
+        Self { whole: world.digester.bytes(user).low64(), suffix: suffix.map_or(0, |suffix| world.digester.bytes(suffix).low64()) }
+    }
+
+    fn is(self, other: Self) -> bool {
+        (self.whole != 0 && self.whole == other.whole) || (self.suffix != 0 && self.suffix == other.suffix)
+    }
+}
+
+/// The Session-ID of the sender (RFC 7329, RFC 7989); empty if it has none yet, which is written as zeros.
+fn session_id<'a>(message: &Message<'a>) -> &'a [u8] {
+    let value = message.header("Session-ID").unwrap_or_default();
+    let own = value.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
+    if own.iter().all(|&byte| byte == b'0') { &[] } else { own }
+}
+
+/// A Call-ID without a suffix such as `-1`, `_b2b-1` or `-b2b_1`; empty if it has none.
+fn base(call_id: &[u8]) -> &[u8] {
+    let digits = call_id.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+    let stem = call_id.get(..call_id.len() - digits).filter(|_| digits > 0).unwrap_or_default();
+    [&b"_b2b-"[..], b"-b2b_", b"-"].iter().find_map(|suffix| stem.strip_suffix(*suffix)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_suffix_is_told_from_the_call_id_of_the_other_leg() {
+        for (call_id, expected) in [
+            (&b"abc@host_b2b-1"[..], &b"abc@host"[..]),
+            (b"abc@host-b2b_12", b"abc@host"),
+            (b"abc@host-1", b"abc@host"),
+            (b"abc@host", b""),
+            (b"abc@host-", b""),
+            (b"4711", b""),
+            (b"", b""),
+        ] {
+            assert_eq!(base(call_id), expected, "{}", String::from_utf8_lossy(call_id));
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! Calls that end as nobody meant them to, and calls that only look like it.
+
+use super::scenarios;
+use crate::support::agent::cast::{a1, a2, b1, c1, trunk};
+use crate::support::call::Bridge;
+use crate::support::scene::schedule;
+use crate::support::{Agent, Brand, Leg, Scene, Side};
+
+scenarios! {
+    "timer-silent" => timer_silent,
+    "timer-then-hangup" => timer_then_hangup,
+    "reinvite-timeout" => reinvite_timeout,
+    "bye-481" => bye_481,
+    "bye-misrouted" => bye_misrouted,
+    "ack-misrouted" => ack_misrouted,
+    "rtp-timeout" => rtp_timeout,
+    "conference-ends" => conference_ends,
+    "uplink-lost" => uplink_lost,
+    "hung-call" => hung_call,
+    "codec-mismatch" => codec_mismatch,
+    "slow-setup" => slow_setup,
+    "short-calls" => short_calls,
+    "pbx-private-media" => pbx_private_media,
+}
+
+/// A call of `caller` with the PBX, up from `at` + 2 s.
+fn up(scene: &mut Scene, caller: &Agent, at: f64, headers: &[(&str, &str)]) -> Leg {
+    let pbx = scene.pbx.clone();
+    let mut leg = Leg::new(scene, caller, &pbx, &caller.user, "900");
+    leg.invite(scene, at, &[]);
+    leg.progress(scene, at + 0.005, 100);
+    leg.progress(scene, at + 0.2, 180);
+    leg.answer(scene, at + 2.0, headers);
+    leg
+}
+
+/// Phones that nothing is wrong with, the first of them in calls.
+fn phones(scene: &mut Scene, until: f64) -> Agent {
+    for (index, phone) in [a1(), b1(), c1()].into_iter().enumerate() {
+        scene.healthy(&mut phone.expiring(900), index as f64, until);
+    }
+    a1()
+}
+
+/// A session of 90 s that nobody refreshes, and nobody hangs up.
+fn timer_silent(scene: &mut Scene) {
+    let caller = phones(scene, 300.0);
+    up(scene, &caller, 10.0, &[("Session-Expires", "90;refresher=uac"), ("Require", "timer")]);
+}
+
+/// A session of 90 s that is refreshed; then the caller hangs up just when an unrefreshed session would have ended, and in a second call
+/// long before.
+fn timer_then_hangup(scene: &mut Scene) {
+    let caller = phones(scene, 300.0);
+    let timer = [("Session-Expires", "90;refresher=uac"), ("Require", "timer")];
+    let mut leg = up(scene, &caller, 10.0, &timer);
+    leg.exchange_answered(scene, 57.0, Side::Caller, "UPDATE", &timer);
+    leg.bye(scene, 102.0, Side::Caller);
+    let mut leg = up(scene, &caller, 120.0, &timer);
+    leg.bye(scene, 160.0, Side::Callee);
+}
+
+/// The PBX renegotiates without any session timer, the phone is out of reach, the PBX hangs up.
+fn reinvite_timeout(scene: &mut Scene) {
+    let caller = phones(scene, 300.0);
+    let mut leg = up(scene, &caller, 10.0, &[]);
+    let request = leg.reinvite_message(scene, Side::Callee, |sdp| sdp);
+    scene.repeat(60.0, &schedule::INVITE, &leg.callee, &leg.caller, &request);
+    leg.bye(scene, 92.1, Side::Callee);
+}
+
+/// The phone has forgotten the call when the PBX hangs up.
+fn bye_481(scene: &mut Scene) {
+    let caller = phones(scene, 200.0);
+    let mut leg = up(scene, &caller, 10.0, &[]);
+    leg.exchange(scene, 60.0, Side::Callee, "BYE", 481);
+}
+
+/// The PBX hangs up towards the private address in the Contact of the phone.
+fn bye_misrouted(scene: &mut Scene) {
+    let caller = phones(scene, 200.0);
+    let mut leg = up(scene, &caller, 10.0, &[]);
+    let bye = leg.in_dialog(scene, Side::Callee, "BYE");
+    let lost = Agent { outer: caller.local, ..caller };
+    scene.repeat(60.0, &schedule::CAPPED, &leg.callee, &lost, &bye);
+}
+
+/// The PBX acknowledges the answer of a phone towards its private address.
+fn ack_misrouted(scene: &mut Scene) {
+    phones(scene, 200.0);
+    let (pbx, callee) = (scene.pbx.clone(), b1());
+    let mut leg = Leg::new(scene, &pbx, &callee, "900", "2001");
+    leg.invite(scene, 10.0, &[]);
+    leg.progress(scene, 10.3, 180);
+    let ack = leg.in_dialog(scene, Side::Caller, "ACK");
+    leg.answer_repeated(scene, 14.0, &schedule::CAPPED);
+    let lost = Agent { outer: callee.local, ..callee };
+    for offset in schedule::CAPPED {
+        scene.send(14.001 + offset, &leg.caller, &lost, &ack);
+    }
+    leg.bye(scene, 46.0, Side::Callee);
+}
+
+/// The PBX hears nothing of a phone and ends its calls after 30 s, while others talk.
+fn rtp_timeout(scene: &mut Scene) {
+    let deaf = phones(scene, 900.0);
+    for at in [10.0, 90.0, 200.0, 310.0] {
+        up(scene, &deaf, at, &[]).bye(scene, at + 32.0, Side::Callee);
+    }
+    for (at, talk) in [(20.0, 61.3), (110.0, 133.0), (300.0, 44.7), (400.0, 211.9), (650.0, 75.2)] {
+        Bridge::new(scene, &b1(), &c1()).ordinary(scene, at, 4.0, talk, Side::Caller);
+    }
+}
+
+/// Phones at `count` sites, registered.
+fn sites(scene: &mut Scene, count: i32) -> Vec<Agent> {
+    let agents = (0..count).map(|index| {
+        let outer = format!("198.18.{index}.1:40000");
+        Agent::phone(&(4000 + index).to_string(), Brand::Yealink, "192.168.1.20:5060", &outer)
+    });
+    let mut phones: Vec<_> = agents.collect();
+    for (index, phone) in phones.iter_mut().enumerate() {
+        scene.healthy(phone, index as f64 * 0.2, 300.0);
+    }
+    phones
+}
+
+/// Eight people are in a conference and hang up when it is over, or are hung up on.
+fn conference_ends(scene: &mut Scene) {
+    let members = sites(scene, 8);
+    for (index, phone) in members.iter().enumerate() {
+        let at = 10.0 + index as f64 * 6.0;
+        let mut leg = up(scene, phone, at, &[]);
+        let side = if index % 3 == 0 { Side::Caller } else { Side::Callee };
+        leg.bye(scene, 180.0 + index as f64 * 0.1, side);
+    }
+}
+
+/// The carrier goes away: the PBX ends all calls over it at once.
+fn uplink_lost(scene: &mut Scene) {
+    let callers = sites(scene, 8);
+    let (pbx, trunk) = (scene.pbx.clone(), trunk());
+    for (index, phone) in callers.iter().enumerate() {
+        let at = 10.0 + index as f64 * 9.0;
+        let number = format!("00301234{index:03}");
+        let mut a = Leg::new(scene, phone, &pbx, &phone.user, &number);
+        let mut b = Leg::new(scene, &pbx, &trunk, &phone.user, &number);
+        a.invite(scene, at, &[]);
+        a.progress(scene, at + 0.005, 100);
+        b.invite(scene, at + 0.05, &[]);
+        b.progress(scene, at + 0.5, 180);
+        a.progress(scene, at + 0.51, 180);
+        b.answer(scene, at + 5.0, &[]);
+        a.answer(scene, at + 5.01, &[]);
+        let end = 180.0 + index as f64 * 0.05;
+        b.bye(scene, end, Side::Callee);
+        a.bye(scene, end + 0.01, Side::Callee);
+    }
+}
+
+/// A call is up for five hours, though its phone gave back its registration and fell silent long ago.
+fn hung_call(scene: &mut Scene) {
+    let mut caller = a1().expiring(3600);
+    scene.reg_ok(0.0, &mut caller);
+    up(scene, &caller, 10.0, &[]);
+    for at in (1..30).map(|index| f64::from(index) * 600.0) {
+        scene.qualify(at, &b1());
+        scene.qualify(at + 1.0, &c1());
+    }
+    scene.unregister(60.0, &mut caller);
+}
+
+/// The callee speaks no codec that the caller does, on both legs; another one refuses all media.
+fn codec_mismatch(scene: &mut Scene) {
+    phones(scene, 120.0);
+    let mut bridge = Bridge::new(scene, &a1(), &b1());
+    bridge.invite(scene, 10.0);
+    bridge.b.invite(scene, 10.05, &[]);
+    bridge.b.fail(scene, 10.2, 488, &[]);
+    bridge.a.fail(scene, 10.21, 488, &[]);
+}
+
+/// It takes 12 s until it rings: the PBX looks up the number for most of them.
+fn slow_setup(scene: &mut Scene) {
+    phones(scene, 120.0);
+    let mut bridge = Bridge::new(scene, &a1(), &b1());
+    bridge.invite(scene, 10.0);
+    bridge.b.invite(scene, 19.5, &[]);
+    bridge.b.progress(scene, 22.0, 180);
+    bridge.a.progress(scene, 22.01, 180);
+    bridge.answer(scene, 26.0);
+    bridge.bye(scene, 56.0, Side::Caller);
+}
+
+/// One phone has no sound: its calls end within seconds, those of others do not.
+fn short_calls(scene: &mut Scene) {
+    phones(scene, 1200.0);
+    scene.healthy(&mut a2(), 3.0, 1200.0);
+    for (index, talk) in [3.1, 4.4, 2.2, 70.0, 5.9, 61.0, 3.8, 6.7, 4.9, 7.3, 3.3, 5.2].into_iter().enumerate() {
+        Bridge::new(scene, &a1(), &b1()).ordinary(scene, 10.0 + index as f64 * 90.0, 3.0, talk, Side::Caller);
+    }
+    for (index, talk) in [35.0, 80.0, 44.0, 131.0, 60.5, 72.0].into_iter().enumerate() {
+        Bridge::new(scene, &a2(), &c1()).ordinary(scene, 40.0 + index as f64 * 160.0, 3.0, talk, Side::Callee);
+    }
+}
+
+/// The PBX names its private address as the place to send media to.
+fn pbx_private_media(scene: &mut Scene) {
+    phones(scene, 100.0);
+    let pbx = Agent { written: "192.168.0.10:5060".parse().expect("is an address"), ..scene.pbx.clone() };
+    let mut leg = Leg::new(scene, &pbx, &b1(), "900", "2001");
+    leg.invite(scene, 10.0, &[]);
+    leg.progress(scene, 10.3, 180);
+    leg.answer(scene, 14.0, &[]);
+    leg.bye(scene, 44.0, Side::Callee);
+}

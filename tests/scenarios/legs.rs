@@ -1,0 +1,128 @@
+//! Calls through the PBX that have two legs, and what makes it hard to tell which two.
+
+use super::scenarios;
+use crate::support::agent::cast::{a1, a2, b1, c1};
+use crate::support::call::{Bridge, Plan};
+use crate::support::{Leg, Scene, Side};
+
+scenarios! {
+    "legs-parallel-pair" => legs_parallel_pair,
+    "legs-before-register" => legs_before_register,
+    "legs-slow-credentials" => legs_slow_credentials,
+    "leg-left-up-redial" => leg_left_up_redial,
+    "transfer-attended" => transfer_attended,
+    "transfer-by-keys" => transfer_by_keys,
+    "queue-agent" => queue_agent,
+}
+
+/// Registers everybody whom the scenes need.
+fn everybody(scene: &mut Scene, until: f64) {
+    for (index, phone) in [a1(), a2(), b1(), c1()].iter_mut().enumerate() {
+        scene.healthy(phone, index as f64 * 0.5, until);
+    }
+}
+
+/// The same two phones have two calls at a time, and the PBX calls for the older one after it has called for the younger one.
+fn legs_parallel_pair(scene: &mut Scene) {
+    everybody(scene, 120.0);
+    let mut older = Bridge::new(scene, &a1(), &b1());
+    let mut younger = Bridge::new(scene, &a1(), &b1());
+    older.invite(scene, 10.0);
+    younger.invite(scene, 13.0);
+    younger.b.invite(scene, 13.1, &[]);
+    older.b.invite(scene, 13.3, &[]);
+    for (bridge, at) in [(&mut younger, 13.5), (&mut older, 14.5)] {
+        bridge.b.progress(scene, at, 180);
+        bridge.a.progress(scene, at + 0.01, 180);
+    }
+    older.answer(scene, 17.0);
+    younger.answer(scene, 19.0);
+    older.bye(scene, 47.0, Side::Caller);
+    younger.bye(scene, 60.0, Side::Callee);
+}
+
+/// The call begins before a REGISTER shows which address is the PBX.
+fn legs_before_register(scene: &mut Scene) {
+    let mut bridge = Bridge::new(scene, &a1(), &b1());
+    bridge.ring(scene, 0.0);
+    everybody_from(scene, 1.0, 120.0);
+    bridge.answer(scene, 4.0);
+    bridge.bye(scene, 40.0, Side::Callee);
+}
+
+fn everybody_from(scene: &mut Scene, from: f64, until: f64) {
+    for (index, phone) in [a1(), b1(), c1()].iter_mut().enumerate() {
+        scene.healthy(phone, from + index as f64 * 0.5, until);
+    }
+}
+
+/// The caller takes 12 s to send its credentials.
+fn legs_slow_credentials(scene: &mut Scene) {
+    everybody(scene, 120.0);
+    let mut bridge = Bridge::new(scene, &a1(), &b1());
+    bridge.a.invite(scene, 10.0, &[]);
+    bridge.a.challenge(scene, 10.005);
+    bridge.a.invite(scene, 22.0, &[]);
+    bridge.a.progress(scene, 22.005, 100);
+    bridge.b.invite(scene, 22.05, &[]);
+    bridge.b.progress(scene, 22.4, 180);
+    bridge.a.progress(scene, 22.41, 180);
+    bridge.answer(scene, 25.0);
+    bridge.bye(scene, 60.0, Side::Caller);
+}
+
+/// The caller hangs up and calls somebody else at once, while the PBX keeps the first callee.
+fn leg_left_up_redial(scene: &mut Scene) {
+    everybody(scene, 200.0);
+    let mut stuck = Bridge::new(scene, &a1(), &b1());
+    stuck.ring(scene, 10.0);
+    stuck.answer(scene, 14.0);
+    stuck.a.bye(scene, 40.0, Side::Caller);
+    Bridge::new(scene, &a1(), &c1()).ordinary(scene, 41.0, 3.0, 60.0, Side::Caller);
+    stuck.b.bye(scene, 140.0, Side::Caller);
+}
+
+/// The caller asks a colleague and joins both by REFER with Replaces. The PBX does it within itself: no leg sees more than its BYE.
+fn transfer_attended(scene: &mut Scene) {
+    everybody(scene, 200.0);
+    let mut held = Bridge::new(scene, &a1(), &b1());
+    let mut asked = Bridge::new(scene, &a1(), &c1());
+    held.ring(scene, 10.0);
+    held.answer(scene, 14.0);
+    held.a.reinvite(scene, 30.0, Side::Caller, |sdp| sdp.replace("sendrecv", "sendonly"));
+    asked.ring(scene, 32.0);
+    asked.answer(scene, 36.0);
+    let refer = held.a.in_dialog(scene, Side::Caller, "REFER");
+    let replaces = asked.a.replaces().replace(';', "%3B").replace('=', "%3D").replace('@', "%40");
+    let refer = refer.with("Refer-To", format!("<sip:2101@pbx.example.com?Replaces={replaces}>"));
+    held.a.exchange_message(scene, 50.0, Side::Caller, &refer, 202);
+    held.a.bye(scene, 50.2, Side::Callee);
+    asked.a.bye(scene, 50.21, Side::Callee);
+    held.b.bye(scene, 150.0, Side::Callee);
+    asked.b.bye(scene, 150.01, Side::Caller);
+}
+
+/// The caller transfers by keys: only the PBX knows. It calls the third phone and drops the caller.
+fn transfer_by_keys(scene: &mut Scene) {
+    everybody(scene, 200.0);
+    let mut bridge = Bridge::new(scene, &a1(), &b1());
+    bridge.ring(scene, 10.0);
+    bridge.answer(scene, 14.0);
+    let pbx = scene.pbx.clone();
+    let mut third = Leg::new(scene, &pbx, &c1(), "1001", "2101");
+    third.ordinary(scene, Plan { invite: 30.0, ring: 30.3, answer: 34.0, bye: 150.01, bye_by: Side::Caller });
+    bridge.a.bye(scene, 45.0, Side::Caller);
+    bridge.b.bye(scene, 150.0, Side::Callee);
+}
+
+/// A queue answers, plays music, and finds an agent after 20 s; when that one hangs up, the caller goes back into the queue.
+fn queue_agent(scene: &mut Scene) {
+    everybody(scene, 300.0);
+    let pbx = scene.pbx.clone();
+    let mut caller = Leg::new(scene, &a1(), &pbx, "1001", "800");
+    caller.ordinary(scene, Plan { invite: 10.0, ring: 10.1, answer: 10.3, bye: 240.0, bye_by: Side::Caller });
+    for (user, phone, at, bye) in [("2001", b1(), 30.0, 80.0), ("2101", c1(), 130.0, 239.9)] {
+        let mut agent = Leg::new(scene, &pbx, &phone, "1001", user);
+        agent.ordinary(scene, Plan { invite: at, ring: at + 0.3, answer: at + 4.0, bye, bye_by: Side::Callee });
+    }
+}
