@@ -11,12 +11,13 @@ use crate::sip::method::Method;
 use crate::table::Handle;
 use crate::time::Span;
 use crate::track::call::record::{Beginning, CallRecord};
-use crate::track::event::{AttemptEnd, AttemptReport, Event, ProbeResult, ServerClass};
+use crate::track::event::{AttemptEnd, AttemptReport, Event, NatOutcome, NatProbe, ProbeResult, ServerClass};
+use crate::track::nat::Stage;
 use crate::track::vocabulary::{Direction, Outcome, PeerClass};
 use crate::track::{Novelty, Tracker};
 
 use super::labels::{
-    BindingChange, CodeLabel, DelayResult, Dir, FailureReason, MessageKind, MethodLabel, QualifyResult, ServerResponse, SessionResult,
+    self, BindingChange, CodeLabel, DelayResult, Dir, FailureReason, MessageKind, MethodLabel, QualifyResult, ServerResponse, SessionResult,
     Unanswered,
 };
 use super::{KeepaliveLabel, Tally};
@@ -101,6 +102,7 @@ impl Fold {
             Event::BindingChange { old, new, .. } => {
                 self.tally.nat_binding_change(if old.ip() == new.ip() { BindingChange::Port } else { BindingChange::Ip });
             }
+            Event::NatProbe(ref probe) => nat_probe(&mut self.tally, probe),
             Event::CallStarted { call } => self.call_started(tracker, call),
             Event::CallOutcome { call, outcome, status, .. } => self.call_outcome(tracker, call, outcome, status),
             Event::ByeAnswered { call, delay } => self.bye_answered(tracker, call, delay),
@@ -115,6 +117,17 @@ impl Fold {
             | Event::AckSuspected { .. }
             | Event::AckMissing { .. }
             | Event::AckArrived { .. }
+            | Event::NatVerdict { .. }
+            | Event::NatMended { .. }
+            | Event::DeliveredLate(_)
+            | Event::StaleTarget(_)
+            | Event::PortFlush { .. }
+            | Event::LongSilence { .. }
+            | Event::KeepalivesBegan { .. }
+            | Event::KeepaliveChanged { .. }
+            | Event::ProbesIgnored { .. }
+            | Event::Rewritten { .. }
+            | Event::PrivateName { .. }
             | Event::ScannerFound { .. } => {}
         }
     }
@@ -300,6 +313,20 @@ fn unanswered(record: &CallRecord, outcome: Outcome, at_callee: bool) -> Option<
         Outcome::NoResponse | Outcome::Unavailable if at_callee => Some(Unanswered::Undelivered),
         _ => None,
     }
+}
+
+fn nat_probe(tally: &mut Tally, probe: &NatProbe) {
+    let result = match probe.outcome {
+        NatOutcome::Delivered => labels::NatProbe::Delivered,
+        NatOutcome::Undelivered => labels::NatProbe::Undelivered,
+        NatOutcome::Late => labels::NatProbe::Late,
+        NatOutcome::NewPort => return,
+    };
+    let stage = match probe.stage {
+        Stage::Oneway => labels::NatStage::Oneway,
+        Stage::Stream => labels::NatStage::Stream,
+    };
+    tally.nat_probe(result, stage, probe.age);
 }
 
 fn server_class(class: ServerClass) -> ServerResponse {

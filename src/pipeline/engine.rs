@@ -208,7 +208,7 @@ impl Engine {
 
     fn signal(&mut self, arrival: Arrival, signal: &Signal) {
         self.advance(arrival);
-        self.tracker.signal(signal, arrival.time);
+        self.tracker.signal(signal, Sighting { time: arrival.time, frame: arrival.frame });
         self.tell();
     }
 

@@ -28,9 +28,10 @@ use crate::sip::method::Method;
 use crate::table::Digester;
 use crate::time::{PacketTime, Span};
 use crate::track::call::Calls;
-use crate::track::event::Event;
+use crate::track::event::{Event, Sighting};
 use crate::track::flows::Flows;
 use crate::track::legs::Legs;
+use crate::track::nat::Nat;
 use crate::track::orphans::Orphans;
 use crate::track::peers::Peers;
 use crate::track::registration::Registrations;
@@ -102,6 +103,8 @@ pub struct Tracker {
     pub calls: Calls,
     /// The registrations.
     pub registrations: Registrations,
+    /// What is known of the NATs.
+    pub nat: Nat,
     /// What was on the wire.
     pub messages: MessageCounts,
     legs: Legs,
@@ -125,6 +128,7 @@ impl Tracker {
             world: World::new(digester, flows, peers, transactions, settings.transactions),
             calls: Calls::new(settings.calls, settings.finished),
             registrations: Registrations::new(settings.bindings, settings.finished),
+            nat: Nat::new(digester, settings.bindings),
             messages: MessageCounts { requests: [0; Method::ALL.len()], responses: vec![0; STATUSES], retransmissions: 0 },
             legs: Legs::default(),
             orphans: Orphans::default(),
@@ -157,16 +161,18 @@ impl Tracker {
     }
 
     /// Handles something that is not a message.
-    pub fn signal(&mut self, signal: &Signal, now: PacketTime) {
+    pub fn signal(&mut self, signal: &Signal, at: Sighting) {
+        let now = at.time;
         self.advance(now);
         self.world.absence.note(signal, now);
         match signal {
             Signal::Keepalive(flow, kind) => {
-                self.world.flows.note(*flow, now);
+                let before = self.world.flows.note(*flow, now);
                 self.world.peers.note(*flow, now);
                 if let Some(interval) = self.world.flows.note_keepalive(*flow, *kind, now) {
                     self.world.tell(Event::KeepaliveInterval { flow: *flow, kind: *kind, interval });
                 }
+                self.nat.keepalive(&mut self.world, &mut self.registrations, *flow, before, at);
             }
             Signal::ClockStep { by } => {
                 let offset = self.steps.last().map_or(Span::ZERO, |step| step.offset) + *by;
@@ -181,6 +187,7 @@ impl Tracker {
     /// The tables: name, entries held, entries dropped for lack of room.
     pub fn tables(&self) -> Vec<(&'static str, usize, u64)> {
         let [(aors, aors_evicted), (devices, devices_evicted), (attempts, attempts_evicted)] = self.registrations.sizes();
+        let [phones, sites] = self.nat.sizes();
         let named = |name, (held, evicted): (usize, u64)| (name, held, evicted);
         vec![
             named("transactions", self.world.transactions.size()),
@@ -189,6 +196,8 @@ impl Tracker {
             named("aors", (aors, aors_evicted)),
             named("devices", (devices, devices_evicted)),
             named("registration_attempts", (attempts, attempts_evicted)),
+            named("phones", phones),
+            named("sites", sites),
             named("flows", self.world.flows.size()),
             named("sources", self.world.peers.size()),
             named("nonces", self.world.nonces_size()),
@@ -202,6 +211,7 @@ impl Tracker {
             .next_deadline()
             .min(self.calls.next_deadline())
             .min(self.registrations.next_deadline())
+            .min(self.nat.next_deadline())
             .min(self.world.next_deadline())
             .min(self.orphans.next_deadline())
             .min(self.scans.next_deadline())
@@ -210,6 +220,7 @@ impl Tracker {
     fn expire(&mut self, now: PacketTime) {
         self.expire_transactions(now);
         self.registrations.expire(&mut self.world, now);
+        self.nat.expire(&mut self.world, &self.registrations, now);
         self.calls.expire(&mut self.world, now);
         self.orphans.expire(&mut self.world, &mut self.calls, now);
         self.world.expire(now);

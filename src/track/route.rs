@@ -17,10 +17,10 @@ impl Tracker {
     /// Handles a SIP message. Deadlines before it are handled first.
     pub fn message(&mut self, message: Message<'_>, flow: Flow, at: Sighting) -> Novelty {
         self.advance(at.time);
-        self.world.flows.note(flow, at.time);
+        let before = self.world.flows.note(flow, at.time);
         self.world.peers.note(flow, at.time);
         self.world.triggers.note_packet(flow.source.ip(), flow.destination.ip(), at.time);
-        let seen = Seen { message, flow, at };
+        let seen = Seen { message, flow, at, before };
         let novelty = match message.kind() {
             Kind::Request(method) => self.request(&seen, method),
             Kind::Response(status) => self.response(&seen, status),
@@ -48,12 +48,16 @@ impl Tracker {
     fn request(&mut self, seen: &Seen<'_>, method: Method) -> Novelty {
         let key = self.world.transactions.key(&seen.message, method);
         match self.world.transactions.request(key, &seen.message, seen.flow, seen.at) {
-            Requested::Repeated(_) => Novelty::Retransmission,
+            Requested::Repeated(_) => {
+                self.nat.packet(&mut self.world, &mut self.registrations, seen);
+                Novelty::Retransmission
+            }
             Requested::New(transaction) => {
                 self.look_for_scanner(seen, method);
                 self.note_called(seen, method);
                 self.test_credentials(seen, method);
                 self.route_request(seen, method, transaction);
+                self.note_phone(seen, method, transaction);
                 Novelty::Distinct
             }
         }
@@ -72,6 +76,23 @@ impl Tracker {
             Method::Cancel => self.cancel(seen, transaction),
             Method::Options if seen.message.to().tag.is_none() => self.registrations.probe(&mut self.world, seen, transaction),
             _ => self.in_dialog(seen, method, transaction),
+        }
+    }
+
+    /// Takes note of what a request says of a phone and its NAT.
+    fn note_phone(&mut self, seen: &Seen<'_>, method: Method, transaction: Handle) {
+        let owner = self.world.transactions.get(transaction).map(|transaction| transaction.owner);
+        match owner {
+            Some(Owner::Register(attempt)) => {
+                if let Some(device) = self.registrations.attempt_device(attempt) {
+                    self.nat.registered(&mut self.world, &mut self.registrations, device, seen);
+                }
+            }
+            _ if method == Method::Register => {}
+            _ => {
+                self.nat.requested(&mut self.world, &self.registrations, seen, transaction);
+                self.nat.packet(&mut self.world, &mut self.registrations, seen);
+            }
         }
     }
 
@@ -131,6 +152,7 @@ impl Tracker {
                 self.test_trigger(seen.flow.reversed(), true, seen.at);
                 let Some(request) = self.world.transactions.get(transaction).cloned() else { return Novelty::Distinct };
                 self.route_response(seen, method, status, transaction, &request);
+                self.nat.responded(&mut self.world, &mut self.registrations, seen, &request, transaction);
                 Novelty::Distinct
             }
         }

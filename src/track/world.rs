@@ -6,7 +6,7 @@ use crate::table::{Digest, Digester, ExpiringTable, Handle, Rank};
 use crate::time::{PacketTime, Span};
 use crate::track::absence::Absence;
 use crate::track::event::{Event, Sighting};
-use crate::track::flows::Flows;
+use crate::track::flows::{Flows, LastTimes};
 use crate::track::peers::Peers;
 use crate::track::transaction::Transactions;
 use crate::track::triggers::Triggers;
@@ -25,6 +25,8 @@ pub struct Seen<'a> {
     pub flow: Flow,
     /// When, and in which frame.
     pub at: Sighting,
+    /// When its flow was last seen before.
+    pub before: LastTimes,
 }
 
 /// A nonce that was issued, and the call it was issued to.
