@@ -9,8 +9,12 @@ use crate::track::event::{Event, Sighting};
 use super::call::CallDetector;
 use super::capture::CaptureDetector;
 use super::legs;
+use super::moves::MoveDetector;
+use super::nat;
+use super::probes::ProbeDetector;
 use super::reachability::ReachabilityDetector;
 use super::registration::RegistrationDetector;
+use super::rewriting;
 use super::server::ServerDetector;
 use super::store::{FindingStore, Limits};
 
@@ -21,6 +25,8 @@ pub struct Detectors {
     pub findings: FindingStore,
     registration: RegistrationDetector,
     reachability: ReachabilityDetector,
+    moves: MoveDetector,
+    probes: ProbeDetector,
     call: CallDetector,
     server: ServerDetector,
     capture: CaptureDetector,
@@ -33,6 +39,8 @@ impl Detectors {
             findings: FindingStore::new(limits),
             registration: RegistrationDetector::default(),
             reachability: ReachabilityDetector::default(),
+            moves: MoveDetector::default(),
+            probes: ProbeDetector::default(),
             call: CallDetector,
             server: ServerDetector::default(),
             capture: CaptureDetector::default(),
@@ -56,6 +64,10 @@ impl Detectors {
     pub fn event(&mut self, tracker: &Tracker, event: &Event) {
         self.registration.event(tracker, event, &mut self.findings);
         self.reachability.event(tracker, event, &mut self.findings);
+        self.moves.event(tracker, event, &mut self.findings);
+        self.probes.event(tracker, event, &mut self.findings);
+        nat::event(tracker, event, &mut self.findings);
+        rewriting::event(tracker, event, &mut self.findings);
         self.call.event(tracker, event, &mut self.findings);
         legs::event(tracker, event, &mut self.findings);
         self.server.event(tracker, event, &mut self.findings);

@@ -9,6 +9,7 @@ pub mod filter;
 pub mod json;
 pub mod ladder;
 mod legs;
+mod nat;
 pub mod model;
 pub mod style;
 pub mod text;

@@ -210,6 +210,8 @@ pub enum Event {
         rtt: Option<Span>,
         /// First transmission.
         sent: Sighting,
+        /// How long the device had been silent then.
+        silence: Span,
     },
     /// The PBX's picture of a device changed.
     Reachability {

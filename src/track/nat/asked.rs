@@ -4,7 +4,7 @@ use crate::sip::method::Method;
 use crate::table::Handle;
 use crate::time::{PacketTime, Span};
 use crate::track::event::{DeliveredLate, Event, NatOutcome, NatProbe, Sighting};
-use crate::track::nat::phone::{Asked, Others, Phone, Probes, Wait};
+use crate::track::nat::phone::{Asked, Missed, Others, Phone, Probes, Wait};
 use crate::track::nat::pool::{Failure, FailureKind};
 use crate::track::nat::stage::Stage;
 use crate::track::nat::witness::Witnesses;
@@ -267,16 +267,13 @@ impl Nat {
                 phone.probes = Probes::Unsupported;
                 return;
             }
-            held.push(failure);
-            let silences = held.iter().any(|other| other.gap != failure.gap);
+            held.push(Missed { failure, sent: asked.sent, back });
+            let silences = held.iter().any(|other| other.failure.gap != failure.gap);
             if !silences {
                 return;
             }
-            let held = std::mem::take(held);
-            phone.probes = Probes::Answered;
-            for earlier in held.into_iter().take_while(|earlier| earlier.gap != failure.gap || earlier.age != failure.age) {
-                self.note_failure(world, handle, earlier, asked.sent, back, now);
-            }
+            self.release_probes(world, handle, now);
+            return;
         }
         let outcome = if matches!(asked.wait, Wait::Late(_)) { NatOutcome::Late } else { NatOutcome::Undelivered };
         self.note_outcome(world, handle, failure, outcome, asked.sent, back, now);
@@ -318,13 +315,12 @@ impl Nat {
         }
     }
 
-    /// The phone answered a probe, so those that it missed before count.
+    /// Enough speaks for probes that the phone missed before: they count.
     fn release_probes(&mut self, world: &mut World, handle: Handle, now: PacketTime) {
         let Some(phone) = self.phones.get_mut(handle) else { return };
         let Probes::Unanswered(held) = std::mem::replace(&mut phone.probes, Probes::Answered) else { return };
-        for failure in held {
-            let at = Sighting { time: now, frame: 0 };
-            self.note_failure(world, handle, failure, at, at, now);
+        for Missed { failure, sent, back } in held {
+            self.note_failure(world, handle, failure, sent, back, now);
         }
     }
 
@@ -334,7 +330,7 @@ impl Nat {
         let Some(device) = registrations.device(phone.device) else { return };
         let Probes::Unanswered(held) = &phone.probes else { return };
         let ignores = device.probes.answered == 0 && device.probes.sent >= IGNORED_PROBES;
-        if ignores && held.iter().all(|failure| failure.age <= silence) {
+        if ignores && held.iter().all(|missed| missed.failure.age <= silence) {
             let number = phone.number;
             let device = phone.device;
             phone.probes = Probes::Unsupported;

@@ -8,6 +8,7 @@ use crate::track::event::{Event, Sighting, StaleTarget};
 use crate::track::nat::phone::{Change, Left, Wait, gap_of};
 use crate::track::nat::pool::{Failure, FailureKind};
 use crate::track::nat::site::{Moved, SiteNat};
+use crate::track::nat::rhythm::Gaps;
 use crate::track::nat::stage::Binding;
 use crate::track::nat::{Nat, is_behind};
 use crate::track::registration::Registrations;
@@ -46,6 +47,7 @@ impl Nat {
         } else {
             phone.change = None;
             phone.asked.clear();
+            phone.gaps = Gaps::default();
         }
         let (from, into) = (Site::of(old.source.ip()), Site::of(to.source.ip()));
         if let Some(site) = self.site_mut(from) {

@@ -116,13 +116,22 @@ pub(super) struct Phone {
     pub(super) keeps: bool,
 }
 
+/// A probe that was lost while none was answered yet.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Missed {
+    pub(super) failure: Failure,
+    pub(super) sent: Sighting,
+    /// The phone's next sign of life.
+    pub(super) back: Sighting,
+}
+
 /// What the PBX's OPTIONS do to a phone.
 #[derive(Debug)]
 pub(super) enum Probes {
     /// It answered one.
     Answered,
     /// None was answered so far; lost ones are not believed before they fall into two silences.
-    Unanswered(Vec<Failure>),
+    Unanswered(Vec<Missed>),
     /// It answers other requests but not these.
     Unsupported,
 }
@@ -174,7 +183,13 @@ impl Phone {
 
     /// Takes note of a packet that nobody asked the phone for: what was asked before and is not answered was lost, if the rest agrees.
     pub(super) fn came_back(&mut self, now: PacketTime, grace: Span) {
+        let binding = self.binding;
         for asked in self.asked.iter_mut().filter(|asked| asked.wait == Wait::Sign && asked.flow.destination == self.flow.source) {
+            if asked.sent.time == now {
+                // At the same instant neither is the earlier one; the packet refreshed the binding.
+                (asked.silence, asked.idle, asked.binding) = (Span::ZERO, Span::ZERO, binding);
+                continue;
+            }
             asked.wait = Wait::Lost(now);
             asked.due = asked.due.min(now + grace);
         }

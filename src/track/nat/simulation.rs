@@ -49,39 +49,38 @@ fn keepalives(network: Network, random: &mut Random) -> Vec<(f64, bool)> {
 fn observe(network: Network, seed: u64) -> Estimate {
     let mut random = Random(seed);
     let keepalives = keepalives(network, &mut random);
+    let arrived: Vec<f64> = keepalives.iter().filter(|(_, arrived)| *arrived).map(|(sent, _)| *sent).collect();
     let mut site = SiteNat::new(Site::of("198.51.100.7".parse().unwrap()));
-    let mut answers: Vec<f64> = Vec::new();
+    let mut last_answer = 0.0_f64;
     let mut at = network.probe * random.next();
     while at < DAY {
-        let refreshed = |time: f64| keepalives.iter().map(|(sent, _)| *sent).chain(answers.iter().copied()).filter(|t| *t <= time).fold(0.0, f64::max);
-        let seen = |time: f64| {
-            let arrived = keepalives.iter().filter(|(_, arrived)| *arrived).map(|(sent, _)| *sent);
-            arrived.chain(answers.iter().copied()).filter(|t| *t <= time).fold(0.0, f64::max)
-        };
-        let back = keepalives.iter().find(|(sent, arrived)| *sent > at && *arrived).map(|(sent, _)| *sent);
+        let refreshed = |time: f64| keepalives[keepalives.partition_point(|(sent, _)| *sent <= time) - 1].0.max(last_answer);
+        let next = arrived.partition_point(|sent| *sent <= at);
+        let seen = arrived[next - 1].max(last_answer);
+        let back = arrived.get(next);
         let arrives = SCHEDULE.iter().position(|offset| {
             let time = at + offset;
             time - refreshed(time) <= network.lifetime && random.next() >= network.loss && random.next() >= network.loss
         });
         let now = PacketTime::from_parts(1_700_000_000 + at as i64, 0);
-        let silence = at - seen(at);
-        match (arrives, back) {
-            (Some(0), _) => {
-                site.delivered(Span::from_secs_f64(silence), seen(at) as u32, Stage::Stream, now);
-                answers.push(at + 0.03);
-            }
-            (Some(n), Some(back)) if SCHEDULE[n] + at > back => {
-                site.failed(failure(silence, seen(at)), now);
-                answers.push(at + SCHEDULE[n] + 0.03);
-            }
-            (Some(n), _) => answers.push(at + SCHEDULE[n] + 0.03),
-            (None, Some(_)) => site.failed(failure(silence, seen(at)), now),
-            (None, None) => {}
+        let silence = at - seen;
+        match (arrives.map(|n| at + SCHEDULE[n]), back) {
+            (Some(time), _) if time == at => site.delivered(Span::from_secs_f64(silence), seen as u32, Stage::Stream, now),
+            (Some(time), Some(back)) if time > *back => lost(&mut site, silence, seen, now),
+            (None, Some(_)) => lost(&mut site, silence, seen, now),
+            _ => false,
+        };
+        if let Some(n) = arrives {
+            last_answer = at + SCHEDULE[n] + 0.03;
         }
-        site.reconsider();
         at += network.probe;
     }
     site.surest().unwrap_or_else(|| site.estimates()[0].1)
+}
+
+fn lost(site: &mut SiteNat, silence: f64, since: f64, now: PacketTime) -> bool {
+    site.failed(failure(silence, since), now);
+    site.reconsider()
 }
 
 fn failure(silence: f64, since: f64) -> Failure {

@@ -64,6 +64,11 @@ impl Nat {
         self.phone_of(registrations, device)?.silence()
     }
 
+    /// Whether a device sends nothing that would keep its binding open.
+    pub fn lacks_keepalive(&self, registrations: &Registrations, device: Handle) -> bool {
+        self.phone_of(registrations, device).is_some_and(Phone::lacks_keepalive)
+    }
+
     /// Smallest and largest share of moments in which a call to a device would not arrive.
     pub fn loss(&self, registrations: &Registrations, device: Handle, estimate: &Estimate) -> Option<[f64; 2]> {
         let phone = self.phone_of(registrations, device)?;

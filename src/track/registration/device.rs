@@ -93,6 +93,8 @@ pub(super) struct Outstanding {
     pub(super) sent: Sighting,
     pub(super) transaction: Handle,
     pub(super) give_up: Span,
+    /// How long the device had been silent before.
+    pub(super) silence: Span,
     pub(super) concluded: bool,
 }
 
