@@ -152,7 +152,8 @@ fn calls_that_are_answered_and_never_end_stay_within_the_table() {
     let records = under("answered", |scene, index, at| {
         let invite = request("INVITE", "100", &format!("up-{index}"), &index.to_string(), "t", "");
         towards_pbx(scene, at, stranger(index % 50), &invite);
-        let ok = String::from_utf8_lossy(&response(&invite, "200 OK", "")).replace("To: <sip:100@pbx.example.com>", "To: <sip:100@x>;tag=p");
+        let ok =
+            String::from_utf8_lossy(&response(&invite, "200 OK", "")).replace("To: <sip:100@pbx.example.com>", "To: <sip:100@x>;tag=p");
         from_pbx(scene, at + 0.005, stranger(index % 50), ok.as_bytes());
     });
     assert!(evicted(&replay(&records), "calls") > 0);
@@ -248,7 +249,8 @@ fn finished_calls() {
 fn findings_stay_within_their_store() {
     use siphound::detect::store::Limits;
     let records = under("findings", |scene, index, at| {
-        let register = request("REGISTER", &format!("guess{index}"), &format!("r-{index}"), &index.to_string(), "t", "Authorization: Digest x=1\r\n");
+        let register =
+            request("REGISTER", &format!("guess{index}"), &format!("r-{index}"), &index.to_string(), "t", "Authorization: Digest x=1\r\n");
         towards_pbx(scene, at, stranger(index % 100), &register);
         from_pbx(scene, at + 0.005, stranger(index % 100), &response(&register, "404 Not Found", ""));
     });

@@ -31,8 +31,7 @@ fn script(file: &CaptureFile, random: &mut Random) -> Scripted {
         source = source.frame(lab::header(index as u64 + 1, file.link, record), record.bytes.clone());
         if silences.contains(&index) {
             let next = file.records[index + 1].micros;
-            let mut ticks: Vec<i64> =
-                (0..most).map(|_| record.micros + random.below((next - record.micros) as u64) as i64).collect();
+            let mut ticks: Vec<i64> = (0..most).map(|_| record.micros + random.below((next - record.micros) as u64) as i64).collect();
             ticks.sort_unstable();
             source = ticks.into_iter().fold(source, |source, tick| source.event(SourceEvent::Idle { now: lab::time(tick) }));
         }

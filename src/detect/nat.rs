@@ -8,7 +8,7 @@ use crate::table::Handle;
 use crate::time::{PacketTime, Span};
 use crate::track::Tracker;
 use crate::track::event::{DeliveredLate, Event, NatOutcome, NatProbe, Sighting};
-use crate::track::nat::advice::better_nat_timeout;
+use crate::track::nat::advice::{better_nat_timeout, nat_timeout};
 use crate::track::nat::{Era, SiteView};
 use crate::track::site::Site;
 use crate::track::vocabulary::{Confidence, Severity};
@@ -43,9 +43,13 @@ fn forgotten(tracker: &Tracker, probe: &NatProbe, findings: &mut FindingStore) {
     let Some(raise) = raise(tracker, site, probe.device) else { return };
     let age = probe.age;
     let raise = match probe.outcome {
-        NatOutcome::NewPort => raise
-            .absence(probe.sent.time, format!("last packet of {} from its old port", name(tracker, probe.device)))
-            .evidence(probe.back.time, probe.back.frame, format!("it comes from {} after {age} of silence: the old port was gone", device.place)),
+        NatOutcome::NewPort => {
+            raise.absence(probe.sent.time, format!("last packet of {} from its old port", name(tracker, probe.device))).evidence(
+                probe.back.time,
+                probe.back.frame,
+                format!("it comes from {} after {age} of silence: the old port was gone", device.place),
+            )
+        }
         NatOutcome::Late => raise
             .evidence(probe.sent.time, probe.sent.frame, format!("request to {} after {age} of silence", device.place))
             .absence(probe.back.time, "only after the phone had sent something a repeat was answered"),
@@ -114,15 +118,14 @@ fn message(site: &str, phones: &str, view: &SiteView, silence: Option<Span>, los
         _ => format!("at most {} s", seconds(upper)),
     };
     let refresh = silence.map_or_else(|| "no regular refresh".to_owned(), |silence| format!("refresh only every {} s", seconds(silence)));
-    let loss = loss.map_or_else(String::new, |[least, most]| {
-        format!(" (~{:.0}–{:.0} % of inbound requests miss)", least * 100.0, most * 100.0)
-    });
+    let loss =
+        loss.map_or_else(String::new, |[least, most]| format!(" (~{:.0}–{:.0} % of inbound requests miss)", least * 100.0, most * 100.0));
     let keepalive = view.keepalive().unwrap_or_default();
-    let timeout = silence.or(view.gap).map_or_else(String::new, |silence| {
-        let least = crate::track::nat::advice::nat_timeout(silence);
-        format!(" or NAT UDP timeout ≥ {least} s, better {} s", better_nat_timeout(silence))
-    });
-    format!("{site}: NAT forgets {phones} after {lived}, {refresh}{loss}; set keep-alive ≤ {keepalive} s{timeout}")
+    let timeout = match silence {
+        Some(silence) => format!("≥ {} s, better {} s", nat_timeout(silence), better_nat_timeout(silence)),
+        None => format!("≥ {} s", better_nat_timeout(upper)),
+    };
+    format!("{site}: NAT forgets {phones} after {lived}, {refresh}{loss}; set keep-alive ≤ {keepalive} s or NAT UDP timeout {timeout}")
 }
 
 fn filled(raise: Raise, view: &SiteView) -> Raise {
@@ -173,8 +176,8 @@ fn delivered_late(tracker: &Tracker, late: &DeliveredLate, findings: &mut Findin
 fn keepalive_missing(tracker: &Tracker, device: Handle, silence: Span, since: PacketTime, at: Sighting, findings: &mut FindingStore) {
     let (Some(aor), Some(entry)) = (aor(tracker, device), tracker.registrations.device(device)) else { return };
     let message = format!("{aor} behind NAT sends no keep-alive (largest silence {:.0} s)", silence.as_secs_f64());
-    let raise = Raise::new(FindingId::KeepaliveMissing, Subject::Aor(aor), message)
-        .absence(since, format!("last packet from {}", entry.place));
+    let raise =
+        Raise::new(FindingId::KeepaliveMissing, Subject::Aor(aor), message).absence(since, format!("last packet from {}", entry.place));
     let raise = match at.frame {
         0 => raise.absence(at.time, "the next one"),
         frame => raise.evidence(at.time, frame, "the next one"),

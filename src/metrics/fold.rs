@@ -17,8 +17,8 @@ use crate::track::vocabulary::{Direction, Outcome, PeerClass};
 use crate::track::{Novelty, Tracker};
 
 use super::labels::{
-    self, BindingChange, CodeLabel, DelayResult, Dir, FailureReason, MessageKind, MethodLabel, QualifyResult, ServerResponse, SessionResult,
-    Unanswered,
+    self, BindingChange, CodeLabel, DelayResult, Dir, FailureReason, MessageKind, MethodLabel, QualifyResult, ServerResponse,
+    SessionResult, Unanswered,
 };
 use super::{KeepaliveLabel, Tally};
 

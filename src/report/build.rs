@@ -6,11 +6,11 @@ use crate::decode::flow::{Flow, Transport};
 use crate::detect::finding::Finding;
 use crate::detect::store::FindingStore;
 use crate::report::legs::Legs;
-use crate::report::nat;
 use crate::report::model::{
     CallEntry, DeviceEntry, Distribution, Evidence, FindingEntry, KeepaliveEntry, MessageCounts, QualifyEntry, Ratio, RegistrationEntry,
     Report, Rfc6076, Seconds, Stamp,
 };
+use crate::report::nat;
 use crate::sip::method::Method;
 use crate::time::Span;
 use crate::track::Tracker;

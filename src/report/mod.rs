@@ -9,8 +9,8 @@ pub mod filter;
 pub mod json;
 pub mod ladder;
 mod legs;
-mod nat;
 pub mod model;
+mod nat;
 pub mod style;
 pub mod text;
 

@@ -69,7 +69,14 @@ impl Nat {
     }
 
     /// Takes note of a response that is not a repeat. `first` tells whether it is the first one to its request.
-    pub fn responded(&mut self, world: &mut World, registrations: &mut Registrations, seen: &Seen<'_>, request: &Transaction, handle: Handle) {
+    pub fn responded(
+        &mut self,
+        world: &mut World,
+        registrations: &mut Registrations,
+        seen: &Seen<'_>,
+        request: &Transaction,
+        handle: Handle,
+    ) {
         let is_first = request.first_response == Some(seen.at);
         let peer = match world.peers.direction(request.flow) {
             Direction::Out => request.flow.destination,
@@ -93,7 +100,15 @@ impl Nat {
         }
     }
 
-    fn answered(&mut self, world: &mut World, registrations: &Registrations, handle: Handle, seen: &Seen<'_>, request: &Transaction, transaction: Handle) {
+    fn answered(
+        &mut self,
+        world: &mut World,
+        registrations: &Registrations,
+        handle: Handle,
+        seen: &Seen<'_>,
+        request: &Transaction,
+        transaction: Handle,
+    ) {
         let now = seen.at.time;
         if request.method == Method::Options {
             self.release_probes(world, handle, now);
@@ -103,7 +118,9 @@ impl Nat {
         let asked = position.map(|position| phone.asked.remove(position));
         // An answer to something sent later shows that the binding was alive: what was lost before was lost otherwise.
         let last = request.last.time;
-        phone.asked.retain(|other| other.wait != Wait::Sign || other.flow.destination != request.flow.destination || other.sent.time > last);
+        phone
+            .asked
+            .retain(|other| other.wait != Wait::Sign || other.flow.destination != request.flow.destination || other.sent.time > last);
         phone.binding.answered(now);
         let last_heard = if seen.before.along > PacketTime::MIN { seen.before.along } else { phone.heard };
         phone.gaps.note(now.since(last_heard));
@@ -165,7 +182,15 @@ impl Nat {
         let Some(nat) = self.site_mut(site) else { return };
         let stage = asked.binding.stage(nat.pool.shortest_failure(Stage::Oneway));
         let mended = nat.delivered(asked.idle, asked.gap(), stage, at.time);
-        world.tell(Event::NatProbe(NatProbe { device, outcome: NatOutcome::Delivered, stage, age: asked.idle, sent: asked.sent, back: at, at }));
+        world.tell(Event::NatProbe(NatProbe {
+            device,
+            outcome: NatOutcome::Delivered,
+            stage,
+            age: asked.idle,
+            sent: asked.sent,
+            back: at,
+            at,
+        }));
         if mended {
             world.tell(Event::NatMended { site, lived: asked.idle, at });
         }
@@ -280,7 +305,15 @@ impl Nat {
     }
 
     /// Counts a failure of the NAT and tells it.
-    pub(super) fn note_failure(&mut self, world: &mut World, handle: Handle, failure: Failure, sent: Sighting, back: Sighting, now: PacketTime) {
+    pub(super) fn note_failure(
+        &mut self,
+        world: &mut World,
+        handle: Handle,
+        failure: Failure,
+        sent: Sighting,
+        back: Sighting,
+        now: PacketTime,
+    ) {
         self.note_outcome(world, handle, failure, NatOutcome::Undelivered, sent, back, now);
     }
 

@@ -38,8 +38,8 @@ use crate::track::nat::phone::Phone;
 use crate::track::nat::rhythm::Experiment;
 use crate::track::nat::site::SiteNat;
 use crate::track::nat::witness::Witnesses;
-use crate::track::registration::device::{Continuity, Device};
 use crate::track::registration::Registrations;
+use crate::track::registration::device::{Continuity, Device};
 use crate::track::site::Site;
 use crate::track::vocabulary::{BehindNat, Direction};
 use crate::track::world::{Seen, World};
@@ -156,24 +156,14 @@ impl Nat {
     }
 
     /// Takes note of a keep-alive.
-    pub fn keepalive(
-        &mut self,
-        world: &mut World,
-        registrations: &mut Registrations,
-        flow: Flow,
-        before: LastTimes,
-        at: Sighting,
-    ) {
+    pub fn keepalive(&mut self, world: &mut World, registrations: &mut Registrations, flow: Flow, before: LastTimes, at: Sighting) {
         if world.peers.direction(flow) != Direction::In {
             return;
         }
         let phone = match self.at(world, registrations, flow.source) {
             Some(phone) => phone,
-            None => match self.sender(world, flow, at.time) {
-                Some(phone) => {
-                    self.moved(world, registrations, phone, flow, at, Continuity::Continued(1));
-                    phone
-                }
+            None => match self.sender(world, registrations, flow, at) {
+                Some(phone) => phone,
                 None => return,
             },
         };
@@ -201,6 +191,7 @@ impl Nat {
         let (grace, stream_lifetime) = self.site_limits(handle);
         let Some(phone) = self.phones.get_mut(handle) else { return };
         let now = at.time;
+        phone.candidate = None;
         let last = if before.along > PacketTime::MIN { before.along } else { phone.heard };
         let gap = now.since(last);
         phone.gaps.note(gap);
@@ -265,7 +256,8 @@ impl Nat {
         }
         let (site, heard) = (Site::of(phone.flow.source.ip()), phone.heard);
         let key = self.site_key(site);
-        let found = self.sites.find(key).unwrap_or_else(|| self.sites.insert(key, SiteNat::new(site), heard + REMEMBERED, Rank::Ordinary).0);
+        let found =
+            self.sites.find(key).unwrap_or_else(|| self.sites.insert(key, SiteNat::new(site), heard + REMEMBERED, Rank::Ordinary).0);
         self.sites.touch(found);
         if let Some(site) = self.sites.get_mut(found) {
             site.arrived(handle);

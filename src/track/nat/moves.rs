@@ -5,10 +5,10 @@ use crate::sip::message::Kind;
 use crate::table::Handle;
 use crate::time::{PacketTime, Span};
 use crate::track::event::{Event, Sighting, StaleTarget};
-use crate::track::nat::phone::{Change, Left, Wait, gap_of};
+use crate::track::nat::phone::{Candidate, Change, Left, Wait, gap_of};
 use crate::track::nat::pool::{Failure, FailureKind};
-use crate::track::nat::site::{Moved, SiteNat};
 use crate::track::nat::rhythm::Gaps;
+use crate::track::nat::site::{Moved, SiteNat};
 use crate::track::nat::stage::Binding;
 use crate::track::nat::{Nat, is_behind};
 use crate::track::registration::Registrations;
@@ -16,6 +16,8 @@ use crate::track::registration::device::Continuity;
 use crate::track::site::Site;
 use crate::track::world::{Seen, World, aor_text};
 
+/// Keep-alives nearer than this are of one beat.
+const TOGETHER: Span = Span::from_secs(2);
 /// A phone that is heard at least this often proves, by keeping its port, that the router did not forget all bindings.
 const SURVIVOR_GAP: Span = Span::from_secs(60);
 
@@ -115,14 +117,35 @@ impl Nat {
         }
     }
 
-    /// The one phone of a site that a keep-alive from an unknown port continues: its own flow fell silent, and the keep-alive is in time
-    /// (DETECTION §13). Where two fit nobody is taken.
-    pub(super) fn sender(&mut self, world: &World, flow: Flow, now: PacketTime) -> Option<Handle> {
+    /// The phone that sent a keep-alive from an unknown port, once that is sure: the second such keep-alive in time with the rhythm of a
+    /// phone whose own flow is silent dates the change at the first (DETECTION §13).
+    pub(super) fn sender(&mut self, world: &mut World, registrations: &mut Registrations, flow: Flow, at: Sighting) -> Option<Handle> {
+        let handle = self.only_sender(world, flow, at.time)?;
+        let candidate = self.phones.get(handle)?.candidate.as_deref().copied();
+        let Some(first) = candidate.filter(|first| at.time.since(first.at.time) > TOGETHER) else {
+            let phone = self.phones.get_mut(handle)?;
+            phone.candidate.get_or_insert_with(|| Box::new(Candidate { flow, at }));
+            return None;
+        };
+        self.moved(world, registrations, handle, first.flow, first.at, Continuity::Continued(1));
+        self.note_earlier_targets(world, handle);
+        if let Some(phone) = self.phones.get_mut(handle) {
+            phone.rhythm.note(first.at.time);
+        }
+        if flow.source != first.flow.source {
+            self.moved(world, registrations, handle, flow, at, Continuity::Continued(1));
+        }
+        Some(handle)
+    }
+
+    /// The one phone of a site that a keep-alive from an unknown port continues: its own flow fell silent, and the keep-alive is in time.
+    /// Where two fit nobody is taken.
+    fn only_sender(&mut self, world: &World, flow: Flow, now: PacketTime) -> Option<Handle> {
         let site = self.sites.get(self.sites.find(self.site_key(Site::of(flow.source.ip())))?)?;
         let fits = |phone: &Handle| {
             self.phones.get(*phone).is_some_and(|phone| {
-                let silent = world.flows.last_seen(phone.flow) <= phone.rhythm.last.max(phone.since);
-                phone.flow.destination == flow.destination && silent && phone.rhythm.continues_at(now)
+                let is_silent = world.flows.last_seen(phone.flow) <= phone.rhythm.last.max(phone.since);
+                phone.flow.destination == flow.destination && is_silent && phone.rhythm.continues_at(now)
             })
         };
         let mut fitting = site.phones.iter().filter(|phone| fits(phone)).copied();
@@ -132,6 +155,17 @@ impl Nat {
             return None;
         }
         Some(only)
+    }
+
+    /// Requests that went to the old place before it was known to be old.
+    fn note_earlier_targets(&self, world: &mut World, handle: Handle) {
+        let Some(phone) = self.phones.get(handle) else { return };
+        let Some(left) = phone.left.as_deref().copied() else { return };
+        for asked in phone.asked.iter().filter(|asked| asked.flow.destination == left.address && asked.sent.time > left.at.time) {
+            let stale =
+                StaleTarget { device: phone.device, target: left.address, place: phone.flow.source, since: left.at, at: asked.sent };
+            world.tell(Event::StaleTarget(stale));
+        }
     }
 
     /// The phone that sent a request from an unknown port: the only one of its user at that public address.

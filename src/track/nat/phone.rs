@@ -85,6 +85,13 @@ pub(super) struct Change {
     pub(super) due: PacketTime,
 }
 
+/// A keep-alive from an unknown port that may be the phone's.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Candidate {
+    pub(super) flow: Flow,
+    pub(super) at: Sighting,
+}
+
 /// Where a phone was before.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Left {
@@ -110,6 +117,7 @@ pub(super) struct Phone {
     pub(super) experiment: Option<Box<Experiment>>,
     pub(super) asked: Vec<Asked>,
     pub(super) change: Option<Box<Change>>,
+    pub(super) candidate: Option<Box<Candidate>>,
     pub(super) probes: Probes,
     pub(super) rewrites: Rewrites,
     /// Whether it was said that it keeps its binding open.
@@ -151,6 +159,7 @@ impl Phone {
             experiment: None,
             asked: Vec::new(),
             change: None,
+            candidate: None,
             probes: Probes::Unanswered(Vec::new()),
             rewrites: Rewrites::default(),
             keeps: false,

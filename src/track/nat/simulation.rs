@@ -84,13 +84,7 @@ fn lost(site: &mut SiteNat, silence: f64, since: f64, now: PacketTime) -> bool {
 }
 
 fn failure(silence: f64, since: f64) -> Failure {
-    Failure {
-        age: Span::from_secs_f64(silence),
-        gap: since as u32,
-        phone: 1,
-        stage: Stage::Stream,
-        kind: FailureKind::Options,
-    }
+    Failure { age: Span::from_secs_f64(silence), gap: since as u32, phone: 1, stage: Stage::Stream, kind: FailureKind::Options }
 }
 
 proptest! {

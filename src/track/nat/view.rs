@@ -23,7 +23,7 @@ pub struct SiteView {
     pub stage: Option<Stage>,
     /// Bounds of the lifetime and how sure they are.
     pub estimate: Estimate,
-    /// The longest regular silence of its phones.
+    /// The longest regular silence of its phones, of those that it forgot where there are any.
     pub gap: Option<Span>,
     /// Smallest and largest share of moments in which a call would not arrive; none without a failure.
     pub loss: Option<[f64; 2]>,
@@ -35,10 +35,11 @@ impl SiteView {
         Some(advice::keepalive(self.estimate.lower, self.estimate.upper?))
     }
 
-    /// The UDP timeout in seconds that the NAT needs at least; none without a failure.
+    /// The UDP timeout in seconds that the NAT needs at least, where its phones are not regular what any NAT should have; none without a
+    /// failure.
     pub fn nat_timeout(&self) -> Option<u32> {
-        self.estimate.upper?;
-        self.gap.map(advice::nat_timeout)
+        let upper = self.estimate.upper?;
+        Some(self.gap.map_or_else(|| advice::better_nat_timeout(upper), advice::nat_timeout))
     }
 }
 
@@ -89,7 +90,8 @@ impl Nat {
     fn site_views(&self, site: &SiteNat) -> Vec<SiteView> {
         let Some(first) = site.first.filter(|_| !site.pool.is_empty()) else { return Vec::new() };
         let phones: Vec<_> = site.phones.iter().filter_map(|phone| self.phones.get(*phone)).collect();
-        let gap = phones.iter().filter_map(|phone| phone.silence()).map(|regular| regular.longest).max();
+        let concerned = |phone: &&&Phone| !site.pool.has_failures() || site.pool.has_failed(phone.number);
+        let gap = phones.iter().filter(concerned).filter_map(|phone| phone.silence()).map(|regular| regular.longest).max();
         let silences = || phones.iter().flat_map(|phone| phone.gaps.recent());
         let view = |(stage, estimate): (Option<Stage>, Estimate)| SiteView {
             site: site.site,
