@@ -66,8 +66,10 @@ impl Detectors {
         self.reachability.event(tracker, event, &mut self.findings);
         self.moves.event(tracker, event, &mut self.findings);
         self.probes.event(tracker, event, &mut self.findings);
-        nat::event(tracker, event, &mut self.findings);
-        rewriting::event(tracker, event, &mut self.findings);
+        if let Event::Nat(event) = event {
+            nat::event(tracker, event, &mut self.findings);
+            rewriting::event(tracker, event, &mut self.findings);
+        }
         self.call.event(tracker, event, &mut self.findings);
         legs::event(tracker, event, &mut self.findings);
         self.server.event(tracker, event, &mut self.findings);

@@ -11,7 +11,8 @@ use crate::detect::store::FindingStore;
 use crate::table::Handle;
 use crate::time::{PacketTime, Span};
 use crate::track::Tracker;
-use crate::track::event::{AttemptEnd, Event, Sighting, StaleTarget};
+use crate::track::event::{AttemptEnd, Event, Sighting};
+use crate::track::nat::event::{NatEvent, StaleTarget};
 use crate::track::nat::verdict;
 use crate::track::registration::device::{Continuity, Device};
 use crate::track::site::Site;
@@ -48,8 +49,8 @@ impl MoveDetector {
     pub(super) fn event(&mut self, tracker: &Tracker, event: &Event, findings: &mut FindingStore) {
         match *event {
             Event::BindingChange { device, old, new, at } => self.changed(tracker, device, old, new, at, findings),
-            Event::PortFlush { site, phones, since, at } => flushed(tracker, site, phones, since, at, findings),
-            Event::StaleTarget(ref stale) => stale_target(tracker, stale, findings),
+            Event::Nat(NatEvent::PortFlush { site, phones, since, at }) => flushed(tracker, site, phones, since, at, findings),
+            Event::Nat(NatEvent::StaleTarget(ref stale)) => stale_target(tracker, stale, findings),
             Event::RegistrationEnded(ref report) if report.end == AttemptEnd::Accepted => {
                 let moved = tracker.registrations.device(report.device).is_some_and(|device| device.continuity != Continuity::First);
                 if let (true, Some(aor)) = (moved, tracker.registrations.aor(report.aor)) {

@@ -7,8 +7,9 @@ use crate::detect::store::FindingStore;
 use crate::table::Handle;
 use crate::time::{PacketTime, Span};
 use crate::track::Tracker;
-use crate::track::event::{DeliveredLate, Event, NatOutcome, NatProbe, Sighting};
+use crate::track::event::Sighting;
 use crate::track::nat::advice::{better_nat_timeout, nat_timeout};
+use crate::track::nat::event::{DeliveredLate, NatEvent, NatOutcome, NatProbe};
 use crate::track::nat::{Era, SiteView};
 use crate::track::site::Site;
 use crate::track::vocabulary::{Confidence, Severity};
@@ -19,19 +20,19 @@ const LONG_SILENCE: Span = Span::from_secs(120);
 const SITE_PHONES: usize = 2;
 
 /// Tells of NATs that forget phones.
-pub(super) fn event(tracker: &Tracker, event: &Event, findings: &mut FindingStore) {
+pub(super) fn event(tracker: &Tracker, event: &NatEvent, findings: &mut FindingStore) {
     match *event {
-        Event::NatProbe(ref probe) if probe.outcome != NatOutcome::Delivered => forgotten(tracker, probe, findings),
-        Event::NatVerdict { site, confidence: Some(_), at } => reconsidered(tracker, site, at, findings),
-        Event::NatMended { site, at, .. } => mended(site, at.time, findings),
-        Event::DeliveredLate(ref late) => delivered_late(tracker, late, findings),
-        Event::LongSilence { device, silence, since, at } => keepalive_missing(tracker, device, silence, since, at, findings),
-        Event::KeepalivesBegan { device, at } => {
+        NatEvent::Probe(ref probe) if probe.outcome != NatOutcome::Delivered => forgotten(tracker, probe, findings),
+        NatEvent::Verdict { site, confidence: Some(_), at } => reconsidered(tracker, site, at, findings),
+        NatEvent::Mended { site, at, .. } => mended(site, at.time, findings),
+        NatEvent::DeliveredLate(ref late) => delivered_late(tracker, late, findings),
+        NatEvent::LongSilence { device, silence, since, at } => keepalive_missing(tracker, device, silence, since, at, findings),
+        NatEvent::KeepalivesBegan { device, at } => {
             if let Some(aor) = aor(tracker, device) {
                 findings.clear(FindingId::KeepaliveMissing, &Subject::Aor(aor), at.time);
             }
         }
-        Event::KeepaliveChanged { device, before, after, at } => experiment(tracker, device, before, after, at, findings),
+        NatEvent::KeepaliveChanged { device, before, after, at } => experiment(tracker, device, before, after, at, findings),
         _ => {}
     }
 }

@@ -10,6 +10,7 @@ use crate::table::Handle;
 use crate::time::{PacketTime, Span};
 use crate::track::Tracker;
 use crate::track::event::{Event, ProbeResult, Sighting};
+use crate::track::nat::event::NatEvent;
 use crate::track::nat::verdict;
 use crate::track::vocabulary::{BehindNat, Reachability};
 
@@ -94,7 +95,7 @@ impl ProbeDetector {
             Event::Probe { device, result, rtt, sent, silence } if result != ProbeResult::Lost => {
                 self.answered(tracker, device, result, rtt, silence, sent, findings);
             }
-            Event::ProbesIgnored { device, silence, at } => self.ignored(tracker, device, silence, at, findings),
+            Event::Nat(NatEvent::ProbesIgnored { device, silence, at }) => self.ignored(tracker, device, silence, at, findings),
             Event::Reachability { device, from, to, at, last_rtt, .. } => {
                 peer_state(tracker, device, from, to, at, last_rtt, findings);
                 if from == Reachability::Unreachable {

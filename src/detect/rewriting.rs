@@ -7,15 +7,16 @@ use crate::detect::registration::placed;
 use crate::detect::store::FindingStore;
 use crate::table::Handle;
 use crate::track::Tracker;
-use crate::track::event::{Event, Sighting};
+use crate::track::event::Sighting;
 use crate::track::nat::Rewriting;
+use crate::track::nat::event::NatEvent;
 use crate::track::site::Site;
 
 /// Tells of addresses that do not belong where they stand.
-pub(super) fn event(tracker: &Tracker, event: &Event, findings: &mut FindingStore) {
+pub(super) fn event(tracker: &Tracker, event: &NatEvent, findings: &mut FindingStore) {
     match *event {
-        Event::Rewritten { device, rewriting, at } => rewritten(tracker, device, rewriting, at, findings),
-        Event::PrivateName { pbx, address, peer, at } => {
+        NatEvent::Rewritten { device, rewriting, at } => rewritten(tracker, device, rewriting, at, findings),
+        NatEvent::PrivateName { pbx, address, peer, at } => {
             let message = format!("PBX tells public peers to reach it at {address}");
             let raise = Raise::new(FindingId::PbxAdvertisesPrivate, Subject::Pbx(pbx), message);
             findings.raise(raise.evidence(at.time, at.frame, format!("request to {peer} that names {address}")), at.time);

@@ -11,8 +11,9 @@ use crate::sip::method::Method;
 use crate::table::Handle;
 use crate::time::Span;
 use crate::track::call::record::{Beginning, CallRecord};
-use crate::track::event::{AttemptEnd, AttemptReport, Event, NatOutcome, NatProbe, ProbeResult, ServerClass};
+use crate::track::event::{AttemptEnd, AttemptReport, Event, ProbeResult, ServerClass};
 use crate::track::nat::Stage;
+use crate::track::nat::event::{NatEvent, NatOutcome, NatProbe};
 use crate::track::vocabulary::{Direction, Outcome, PeerClass};
 use crate::track::{Novelty, Tracker};
 
@@ -102,7 +103,7 @@ impl Fold {
             Event::BindingChange { old, new, .. } => {
                 self.tally.nat_binding_change(if old.ip() == new.ip() { BindingChange::Port } else { BindingChange::Ip });
             }
-            Event::NatProbe(ref probe) => nat_probe(&mut self.tally, probe),
+            Event::Nat(NatEvent::Probe(ref probe)) => nat_probe(&mut self.tally, probe),
             Event::CallStarted { call } => self.call_started(tracker, call),
             Event::CallOutcome { call, outcome, status, .. } => self.call_outcome(tracker, call, outcome, status),
             Event::ByeAnswered { call, delay } => self.bye_answered(tracker, call, delay),
@@ -117,17 +118,7 @@ impl Fold {
             | Event::AckSuspected { .. }
             | Event::AckMissing { .. }
             | Event::AckArrived { .. }
-            | Event::NatVerdict { .. }
-            | Event::NatMended { .. }
-            | Event::DeliveredLate(_)
-            | Event::StaleTarget(_)
-            | Event::PortFlush { .. }
-            | Event::LongSilence { .. }
-            | Event::KeepalivesBegan { .. }
-            | Event::KeepaliveChanged { .. }
-            | Event::ProbesIgnored { .. }
-            | Event::Rewritten { .. }
-            | Event::PrivateName { .. }
+            | Event::Nat(_)
             | Event::ScannerFound { .. } => {}
         }
     }

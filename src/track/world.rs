@@ -7,6 +7,7 @@ use crate::time::{PacketTime, Span};
 use crate::track::absence::Absence;
 use crate::track::event::{Event, Sighting};
 use crate::track::flows::{Flows, LastTimes};
+use crate::track::nat::event::NatEvent;
 use crate::track::peers::Peers;
 use crate::track::transaction::Transactions;
 use crate::track::triggers::Triggers;
@@ -76,6 +77,11 @@ impl World {
     /// Queues an event.
     pub fn tell(&mut self, event: Event) {
         self.events.push(event);
+    }
+
+    /// Queues an event about NAT.
+    pub fn tell_nat(&mut self, event: NatEvent) {
+        self.tell(Event::Nat(event));
     }
 
     /// Whether an answer to a request along `flow` between `start` and `end` would have been captured.

@@ -3,7 +3,8 @@
 use crate::sip::method::Method;
 use crate::table::Handle;
 use crate::time::{PacketTime, Span};
-use crate::track::event::{DeliveredLate, Event, NatOutcome, NatProbe, Sighting};
+use crate::track::event::Sighting;
+use crate::track::nat::event::{DeliveredLate, NatEvent, NatOutcome, NatProbe};
 use crate::track::nat::phone::{Asked, Missed, Others, Phone, Probes, Wait};
 use crate::track::nat::pool::{Failure, FailureKind};
 use crate::track::nat::stage::Stage;
@@ -159,7 +160,7 @@ impl Nat {
                         back,
                         at: seen.at,
                     };
-                    world.tell(Event::DeliveredLate(late));
+                    world.tell_nat(NatEvent::DeliveredLate(late));
                 }
                 if let Some(phone) = self.phones.get_mut(handle) {
                     phone.ask(Asked { wait: Wait::Late(back), ..asked });
@@ -182,7 +183,7 @@ impl Nat {
         let Some(nat) = self.site_mut(site) else { return };
         let stage = asked.binding.stage(nat.pool.shortest_failure(Stage::Oneway));
         let mended = nat.delivered(asked.idle, asked.gap(), stage, at.time);
-        world.tell(Event::NatProbe(NatProbe {
+        world.tell_nat(NatEvent::Probe(NatProbe {
             device,
             outcome: NatOutcome::Delivered,
             stage,
@@ -192,7 +193,7 @@ impl Nat {
             at,
         }));
         if mended {
-            world.tell(Event::NatMended { site, lived: asked.idle, at });
+            world.tell_nat(NatEvent::Mended { site, lived: asked.idle, at });
         }
         self.reconsider(world, site, at);
     }
@@ -335,7 +336,7 @@ impl Nat {
         let at = Sighting { time: now, frame: 0 };
         let Failure { age, stage, kind, .. } = failure;
         let outcome = if kind == FailureKind::NewPort { NatOutcome::NewPort } else { outcome };
-        world.tell(Event::NatProbe(NatProbe { device, outcome, stage, age, sent, back, at }));
+        world.tell_nat(NatEvent::Probe(NatProbe { device, outcome, stage, age, sent, back, at }));
         self.reconsider(world, site, at);
     }
 
@@ -344,7 +345,7 @@ impl Nat {
         let Some(nat) = self.site_mut(site) else { return };
         if nat.reconsider() {
             let confidence = nat.confidence;
-            world.tell(Event::NatVerdict { site, confidence, at });
+            world.tell_nat(NatEvent::Verdict { site, confidence, at });
         }
     }
 
@@ -371,7 +372,7 @@ impl Nat {
             if let Some(site) = self.phones.get(handle).map(|phone| Site::of(phone.flow.source.ip())).and_then(|site| self.site_mut(site)) {
                 site.pool.retract_probes(number);
             }
-            world.tell(Event::ProbesIgnored { device, silence, at });
+            world.tell_nat(NatEvent::ProbesIgnored { device, silence, at });
         }
     }
 

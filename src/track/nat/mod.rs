@@ -7,6 +7,7 @@
 pub mod advice;
 mod asked;
 pub mod estimate;
+pub mod event;
 mod evidence;
 mod moves;
 mod phone;
@@ -32,8 +33,9 @@ use std::net::{IpAddr, SocketAddr};
 use crate::decode::flow::{Flow, is_private};
 use crate::table::{Digest, Digester, ExpiringTable, Handle, Rank};
 use crate::time::{PacketTime, Span};
-use crate::track::event::{Event, Sighting};
+use crate::track::event::Sighting;
 use crate::track::flows::LastTimes;
+use crate::track::nat::event::NatEvent;
 use crate::track::nat::phone::Phone;
 use crate::track::nat::rhythm::Experiment;
 use crate::track::nat::site::SiteNat;
@@ -206,7 +208,7 @@ impl Nat {
         self.phones.touch(handle);
         self.arm(handle);
         if let Some(silence) = habit.filter(|_| is_behind(registrations, device)) {
-            world.tell(Event::LongSilence { device, silence, since: last, at });
+            world.tell_nat(NatEvent::LongSilence { device, silence, since: last, at });
         }
     }
 
@@ -218,17 +220,17 @@ impl Nat {
         let keeps = phone.rhythm.regular().is_some();
         let begun = keeps && !std::mem::replace(&mut phone.keeps, keeps);
         if begun {
-            world.tell(Event::KeepalivesBegan { device, at });
+            world.tell_nat(NatEvent::KeepalivesBegan { device, at });
         }
         if let Some((before, after)) = eras {
-            world.tell(Event::KeepaliveChanged { device, before, after, at });
+            world.tell_nat(NatEvent::KeepaliveChanged { device, before, after, at });
         }
     }
 
     fn note_writes(&mut self, world: &mut World, handle: Handle, seen: &Seen<'_>) {
         let Some(phone) = self.phones.get_mut(handle) else { return };
         if let Some(rewriting) = phone.rewrites.note(seen) {
-            world.tell(Event::Rewritten { device: phone.device, rewriting, at: seen.at });
+            world.tell_nat(NatEvent::Rewritten { device: phone.device, rewriting, at: seen.at });
         }
     }
 
@@ -245,7 +247,7 @@ impl Nat {
         let name = (seen.flow.source, address);
         if self.private_names.len() < PRIVATE_NAMES && !self.private_names.contains(&name) {
             self.private_names.push(name);
-            world.tell(Event::PrivateName { pbx: seen.flow.source, address, peer, at: seen.at });
+            world.tell_nat(NatEvent::PrivateName { pbx: seen.flow.source, address, peer, at: seen.at });
         }
     }
 

@@ -4,7 +4,8 @@ use crate::decode::flow::Flow;
 use crate::sip::message::Kind;
 use crate::table::Handle;
 use crate::time::{PacketTime, Span};
-use crate::track::event::{Event, Sighting, StaleTarget};
+use crate::track::event::Sighting;
+use crate::track::nat::event::{NatEvent, StaleTarget};
 use crate::track::nat::phone::{Candidate, Change, Left, Wait, gap_of};
 use crate::track::nat::pool::{Failure, FailureKind};
 use crate::track::nat::rhythm::Gaps;
@@ -113,7 +114,7 @@ impl Nat {
         let since = moved.first().map_or(at, |first| first.at.time);
         let is_first = moved.first().is_some_and(|first| first.old == old.source);
         if is_first {
-            world.tell(Event::PortFlush { site, phones: moved.len() as u32, since, at: Sighting { time: now, frame: 0 } });
+            world.tell_nat(NatEvent::PortFlush { site, phones: moved.len() as u32, since, at: Sighting { time: now, frame: 0 } });
         }
     }
 
@@ -164,7 +165,7 @@ impl Nat {
         for asked in phone.asked.iter().filter(|asked| asked.flow.destination == left.address && asked.sent.time > left.at.time) {
             let stale =
                 StaleTarget { device: phone.device, target: left.address, place: phone.flow.source, since: left.at, at: asked.sent };
-            world.tell(Event::StaleTarget(stale));
+            world.tell_nat(NatEvent::StaleTarget(stale));
         }
     }
 
@@ -193,7 +194,7 @@ impl Nat {
         let is_heard_there = world.flows.last_seen(seen.flow.reversed()) > left.at.time;
         if !is_heard_there {
             let stale = StaleTarget { device: phone.device, target, place: phone.flow.source, since: left.at, at: seen.at };
-            world.tell(Event::StaleTarget(stale));
+            world.tell_nat(NatEvent::StaleTarget(stale));
         }
     }
 }
