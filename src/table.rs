@@ -3,13 +3,14 @@
 //! Nothing about the hash index can be seen from outside, so that its seed never reaches an output: entries are visited by deadline, by
 //! rank and recency, or by slot, and all three depend on the input alone.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+mod queue;
 
 use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 use crate::time::PacketTime;
+
+use queue::{Item, Queue};
 
 /// Where a linked list ends.
 const NIL: u32 = u32::MAX;
@@ -84,8 +85,10 @@ struct Slot<V> {
     key: Digest,
     value: Option<V>,
     deadline: PacketTime,
-    /// Deadline of the one item in the queue that speaks for this entry; `MAX` when there is none.
+    /// Deadline of the item in the queue that speaks for this entry; `MAX` when there is none.
     queued: PacketTime,
+    /// Deadline of a later item that was left in the queue and speaks for the entry when that one is gone; `MAX` when there is none.
+    parked: PacketTime,
     generation: u32,
     rank: Rank,
     previous: u32,
@@ -104,8 +107,7 @@ pub struct ExpiringTable<V> {
     index: HashTable<u32>,
     slots: Vec<Slot<V>>,
     free: Vec<u32>,
-    queue: BinaryHeap<Reverse<(PacketTime, u64, u32, u32)>>,
-    pushed: u64,
+    queue: Queue,
     lists: [List; RANKS],
     capacity: usize,
     evicted: u64,
@@ -118,8 +120,7 @@ impl<V> ExpiringTable<V> {
             index: HashTable::new(),
             slots: Vec::new(),
             free: Vec::new(),
-            queue: BinaryHeap::new(),
-            pushed: 0,
+            queue: Queue::new(),
             lists: [List { head: NIL, tail: NIL }; RANKS],
             capacity: capacity.clamp(1, NIL as usize - 1),
             evicted: 0,
@@ -165,6 +166,7 @@ impl<V> ExpiringTable<V> {
     }
 
     /// The entry, if it is still there.
+    #[inline]
     pub fn get(&self, handle: Handle) -> Option<&V> {
         self.slot(handle)?.value.as_ref()
     }
@@ -186,13 +188,12 @@ impl<V> ExpiringTable<V> {
 
     /// Moves the deadline of an entry; `MAX` disarms it.
     pub fn set_deadline(&mut self, handle: Handle, deadline: PacketTime) {
-        let sequence = self.pushed;
         let Some(slot) = self.slot_mut(handle) else { return };
         slot.deadline = deadline;
         if deadline < slot.queued {
+            slot.parked = slot.parked.min(slot.queued);
             slot.queued = deadline;
-            self.pushed = sequence + 1;
-            self.queue.push(Reverse((deadline, sequence, handle.slot, handle.generation)));
+            self.queue.push(deadline, handle.slot, handle.generation);
             self.compact_queue();
         }
     }
@@ -225,30 +226,23 @@ impl<V> ExpiringTable<V> {
         }
         let slot = self.slot_mut(handle)?;
         slot.generation = slot.generation.wrapping_add(1);
-        slot.queued = PacketTime::MAX;
         let value = slot.value.take();
         self.free.push(handle.slot);
         value
     }
 
     /// The earliest moment at which [`Self::pop_due`] may have something; never later than the true one.
+    #[inline]
     pub fn next_deadline(&self) -> PacketTime {
-        self.queue.peek().map_or(PacketTime::MAX, |Reverse((deadline, ..))| *deadline)
+        self.queue.next()
     }
 
     /// An entry whose deadline is at or before `now`, the earliest first, with that deadline. It stays in the table, disarmed.
     pub fn pop_due(&mut self, now: PacketTime) -> Option<(Handle, PacketTime)> {
-        while let Some(&Reverse((deadline, _, slot, generation))) = self.queue.peek() {
-            if deadline > now {
-                return None;
-            }
-            self.queue.pop();
+        while let Some(Item { deadline, slot, generation, .. }) = self.queue.pop(now) {
             let handle = Handle { slot, generation };
-            let Some(entry) = self.slot_mut(handle) else { continue };
-            if entry.queued != deadline {
-                continue;
-            }
-            entry.queued = PacketTime::MAX;
+            let Some(entry) = self.slot_mut(handle).filter(|entry| entry.queued == deadline) else { continue };
+            entry.queued = std::mem::replace(&mut entry.parked, PacketTime::MAX);
             let due = entry.deadline;
             if due <= deadline {
                 entry.deadline = PacketTime::MAX;
@@ -286,6 +280,7 @@ impl<V> ExpiringTable<V> {
             value: None,
             deadline: PacketTime::MAX,
             queued: PacketTime::MAX,
+            parked: PacketTime::MAX,
             generation,
             rank,
             previous: NIL,
@@ -339,14 +334,16 @@ impl<V> ExpiringTable<V> {
         }
     }
 
-    /// Drops queue items that speak for nobody once they outnumber the entries.
+    /// Drops queue items that speak for nobody once they are as many as those that may: two for each entry.
     fn compact_queue(&mut self) {
-        if self.queue.len() <= 2 * self.len() + 64 {
+        if self.queue.len() <= 4 * self.len() + 64 {
             return;
         }
         let slots = &self.slots;
-        self.queue.retain(|Reverse((deadline, _, slot, generation))| {
-            slots.get(*slot as usize).is_some_and(|s| s.generation == *generation && s.value.is_some() && s.queued == *deadline)
+        self.queue.retain(|item| {
+            slots.get(item.slot as usize).is_some_and(|slot| {
+                slot.generation == item.generation && slot.value.is_some() && (slot.queued == item.deadline || slot.parked == item.deadline)
+            })
         });
     }
 }

@@ -4,14 +4,20 @@
 //! of them. Neither can be made from a clock here; the live source hands clock readings in from outside.
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::ops::{Add, AddAssign, Neg, Sub};
 
 /// Nanoseconds in a second.
 const NANOS: i64 = 1_000_000_000;
 
+/// The bit that tells signed numbers apart; flipped, they are in order as unsigned ones.
+const SIGN: u64 = 1 << 63;
+
 /// A moment in a capture: nanoseconds since 1970-01-01T00:00:00Z. Covers the years 1678 to 2262; arithmetic saturates.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct PacketTime(i64);
+///
+/// Kept so that zero stays free: an optional time, of which a call has many, is no larger than a time.
+#[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct PacketTime(NonZeroU64);
 
 /// A signed length of time in nanoseconds. Arithmetic saturates.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -19,33 +25,38 @@ pub struct Span(i64);
 
 impl PacketTime {
     /// Before every packet.
-    pub const MIN: Self = Self(i64::MIN);
+    pub const MIN: Self = Self(NonZeroU64::MIN);
     /// After every packet.
-    pub const MAX: Self = Self(i64::MAX);
+    pub const MAX: Self = Self(NonZeroU64::MAX);
 
     /// The moment `nanos` nanoseconds after the epoch.
+    #[inline]
     pub const fn from_nanos(nanos: i64) -> Self {
-        Self(nanos)
+        match NonZeroU64::new(nanos as u64 ^ SIGN) {
+            Some(nanos) => Self(nanos),
+            None => Self::MIN,
+        }
     }
 
     /// The moment `seconds` and `nanos` after the epoch, as capture files write it.
     pub const fn from_parts(seconds: i64, nanos: u32) -> Self {
-        Self(seconds.saturating_mul(NANOS).saturating_add(nanos as i64))
+        Self::from_nanos(seconds.saturating_mul(NANOS).saturating_add(nanos as i64))
     }
 
     /// Nanoseconds since the epoch.
+    #[inline]
     pub const fn as_nanos(self) -> i64 {
-        self.0
+        (self.0.get() ^ SIGN) as i64
     }
 
     /// Seconds since the epoch with a fraction, as Prometheus wants timestamps.
     pub fn as_secs_f64(self) -> f64 {
-        self.0 as f64 / NANOS as f64
+        self.as_nanos() as f64 / NANOS as f64
     }
 
     /// The time since `earlier`, or zero when `earlier` is later.
     pub fn since(self, earlier: Self) -> Span {
-        Span(self.0.saturating_sub(earlier.0).max(0))
+        Span(self.as_nanos().saturating_sub(earlier.as_nanos()).max(0))
     }
 }
 
@@ -113,8 +124,9 @@ impl Span {
 
 impl Add<Span> for PacketTime {
     type Output = Self;
+    #[inline]
     fn add(self, span: Span) -> Self {
-        Self(self.0.saturating_add(span.0))
+        Self::from_nanos(self.as_nanos().saturating_add(span.0))
     }
 }
 
@@ -126,15 +138,17 @@ impl AddAssign<Span> for PacketTime {
 
 impl Sub<Span> for PacketTime {
     type Output = Self;
+    #[inline]
     fn sub(self, span: Span) -> Self {
-        Self(self.0.saturating_sub(span.0))
+        Self::from_nanos(self.as_nanos().saturating_sub(span.0))
     }
 }
 
 impl Sub for PacketTime {
     type Output = Span;
+    #[inline]
     fn sub(self, other: Self) -> Span {
-        Span(self.0.saturating_sub(other.0))
+        Span(self.as_nanos().saturating_sub(other.as_nanos()))
     }
 }
 
@@ -159,10 +173,24 @@ impl Neg for Span {
     }
 }
 
+/// The epoch.
+impl Default for PacketTime {
+    fn default() -> Self {
+        Self::from_nanos(0)
+    }
+}
+
+/// Nanoseconds since the epoch.
+impl fmt::Debug for PacketTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("PacketTime").field(&self.as_nanos()).finish()
+    }
+}
+
 /// RFC 3339 in UTC with microseconds, rounded down, as the report prints times.
 impl fmt::Display for PacketTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let micros = self.0.div_euclid(1_000);
+        let micros = self.as_nanos().div_euclid(1_000);
         match jiff::Timestamp::from_microsecond(micros) {
             Ok(stamp) => write!(f, "{stamp:.6}"),
             Err(_) => write!(f, "{micros} µs"),
@@ -170,11 +198,12 @@ impl fmt::Display for PacketTime {
     }
 }
 
-/// Seconds with at most three decimals: `32.0s`, `0.125s`.
+/// Seconds with at most three decimals, from ten on with one: `32.0s`, `0.125s`.
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.as_secs_f64();
-        if (seconds * 10.0).fract().abs() < 1e-6 { write!(f, "{seconds:.1}s") } else { write!(f, "{seconds:.3}s") }
+        let tenths = seconds.abs() >= 10.0 || (seconds * 10.0).fract().abs() < 1e-6;
+        if tenths { write!(f, "{seconds:.1}s") } else { write!(f, "{seconds:.3}s") }
     }
 }
 
@@ -186,6 +215,16 @@ mod tests {
     fn prints_utc_with_microseconds() {
         assert_eq!(PacketTime::from_parts(1_769_850_000, 123_456_789).to_string(), "2026-01-31T09:00:00.123456Z");
         assert_eq!(PacketTime::from_nanos(-1).to_string(), "1969-12-31T23:59:59.999999Z");
+    }
+
+    #[test]
+    fn order_is_that_of_the_nanoseconds_and_nothing_is_lost() {
+        let nanos = [-i64::MAX, -1, 0, 1, i64::MAX];
+        let times = nanos.map(PacketTime::from_nanos);
+        assert!(times.is_sorted());
+        assert_eq!(times.map(PacketTime::as_nanos), nanos);
+        assert_eq!((times[0], times[4]), (PacketTime::MIN, PacketTime::MAX));
+        assert_eq!(size_of::<Option<PacketTime>>(), size_of::<PacketTime>());
     }
 
     #[test]

@@ -7,12 +7,13 @@ use std::net::SocketAddr;
 
 use serde_json::Value as Json;
 use siphound::pipeline::engine::Engine;
+use siphound::sip::delivery::Batch;
 use siphound::track::Settings;
 use support::agent::address;
 use support::agent::cast::{a1, b1};
 use support::call::Bridge;
 use support::capture::{CaptureFile, EPOCH, Record};
-use support::lab::{Lab, limited};
+use support::lab::{Lab, header, limited};
 use support::wire::{self, Protocol, flag};
 use support::{Scene, Side};
 
@@ -69,14 +70,20 @@ fn under(name: &str, step: impl Fn(&mut Scene, usize, f64)) -> Vec<Record> {
     CaptureFile::from_bytes(&scene.finish()).records
 }
 
+/// Fails when a table holds more than it may. A device has an address that it writes and one that it is seen at.
+fn assert_within(engine: &Engine) {
+    for (table, held, _) in engine.tracker.tables() {
+        let room = if table == "device_addresses" { 2 * ROOM } else { ROOM };
+        assert!(held <= room, "{table} holds {held} entries");
+    }
+}
+
 /// Replays the records and looks at every table after each.
 fn replay(records: &[Record]) -> Engine {
     let mut lab = Lab::new(&settings());
     for record in records {
         lab.frame(1, record);
-        for (table, held, _) in lab.engine.tracker.tables() {
-            assert!(held <= ROOM, "{table} holds {held} entries");
-        }
+        assert_within(&lab.engine);
     }
     let outcome = lab.finish();
     outcome.assert_conserved();
@@ -160,6 +167,19 @@ fn calls_that_are_answered_and_never_end_stay_within_the_table() {
 }
 
 #[test]
+fn calls_repeated_under_another_call_id_after_a_challenge() {
+    survive("aliases", &["call_aliases", "calls", "nonces"], |scene, index, at| {
+        let first = request("INVITE", "100", &format!("a-{index}"), &format!("a{index}"), "t", "");
+        let challenge = format!("Proxy-Authenticate: Digest realm=\"asterisk\", nonce=\"n{index}\"\r\n");
+        let credentials = format!("Proxy-Authorization: Digest username=\"100\", realm=\"asterisk\", nonce=\"n{index}\"\r\n");
+        let second = request("INVITE", "100", &format!("b-{index}"), &format!("b{index}"), "t", &credentials);
+        towards_pbx(scene, at, stranger(0), &first);
+        from_pbx(scene, at + 0.002, stranger(0), &response(&first, "407 Proxy Authentication Required", &challenge));
+        towards_pbx(scene, at + 0.004, stranger(0), &second);
+    });
+}
+
+#[test]
 fn unique_addresses_of_record() {
     survive("aors", &["aors", "devices", "registration_attempts", "transactions"], |scene, index, at| {
         let register = request("REGISTER", &format!("guess{index}"), &format!("r-{index}"), &index.to_string(), "t", "");
@@ -213,7 +233,7 @@ fn unique_nonces() {
 
 #[test]
 fn unique_contacts_of_one_phone() {
-    let engine = survive("contacts", &[], |scene, index, at| {
+    let engine = survive("contacts", &["device_addresses"], |scene, index, at| {
         let contacts: String = (0..20).map(|port| format!("Contact: <sip:100@198.19.0.1:{}>\r\n", 10_000 + index * 20 + port)).collect();
         let register = request("REGISTER", "100", "c", &index.to_string(), "t", &contacts);
         towards_pbx(scene, at, stranger(0), &register);
@@ -239,7 +259,7 @@ fn finished_calls() {
     }
     for seconds in 65..200 {
         lab.tick((EPOCH + seconds) * 1_000_000);
-        assert!(lab.engine.tracker.tables().iter().all(|(_, held, _)| *held <= ROOM));
+        assert_within(&lab.engine);
     }
     let engine = lab.finish().engine;
     assert!(evicted(&engine, "finished_calls") > 0, "{:?}", engine.tracker.tables());
@@ -293,7 +313,6 @@ fn unfinished_fragments() {
 #[test]
 fn half_open_connections() {
     const CONNECTIONS: usize = 140_000;
-    let pbx = address("203.0.113.10:5060");
     let mut lab = Lab::new(&settings());
     let mut scene = Scene::new("half-open");
     let mut phone = b1().over_tcp();
@@ -303,13 +322,9 @@ fn half_open_connections() {
     let (before, after) = records.split_at(records.iter().position(|record| record.micros > (EPOCH + 30) * 1_000_000).expect("a refresh"));
     before.iter().for_each(|record| lab.frame(1, record));
     for index in 0..CONNECTIONS {
-        let mut source = stranger(index % 1_000);
-        source.set_port(1_024 + (index / 1_000) as u16);
-        let syn = wire::segment(source, pbx, index as u32, 0, flag::SYN, b"");
-        let bytes = wire::ip_packets(source.ip(), pbx.ip(), Protocol::Tcp, 1, &syn).swap_remove(0);
-        let bytes = wire::Link::Ethernet.frame(&bytes);
         let micros = EPOCH * 1_000_000 + 1_000_000 + index as i64 * 100;
-        lab.frame(1, &Record { micros, original_len: bytes.len() as u32, bytes });
+        let syn = |source, pbx| wire::segment(source, pbx, index as u32, 0, flag::SYN, b"");
+        lab.frame(1, &stranger_sends(index, Protocol::Tcp, micros, syn));
     }
     after.iter().for_each(|record| lab.frame(1, record));
     let outcome = lab.finish();
@@ -318,4 +333,78 @@ fn half_open_connections() {
     let device = entry(&report, "registrations", "aor", "2001@pbx.example.com").map(|entry| &entry["devices"][0]);
     assert_eq!(device.map(|device| (&device["state"], &device["transport"])), Some((&"registered".into(), &"tcp".into())));
     assert!(evicted(&outcome.engine, "streams") > 0);
+}
+
+/// More datagrams at one moment than ingest holds back; none of them is a copy, and none is lost.
+#[test]
+fn everything_at_one_moment() {
+    const DATAGRAMS: usize = 140_000;
+    let (mut ingest, mut out) = (support::lab::ingest(), Batch::default());
+    for index in 0..DATAGRAMS {
+        let options = format!("OPTIONS sip:x SIP/2.0\r\nCall-ID: {index}\r\n\r\n");
+        let record = stranger_sends(index, Protocol::Udp, EPOCH * 1_000_000, |source, pbx| wire::datagram(source, pbx, options.as_bytes()));
+        let mut batch = ingest.recycle().unwrap_or_default();
+        batch.push(header(index as u64 + 1, 1, &record), &record.bytes);
+        ingest.push(batch, &mut out);
+        out.clear();
+    }
+    ingest.finish(&mut out);
+    let counts = ingest.counts();
+    assert_eq!(counts.decode.frames.settled(), DATAGRAMS as u64);
+    assert_eq!(counts.sip_messages, DATAGRAMS as u64);
+    for (table, evicted) in counts.decode.evicted.named() {
+        assert_eq!(evicted > 0, ["copies", "speakers"].contains(&table), "{table} evicted {evicted}");
+    }
+}
+
+/// One of many thousand sources sends this to the PBX.
+fn stranger_sends(index: usize, protocol: Protocol, micros: i64, payload: impl Fn(SocketAddr, SocketAddr) -> Vec<u8>) -> Record {
+    let pbx = address("203.0.113.10:5060");
+    let mut source = stranger(index % 1_000);
+    source.set_port(1_024 + (index / 1_000) as u16);
+    let packet = wire::ip_packets(source.ip(), pbx.ip(), protocol, 1, &payload(source, pbx)).swap_remove(0);
+    let bytes = wire::Link::Ethernet.frame(&packet);
+    Record { micros, original_len: bytes.len() as u32, bytes }
+}
+
+/// Messages over SCTP of which only the first chunk comes; ingest has room for 1024.
+#[test]
+fn unfinished_chunks() {
+    const FIRST_OF_SEVERAL: u8 = 2;
+    let mut lab = Lab::new(&settings());
+    for index in 0..3_000_u32 {
+        let part = b"OPTIONS sip:x SIP/2.0\r\n";
+        let chunk = [&[0, FIRST_OF_SEVERAL, 0, 16 + part.len() as u8][..], &index.to_be_bytes(), &[0; 8], part].concat();
+        let micros = EPOCH * 1_000_000 + i64::from(index) * 100;
+        let record = stranger_sends(index as usize, Protocol::Sctp, micros, |source, pbx| {
+            [&source.port().to_be_bytes()[..], &pbx.port().to_be_bytes(), &[0; 8], &chunk].concat()
+        });
+        lab.frame(1, &record);
+    }
+    let outcome = lab.finish();
+    outcome.assert_conserved();
+    assert!(evicted(&outcome.engine, "sctp") > 0, "{:?}", outcome.counts.decode);
+}
+
+/// Messages between strangers wait to be counted until one of them turns out to be a PBX; 65536 kinds of messages can.
+#[test]
+fn messages_that_cannot_be_attributed() {
+    const ROOM_FOR_MESSAGES: usize = 65_536;
+    let mut lab = Lab::new(&settings());
+    for index in 0..ROOM_FOR_MESSAGES + 1_000 {
+        let options = format!("OPTIONS sip:x SIP/2.0\r\nCall-ID: {index}\r\n\r\n");
+        let micros = EPOCH * 1_000_000 + index as i64 * 1_000;
+        lab.frame(1, &stranger_sends(index, Protocol::Udp, micros, |source, pbx| wire::datagram(source, pbx, options.as_bytes())));
+        assert!(lab.engine.fold.waiting().0 <= ROOM_FOR_MESSAGES);
+    }
+    assert!(evicted(&lab.finish().engine, "unattributed") > 0);
+}
+
+/// A table that is new is one that nobody has flooded yet.
+#[test]
+fn every_table_is_flooded_in_this_file() {
+    let source = include_str!("bounds.rs");
+    for (table, _) in Lab::new(&settings()).finish().engine.evictions() {
+        assert!(source.contains(&format!("\"{table}\"")), "{table} has no flood");
+    }
 }

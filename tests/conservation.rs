@@ -34,6 +34,22 @@ fn every_message_reaches_the_engine() {
     }
 }
 
+/// Deadlines that lie beyond the end of time would never come.
+#[test]
+fn frames_at_the_ends_of_time_have_one_outcome() {
+    for case in HELD_BACK {
+        for micros in [i64::MIN / 1_000, -1, 0, i64::MAX / 1_000] {
+            for frames in 1..=3 {
+                let mut file = pcaps::load(case);
+                file.records.iter_mut().take(frames).for_each(|record| record.micros = micros);
+                run(&file).assert_conserved();
+                file.records.truncate(frames);
+                run(&file).assert_conserved();
+            }
+        }
+    }
+}
+
 /// What happens to a frame on its way into a capture.
 #[derive(Clone, Debug)]
 enum Accident {

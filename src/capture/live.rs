@@ -4,6 +4,7 @@ use std::fs;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -19,7 +20,7 @@ use crate::decode::frame::{FrameBatch, FrameHeader, LinkType};
 use crate::time::{PacketTime, Span};
 
 /// The interface that stands for all of them.
-const ANY: &str = "any";
+pub const ANY: &str = "any";
 /// The flag of an interface that is up, netdevice(7).
 const IFF_UP: u32 = 1;
 /// How long one call waits for a frame before it says that there is none.
@@ -233,8 +234,10 @@ fn is_down(name: &str) -> bool {
 /// Why an interface could not be opened.
 fn refusal(name: &str, error: &pcap::Error) -> CaptureError {
     let (name, reason) = (name.to_owned(), libpcap_reason(error));
-    let present: Vec<String> = Device::list().unwrap_or_default().into_iter().map(|device| device.name).collect();
+    let mut present: Vec<String> = Device::list().unwrap_or_default().into_iter().map(|device| device.name).collect();
     if !present.is_empty() && !present.contains(&name) {
+        // libpcap also lists buses and log sockets, which never carry SIP.
+        present.retain(|name| name == ANY || Path::new("/sys/class/net").join(name).exists());
         return CaptureError::NoInterface { name, present };
     }
     // libpcap tells the reason in words alone.

@@ -1,8 +1,8 @@
 //! Runs the daemon until it is stopped.
 
-use std::net::IpAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crossbeam_channel::{Sender, TrySendError, bounded};
@@ -12,8 +12,6 @@ use super::exit::{Exit, Failure};
 use super::run::{Daemon, Task};
 use super::settings::{finding_limits, random_seed, tracker_settings};
 use super::stdout::print;
-use crate::capture::bpf::filter_text;
-use crate::capture::live::{FrameNumbers, Live, LiveOptions, host_addresses};
 use crate::decode::frame::LinkType;
 use crate::decode::ports::PortFilter;
 use crate::http::{Server, SnapshotSource, Unavailable};
@@ -22,6 +20,7 @@ use crate::pipeline::engine::{Engine, Query};
 use crate::pipeline::ingest::{Ingest, IngestConfig};
 use crate::pipeline::live::{Feed, run};
 use crate::pipeline::signals;
+use crate::pipeline::source::{ANY, CaptureError, FrameNumbers, Live, LiveOptions, filter_text, host_addresses};
 use crate::pipeline::stage::{LossPlace, Notice};
 use crate::pipeline::stop::stop;
 use crate::table::Digester;
@@ -35,35 +34,43 @@ const RETRY: Duration = Duration::from_secs(1);
 impl Daemon {
     /// Captures until it is stopped, or prints the filter.
     pub(super) fn execute(&self) -> Result<Exit, Failure> {
-        let filter = filter_text(self.config.capture.ports.ranges(), self.user_filter(), LinkType::ETHERNET)?;
+        let filters = self.filters()?;
         match self.task {
-            Task::PrintFilter => print(|out| writeln!(out, "{filter}"))?,
-            Task::Capture => self.capture(&filter)?,
+            Task::PrintFilter => print(|out| filters.iter().try_for_each(|filter| writeln!(out, "{filter}")))?,
+            Task::Capture => self.capture()?,
         }
         Ok(Exit::Done)
     }
 
-    fn capture(&self, filter: &str) -> Result<(), Failure> {
+    /// The filters for the interfaces, each once, as far as their kind can be told before they are open.
+    fn filters(&self) -> Result<Vec<String>, CaptureError> {
+        let mut filters = Vec::new();
+        for name in self.config.capture.interfaces.names() {
+            let filter = filter_text(self.config.capture.ports.ranges(), self.user_filter(), likely_link(name))?;
+            if !filters.contains(&filter) {
+                filters.push(filter);
+            }
+        }
+        Ok(filters)
+    }
+
+    fn capture(&self) -> Result<(), Failure> {
         let seed = random_seed()?;
-        let own = host_addresses()?.into_iter().filter(|address| !address.is_loopback()).collect::<Vec<IpAddr>>();
         // Nobody asks a daemon for its finished calls.
-        let settings = Settings { finished: 0, ..tracker_settings(&self.config, seed, own) };
+        let settings = Settings { finished: 0, ..tracker_settings(&self.config, seed, host_addresses()?) };
         let engine = Engine::new(&settings, finding_limits(&self.config));
         let ports = PortFilter::Only(self.config.capture.ports.ranges().to_vec());
         let ingest = Ingest::new(IngestConfig { ports, digester: Digester::new(seed) });
         let (queries, asked) = bounded(QUERIES);
-        let losses = Arc::new(Losses::default());
-        let source = Scrapes { queries, losses: Arc::clone(&losses), capturing: Arc::new(AtomicBool::new(false)) };
-        let capturing = Arc::clone(&source.capturing);
-        let server = Server::start(self.config.metrics.listen, source)?;
+        let condition = Arc::new(Condition::new(self.config.capture.interfaces.names()));
+        let server = Server::start(self.config.metrics.listen, Scrapes { queries, condition: Arc::clone(&condition) })?;
         let (handle, stopped) = stop();
         let reload = self.reload();
         signals::watch(handle.clone(), reload)
             .map_err(|error| Failure::new(Exit::Refused, format_args!("cannot watch for signals: {error}")))?;
-        self.log_start(filter);
-        let observer = |notice: Notice<'_>| losses.observe(&notice);
-        let result = run(self.feeds(&capturing), ingest, engine, asked, &stopped, &handle, &observer);
-        capturing.store(false, Ordering::Relaxed);
+        self.log_start();
+        let observer = |notice: Notice<'_>| condition.observe(&notice);
+        let result = run(self.feeds(&condition), ingest, engine, asked, &stopped, &handle, &observer);
         server.stop();
         let finished = result?;
         let frames = finished.engine.frames();
@@ -71,19 +78,20 @@ impl Daemon {
         Ok(())
     }
 
-    fn feeds(&self, capturing: &Arc<AtomicBool>) -> Vec<Feed> {
+    fn feeds(&self, condition: &Arc<Condition>) -> Vec<Feed> {
         let numbers = FrameNumbers::default();
         let names = self.config.capture.interfaces.names();
         let feed = |(index, name): (usize, &String)| {
             let options = self.live_options(name);
-            let (numbers, capturing) = (numbers.clone(), Arc::clone(capturing));
+            let (numbers, condition) = (numbers.clone(), Arc::clone(condition));
             Feed {
                 name: name.clone(),
                 retry: RETRY,
                 open: Box::new(move || {
                     let live = Live::open(&options, index as u16, numbers.clone())?;
-                    capturing.store(true, Ordering::Relaxed);
-                    tracing::info!(interface = options.interface, filter = live.filter(), "Capturing");
+                    if condition.set(&options.interface, Source::Open) == Source::Opening {
+                        tracing::info!(interface = options.interface, filter = live.filter(), "Capturing");
+                    }
                     Ok(Box::new(live))
                 }),
             }
@@ -109,14 +117,14 @@ impl Daemon {
 
     /// What a HUP does: the configuration is read again and checked. What is captured and where it is served needs a restart.
     fn reload(&self) -> impl FnMut() + Send + 'static {
-        let (path, running) = (self.origin.path(), self.config.clone());
+        let (path, written) = (self.origin.path(), self.written.clone());
         move || {
             let Some(path) = &path else {
                 tracing::info!("No configuration file is in use; there is nothing to reload");
                 return;
             };
             match crate::config::Config::load(path) {
-                Ok(config) if config == running => tracing::info!(path = %path.display(), "The configuration is unchanged"),
+                Ok(config) if config == written => tracing::info!(path = %path.display(), "The configuration is unchanged"),
                 Ok(_) => tracing::warn!(path = %path.display(), "The changed configuration is valid; restart to apply it"),
                 Err(error) => tracing::error!(%error, "The configuration is not valid; nothing is changed"),
             }
@@ -124,15 +132,54 @@ impl Daemon {
     }
 }
 
-/// What the capture lost, and what became of its sources.
-#[derive(Debug, Default)]
-struct Losses {
+/// The link type of frames of an interface that is not open yet.
+fn likely_link(interface: &str) -> LinkType {
+    if interface == ANY { LinkType::LINUX_SLL } else { LinkType::ETHERNET }
+}
+
+/// Where a source stands.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Source {
+    /// It was never open.
+    Opening,
+    Open,
+    /// It failed, and is opened again when possible.
+    Failed,
+}
+
+/// What the capture lost, and where its sources stand.
+#[derive(Debug)]
+struct Condition {
     kernel: AtomicU64,
     interface: AtomicU64,
     queue: AtomicU64,
+    sources: Mutex<BTreeMap<String, Source>>,
 }
 
-impl Losses {
+impl Condition {
+    fn new(names: &[String]) -> Self {
+        let sources = names.iter().map(|name| (name.clone(), Source::Opening)).collect();
+        Self { kernel: AtomicU64::new(0), interface: AtomicU64::new(0), queue: AtomicU64::new(0), sources: Mutex::new(sources) }
+    }
+
+    /// Takes note of where a source stands and returns where it stood.
+    fn set(&self, name: &str, now: Source) -> Source {
+        self.sources().insert(name.to_owned(), now).unwrap_or(Source::Opening)
+    }
+
+    fn readiness(&self) -> Result<(), Unavailable> {
+        let sources = self.sources();
+        match sources.values().find(|&&source| source != Source::Open) {
+            None => Ok(()),
+            Some(Source::Failed) => Err(Unavailable::CaptureClosed),
+            Some(_) => Err(Unavailable::Starting),
+        }
+    }
+
+    fn sources(&self) -> MutexGuard<'_, BTreeMap<String, Source>> {
+        self.sources.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn observe(&self, notice: &Notice<'_>) {
         match notice {
             Notice::Lost(place, count) => {
@@ -141,9 +188,13 @@ impl Losses {
                     LossPlace::Interface => &self.interface,
                     LossPlace::Queue => &self.queue,
                 };
-                counter.fetch_add(*count, Ordering::Relaxed);
+                if counter.fetch_add(*count, Ordering::Relaxed) == 0 {
+                    let place = place.as_str();
+                    tracing::warn!(place, count, "Frames were lost; siphound_capture_dropped_total counts these and all further ones");
+                }
             }
             Notice::Failed { source, error, again } => {
+                self.set(source, Source::Failed);
                 tracing::error!(interface = source, %error, again_s = again.as_secs(), "Capture failed; absences are not concluded until it is back");
             }
             Notice::Recovered { source } => tracing::info!(interface = source, "Capturing again"),
@@ -163,14 +214,13 @@ impl Losses {
 /// Asks the engine for its numbers on behalf of the HTTP server.
 struct Scrapes {
     queries: Sender<Query>,
-    losses: Arc<Losses>,
-    capturing: Arc<AtomicBool>,
+    condition: Arc<Condition>,
 }
 
 impl SnapshotSource for Scrapes {
     async fn snapshot(&self) -> Result<Snapshot, Unavailable> {
         let (reply, answer) = oneshot::channel();
-        let lost = self.losses.counts();
+        let lost = self.condition.counts();
         let query: Query = Box::new(move |engine| {
             // Whoever asked may have gone away meanwhile.
             let _ = reply.send(engine.snapshot(&lost));
@@ -183,6 +233,6 @@ impl SnapshotSource for Scrapes {
     }
 
     fn readiness(&self) -> Result<(), Unavailable> {
-        if self.capturing.load(Ordering::Relaxed) { Ok(()) } else { Err(Unavailable::Starting) }
+        self.condition.readiness()
     }
 }

@@ -11,13 +11,13 @@ use super::options::{Color, Format};
 use super::replay::{Input, Output, Part, Replay};
 use super::settings::{finding_limits, tracker_settings};
 use super::stdout::print;
-use crate::capture::{CaptureError, CaptureFiles, Note};
 use crate::decode::outcome::Skip;
 use crate::decode::ports::PortFilter;
 use crate::pipeline::engine::{Delivery, Engine, Query};
 use crate::pipeline::ingest::{Ingest, IngestConfig, IngestCounts};
 use crate::pipeline::progress::Bar;
 use crate::pipeline::replay::{Threads, replay};
+use crate::pipeline::source::{CaptureError, CaptureFiles, Note};
 use crate::pipeline::stage::{EngineStage, Finished, Notice, PipelineError};
 use crate::report::filter::{Filter, Section};
 use crate::report::ladder::Ladder;
@@ -88,13 +88,19 @@ impl Replay {
             Output::Report { format, only } => {
                 let mut report = build::build(&engine.tracker, &engine.detectors.findings);
                 report.capture = self.capture(engine, counts, notes);
+                // What is left out of the print alone still counts for the exit code.
+                self.filter(&[]).apply(&mut report);
+                let worst = worst(&report);
                 let filter = self.filter(only);
                 filter.apply(&mut report);
+                if *format == Format::Text && filter.user.is_none() && filter.call_id.is_none() {
+                    report.leave_out_scans();
+                }
                 print(|out| match format {
                     Format::Json => json::write(&report, out),
                     Format::Text => out.write_all(text::render(&report, &filter, style).as_bytes()),
                 })?;
-                return Ok(self.exit(worst(&report)));
+                return Ok(self.exit(worst));
             }
         }
         let worst = engine.detectors.findings.all().iter().map(|finding| finding.severity).max();

@@ -45,7 +45,7 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "IP:PORT")]
     listen: Option<SocketAddr>,
 
-    /// A filter in the language of pcap-filter(7), in place of the one made from the ports
+    /// A filter in the language of pcap-filter(7) that narrows what is captured on the ports
     #[arg(long, value_name = "BPF")]
     filter: Option<String>,
 
@@ -71,6 +71,8 @@ pub struct Daemon {
     /// What it does.
     pub task: Task,
     pub(super) origin: Origin,
+    /// The configuration as its file has it, which a later one is compared with.
+    pub(super) written: Config,
 }
 
 impl RunArgs {
@@ -78,8 +80,9 @@ impl RunArgs {
     pub(super) fn resolve(self) -> Result<Daemon, Failure> {
         let (mut config, origin) = settings::load_or_default(self.config.as_deref())?;
         let task = if self.print_filter { Task::PrintFilter } else { Task::Capture };
+        let written = config.clone();
         self.overrule(&mut config).map_err(|problem| ConfigError::CommandLine(Problems(vec![problem])))?;
-        Ok(Daemon { config, task, origin })
+        Ok(Daemon { config, task, origin, written })
     }
 
     fn overrule(self, config: &mut Config) -> Result<(), Problem> {
@@ -107,8 +110,8 @@ impl RunArgs {
 }
 
 impl Daemon {
-    /// Logs what the daemon starts with; `filter` is the one in force.
-    pub fn log_start(&self, filter: &str) {
+    /// Logs what the daemon starts with. The filter in force is logged for each interface once it is open.
+    pub fn log_start(&self) {
         let capture = &self.config.capture;
         let pbx: Vec<_> = self.config.pbx.addresses.iter().map(ToString::to_string).collect();
         tracing::info!(
@@ -116,7 +119,6 @@ impl Daemon {
             configuration = %self.origin,
             interfaces = capture.interfaces.names().join(", "),
             ports = %capture.ports,
-            filter,
             pbx = if pbx.is_empty() { "learned".to_owned() } else { pbx.join(", ") },
             listen = %self.config.metrics.listen,
             "Starting"

@@ -6,12 +6,6 @@ section! {
     /// Capacities. A full table drops scanners first, then what was never answered, then what is finished, then the least recently used,
     /// and counts what it drops in `siphound_evicted_total`.
     Limits in "limits" {
-        /// IP datagrams in reassembly.
-        fragments: u32 = 4_096, within 1..=1_000_000;
-        /// TCP and WebSocket streams followed, one direction each.
-        streams: u32 = 65_536, within 1..=1_000_000;
-        /// Payloads remembered to recognise copies of the capture.
-        duplicates: u32 = 65_536, within 1..=1_000_000;
         /// SIP transactions in progress.
         transactions: u32 = 200_000, within 1..=10_000_000;
         /// Calls in progress.
@@ -22,8 +16,6 @@ section! {
         bindings: u32 = 1_000_000, within 1..=10_000_000;
         /// Flows whose idle time, keep-alives and probes are followed.
         flows: u32 = 1_000_000, within 1..=10_000_000;
-        /// Public addresses whose NAT is observed.
-        sites: u32 = 50_000, within 1..=1_000_000;
         /// Source addresses watched for scans and silence.
         sources: u32 = 100_000, within 1..=10_000_000;
         /// Findings kept, active and cleared.

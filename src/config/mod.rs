@@ -10,7 +10,6 @@ mod problem;
 mod reader;
 mod section;
 mod template;
-mod thresholds;
 mod types;
 mod value;
 
@@ -20,8 +19,7 @@ use std::path::Path;
 pub use self::capture::{Capture, Log, Metrics, Pbx};
 pub use self::limits::Limits;
 pub use self::problem::{ConfigError, Fault, Problem, Problems};
-pub use self::thresholds::Thresholds;
-pub use self::types::{Bytes, Interfaces, LogFormat, LogLevel, NotAllowed, PbxAddress, PortRange, Ports, Rate};
+pub use self::types::{Bytes, Interfaces, LogFormat, LogLevel, NotAllowed, PbxAddress, PortRange, Ports};
 
 use self::reader::Reader;
 
@@ -40,8 +38,6 @@ pub struct Config {
     pub log: Log,
     /// Capacities.
     pub limits: Limits,
-    /// Thresholds of the detectors.
-    pub thresholds: Thresholds,
 }
 
 impl Config {
@@ -63,7 +59,6 @@ impl Config {
             metrics: reader.section(),
             log: reader.section(),
             limits: reader.section(),
-            thresholds: reader.section(),
         };
         if config.metrics.is_exposed() {
             reader.object("metrics.listen", Metrics::LISTEN_ALLOWED);
@@ -131,18 +126,13 @@ mod tests {
             format = "json"
             [limits]
             calls = 1_000
-            [thresholds]
-            flap = "4/20min"
-            probe_loss = 0.1
-            slow_factor = 2
         "#;
         let config = Config::parse(text).expect("valid");
         assert_eq!(config.capture.interfaces.names(), ["eth0", "eth1"]);
         assert_eq!(config.capture.ports.to_string(), "5060, 5070-5080");
         assert_eq!(config.trunks["carrier"], ["192.0.2.1:5060".parse().expect("address")]);
         assert_eq!((config.log.level, config.log.format), (LogLevel::Debug, LogFormat::Json));
-        assert_eq!((config.limits.calls, config.thresholds.slow_factor), (1_000, 2.0));
-        assert_eq!(config.thresholds.flap.to_string(), "4/20min");
+        assert_eq!(config.limits.calls, 1_000);
         let without_trunks = Config { trunks: BTreeMap::new(), ..config };
         assert_eq!(Config::parse(&without_trunks.annotated()), Ok(without_trunks));
     }
@@ -158,10 +148,8 @@ snaplen = 96
 [metrics]
 listen = "localhost"
 
-[thresholds]
-t1 = 500
-ack_suspect = "3"
-flap = "3"
+[limits]
+calls = "3"
 "#;
         assert_eq!(
             problems(text),
@@ -171,23 +159,21 @@ flap = "3"
                 r#"line 4: capture.ports: "sip" is not allowed; wanted: a port from 1 to 65535 or a range such as "5060-5080""#,
                 "line 5: capture.snaplen: 96 is not allowed; wanted: from 1600 to 262144",
                 r#"line 8: metrics.listen: "localhost" is not allowed; wanted: an IP address and a port such as "127.0.0.1:15060""#,
-                r#"line 11: thresholds.t1: 500 is not allowed; wanted: a time such as "40ms", "30s", "15min" or "24h", from "80ms" to "4s""#,
-                "line 12: thresholds.ack_suspect: \"3\" is not allowed; wanted: a whole number, from 1 to 10",
-                r#"line 13: thresholds.flap: "3" is not allowed; wanted: a count and a window such as "3/15min""#,
+                "line 11: limits.calls: \"3\" is not allowed; wanted: a whole number, from 1 to 10000000",
             ]
         );
     }
 
     #[test]
     fn an_unknown_key_names_the_nearest_one() {
-        let text = "ports = [5060]\nthreshold = 1\n[capture]\nprots = [5060]\nt1 = \"1s\"\nlisten_port = 5\n[colour]\n";
+        let text = "ports = [5060]\nlimit = 1\n[capture]\nprots = [5060]\nlevel = \"info\"\nlisten_port = 5\n[colour]\n";
         assert_eq!(
             problems(text),
             [
                 "line 1: ports: there is no such key; did you mean capture.ports?",
-                "line 2: threshold: there is no such key; did you mean thresholds?",
+                "line 2: limit: there is no such key; did you mean limits?",
                 "line 4: capture.prots: there is no such key; did you mean capture.ports?",
-                "line 5: capture.t1: there is no such key; did you mean thresholds.t1?",
+                "line 5: capture.level: there is no such key; did you mean log.level?",
                 "line 6: capture.listen_port: there is no such key",
                 "line 7: colour: there is no such key",
             ]

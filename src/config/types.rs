@@ -5,10 +5,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-use crate::time::Span;
-
-use super::value::{parse_span, print_span};
-
 /// A text that is not a value of its type; it holds what would be one.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("{0} is wanted")]
@@ -167,44 +163,6 @@ impl Default for Interfaces {
     }
 }
 
-/// How often within which time: `3/15min`.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Rate {
-    /// How often, at least once.
-    pub count: u32,
-    /// The window, longer than nothing.
-    pub window: Span,
-}
-
-impl Rate {
-    /// What a rate may be.
-    pub(super) const ALLOWED: &str = "a count and a window such as \"3/15min\"";
-
-    /// `count` times within `window`.
-    pub const fn new(count: u32, window: Span) -> Self {
-        Self { count, window }
-    }
-}
-
-impl FromStr for Rate {
-    type Err = NotAllowed;
-
-    fn from_str(text: &str) -> Result<Self, NotAllowed> {
-        let parse = || {
-            let (count, window) = text.split_once('/')?;
-            let rate = Self { count: count.trim().parse().ok()?, window: parse_span(window.trim())? };
-            (rate.count > 0 && rate.window > Span::ZERO).then_some(rate)
-        };
-        parse().ok_or(NotAllowed(Self::ALLOWED))
-    }
-}
-
-impl fmt::Display for Rate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.count, print_span(self.window))
-    }
-}
-
 /// An amount of memory: `16MiB`.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Bytes(u64);
@@ -336,15 +294,9 @@ mod tests {
     }
 
     #[test]
-    fn rates_and_amounts_print_as_they_are_written() {
-        for text in ["3/15min", "6/1h", "10/250ms"] {
-            assert_eq!(text.parse::<Rate>().expect(text).to_string(), text);
-        }
+    fn amounts_print_as_they_are_written() {
         for text in ["16MiB", "1500KiB", "1B", "2GiB"] {
             assert_eq!(text.parse::<Bytes>().expect(text).to_string(), text);
-        }
-        for text in ["0/1h", "3/0s", "3", "3/", "/1h", "-3/1h"] {
-            assert!(text.parse::<Rate>().is_err(), "{text:?}");
         }
         for text in ["16", "16MB", "-1MiB", "99999999999999999999GiB", "18446744073709551615GiB", "MiB"] {
             assert!(text.parse::<Bytes>().is_err(), "{text:?}");

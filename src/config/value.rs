@@ -7,7 +7,7 @@ use std::str::FromStr;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::types::{Bytes, Interfaces, LogFormat, LogLevel, PbxAddress, PortRange, Ports, Rate};
+use super::types::{Bytes, Interfaces, LogFormat, LogLevel, PbxAddress, PortRange, Ports};
 use crate::time::Span;
 
 /// A value in the file that is not allowed where it stands.
@@ -64,7 +64,6 @@ text_settings! {
     String, "a string";
     SocketAddr, "an IP address and a port such as \"127.0.0.1:15060\"";
     PbxAddress, PbxAddress::ALLOWED;
-    Rate, Rate::ALLOWED;
     Bytes, Bytes::ALLOWED;
 }
 
@@ -109,23 +108,6 @@ impl Setting for u32 {
 
     fn write(&self) -> String {
         self.to_string()
-    }
-}
-
-/// A finite number; a whole one may be written without a fraction.
-impl Setting for f64 {
-    fn read(value: &Spanned<DeValue<'_>>) -> Result<Self, Vec<Refusal>> {
-        let text = match value.get_ref() {
-            DeValue::Float(float) => float.as_str(),
-            DeValue::Integer(integer) if integer.radix() == 10 => integer.as_str(),
-            _ => "",
-        };
-        let number = text.parse().ok().filter(|number: &Self| number.is_finite());
-        number.ok_or_else(|| vec![Refusal::new(value, "a number")])
-    }
-
-    fn write(&self) -> String {
-        format!("{self:?}")
     }
 }
 

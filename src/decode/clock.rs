@@ -4,6 +4,9 @@ use crate::time::{PacketTime, Span};
 
 /// How far back a timestamp may lie before it means that the clock was set (DETECTION §13, "Order and time").
 const STEP: Span = Span::from_secs(2);
+/// The last moment of engine time. [`PacketTime::MAX`] is the deadline of what is never due, so deadlines of reassembly that are set at
+/// this moment, minutes or hours ahead, must still lie before it.
+const LATEST: PacketTime = PacketTime::from_nanos(i64::MAX - Span::from_secs(366 * 86_400).as_nanos());
 
 /// Turns timestamps of frames into engine time: the same, moved on by the steps back that went before.
 #[derive(Debug)]
@@ -34,7 +37,7 @@ impl Clock {
 
     /// Reads the timestamp of a frame.
     pub fn read(&mut self, stamp: PacketTime) -> Reading {
-        let time = stamp + self.offset;
+        let time = (stamp + self.offset).min(LATEST);
         match self.newest {
             Some(newest) if newest - time > STEP => {
                 let by = newest - time;
@@ -54,7 +57,7 @@ impl Clock {
 
     /// Moves on to `stamp`, read from the clock of the capturing host while no frame comes; never back.
     pub fn tick(&mut self, stamp: PacketTime) -> PacketTime {
-        let time = (stamp + self.offset).max(self.newest.unwrap_or(PacketTime::MIN));
+        let time = (stamp + self.offset).min(LATEST).max(self.newest.unwrap_or(PacketTime::MIN));
         self.newest = Some(time);
         time
     }
@@ -95,6 +98,15 @@ mod tests {
         assert_eq!(clock.read(at(7_500)), Reading::Time(at(10_500)));
         assert_eq!(clock.read(at(1_500)), Reading::Step { time: at(10_500), by: Span::from_secs(6) });
         assert_eq!(clock.read(at(1_600)), Reading::Time(at(10_600)));
+    }
+
+    #[test]
+    fn time_ends_before_the_moment_that_means_never() {
+        let mut clock = Clock::new();
+        assert_eq!(clock.read(PacketTime::MAX), Reading::Time(LATEST));
+        assert_eq!(clock.tick(PacketTime::MAX), LATEST);
+        clock.read(at(0));
+        assert_eq!(clock.read(at(1)), Reading::Time(LATEST));
     }
 
     #[test]

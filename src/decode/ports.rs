@@ -112,7 +112,7 @@ fn hosts(flow: &Flow) -> Flow {
 }
 
 /// Bytes in the key of a flow.
-pub(super) const KEY_LEN: usize = 37;
+pub(super) const KEY_LEN: usize = 1 + 2 * END_LEN;
 
 /// The same bytes for both directions of a flow.
 pub(super) fn pair_key(flow: &Flow) -> [u8; KEY_LEN] {
@@ -129,14 +129,18 @@ pub(super) fn flow_key(flow: &Flow) -> [u8; KEY_LEN] {
         Transport::Ws => 2,
         Transport::Sctp => 3,
     });
-    for (address, place) in [flow.source, flow.destination].iter().zip(ends.chunks_exact_mut(18)) {
+    for (address, place) in [flow.source, flow.destination].iter().zip(ends.chunks_exact_mut(END_LEN)) {
         place.copy_from_slice(&end_key(address));
     }
     key
 }
 
-fn end_key(address: &SocketAddr) -> [u8; 18] {
-    let mut key = [0; 18];
+/// Bytes in the key of an address with its port.
+pub const END_LEN: usize = 18;
+
+/// Bytes that name an address with its port.
+pub fn end_key(address: &SocketAddr) -> [u8; END_LEN] {
+    let mut key = [0; END_LEN];
     let ip = match address.ip() {
         std::net::IpAddr::V4(v4) => v4.to_ipv6_mapped(),
         std::net::IpAddr::V6(v6) => v6,

@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 
 use crate::detect::catalog::{FindingId, Slot};
-use crate::detect::finding::{Raise, Subject};
-use crate::detect::registration::placed;
+use crate::detect::finding::{Raise, Subject, sent};
+use crate::detect::registration::{placed, status_text};
 use crate::detect::store::FindingStore;
 use crate::table::Handle;
 use crate::time::PacketTime;
@@ -12,6 +12,9 @@ use crate::track::Tracker;
 use crate::track::call::Call;
 use crate::track::event::{Event, Sighting, Unanswered};
 use crate::track::vocabulary::{Confidence, Direction, Outcome};
+
+/// Times that an INVITE must be passed on before 482 shows a loop (DETECTION §7.7).
+const LOOPS: u16 = 3;
 
 /// Watches calls. It keeps no state of its own: tracking tells each happening once.
 #[derive(Debug)]
@@ -44,6 +47,7 @@ impl CallDetector {
                     findings.clear(FindingId::AckMissing, &subject, at.time);
                 }
             }
+            Event::CallOutcome { call, outcome: Outcome::Loop, status, at } => loops(tracker, call, status, at, findings),
             Event::CallOutcome { call, outcome: Outcome::Answered, at, .. } => callee_answered(tracker, call, at.time, findings),
             _ => {}
         }
@@ -68,10 +72,10 @@ fn callee_silent(tracker: &Tracker, call: Handle, request: &Unanswered, findings
         || "not registered in this capture".to_owned(),
         |since| format!("registered {} before", request.first.time.since(since.time)),
     );
-    let message = format!("INVITE to {aor} at {destination}: no answer to {} transmissions ({idle}, {registered})", request.transmissions);
+    let message = format!("INVITE to {aor} at {destination}: {} without an answer ({idle}, {registered})", sent(request.transmissions));
     let raise = Raise::new(FindingId::CalleeNoResponse, Subject::Aor(aor.clone()), message)
         .evidence(request.first.time, request.first.frame, format!("INVITE sent to {destination}"))
-        .absence(request.deadline, format!("no answer to {} transmissions within {}", request.transmissions, request.patience))
+        .absence(request.deadline, format!("{} and not answered within {}", sent(request.transmissions), request.patience))
         .related(Subject::Call(entry.record.call_id.clone()))
         .fill(Slot::Aor, aor.to_string());
     findings.raise(placed(tracker, raise, destination), request.deadline);
@@ -85,8 +89,28 @@ fn callee_answered(tracker: &Tracker, call: Handle, at: PacketTime, findings: &m
     }
 }
 
+/// A call that ran out of hops; 482 alone may as well be a request that came by two ways of a fork.
+fn loops(tracker: &Tracker, call: Handle, status: u16, at: Sighting, findings: &mut FindingStore) {
+    let Some(entry) = tracker.calls.get(call).filter(|entry| !tracker.world.peers.scans(entry.flow.source.ip())) else { return };
+    let hops = entry.further.map_or(0, |further| further.branches);
+    if status != 483 && hops < LOOPS {
+        return;
+    }
+    let call_id = entry.record.call_id.clone();
+    let (from, to) =
+        entry.further.map_or((entry.flow.source, entry.flow.destination), |further| (further.flow.source, further.flow.destination));
+    let answer = status_text(status);
+    let message = format!("{call_id}: {answer}, passed on {hops}× between {from} and {to}");
+    let raise = Raise::new(FindingId::RoutingLoop, Subject::Call(call_id), message)
+        .evidence(entry.first.time, entry.first.frame, format!("INVITE from {} to {}", entry.flow.source, entry.flow.destination))
+        .evidence(at.time, at.frame, format!("answered {answer}"))
+        .fill(Slot::LoopFrom, from.to_string())
+        .fill(Slot::LoopTo, to.to_string());
+    findings.raise(related_parties(tracker, raise, entry), at.time);
+}
+
 /// The AoR that is called at `destination`: the device that registered there, or the called user where it is a known AoR.
-fn callee(tracker: &Tracker, call: &Call, destination: SocketAddr) -> Option<(Box<str>, Option<Handle>)> {
+pub(super) fn callee(tracker: &Tracker, call: &Call, destination: SocketAddr) -> Option<(Box<str>, Option<Handle>)> {
     if let Some(device) = tracker.registrations.at_address(&tracker.world, destination) {
         let aor = tracker.registrations.device(device)?.aor;
         return Some((tracker.registrations.aor(aor)?.name.clone(), Some(device)));
@@ -99,8 +123,7 @@ fn bye_unanswered(tracker: &Tracker, call: Handle, request: &Unanswered, finding
     let Some(entry) = tracker.calls.get(call) else { return };
     let call_id = entry.record.call_id.clone();
     let side = request.flow.source;
-    let message =
-        format!("{call_id}: BYE from {side} to {} got no answer ({} transmissions)", request.flow.destination, request.transmissions);
+    let message = format!("{call_id}: BYE from {side} to {}, {}, got no answer", request.flow.destination, sent(request.transmissions));
     let raise = Raise::new(FindingId::ByeUnanswered, Subject::Call(call_id.clone()), message)
         .evidence(request.first.time, request.first.frame, format!("BYE from {side} to {}", request.flow.destination))
         .absence(request.deadline, format!("no answer that ends it within {}", request.patience))
@@ -123,7 +146,7 @@ fn call_subject(tracker: &Tracker, call: Handle) -> Option<Subject> {
 }
 
 /// Names the users of a call, so that what is wrong with them explains what is wrong with it.
-fn related_parties(tracker: &Tracker, raise: Raise, call: &Call) -> Raise {
+pub(super) fn related_parties(tracker: &Tracker, raise: Raise, call: &Call) -> Raise {
     let destination = call.further.map_or(call.flow.destination, |further| further.flow.destination);
     let parties = [call.flow.source, destination].map(|address| tracker.registrations.at_address(&tracker.world, address));
     let names = parties.into_iter().flatten().filter_map(|device| {

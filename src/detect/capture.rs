@@ -1,29 +1,34 @@
-//! Whether the capture itself can be trusted (DETECTION §0.4).
+//! Whether the capture itself can be trusted (DETECTION §0.1, §0.4 and §0.6).
 
 use std::iter::successors;
 use std::net::{IpAddr, SocketAddr};
 
+use crate::decode::signal::Signal;
 use crate::detect::catalog::FindingId;
 use crate::detect::finding::{Raise, Subject};
 use crate::detect::store::FindingStore;
 use crate::time::{PacketTime, Span};
 use crate::track::Tracker;
-use crate::track::triggers::{BUCKET, BUCKETS, Verdict, Way};
+use crate::track::event::{Event, Sighting};
+use crate::track::triggers::{BUCKET, BUCKETS, Tally, Verdict, Way};
 
 /// How often the self-test is read while something is captured: on whole seconds, whenever that is noticed.
 const EVERY: Span = Span::from_secs(1);
+/// A silence of the capture from which it counts as stalled (DETECTION §13).
+const STALLED: Span = Span::from_secs(600);
 
 /// Reads the self-test of the capture.
 #[derive(Debug, Default)]
 pub(super) struct CaptureDetector {
     next: Option<PacketTime>,
     missing: Vec<(IpAddr, Way)>,
+    lossy: Vec<(IpAddr, Way)>,
 }
 
 impl CaptureDetector {
     pub(super) fn advance(&mut self, tracker: &Tracker, now: PacketTime, findings: &mut FindingStore) {
         let Some(first) = self.next.filter(|first| *first <= now) else {
-            self.next.get_or_insert(after(now, EVERY));
+            self.next.get_or_insert_with(|| after(now, EVERY));
             return;
         };
         // Since the first reading nothing was captured; what it says changes only where a part of it grows too old.
@@ -32,6 +37,39 @@ impl CaptureDetector {
             self.read_all(tracker, due, findings);
         }
         self.next = Some(after(now, EVERY));
+    }
+
+    pub(super) fn event(&self, tracker: &Tracker, event: &Event, findings: &mut FindingStore) {
+        let Event::Noticed { signal, at } = event else { return };
+        match *signal {
+            Signal::Dropped(packets) => {
+                let message = format!("capture problem: {packets} packets were dropped; absence findings disabled meanwhile");
+                let raise = Raise::new(FindingId::CaptureLossy, whole(tracker), message);
+                findings.raise(raise.absence(at.time, format!("{packets} packets dropped since the last count")), at.time);
+            }
+            Signal::Hole { from } => stalled(tracker, from, *at, findings),
+            Signal::ClockStep { by } => {
+                let message = format!("capture problem: the clock went back by {by}; absence findings across the step disabled");
+                let raise = Raise::new(FindingId::ClockStepped, whole(tracker), message);
+                findings.raise(raise.absence(at.time, format!("the next packet is stamped {by} earlier")), at.time);
+            }
+            _ => {}
+        }
+    }
+
+    /// Tells once, until the direction is sound again.
+    fn lossy(&mut self, tracker: &Tracker, address: IpAddr, way: Way, tally: Tally, now: PacketTime, findings: &mut FindingStore) {
+        if self.lossy.contains(&(address, way)) {
+            return;
+        }
+        self.lossy.push((address, way));
+        let Tally { unseen, opportunities, .. } = tally;
+        let what = if way == Way::Sent { "sends" } else { "receives" };
+        let message = format!(
+            "capture problem: part of what {address} {what} is not captured ({unseen} of {opportunities} messages prove one that is missing)"
+        );
+        let raise = Raise::new(FindingId::CaptureLossy, Subject::Pbx(pbx(tracker, address)), message);
+        findings.raise(raise.absence(now, format!("{unseen} of {opportunities} triggers were not captured")), now);
     }
 
     fn read_all(&mut self, tracker: &Tracker, now: PacketTime, findings: &mut FindingStore) {
@@ -43,8 +81,12 @@ impl CaptureDetector {
     }
 
     fn read(&mut self, tracker: &Tracker, address: IpAddr, way: Way, now: PacketTime, findings: &mut FindingStore) {
+        let verdict = tracker.world.triggers.verdict(address, way, now);
+        if matches!(verdict, Verdict::Sound) {
+            self.lossy.retain(|&lossy| lossy != (address, way));
+        }
         let known = self.missing.contains(&(address, way));
-        match tracker.world.triggers.verdict(address, way, now) {
+        match verdict {
             Verdict::OneWay(tally) if !known => {
                 self.missing.push((address, way));
                 let (lost, kept) = match way {
@@ -65,6 +107,7 @@ impl CaptureDetector {
                 );
                 findings.raise(raise, now);
             }
+            Verdict::Lossy(tally) => self.lossy(tracker, address, way, tally, now, findings),
             Verdict::Sound if known => {
                 self.missing.retain(|&missing| missing != (address, way));
                 findings.clear(FindingId::CaptureOneWay, &Subject::Pbx(pbx(tracker, address)), now);
@@ -78,6 +121,32 @@ impl CaptureDetector {
 fn after(time: PacketTime, unit: Span) -> PacketTime {
     let unit = unit.as_nanos();
     PacketTime::from_nanos(time.as_nanos().div_euclid(unit).saturating_add(1).saturating_mul(unit))
+}
+
+/// Nothing was captured since `from`; the frame that ends the silence ends the finding. Only a PBX cannot be silent for so long:
+/// files without one are collections of samples.
+fn stalled(tracker: &Tracker, from: PacketTime, at: Sighting, findings: &mut FindingStore) {
+    let Some(subject) = pbx_known(tracker) else { return };
+    // To the second: a copy of the last frame makes no difference.
+    let from = PacketTime::from_parts(from.as_nanos().div_euclid(1_000_000_000), 0);
+    if !findings.is_open(FindingId::CaptureStalled, &subject) {
+        let since = tracker.printed(from);
+        let message = format!("capture problem: no packet at all since {since}; absence findings disabled meanwhile");
+        let raise = Raise::new(FindingId::CaptureStalled, subject.clone(), message);
+        findings.raise(raise.absence(from, "the last packet before the silence"), (from + STALLED).min(at.time));
+    }
+    if at.frame != 0 {
+        findings.clear(FindingId::CaptureStalled, &subject, at.time);
+    }
+}
+
+/// What the whole capture is about: its PBX, if one is known.
+fn whole(tracker: &Tracker) -> Subject {
+    pbx_known(tracker).unwrap_or(Subject::Capture)
+}
+
+fn pbx_known(tracker: &Tracker) -> Option<Subject> {
+    tracker.world.peers.pbx_addresses().first().map(|pbx| Subject::Pbx(*pbx))
 }
 
 /// The PBX with this address; on the default port where it was not learned.

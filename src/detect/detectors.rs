@@ -3,20 +3,31 @@
 use crate::decode::flow::Flow;
 use crate::sip::message::Kind;
 use crate::time::PacketTime;
-use crate::track::Tracker;
 use crate::track::event::{Event, Sighting};
+use crate::track::{Novelty, Tracker};
 
+use super::answers;
 use super::call::CallDetector;
 use super::capture::CaptureDetector;
+use super::devices::DeviceDetector;
+use super::flapping::FlappingDetector;
+use super::grants;
+use super::ignored::IgnoredDetector;
+use super::intruders::IntruderDetector;
 use super::legs;
+use super::load::LoadDetector;
 use super::moves::MoveDetector;
 use super::nat;
 use super::probes::ProbeDetector;
 use super::reachability::ReachabilityDetector;
 use super::registration::RegistrationDetector;
+use super::restart::RestartDetector;
 use super::rewriting;
 use super::server::ServerDetector;
+use super::slowness::SlownessDetector;
 use super::store::{FindingStore, Limits};
+use super::strangers::StrangerDetector;
+use super::undelivered::UndeliveredDetector;
 
 /// All detectors and what they found.
 #[derive(Debug)]
@@ -24,11 +35,20 @@ pub struct Detectors {
     /// What was found.
     pub findings: FindingStore,
     registration: RegistrationDetector,
+    flapping: FlappingDetector,
+    devices: DeviceDetector,
     reachability: ReachabilityDetector,
     moves: MoveDetector,
     probes: ProbeDetector,
+    undelivered: UndeliveredDetector,
+    ignored: IgnoredDetector,
     call: CallDetector,
     server: ServerDetector,
+    slowness: SlownessDetector,
+    load: LoadDetector,
+    restart: RestartDetector,
+    intruders: IntruderDetector,
+    strangers: StrangerDetector,
     capture: CaptureDetector,
 }
 
@@ -38,11 +58,20 @@ impl Detectors {
         Self {
             findings: FindingStore::new(limits),
             registration: RegistrationDetector::default(),
+            flapping: FlappingDetector::default(),
+            devices: DeviceDetector::default(),
             reachability: ReachabilityDetector::default(),
             moves: MoveDetector::default(),
             probes: ProbeDetector::default(),
+            undelivered: UndeliveredDetector::default(),
+            ignored: IgnoredDetector::default(),
             call: CallDetector,
             server: ServerDetector::default(),
+            slowness: SlownessDetector::default(),
+            load: LoadDetector::default(),
+            restart: RestartDetector::default(),
+            intruders: IntruderDetector::default(),
+            strangers: StrangerDetector::default(),
             capture: CaptureDetector::default(),
         }
     }
@@ -50,19 +79,28 @@ impl Detectors {
     /// Handles what became due by `now`, before the packet of `now`.
     pub fn advance(&mut self, tracker: &Tracker, now: PacketTime) {
         self.server.advance(tracker, now, &mut self.findings);
+        self.slowness.advance(now, &mut self.findings);
         self.reachability.advance(tracker, now, &mut self.findings);
         self.capture.advance(tracker, now, &mut self.findings);
         self.findings.advance(now);
     }
 
     /// Handles a message, after tracking has.
-    pub fn message(&mut self, tracker: &Tracker, kind: Kind, flow: Flow, at: Sighting) {
+    pub fn message(&mut self, tracker: &Tracker, kind: Kind, novelty: Novelty, flow: Flow, at: Sighting) {
         self.server.message(tracker, kind, flow, at, &mut self.findings);
+        self.restart.message(tracker, kind, novelty, flow, at, &mut self.findings);
+        if let Kind::Response(status) = kind {
+            self.load.response(tracker, status, flow, at, novelty, &mut self.findings);
+        }
     }
 
     /// Handles what tracking told.
     pub fn event(&mut self, tracker: &Tracker, event: &Event) {
         self.registration.event(tracker, event, &mut self.findings);
+        self.flapping.event(tracker, event, &mut self.findings);
+        self.devices.event(tracker, event, &mut self.findings);
+        grants::event(tracker, event, &mut self.findings);
+        answers::event(tracker, event, &mut self.findings);
         self.reachability.event(tracker, event, &mut self.findings);
         self.moves.event(tracker, event, &mut self.findings);
         self.probes.event(tracker, event, &mut self.findings);
@@ -70,8 +108,14 @@ impl Detectors {
             nat::event(tracker, event, &mut self.findings);
             rewriting::event(tracker, event, &mut self.findings);
         }
+        self.undelivered.event(tracker, event, &mut self.findings);
+        self.ignored.event(tracker, event, &mut self.findings);
         self.call.event(tracker, event, &mut self.findings);
         legs::event(tracker, event, &mut self.findings);
-        self.server.event(tracker, event, &mut self.findings);
+        self.slowness.event(event);
+        self.load.event(tracker, event, &mut self.findings);
+        self.intruders.event(tracker, event, &mut self.findings);
+        self.strangers.event(tracker, event, &mut self.findings);
+        self.capture.event(tracker, event, &mut self.findings);
     }
 }

@@ -309,6 +309,11 @@ impl Raise {
     }
 }
 
+/// How often a request was transmitted: `sent once`, `sent 11 times`.
+pub(super) fn sent(times: u16) -> String {
+    if times == 1 { "sent once".to_owned() } else { format!("sent {times} times") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -26,7 +26,8 @@ pub(super) fn event(tracker: &Tracker, event: &Event, findings: &mut FindingStor
         Event::LegEnded { ended, left, end, at, confidence } => {
             let (Some(subject), Some(call_id)) = (subject(tracker, ended, left), call_id(tracker, left)) else { return };
             let billed = billed(end.time, at.time);
-            let message = format!("{subject}: {call_id} stayed up after the other leg had ended: {billed} over-billed");
+            let leg = if subject.to_string() == *call_id { "this leg".to_owned() } else { format!("leg {call_id}") };
+            let message = format!("{subject}: {leg} stayed up after the other one had ended: {billed} over-billed");
             let raise = raise(subject.clone(), message, confidence, end, &billed);
             findings.raise(raise.evidence(at.time, at.frame, format!("BYE of {call_id}")), at.time);
             findings.clear(FindingId::LegLeftUp, &subject, at.time);

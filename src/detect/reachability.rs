@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::detect::catalog::FindingId;
-use crate::detect::finding::{Raise, Subject};
+use crate::detect::finding::{Raise, Subject, sent};
 use crate::detect::registration::placed;
 use crate::detect::store::FindingStore;
 use crate::table::Handle;
@@ -86,7 +86,7 @@ impl ReachabilityDetector {
         let rtt = last_rtt.map_or_else(|| "never answered".to_owned(), |rtt| format!("last qualify {} ms", rtt.as_nanos() / 1_000_000));
         let Some(raise) = raise(tracker, device, severity, &format!("{rtt}, {recent}× in the last hour")) else { return };
         let raise = raise
-            .evidence(probe.time, probe.frame, format!("OPTIONS sent to it, {transmissions} transmissions"))
+            .evidence(probe.time, probe.frame, format!("OPTIONS to it, {}", sent(transmissions)))
             .absence(at.time, format!("no answer within {}", at.time.since(probe.time)));
         findings.raise(raise, at.time);
         self.down.insert(device, Down { since: at.time });

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::detect::catalog::{FindingId, Slot, rejection_remedy};
-use crate::detect::finding::{Raise, Reason, Subject};
+use crate::detect::finding::{Raise, Reason, Subject, sent};
 use crate::detect::store::FindingStore;
 use crate::table::Handle;
 use crate::time::{PacketTime, Span};
@@ -95,7 +95,7 @@ impl RegistrationDetector {
             AttemptEnd::ContactDropped => "accepted, but this phone's contact is not among the bindings".to_owned(),
             _ => format!("rejected {}", status_text(report.status)),
         };
-        let message = format!("{aor}@{}: REGISTER {what} (×{})", report.flow.source.ip(), own.len());
+        let message = format!("{aor} at {}: REGISTER {what} (×{})", report.flow.source.ip(), own.len());
         let remedy = rejection_remedy(report.status, report.first.frame != report.last.frame && report.status == 403);
         let is_open = findings.is_open(FindingId::RegistrationRejected, &Subject::Aor(aor.clone()));
         let mut raise = Raise::new(FindingId::RegistrationRejected, Subject::Aor(aor), message).remedy(remedy);
@@ -118,15 +118,15 @@ impl RegistrationDetector {
             n => format!("{n} other sources are served"),
         };
         let message = format!(
-            "{source}: {} REGISTER transmissions unanswered for {waited} while {served}: fail2ban, a firewall or an ACL on the PBX may block it",
-            report.transmissions
+            "{source}: REGISTER {} without an answer in {waited} while {served}: fail2ban, a firewall or an ACL on the PBX may block it",
+            sent(report.transmissions)
         );
         let raise = Raise::new(FindingId::RegistrarSilent, Subject::Source(source), message)
             .confidence(confidence)
             .evidence(
                 report.first.time,
                 report.first.frame,
-                format!("REGISTER of {aor} from {}, sent {} times", report.flow.source, report.transmissions),
+                format!("REGISTER of {aor} from {}, {}", report.flow.source, sent(report.transmissions)),
             )
             .absence(report.last.time, format!("no answer within {waited}"))
             .related(Subject::Aor(aor))
@@ -160,7 +160,7 @@ fn credentials(tracker: &Tracker, report: &AttemptReport, aor: Box<str>, finding
     }
     let source = report.flow.source.ip();
     let (reason, message, fact) = if ignored {
-        let message = format!("{aor}@{source}: asked for credentials {times}× and never sent any");
+        let message = format!("{aor} at {source}: asked for credentials {times}× and never sent any");
         (Reason::NoCredentials, message, "challenge, and no REGISTER with credentials followed".to_owned())
     } else {
         let code = status_text(report.status);
@@ -170,7 +170,7 @@ fn credentials(tracker: &Tracker, report: &AttemptReport, aor: Box<str>, finding
         };
         (
             reason,
-            format!("{aor}@{source}: credentials rejected {times}× with {code} ({guess})"),
+            format!("{aor} at {source}: credentials rejected {times}× with {code} ({guess})"),
             format!("REGISTER with fresh credentials answered {code}"),
         )
     };

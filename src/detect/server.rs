@@ -1,10 +1,10 @@
-//! Whether the PBX answers at all, and who scans it (DETECTION §7.1, §7.6).
+//! Whether the PBX answers at all (DETECTION §7.1).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use crate::decode::flow::Flow;
-use crate::detect::catalog::{FindingId, Slot};
+use crate::detect::catalog::FindingId;
 use crate::detect::finding::{Raise, Subject};
 use crate::detect::store::FindingStore;
 use crate::sip::message::Kind;
@@ -12,7 +12,7 @@ use crate::sip::method::Method;
 use crate::time::{PacketTime, Span};
 use crate::track::Tracker;
 use crate::track::absence::{SEEN_WITHIN, WATERMARK};
-use crate::track::event::{Event, Sighting};
+use crate::track::event::Sighting;
 use crate::track::vocabulary::{Confidence, Direction};
 
 /// How long a PBX may be silent under load (DETECTION §7.1).
@@ -55,18 +55,6 @@ impl ServerDetector {
                 self.asked(flow, at);
             }
             _ => {}
-        }
-    }
-
-    pub(super) fn event(&self, tracker: &Tracker, event: &Event, findings: &mut FindingStore) {
-        if let Event::ScannerFound { source, at, .. } = event {
-            let address = source.ip();
-            let message = format!("{address}: scans for users, or calls itself a scanning tool");
-            let raise = Raise::new(FindingId::SipScanner, Subject::Source(address), message)
-                .evidence(at.time, at.frame, "the request that gave it away")
-                .fill(Slot::Ip, address.to_string());
-            let _ = tracker;
-            findings.raise(raise, at.time);
         }
     }
 
@@ -156,7 +144,7 @@ impl Silence {
         shown.sort_by_key(|(source, at)| (at.time, *source));
         let shown = shown.iter().take(5);
         let raise =
-            shown.fold(raise, |raise, (source, at)| raise.evidence(at.time, at.frame, format!("request from {source}, never answered")));
+            shown.fold(raise, |raise, (source, at)| raise.evidence(at.time, at.frame, format!("request from {source}, without an answer")));
         raise.absence(at, format!("the PBX sent nothing at all for {lasted}"))
     }
 }

@@ -125,6 +125,12 @@ impl FindingStore {
         self.find_open(id, subject).and_then(|seq| self.findings.get(&seq))
     }
 
+    /// Whether a finding of that id and subject was open at any time since `since`.
+    pub fn was_open_since(&self, id: FindingId, subject: &Subject, since: PacketTime) -> bool {
+        let mut episodes = self.index.about(subject, id).filter_map(|seq| self.findings.get(&seq));
+        episodes.any(|finding| finding.subject == *subject && finding.cleared.is_none_or(|end| end >= since))
+    }
+
     /// Whether a finding of that id and subject is open.
     pub fn is_open(&self, id: FindingId, subject: &Subject) -> bool {
         self.find_open(id, subject).is_some()

@@ -210,7 +210,7 @@ families! {
     CaptureTally {
         /// Frames captured.
         packets: Counter<()>, "siphound_capture_packets_total" of Tool;
-        /// Frames by what became of them; together with those in reassembly they are all that were captured.
+        /// Frames by what became of them; together with the few that still wait for their order or their other parts they are all that were captured.
         frames: Counter<FrameOutcome>, "siphound_capture_frames_total" of Tool;
         /// Frames that were copies made by the capture.
         duplicates: Counter<()>, "siphound_capture_duplicates_total" of Tool;

@@ -15,8 +15,9 @@ of it is `other`. Where a family has at most 16 series, all are there from the s
 not exported; they are computed over a time range from the counters. RFC 6076 measures at the user agent; siphound measures at the PBX,
 so the delays lack the way between phone and PBX.
 
-`pbx` is the name of the PBX, `default` where the configuration gives none. `dir` is seen from the PBX; where neither end is a known
-PBX, everything counts as `in`.
+`pbx` is the name of the PBX, `default` where the configuration gives none. `dir` is seen from the PBX. Messages and calls between
+addresses of which none is known to be a PBX wait to be counted until one turns out to be, as `siphound_tracked_objects` of the kind
+`unattributed`.
 ";
 
 /// The catalogue as a page of documentation.

@@ -121,7 +121,7 @@ mod tests {
         snapshot.tally.message(MessageKind::Request(MethodLabel::Invite), Dir::In, Transport::Udp);
         snapshot.tally.message(MessageKind::Response(CodeLabel::of(Some(299))), Dir::Out, Transport::Tcp);
         snapshot.tally.session_outcome(Dir::In, PeerClass::Endpoint, Outcome::NoResponse, None);
-        snapshot.tally.finding("peer-lagged", Severity::Warning);
+        snapshot.tally.findings("peer-lagged", Severity::Warning, 1);
         snapshot.gauges.registrations.set(RegistrationState::Registered, 3.0);
         snapshot.gauges.set_last_packet(PacketTime::from_parts(1_769_850_000, 500_000_000));
         let text = text(snapshot);

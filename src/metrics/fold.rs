@@ -70,9 +70,10 @@ pub struct Fold {
 }
 
 impl Fold {
-    /// What could not wait for lack of room and was never counted.
-    pub fn uncounted(&self) -> u64 {
-        self.uncounted
+    /// Kinds of messages and calls that wait for one of their ends to turn out to be a PBX, and what could not wait for lack of room and
+    /// is never counted.
+    pub fn waiting(&self) -> (usize, u64) {
+        (self.messages.len() + self.calls.len(), self.uncounted)
     }
 
     /// Counts a message.
@@ -85,7 +86,6 @@ impl Fold {
         let counted = Counted { kind, novelty: novelty == Novelty::Distinct };
         match dir(tracker, flow) {
             Some(dir) => count_message(&mut self.tally, counted, dir, flow, 1),
-            None if tracker.world.peers.knows_pbx() => {}
             None if self.messages.len() < WAITING => *self.messages.entry((flow, counted)).or_default() += 1,
             None => self.uncounted += 1,
         }
@@ -108,7 +108,7 @@ impl Fold {
             Event::CallOutcome { call, outcome, status, .. } => self.call_outcome(tracker, call, outcome, status),
             Event::ByeAnswered { call, delay } => self.bye_answered(tracker, call, delay),
             Event::ByeUnanswered { call, .. } => self.bye_unanswered(tracker, call),
-            Event::ServerResponse { class, delay, .. } => self.tally.server_response(server_class(class), delay),
+            Event::ServerResponse { class, delay, transmissions: 1, .. } => self.tally.server_response(server_class(class), delay),
             Event::PbxLearned { .. } => self.classify(tracker),
             Event::LegEnded { end, at, .. } => self.tally.overbilled(at.time.since(end.time + BILL_TOLERANCE)),
             Event::CallEnded { .. }
@@ -119,6 +119,11 @@ impl Fold {
             | Event::AckMissing { .. }
             | Event::AckArrived { .. }
             | Event::Nat(_)
+            | Event::ServerResponse { .. }
+            | Event::BindingsCleared { .. }
+            | Event::AnswerLost(_)
+            | Event::AnswerTaken { .. }
+            | Event::Noticed { .. }
             | Event::ScannerFound { .. } => {}
         }
     }
@@ -154,7 +159,6 @@ impl Fold {
     fn call(&mut self, tracker: &Tracker, flow: Flow, waiting: Waiting) {
         match dir(tracker, flow) {
             Some(dir) => self.count_call(tracker, flow, dir, waiting),
-            None if tracker.world.peers.knows_pbx() => {}
             None if self.calls.len() < WAITING => self.calls.push((flow, waiting)),
             None => self.uncounted += 1,
         }

@@ -27,9 +27,9 @@ impl Tally {
         self.retransmissions.bump((method, dir));
     }
 
-    /// A message had the anomaly `code`.
-    pub fn anomaly(&mut self, code: &'static str) {
-        self.anomalies.add(AnomalyLabel(code), 1);
+    /// `n` messages had the anomaly `code`.
+    pub fn anomalies(&mut self, code: &'static str, n: u64) {
+        self.anomalies.add(AnomalyLabel(code), n);
     }
 
     /// A registration attempt began.
@@ -143,9 +143,9 @@ impl Tally {
         self.server_response.observe(class, delay);
     }
 
-    /// A finding was raised.
-    pub fn finding(&mut self, id: &'static str, severity: Severity) {
-        self.findings.add(FindingLabel { id, severity }, 1);
+    /// `n` findings were raised.
+    pub fn findings(&mut self, id: &'static str, severity: Severity, n: u64) {
+        self.findings.add(FindingLabel { id, severity }, n);
     }
 
     /// `n` objects were dropped from the full table `kind`.

@@ -1,5 +1,7 @@
 //! The engine: tracking, detection and counting in one place, one message after the other.
 
+use std::collections::BTreeMap;
+
 use crate::decode::outcome::FrameCounts;
 use crate::decode::signal::Signal;
 use crate::detect::detectors::Detectors;
@@ -120,16 +122,12 @@ impl Engine {
     pub fn snapshot(&self, lost: &[(DropPlace, u64)]) -> Snapshot {
         let mut tally = self.fold.tally.clone();
         for (id, severity, count) in self.detectors.findings.totals() {
-            for _ in 0..count {
-                tally.finding(id.as_str(), severity);
-            }
+            tally.findings(id.as_str(), severity, count);
         }
         let mut capture = CaptureTally::default();
         if let Some(counts) = &self.counts {
-            for (anomaly, count) in Anomaly::ALL.iter().zip(counts.anomalies) {
-                for _ in 0..count {
-                    tally.anomaly(anomaly.as_str());
-                }
+            for (anomaly, count) in Anomaly::ALL.iter().zip(counts.anomalies).filter(|(_, count)| *count > 0) {
+                tally.anomalies(anomaly.as_str(), count);
             }
             capture.set_frames(&counts.decode.frames);
             capture.set_fragments(FragmentResult::Reassembled, counts.decode.fragments.reassembled);
@@ -147,11 +145,9 @@ impl Engine {
     /// Entries dropped for lack of room, by table.
     pub fn evictions(&self) -> Vec<(&'static str, u64)> {
         let tracked = self.tracker.tables().into_iter().map(|(table, _, evicted)| (table, evicted));
-        let decoded = self.counts.iter().flat_map(|counts| {
-            let evicted = counts.decode.evicted;
-            [("copies", evicted.copies), ("speakers", evicted.speakers), ("fragments", evicted.fragments), ("streams", evicted.streams)]
-        });
-        tracked.chain(decoded).chain([("findings", self.detectors.findings.evicted())]).collect()
+        let decoded = self.counts.iter().flat_map(|counts| counts.decode.evicted.named());
+        let (_, uncounted) = self.fold.waiting();
+        tracked.chain(decoded).chain([("findings", self.detectors.findings.evicted()), ("unattributed", uncounted)]).collect()
     }
 
     /// What became of the frames so far.
@@ -162,33 +158,48 @@ impl Engine {
     fn gauges(&self) -> Gauges {
         let mut gauges = Gauges::default();
         let tracker = &self.tracker;
-        let devices = || tracker.registrations.devices().map(|(_, device)| device);
-        for &state in RegistrationState::ALL {
-            gauges.registrations.set(state, devices().filter(|device| device.state == state).count() as f64);
-        }
-        for &reachability in Reachability::ALL {
-            gauges.peers.set(reachability, devices().filter(|device| device.probes.reachability == reachability).count() as f64);
-        }
-        let behind = devices().filter(|device| device.nat.is_behind()).count();
-        gauges.devices_behind_nat.set((), behind as f64);
-        for (verdict, confidence) in NAT_VERDICTS {
-            gauges.nat_sites.set(verdict, tracker.nat.verdicts().filter(|found| *found == confidence).count() as f64);
-        }
+        self.count_devices(&mut gauges);
         for (phase, count) in self.calls_active() {
             gauges.calls_active.set(phase, count as f64);
         }
         gauges.scanner_sources.set((), tracker.world.peers.scanners() as f64);
+        let mut active = BTreeMap::<_, usize>::new();
         for finding in self.detectors.findings.open() {
-            let active = self.detectors.findings.open().filter(|other| other.id == finding.id && other.severity == finding.severity);
-            gauges.set_findings(finding.id.as_str(), finding.severity, active.count());
+            *active.entry((finding.id, finding.severity)).or_default() += 1;
+        }
+        for ((id, severity), count) in active {
+            gauges.set_findings(id.as_str(), severity, count);
         }
         for (table, held, _) in tracker.tables() {
             gauges.set_tracked(table, held);
         }
+        gauges.set_tracked("unattributed", self.fold.waiting().0);
         if let Some((_, last)) = self.counts.as_ref().and_then(|counts| counts.decode.span) {
             gauges.set_last_packet(last);
         }
         gauges
+    }
+
+    /// Counts the devices in one pass: there may be a million of them, and nothing is tracked meanwhile.
+    fn count_devices(&self, gauges: &mut Gauges) {
+        let mut states = [0_u32; RegistrationState::ALL.len()];
+        let mut reachable = [0_u32; Reachability::ALL.len()];
+        let mut behind_nat = 0_u32;
+        for (_, device) in self.tracker.registrations.devices() {
+            states[device.state as usize] += 1;
+            reachable[device.probes.reachability as usize] += 1;
+            behind_nat += u32::from(device.nat.is_behind());
+        }
+        for (&state, count) in RegistrationState::ALL.iter().zip(states) {
+            gauges.registrations.set(state, f64::from(count));
+        }
+        for (&reachability, count) in Reachability::ALL.iter().zip(reachable) {
+            gauges.peers.set(reachability, f64::from(count));
+        }
+        gauges.devices_behind_nat.set((), f64::from(behind_nat));
+        for (verdict, confidence) in NAT_VERDICTS {
+            gauges.nat_sites.set(verdict, self.tracker.nat.verdicts().filter(|found| *found == confidence).count() as f64);
+        }
     }
 
     fn calls_active(&self) -> [(CallPhase, usize); 3] {
@@ -209,7 +220,7 @@ impl Engine {
         let at = Sighting { time: arrival.time, frame: arrival.frame };
         let novelty = self.tracker.message(message, flow, at);
         self.fold.message(&self.tracker, message.kind(), message.method(), novelty, flow);
-        self.detectors.message(&self.tracker, message.kind(), flow, at);
+        self.detectors.message(&self.tracker, message.kind(), novelty, flow, at);
         self.tell();
         if let Some(ladder) = self.ladder.as_mut().filter(|ladder| ladder.call_id == message.call_id() && ladder.messages.len() < LADDER) {
             ladder.messages.push(ladder_message(&self.tracker, &message, flow, at, novelty));
@@ -224,7 +235,9 @@ impl Engine {
 
     /// Handles what is due before `arrival`.
     fn advance(&mut self, arrival: Arrival) {
-        self.tracker.advance(arrival.time);
+        while self.tracker.step(arrival.time) {
+            self.tell();
+        }
         self.tell();
         self.detectors.advance(&self.tracker, arrival.time);
     }

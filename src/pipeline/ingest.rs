@@ -129,7 +129,7 @@ fn push_messages(mut bytes: &[u8], flow: Flow, at: Arrival, anomalies: &mut [u64
         }
         out.push_message(at, flow, message, scan);
         messages += 1;
-        if rest.len() == bytes.len() {
+        if rest.is_empty() || rest.len() == bytes.len() {
             break;
         }
         bytes = rest;

@@ -15,6 +15,7 @@ pub mod live;
 pub mod progress;
 pub mod replay;
 pub mod signals;
+pub mod source;
 pub mod stage;
 pub mod stop;
 

@@ -71,6 +71,7 @@ fn call(tracker: &Tracker, legs: &Legs<'_>, &(record, outcome, direction): &Reco
     };
     CallEntry {
         first_seen: tracker.printed(record.started),
+        by_scanner: tracker.world.peers.scans(record.source.ip()) && outcome != Outcome::Answered,
         call_id: record.call_id.to_string(),
         from: text(&record.from),
         to: text(&record.to),
@@ -97,6 +98,7 @@ fn call(tracker: &Tracker, legs: &Legs<'_>, &(record, outcome, direction): &Reco
 fn registration(tracker: &Tracker, aor: &Aor) -> RegistrationEntry {
     RegistrationEntry {
         first_seen: tracker.printed(aor.first_seen),
+        by_scanner: aor.accepted == 0 && aor_is_scanned(tracker, aor),
         aor: aor.name.to_string(),
         state: tracker.registrations.state(aor),
         attempts: aor.attempts,
@@ -105,6 +107,12 @@ fn registration(tracker: &Tracker, aor: &Aor) -> RegistrationEntry {
         last_status: aor.last_status,
         devices: aor.devices.iter().filter_map(|&handle| Some(device(tracker, tracker.registrations.device(handle)?))).collect(),
     }
+}
+
+/// Whether every device that tried this AoR is a scanner.
+fn aor_is_scanned(tracker: &Tracker, aor: &Aor) -> bool {
+    let mut devices = aor.devices.iter().filter_map(|&handle| tracker.registrations.device(handle)).peekable();
+    devices.peek().is_some() && devices.all(|device| tracker.world.peers.scans(device.source().ip()))
 }
 
 fn device(tracker: &Tracker, device: &Device) -> DeviceEntry {

@@ -3,7 +3,7 @@
 use std::io::{self, BufWriter, Write};
 
 use serde::Serialize;
-use serde_json::ser::{Formatter, PrettyFormatter, Serializer};
+use serde_json::ser::{Formatter, Serializer};
 
 use super::escape::is_hidden;
 
@@ -22,9 +22,42 @@ pub fn write(value: &impl Serialize, out: impl Write) -> io::Result<()> {
     out.flush()
 }
 
-/// Pretty JSON in which hidden characters ([`is_hidden`]) stand as `\uNNNN`: the same strings for a program, and safe on a terminal.
+/// The break before an entry and the indent of the deepest one that is written at once.
+const BREAK: &[u8] = b",\n                                ";
+
+/// Pretty JSON in which hidden characters ([`is_hidden`]) stand as `\uNNNN`: the same strings for a program, and safe on a terminal. Each
+/// break with its indent is written at once, where the formatter that comes with `serde_json` writes level by level.
 #[derive(Default)]
-struct VisibleFormatter(PrettyFormatter<'static>);
+struct VisibleFormatter {
+    depth: usize,
+    /// Whether the array or object that ends next has entries.
+    has_value: bool,
+}
+
+impl VisibleFormatter {
+    /// Begins an array or object.
+    fn open<W: ?Sized + Write>(&mut self, out: &mut W, bracket: &[u8]) -> io::Result<()> {
+        self.depth += 1;
+        self.has_value = false;
+        out.write_all(bracket)
+    }
+
+    /// Ends it.
+    fn close<W: ?Sized + Write>(&mut self, out: &mut W, bracket: &[u8]) -> io::Result<()> {
+        self.depth -= 1;
+        if self.has_value {
+            self.begin_entry(out, true)?;
+        }
+        out.write_all(bracket)
+    }
+
+    /// Begins a line, behind a comma unless it is the first.
+    fn begin_entry<W: ?Sized + Write>(&self, out: &mut W, first: bool) -> io::Result<()> {
+        let at_once = (2 + 2 * self.depth).min(BREAK.len());
+        out.write_all(&BREAK[usize::from(first)..at_once])?;
+        (at_once..2 + 2 * self.depth).try_for_each(|_| out.write_all(b" "))
+    }
+}
 
 impl Formatter for VisibleFormatter {
     fn write_string_fragment<W: ?Sized + Write>(&mut self, out: &mut W, fragment: &str) -> io::Result<()> {
@@ -41,39 +74,41 @@ impl Formatter for VisibleFormatter {
     }
 
     fn begin_array<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
-        self.0.begin_array(out)
+        self.open(out, b"[")
     }
 
     fn end_array<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
-        self.0.end_array(out)
+        self.close(out, b"]")
     }
 
     fn begin_array_value<W: ?Sized + Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
-        self.0.begin_array_value(out, first)
+        self.begin_entry(out, first)
     }
 
-    fn end_array_value<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
-        self.0.end_array_value(out)
+    fn end_array_value<W: ?Sized + Write>(&mut self, _: &mut W) -> io::Result<()> {
+        self.has_value = true;
+        Ok(())
     }
 
     fn begin_object<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
-        self.0.begin_object(out)
+        self.open(out, b"{")
     }
 
     fn end_object<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
-        self.0.end_object(out)
+        self.close(out, b"}")
     }
 
     fn begin_object_key<W: ?Sized + Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
-        self.0.begin_object_key(out, first)
+        self.begin_entry(out, first)
     }
 
     fn begin_object_value<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
-        self.0.begin_object_value(out)
+        out.write_all(b": ")
     }
 
-    fn end_object_value<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
-        self.0.end_object_value(out)
+    fn end_object_value<W: ?Sized + Write>(&mut self, _: &mut W) -> io::Result<()> {
+        self.has_value = true;
+        Ok(())
     }
 }
 
@@ -92,6 +127,12 @@ mod tests {
     #[test]
     fn hidden_characters_stand_as_escapes() {
         assert_eq!(json(&"a\x1b\u{7f}\u{9b}\u{202e}\u{e0001}ü"), "\"a\\u001b\\u007f\\u009b\\u202e\\udb40\\udc01ü\"\n");
+    }
+
+    #[test]
+    fn the_layout_is_the_usual_one() {
+        let deep = (0..20).fold(serde_json::json!([]), |inner, n| serde_json::json!({"a": [n, inner, {}], "b": null}));
+        assert_eq!(json(&deep), format!("{deep:#}\n"));
     }
 
     #[test]

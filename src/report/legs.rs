@@ -24,10 +24,12 @@ impl<'a> Legs<'a> {
         Self { by_call_id: linked.map(|recorded| (&*recorded.0.call_id, recorded)).collect(), now }
     }
 
-    /// Who began the end of the call that `record` is a leg of: a phone where one did. A leg that was left up ended by itself.
+    /// Who began the end of the call that `record` is a leg of: a phone where one did. A leg that was left up ended by itself, one that
+    /// is up not at all.
     pub(super) fn ended_by(&self, record: &CallRecord, direction: Direction) -> Option<EndedBy> {
         let own = record.ended_by;
-        if record.linked.is_empty() || record.left_up.is_some() {
+        let still_up = record.answered.is_some() && record.ended.is_none();
+        if record.linked.is_empty() || record.left_up.is_some() || still_up {
             return own;
         }
         if record.answered.is_none() {
@@ -36,7 +38,7 @@ impl<'a> Legs<'a> {
         }
         let ends = std::iter::once((record, direction)).chain(self.others(record).map(|(other, _, direction)| (*other, *direction)));
         let by_phone = ends.filter_map(|(leg, direction)| Some((leg.ended?, phone_end(leg, direction)?)));
-        by_phone.min_by_key(|(ended, _)| *ended).map(|(_, side)| side).or(own.map(|_| EndedBy::Pbx))
+        by_phone.min_by_key(|(ended, _)| *ended).map(|(_, side)| side).or_else(|| own.map(|_| EndedBy::Pbx))
     }
 
     /// How long the leg stayed up after the first leg of its call had ended, where that was more than legs ordinarily end apart.

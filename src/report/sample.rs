@@ -93,6 +93,7 @@ pub(super) fn device(contact: &str, source: &str, state: RegistrationState) -> D
 
 pub(super) fn registration(aor: &str, state: RegistrationState, last_status: Option<u16>, devices: Vec<DeviceEntry>) -> RegistrationEntry {
     RegistrationEntry {
+        by_scanner: false,
         first_seen: START,
         aor: aor.to_owned(),
         state,
@@ -145,6 +146,7 @@ fn registrations() -> Vec<RegistrationEntry> {
 
 pub(super) fn call(call_id: &str, from: &str, to: &str, start: f64, outcome: Outcome, status: Option<u16>) -> CallEntry {
     CallEntry {
+        by_scanner: false,
         first_seen: at(start).0,
         call_id: call_id.to_owned(),
         from: Some(from.to_owned()),

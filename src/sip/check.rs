@@ -63,17 +63,13 @@ fn check_request_uri(message: Message<'_>, found: &mut Anomalies) {
 }
 
 fn check_addresses(message: Message<'_>, found: &mut Anomalies) {
-    if let Some(from) = message.header(HeaderName::From) {
-        let has_tag = match plain::address(from) {
-            Some(plain) => plain.has_tag,
-            None => param(check_address(from, found), "tag").is_some_and(|tag| !tag.is_empty()),
-        };
-        if !has_tag {
-            found.insert(Anomaly::MissingFromTag);
+    for header in [HeaderName::From, HeaderName::To] {
+        if let Some(value) = message.header(header).filter(|_| !message.is_plain(header)) {
+            check_address(value, found);
         }
     }
-    if let Some(to) = message.header(HeaderName::To).filter(|to| plain::address(to).is_none()) {
-        check_address(to, found);
+    if message.header(HeaderName::From).is_some() && message.from_tag().is_none() {
+        found.insert(Anomaly::MissingFromTag);
     }
 }
 
@@ -216,7 +212,10 @@ fn ends_like_port(host: &[u8]) -> bool {
 }
 
 fn check_vias(message: Message<'_>, found: &mut Anomalies) {
-    for line in message.headers(HeaderName::Via).filter(|line| !plain::is_via(line)) {
+    if message.is_plain(HeaderName::Via) && !message.is_repeated(HeaderName::Via) {
+        return;
+    }
+    for line in message.headers(HeaderName::Via).filter(|line| plain::via(line).is_none()) {
         Elements::new(line).for_each(|element| check_via(element, found));
     }
 }
@@ -397,10 +396,11 @@ mod tests {
             if let Some(plain) = plain::address(value) {
                 prop_assert_eq!(found(|found| check_contact(value, found)), []);
                 let tag = param(NameAddr::parse(value).params.unwrap_or_default(), "tag");
-                prop_assert_eq!(plain.has_tag, tag.is_some_and(|tag| !tag.is_empty()));
+                prop_assert_eq!(plain.tag, tag.unwrap_or_default());
             }
-            if plain::is_via(value) {
+            if let Some(plain) = plain::via(value) {
                 prop_assert_eq!(found(|found| check_via(value, found)), []);
+                prop_assert_eq!(plain.branch, Via::parse(value).branch.unwrap_or_default());
             }
             if plain::is_request_uri(value) {
                 prop_assert_eq!(found(|found| check_uri(value, found)), []);

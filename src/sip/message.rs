@@ -82,9 +82,24 @@ impl<'a> Message<'a> {
         Address::parse(self.slot(HeaderName::To))
     }
 
+    /// The tag of From, if there is one.
+    pub fn from_tag(self) -> Option<&'a [u8]> {
+        Some(self.at(self.scan.tag_of_from())).filter(|tag| !tag.is_empty())
+    }
+
+    /// The tag of To, if there is one.
+    pub fn to_tag(self) -> Option<&'a [u8]> {
+        Some(self.at(self.scan.tag_of_to())).filter(|tag| !tag.is_empty())
+    }
+
+    /// The branch of the Via of the last hop; empty if missing.
+    pub fn branch(self) -> &'a [u8] {
+        self.at(self.scan.branch_place())
+    }
+
     /// The Via of the last hop.
     pub fn top_via(self) -> Option<Via<'a>> {
-        self.vias().next()
+        Some(self.at(self.scan.top_via_place())).filter(|via| !via.is_empty()).map(Via::parse)
     }
 
     /// How many Via values there are, several on a line counted.
@@ -136,6 +151,11 @@ impl<'a> Message<'a> {
     pub fn credentials(self) -> Option<Credentials<'a>> {
         let own = self.header(HeaderName::Authorization).map(|value| Credentials::parse(value, false));
         own.or_else(|| self.header(HeaderName::ProxyAuthorization).map(|value| Credentials::parse(value, true)))
+    }
+
+    /// Whether there are [credentials](Self::credentials).
+    pub fn is_authorized(self) -> bool {
+        self.scan.has(HeaderName::Authorization) || self.scan.has(HeaderName::ProxyAuthorization)
     }
 
     /// The first WWW-Authenticate, else the first Proxy-Authenticate.
@@ -246,6 +266,16 @@ impl<'a> Message<'a> {
         self.headers(header).flat_map(Elements::new)
     }
 
+    /// Whether the first value of From, To or Via is known to have nothing wrong.
+    pub(super) fn is_plain(self, header: HeaderName) -> bool {
+        self.scan.is_plain(header)
+    }
+
+    /// Whether a header stands on more than one line.
+    pub(super) fn is_repeated(self, header: HeaderName) -> bool {
+        self.scan.is_repeated(header)
+    }
+
     fn seconds(self, header: HeaderName) -> Option<u32> {
         self.header(header).and_then(text::seconds)
     }
@@ -327,6 +357,20 @@ mod tests {
             assert!(message.credentials().is_none() && message.challenge().is_none() && message.hangup_cause().is_none());
             assert!(message.from().uri.is_empty() && message.from().tag.is_none());
         });
+    }
+
+    #[test]
+    fn the_identity_is_that_of_the_first_values() {
+        let identity = |headers| {
+            with(headers, |message| {
+                assert_eq!((message.from_tag(), message.to_tag()), (message.from().tag, message.to().tag));
+                assert_eq!(message.top_via(), message.vias().next());
+                message.branch().to_vec()
+            })
+        };
+        assert_eq!(identity("Via: SIP/2.0/UDP a;branch=1, SIP/2.0/UDP b;branch=2\r\nf: <sip:a@b>;tag=x\r\nf: c;tag=y\r\n"), b"1");
+        assert_eq!(identity("Via:\r\nVia: ,SIP/2.0/UDP a;branch=1;BRANCH=\"2\"\r\nt: \"x\" <sip:a@b>; TAG = x ;tag=y\r\n"), b"2");
+        assert_eq!(identity("Via: SIP/2.0/UDP a\r\nVia: SIP/2.0/UDP b;branch=2\r\nt: <sip:a@b;tag=x>;tag=\r\n"), b"");
     }
 
     #[test]

@@ -33,15 +33,17 @@ const CLASSES: [u8; 256] = {
     classes
 };
 
-/// What a value that is plain says besides.
+/// What a value that is plain says besides; empty where it does not.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(super) struct Plain {
-    /// Whether it has a tag.
-    pub(super) has_tag: bool,
+pub(super) struct Plain<'a> {
+    /// The first tag.
+    pub(super) tag: &'a [u8],
+    /// The last branch.
+    pub(super) branch: &'a [u8],
 }
 
 /// Reads `"Display" <sip:user@host:port;params>;params`; nothing unless it is plain.
-pub(super) fn address(value: &[u8]) -> Option<Plain> {
+pub(super) fn address(value: &[u8]) -> Option<Plain<'_>> {
     let rest = match value {
         [b'"', rest @ ..] => run(rest, QUOTED).1.strip_prefix(b"\"")?,
         _ => run(value, TOKEN).1,
@@ -55,12 +57,12 @@ pub(super) fn is_request_uri(value: &[u8]) -> bool {
     uri(value).is_some_and(<[u8]>::is_empty)
 }
 
-/// Whether a Via value is plain.
-pub(super) fn is_via(value: &[u8]) -> bool {
-    let Some(rest) = value.strip_prefix(b"SIP/2.0/") else { return false };
-    let Some(sent_by) = run(rest, TOKEN).1.strip_prefix(b" ") else { return false };
+/// Reads `SIP/2.0/UDP host:port;params`, a list of one; nothing unless it is plain.
+pub(super) fn via(value: &[u8]) -> Option<Plain<'_>> {
+    let rest = value.strip_prefix(b"SIP/2.0/")?;
+    let sent_by = run(rest, TOKEN).1.strip_prefix(b" ")?;
     let is_usable = !sent_by.starts_with(b"0.0.0.0") && !sent_by.starts_with(b"255.255.255.255");
-    rest.first() != Some(&b' ') && is_usable && authority(sent_by).and_then(params).is_some()
+    if rest.first() != Some(&b' ') && is_usable { params(authority(sent_by)?) } else { None }
 }
 
 /// Skips `sip:user@host:port;params`.
@@ -98,7 +100,7 @@ fn authority(text: &[u8]) -> Option<&[u8]> {
 }
 
 /// Reads `;name=value;name` up to the end.
-fn params(mut text: &[u8]) -> Option<Plain> {
+fn params(mut text: &[u8]) -> Option<Plain<'_>> {
     let mut plain = Plain::default();
     while let [b';', rest @ ..] = text {
         let (name, rest) = run(rest, TOKEN);
@@ -113,7 +115,11 @@ fn params(mut text: &[u8]) -> Option<Plain> {
         if name.is_empty() || !is_ordinary(name, value) {
             return None;
         }
-        plain.has_tag |= name.eq_ignore_ascii_case(b"tag");
+        if plain.tag.is_empty() && name.eq_ignore_ascii_case(b"tag") {
+            plain.tag = value;
+        } else if name.eq_ignore_ascii_case(b"branch") {
+            plain.branch = value;
+        }
         text = rest;
     }
     text.is_empty().then_some(plain)
@@ -144,14 +150,15 @@ mod tests {
     fn what_phones_send_is_plain() {
         for value in [
             "<sip:alice@pbx.example.com>;tag=8f1c2a3b",
-            "\"Alice (2nd floor)\" <sip:+4930123@10.0.0.1:5060;user=phone;transport=udp>;tag=x",
-            "Alice <sip:pbx.example.com>;tag=1",
-            "<sip:a@b:5062;ob>;expires=3600;+sip.instance=\"<urn:uuid:0-1>\";tag=1",
+            "\"Alice (2nd floor)\" <sip:+4930123@10.0.0.1:5060;user=phone;transport=udp>;tag=8f1c2a3b",
+            "Alice <sip:pbx.example.com>;tag=8f1c2a3b",
+            "<sip:a@b:5062;ob>;expires=3600;+sip.instance=\"<urn:uuid:0-1>\";tag=8f1c2a3b",
         ] {
-            assert_eq!(address(value.as_bytes()), Some(Plain { has_tag: true }), "{value}");
+            assert_eq!(address(value.as_bytes()).map(|plain| plain.tag), Some(&b"8f1c2a3b"[..]), "{value}");
         }
-        assert_eq!(address(b"<sip:alice@pbx.example.com>"), Some(Plain { has_tag: false }));
-        assert!(is_via(b"SIP/2.0/UDP 192.168.1.20:5060;rport;branch=z9hG4bKPj0f3d"));
+        assert_eq!(address(b"<sip:alice@pbx.example.com>"), Some(Plain::default()));
+        let branch = via(b"SIP/2.0/UDP 192.168.1.20:5060;rport;branch=z9hG4bKPj0f3d").map(|plain| plain.branch);
+        assert_eq!(branch, Some(&b"z9hG4bKPj0f3d"[..]));
         assert!(is_request_uri(b"sip:+4930123456@pbx.example.com:5060;transport=udp;user=phone"));
     }
 
@@ -191,7 +198,7 @@ mod tests {
             "SIP/2.0/UDP h, SIP/2.0/UDP g",
             "SIP/2.0/UDP 255.255.255.255",
         ] {
-            assert!(!is_via(value.as_bytes()), "{value}");
+            assert_eq!(via(value.as_bytes()), None, "{value}");
         }
         assert!(!is_request_uri(b"sip:a@b?x=y") && !is_request_uri(b"<sip:a@b>") && !is_request_uri(b"sip:a@b; lr"));
     }

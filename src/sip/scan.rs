@@ -5,9 +5,10 @@
 //! ones are looked for only where they are.
 
 use super::anomaly::{Anomalies, Anomaly};
-use super::headers::{CSeq, HeaderName};
+use super::headers::{Address, CSeq, HeaderName, Via};
 use super::lines::{Ending, Line, Lines, leading_line_ends, offset_in, physical};
 use super::method::Method;
+use super::plain;
 use super::start_line::{self, StartLine};
 pub use super::start_line::{Kind, looks_like_start_line};
 use super::text::{Elements, decimal, from, saturated};
@@ -37,6 +38,15 @@ impl Place {
     /// The place of a range, which must lie within [`MAX_HEAD`].
     fn of(range: Range<usize>) -> Self {
         Self { start: range.start as u16, len: (range.end - range.start) as u16 }
+    }
+
+    /// The place of `part`, a slice of `head`; nowhere if it is empty.
+    fn within(head: &[u8], part: &[u8]) -> Self {
+        if part.is_empty() {
+            return Self::default();
+        }
+        let start = offset_in(head, part);
+        Self::of(start..start + part.len())
     }
 
     fn range(self) -> Range<usize> {
@@ -69,7 +79,13 @@ pub struct Scan {
     anomalies: Anomalies,
     present: HeaderSet,
     repeated: HeaderSet,
+    /// Of From, To and Via: those whose first value has nothing wrong with it.
+    plain: HeaderSet,
     via_count: u16,
+    top_via: Place,
+    branch: Place,
+    from_tag: Place,
+    to_tag: Place,
     method: Place,
     target: Place,
     headers: Place,
@@ -104,7 +120,12 @@ impl Scan {
             anomalies: line.anomalies,
             present: HeaderSet::default(),
             repeated: HeaderSet::default(),
+            plain: HeaderSet::default(),
             via_count: 0,
+            top_via: Place::default(),
+            branch: Place::default(),
+            from_tag: Place::default(),
+            to_tag: Place::default(),
             method: Place::of(line.method),
             target: Place::of(line.target),
             headers: Place::default(),
@@ -147,7 +168,7 @@ impl Scan {
 
     fn take_field(&mut self, head: &[u8], header: HeaderName, value: &[u8]) {
         if header == HeaderName::Via {
-            self.via_count = self.via_count.saturating_add(count_elements(value));
+            self.take_via(head, value);
         }
         if self.present.contains(header) {
             self.repeated.insert(header);
@@ -162,9 +183,38 @@ impl Scan {
             *slot = Place::of(start..start + value.len());
         }
         match header {
+            HeaderName::From => self.from_tag = self.take_address(head, header, value),
+            HeaderName::To => self.to_tag = self.take_address(head, header, value),
             HeaderName::CSeq => self.take_cseq(head, value),
             HeaderName::ContentLength => self.take_content_length(value),
             _ => {}
+        }
+    }
+
+    /// Counts the Vias of a line. The first of all that is not empty is the top one.
+    fn take_via(&mut self, head: &[u8], value: &[u8]) {
+        self.via_count = self.via_count.saturating_add(count_elements(value));
+        if self.top_via != Place::default() {
+            return;
+        }
+        if let Some(plain) = plain::via(value) {
+            self.plain.insert(HeaderName::Via);
+            self.top_via = Place::within(head, value);
+            self.branch = Place::within(head, plain.branch);
+        } else if let Some(top) = Elements::new(value).find(|element| !element.is_empty()) {
+            self.top_via = Place::within(head, top);
+            self.branch = Place::within(head, Via::parse(top).branch.unwrap_or_default());
+        }
+    }
+
+    /// The tag of an address.
+    fn take_address(&mut self, head: &[u8], header: HeaderName, value: &[u8]) -> Place {
+        match plain::address(value) {
+            Some(plain) => {
+                self.plain.insert(header);
+                Place::within(head, plain.tag)
+            }
+            None => Place::within(head, Address::parse(value).tag.unwrap_or_default()),
         }
     }
 
@@ -263,6 +313,22 @@ impl Scan {
         self.via_count
     }
 
+    pub(super) fn top_via_place(&self) -> Range<usize> {
+        self.top_via.range()
+    }
+
+    pub(super) fn branch_place(&self) -> Range<usize> {
+        self.branch.range()
+    }
+
+    pub(super) fn tag_of_from(&self) -> Range<usize> {
+        self.from_tag.range()
+    }
+
+    pub(super) fn tag_of_to(&self) -> Range<usize> {
+        self.to_tag.range()
+    }
+
     pub(super) fn method_place(&self) -> Range<usize> {
         self.method.range()
     }
@@ -287,6 +353,11 @@ impl Scan {
 
     pub(super) fn has(&self, header: HeaderName) -> bool {
         self.present.contains(header)
+    }
+
+    /// Whether the first value of From, To or Via is one with nothing wrong.
+    pub(super) fn is_plain(&self, header: HeaderName) -> bool {
+        self.plain.contains(header)
     }
 
     pub(super) fn is_repeated(&self, header: HeaderName) -> bool {

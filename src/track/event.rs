@@ -1,9 +1,9 @@
 //! What tracking tells the detectors and the metrics: each happening once, stamped with its own time.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::decode::flow::{Flow, Transport};
-use crate::decode::signal::KeepaliveKind;
+use crate::decode::signal::{KeepaliveKind, Signal};
 use crate::sip::method::Method;
 use crate::table::Handle;
 use crate::time::{PacketTime, Span};
@@ -61,6 +61,8 @@ pub struct AttemptReport {
     pub was_registered: bool,
     /// Whether the digest user differs from the user of the AoR.
     pub foreign_username: bool,
+    /// The time that the phone asked for.
+    pub requested: Span,
 }
 
 /// A request that the capture proves to be unanswered.
@@ -74,12 +76,44 @@ pub struct Unanswered {
     pub first: Sighting,
     /// Last transmission.
     pub last: Sighting,
+    /// Bytes of the request.
+    pub size: u32,
     /// How often it was sent.
     pub transmissions: u16,
     /// 64·T1, with T1 as inferred from the first repeat.
     pub patience: Span,
     /// When patience ran out.
     pub deadline: PacketTime,
+}
+
+/// A request that was repeated although it was answered.
+#[derive(Clone, Copy, Debug)]
+pub struct LostAnswer {
+    /// The request's way.
+    pub flow: Flow,
+    /// The method.
+    pub method: Method,
+    /// First transmission.
+    pub first: Sighting,
+    /// The last transmission so far.
+    pub last: Sighting,
+    /// The response that should have ended the repeats.
+    pub answered: Sighting,
+    /// Its status.
+    pub status: u16,
+    /// Transmissions at least T1 after that.
+    pub repeats: u16,
+}
+
+/// By what a scanner was found out.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Giveaway {
+    /// It calls itself by the name of a scanning tool.
+    Tool,
+    /// It tried many users in vain.
+    Users,
+    /// It tried to call many numbers without being registered.
+    Numbers,
 }
 
 /// The classes of server response time (DETECTION §7.2).
@@ -120,6 +154,17 @@ pub enum Event {
     },
     /// A registering attempt ended.
     RegistrationEnded(AttemptReport),
+    /// `Contact: *` removed the bindings of devices at other addresses.
+    BindingsCleared {
+        /// The AoR.
+        aor: Handle,
+        /// The way of the REGISTER that did it.
+        flow: Flow,
+        /// Bindings removed.
+        removed: u16,
+        /// The 2xx.
+        at: Sighting,
+    },
     /// A device's registration changed its state.
     RegistrationState {
         /// The AoR.
@@ -297,10 +342,23 @@ pub enum Event {
         /// The ACK.
         at: Sighting,
     },
+    /// A request was repeated at least T1 after its answer.
+    AnswerLost(LostAnswer),
+    /// A source of which that was told took an answer.
+    AnswerTaken {
+        /// The source.
+        source: IpAddr,
+        /// The request that shows it.
+        at: Sighting,
+    },
     /// The PBX answered a request.
     ServerResponse {
         /// What kind of request.
         class: ServerClass,
+        /// Who asked.
+        client: SocketAddr,
+        /// Transmissions of the request until then.
+        transmissions: u16,
         /// First transmission to first response.
         delay: Span,
         /// Who answered.
@@ -319,9 +377,18 @@ pub enum Event {
     ScannerFound {
         /// The source; its port is that of the packet that told.
         source: SocketAddr,
+        /// By what.
+        giveaway: Giveaway,
         /// What carried it.
         transport: Transport,
         /// The packet that told.
+        at: Sighting,
+    },
+    /// The capture told of something other than a message.
+    Noticed {
+        /// What.
+        signal: Signal,
+        /// When.
         at: Sighting,
     },
 }

@@ -5,6 +5,7 @@
 use std::net::SocketAddr;
 
 use crate::decode::flow::Flow;
+use crate::decode::ports::{END_LEN, end_key};
 use crate::decode::signal::KeepaliveKind;
 use crate::table::{Digest, Digester, ExpiringTable, Handle, Rank};
 use crate::time::{PacketTime, Span};
@@ -17,6 +18,9 @@ const INTERVALS: usize = 20;
 const ENOUGH: usize = 5;
 /// Largest ratio of median absolute deviation to median of something periodic.
 const PERIODIC: f64 = 0.15;
+
+/// Shortest interval of a keep-alive in milliseconds: nothing needs one more often.
+const SHORTEST: u32 = 1000;
 
 /// The keep-alives of one direction: kind, and the last intervals in milliseconds.
 #[derive(Clone, Copy, Debug, Default)]
@@ -53,7 +57,7 @@ impl Cadence {
             *interval = interval.abs_diff(middle);
         }
         let spread = median(recent);
-        let periodic = middle > 0 && f64::from(spread) <= PERIODIC * f64::from(middle);
+        let periodic = middle >= SHORTEST && f64::from(spread) <= PERIODIC * f64::from(middle);
         periodic.then(|| Some((self.kind?, Span::from_millis(i64::from(middle)), Span::from_millis(i64::from(self.longest)))))?
     }
 }
@@ -173,29 +177,17 @@ impl Flows {
         } else {
             (flow.destination, flow.source, Sender::High)
         };
-        let mut bytes = [0; 36];
-        let (first, second) = bytes.split_at_mut(18);
-        write_address(first, low);
-        write_address(second, high);
+        let mut bytes = [0; 2 * END_LEN];
+        let (first, second) = bytes.split_at_mut(END_LEN);
+        first.copy_from_slice(&end_key(&low));
+        second.copy_from_slice(&end_key(&high));
         (self.digester.bytes(&bytes), sender)
     }
 }
 
 /// The digest of an address with its port.
 pub fn address_digest(digester: Digester, address: SocketAddr) -> Digest {
-    let mut bytes = [0; 18];
-    write_address(&mut bytes, address);
-    digester.bytes(&bytes)
-}
-
-fn write_address(bytes: &mut [u8], address: SocketAddr) {
-    let octets = match address.ip() {
-        std::net::IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
-        std::net::IpAddr::V6(v6) => v6.octets(),
-    };
-    for (to, from) in bytes.iter_mut().zip(octets.into_iter().chain(address.port().to_be_bytes())) {
-        *to = from;
-    }
+    digester.bytes(&end_key(&address))
 }
 
 #[cfg(test)]

@@ -126,10 +126,12 @@ fn score(calls: &Calls, a: &Leg, b: &Leg) -> u32 {
         return 0;
     }
     let same = |one: u64, other: u64| one != 0 && one == other;
-    let mut points = match delay.as_nanos() {
-        ..=500_000_000 => 25,
-        ..=2_000_000_000 => 15,
-        _ => 5,
+    let mut points = if delay <= Span::from_millis(500) {
+        25
+    } else if delay <= Span::from_secs(2) {
+        15
+    } else {
+        5
     };
     let is_named = same(theirs.other_call_id, ours.call_id) || same(ours.session_id, theirs.session_id);
     points += if is_named { 100 } else { 0 };

@@ -9,6 +9,7 @@ pub mod call;
 pub mod event;
 pub mod flows;
 pub mod legs;
+mod lost;
 pub mod nat;
 pub mod orphans;
 pub mod peers;
@@ -31,6 +32,7 @@ use crate::track::call::Calls;
 use crate::track::event::{Event, Sighting};
 use crate::track::flows::Flows;
 use crate::track::legs::Legs;
+use crate::track::lost::LostAnswers;
 use crate::track::nat::Nat;
 use crate::track::orphans::Orphans;
 use crate::track::peers::Peers;
@@ -108,9 +110,11 @@ pub struct Tracker {
     /// What was on the wire.
     pub messages: MessageCounts,
     legs: Legs,
+    lost: LostAnswers,
     orphans: Orphans,
     scans: Scans,
     steps: Vec<Step>,
+    started: Option<PacketTime>,
     now: PacketTime,
 }
 
@@ -131,11 +135,18 @@ impl Tracker {
             nat: Nat::new(digester, settings.bindings),
             messages: MessageCounts { requests: [0; Method::ALL.len()], responses: vec![0; STATUSES], retransmissions: 0 },
             legs: Legs::default(),
+            lost: LostAnswers::default(),
             orphans: Orphans::default(),
             scans: Scans::new(digester, settings.sources),
             steps: Vec::new(),
+            started: None,
             now: PacketTime::MIN,
         }
+    }
+
+    /// The time of the first packet; `None` before it.
+    pub fn started(&self) -> Option<PacketTime> {
+        self.started
     }
 
     /// The newest engine time.
@@ -150,14 +161,20 @@ impl Tracker {
 
     /// Handles all deadlines up to `now`, each at its own time.
     pub fn advance(&mut self, now: PacketTime) {
+        while self.step(now) {}
+    }
+
+    /// Handles the first of the deadlines up to `now`, and tells whether there was one. What it brings about is best told before the next
+    /// one lets go of what it is about.
+    pub fn step(&mut self, now: PacketTime) -> bool {
+        self.started.get_or_insert(now);
         self.now = self.now.max(now);
-        loop {
-            let next = self.next_deadline();
-            if next > self.now {
-                return;
-            }
+        let next = self.next_deadline();
+        let is_due = next <= self.now;
+        if is_due {
             self.expire(next);
         }
+        is_due
     }
 
     /// Handles something that is not a message.
@@ -182,24 +199,30 @@ impl Tracker {
             }
             _ => {}
         }
+        if !matches!(signal, Signal::Keepalive(..) | Signal::Closed(_)) {
+            self.world.tell(Event::Noticed { signal: *signal, at });
+        }
     }
 
     /// The tables: name, entries held, entries dropped for lack of room.
     pub fn tables(&self) -> Vec<(&'static str, usize, u64)> {
-        let [(aors, aors_evicted), (devices, devices_evicted), (attempts, attempts_evicted)] = self.registrations.sizes();
         let [phones, sites] = self.nat.sizes();
+        let [aors, devices, attempts, addresses] = self.registrations.sizes();
         let named = |name, (held, evicted): (usize, u64)| (name, held, evicted);
         vec![
             named("transactions", self.world.transactions.size()),
             named("calls", self.calls.size()),
+            named("call_aliases", self.calls.aliases_size()),
             named("finished_calls", (self.calls.finished().len(), self.calls.forgotten())),
-            named("aors", (aors, aors_evicted)),
-            named("devices", (devices, devices_evicted)),
-            named("registration_attempts", (attempts, attempts_evicted)),
             named("phones", phones),
             named("sites", sites),
+            named("aors", aors),
+            named("devices", devices),
+            named("device_addresses", addresses),
+            named("registration_attempts", attempts),
             named("flows", self.world.flows.size()),
             named("sources", self.world.peers.size()),
+            named("scan_sources", self.scans.size()),
             named("nonces", self.world.nonces_size()),
         ]
     }

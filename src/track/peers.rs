@@ -3,6 +3,7 @@
 //! A PBX address is configured, or learned: an address that answers REGISTER with 2xx or 401, except one whose answered REGISTERs all come
 //! from a PBX address with a single Via; that one is a carrier at which the PBX registers (DETECTION §13).
 
+use std::cmp::Ordering;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::decode::flow::Flow;
@@ -10,7 +11,7 @@ use crate::table::{Digest, Digester, ExpiringTable, Rank};
 use crate::time::{PacketTime, Span};
 use crate::track::vocabulary::{Direction, PeerClass};
 
-/// PBX addresses and registrars that are told apart at most; a host has a handful.
+/// PBX addresses and registrars that are told apart at most. A host has a handful; of one with more, assumed ones give way.
 const MOST: usize = 64;
 /// Packets to other peers that vouch for a direction. DETECTION §0.1 asks for 20 in either direction, which a small site does not have
 /// within the time that its own scenarios leave; four in the very direction that is missing say as much.
@@ -49,6 +50,14 @@ struct Pbx {
     assumed: bool,
     sent: Recent,
     received: Recent,
+}
+
+/// What speaks for an address being the PBX's: its port before all, then that it is more than assumed. So a gateway on the PBX's own host,
+/// at another port or another of its addresses, is told from the PBX.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+struct Claim {
+    exact: bool,
+    known: bool,
 }
 
 /// An address that answers REGISTER, and who asked it.
@@ -109,9 +118,9 @@ impl Peers {
         known
     }
 
-    /// Whether any PBX address is known.
+    /// Whether any PBX address is known, not merely assumed.
     pub fn knows_pbx(&self) -> bool {
-        !self.pbxs.is_empty()
+        self.pbxs.iter().any(|pbx| !pbx.assumed)
     }
 
     /// Takes note of a packet along `flow`.
@@ -145,19 +154,12 @@ impl Peers {
             .any(|pbx| pbx.address.ip() == address.ip() && pbx.received.latest() > PacketTime::MIN && pbx.received.latest() >= since)
     }
 
-    /// Which way `flow` goes, seen from the PBX. An exact address counts before one that merely shares the PBX's IP.
+    /// Which way `flow` goes, seen from the PBX: the end with the better claim to be one is it.
     pub fn direction(&self, flow: Flow) -> Direction {
-        let exact = |address: SocketAddr| self.pbxs.iter().any(|pbx| pbx.address == address);
-        match (exact(flow.source), exact(flow.destination)) {
-            (false, true) => return Direction::In,
-            (true, false) => return Direction::Out,
-            (true, true) => return Direction::Through,
-            (false, false) => {}
-        }
-        match (self.is_pbx_ip(flow.source.ip()), self.is_pbx_ip(flow.destination.ip())) {
-            (false, true) => Direction::In,
-            (true, false) => Direction::Out,
-            _ => Direction::Through,
+        match self.claim(flow.source).cmp(&self.claim(flow.destination)) {
+            Ordering::Less => Direction::In,
+            Ordering::Greater => Direction::Out,
+            Ordering::Equal => Direction::Through,
         }
     }
 
@@ -186,6 +188,11 @@ impl Peers {
     /// Whether `address` is a trunk: configured, or called by the PBX and never seen to register.
     pub fn is_trunk(&self, address: IpAddr) -> bool {
         self.trunks.contains(&address) || self.source(address).is_some_and(|source| source.is_called && !source.registers && !source.scans)
+    }
+
+    /// Whether the PBX accepted a registration from `address`, or calls it or registers there.
+    pub fn is_partner(&self, address: IpAddr) -> bool {
+        self.trunks.contains(&address) || self.source(address).is_some_and(|source| source.registers || source.is_called)
     }
 
     /// Whether requests from `address` are a scanner's.
@@ -271,13 +278,22 @@ impl Peers {
     }
 
     fn add_pbx(&mut self, address: SocketAddr, assumed: bool) {
+        let pbx = Pbx { address, assumed, sent: Recent::NONE, received: Recent::NONE };
         if self.pbxs.len() < MOST {
-            self.pbxs.push(Pbx { address, assumed, sent: Recent::NONE, received: Recent::NONE });
+            self.pbxs.push(pbx);
+        } else if let Some(least) = self.pbxs.iter_mut().find(|pbx| pbx.assumed && !assumed) {
+            *least = pbx;
         }
     }
 
     fn is_known(&self, address: SocketAddr) -> bool {
         self.pbxs.iter().any(|pbx| pbx.address == address && !pbx.assumed)
+    }
+
+    /// The best claim of `address` to be a PBX.
+    fn claim(&self, address: SocketAddr) -> Option<Claim> {
+        let same_ip = self.pbxs.iter().filter(|pbx| pbx.address.ip() == address.ip());
+        same_ip.map(|pbx| Claim { exact: pbx.address == address, known: !pbx.assumed }).max()
     }
 
     fn is_pbx_ip(&self, ip: IpAddr) -> bool {
@@ -343,6 +359,29 @@ mod tests {
         second.note_answered_register(flow(PHONE, PBX), 1);
         assert_eq!(first.pbx_addresses(), second.pbx_addresses());
         assert_eq!(second.pbx_addresses(), [PBX.parse().unwrap()]);
+    }
+
+    #[test]
+    fn a_gateway_on_the_host_of_the_pbx_is_told_from_it() {
+        let own = ["203.0.113.10".parse().unwrap(), "127.0.0.1".parse().unwrap()];
+        let mut peers = Peers::new(Digester::new(0), 100, &[], &own, &[]);
+        assert!(!peers.knows_pbx(), "an address is assumed, none is known");
+        let (other_port, loopback) = ("203.0.113.10:5080", "127.0.0.1:5060");
+        assert_eq!(peers.direction(flow(other_port, PBX)), Direction::In);
+        assert_eq!(peers.direction(flow("127.0.0.1:5080", loopback)), Direction::In);
+        assert_eq!(peers.direction(flow(PBX, loopback)), Direction::Through);
+        peers.note_answered_register(flow(PHONE, PBX), 1);
+        assert_eq!(peers.direction(flow(PBX, loopback)), Direction::Out);
+        assert_eq!(peers.direction(flow(loopback, PBX)), Direction::In);
+        assert!(peers.knows_pbx());
+    }
+
+    #[test]
+    fn a_host_of_many_addresses_leaves_room_for_the_pbx() {
+        let own: Vec<IpAddr> = (0..200).map(|n| [10, 0, 0, n].into()).collect();
+        let mut peers = Peers::new(Digester::new(0), 100, &[], &own, &[]);
+        peers.note_answered_register(flow(PHONE, PBX), 1);
+        assert_eq!(peers.pbx_addresses(), [PBX.parse().unwrap()]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::sip::method::Method;
 use crate::table::Handle;
 use crate::time::PacketTime;
 use crate::track::call::{ByeKind, is_initial, tell_server_delay};
-use crate::track::event::{Event, ServerClass, Sighting};
+use crate::track::event::{Event, Giveaway, LostAnswer, ServerClass, Sighting};
 use crate::track::scan::Try;
 use crate::track::transaction::{Owner, Requested, Responded, Transaction};
 use crate::track::vocabulary::Direction;
@@ -48,11 +48,13 @@ impl Tracker {
     fn request(&mut self, seen: &Seen<'_>, method: Method) -> Novelty {
         let key = self.world.transactions.key(&seen.message, method);
         match self.world.transactions.request(key, &seen.message, seen.flow, seen.at) {
-            Requested::Repeated(_) => {
+            Requested::Repeated(transaction) => {
+                self.note_repeat(transaction, seen.at);
                 self.nat.packet(&mut self.world, &mut self.registrations, seen);
                 Novelty::Retransmission
             }
             Requested::New(transaction) => {
+                self.note_answer_taken(seen, method);
                 self.look_for_scanner(seen, method);
                 self.note_called(seen, method);
                 self.test_credentials(seen, method);
@@ -60,6 +62,29 @@ impl Tracker {
                 self.note_phone(seen, method, transaction);
                 Novelty::Distinct
             }
+        }
+    }
+
+    /// A repeat after the answer: the answer did not arrive.
+    fn note_repeat(&mut self, transaction: Handle, last: Sighting) {
+        let Some(request) = self.world.transactions.get(transaction) else { return };
+        let (Some(answered), 1..) = (request.silencing_response(), request.repeats_after_response) else { return };
+        let &Transaction { flow, method, first, status, provisional, repeats_after_response: repeats, .. } = request;
+        let status = if status == 0 { provisional } else { status };
+        self.lost.note(flow.source.ip(), answered.time);
+        self.world.tell(Event::AnswerLost(LostAnswer { flow, method, first, last, answered, status, repeats }));
+    }
+
+    /// An ACK, or credentials for a challenge that is new, show that answers arrive.
+    fn note_answer_taken(&mut self, seen: &Seen<'_>, method: Method) {
+        let source = seen.flow.source.ip();
+        let Some(since) = self.lost.since(source) else { return };
+        let issued =
+            seen.message.credentials().map(|sent| self.world.nonce(self.world.digester.bytes(sent.nonce)).map(|nonce| nonce.issued));
+        let is_new = issued.is_some_and(|issued| issued.is_none_or(|issued| issued >= since));
+        if method == Method::Ack || is_new {
+            self.lost.forget(source);
+            self.world.tell(Event::AnswerTaken { source, at: seen.at });
         }
     }
 
@@ -74,7 +99,7 @@ impl Tracker {
             }
             Method::Ack => self.ack(seen),
             Method::Cancel => self.cancel(seen, transaction),
-            Method::Options if seen.message.to().tag.is_none() => self.registrations.probe(&mut self.world, seen, transaction),
+            Method::Options if seen.message.to_tag().is_none() => self.registrations.probe(&mut self.world, seen, transaction),
             _ => self.in_dialog(seen, method, transaction),
         }
     }
@@ -139,7 +164,7 @@ impl Tracker {
     fn response(&mut self, seen: &Seen<'_>, status: u16) -> Novelty {
         let method = seen.message.method();
         let key = self.world.transactions.key(&seen.message, method);
-        match self.world.transactions.response(key, status, seen.message.to().tag, seen.at) {
+        match self.world.transactions.response(key, status, seen.message.to_tag(), seen.at) {
             Responded::Unseen => {
                 self.response_to_unseen(seen, method, status);
                 Novelty::Distinct
@@ -203,7 +228,7 @@ impl Tracker {
         }
         self.test_trigger(seen.flow.reversed(), false, seen.at);
         let begins_a_record = method == Method::Invite && status > 100 && !matches!(status, 401 | 407);
-        if begins_a_record && seen.message.to().tag.is_some() {
+        if begins_a_record && seen.message.to_tag().is_some() {
             self.calls.from_response(&mut self.world, seen);
         }
     }
@@ -221,7 +246,7 @@ impl Tracker {
 
     /// Takes note of whom the PBX calls or registers at.
     fn note_called(&mut self, seen: &Seen<'_>, method: Method) {
-        let calls = matches!(method, Method::Invite | Method::Register) && seen.message.to().tag.is_none();
+        let calls = matches!(method, Method::Invite | Method::Register) && seen.message.to_tag().is_none();
         if calls && self.world.peers.direction(seen.flow) == Direction::Out {
             self.world.peers.note_called(seen.flow.destination.ip(), seen.at.time);
         }
@@ -233,7 +258,7 @@ impl Tracker {
         if tries && self.world.peers.direction(seen.flow) != Direction::Out && !self.world.peers.scans(source) {
             let agent = seen.message.user_agent();
             if self.scans.is_tool(source, agent, seen.at.time) {
-                self.found_scanner(seen.flow, seen.at);
+                self.found_scanner(seen.flow, Giveaway::Tool, seen.at);
             }
         }
     }
@@ -243,20 +268,24 @@ impl Tracker {
         if self.world.peers.direction(request.flow) == Direction::Out || self.world.peers.scans(source) {
             return;
         }
+        // What phones and carriers dial in vain is no scan.
+        if request.method == Method::Invite && self.world.peers.is_partner(source) {
+            return;
+        }
         let result = match status {
             401 | 407 => Try::Challenged,
             200..=399 => Try::Succeeded,
             486 | 487 | 480 | 408 | 603 | 423 => return,
             _ => Try::Failed,
         };
-        if self.scans.note(source, seen.message.to().uri.user, result, seen.at.time) {
-            self.found_scanner(request.flow, seen.at);
+        if let Some(giveaway) = self.scans.note(source, request.method, seen.message.to().uri.user, result, seen.at.time) {
+            self.found_scanner(request.flow, giveaway, seen.at);
         }
     }
 
-    fn found_scanner(&mut self, flow: Flow, at: Sighting) {
+    fn found_scanner(&mut self, flow: Flow, giveaway: Giveaway, at: Sighting) {
         self.world.peers.mark_scanner(flow.source.ip(), at.time);
-        self.world.tell(Event::ScannerFound { source: flow.source, transport: flow.transport, at });
+        self.world.tell(Event::ScannerFound { source: flow.source, giveaway, transport: flow.transport, at });
     }
 
     /// Credentials prove a challenge: was it captured?

@@ -2,8 +2,10 @@
 
 use std::net::IpAddr;
 
+use crate::sip::method::Method;
 use crate::table::{Digest, Digester, ExpiringTable, Rank};
 use crate::time::{PacketTime, Span};
+use crate::track::event::Giveaway;
 
 /// Names that scanning tools give themselves, lower case.
 const TOOLS: [&[u8]; 11] = [
@@ -27,6 +29,10 @@ const USERS: usize = 10;
 const IN_VAIN: f64 = 0.8;
 /// How long a challenge may be open before its user counts as tried in vain.
 const CHALLENGE: Span = Span::from_secs(5);
+/// Long numbers called in vain within the window, and no call answered, that make a probe for toll fraud.
+const NUMBERS: usize = 5;
+/// Digits from which a number is a long one: nobody's extension.
+const LONG: usize = 7;
 /// Users remembered per source.
 const REMEMBERED: usize = 32;
 
@@ -41,10 +47,21 @@ pub enum Try {
     Succeeded,
 }
 
+/// One user that a source tried.
+#[derive(Clone, Copy, Debug)]
+struct Tried {
+    user: u64,
+    at: PacketTime,
+    result: Try,
+    /// Whether it was a call to a long number.
+    dialled: bool,
+}
+
 #[derive(Debug, Default)]
 struct Source {
     agent: u64,
-    tries: Vec<(u64, PacketTime, Try)>,
+    tries: Vec<Tried>,
+    succeeded: bool,
 }
 
 /// The sources that tried in vain lately.
@@ -71,21 +88,21 @@ impl Scans {
         TOOLS.iter().any(|tool| memchr::memmem::find(&name, tool).is_some())
     }
 
-    /// Takes note of how a try of `source` as `user` came out. Tells whether that makes it a scanner.
-    pub fn note(&mut self, source: IpAddr, user: &[u8], result: Try, now: PacketTime) -> bool {
+    /// Takes note of how a try of `source` as `user`, or a call of it to `user`, came out. Tells what that gives away, if anything.
+    pub fn note(&mut self, source: IpAddr, method: Method, user: &[u8], result: Try, now: PacketTime) -> Option<Giveaway> {
+        let dialled = method == Method::Invite && user.iter().filter(|byte| byte.is_ascii_digit()).count() >= LONG;
         let user = self.digester.bytes(user).low64();
-        let Some(entry) = self.entry(source, now) else { return false };
-        entry.tries.retain(|&(known, at, _)| known != user && now.since(at) <= WINDOW);
+        let entry = self.entry(source, now)?;
+        entry.tries.retain(|tried| tried.user != user && now.since(tried.at) <= WINDOW);
+        entry.succeeded |= result == Try::Succeeded;
         if result == Try::Succeeded && entry.tries.is_empty() {
-            return false;
+            return None;
         }
         if entry.tries.len() >= REMEMBERED {
             entry.tries.remove(0);
         }
-        entry.tries.push((user, now, result));
-        let in_vain = entry.tries.iter().filter(|&&(_, at, result)| is_in_vain(result, now.since(at))).count();
-        let decided = entry.tries.iter().filter(|&&(_, at, result)| result == Try::Succeeded || is_in_vain(result, now.since(at))).count();
-        in_vain >= USERS && in_vain as f64 >= IN_VAIN * decided as f64
+        entry.tries.push(Tried { user, at: now, result, dialled });
+        entry.giveaway(now)
     }
 
     /// Forgets sources that were quiet for longer than the window.
@@ -93,6 +110,11 @@ impl Scans {
         while let Some((handle, _)) = self.sources.pop_due(now) {
             self.sources.remove(handle);
         }
+    }
+
+    /// Sources held, and sources dropped for lack of room.
+    pub fn size(&self) -> (usize, u64) {
+        (self.sources.len(), self.sources.evicted())
     }
 
     /// When [`Self::expire`] next has something to do.
@@ -117,8 +139,23 @@ impl Scans {
     }
 }
 
-fn is_in_vain(result: Try, age: Span) -> bool {
-    result == Try::Failed || (result == Try::Challenged && age > CHALLENGE)
+impl Source {
+    fn giveaway(&self, now: PacketTime) -> Option<Giveaway> {
+        let in_vain = self.tries.iter().filter(|tried| tried.is_in_vain(now)).count();
+        let decided = self.tries.iter().filter(|tried| tried.result == Try::Succeeded || tried.is_in_vain(now)).count();
+        let numbers = self.tries.iter().filter(|tried| tried.dialled && tried.is_in_vain(now)).count();
+        match () {
+            () if in_vain >= USERS && in_vain as f64 >= IN_VAIN * decided as f64 => Some(Giveaway::Users),
+            () if numbers >= NUMBERS && !self.succeeded => Some(Giveaway::Numbers),
+            () => None,
+        }
+    }
+}
+
+impl Tried {
+    fn is_in_vain(&self, now: PacketTime) -> bool {
+        self.result == Try::Failed || (self.result == Try::Challenged && now.since(self.at) > CHALLENGE)
+    }
 }
 
 #[cfg(test)]
@@ -134,8 +171,9 @@ mod tests {
     #[test]
     fn ten_users_in_vain_within_a_minute_are_a_scan() {
         let mut scans = Scans::new(Digester::new(0), 10);
-        let found: Vec<_> = (0..12).map(|n| scans.note(X, format!("{}", 100 + n).as_bytes(), Try::Failed, at(n))).collect();
-        assert_eq!(found.iter().position(|&found| found), Some(9));
+        let found: Vec<_> =
+            (0..12).map(|n| scans.note(X, Method::Register, format!("{}", 100 + n).as_bytes(), Try::Failed, at(n))).collect();
+        assert_eq!(found.iter().position(|found| *found == Some(Giveaway::Users)), Some(9));
     }
 
     #[test]
@@ -143,9 +181,22 @@ mod tests {
         let mut scans = Scans::new(Digester::new(0), 10);
         for n in 0..30 {
             let user = format!("{}", 1000 + n);
-            assert!(!scans.note(X, user.as_bytes(), Try::Challenged, at(n / 3)));
-            assert!(!scans.note(X, user.as_bytes(), Try::Succeeded, at(n / 3)));
+            assert_eq!(scans.note(X, Method::Register, user.as_bytes(), Try::Challenged, at(n / 3)), None);
+            assert_eq!(scans.note(X, Method::Register, user.as_bytes(), Try::Succeeded, at(n / 3)), None);
         }
+    }
+
+    #[test]
+    fn five_long_numbers_in_vain_are_a_probe_for_toll_fraud() {
+        let call = |scans: &mut Scans, number: String, result, n| scans.note(X, Method::Invite, number.as_bytes(), result, at(n));
+        let mut scans = Scans::new(Digester::new(0), 10);
+        let found: Vec<_> = (0..5).map(|n| call(&mut scans, format!("0097259{n}4412"), Try::Failed, n)).collect();
+        assert_eq!(found.iter().position(|found| *found == Some(Giveaway::Numbers)), Some(4));
+        let mut carrier = Scans::new(Digester::new(0), 10);
+        call(&mut carrier, "004930123456".to_owned(), Try::Succeeded, 0);
+        assert!((1..9).all(|n| call(&mut carrier, format!("00493012345{n}"), Try::Failed, n).is_none()), "calls of it are answered");
+        let mut phone = Scans::new(Digester::new(0), 10);
+        assert!((0..9).all(|n| call(&mut phone, format!("10{n}"), Try::Failed, n).is_none()), "these are extensions");
     }
 
     #[test]

@@ -53,6 +53,8 @@ pub struct Transaction {
     pub first: Sighting,
     /// Its last transmission.
     pub last: Sighting,
+    /// Bytes of the request.
+    pub size: u32,
     /// How often it was sent.
     pub transmissions: u16,
     /// The last provisional status; 0 before any.
@@ -65,7 +67,7 @@ pub struct Transaction {
     pub answered: Option<(Sighting, Sighting)>,
     /// How often the final response was sent.
     pub answers: u16,
-    /// Transmissions of the request after the first response to it.
+    /// Transmissions of the request at least T1 after the response that ends its repeats: any to an INVITE, the final one to others.
     pub repeats_after_response: u16,
     /// Whether the ACK of an INVITE was seen.
     pub acked: bool,
@@ -100,6 +102,11 @@ impl Transaction {
         self.t1().times(64)
     }
 
+    /// The response after which the sender has no reason to repeat the request (RFC 3261 §17.1.1.2, §17.1.2.2).
+    pub fn silencing_response(&self) -> Option<Sighting> {
+        if self.method == Method::Invite { self.first_response } else { self.answered.map(|(first, _)| first) }
+    }
+
     /// The request as one that was never answered.
     pub fn unanswered(&self) -> Unanswered {
         Unanswered {
@@ -107,6 +114,7 @@ impl Transaction {
             method: self.method,
             first: self.first,
             last: self.last,
+            size: self.size,
             transmissions: self.transmissions,
             patience: self.patience(),
             deadline: self.first.time + self.patience(),
@@ -169,16 +177,13 @@ impl Transactions {
     /// The key of the transaction of `method` that `message` names.
     pub fn key(&self, message: &Message<'_>, method: Method) -> Digest {
         let cseq = message.cseq().map_or(0, |cseq| cseq.number).to_be_bytes();
-        let via = message.top_via();
         let name = [method as u8];
-        match via.as_ref().and_then(|via| via.branch).filter(|branch| is_cookie(branch)) {
-            Some(branch) => self.digester.parts(&[message.call_id(), &cseq, &name, branch]),
-            None => {
-                let tag = message.from().tag.unwrap_or_default();
-                let sent_by = via.map_or(&b""[..], |via| via.host);
-                self.digester.parts(&[message.call_id(), &cseq, &name, tag, sent_by, b"2543"])
-            }
+        if is_cookie(message.branch()) {
+            return self.digester.parts(&[message.call_id(), &cseq, &name, message.branch()]);
         }
+        let tag = message.from_tag().unwrap_or_default();
+        let sent_by = message.top_via().map_or(&b""[..], |via| via.host);
+        self.digester.parts(&[message.call_id(), &cseq, &name, tag, sent_by, b"2543"])
     }
 
     /// Takes note of a request.
@@ -197,6 +202,7 @@ impl Transactions {
             flow,
             first: at,
             last: at,
+            size: message.bytes().len().try_into().unwrap_or(u32::MAX),
             transmissions: 1,
             provisional: 0,
             status: 0,
@@ -287,7 +293,7 @@ fn repeat(transaction: &mut Transaction, at: Sighting) {
     }
     transaction.transmissions = transaction.transmissions.saturating_add(1);
     transaction.last = at;
-    if transaction.first_response.is_some() {
+    if transaction.silencing_response().is_some_and(|answered| at.time.since(answered.time) >= transaction.t1()) {
         transaction.repeats_after_response = transaction.repeats_after_response.saturating_add(1);
     }
 }

@@ -5,6 +5,7 @@ mod capture;
 mod maintenance;
 mod nat;
 mod registration;
+mod trouble;
 
 use crate::support::Scene;
 
@@ -33,5 +34,5 @@ use scenarios;
 
 /// Every scenario.
 pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
-    [registration::ALL, nat::ALL, calls::ALL, maintenance::ALL, capture::ALL].into_iter().flatten()
+    [registration::ALL, nat::ALL, calls::ALL, maintenance::ALL, capture::ALL, trouble::ALL].into_iter().flatten()
 }

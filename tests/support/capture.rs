@@ -71,6 +71,13 @@ impl CaptureFile {
         Self { link: word(file, 20), records, tail: file[at..].to_vec() }
     }
 
+    /// The frames before the one at `index`, and the rest.
+    pub(crate) fn halves(&self, index: usize) -> (Self, Self) {
+        let (first, second) = self.records.split_at(index);
+        let part = |records: &[Record]| Self { link: self.link, records: records.to_vec(), tail: Vec::new() };
+        (part(first), part(second))
+    }
+
     /// The smallest timestamp in microseconds, which times in a `case.toml` count from; 0 for an empty capture.
     pub(crate) fn first_micros(&self) -> i64 {
         self.records.iter().map(|record| record.micros).min().unwrap_or(0)

@@ -63,7 +63,7 @@ pub(crate) fn header(number: u64, link: u32, record: &Record) -> FrameHeader {
 
 /// A moment of a capture file.
 pub(crate) fn time(micros: i64) -> PacketTime {
-    PacketTime::from_nanos(micros * 1_000)
+    PacketTime::from_nanos(micros.saturating_mul(1_000))
 }
 
 /// What an engine concluded, as a replay prints it.

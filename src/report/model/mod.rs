@@ -46,6 +46,18 @@ pub struct Report {
     pub findings: Vec<FindingEntry>,
     /// The RFC 6076 performance metrics.
     pub rfc6076: Rfc6076,
+    /// What scanners did that was left out for people. Not printed as JSON.
+    #[serde(skip)]
+    pub left_out: LeftOut,
+}
+
+/// What was left out of a report for people.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct LeftOut {
+    /// Users that scanners alone tried.
+    pub users: usize,
+    /// Calls that scanners made.
+    pub calls: usize,
 }
 
 /// What was read, and what became of each frame.
@@ -100,11 +112,20 @@ impl Default for Report {
             nat: Vec::new(),
             findings: Vec::new(),
             rfc6076: Rfc6076::default(),
+            left_out: LeftOut::default(),
         }
     }
 }
 
 impl Report {
+    /// Takes out what scanners tried in vain: it tells people nothing about their phones.
+    pub fn leave_out_scans(&mut self) {
+        let (users, calls) = (self.registrations.len(), self.calls.len());
+        self.registrations.retain(|registration| !registration.by_scanner);
+        self.calls.retain(|call| !call.by_scanner);
+        self.left_out = LeftOut { users: users - self.registrations.len(), calls: calls - self.calls.len() };
+    }
+
     /// Brings every list into its documented order: by first time, then by key. Two reports with the same entries are then equal.
     pub fn sort(&mut self) {
         self.pbx_addresses.sort_unstable();
@@ -142,6 +163,7 @@ mod tests {
 
     fn example() -> Report {
         Report {
+            left_out: LeftOut::default(),
             schema: SCHEMA,
             capture: CaptureSummary {
                 files: vec!["a.pcap".to_owned()],
@@ -174,6 +196,7 @@ mod tests {
 
     fn registration() -> RegistrationEntry {
         RegistrationEntry {
+            by_scanner: false,
             first_seen: sample::START,
             aor: "1001@pbx.example.com".to_owned(),
             state: RegistrationState::AuthLoop,
@@ -203,6 +226,7 @@ mod tests {
 
     fn call() -> CallEntry {
         CallEntry {
+            by_scanner: false,
             first_seen: at(20).0,
             call_id: "a@b".to_owned(),
             from: Some("1001".to_owned()),

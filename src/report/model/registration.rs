@@ -15,6 +15,9 @@ pub struct RegistrationEntry {
     /// When it was first seen; orders the list, not printed.
     #[serde(skip)]
     pub first_seen: PacketTime,
+    /// Whether scanners alone tried it, in vain. Not printed.
+    #[serde(skip)]
+    pub by_scanner: bool,
     /// `user@host`, the user as on the wire, the host in lower case.
     pub aor: String,
     /// The best state of its devices.

@@ -77,11 +77,10 @@ fn title(finding: &FindingEntry) -> String {
 
 fn when(finding: &FindingEntry, clock: Clock) -> String {
     let since = clock.time(finding.since);
-    let until = match finding.cleared {
+    match finding.cleared {
         Some(cleared) => format!("from {since} to {}, over now", clock.time(cleared)),
         None => format!("since {since}"),
-    };
-    if finding.count > 1 { format!("{until}, {} times", words::count(finding.count)) } else { until }
+    }
 }
 
 /// `frame 351      +400.000s  INVITE to …`: number and time as other tools show them.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::filter::{Filter, Section};
-use super::super::model::{CallEntry, CaptureSummary, FindingEntry, RegistrationEntry, Report};
+use super::super::model::{CallEntry, CaptureSummary, FindingEntry, LeftOut, RegistrationEntry, Report};
 use super::super::style::Tone;
 use super::page::{INDENT, Page};
 use super::{calls, findings, words};
@@ -38,11 +38,21 @@ pub(super) fn write(report: &Report, filter: &Filter, page: &mut Page) {
     if !report.calls.is_empty() {
         page.labelled("Calls", Tone::Normal, &outcomes(&report.calls));
     }
+    if report.left_out != LeftOut::default() {
+        page.labelled("Scanners", Tone::Normal, &scans(report.left_out));
+    }
     if !report.pbx_addresses.is_empty() {
         page.labelled("PBX", Tone::Normal, &addresses(report));
     }
     let (tone, trust) = trust(capture);
     page.labelled("Capture", tone, &trust);
+}
+
+/// What scanners did, which the lists do not show.
+fn scans(left_out: LeftOut) -> String {
+    let users = words::counted(left_out.users as u64, "user", "users");
+    let calls = words::counted(left_out.calls as u64, "call", "calls");
+    format!("{users} and {calls} tried in vain, left out here (--format json has them)")
 }
 
 fn files(capture: &CaptureSummary) -> String {

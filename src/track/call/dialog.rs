@@ -34,10 +34,10 @@ impl Calls {
             return Some(handle);
         }
         let begins_a_record = matches!(seen.message.method(), Method::Invite | Method::Bye | Method::Update | Method::Info);
-        if !begins_a_record || seen.message.to().tag.is_none() {
+        if !begins_a_record || seen.message.to_tag().is_none() {
             return None;
         }
-        let key = world.digester.parts(&[seen.message.call_id(), seen.message.from().tag.unwrap_or_default()]);
+        let key = world.digester.parts(&[seen.message.call_id(), seen.message.from_tag().unwrap_or_default()]);
         let call = Call::new(world, seen, Beginning::Missed);
         Some(self.insert(world, key, call))
     }
@@ -55,7 +55,7 @@ impl Calls {
         if self.find(world, &seen.message).is_some() {
             return;
         }
-        let key = world.digester.parts(&[seen.message.call_id(), seen.message.from().tag.unwrap_or_default()]);
+        let key = world.digester.parts(&[seen.message.call_id(), seen.message.from_tag().unwrap_or_default()]);
         let call = Call::new(world, &Seen { flow: seen.flow.reversed(), ..*seen }, Beginning::Missed);
         self.insert(world, key, call);
     }
@@ -76,7 +76,7 @@ impl Calls {
     pub fn answer_repeated(&mut self, world: &mut World, handle: Handle, seen: &Seen<'_>, invite: &Transaction) {
         let Some(call) = self.table.get_mut(handle) else { return };
         // A proxy passes each repeat on: it counts at the caller's hop.
-        if !call.answer.is_some_and(|answer| answer.flow == seen.flow) {
+        if call.answer.is_none_or(|answer| answer.flow != seen.flow) {
             return;
         }
         let cseq = seen.message.cseq().map_or(0, |cseq| cseq.number);
@@ -148,7 +148,7 @@ impl Call {
     /// Whether a BYE ends a fork that lost, not the dialog that was answered first.
     fn is_forks(&self, world: &World, seen: &Seen<'_>) -> bool {
         let message = &seen.message;
-        let theirs = if self.is_callers(world, message) { message.to().tag } else { message.from().tag };
+        let theirs = if self.is_callers(world, message) { message.to_tag() } else { message.from_tag() };
         self.answer.is_some_and(|answer| answer.tag != tag_hash(world, theirs))
     }
 }

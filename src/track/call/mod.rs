@@ -139,6 +139,11 @@ impl Calls {
         (self.table.len(), self.table.evicted())
     }
 
+    /// Retries under another Call-ID that are remembered, and those dropped for lack of room.
+    pub fn aliases_size(&self) -> (usize, u64) {
+        (self.aliases.len(), self.aliases.evicted())
+    }
+
     /// The call that `message` belongs to, whichever side sent it.
     pub fn find(&self, world: &World, message: &Message<'_>) -> Option<Handle> {
         let call_id = message.call_id();
@@ -146,7 +151,7 @@ impl Calls {
             let key = world.digester.parts(&[call_id, tag?]);
             self.table.find(key).or_else(|| self.aliases.get(self.aliases.find(key)?).copied())
         };
-        by_tag(message.from().tag.or(Some(b""))).or_else(|| by_tag(message.to().tag))
+        by_tag(message.from_tag().or(Some(b""))).or_else(|| by_tag(message.to_tag()))
     }
 
     /// Handles the calls whose time has come by `now`: settles outcomes, lets go of what is over.
@@ -250,13 +255,14 @@ impl Calls {
     }
 
     fn keep(&mut self, record: CallRecord) {
+        if self.keep_finished == 0 {
+            return;
+        }
         if self.finished.len() >= self.keep_finished {
             self.forgotten += 1;
             self.finished.pop_front();
         }
-        if self.keep_finished > 0 {
-            self.finished.push_back(record);
-        }
+        self.finished.push_back(record);
     }
 }
 
@@ -345,8 +351,13 @@ impl Call {
         self.record.answered.is_some() && self.record.ended.is_none()
     }
 
+    /// The Q.850 cause that the answer or the end named.
+    pub fn cause(&self) -> Option<u16> {
+        self.cause
+    }
+
     fn is_callers(&self, world: &World, message: &Message<'_>) -> bool {
-        tag_hash(world, message.from().tag) == self.caller_tag
+        tag_hash(world, message.from_tag()) == self.caller_tag
     }
 }
 

@@ -18,7 +18,7 @@ impl Calls {
     /// Handles the first transmission of an INVITE outside a dialog. Returns the call that it begins, if it begins one.
     pub fn invite(&mut self, world: &mut World, seen: &Seen<'_>, transaction: Handle) -> Option<Handle> {
         let message = &seen.message;
-        let tag = message.from().tag.unwrap_or_default();
+        let tag = message.from_tag().unwrap_or_default();
         let key = world.digester.parts(&[message.call_id(), tag]);
         self.note_replaces(world, seen);
         let found = self.find(world, message).or_else(|| self.continued_elsewhere(world, seen, key));
@@ -138,7 +138,8 @@ impl Calls {
     /// Handles an INVITE that was passed on and waited in vain.
     pub fn further_unanswered(&mut self, world: &mut World, handle: Handle, invite: &Transaction) {
         let request = invite.unanswered();
-        if invite.provisional == 0 && world.would_see_answer(invite.flow, invite.first.time, request.deadline) {
+        let answered_elsewhere = self.table.get(handle).is_none_or(|call| call.answer.is_some());
+        if invite.provisional == 0 && !answered_elsewhere && world.would_see_answer(invite.flow, invite.first.time, request.deadline) {
             world.tell(Event::InviteUnanswered { call: handle, request });
         }
     }
@@ -165,7 +166,7 @@ impl Calls {
         if call.answer.is_some() {
             return;
         }
-        let tag = tag_hash(world, seen.message.to().tag);
+        let tag = tag_hash(world, seen.message.to_tag());
         let cseq = seen.message.cseq().map_or(0, |cseq| cseq.number);
         call.answer = Some(Answer { at: seen.at, flow: seen.flow, invite, cseq, tag });
         call.final_at = Some(seen.at);
@@ -211,7 +212,7 @@ impl Calls {
             return None;
         }
         if let Some(call) = self.table.get_mut(handle) {
-            call.caller_tag = tag_hash(world, message.from().tag);
+            call.caller_tag = tag_hash(world, message.from_tag());
         }
         self.aliases.insert(key, handle, seen.at.time + Span::from_secs(3600), Rank::Ordinary);
         Some(handle)
@@ -260,16 +261,17 @@ pub(super) fn note_reason(call: &mut Call, seen: &Seen<'_>) {
     call.record.end_reason = Some(words);
 }
 
-/// Tells how long the PBX took to respond, where the request was answered at its first transmission.
+/// Tells how long the PBX took to respond.
 pub(in crate::track) fn tell_server_delay(world: &mut World, class: ServerClass, request: &Transaction, at: Sighting) {
     let first = request.first_response.is_some_and(|first| first == at);
-    if first && request.transmissions == 1 && world.peers.direction(request.flow) == Direction::In {
+    if first && world.peers.direction(request.flow) == Direction::In {
         let delay = at.time.since(request.first.time);
-        world.tell(Event::ServerResponse { class, delay, pbx: request.flow.destination, at: at.time });
+        let Transaction { flow, transmissions, .. } = *request;
+        world.tell(Event::ServerResponse { class, client: flow.source, transmissions, delay, pbx: flow.destination, at: at.time });
     }
 }
 
 /// Whether a request begins a dialog rather than going along one.
 pub(in crate::track) fn is_initial(seen: &Seen<'_>) -> bool {
-    seen.message.method() == Method::Invite && seen.message.to().tag.is_none()
+    seen.message.method() == Method::Invite && seen.message.to_tag().is_none()
 }

@@ -6,7 +6,7 @@ use crate::table::{Digest, Handle, Rank};
 use crate::time::{PacketTime, Span};
 use crate::track::absence::WATERMARK;
 use crate::track::event::{AttemptEnd, Event, Sighting};
-use crate::track::registration::{Purpose, Registrations, attempt_key, purpose};
+use crate::track::registration::{DeviceKeys, Purpose, Registrations, attempt_key, purpose};
 use crate::track::transaction::Owner;
 use crate::track::world::{Seen, World};
 
@@ -71,11 +71,12 @@ impl Registrations {
     pub fn register(&mut self, world: &mut World, seen: &Seen<'_>, transaction: Handle) {
         let key = attempt_key(world, &seen.message);
         let cseq = seen.message.cseq().map_or(0, |cseq| cseq.number);
+        let purpose = purpose(&seen.message);
         let found = self.attempts.find(key);
         let owner = match found.and_then(|handle| self.attempts.get(handle)) {
             Some(attempt) if is_further_hop(attempt, seen, cseq) => Owner::FurtherRegister,
-            Some(attempt) if continues(attempt, seen) => {
-                let handle = found.unwrap_or_else(|| self.begin(world, seen, key, None));
+            Some(attempt) if continues(attempt, seen, purpose) => {
+                let handle = found.unwrap_or_else(|| self.begin(world, seen, key, purpose, None));
                 self.go_on(world, handle, seen);
                 Owner::Register(handle)
             }
@@ -84,20 +85,19 @@ impl Registrations {
                 if let Some(handle) = found {
                     self.supersede(world, handle, seen.at);
                 }
-                Owner::Register(self.begin(world, seen, key, nonce))
+                Owner::Register(self.begin(world, seen, key, purpose, nonce))
             }
-            None => Owner::Register(self.begin(world, seen, key, None)),
+            None => Owner::Register(self.begin(world, seen, key, purpose, None)),
         };
         if let Some(transaction) = world.transactions.get_mut(transaction) {
             transaction.owner = owner;
-            transaction.authorized = seen.message.credentials().is_some();
+            transaction.authorized = seen.message.is_authorized();
         }
     }
 
-    fn begin(&mut self, world: &mut World, seen: &Seen<'_>, key: Digest, nonce: Option<Digest>) -> Handle {
+    fn begin(&mut self, world: &mut World, seen: &Seen<'_>, key: Digest, purpose: Purpose, nonce: Option<Digest>) -> Handle {
         let rank = if world.peers.scans(seen.flow.source.ip()) { Rank::Scanner } else { Rank::Unanswered };
         let aor = self.aor_of(world, seen, rank);
-        let purpose = purpose(&seen.message);
         if purpose == Purpose::Register {
             if let Some(aor) = self.aors.get_mut(aor) {
                 aor.attempts += 1;
@@ -136,6 +136,7 @@ impl Registrations {
         attempt.flow = seen.flow;
         attempt.vias = vias.min(seen.message.via_count());
         self.read_request(world, &mut attempt, seen, Rank::Unanswered);
+        self.mark_registering(world, &mut attempt, seen);
         if let Some(entry) = self.attempts.get_mut(handle) {
             *entry = attempt;
         }
@@ -152,10 +153,11 @@ impl Registrations {
         attempt.fresh = attempt.sent_nonce.is_some() && attempt.sent_nonce == attempt.nonce;
         attempt.foreign_username = credentials.is_some_and(|sent| user_of(sent.username) != message.to().uri.user);
         let default = message.expires();
-        attempt.requested = message.contacts().find_map(|contact| contact.expires).or(default).unwrap_or(3600);
+        let mut requested = None;
         attempt.asked = [None; CONTACTS];
         let mut slots = attempt.asked.iter_mut();
         for contact in message.contacts() {
+            requested = requested.or(contact.expires);
             if contact.kind == ContactKind::Star {
                 attempt.clears_all = true;
                 continue;
@@ -166,6 +168,7 @@ impl Registrations {
                 *slot = Some(Asked { device, bind });
             }
         }
+        attempt.requested = requested.or(default).unwrap_or(3600);
     }
 
     fn device_for(
@@ -177,7 +180,10 @@ impl Registrations {
         bind: bool,
         rank: Rank,
     ) -> Option<Handle> {
-        if bind { Some(self.device_of(world, aor, seen, contact, rank)) } else { self.find_device(world, aor, &seen.message, contact) }
+        if bind {
+            return Some(self.device_of(world, aor, seen, contact, rank));
+        }
+        self.find_device(aor, &DeviceKeys::of(world, &seen.message, contact))
     }
 
     /// Moves the devices that are not registered to `registering`; a refresh leaves a registered one as it is.
@@ -229,9 +235,9 @@ fn is_further_hop(attempt: &Attempt, seen: &Seen<'_>, cseq: u32) -> bool {
 }
 
 /// Whether a REGISTER continues the attempt: credentials for the challenge, or a longer expiry after 423.
-fn continues(attempt: &Attempt, seen: &Seen<'_>) -> bool {
+fn continues(attempt: &Attempt, seen: &Seen<'_>, purpose: Purpose) -> bool {
     match attempt.waits {
-        Waits::Credentials => seen.message.credentials().is_some() && purpose(&seen.message) == attempt.purpose,
+        Waits::Credentials => seen.message.is_authorized() && purpose == attempt.purpose,
         Waits::LongerExpiry(least) => {
             let asked = seen.message.contacts().find_map(|contact| contact.expires).or_else(|| seen.message.expires());
             asked.is_none_or(|asked| asked >= least && asked > attempt.requested)

@@ -10,7 +10,8 @@ use crate::track::absence::WATERMARK;
 use crate::track::call::tell_server_delay;
 use crate::track::event::{AttemptEnd, AttemptReport, Event, ServerClass, Sighting};
 use crate::track::registration::attempt::{ABANDONED, Asked, Attempt, Waits};
-use crate::track::registration::{EXPIRY_GRACE, Purpose, REMEMBERED, Registrations, SOURCES, contact_key};
+use crate::track::registration::device::Device;
+use crate::track::registration::{EXPIRY_GRACE, Purpose, REMEMBERED, Registrations, SOURCES, contact_address, contact_key};
 use crate::track::transaction::Transaction;
 use crate::track::vocabulary::{Direction, RegistrationState};
 use crate::track::world::{Seen, World};
@@ -91,7 +92,7 @@ impl Registrations {
         let (aor, asked, clears_all, requested) = (attempt.aor, attempt.asked, attempt.clears_all, attempt.requested);
         let flow = attempt.flow;
         if clears_all {
-            self.unbind_all(world, aor, seen.at);
+            self.unbind_all(world, aor, flow, seen.at);
         }
         let mut end = AttemptEnd::Accepted;
         for Asked { device, bind } in asked.into_iter().flatten() {
@@ -127,7 +128,10 @@ impl Registrations {
         let Some(device) = self.devices.get_mut(handle) else { return };
         let unbroken = device.is_registered();
         device.granted = granted;
-        device.last_accepted = seen.at;
+        device.accepted_before = std::mem::replace(&mut device.last_accepted, seen.at);
+        device.evicted = false;
+        device.rewritten = is_rewritten(world, device, seen);
+        self.longest_grant = self.longest_grant.max(granted);
         device.credential_rejections = 0;
         device.ignored_challenges = 0;
         let (source, aor) = (device.flow.source, device.aor);
@@ -149,11 +153,17 @@ impl Registrations {
         self.arm_device(handle);
     }
 
-    fn unbind_all(&mut self, world: &mut World, aor: Handle, at: Sighting) {
-        for device in self.aors.get(aor).map(|aor| aor.devices.clone()).unwrap_or_default() {
-            if self.devices.get(device).is_some_and(|device| device.is_registered()) {
-                self.set_state(world, device, RegistrationState::Unregistered, at);
+    fn unbind_all(&mut self, world: &mut World, aor: Handle, flow: Flow, at: Sighting) {
+        let (mut removed, mut own) = (0_u16, false);
+        for handle in self.aors.get(aor).map(|aor| aor.devices.clone()).unwrap_or_default() {
+            if let Some(device) = self.devices.get(handle).filter(|device| device.is_registered()) {
+                own |= device.source().ip() == flow.source.ip();
+                removed = removed.saturating_add(1);
+                self.set_state(world, handle, RegistrationState::Unregistered, at);
             }
+        }
+        if removed > 0 && !own {
+            world.tell(Event::BindingsCleared { aor, flow, removed, at });
         }
     }
 
@@ -168,6 +178,9 @@ impl Registrations {
             let Some(device) = self.devices.get(handle).filter(|device| device.is_registered()) else { continue };
             let source = device.flow.source.ip();
             if !listed.iter().any(|&(key, host)| key == device.address_key || host == Some(source)) {
+                if let Some(device) = self.devices.get_mut(handle) {
+                    device.evicted = true;
+                }
                 self.set_state(world, handle, RegistrationState::Unregistered, seen.at);
             }
         }
@@ -289,6 +302,16 @@ fn bound(asked: &[Option<Asked>]) -> impl Iterator<Item = Handle> {
     asked.iter().flatten().filter(|asked| asked.bind).map(|asked| asked.device)
 }
 
+/// Whether the 2xx lists the address that the REGISTER came from where the phone wrote another.
+fn is_rewritten(world: &World, device: &Device, seen: &Seen<'_>) -> bool {
+    let source = device.source();
+    device.contact_address.is_some_and(|written| written != source)
+        && seen
+            .message
+            .contacts()
+            .any(|contact| contact_key(world, &contact) != device.address_key && contact_address(&contact) == Some(source))
+}
+
 fn report(attempt: &Attempt, end: AttemptEnd, last: Sighting) -> Option<AttemptReport> {
     Some(AttemptReport {
         aor: attempt.aor,
@@ -301,5 +324,6 @@ fn report(attempt: &Attempt, end: AttemptEnd, last: Sighting) -> Option<AttemptR
         transmissions: attempt.transmissions,
         was_registered: attempt.was_registered,
         foreign_username: attempt.foreign_username,
+        requested: Span::from_secs(i64::from(attempt.requested)),
     })
 }

@@ -35,12 +35,20 @@ pub struct Device {
     pub registered_at: Option<Sighting>,
     /// The last acceptance.
     pub last_accepted: Sighting,
+    /// The acceptance before that; frame 0 without one.
+    pub accepted_before: Sighting,
     /// What the last 2xx granted.
     pub granted: Span,
     /// When the binding runs out.
     pub expires_at: Option<PacketTime>,
     /// The last REGISTER of it.
     pub last_register: PacketTime,
+    /// When the phone began a new REGISTER Call-ID, as it does after a restart; [`PacketTime::MIN`] for never.
+    pub restarted: PacketTime,
+    /// Whether the registrar dropped its binding in favour of another device.
+    pub evicted: bool,
+    /// Whether the registrar keeps the address that it saw in place of the Contact as written.
+    pub rewritten: bool,
     /// Signs of a NAT.
     pub nat: NatEvidence,
     /// Consecutive rejections of credentials made with a fresh nonce.

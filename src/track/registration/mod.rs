@@ -75,6 +75,7 @@ pub struct Registrations {
     /// First REGISTER to 2xx of each accepted attempt, in microseconds, for the report; bounded.
     delays: Vec<(SocketAddr, u32)>,
     keep_delays: usize,
+    longest_grant: Span,
 }
 
 impl Registrations {
@@ -90,6 +91,7 @@ impl Registrations {
             tries: BTreeMap::new(),
             delays: Vec::new(),
             keep_delays,
+            longest_grant: Span::ZERO,
         }
     }
 
@@ -139,12 +141,18 @@ impl Registrations {
         &self.delays
     }
 
-    /// AoRs, devices and attempts held, and how many of each were dropped for lack of room.
-    pub fn sizes(&self) -> [(usize, u64); 3] {
+    /// The longest time that any registration was granted.
+    pub fn longest_grant(&self) -> Span {
+        self.longest_grant
+    }
+
+    /// AoRs, devices, attempts and addresses of devices held, and how many of each were dropped for lack of room.
+    pub fn sizes(&self) -> [(usize, u64); 4] {
         [
             (self.aors.len(), self.aors.evicted()),
             (self.devices.len(), self.devices.evicted()),
             (self.attempts.len(), self.attempts.evicted()),
+            (self.addresses.len(), self.addresses.evicted()),
         ]
     }
 
@@ -202,8 +210,7 @@ impl Registrations {
     }
 
     /// The device that a Contact of a REGISTER stands for, in the order of §0.2; `None` if it is a new one.
-    fn find_device(&self, world: &World, aor: Handle, message: &Message<'_>, contact: &Contact<'_>) -> Option<Handle> {
-        let keys = DeviceKeys::of(world, message, contact);
+    fn find_device(&self, aor: Handle, keys: &DeviceKeys) -> Option<Handle> {
         let known = || {
             self.aors
                 .get(aor)
@@ -222,7 +229,7 @@ impl Registrations {
     fn device_of(&mut self, world: &mut World, aor: Handle, seen: &Seen<'_>, contact: &Contact<'_>, rank: Rank) -> Handle {
         let message = &seen.message;
         let keys = DeviceKeys::of(world, message, contact);
-        if let Some(handle) = self.find_device(world, aor, message, contact) {
+        if let Some(handle) = self.find_device(aor, &keys) {
             self.renew_device(world, handle, seen, contact, &keys);
             return handle;
         }
@@ -236,9 +243,13 @@ impl Registrations {
             first_seen: seen.at.time,
             registered_at: None,
             last_accepted: Sighting::default(),
+            accepted_before: Sighting::default(),
             granted: Span::ZERO,
             expires_at: None,
             last_register: seen.at.time,
+            restarted: PacketTime::MIN,
+            evicted: false,
+            rewritten: false,
             nat: NatEvidence::of(message, seen.flow),
             credential_rejections: 0,
             ignored_challenges: 0,
@@ -315,6 +326,9 @@ impl Registrations {
         device.flow = seen.flow;
         device.last_register = seen.at.time;
         device.nat = NatEvidence::of(&seen.message, seen.flow);
+        if device.call_id_key != keys.call_id {
+            device.restarted = seen.at.time;
+        }
         device.address_key = keys.address;
         device.call_id_key = keys.call_id;
         device.cseq = keys.cseq;

@@ -1,0 +1,95 @@
+//! Answers that do not arrive where they were sent to (DETECTION §1.2, §4.3).
+
+use crate::detect::catalog::{FindingId, Slot};
+use crate::detect::finding::{Raise, Subject};
+use crate::detect::registration::status_text;
+use crate::detect::store::FindingStore;
+use crate::time::Span;
+use crate::track::Tracker;
+use crate::track::event::{Event, LostAnswer};
+use crate::track::site::Site;
+use crate::track::vocabulary::{Confidence, Direction};
+
+/// Repeats at least T1 after the answer from which it counts as lost (DETECTION §9).
+const REPEATS: u16 = 2;
+/// How long after the answer the last of them must come: a repeat that was on its way before is no sign.
+const ON_ITS_WAY: Span = Span::from_secs(2);
+/// Repeats that leave no doubt: so many losses in a row are no accident.
+const CERTAIN: u16 = 5;
+
+/// Tells of answers that get lost on the way back.
+pub(super) fn event(tracker: &Tracker, event: &Event, findings: &mut FindingStore) {
+    match event {
+        Event::AnswerLost(lost) => answer_lost(tracker, lost, findings),
+        Event::AnswerTaken { source, at } => {
+            findings.clear(FindingId::ResponseNotReachingClient, &Subject::Source(*source), at.time);
+        }
+        _ => {}
+    }
+}
+
+fn answer_lost(tracker: &Tracker, lost: &LostAnswer, findings: &mut FindingStore) {
+    let peers = &tracker.world.peers;
+    let source = lost.flow.source.ip();
+    if peers.direction(lost.flow) != Direction::In || peers.scans(source) || !is_proof(lost) {
+        return;
+    }
+    let answer = status_text(lost.status);
+    let message = format!(
+        "{source} repeats {} although the PBX answered {answer} at {}: replies are lost on the way back to {source}",
+        lost.method,
+        tracker.printed(lost.answered.time)
+    );
+    let raise = Raise::new(FindingId::ResponseNotReachingClient, Subject::Source(source), message)
+        .confidence(if lost.repeats >= CERTAIN { Confidence::Confirmed } else { Confidence::Probable })
+        .evidence(lost.first.time, lost.first.frame, format!("{} from {}", lost.method, lost.flow.source))
+        .evidence(lost.answered.time, lost.answered.frame, format!("answered {answer} to {}", lost.flow.source))
+        .evidence(lost.last.time, lost.last.frame, format!("{} sent again, {} times since the answer", lost.method, lost.repeats))
+        .related(Subject::Site(Site::of(source)))
+        .related(Subject::Pbx(lost.flow.destination))
+        .fill(Slot::Pbx, lost.flow.destination.to_string());
+    findings.raise(raise, lost.last.time);
+}
+
+fn is_proof(lost: &LostAnswer) -> bool {
+    lost.repeats >= REPEATS && lost.last.time.since(lost.answered.time) >= ON_ITS_WAY
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::flow::{Flow, Transport};
+    use crate::sip::method::Method;
+    use crate::time::PacketTime;
+    use crate::track::event::Sighting;
+
+    fn lost(repeats: u16, after_millis: i64) -> LostAnswer {
+        let answered = PacketTime::from_parts(100, 0);
+        let seen = |time| Sighting { time, frame: 1 };
+        let flow = Flow {
+            transport: Transport::Udp,
+            source: "198.51.100.80:5060".parse().unwrap(),
+            destination: "203.0.113.10:5060".parse().unwrap(),
+        };
+        LostAnswer {
+            flow,
+            method: Method::Register,
+            first: seen(answered),
+            last: seen(answered + Span::from_millis(after_millis)),
+            answered: seen(answered),
+            status: 401,
+            repeats,
+        }
+    }
+
+    #[test]
+    fn repeats_long_after_the_answer_prove_that_it_was_lost() {
+        assert!(is_proof(&lost(2, 3495)));
+    }
+
+    #[test]
+    fn one_lost_packet_and_a_slow_line_prove_nothing() {
+        assert!(!is_proof(&lost(1, 4000)), "one answer may get lost");
+        assert!(!is_proof(&lost(2, 1500)), "sent before an answer could arrive over a line of two seconds");
+    }
+}

@@ -1,0 +1,162 @@
+//! Phones that lose their registration and come back again and again (DETECTION §1.5).
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
+
+use crate::detect::catalog::{FindingId, Slot};
+use crate::detect::finding::{Raise, Reason, Subject};
+use crate::detect::registration::placed;
+use crate::detect::store::FindingStore;
+use crate::table::Handle;
+use crate::time::{PacketTime, Span};
+use crate::track::Tracker;
+use crate::track::event::{Event, Sighting};
+use crate::track::site::Site;
+use crate::track::vocabulary::RegistrationState;
+
+/// Returns within a window that make a finding.
+const FLAPS: [(usize, Span); 2] = [(3, Span::from_secs(900)), (6, HOUR)];
+const HOUR: Span = Span::from_secs(3600);
+/// A phone that takes its registration back and registers again so soon only reloads.
+const RELOAD: Span = Span::from_secs(5);
+/// Phones remembered at a time.
+const REMEMBERED: usize = 65_536;
+
+/// A phone that left.
+#[derive(Clone, Copy, Debug)]
+struct Left {
+    at: Sighting,
+    device: Handle,
+    address: IpAddr,
+    deliberately: bool,
+}
+
+/// A registration that was lost and came back.
+#[derive(Clone, Copy, Debug)]
+struct Return {
+    lost: Sighting,
+    back: Sighting,
+    moved: bool,
+}
+
+#[derive(Debug, Default)]
+struct History {
+    left: Option<Left>,
+    /// The latest, as many as the longest window asks for.
+    returns: VecDeque<Return>,
+}
+
+/// Watches phones come and go. What a phone does by restarting, or because another device took its place, is not counted.
+#[derive(Debug, Default)]
+pub(super) struct FlappingDetector {
+    histories: BTreeMap<Handle, History>,
+    pruned: Option<PacketTime>,
+}
+
+impl FlappingDetector {
+    pub(super) fn event(&mut self, tracker: &Tracker, event: &Event, findings: &mut FindingStore) {
+        let Event::RegistrationState { aor, device, from, to, at } = *event else { return };
+        match (from, to) {
+            (RegistrationState::Registered, RegistrationState::Expired | RegistrationState::Unregistered) => {
+                self.left(tracker, aor, device, to == RegistrationState::Unregistered, at);
+            }
+            (_, RegistrationState::Registered) => self.back(tracker, aor, device, at, findings),
+            _ => {}
+        }
+    }
+
+    fn left(&mut self, tracker: &Tracker, aor: Handle, device: Handle, deliberately: bool, at: Sighting) {
+        let (Some(entry), Some(device_entry)) = (tracker.registrations.aor(aor), tracker.registrations.device(device)) else { return };
+        let is_out = tracker.registrations.state(entry) != RegistrationState::Registered;
+        let address = device_entry.source().ip();
+        if !is_out || device_entry.evicted || tracker.world.peers.scans(address) {
+            return;
+        }
+        self.make_room(at.time);
+        if self.histories.len() < REMEMBERED || self.histories.contains_key(&aor) {
+            let left = Left { at, device, address, deliberately };
+            self.histories.entry(aor).or_default().left = Some(left);
+        }
+    }
+
+    fn back(&mut self, tracker: &Tracker, aor: Handle, device: Handle, at: Sighting, findings: &mut FindingStore) {
+        let Some(history) = self.histories.get_mut(&aor) else { return };
+        let (Some(left), Some(entry)) = (history.left.take(), tracker.registrations.device(device)) else { return };
+        let reloads = left.deliberately && at.time.since(left.at.time) <= RELOAD;
+        if device != left.device || entry.restarted >= left.at.time || reloads {
+            return;
+        }
+        history.returns.push_back(Return { lost: left.at, back: at, moved: entry.source().ip() != left.address });
+        if history.returns.len() > FLAPS[1].0 {
+            history.returns.pop_front();
+        }
+        if let (Some((count, window)), Some(aor)) = (history.flaps(at.time), tracker.registrations.aor(aor)) {
+            let raise = history.raise(&aor.name, count, window).fill(Slot::Site, Site::of(entry.source().ip()).to_string());
+            findings.raise(placed(tracker, raise, entry.source()), at.time);
+        }
+    }
+
+    /// Forgets who has not come back for an hour, at most once a minute.
+    fn make_room(&mut self, now: PacketTime) {
+        let due = self.pruned.is_none_or(|pruned| now.since(pruned) >= Span::from_secs(60));
+        if self.histories.len() >= REMEMBERED && due {
+            self.pruned = Some(now);
+            self.histories.retain(|_, history| history.last().is_some_and(|last| now.since(last) <= HOUR));
+        }
+    }
+}
+
+impl History {
+    fn last(&self) -> Option<PacketTime> {
+        self.left.map(|left| left.at.time).or_else(|| self.returns.back().map(|last| last.back.time))
+    }
+
+    /// How many returns there were within which window, if those are too many.
+    fn flaps(&self, now: PacketTime) -> Option<(usize, Span)> {
+        FLAPS.into_iter().find_map(|(least, window)| {
+            let count = self.returns.iter().filter(|back| now.since(back.lost.time) <= window).count();
+            (count >= least).then_some((count, window))
+        })
+    }
+
+    fn raise(&self, aor: &str, count: usize, window: Span) -> Raise {
+        let shown = self.returns.iter().skip(self.returns.len() - count);
+        let network = shown.clone().filter(|back| back.moved).count() * 2 > count;
+        let cause = if network { "; the phone changes its network" } else { "" };
+        let message = format!("{aor}: {count} registration losses in {window}{cause}");
+        let raise = Raise::new(FindingId::RegistrationFlapping, Subject::Aor(aor.into()), message);
+        let raise = if network { raise.reason(Reason::Network) } else { raise };
+        shown.fold(raise, |raise, Return { lost, back, .. }| {
+            let raise = match lost.frame {
+                0 => raise.absence(lost.time, "registration ran out"),
+                frame => raise.evidence(lost.time, frame, "registration was taken back"),
+            };
+            raise.evidence(back.time, back.frame, "registered again")
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn history(lost: &[i64]) -> History {
+        let seen = |seconds| Sighting { time: PacketTime::from_parts(seconds, 0), frame: 1 };
+        let returns = lost.iter().map(|&at| Return { lost: seen(at), back: seen(at + 5), moved: false }).collect();
+        History { left: None, returns }
+    }
+
+    #[test]
+    fn three_in_a_quarter_of_an_hour_or_six_in_an_hour_are_too_many() {
+        let now = PacketTime::from_parts(3600, 0);
+        assert_eq!(history(&[3000, 3200, 3400]).flaps(now), Some((3, Span::from_secs(900))));
+        assert_eq!(history(&[100, 700, 1300, 1900, 2500, 3100]).flaps(now), Some((6, HOUR)));
+    }
+
+    #[test]
+    fn fewer_or_rarer_ones_are_not() {
+        let now = PacketTime::from_parts(3600, 0);
+        assert_eq!(history(&[3200, 3400]).flaps(now), None);
+        assert_eq!(history(&[1000, 2000, 3000]).flaps(now), None);
+    }
+}

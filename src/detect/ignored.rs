@@ -1,0 +1,196 @@
+//! INVITEs that nobody answers: a caller that the PBX ignores, a trunk that is dead, packets too large for the way (DETECTION §4.3).
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+
+use crate::decode::flow::{Flow, Transport};
+use crate::decode::signal::Signal;
+use crate::detect::call::related_parties;
+use crate::detect::catalog::{FindingId, Slot};
+use crate::detect::finding::{Raise, Subject, sent};
+use crate::detect::store::FindingStore;
+use crate::table::Handle;
+use crate::time::{PacketTime, Span};
+use crate::track::Tracker;
+use crate::track::event::{Event, Sighting, Unanswered};
+use crate::track::site::Site;
+use crate::track::vocabulary::{Confidence, Direction, Outcome};
+
+/// How near in time others must have been served (DETECTION §1.3).
+const OTHERS_WITHIN: Span = Span::from_secs(60);
+/// Unanswered calls to a trunk within [`TRUNK_WITHIN`], and none answered, that make it dead (DETECTION §4.3).
+const TRUNK_CALLS: usize = 3;
+const TRUNK_WITHIN: Span = Span::from_secs(60);
+/// Requests larger than this do not fit one packet on every way (RFC 3261 §18.1.1).
+const LARGE: u32 = 1300;
+/// Large requests unanswered while small ones are answered that show the loss of fragments.
+const LARGE_UNANSWERED: usize = 4;
+/// How long they count.
+const LARGE_WITHIN: Span = Span::from_secs(3600);
+/// Incomplete datagrams of a peer within [`FRAGMENTS_WITHIN`] that are no accident.
+const INCOMPLETE: usize = 2;
+const FRAGMENTS_WITHIN: Span = Span::from_secs(60);
+/// Requests, sources and losses remembered, each.
+const REMEMBERED: usize = 4096;
+
+#[derive(Clone, Copy, Debug)]
+struct Lost {
+    peer: IpAddr,
+    at: Sighting,
+    bytes: u32,
+}
+
+/// Watches INVITEs that go unanswered.
+#[derive(Debug, Default)]
+pub(super) struct IgnoredDetector {
+    /// Sources that the PBX served, with the last time, newest last.
+    served: VecDeque<(IpAddr, PacketTime)>,
+    trunk_calls: VecDeque<(IpAddr, Unanswered)>,
+    large: VecDeque<(IpAddr, Unanswered)>,
+    fragments: VecDeque<Lost>,
+}
+
+impl IgnoredDetector {
+    pub(super) fn event(&mut self, tracker: &Tracker, event: &Event, findings: &mut FindingStore) {
+        match *event {
+            Event::ServerResponse { client, at, .. } => self.note_served(client.ip(), at),
+            Event::InviteUnanswered { call, request } => self.unanswered(tracker, call, &request, findings),
+            Event::CallOutcome { call, outcome, at, .. } if outcome != Outcome::NoResponse && outcome != Outcome::Unknown => {
+                let Some(call) = tracker.calls.get(call) else { return };
+                findings.clear(FindingId::InviteIgnored, &Subject::Source(call.flow.source.ip()), at.time);
+                let trunk = call.flow.destination.ip();
+                self.trunk_calls.retain(|(known, _)| *known != trunk);
+                findings.clear(FindingId::TrunkNoResponse, &Subject::Trunk(trunk), at.time);
+            }
+            Event::Noticed { signal: Signal::FragmentsLost { flow, bytes }, at } => self.fragments_lost(tracker, flow, bytes, at, findings),
+            _ => {}
+        }
+    }
+
+    fn unanswered(&mut self, tracker: &Tracker, call: Handle, request: &Unanswered, findings: &mut FindingStore) {
+        let peers = &tracker.world.peers;
+        match peers.direction(request.flow) {
+            Direction::In if peers.scans(request.flow.source.ip()) => {}
+            Direction::In if !self.is_too_large(tracker, request, findings) => self.ignored(tracker, call, request, findings),
+            Direction::Out if peers.is_trunk(request.flow.destination.ip()) => self.trunk_silent(tracker, request, findings),
+            Direction::Out => {
+                self.is_too_large(tracker, request, findings);
+            }
+            _ => {}
+        }
+    }
+
+    /// The PBX serves others but not this source.
+    fn ignored(&self, tracker: &Tracker, call: Handle, request: &Unanswered, findings: &mut FindingStore) {
+        let source = request.flow.source.ip();
+        let since = request.first.time - OTHERS_WITHIN;
+        let others = self.served.iter().filter(|(other, at)| *other != source && *at >= since).count();
+        let Some(entry) = tracker.calls.get(call).filter(|_| others > 0) else { return };
+        let message = format!("{source}: INVITE unanswered ({}) while {others} others are served", sent(request.transmissions));
+        let raise = Raise::new(FindingId::InviteIgnored, Subject::Source(source), message)
+            .evidence(request.first.time, request.first.frame, format!("INVITE from {}", request.flow.source))
+            .absence(request.deadline, format!("no answer within {}", request.patience))
+            .related(Subject::Call(entry.record.call_id.clone()))
+            .related(Subject::Site(Site::of(source)))
+            .related(Subject::Pbx(request.flow.destination))
+            .fill(Slot::Ip, source.to_string());
+        findings.raise(related_parties(tracker, raise, entry), request.deadline);
+    }
+
+    fn trunk_silent(&mut self, tracker: &Tracker, request: &Unanswered, findings: &mut FindingStore) {
+        let trunk = request.flow.destination.ip();
+        push(&mut self.trunk_calls, (trunk, *request));
+        let heard = tracker.world.flows.last_seen(request.flow.reversed());
+        let calls: Vec<Unanswered> = self
+            .trunk_calls
+            .iter()
+            .filter(|(known, call)| *known == trunk && request.first.time.since(call.first.time) <= TRUNK_WITHIN)
+            .map(|(_, call)| *call)
+            .collect();
+        let Some(first) = calls.first().filter(|first| calls.len() >= TRUNK_CALLS && heard < first.first.time) else { return };
+        let within = request.first.time.since(first.first.time);
+        let message = format!("trunk {trunk}: {} INVITEs unanswered within {within}", calls.len());
+        let raise = Raise::new(FindingId::TrunkNoResponse, Subject::Trunk(trunk), message).related(Subject::Pbx(request.flow.source));
+        let raise = calls.iter().fold(raise, |raise, call| {
+            raise.evidence(call.first.time, call.first.frame, format!("INVITE to {}, {}", call.flow.destination, sent(call.transmissions)))
+        });
+        findings.raise(raise.absence(request.deadline, "the trunk sent nothing"), request.deadline);
+    }
+
+    /// Counts a large request that went unanswered; tells whether size explains it.
+    fn is_too_large(&mut self, tracker: &Tracker, request: &Unanswered, findings: &mut FindingStore) -> bool {
+        if request.size <= LARGE || request.flow.transport != Transport::Udp {
+            return false;
+        }
+        let Some(peer) = peer(tracker, request.flow) else { return false };
+        push(&mut self.large, (peer, *request));
+        let mine = self.large.iter().filter(|(known, call)| *known == peer && request.first.time.since(call.first.time) <= LARGE_WITHIN);
+        let lost: Vec<Unanswered> = mine.map(|(_, call)| *call).collect();
+        let Some(first) = lost.first().filter(|_| lost.len() >= LARGE_UNANSWERED) else { return false };
+        let small_pass = match tracker.world.peers.direction(request.flow) {
+            Direction::In => self.served.iter().any(|(known, at)| *known == peer && *at >= first.first.time),
+            _ => tracker.world.flows.seen_within(request.flow.reversed(), first.first.time),
+        };
+        if !small_pass {
+            return false;
+        }
+        let message =
+            format!("{peer}: {} INVITEs of up to {} B went unanswered while smaller requests are answered", lost.len(), size(&lost));
+        let raise = Raise::new(FindingId::FragmentLoss, Subject::Source(peer), message).confidence(Confidence::Probable);
+        let raise = lost.iter().fold(raise, |raise, call| {
+            raise.evidence(call.first.time, call.first.frame, format!("INVITE of {} B, never answered", call.size))
+        });
+        let subject = Subject::Source(peer);
+        findings.raise(raise.related(Subject::Site(Site::of(peer))), request.deadline);
+        findings.replace((FindingId::FragmentLoss, &subject), (FindingId::InviteIgnored, &subject), request.deadline);
+        true
+    }
+
+    fn fragments_lost(&mut self, tracker: &Tracker, flow: Flow, bytes: u32, at: Sighting, findings: &mut FindingStore) {
+        let Some(peer) = peer(tracker, flow).filter(|&peer| !tracker.world.peers.scans(peer)) else { return };
+        push(&mut self.fragments, Lost { peer, at, bytes });
+        let mine = self.fragments.iter().filter(|lost| lost.peer == peer && at.time.since(lost.at.time) <= FRAGMENTS_WITHIN);
+        let lost: Vec<Lost> = mine.copied().collect();
+        if lost.len() < INCOMPLETE {
+            return;
+        }
+        let message =
+            format!("{peer}: UDP message of at least {bytes} B fragmented, fragments lost ({} within {FRAGMENTS_WITHIN})", lost.len());
+        let raise = Raise::new(FindingId::FragmentLoss, Subject::Source(peer), message);
+        let raise = lost.iter().fold(raise, |raise, lost| {
+            let fact = format!("datagram from {} of at least {} B never came together", flow.source.ip(), lost.bytes);
+            match lost.at.frame {
+                0 => raise.absence(lost.at.time, fact),
+                frame => raise.evidence(lost.at.time, frame, fact),
+            }
+        });
+        findings.raise(raise.related(Subject::Site(Site::of(peer))), at.time);
+    }
+
+    fn note_served(&mut self, source: IpAddr, now: PacketTime) {
+        if let Some(position) = self.served.iter().rev().take(64).position(|(known, _)| *known == source) {
+            self.served.remove(self.served.len() - 1 - position);
+        }
+        push(&mut self.served, (source, now));
+    }
+}
+
+/// The end of a flow that is not the PBX.
+fn peer(tracker: &Tracker, flow: Flow) -> Option<IpAddr> {
+    match tracker.world.peers.direction(flow) {
+        Direction::In => Some(flow.source.ip()),
+        Direction::Out => Some(flow.destination.ip()),
+        Direction::Through => None,
+    }
+}
+
+fn size(requests: &[Unanswered]) -> u32 {
+    requests.iter().map(|request| request.size).max().unwrap_or_default()
+}
+
+fn push<T>(queue: &mut VecDeque<T>, item: T) {
+    if queue.len() >= REMEMBERED {
+        queue.pop_front();
+    }
+    queue.push_back(item);
+}

@@ -1,0 +1,133 @@
+//! Who tries to get in, and who got in (DETECTION §7.6).
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
+
+use crate::detect::catalog::{FindingId, Slot};
+use crate::detect::finding::{Finding, Raise, Reason, Subject};
+use crate::detect::store::FindingStore;
+use crate::table::Handle;
+use crate::time::{PacketTime, Span};
+use crate::track::Tracker;
+use crate::track::event::{AttemptEnd, AttemptReport, Event, Giveaway, Sighting};
+use crate::track::vocabulary::{Confidence, Outcome};
+
+/// Rejected credentials from one address within [`WITHIN`] that make a brute-force attack (DETECTION §9.2).
+const REJECTIONS: usize = 20;
+/// Addresses that try one user in vain within the same time.
+const ADDRESSES: usize = 5;
+const WITHIN: Span = Span::from_secs(300);
+/// Sources and users remembered, each.
+const REMEMBERED: usize = 65_536;
+
+/// Watches what scanners achieve, and credentials that are refused; not from where a phone is registered, as its neighbour may well have a
+/// wrong password.
+#[derive(Debug, Default)]
+pub(super) struct IntruderDetector {
+    refused: BTreeMap<IpAddr, VecDeque<(Handle, Sighting)>>,
+    attacked: BTreeMap<Handle, VecDeque<(IpAddr, Sighting)>>,
+    scanners: BTreeMap<IpAddr, PacketTime>,
+}
+
+impl IntruderDetector {
+    pub(super) fn event(&mut self, tracker: &Tracker, event: &Event, findings: &mut FindingStore) {
+        match *event {
+            Event::ScannerFound { source, giveaway, at, .. } => self.found(source.ip(), giveaway, at, findings),
+            Event::RegistrationEnded(ref report) => match report.end {
+                AttemptEnd::CredentialsRejected => self.refused(tracker, report, findings),
+                AttemptEnd::Accepted => self.registered(tracker, report, findings),
+                _ => {}
+            },
+            Event::CallOutcome { call, outcome: Outcome::Answered, at, .. } => {
+                let Some(call) = tracker.calls.get(call) else { return };
+                let source = call.flow.source;
+                if self.scanners.contains_key(&source.ip()) && tracker.registrations.at_address(&tracker.world, source).is_none() {
+                    let what = format!("a call to {} was answered", call.record.to);
+                    succeeded(source.ip(), &what, None, at, findings);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn found(&mut self, source: IpAddr, giveaway: Giveaway, at: Sighting, findings: &mut FindingStore) {
+        if self.scanners.len() >= REMEMBERED {
+            self.scanners.pop_first();
+        }
+        self.scanners.entry(source).or_insert(at.time);
+        let (what, fact) = match giveaway {
+            Giveaway::Tool => ("calls itself a scanning tool", "the request that names the tool"),
+            Giveaway::Users => ("tries out users in vain", "the answer that was one too many"),
+            Giveaway::Numbers => ("tries to call number after number without being registered", "the answer that was one too many"),
+        };
+        let raise = Raise::new(FindingId::SipScanner, Subject::Source(source), format!("{source}: {what}"))
+            .evidence(at.time, at.frame, fact)
+            .fill(Slot::Ip, source.to_string());
+        let raise = if giveaway == Giveaway::Numbers { raise.reason(Reason::InviteScan) } else { raise };
+        findings.raise(raise, at.time);
+    }
+
+    fn refused(&mut self, tracker: &Tracker, report: &AttemptReport, findings: &mut FindingStore) {
+        let (source, at) = (report.flow.source.ip(), report.last);
+        if tracker.world.peers.is_partner(source) {
+            return;
+        }
+        forget(&mut self.refused, at.time, |refused| refused.back().map(|(_, at)| *at));
+        forget(&mut self.attacked, at.time, |attacked| attacked.back().map(|(_, at)| *at));
+        let refused = self.refused.entry(source).or_default();
+        refused.push_back((report.aor, at));
+        while refused.len() > REJECTIONS || refused.front().is_some_and(|(_, first)| at.time.since(first.time) > WITHIN) {
+            refused.pop_front();
+        }
+        let attacked = self.attacked.entry(report.aor).or_default();
+        attacked.retain(|&(known, last)| known != source && at.time.since(last.time) <= WITHIN);
+        attacked.push_back((source, at));
+        if attacked.len() > Finding::EVIDENCE {
+            attacked.pop_front();
+        }
+        let name = tracker.registrations.aor(report.aor).map_or_else(|| "a user".into(), |aor| aor.name.clone());
+        let one_user = refused.iter().all(|(aor, _)| *aor == report.aor);
+        let (message, facts): (String, Vec<Sighting>) = if refused.len() >= REJECTIONS {
+            let whom =
+                if one_user { format!("of {name}, as a phone with a wrong password does too") } else { "of several users".to_owned() };
+            let message = format!("{source}: credentials {whom} refused {} times within {WITHIN}", refused.len());
+            (message, refused.iter().map(|(_, at)| *at).collect())
+        } else if attacked.len() >= ADDRESSES {
+            let message = format!("{source}: one of {} addresses that try passwords of {name}", attacked.len());
+            (message, attacked.iter().map(|(_, at)| *at).collect())
+        } else {
+            return;
+        };
+        let raise = Raise::new(FindingId::AuthBruteforce, Subject::Source(source), message)
+            .confidence(if one_user && attacked.len() < ADDRESSES { Confidence::Suspected } else { Confidence::Confirmed })
+            .fill(Slot::Ip, source.to_string());
+        let raise = facts.iter().fold(raise, |raise, at| raise.evidence(at.time, at.frame, "credentials refused"));
+        findings.raise(raise.fill(Slot::Aor, name), at.time);
+    }
+
+    /// A scanner that registers as a user who was not there before.
+    fn registered(&self, tracker: &Tracker, report: &AttemptReport, findings: &mut FindingStore) {
+        let source = report.flow.source.ip();
+        let Some(&since) = self.scanners.get(&source) else { return };
+        let is_new = tracker.registrations.device(report.device).is_some_and(|device| device.first_seen >= since);
+        let Some(aor) = tracker.registrations.aor(report.aor).filter(|_| is_new && !report.was_registered) else { return };
+        succeeded(source, &format!("registered as {}", aor.name), Some(&aor.name), report.last, findings);
+    }
+}
+
+fn succeeded(source: IpAddr, what: &str, aor: Option<&str>, at: Sighting, findings: &mut FindingStore) {
+    let raise = Raise::new(FindingId::ScannerSucceeded, Subject::Source(source), format!("{source}: a scanner got in: {what}"))
+        .evidence(at.time, at.frame, what)
+        .fill(Slot::Ip, source.to_string());
+    findings.raise(aor.into_iter().fold(raise, |raise, aor| raise.fill(Slot::Aor, aor)), at.time);
+}
+
+/// Makes room in a full table: what is older than the window goes, else the first.
+fn forget<K: Ord + Copy, V>(table: &mut BTreeMap<K, V>, now: PacketTime, last: impl Fn(&V) -> Option<Sighting>) {
+    if table.len() >= REMEMBERED {
+        table.retain(|_, entry| last(entry).is_some_and(|last| now.since(last.time) <= WITHIN));
+    }
+    if table.len() >= REMEMBERED {
+        table.pop_first();
+    }
+}

@@ -1,0 +1,244 @@
+//! Bursts: 5xx answers, and registrations all at once (DETECTION §7.3, §7.4).
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use crate::decode::flow::Flow;
+use crate::detect::catalog::FindingId;
+use crate::detect::finding::{Raise, Subject};
+use crate::detect::registration::status_text;
+use crate::detect::store::FindingStore;
+use crate::time::{PacketTime, Span};
+use crate::track::event::{AttemptEnd, Event, Sighting};
+use crate::track::vocabulary::{Direction, Severity};
+use crate::track::{Novelty, Tracker};
+
+/// 5xx answers within [`MINUTE`] that make a burst, and the share of all final answers that they must be (DETECTION §7.3).
+const ERRORS: u32 = 10;
+const ERRORS_SHARE: f64 = 0.2;
+/// Seconds in the window of answers.
+const MINUTE: usize = 60;
+/// Seconds in which registrations are counted (DETECTION §13).
+const STORM: usize = 10;
+/// Attempts in that time that may be a storm, and how many times the baseline they must be.
+const ATTEMPTS: u32 = 50;
+const TIMES_BASELINE: f64 = 5.0;
+/// How long must have been watched to know what is ordinary.
+const WARM_UP: f64 = 60.0;
+/// How long the ordinary is remembered.
+const BASELINE: f64 = 3600.0;
+/// Share of successes from which a storm passes by itself.
+const SUCCESSES: f64 = 0.8;
+/// How soon after an outage a storm of successes is what must come.
+const AFTER_OUTAGE: Span = Span::from_secs(300);
+/// PBXs and other senders watched at most.
+const REMEMBERED: usize = 256;
+
+/// Counts by the second.
+#[derive(Clone, Copy, Debug)]
+struct Seconds<const N: usize> {
+    bins: [(i64, [u32; 2]); N],
+}
+
+impl<const N: usize> Seconds<N> {
+    const EMPTY: Self = Self { bins: [(i64::MIN, [0; 2]); N] };
+
+    /// Counts one of the first or the second kind.
+    fn note(&mut self, kind: usize, second: i64) {
+        let Some((number, counts)) = self.bins.get_mut(second.rem_euclid(N as i64) as usize) else { return };
+        if *number != second {
+            (*number, *counts) = (second, [0; 2]);
+        }
+        if let Some(count) = counts.get_mut(kind) {
+            *count += 1;
+        }
+    }
+
+    /// How many of either kind there were in the window that ends with `second`.
+    fn sums(&self, second: i64) -> [u32; 2] {
+        let recent = self.bins.iter().filter(|(number, _)| *number <= second && *number > second.saturating_sub(N as i64));
+        recent.fold([0; 2], |[a, b], (_, [more_a, more_b])| [a + more_a, b + more_b])
+    }
+}
+
+/// Registrations at one PBX.
+#[derive(Debug)]
+struct Registering {
+    attempts: Seconds<STORM>,
+    /// Attempts accepted, and others that ended.
+    ended: Seconds<STORM>,
+    /// The present block of [`STORM`] seconds, and its attempts.
+    block: (i64, u32),
+    /// Attempts and seconds before that, without storms.
+    baseline: (f64, f64),
+}
+
+/// Watches for bursts.
+#[derive(Debug, Default)]
+pub(super) struct LoadDetector {
+    /// Final answers by sender: 5xx, others.
+    answers: BTreeMap<SocketAddr, Seconds<MINUTE>>,
+    registering: BTreeMap<SocketAddr, Registering>,
+}
+
+impl LoadDetector {
+    pub(super) fn event(&mut self, tracker: &Tracker, event: &Event, findings: &mut FindingStore) {
+        match *event {
+            Event::RegistrationAttempt { flow, at } => self.attempt(tracker, flow, at, findings),
+            Event::RegistrationEnded(ref report) => {
+                if let Some(registering) = self.registering.get_mut(&report.flow.destination) {
+                    let failed = report.end != AttemptEnd::Accepted;
+                    registering.ended.note(usize::from(failed), second(report.last.time));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Handles a response.
+    pub(super) fn response(
+        &mut self,
+        tracker: &Tracker,
+        status: u16,
+        flow: Flow,
+        at: Sighting,
+        novelty: Novelty,
+        findings: &mut FindingStore,
+    ) {
+        let peers = &tracker.world.peers;
+        let serves = peers.direction(flow) == Direction::Out || peers.is_trunk(flow.source.ip());
+        if status < 200 || novelty != Novelty::Distinct || !serves || peers.scans(flow.destination.ip()) {
+            return;
+        }
+        let Some(answers) = entry(&mut self.answers, flow.source, || Seconds::EMPTY) else { return };
+        let is_error = (500..600).contains(&status);
+        answers.note(usize::from(!is_error), second(at.time));
+        let [errors, others] = answers.sums(second(at.time));
+        if !is_error || errors < ERRORS || f64::from(errors) < ERRORS_SHARE * f64::from(errors + others) {
+            return;
+        }
+        let answer = status_text(status);
+        let message = format!("{}: {errors} 5xx among {} final answers in 60 s (last: {answer})", flow.source, errors + others);
+        let raise = Raise::new(FindingId::ServerErrorBurst, Subject::Pbx(flow.source), message);
+        findings.raise(raise.evidence(at.time, at.frame, format!("answered {answer} to {}", flow.destination)), at.time);
+    }
+
+    fn attempt(&mut self, tracker: &Tracker, flow: Flow, at: Sighting, findings: &mut FindingStore) {
+        let peers = &tracker.world.peers;
+        if peers.direction(flow) != Direction::In || peers.scans(flow.source.ip()) {
+            return;
+        }
+        let now = second(at.time);
+        let Some(registering) = entry(&mut self.registering, flow.destination, || Registering::from(now)) else { return };
+        registering.note(now);
+        let [attempts, _] = registering.attempts.sums(now);
+        if !registering.is_storm(attempts) {
+            return;
+        }
+        let subject = Subject::Pbx(flow.destination);
+        let after_outage = findings.was_open_since(FindingId::PbxNotResponding, &subject, at.time - AFTER_OUTAGE);
+        let success = registering.success(now);
+        let severity = match success {
+            success if success <= SUCCESSES => Severity::Error,
+            _ if after_outage => Severity::Info,
+            _ => Severity::Warning,
+        };
+        let (rate, usual) = (f64::from(attempts) / STORM as f64, registering.usual());
+        let message = format!("{rate:.1} REGISTER attempts/s (baseline {usual:.1}), success {:.0}%", success * 100.0);
+        let raise = Raise::new(FindingId::RegistrationStorm, subject, message).severity(severity);
+        findings.raise(raise.evidence(at.time, at.frame, format!("REGISTER number {attempts} within {STORM} s")), at.time);
+    }
+}
+
+impl Registering {
+    fn from(now: i64) -> Self {
+        Self { attempts: Seconds::EMPTY, ended: Seconds::EMPTY, block: (now.div_euclid(STORM as i64), 0), baseline: (0.0, 0.0) }
+    }
+
+    /// Attempts per second outside storms.
+    fn usual(&self) -> f64 {
+        self.baseline.0 / self.baseline.1.max(1.0)
+    }
+
+    fn is_storm(&self, attempts: u32) -> bool {
+        let usual = self.usual() * STORM as f64;
+        self.baseline.1 >= WARM_UP && attempts >= ATTEMPTS && f64::from(attempts) > TIMES_BASELINE * usual
+    }
+
+    /// Share of the attempts that ended well among those that ended.
+    fn success(&self, now: i64) -> f64 {
+        let [accepted, failed] = self.ended.sums(now);
+        f64::from(accepted) / f64::from((accepted + failed).max(1))
+    }
+
+    /// Counts an attempt. The block before goes into the baseline, unless it was a storm.
+    fn note(&mut self, now: i64) {
+        self.attempts.note(0, now);
+        let block = now.div_euclid(STORM as i64);
+        let (number, attempts) = self.block;
+        if block != number {
+            if !self.is_storm(attempts) {
+                self.baseline.0 += f64::from(attempts);
+            }
+            self.baseline.1 += (block - number) as f64 * STORM as f64;
+            self.block = (block, 0);
+        }
+        if self.baseline.1 > BASELINE {
+            self.baseline = (self.baseline.0 / 2.0, self.baseline.1 / 2.0);
+        }
+        self.block.1 += 1;
+    }
+}
+
+fn second(at: PacketTime) -> i64 {
+    at.as_nanos().div_euclid(1_000_000_000)
+}
+
+fn entry<V>(table: &mut BTreeMap<SocketAddr, V>, key: SocketAddr, make: impl FnOnce() -> V) -> Option<&mut V> {
+    if table.len() >= REMEMBERED && !table.contains_key(&key) {
+        return None;
+    }
+    Some(table.entry(key).or_insert_with(make))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn registering(quiet_seconds: i64) -> Registering {
+        let mut registering = Registering::from(0);
+        (0..quiet_seconds).step_by(2).for_each(|second| registering.note(second));
+        registering
+    }
+
+    fn burst(registering: &mut Registering, from: i64, per_second: i64) -> bool {
+        (0..STORM as i64 * per_second).any(|n| {
+            let now = from + n / per_second;
+            registering.note(now);
+            registering.is_storm(registering.attempts.sums(now)[0])
+        })
+    }
+
+    #[test]
+    fn ten_seconds_of_six_a_second_are_a_storm_where_one_in_two_is_usual() {
+        assert!(burst(&mut registering(120), 120, 6));
+    }
+
+    #[test]
+    fn what_is_usual_or_little_or_new_is_none() {
+        assert!(!burst(&mut registering(120), 120, 4), "less than five a second");
+        assert!(!burst(&mut registering(20), 20, 20), "nobody knows yet what is usual");
+        let mut busy = Registering::from(0);
+        (0..1200).for_each(|n| busy.note(n / 10));
+        assert!(!burst(&mut busy, 120, 12), "it always is so");
+    }
+
+    #[test]
+    fn the_window_slides() {
+        let mut seconds = Seconds::<10>::EMPTY;
+        (0..30).for_each(|second| seconds.note(0, second));
+        assert_eq!(seconds.sums(29), [10, 0]);
+        assert_eq!(seconds.sums(34), [5, 0]);
+        assert_eq!(seconds.sums(60), [0, 0]);
+    }
+}

@@ -1,0 +1,196 @@
+//! Whether the PBX answers as fast as it used to, and whether only its accounts are slow (DETECTION §7.2).
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use crate::detect::catalog::FindingId;
+use crate::detect::finding::{Raise, Subject};
+use crate::detect::sketch::Sketch;
+use crate::detect::store::FindingStore;
+use crate::time::{PacketTime, Span};
+use crate::track::event::{Event, ServerClass};
+
+/// The window that is compared with what was before it, in minutes.
+const WINDOW: usize = 5;
+const MINUTE: Span = Span::from_secs(60);
+/// How often it is looked at.
+const EVERY: Span = Span::from_secs(10);
+/// Looks that see the window empty itself.
+const TURNS: i64 = (WINDOW as i64 + 1) * MINUTE.as_nanos() / EVERY.as_nanos();
+/// Samples in the window, and in the baseline, from which a class is judged.
+const ENOUGH: u32 = 20;
+/// Samples from which the other classes say that the PBX as a whole is well.
+const SOME: u32 = 5;
+/// A class is slow beyond that many times its baseline, and this.
+const SLOWER: i64 = 3;
+const SLOW: Span = Span::from_millis(200);
+/// The accounts are slow beyond this, or that many times their baseline.
+const ACCOUNTS_SLOW: Span = Span::from_millis(500);
+const ACCOUNTS_SLOWER: i64 = 5;
+/// Another class is well below that many times its baseline.
+const WELL: i64 = 2;
+/// PBXs watched at most.
+const REMEMBERED: usize = 64;
+
+const CLASSES: [(ServerClass, &str); 4] = [
+    (ServerClass::Invite100, "INVITE until 100"),
+    (ServerClass::Challenge, "challenge"),
+    (ServerClass::AuthFinal, "REGISTER with credentials"),
+    (ServerClass::Options, "OPTIONS"),
+];
+
+/// One class of requests to one PBX.
+#[derive(Debug, Default)]
+struct Class {
+    minutes: [(i64, Sketch); WINDOW],
+    baseline: Sketch,
+}
+
+/// What the window says beside the baseline.
+#[derive(Clone, Copy, Debug, Default)]
+struct Reading {
+    count: u32,
+    median: Option<Span>,
+    /// The median of what was before; `None` if that is too little.
+    baseline: Option<Span>,
+}
+
+/// Watches how long PBXs take to answer.
+#[derive(Debug, Default)]
+pub(super) struct SlownessDetector {
+    pbxs: BTreeMap<SocketAddr, [Class; CLASSES.len()]>,
+    looked: Option<i64>,
+}
+
+impl SlownessDetector {
+    pub(super) fn event(&mut self, event: &Event) {
+        let Event::ServerResponse { class, delay, pbx, at, .. } = *event else { return };
+        if self.pbxs.len() >= REMEMBERED && !self.pbxs.contains_key(&pbx) {
+            return;
+        }
+        let classes = self.pbxs.entry(pbx).or_default();
+        if let Some(class) = classes.get_mut(class as usize) {
+            class.note(delay, at);
+        }
+    }
+
+    pub(super) fn advance(&mut self, now: PacketTime, findings: &mut FindingStore) {
+        let turn = now.as_nanos().div_euclid(EVERY.as_nanos());
+        let first = self.looked.replace(turn).map_or(turn, |looked| looked + 1);
+        // Where nothing was captured the window only empties: beyond its length nothing changes any more.
+        for turn in first..=turn.min(first.saturating_add(TURNS)) {
+            let at = PacketTime::from_nanos(turn.saturating_mul(EVERY.as_nanos()));
+            for (&pbx, classes) in &self.pbxs {
+                judge(pbx, classes.each_ref().map(|class| class.read(at)), at, findings);
+            }
+        }
+    }
+}
+
+impl Class {
+    fn note(&mut self, delay: Span, at: PacketTime) {
+        let minute = at.as_nanos().div_euclid(MINUTE.as_nanos());
+        let Some((number, sketch)) = self.minutes.get_mut(minute.rem_euclid(WINDOW as i64) as usize) else { return };
+        if *number != minute {
+            self.baseline.merge(sketch);
+            (*number, *sketch) = (minute, Sketch::default());
+        }
+        sketch.add(delay);
+    }
+
+    fn read(&self, now: PacketTime) -> Reading {
+        let minute = now.as_nanos().div_euclid(MINUTE.as_nanos());
+        let mut window = Sketch::default();
+        self.minutes.iter().filter(|(number, _)| *number > minute - WINDOW as i64).for_each(|(_, sketch)| window.merge(sketch));
+        let baseline = self.baseline.median().filter(|_| self.baseline.count() >= ENOUGH);
+        Reading { count: window.count(), median: window.median(), baseline }
+    }
+}
+
+impl Reading {
+    fn is_slow(&self) -> bool {
+        let (Some(median), Some(baseline)) = (self.median, self.baseline) else { return false };
+        self.count >= ENOUGH && median > SLOW.max(baseline.times(SLOWER))
+    }
+
+    fn accounts_are_slow(&self) -> bool {
+        let Some(median) = self.median.filter(|_| self.count >= ENOUGH) else { return false };
+        median > ACCOUNTS_SLOW || self.baseline.is_some_and(|baseline| median > SLOW.max(baseline.times(ACCOUNTS_SLOWER)))
+    }
+
+    fn is_well(&self) -> bool {
+        self.median.is_some_and(|median| {
+            self.count >= SOME
+                && median < SLOW
+                && self.baseline.is_none_or(|baseline| median < baseline.times(WELL).max(Span::from_millis(20)))
+        })
+    }
+}
+
+fn judge(pbx: SocketAddr, readings: [Reading; CLASSES.len()], at: PacketTime, findings: &mut FindingStore) {
+    let subject = Subject::Pbx(pbx);
+    let [invite, challenge, accounts, options] = readings;
+    let others = [invite, challenge, options];
+    let all_well = others.iter().all(|other| other.count < SOME || other.is_well()) && others.iter().any(Reading::is_well);
+    if accounts.accounts_are_slow() && all_well {
+        tell(FindingId::AuthBackendSlow, &subject, "; everything else is as fast as ever", &[(accounts, CLASSES[2].1)], at, findings);
+    } else if findings.is_open(FindingId::AuthBackendSlow, &subject) {
+        findings.clear(FindingId::AuthBackendSlow, &subject, at);
+    }
+    let slow: Vec<_> =
+        readings.into_iter().zip(CLASSES).filter(|(reading, _)| reading.is_slow()).map(|(reading, (_, name))| (reading, name)).collect();
+    if others.iter().any(Reading::is_slow) {
+        tell(FindingId::PbxSlow, &subject, "", &slow, at, findings);
+    } else if findings.is_open(FindingId::PbxSlow, &subject) {
+        findings.clear(FindingId::PbxSlow, &subject, at);
+    }
+}
+
+fn tell(id: FindingId, subject: &Subject, detail: &str, slow: &[(Reading, &str)], at: PacketTime, findings: &mut FindingStore) {
+    let millis = |span: Option<Span>| span.map_or_else(|| "unknown".to_owned(), |span| format!("{} ms", span.as_nanos() / 1_000_000));
+    let classes: Vec<String> = slow
+        .iter()
+        .map(|(reading, name)| format!("{name}: median {} (baseline {})", millis(reading.median), millis(reading.baseline)))
+        .collect();
+    let mut raise = Raise::new(id, subject.clone(), format!("{}{detail}", classes.join(", ")));
+    if !findings.is_open(id, subject) {
+        let samples: u32 = slow.iter().map(|(reading, _)| reading.count).sum();
+        raise = raise.absence(at, format!("{samples} answers within 5 min: {}", classes.join(", ")));
+    }
+    findings.raise(raise, at);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reading(count: u32, median: i64, baseline: Option<i64>) -> Reading {
+        Reading { count, median: Some(Span::from_millis(median)), baseline: baseline.map(Span::from_millis) }
+    }
+
+    #[test]
+    fn slow_is_relative_and_absolute() {
+        assert!(reading(20, 300, Some(50)).is_slow());
+        assert!(!reading(20, 90, Some(10)).is_slow(), "90 ms bother nobody");
+        assert!(!reading(20, 500, Some(300)).is_slow(), "it always was so");
+        assert!(!reading(19, 900, Some(5)).is_slow(), "too few to say");
+        assert!(!reading(20, 900, None).is_slow(), "nothing to compare with");
+    }
+
+    #[test]
+    fn accounts_are_slow_by_themselves_only_where_the_rest_is_well() {
+        let mut findings = FindingStore::default();
+        let pbx: SocketAddr = "203.0.113.10:5060".parse().unwrap();
+        let (well, slow) = (reading(30, 5, Some(4)), reading(30, 1800, Some(15)));
+        judge(pbx, [well, well, slow, well], PacketTime::from_parts(600, 0), &mut findings);
+        assert!(
+            findings.is_open(FindingId::AuthBackendSlow, &Subject::Pbx(pbx)) && !findings.is_open(FindingId::PbxSlow, &Subject::Pbx(pbx))
+        );
+        judge(pbx, [slow, slow, slow, slow], PacketTime::from_parts(700, 0), &mut findings);
+        assert!(
+            !findings.is_open(FindingId::AuthBackendSlow, &Subject::Pbx(pbx)) && findings.is_open(FindingId::PbxSlow, &Subject::Pbx(pbx))
+        );
+        judge(pbx, [well; 4], PacketTime::from_parts(800, 0), &mut findings);
+        assert_eq!(findings.open().count(), 0);
+    }
+}

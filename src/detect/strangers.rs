@@ -1,0 +1,133 @@
+//! Who knocks at the wrong door: another protocol, a closed port, a domain that is not served (DETECTION §7.8).
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
+
+use crate::decode::flow::Flow;
+use crate::decode::signal::Signal;
+use crate::detect::catalog::{FindingId, Slot};
+use crate::detect::finding::{Raise, Subject};
+use crate::detect::registration::status_text;
+use crate::detect::store::FindingStore;
+use crate::time::Span;
+use crate::track::Tracker;
+use crate::track::event::{AttemptEnd, AttemptReport, Event, Sighting};
+use crate::track::site::Site;
+use crate::track::vocabulary::Direction;
+
+/// Tries within [`WITHIN`] that make a finding (DETECTION §9).
+const TRIES: usize = 2;
+const WITHIN: Span = Span::from_secs(1200);
+/// Tries remembered of a source.
+const KEPT: usize = 8;
+/// Sources remembered.
+const REMEMBERED: usize = 4096;
+/// Served domains remembered; with more, no domain is called wrong.
+const DOMAINS: usize = 1024;
+
+/// Watches tries that cannot succeed.
+#[derive(Debug, Default)]
+pub(super) struct StrangerDetector {
+    knocks: BTreeMap<IpAddr, VecDeque<(Sighting, &'static str)>>,
+    strays: BTreeMap<IpAddr, VecDeque<Sighting>>,
+    domains: BTreeSet<Box<str>>,
+}
+
+impl StrangerDetector {
+    pub(super) fn event(&mut self, tracker: &Tracker, event: &Event, findings: &mut FindingStore) {
+        match event {
+            Event::Noticed { signal: Signal::Refused(flow), at } if tracker.world.peers.direction(*flow) == Direction::In => {
+                self.knocked(tracker, *flow, "TCP connection refused", *at, findings);
+            }
+            Event::Noticed { signal: Signal::Tls(flow), at } => self.knocked(tracker, *flow, "TLS", *at, findings),
+            Event::Noticed { signal: Signal::Http(flow), at } => self.knocked(tracker, *flow, "HTTP", *at, findings),
+            Event::RegistrationEnded(report) => match report.end {
+                AttemptEnd::Accepted => self.served(tracker, report, findings),
+                AttemptEnd::Rejected => self.rejected(tracker, report, findings),
+                _ => {}
+            },
+            _ => {}
+        }
+    }
+
+    fn knocked(&mut self, tracker: &Tracker, flow: Flow, what: &'static str, at: Sighting, findings: &mut FindingStore) {
+        let (source, door) = match tracker.world.peers.direction(flow) {
+            Direction::In => (flow.source.ip(), flow.destination),
+            Direction::Out => (flow.destination.ip(), flow.source),
+            Direction::Through => return,
+        };
+        if tracker.world.peers.scans(source) {
+            return;
+        }
+        let knocks = entry(&mut self.knocks, source);
+        knocks.push_back((at, what));
+        while knocks.len() > KEPT || knocks.front().is_some_and(|(first, _)| at.time.since(first.time) > WITHIN) {
+            knocks.pop_front();
+        }
+        if knocks.len() < TRIES {
+            return;
+        }
+        let kinds: BTreeSet<&str> = knocks.iter().map(|(_, what)| *what).collect();
+        let kinds = kinds.into_iter().collect::<Vec<_>>().join(", ");
+        let message = format!("{source}: {kinds} on port {} of {}", door.port(), door.ip());
+        let raise = Raise::new(FindingId::WrongTransportOrPort, Subject::Source(source), message).related(Subject::Site(Site::of(source)));
+        let raise = knocks.iter().fold(raise, |raise, (at, what)| raise.evidence(at.time, at.frame, format!("{what} to {door}")));
+        findings.raise(raise, at.time);
+    }
+
+    fn served(&mut self, tracker: &Tracker, report: &AttemptReport, findings: &mut FindingStore) {
+        if let Some(domain) = domain(tracker, report)
+            && !self.domains.contains(domain)
+            && self.domains.len() < DOMAINS
+        {
+            self.domains.insert(domain.into());
+        }
+        let source = report.flow.source.ip();
+        if self.strays.remove(&source).is_some() {
+            findings.clear(FindingId::WrongDomain, &Subject::Source(source), report.last.time);
+        }
+    }
+
+    fn rejected(&mut self, tracker: &Tracker, report: &AttemptReport, findings: &mut FindingStore) {
+        let (source, at) = (report.flow.source.ip(), report.last);
+        let Some(domain) = domain(tracker, report) else { return };
+        let knows = !self.domains.is_empty() && self.domains.len() < DOMAINS;
+        if !knows || self.domains.contains(domain) || tracker.world.peers.direction(report.flow) == Direction::Out {
+            return;
+        }
+        let strays = entry(&mut self.strays, source);
+        strays.push_back(at);
+        while strays.len() > KEPT || strays.front().is_some_and(|first| at.time.since(first.time) > WITHIN) {
+            strays.pop_front();
+        }
+        if strays.len() < TRIES || tracker.world.peers.scans(source) {
+            return;
+        }
+        let message = format!("{source}: registers for the unknown domain {domain}");
+        let known = self.domains.iter().take(3).map(|known| &**known).collect::<Vec<_>>().join(", ");
+        let raise = Raise::new(FindingId::WrongDomain, Subject::Source(source), message)
+            .related(Subject::Site(Site::of(source)))
+            .fill(Slot::Expected, format!("the PBX serves {known}"));
+        let fact = format!("REGISTER for {domain} answered {}", status_text(report.status));
+        let raise = strays.iter().fold(raise, |raise, at| raise.evidence(at.time, at.frame, fact.clone()));
+        let subject = Subject::Source(source);
+        findings.raise(raise, at.time);
+        if let Some(aor) = tracker.registrations.aor(report.aor) {
+            let symptom = Subject::Aor(aor.name.clone());
+            findings.replace((FindingId::WrongDomain, &subject), (FindingId::RegistrationRejected, &symptom), at.time);
+        }
+    }
+}
+
+/// The host of the AoR, in lower case.
+fn domain<'t>(tracker: &'t Tracker, report: &AttemptReport) -> Option<&'t str> {
+    let name = &tracker.registrations.aor(report.aor)?.name;
+    Some(name.rsplit_once('@').map_or(&**name, |(_, host)| host))
+}
+
+fn entry<V: Default>(table: &mut BTreeMap<IpAddr, V>, source: IpAddr) -> &mut V {
+    if table.len() >= REMEMBERED && !table.contains_key(&source) {
+        table.pop_first();
+    }
+    table.entry(source).or_default()
+}

@@ -1,0 +1,188 @@
+//! Deadlines in order, cheap to add.
+//!
+//! Most deadlines are far off and many are given up before they come. They are only sorted into buckets; a bucket is put into exact order
+//! when its time has come, and then it fits into the fastest cache.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+
+use crate::time::PacketTime;
+
+/// Width of a bucket as a power of two of nanoseconds: about a second.
+const BUCKET_BITS: u32 = 30;
+/// Emptied buckets whose memory is kept for later ones.
+const MAX_SPARE: usize = 64;
+
+/// A deadline and whose it is. Those of one moment come in the order in which they were pushed.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) struct Item {
+    pub(super) deadline: PacketTime,
+    sequence: u64,
+    pub(super) slot: u32,
+    pub(super) generation: u32,
+}
+
+/// A priority queue of deadlines.
+#[derive(Debug)]
+pub(super) struct Queue {
+    /// A moment before which nothing is due.
+    next: PacketTime,
+    /// The items of the earliest buckets.
+    near: BinaryHeap<Reverse<Item>>,
+    /// Number of the last bucket whose items are near.
+    reached: i64,
+    /// The other items by the number of their bucket, unordered in it.
+    far: BTreeMap<i64, Vec<Reverse<Item>>>,
+    spare: Vec<Vec<Reverse<Item>>>,
+    len: usize,
+    pushed: u64,
+}
+
+impl Queue {
+    /// An empty queue.
+    pub(super) fn new() -> Self {
+        Self {
+            next: PacketTime::MAX,
+            near: BinaryHeap::new(),
+            reached: i64::MIN,
+            far: BTreeMap::new(),
+            spare: Vec::new(),
+            len: 0,
+            pushed: 0,
+        }
+    }
+
+    /// Items in the queue.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Adds a deadline.
+    pub(super) fn push(&mut self, deadline: PacketTime, slot: u32, generation: u32) {
+        let item = Reverse(Item { deadline, sequence: self.pushed, slot, generation });
+        self.pushed += 1;
+        self.len += 1;
+        let bucket = bucket(deadline);
+        if bucket <= self.reached {
+            self.near.push(item);
+            self.next = self.next.min(deadline);
+        } else {
+            self.far.entry(bucket).or_insert_with(|| self.spare.pop().unwrap_or_default()).push(item);
+            self.next = self.next.min(start(bucket));
+        }
+    }
+
+    /// A moment before which nothing is due: the earliest deadline, or the start of the bucket it is in. `MAX` if there is none.
+    #[inline]
+    pub(super) fn next(&self) -> PacketTime {
+        self.next
+    }
+
+    /// Takes the earliest item that is due by `now`.
+    #[inline]
+    pub(super) fn pop(&mut self, now: PacketTime) -> Option<Item> {
+        if self.next > now { None } else { self.pop_near(now) }
+    }
+
+    fn pop_near(&mut self, now: PacketTime) -> Option<Item> {
+        while self.near.is_empty() && self.bring_near(now) {}
+        let due = self.near.peek().is_some_and(|Reverse(item)| item.deadline <= now);
+        let item = if due { self.near.pop() } else { None };
+        self.len -= usize::from(item.is_some());
+        self.find_next();
+        item.map(|Reverse(item)| item)
+    }
+
+    /// Drops the items that are not `wanted`.
+    pub(super) fn retain(&mut self, wanted: impl Fn(&Item) -> bool) {
+        self.near.retain(|Reverse(item)| wanted(item));
+        self.far.retain(|_, items| {
+            items.retain(|Reverse(item)| wanted(item));
+            !items.is_empty()
+        });
+        self.len = self.near.len() + self.far.values().map(Vec::len).sum::<usize>();
+        self.find_next();
+    }
+
+    /// Puts the first bucket into order if it begins by `now`; tells whether there was one.
+    fn bring_near(&mut self, now: PacketTime) -> bool {
+        let Some(first) = self.far.first_entry().filter(|first| start(*first.key()) <= now) else { return false };
+        self.reached = *first.key();
+        let emptied = std::mem::replace(&mut self.near, BinaryHeap::from(first.remove())).into_vec();
+        if self.spare.len() < MAX_SPARE {
+            self.spare.push(emptied);
+        }
+        true
+    }
+
+    fn find_next(&mut self) {
+        self.next = match self.near.peek() {
+            Some(Reverse(item)) => item.deadline,
+            None => self.far.first_key_value().map_or(PacketTime::MAX, |(number, _)| start(*number)),
+        };
+    }
+}
+
+fn bucket(deadline: PacketTime) -> i64 {
+    deadline.as_nanos() >> BUCKET_BITS
+}
+
+/// Where a bucket begins.
+fn start(bucket: i64) -> PacketTime {
+    PacketTime::from_nanos(bucket << BUCKET_BITS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn at(millis: i64) -> PacketTime {
+        PacketTime::from_nanos(millis * 1_000_000)
+    }
+
+    /// What is due by `now`, by the number given as slot.
+    fn drain(queue: &mut Queue, now: i64) -> Vec<u32> {
+        std::iter::from_fn(|| queue.pop(at(now))).map(|item| item.slot).collect()
+    }
+
+    #[test]
+    fn items_of_one_moment_come_in_the_order_in_which_they_were_pushed() {
+        let mut queue = Queue::new();
+        for slot in [3, 1, 2] {
+            queue.push(at(50_000), slot, 0);
+        }
+        assert!(drain(&mut queue, 49_999).is_empty());
+        assert_eq!(drain(&mut queue, 50_000), [3, 1, 2]);
+    }
+
+    #[test]
+    fn what_is_pushed_before_the_bucket_in_hand_comes_first() {
+        let mut queue = Queue::new();
+        queue.push(at(10_000), 1, 0);
+        queue.push(at(10_001), 2, 0);
+        assert_eq!(drain(&mut queue, 10_000), [1]);
+        queue.push(at(-1), 3, 0);
+        assert_eq!(drain(&mut queue, 10_001), [3, 2]);
+    }
+
+    proptest! {
+        #[test]
+        fn it_does_what_a_sorted_list_does(steps in proptest::collection::vec((any::<bool>(), -5_000i64..20_000), 1..200)) {
+            let mut queue = Queue::new();
+            let mut model: Vec<(i64, u32)> = Vec::new();
+            for (number, (push, time)) in steps.into_iter().enumerate() {
+                if push {
+                    queue.push(at(time), number as u32, 0);
+                    model.push((time, number as u32));
+                } else {
+                    prop_assert!(model.iter().all(|&(deadline, _)| queue.next() <= at(deadline)));
+                    let mut due: Vec<_> = model.extract_if(.., |&mut (deadline, _)| deadline <= time).collect();
+                    due.sort_unstable();
+                    prop_assert_eq!(drain(&mut queue, time), due.into_iter().map(|(_, number)| number).collect::<Vec<_>>());
+                }
+                prop_assert_eq!(queue.len(), model.len());
+            }
+        }
+    }
+}

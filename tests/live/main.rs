@@ -1,0 +1,180 @@
+//! The daemon as an operator and Prometheus meet it: real interfaces, real signals, real servers.
+//!
+//! Each test has two hosts in network namespaces of its own, which needs root; where that or a server is missing, the test says
+//! `skipped: …` and passes. `./test.sh --with-servers` installs the servers.
+
+mod daemon;
+mod lab;
+mod servers;
+mod sip;
+
+use std::time::Duration;
+
+use daemon::{Daemon, refused};
+use lab::{Host, LINK, Lab, SOON, until};
+use rustix::process::Signal;
+use sip::{Agent, request, response};
+
+/// The address and port of the PBX.
+const SERVER: &str = "192.0.2.1:5060";
+/// The address and port of the phone.
+const PHONE: &str = "192.0.2.2:5080";
+
+#[test]
+fn refusals_end_with_3_and_say_what_to_do() {
+    let Some(lab) = Lab::build(&["setpriv"]) else { return };
+    for without in [&["setpriv", "--bounding-set=-net_raw", "--inh-caps=-all"][..], &["setpriv", "--reuid=65534", "--clear-groups"]] {
+        let (code, said) = refused(&lab, without, &[]);
+        assert_eq!(code, Some(3), "{said}");
+        assert!(said.contains("setcap cap_net_raw+ep") && said.contains("AmbientCapabilities=CAP_NET_RAW"), "{said}");
+    }
+    let (code, said) = refused(&lab, &[], &["-i", "link7"]);
+    assert_eq!(code, Some(3), "{said}");
+    assert!(said.contains("error: no interface link7; there are: ") && said.contains(LINK) && !said.contains("dbus"), "{said}");
+
+    let _taken = lab.on(Host::Pbx, || std::net::TcpListener::bind("127.0.0.1:15060")).expect("a listener");
+    let (code, said) = refused(&lab, &[], &[]);
+    assert_eq!(code, Some(3), "{said}");
+    assert!(said.contains("127.0.0.1:15060") && said.contains("--listen"), "{said}");
+}
+
+#[test]
+fn term_and_int_end_it_within_a_second_under_traffic() {
+    let Some(lab) = Lab::build(&[]) else { return };
+    let phone = Agent::new(&lab, Host::Phones, PHONE);
+    for signal in [Signal::TERM, Signal::INT] {
+        let mut daemon = Daemon::start(&lab, &[]);
+        phone.send(SERVER, &request("OPTIONS", "before"));
+        daemon.counts(1, "messages_total", &["method=OPTIONS", "dir=in"]);
+        // A scraper that keeps its connection open, as Prometheus does.
+        let _open = lab.on(Host::Pbx, || std::net::TcpStream::connect("127.0.0.1:15060")).expect("a connection");
+        let (status, took) = std::thread::scope(|scope| {
+            let (done, stop) = std::sync::mpsc::channel::<()>();
+            let phone = &phone;
+            scope.spawn(move || {
+                while stop.try_recv() == Err(std::sync::mpsc::TryRecvError::Empty) {
+                    phone.flood(SERVER, &request("OPTIONS", "flood"));
+                }
+            });
+            daemon.process.signal(signal);
+            let ended = daemon.process.wait(SOON);
+            drop(done);
+            ended
+        });
+        assert_eq!(status.code(), Some(0), "{}", daemon.process.log());
+        assert!(took < Duration::from_secs(1), "{signal:?} took {took:?}");
+        daemon.process.says("Stopped");
+    }
+}
+
+#[test]
+fn hup_changes_nothing_and_says_so() {
+    let Some(lab) = Lab::build(&[]) else { return };
+    let daemon = Daemon::start(&lab, &[]);
+    daemon.process.signal(Signal::HUP);
+    daemon.process.says("No configuration file is in use");
+    drop(daemon);
+
+    let file = lab.path("siphound.toml");
+    let write = |text: &str| std::fs::write(&file, text).expect("a file");
+    write("[capture]\nports = [5060]\n");
+    let daemon = Daemon::start(&lab, &["--config", file.to_str().expect("a path in UTF-8")]);
+    for (text, told) in [
+        ("[capture]\nports = [5060]\n", "The configuration is unchanged"),
+        ("[capture]\nports = [5070]\n", "restart to apply it"),
+        ("[capture]\nports = [99999]\n", "The configuration is not valid; nothing is changed"),
+    ] {
+        write(text);
+        daemon.process.signal(Signal::HUP);
+        daemon.process.says(told);
+    }
+    Agent::new(&lab, Host::Phones, PHONE).send(SERVER, &request("OPTIONS", "after"));
+    daemon.counts(1, "messages_total", &["method=OPTIONS"]);
+}
+
+#[test]
+fn an_interface_that_goes_away_is_told_and_taken_up_again() {
+    let Some(lab) = Lab::build(&[]) else { return };
+    let daemon = Daemon::start(&lab, &["-i", LINK]);
+    assert_eq!(daemon.get("/healthz"), Some((200, "ok\n".to_owned())));
+    lab.disconnect();
+    let unready = until(SOON, || (daemon.get("/readyz")?.0 == 503).then_some(()));
+    assert!(unready.is_some(), "{}", daemon.process.log());
+    assert_eq!(daemon.get("/healthz"), Some((200, "ok\n".to_owned())), "a restart would not help");
+    daemon.process.says("Capture failed; absences are not concluded until it is back");
+
+    lab.connect();
+    let ready = until(SOON, || (daemon.get("/readyz")?.0 == 200).then_some(()));
+    assert!(ready.is_some(), "{}", daemon.process.log());
+    daemon.process.says("Capturing again");
+    Agent::new(&lab, Host::Phones, PHONE).send(SERVER, &request("OPTIONS", "again"));
+    daemon.counts(1, "messages_total", &["method=OPTIONS"]);
+}
+
+#[test]
+fn any_outlives_its_interfaces() {
+    let Some(lab) = Lab::build(&[]) else { return };
+    let daemon = Daemon::start(&lab, &[]);
+    lab.disconnect();
+    lab.connect();
+    Agent::new(&lab, Host::Phones, PHONE).send(SERVER, &request("OPTIONS", "again"));
+    daemon.counts(1, "messages_total", &["method=OPTIONS"]);
+}
+
+/// A gateway on the PBX's own host: its messages are seen once, though the kernel shows those of `lo` twice, and told from the PBX's.
+#[test]
+fn a_gateway_on_the_loopback_interface_is_counted_once() {
+    let Some(lab) = Lab::build(&[]) else { return };
+    let daemon = Daemon::start(&lab, &[]);
+    let pbx = Agent::new(&lab, Host::Pbx, "127.0.0.1:5060");
+    let gateway = Agent::new(&lab, Host::Pbx, "127.0.0.1:5080");
+    pbx.send("127.0.0.1:5080", &request("INVITE", "out"));
+    gateway.send("127.0.0.1:5060", &response("200 OK", "INVITE", "out"));
+    gateway.send("127.0.0.1:5060", &request("INVITE", "in"));
+    pbx.send("127.0.0.1:5080", &response("200 OK", "INVITE", "in"));
+    for dir in ["dir=in", "dir=out"] {
+        daemon.counts(1, "messages_total", &["method=INVITE", dir]);
+        daemon.counts(1, "messages_total", &["code=200", dir]);
+        daemon.counts(1, "session_attempts_total", &[dir]);
+    }
+    daemon.counts(4, "capture_frames_total", &["outcome=sip"]);
+    daemon.counts(0, "capture_duplicates_total", &[]);
+}
+
+/// Frames that the kernel dropped are counted, and over such a time nobody is said not to have answered.
+#[test]
+fn drops_are_counted_and_withhold_what_rests_on_absence() {
+    let Some(lab) = Lab::build(&[]) else { return };
+    let file = lab.path("siphound.toml");
+    std::fs::write(&file, "[capture]\nbuffer = \"1MiB\"\n").expect("a file");
+    let daemon = Daemon::start(&lab, &["--config", file.to_str().expect("a path in UTF-8")]);
+    let (pbx, phone) = (Agent::new(&lab, Host::Pbx, SERVER), Agent::new(&lab, Host::Phones, PHONE));
+    // Both directions are seen to work.
+    phone.send(SERVER, &request("OPTIONS", "both"));
+    pbx.send(PHONE, &response("200 OK", "OPTIONS", "both"));
+    daemon.counts(1, "messages_total", &["code=200", "dir=out"]);
+
+    // A caller gives up after 64 times the time between its first two transmissions (DETECTION §0.8): here after about 6 s.
+    let give_up = Duration::from_secs(40);
+    let unanswered = |branch: &str| {
+        phone.send(SERVER, &request("INVITE", branch));
+        std::thread::sleep(Duration::from_millis(90));
+        phone.send(SERVER, &request("INVITE", branch));
+    };
+    unanswered("seen");
+    daemon.counts_within(give_up, 1, "session_outcomes_total", &["outcome=no_response"]);
+
+    unanswered("dropped");
+    daemon.counts(2, "session_attempts_total", &[]);
+    daemon.process.signal(Signal::STOP);
+    let filler = format!("{}{}", request("OPTIONS", "flood"), "x".repeat(8_000));
+    for _ in 0..4_000 {
+        phone.flood(SERVER, &filler);
+    }
+    daemon.process.signal(Signal::CONT);
+    let dropped = until(SOON, || (daemon.metrics().sum("capture_dropped_total", &["where=kernel"]) > 0).then_some(()));
+    assert!(dropped.is_some(), "{}", daemon.metrics().of("capture_dropped_total"));
+    daemon.process.says("Frames were lost");
+    daemon.counts_within(give_up, 1, "session_outcomes_total", &["outcome=unknown"]);
+    daemon.counts(1, "session_outcomes_total", &["outcome=no_response"]);
+}

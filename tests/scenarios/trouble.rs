@@ -1,0 +1,171 @@
+//! Calls and registrations that come to nothing, and whom that is to be blamed on.
+
+use super::scenarios;
+use crate::support::agent::cast::{a1, b1, c1, scanner};
+use crate::support::call::Bridge;
+use crate::support::scene::schedule;
+use crate::support::upkeep::times;
+use crate::support::{Agent, Brand, Leg, Scene};
+
+scenarios! {
+    "never-registered" => never_registered,
+    "callee-mistyped" => callee_mistyped,
+    "invite-ignored" => invite_ignored,
+    "invite-answered-late" => invite_answered_late,
+    "reg-401-lost-twice" => reg_401_lost_twice,
+    "undelivered-burst" => undelivered_burst,
+    "server-errors" => server_errors,
+    "passwords-tried" => passwords_tried,
+    "scanner-gets-in" => scanner_gets_in,
+    "toll-fraud-probe" => toll_fraud_probe,
+    "wrong-domain" => wrong_domain,
+    "call-loops" => call_loops,
+    "capture-stalls" => capture_stalls,
+}
+
+/// A phone that is seen now and then.
+fn seldom(scene: &mut Scene, mut phone: Agent, until: f64) -> Agent {
+    phone.expires = 1800;
+    scene.reg_ok(0.0, &mut phone);
+    for at in times(900.0, 900.0, until) {
+        scene.refresh(at, &mut phone);
+    }
+    scene.keepalives(&phone, 60.0, 60.0, until);
+    phone
+}
+
+/// A call that the PBX refuses without calling anybody.
+fn refused(scene: &mut Scene, at: f64, caller: &Agent, number: &str, status: u16, headers: &[(&str, &str)]) {
+    let pbx = scene.pbx.clone();
+    let mut leg = Leg::new(scene, caller, &pbx, &caller.user, number);
+    leg.invite(scene, at, &[]);
+    leg.progress(scene, at + 0.005, 100);
+    leg.fail(scene, at + 0.06, status, headers);
+}
+
+const ABSENT: (&str, &str) = ("X-Asterisk-HangupCauseCode", "20");
+
+fn never_registered(scene: &mut Scene) {
+    let caller = seldom(scene, b1(), 3800.0);
+    refused(scene, 3700.0, &caller, "2222", 480, &[ABSENT]);
+}
+
+/// Nobody has this number; and the capture is too short to say of the other that its phone never registered.
+fn callee_mistyped(scene: &mut Scene) {
+    let caller = seldom(scene, b1(), 700.0);
+    refused(scene, 300.0, &caller, "22222", 404, &[("Reason", "Q.850;cause=1")]);
+    refused(scene, 600.0, &caller, "2222", 480, &[ABSENT]);
+}
+
+fn invite_ignored(scene: &mut Scene) {
+    for (phone, from) in [(&mut a1(), 0.0), (&mut b1(), 0.5), (&mut c1(), 1.0)] {
+        phone.expires = 60;
+        scene.healthy(phone, from, 140.0);
+    }
+    let pbx = scene.pbx.clone();
+    Leg::new(scene, &b1(), &pbx, "2001", "1001").invite_repeated(scene, 62.0, &schedule::INVITE, &[]);
+}
+
+/// The first three transmissions are lost before the PBX, not on the way there.
+fn invite_answered_late(scene: &mut Scene) {
+    for (phone, from) in [(&mut a1(), 0.0), (&mut b1(), 0.5), (&mut c1(), 1.0)] {
+        phone.expires = 60;
+        scene.healthy(phone, from, 140.0);
+    }
+    let pbx = scene.pbx.clone();
+    let mut leg = Leg::new(scene, &b1(), &pbx, "2001", "900");
+    leg.invite_repeated(scene, 62.0, &[0.0, 0.5, 1.5, 3.5], &[]);
+    leg.progress(scene, 65.505, 100);
+    leg.answer(scene, 67.0, &[]);
+    leg.bye(scene, 100.0, crate::support::Side::Caller);
+}
+
+/// Two challenges get lost, the third arrives.
+fn reg_401_lost_twice(scene: &mut Scene) {
+    let mut phone = b1();
+    let pbx = scene.pbx.clone();
+    scene.healthy(&mut a1(), 0.0, 100.0);
+    let request = scene.register_message(&mut phone);
+    scene.repeat(20.0, &[0.0, 0.5, 1.5], &phone, &pbx, &request);
+    for at in [20.005, 20.505, 21.505] {
+        scene.reject(at, &mut phone, &request, 401);
+    }
+    let request = scene.register(21.575, &mut phone);
+    scene.accept(21.59, &phone, &request, &[]);
+    scene.upkeep(&mut phone, 21.5, 100.0);
+}
+
+fn undelivered_burst(scene: &mut Scene) {
+    let mut phone = a1();
+    scene.reg_ok(0.0, &mut phone);
+    scene.healthy(&mut c1(), 1.0, 280.0);
+    scene.healthy(&mut b1(), 2.0, 280.0);
+    for at in [40.0, 100.0, 160.0] {
+        let mut bridge = Bridge::new(scene, &b1(), &phone);
+        bridge.invite(scene, at);
+        bridge.b.invite_repeated(scene, at + 0.05, &schedule::INVITE, &[]);
+        bridge.a.fail(scene, at + 32.1, 480, &[("X-Asterisk-HangupCauseCode", "18")]);
+    }
+}
+
+fn server_errors(scene: &mut Scene) {
+    let mut caller = b1();
+    scene.healthy(&mut caller, 0.0, 140.0);
+    for index in 0..12 {
+        refused(scene, 60.0 + f64::from(index) * 3.0, &caller, "900", 500, &[]);
+    }
+}
+
+/// Five users, five passwords each, under a name that says nothing.
+fn passwords_tried(scene: &mut Scene) {
+    scene.healthy(&mut a1(), 0.0, 160.0);
+    for index in 0..25 {
+        let user = (3000 + index % 5).to_string();
+        let mut guess = Agent::phone(&user, Brand::Yealink, "192.0.2.66:5070", "192.0.2.66:5070");
+        let at = 20.0 + f64::from(index) * 4.0;
+        scene.reg_rejected(at, &mut guess, 401);
+        scene.reg_rejected(at + 0.05, &mut guess, 401);
+    }
+}
+
+fn scanner_gets_in(scene: &mut Scene) {
+    scene.healthy(&mut a1(), 0.0, 120.0);
+    for (index, user) in ["100", "101", "102"].into_iter().enumerate() {
+        let mut guess = Agent { user: user.to_owned(), ..scanner() };
+        scene.reg_rejected(30.0 + index as f64, &mut guess, 401);
+    }
+    scene.reg_ok(60.0, &mut Agent { user: "103".to_owned(), ..scanner() });
+}
+
+/// Calls to numbers abroad with one prefix after the other, from an address that nobody registered at.
+fn toll_fraud_probe(scene: &mut Scene) {
+    scene.healthy(&mut a1(), 0.0, 120.0);
+    let stranger = Agent::phone("300", Brand::Yealink, "192.0.2.66:5070", "192.0.2.66:5070");
+    for (index, prefix) in ["00", "900", "000", "9011", "011", "+"].into_iter().enumerate() {
+        refused(scene, 30.0 + index as f64 * 2.0, &stranger, &format!("{prefix}97259941227"), 404, &[]);
+    }
+}
+
+fn wrong_domain(scene: &mut Scene) {
+    scene.healthy(&mut a1(), 0.0, 160.0);
+    let mut phone = b1();
+    phone.domain = "old.example.net".to_owned();
+    for at in [20.0, 80.0] {
+        scene.reg_rejected(at, &mut phone, 404);
+    }
+}
+
+fn call_loops(scene: &mut Scene) {
+    let mut caller = b1();
+    scene.healthy(&mut caller, 0.0, 120.0);
+    refused(scene, 60.0, &caller, "900", 483, &[]);
+}
+
+/// The capture stops for a quarter of an hour and goes on.
+fn capture_stalls(scene: &mut Scene) {
+    for (index, mut phone) in [a1(), b1()].into_iter().enumerate() {
+        phone.expires = 3600;
+        scene.healthy(&mut phone, index as f64, 1200.0);
+    }
+    scene.keep(|shot| !(200.0..1100.0).contains(&shot.at));
+}
