@@ -20,9 +20,13 @@ use super::legs;
 use super::load::LoadDetector;
 use super::maintenance;
 use super::media;
+use super::moves::MoveDetector;
+use super::nat;
+use super::probes::ProbeDetector;
 use super::reachability::ReachabilityDetector;
 use super::registration::RegistrationDetector;
 use super::restart::RestartDetector;
+use super::rewriting;
 use super::server::ServerDetector;
 use super::setup::SetupDetector;
 use super::short::ShortDetector;
@@ -40,6 +44,8 @@ pub struct Detectors {
     flapping: FlappingDetector,
     devices: DeviceDetector,
     reachability: ReachabilityDetector,
+    moves: MoveDetector,
+    probes: ProbeDetector,
     undelivered: UndeliveredDetector,
     ignored: IgnoredDetector,
     call: CallDetector,
@@ -65,6 +71,8 @@ impl Detectors {
             flapping: FlappingDetector::default(),
             devices: DeviceDetector::default(),
             reachability: ReachabilityDetector::default(),
+            moves: MoveDetector::default(),
+            probes: ProbeDetector::default(),
             undelivered: UndeliveredDetector::default(),
             ignored: IgnoredDetector::default(),
             call: CallDetector,
@@ -108,6 +116,12 @@ impl Detectors {
         grants::event(tracker, event, &mut self.findings);
         answers::event(tracker, event, &mut self.findings);
         self.reachability.event(tracker, event, &mut self.findings);
+        self.moves.event(tracker, event, &mut self.findings);
+        self.probes.event(tracker, event, &mut self.findings);
+        if let Event::Nat(event) = event {
+            nat::event(tracker, event, &mut self.findings);
+            rewriting::event(tracker, event, &mut self.findings);
+        }
         self.undelivered.event(tracker, event, &mut self.findings);
         self.ignored.event(tracker, event, &mut self.findings);
         self.call.event(tracker, event, &mut self.findings);

@@ -243,6 +243,11 @@ impl Raise {
         }
     }
 
+    /// What it is about.
+    pub fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
     /// Sets how bad it is.
     pub fn severity(mut self, severity: Severity) -> Self {
         self.severity = severity;

@@ -311,6 +311,7 @@ impl FindingStore {
         if let Some(cause) = self.findings.get_mut(&cause) {
             cause.explains.insert(symptom.id);
             cause.explains.extend(&symptom.explains);
+            cause.explains.remove(&cause.id);
         }
     }
 

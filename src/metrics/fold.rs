@@ -12,12 +12,14 @@ use crate::table::Handle;
 use crate::time::Span;
 use crate::track::call::record::{Beginning, CallRecord};
 use crate::track::event::{AttemptEnd, AttemptReport, Event, ProbeResult, ServerClass};
+use crate::track::nat::Stage;
+use crate::track::nat::event::{NatEvent, NatOutcome, NatProbe};
 use crate::track::vocabulary::{Direction, Outcome, PeerClass};
 use crate::track::{Novelty, Tracker};
 
 use super::labels::{
-    BindingChange, CodeLabel, DelayResult, Dir, FailureReason, MessageKind, MethodLabel, QualifyResult, ServerResponse, SessionResult,
-    Unanswered,
+    self, BindingChange, CodeLabel, DelayResult, Dir, FailureReason, MessageKind, MethodLabel, QualifyResult, ServerResponse,
+    SessionResult, Unanswered,
 };
 use super::{KeepaliveLabel, Tally};
 
@@ -101,6 +103,7 @@ impl Fold {
             Event::BindingChange { old, new, .. } => {
                 self.tally.nat_binding_change(if old.ip() == new.ip() { BindingChange::Port } else { BindingChange::Ip });
             }
+            Event::Nat(NatEvent::Probe(ref probe)) => nat_probe(&mut self.tally, probe),
             Event::CallStarted { call } => self.call_started(tracker, call),
             Event::CallOutcome { call, outcome, status, .. } => self.call_outcome(tracker, call, outcome, status),
             Event::ByeAnswered { call, delay } => self.bye_answered(tracker, call, delay),
@@ -121,6 +124,7 @@ impl Fold {
             | Event::AckSuspected { .. }
             | Event::AckMissing { .. }
             | Event::AckArrived { .. }
+            | Event::Nat(_)
             | Event::ServerResponse { .. }
             | Event::BindingsCleared { .. }
             | Event::AnswerLost(_)
@@ -313,6 +317,20 @@ fn unanswered(record: &CallRecord, outcome: Outcome, at_callee: bool) -> Option<
         Outcome::NoResponse | Outcome::Unavailable if at_callee => Some(Unanswered::Undelivered),
         _ => None,
     }
+}
+
+fn nat_probe(tally: &mut Tally, probe: &NatProbe) {
+    let result = match probe.outcome {
+        NatOutcome::Delivered => labels::NatProbe::Delivered,
+        NatOutcome::Undelivered => labels::NatProbe::Undelivered,
+        NatOutcome::Late => labels::NatProbe::Late,
+        NatOutcome::NewPort => return,
+    };
+    let stage = match probe.stage {
+        Stage::Oneway => labels::NatStage::Oneway,
+        Stage::Stream => labels::NatStage::Stream,
+    };
+    tally.nat_probe(result, stage, probe.age);
 }
 
 fn server_class(class: ServerClass) -> ServerResponse {

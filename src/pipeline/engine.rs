@@ -6,7 +6,7 @@ use crate::decode::outcome::FrameCounts;
 use crate::decode::signal::Signal;
 use crate::detect::detectors::Detectors;
 use crate::detect::store::Limits;
-use crate::metrics::{CallPhase, CaptureTally, DropPlace, Fold, FragmentResult, Gauges, Snapshot};
+use crate::metrics::{CallPhase, CaptureTally, DropPlace, Fold, FragmentResult, Gauges, NatVerdict, Snapshot};
 use crate::pipeline::ingest::IngestCounts;
 use crate::pipeline::lane::Buffer;
 use crate::pipeline::stage::EngineStage;
@@ -16,9 +16,16 @@ use crate::sip::delivery::{Arrival, Batch, Event as Delivered};
 use crate::sip::message::{Kind, Message};
 use crate::track::call::record::Beginning;
 use crate::track::event::{Event, Sighting};
-use crate::track::vocabulary::{Reachability, RegistrationState};
+use crate::track::vocabulary::{Confidence, Reachability, RegistrationState};
 use crate::track::{Novelty, Settings, Tracker};
 
+/// How sure it is that the NAT of a site forgets bindings too early.
+const NAT_VERDICTS: [(NatVerdict, Option<Confidence>); 4] = [
+    (NatVerdict::Ok, None),
+    (NatVerdict::Suspected, Some(Confidence::Suspected)),
+    (NatVerdict::Probable, Some(Confidence::Probable)),
+    (NatVerdict::Confirmed, Some(Confidence::Confirmed)),
+];
 /// Messages that a ladder shows at most.
 const LADDER: usize = 10_000;
 
@@ -190,6 +197,9 @@ impl Engine {
             gauges.peers.set(reachability, f64::from(count));
         }
         gauges.devices_behind_nat.set((), f64::from(behind_nat));
+        for (verdict, confidence) in NAT_VERDICTS {
+            gauges.nat_sites.set(verdict, self.tracker.nat.verdicts().filter(|found| *found == confidence).count() as f64);
+        }
     }
 
     fn calls_active(&self) -> [(CallPhase, usize); 3] {

@@ -10,11 +10,12 @@ use crate::report::model::{
     CallEntry, DeviceEntry, Distribution, Evidence, FindingEntry, KeepaliveEntry, MessageCounts, QualifyEntry, Ratio, RegistrationEntry,
     Report, Rfc6076, Seconds, Stamp,
 };
+use crate::report::nat;
 use crate::sip::method::Method;
 use crate::time::Span;
 use crate::track::Tracker;
 use crate::track::call::record::{Beginning, CallRecord};
-use crate::track::nat::NatEvidence;
+use crate::track::nat::verdict;
 use crate::track::registration::Aor;
 use crate::track::registration::device::Device;
 use crate::track::vocabulary::{CallState, Direction, Outcome};
@@ -28,6 +29,7 @@ pub fn build(tracker: &Tracker, findings: &FindingStore) -> Report {
         pbx_addresses: tracker.world.peers.pbx_addresses(),
         registrations: tracker.registrations.aors().map(|(_, aor)| registration(tracker, aor)).collect(),
         calls: records.iter().map(|recorded| call(tracker, &legs, recorded)).collect(),
+        nat: nat::entries(tracker),
         findings: findings.all().into_iter().map(|found| finding(tracker, found)).collect(),
         rfc6076: rfc6076(tracker, &records),
         ..Report::default()
@@ -116,8 +118,6 @@ fn aor_is_scanned(tracker: &Tracker, aor: &Aor) -> bool {
 }
 
 fn device(tracker: &Tracker, device: &Device) -> DeviceEntry {
-    let shared = tracker.registrations.devices_at(device.source().ip()) > 1 && device.nat != NatEvidence::default();
-    let nat = if shared { device.nat.and(NatEvidence::SHARED_ADDRESS) } else { device.nat };
     let last_seen = tracker.world.flows.last_seen(device.flow).max(device.last_register);
     let cadence = tracker.world.flows.cadence(device.flow);
     DeviceEntry {
@@ -131,7 +131,7 @@ fn device(tracker: &Tracker, device: &Device) -> DeviceEntry {
         registered_at: device.registered_at.map(|at| Stamp(tracker.printed(at.time))),
         expires_at: device.expires_at.map(|at| Stamp(tracker.printed(at))),
         last_seen: Some(Stamp(tracker.printed(last_seen))),
-        behind_nat: nat.verdict(),
+        behind_nat: verdict(&tracker.registrations, device),
         keepalive: cadence.map(|(kind, interval, longest)| KeepaliveEntry {
             kind: kind.as_str(),
             interval_s: Seconds(interval),

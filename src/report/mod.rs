@@ -10,6 +10,7 @@ pub mod json;
 pub mod ladder;
 mod legs;
 pub mod model;
+mod nat;
 pub mod style;
 pub mod text;
 

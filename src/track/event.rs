@@ -9,6 +9,7 @@ use crate::table::Handle;
 use crate::time::{PacketTime, Span};
 use crate::track::call::Lost;
 use crate::track::call::session::Lapse;
+use crate::track::nat::event::NatEvent;
 use crate::track::vocabulary::{Confidence, Outcome, Reachability, RegistrationState};
 
 /// A frame as evidence: when, and its number in the capture. A frame of 0 stands for an absence.
@@ -189,6 +190,8 @@ pub enum Event {
         rtt: Option<Span>,
         /// First transmission.
         sent: Sighting,
+        /// How long the device had been silent then.
+        silence: Span,
     },
     /// The PBX's picture of a device changed.
     Reachability {
@@ -227,6 +230,8 @@ pub enum Event {
         /// The packet that showed it.
         at: Sighting,
     },
+    /// What happened to phones behind NAT.
+    Nat(NatEvent),
     /// A call attempt began.
     CallStarted {
         /// The call.

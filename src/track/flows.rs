@@ -74,6 +74,15 @@ struct Pair {
     cadence: Option<Box<[Cadence; 2]>>,
 }
 
+/// When a pair of addresses was last seen, before a packet between them; [`PacketTime::MIN`] for never.
+#[derive(Clone, Copy, Debug)]
+pub struct LastTimes {
+    /// In the direction of the packet.
+    pub along: PacketTime,
+    /// In the other direction.
+    pub against: PacketTime,
+}
+
 /// Which address of the pair sends.
 #[derive(Clone, Copy)]
 enum Sender {
@@ -94,15 +103,15 @@ impl Flows {
         Self { digester, pairs: ExpiringTable::new(capacity) }
     }
 
-    /// Takes note of a packet along `flow`. Returns when the pair was last seen in this direction and in the other, before this packet.
-    pub fn note(&mut self, flow: Flow, now: PacketTime) -> (PacketTime, PacketTime) {
+    /// Takes note of a packet along `flow`. Returns when the pair was last seen before.
+    pub fn note(&mut self, flow: Flow, now: PacketTime) -> LastTimes {
         let (handle, sender) = self.entry(flow, now);
         self.pairs.touch(handle);
         self.pairs.set_deadline(handle, now + IDLE);
-        let Some(pair) = self.pairs.get_mut(handle) else { return (PacketTime::MIN, PacketTime::MIN) };
+        let Some(pair) = self.pairs.get_mut(handle) else { return LastTimes { along: PacketTime::MIN, against: PacketTime::MIN } };
         match sender {
-            Sender::Low => (std::mem::replace(&mut pair.low_sent, now), pair.high_sent),
-            Sender::High => (std::mem::replace(&mut pair.high_sent, now), pair.low_sent),
+            Sender::Low => LastTimes { along: std::mem::replace(&mut pair.low_sent, now), against: pair.high_sent },
+            Sender::High => LastTimes { along: std::mem::replace(&mut pair.high_sent, now), against: pair.low_sent },
         }
     }
 
@@ -200,7 +209,8 @@ mod tests {
         flows.note(flow(), at(10));
         assert!(flows.seen_within(flow(), at(5)));
         assert!(!flows.seen_within(flow().reversed(), at(5)));
-        assert_eq!(flows.note(flow().reversed(), at(20)), (PacketTime::MIN, at(10)));
+        let before = flows.note(flow().reversed(), at(20));
+        assert_eq!((before.along, before.against), (PacketTime::MIN, at(10)));
     }
 
     #[test]

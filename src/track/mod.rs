@@ -33,6 +33,7 @@ use crate::track::event::{Event, Sighting};
 use crate::track::flows::Flows;
 use crate::track::legs::Legs;
 use crate::track::lost::LostAnswers;
+use crate::track::nat::Nat;
 use crate::track::orphans::Orphans;
 use crate::track::peers::Peers;
 use crate::track::registration::Registrations;
@@ -104,6 +105,8 @@ pub struct Tracker {
     pub calls: Calls,
     /// The registrations.
     pub registrations: Registrations,
+    /// What is known of the NATs.
+    pub nat: Nat,
     /// What was on the wire.
     pub messages: MessageCounts,
     legs: Legs,
@@ -129,6 +132,7 @@ impl Tracker {
             world: World::new(digester, flows, peers, transactions, settings.transactions),
             calls: Calls::new(settings.calls, settings.finished),
             registrations: Registrations::new(settings.bindings, settings.finished),
+            nat: Nat::new(digester, settings.bindings),
             messages: MessageCounts { requests: [0; Method::ALL.len()], responses: vec![0; STATUSES], retransmissions: 0 },
             legs: Legs::default(),
             lost: LostAnswers::default(),
@@ -180,11 +184,12 @@ impl Tracker {
         self.world.absence.note(signal, now);
         match signal {
             Signal::Keepalive(flow, kind) => {
-                self.world.flows.note(*flow, now);
+                let before = self.world.flows.note(*flow, now);
                 self.world.peers.note(*flow, now);
                 if let Some(interval) = self.world.flows.note_keepalive(*flow, *kind, now) {
                     self.world.tell(Event::KeepaliveInterval { flow: *flow, kind: *kind, interval });
                 }
+                self.nat.keepalive(&mut self.world, &mut self.registrations, *flow, before, at);
             }
             Signal::ClockStep { by } => {
                 let offset = self.steps.last().map_or(Span::ZERO, |step| step.offset) + *by;
@@ -201,6 +206,7 @@ impl Tracker {
 
     /// The tables: name, entries held, entries dropped for lack of room.
     pub fn tables(&self) -> Vec<(&'static str, usize, u64)> {
+        let [phones, sites] = self.nat.sizes();
         let [aors, devices, attempts, addresses] = self.registrations.sizes();
         let named = |name, (held, evicted): (usize, u64)| (name, held, evicted);
         vec![
@@ -208,6 +214,8 @@ impl Tracker {
             named("calls", self.calls.size()),
             named("call_aliases", self.calls.aliases_size()),
             named("finished_calls", (self.calls.finished().len(), self.calls.forgotten())),
+            named("phones", phones),
+            named("sites", sites),
             named("aors", aors),
             named("devices", devices),
             named("device_addresses", addresses),
@@ -226,6 +234,7 @@ impl Tracker {
             .next_deadline()
             .min(self.calls.next_deadline())
             .min(self.registrations.next_deadline())
+            .min(self.nat.next_deadline())
             .min(self.world.next_deadline())
             .min(self.orphans.next_deadline())
             .min(self.scans.next_deadline())
@@ -234,6 +243,7 @@ impl Tracker {
     fn expire(&mut self, now: PacketTime) {
         self.expire_transactions(now);
         self.registrations.expire(&mut self.world, now);
+        self.nat.expire(&mut self.world, &self.registrations, now);
         self.calls.expire(&mut self.world, now);
         self.orphans.expire(&mut self.world, &mut self.calls, now);
         self.world.expire(now);

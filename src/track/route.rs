@@ -17,10 +17,10 @@ impl Tracker {
     /// Handles a SIP message. Deadlines before it are handled first.
     pub fn message(&mut self, message: Message<'_>, flow: Flow, at: Sighting) -> Novelty {
         self.advance(at.time);
-        self.world.flows.note(flow, at.time);
+        let before = self.world.flows.note(flow, at.time);
         self.world.peers.note(flow, at.time);
         self.world.triggers.note_packet(flow.source.ip(), flow.destination.ip(), at.time);
-        let seen = Seen { message, flow, at };
+        let seen = Seen { message, flow, at, before };
         let novelty = match message.kind() {
             Kind::Request(method) => self.request(&seen, method),
             Kind::Response(status) => self.response(&seen, status),
@@ -48,6 +48,7 @@ impl Tracker {
         match self.world.transactions.request(key, &seen.message, seen.flow, seen.at) {
             Requested::Repeated(transaction) => {
                 self.note_repeat(transaction, seen.at);
+                self.nat.packet(&mut self.world, &mut self.registrations, seen);
                 Novelty::Retransmission
             }
             Requested::New(transaction) => {
@@ -59,6 +60,7 @@ impl Tracker {
                 if method == Method::Invite && !seen.message.body().is_empty() {
                     self.look_at_media(seen);
                 }
+                self.note_phone(seen, method, transaction);
                 Novelty::Distinct
             }
         }
@@ -101,6 +103,23 @@ impl Tracker {
             Method::Cancel => self.cancel(seen, transaction),
             Method::Options if seen.message.to_tag().is_none() => self.registrations.probe(&mut self.world, seen, transaction),
             _ => self.in_dialog(seen, method, transaction),
+        }
+    }
+
+    /// Takes note of what a request says of a phone and its NAT.
+    fn note_phone(&mut self, seen: &Seen<'_>, method: Method, transaction: Handle) {
+        let owner = self.world.transactions.get(transaction).map(|transaction| transaction.owner);
+        match owner {
+            Some(Owner::Register(attempt)) => {
+                if let Some(device) = self.registrations.attempt_device(attempt) {
+                    self.nat.registered(&mut self.world, &mut self.registrations, device, seen);
+                }
+            }
+            _ if method == Method::Register => {}
+            _ => {
+                self.nat.requested(&mut self.world, &self.registrations, seen, transaction);
+                self.nat.packet(&mut self.world, &mut self.registrations, seen);
+            }
         }
     }
 
@@ -164,6 +183,7 @@ impl Tracker {
                 if method == Method::Invite && status < 300 && !seen.message.body().is_empty() {
                     self.look_at_media(seen);
                 }
+                self.nat.responded(&mut self.world, &mut self.registrations, seen, &request, transaction);
                 Novelty::Distinct
             }
         }

@@ -6,7 +6,8 @@ use crate::table::{Digest, Digester, ExpiringTable, Handle, Rank};
 use crate::time::{PacketTime, Span};
 use crate::track::absence::Absence;
 use crate::track::event::{Event, Sighting};
-use crate::track::flows::Flows;
+use crate::track::flows::{Flows, LastTimes};
+use crate::track::nat::event::NatEvent;
 use crate::track::peers::Peers;
 use crate::track::transaction::Transactions;
 use crate::track::triggers::Triggers;
@@ -25,6 +26,8 @@ pub struct Seen<'a> {
     pub flow: Flow,
     /// When, and in which frame.
     pub at: Sighting,
+    /// When its flow was last seen before.
+    pub before: LastTimes,
 }
 
 /// A nonce that was issued, and the call it was issued to.
@@ -74,6 +77,11 @@ impl World {
     /// Queues an event.
     pub fn tell(&mut self, event: Event) {
         self.events.push(event);
+    }
+
+    /// Queues an event about NAT.
+    pub fn tell_nat(&mut self, event: NatEvent) {
+        self.tell(Event::Nat(event));
     }
 
     /// Whether an answer to a request along `flow` between `start` and `end` would have been captured.

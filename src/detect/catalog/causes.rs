@@ -26,7 +26,7 @@ const UNDELIVERED: [FindingId; 4] =
 
 impl FindingId {
     /// Every id that can explain others.
-    pub const CAUSES: [Self; 9] = [
+    pub const CAUSES: [Self; 10] = [
         Self::PbxNotResponding,
         Self::PbxRestarted,
         Self::MassCallDrop,
@@ -36,6 +36,7 @@ impl FindingId {
         Self::RegistrationExpired,
         Self::RegistrarSilent,
         Self::AuthFailedLoop,
+        Self::SipAlgSuspected,
     ];
 
     /// Whether this finding, once it is so sure, explains a `symptom`, and how the two belong together.
@@ -48,6 +49,7 @@ impl FindingId {
             }
             Self::AuthFailedLoop => (symptom == Self::RegistrationRejected, Reach::Twin),
             Self::RegistrarSilent => (symptom == Self::RegistrationExpired, Reach::Twin),
+            Self::SipAlgSuspected => (symptom == Self::ClientSideNatTraversal, Reach::Twin),
             Self::PbxNotResponding | Self::PbxRestarted => (symptom.is_symptom_of_outage(), Reach::Server),
             Self::MassCallDrop if symptom == Self::DialogLost => (true, Reach::Server),
             Self::MassCallDrop => (symptom.is_symptom_of_outage() && symptom.row().proof == Proof::Absence, Reach::Server),

@@ -57,11 +57,18 @@ pub struct Device {
     pub ignored_challenges: u16,
     /// What the PBX's probes say.
     pub probes: Probes,
+    /// Where it was last seen.
+    pub place: SocketAddr,
+    /// How its last REGISTER goes on from the one before.
+    pub continuity: Continuity,
+    /// What is followed of its NAT.
+    pub(in crate::track) phone: Option<Handle>,
     /// The address that the Contact names, if it names one.
     pub contact_address: Option<SocketAddr>,
     pub(super) address_key: u64,
     pub(super) instance_key: u64,
     pub(super) call_id_key: u64,
+    pub(super) cseq: u32,
     pub(super) agent_key: u64,
 }
 
@@ -77,12 +84,25 @@ impl Device {
     }
 }
 
+/// How a REGISTER goes on from the one before.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Continuity {
+    /// There was none before.
+    First,
+    /// The same Call-ID, and CSeq that much higher: the phone was on all the time (RFC 3261 §10.2).
+    Continued(u32),
+    /// The phone began anew.
+    Restarted,
+}
+
 /// The probe that waits for its answer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Outstanding {
     pub(super) sent: Sighting,
     pub(super) transaction: Handle,
     pub(super) give_up: Span,
+    /// How long the device had been silent before.
+    pub(super) silence: Span,
     pub(super) concluded: bool,
 }
 

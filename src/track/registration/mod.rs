@@ -21,7 +21,7 @@ use crate::track::event::{Event, Sighting};
 use crate::track::flows::address_digest;
 use crate::track::nat::NatEvidence;
 use crate::track::registration::attempt::Attempt;
-use crate::track::registration::device::{Device, Probes};
+use crate::track::registration::device::{Continuity, Device, Probes};
 use crate::track::vocabulary::RegistrationState;
 use crate::track::world::{Seen, World, aor_text, text};
 
@@ -254,10 +254,14 @@ impl Registrations {
             credential_rejections: 0,
             ignored_challenges: 0,
             probes: Probes::new(),
+            place: seen.flow.source,
+            continuity: Continuity::First,
+            phone: None,
             contact_address: contact_address(contact),
             address_key: keys.address,
             instance_key: keys.instance,
             call_id_key: keys.call_id,
+            cseq: keys.cseq,
             agent_key: keys.agent,
         };
         self.devices_made += 1;
@@ -307,8 +311,10 @@ impl Registrations {
     fn renew_device(&mut self, world: &mut World, handle: Handle, seen: &Seen<'_>, contact: &Contact<'_>, keys: &DeviceKeys) {
         let Some(device) = self.devices.get_mut(handle) else { return };
         let old = device.flow.source;
-        if old != seen.flow.source {
-            world.tell(Event::BindingChange { device: handle, old, new: seen.flow.source, at: seen.at });
+        device.continuity = continuity(device, keys);
+        let place = std::mem::replace(&mut device.place, seen.flow.source);
+        if place != seen.flow.source {
+            world.tell(Event::BindingChange { device: handle, old: place, new: seen.flow.source, at: seen.at });
         }
         if device.address_key != keys.address {
             device.contact = text(contact.uri.raw);
@@ -325,6 +331,7 @@ impl Registrations {
         }
         device.address_key = keys.address;
         device.call_id_key = keys.call_id;
+        device.cseq = keys.cseq;
         device.agent_key = keys.agent;
         self.devices.touch(handle);
         if old.ip() != seen.flow.source.ip() {
@@ -348,6 +355,28 @@ impl Registrations {
         if from != to {
             world.tell(Event::RegistrationState { aor, device: handle, from, to, at });
         }
+    }
+
+    /// Takes note that a device was seen at `address` by something other than a REGISTER.
+    pub(in crate::track) fn came_from(&mut self, world: &mut World, handle: Handle, address: SocketAddr, at: Sighting) {
+        let Some(device) = self.devices.get_mut(handle) else { return };
+        let old = std::mem::replace(&mut device.place, address);
+        if old != address {
+            world.tell(Event::BindingChange { device: handle, old, new: address, at });
+        }
+        self.remember_address(world, address, handle, at.time);
+    }
+
+    /// Ties a device to what is followed of its NAT.
+    pub(in crate::track) fn set_phone(&mut self, handle: Handle, phone: Handle) {
+        if let Some(device) = self.devices.get_mut(handle) {
+            device.phone = Some(phone);
+        }
+    }
+
+    /// The device that a registering attempt is about.
+    pub(in crate::track) fn attempt_device(&self, attempt: Handle) -> Option<Handle> {
+        self.attempts.get(attempt)?.device()
     }
 
     fn remember_address(&mut self, world: &World, address: SocketAddr, device: Handle, now: PacketTime) {
@@ -382,6 +411,7 @@ struct DeviceKeys {
     address: u64,
     instance: u64,
     call_id: u64,
+    cseq: u32,
     agent: u64,
 }
 
@@ -392,8 +422,17 @@ impl DeviceKeys {
             address: contact_key(world, contact),
             instance: contact.instance.map_or(0, |instance| hash(trim_instance(instance))),
             call_id: hash(message.call_id()),
+            cseq: message.cseq().map_or(0, |cseq| cseq.number),
             agent: hash(message.user_agent()),
         }
+    }
+}
+
+/// How a REGISTER with `keys` goes on from what is known of the device.
+fn continuity(device: &Device, keys: &DeviceKeys) -> Continuity {
+    match keys.cseq.checked_sub(device.cseq) {
+        Some(step @ 1..) if device.call_id_key == keys.call_id => Continuity::Continued(step),
+        _ => Continuity::Restarted,
     }
 }
 

@@ -18,6 +18,8 @@ const PJSIP_GIVE_UP: Span = Span::from_secs(3);
 const GENERIC_GIVE_UP: Span = Span::from_secs(32);
 /// An answer later than this makes a peer lagged: `maxms` (DETECTION §3.1).
 const LAGGED: Span = Span::from_secs(2);
+/// The longest silence before a probe that is told.
+const LONGEST_SILENCE: Span = Span::from_secs(24 * 3600);
 
 impl Registrations {
     /// Handles the first transmission of an OPTIONS outside a dialog.
@@ -28,8 +30,9 @@ impl Registrations {
         let Some(handle) = self.at_address(world, seen.flow.destination) else { return };
         self.probe_superseded(world, handle, seen.at);
         let give_up = give_up(seen);
+        let silence = seen.at.time.since(seen.before.against.max(seen.at.time - LONGEST_SILENCE));
         let Some(device) = self.devices.get_mut(handle) else { return };
-        device.probes.note_sent(Outstanding { sent: seen.at, transaction, give_up, concluded: false });
+        device.probes.note_sent(Outstanding { sent: seen.at, transaction, give_up, silence, concluded: false });
         self.arm_device(handle);
         if let Some(transaction) = world.transactions.get_mut(transaction) {
             transaction.owner = Owner::Probe(handle);
@@ -49,8 +52,8 @@ impl Registrations {
             1 => ProbeResult::Ok,
             _ => ProbeResult::Late,
         };
-        if concluded.is_some() {
-            world.tell(Event::Probe { device: handle, result, rtt: Some(rtt), sent: request.first });
+        if let Some(probe) = concluded {
+            world.tell(Event::Probe { device: handle, result, rtt: Some(rtt), sent: request.first, silence: probe.silence });
         }
         self.set_reachability(world, handle, to, seen.at, request.first, request.transmissions);
     }
@@ -80,7 +83,7 @@ impl Registrations {
         if !world.would_see_answer(flow.reversed(), probe.sent.time, end) {
             return;
         }
-        world.tell(Event::Probe { device: handle, result: ProbeResult::Lost, rtt: None, sent: probe.sent });
+        world.tell(Event::Probe { device: handle, result: ProbeResult::Lost, rtt: None, sent: probe.sent, silence: probe.silence });
         if registered {
             let at = Sighting { time: end, frame: 0 };
             self.set_reachability(world, handle, Reachability::Unreachable, at, probe.sent, transmissions);

@@ -1,0 +1,160 @@
+//! Phones that come from another port or address, and a PBX that does not know it (DETECTION §2.4).
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+use crate::decode::flow::{Flow, is_private};
+use crate::detect::catalog::FindingId;
+use crate::detect::finding::{Raise, Reason, Subject};
+use crate::detect::registration::placed;
+use crate::detect::store::FindingStore;
+use crate::table::Handle;
+use crate::time::{PacketTime, Span};
+use crate::track::Tracker;
+use crate::track::event::{AttemptEnd, Event, Sighting};
+use crate::track::nat::event::{NatEvent, StaleTarget};
+use crate::track::nat::verdict;
+use crate::track::registration::device::{Continuity, Device};
+use crate::track::site::Site;
+use crate::track::vocabulary::{BehindNat, Severity};
+
+/// More changes of the port within an hour than this are a fault (DETECTION §2.4).
+const PER_HOUR: usize = 3;
+/// The window for them.
+const HOUR: Span = Span::from_secs(3600);
+/// Devices of a site that change their address together, and the window for it (DETECTION §2.4).
+const SITE_MOVE: (usize, Span) = (2, Span::from_secs(120));
+/// Changes remembered.
+const REMEMBERED: usize = 16_384;
+
+/// A device that came from another address.
+#[derive(Clone, Copy, Debug)]
+struct Move {
+    device: Handle,
+    old: SocketAddr,
+    new: SocketAddr,
+    /// The last packet from the old address.
+    heard: PacketTime,
+    at: Sighting,
+}
+
+/// Watches where devices come from.
+#[derive(Debug, Default)]
+pub(super) struct MoveDetector {
+    ports: VecDeque<(PacketTime, Handle)>,
+    moves: VecDeque<Move>,
+}
+
+impl MoveDetector {
+    pub(super) fn event(&mut self, tracker: &Tracker, event: &Event, findings: &mut FindingStore) {
+        match *event {
+            Event::BindingChange { device, old, new, at } => self.changed(tracker, device, old, new, at, findings),
+            Event::Nat(NatEvent::PortFlush { site, phones, since, at }) => flushed(tracker, site, phones, since, at, findings),
+            Event::Nat(NatEvent::StaleTarget(ref stale)) => stale_target(tracker, stale, findings),
+            Event::RegistrationEnded(ref report) if report.end == AttemptEnd::Accepted => {
+                let moved = tracker.registrations.device(report.device).is_some_and(|device| device.continuity != Continuity::First);
+                if let (true, Some(aor)) = (moved, tracker.registrations.aor(report.aor)) {
+                    findings.clear(FindingId::StaleBindingTarget, &Subject::Aor(aor.name.clone()), report.last.time);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn changed(&mut self, tracker: &Tracker, handle: Handle, old: SocketAddr, new: SocketAddr, at: Sighting, findings: &mut FindingStore) {
+        let Some(device) = tracker.registrations.device(handle) else { return };
+        if tracker.world.peers.scans(new.ip()) {
+            return;
+        }
+        let heard = tracker.world.flows.last_seen(Flow { source: old, ..device.flow }).min(at.time);
+        let moved = Move { device: handle, old, new, heard, at };
+        if old.ip() != new.ip() {
+            self.another_address(tracker, moved, findings);
+        } else if !device.flow.transport.is_stream() && device.continuity != Continuity::Restarted {
+            self.another_port(tracker, device, moved, findings);
+        }
+    }
+
+    fn another_port(&mut self, tracker: &Tracker, device: &Device, moved: Move, findings: &mut FindingStore) {
+        let Some(aor) = tracker.registrations.aor(device.aor) else { return };
+        if verdict(&tracker.registrations, device) < BehindNat::Likely {
+            return;
+        }
+        let now = moved.at.time;
+        while self.ports.front().is_some_and(|(when, _)| now.since(*when) > HOUR) || self.ports.len() >= REMEMBERED {
+            self.ports.pop_front();
+        }
+        self.ports.push_back((now, moved.device));
+        let recent = self.ports.iter().filter(|(_, device)| *device == moved.device).count();
+        let severity = if recent > PER_HOUR { Severity::Warning } else { Severity::Info };
+        let (before, after) = (moved.old.port(), moved.new.port());
+        let message = format!("{}: public port changed {before}→{after} ({recent}/h)", aor.name);
+        let raise = Raise::new(FindingId::NatRebind, Subject::Aor(aor.name.clone()), message).severity(severity);
+        findings.raise(placed(tracker, evidence(raise, &moved), moved.new), now);
+    }
+
+    fn another_address(&mut self, tracker: &Tracker, moved: Move, findings: &mut FindingStore) {
+        if is_private(moved.old.ip()) {
+            return;
+        }
+        let now = moved.at.time;
+        while self.moves.front().is_some_and(|earlier| now.since(earlier.at.time) > SITE_MOVE.1) || self.moves.len() >= REMEMBERED {
+            self.moves.pop_front();
+        }
+        self.moves.push_back(moved);
+        let site = Site::of(moved.old.ip());
+        let mut together: Vec<_> = self.moves.iter().filter(|other| Site::of(other.old.ip()) == site).collect();
+        together.sort_by_key(|other| (other.device, other.at.time));
+        together.dedup_by_key(|other| other.device);
+        let (severity, devices) = match together.len() {
+            devices if devices >= SITE_MOVE.0 => (Severity::Warning, format!("{devices} devices")),
+            _ => (Severity::Info, "1 device".to_owned()),
+        };
+        let message = format!("{site}: public IP {}→{}, {devices}", moved.old.ip(), moved.new.ip());
+        let mut raise = Raise::new(FindingId::SourceIpChanged, Subject::Site(site), message).severity(severity);
+        together.sort_by_key(|other| other.at.time);
+        for other in together {
+            raise = evidence(raise, other);
+            if let Some(aor) = tracker.registrations.device(other.device).and_then(|device| tracker.registrations.aor(device.aor)) {
+                raise = raise.related(Subject::Aor(aor.name.clone()));
+            }
+        }
+        findings.raise(raise, now);
+    }
+}
+
+fn evidence(raise: Raise, moved: &Move) -> Raise {
+    let raise = match moved.heard > PacketTime::MIN {
+        true => raise.absence(moved.heard, format!("last packet from {}", moved.old)),
+        false => raise,
+    };
+    raise.evidence(moved.at.time, moved.at.frame, format!("first packet from {}", moved.new))
+}
+
+/// The router forgot all bindings at once; what was said of single ports goes into it.
+fn flushed(tracker: &Tracker, site: Site, phones: u32, since: PacketTime, at: Sighting, findings: &mut FindingStore) {
+    let _ = tracker;
+    let subject = Subject::Site(site);
+    let message = format!("{site}: {phones} phones changed their public port together: the router forgot all bindings");
+    let raise = Raise::new(FindingId::SourceIpChanged, subject.clone(), message)
+        .reason(Reason::PortFlush)
+        .absence(since, "first packet from another port")
+        .absence(at.time, format!("{phones} phones came from other ports within seconds, and none that is heard often kept its own"));
+    findings.raise(raise, at.time);
+    let rebinds = findings.open().filter(|finding| finding.id == FindingId::NatRebind && finding.last >= since);
+    let rebinds: Vec<_> = rebinds.filter(|finding| finding.related.contains(&subject)).map(|finding| finding.subject.clone()).collect();
+    for rebind in rebinds {
+        findings.replace((FindingId::SourceIpChanged, &subject), (FindingId::NatRebind, &rebind), at.time);
+    }
+}
+
+fn stale_target(tracker: &Tracker, stale: &StaleTarget, findings: &mut FindingStore) {
+    let Some(device) = tracker.registrations.device(stale.device) else { return };
+    let Some(aor) = tracker.registrations.aor(device.aor) else { return };
+    let since = tracker.printed(stale.since.time);
+    let message = format!("PBX calls {} at {}, device is at {} since {since}", aor.name, stale.target, stale.place);
+    let raise = Raise::new(FindingId::StaleBindingTarget, Subject::Aor(aor.name.clone()), message)
+        .evidence(stale.since.time, stale.since.frame, format!("first packet from {}", stale.place))
+        .evidence(stale.at.time, stale.at.frame, format!("request to {}", stale.target));
+    findings.raise(placed(tracker, raise, stale.target), stale.at.time);
+}

@@ -1,0 +1,271 @@
+//! What the PBX's probes of a phone show beside its NAT: lag, loss, sleep, and phones that ignore them (DETECTION §2.7, §3.3).
+
+use std::collections::BTreeMap;
+
+use crate::detect::catalog::FindingId;
+use crate::detect::finding::{Raise, Subject};
+use crate::detect::registration::placed;
+use crate::detect::store::FindingStore;
+use crate::table::Handle;
+use crate::time::{PacketTime, Span};
+use crate::track::Tracker;
+use crate::track::event::{Event, ProbeResult, Sighting};
+use crate::track::nat::event::NatEvent;
+use crate::track::nat::verdict;
+use crate::track::vocabulary::{BehindNat, Reachability};
+
+/// Late answers in a row that make a phone lagged (DETECTION §3.3).
+const LAGGED_RUN: u32 = 3;
+/// Answers, and the share of late ones among them, that do too.
+const LAGGED_SHARE: (u32, f64) = (20, 0.10);
+/// Answered probes, and the share that needed a repeat, that are loss (DETECTION §3.3).
+const LOSS: (u32, f64) = (50, 0.05);
+/// Repeats needed for that.
+const REPEATED: u32 = 3;
+/// Answered probes after which older ones count half.
+const MEMORY: u32 = 400;
+/// By what factor and time the silence before lost probes may exceed that before others, for loss to be independent of it.
+const INDEPENDENT: (f64, f64) = (1.5, 2.0);
+/// Outages with return within an hour that look like sleep (DETECTION §2.7).
+const NAPS: usize = 3;
+/// The window for them.
+const HOUR: Span = Span::from_secs(3600);
+/// Devices remembered.
+const REMEMBERED: usize = 65_536;
+
+/// The probes of one device.
+#[derive(Clone, Debug, Default)]
+struct Record {
+    lagged_run: u32,
+    answered: u32,
+    lagged: u32,
+    repeated: u32,
+    /// Seconds of silence before probes that were answered at once, and before those that needed a repeat.
+    silence: (f64, f64),
+    /// Returns from outages within the last hour.
+    naps: Vec<PacketTime>,
+    is_lagged: bool,
+    ignores: bool,
+}
+
+impl Record {
+    fn note(&mut self, result: ProbeResult, silence: Span) {
+        if self.answered >= MEMORY {
+            for count in [&mut self.answered, &mut self.lagged, &mut self.repeated] {
+                *count /= 2;
+            }
+            self.silence = (self.silence.0 / 2.0, self.silence.1 / 2.0);
+        }
+        self.lagged_run = if result == ProbeResult::Lagged { self.lagged_run + 1 } else { 0 };
+        self.answered += 1;
+        self.lagged += u32::from(result == ProbeResult::Lagged);
+        if result == ProbeResult::Late {
+            self.repeated += 1;
+            self.silence.1 += silence.as_secs_f64();
+        } else {
+            self.silence.0 += silence.as_secs_f64();
+        }
+    }
+
+    fn lags(&self) -> bool {
+        let many = self.answered >= LAGGED_SHARE.0 && f64::from(self.lagged) >= LAGGED_SHARE.1 * f64::from(self.answered);
+        self.lagged_run >= LAGGED_RUN || (many && self.lagged_run > 0)
+    }
+
+    /// The share of probes that needed a repeat, if that is loss: more than chance, and not a matter of the silence before.
+    fn loss(&self) -> Option<f64> {
+        let share = f64::from(self.repeated) / f64::from(self.answered.max(1));
+        let enough = self.answered >= LOSS.0 && self.repeated >= REPEATED && share > LOSS.1;
+        let before_repeated = self.silence.1 / f64::from(self.repeated.max(1));
+        let before_others = self.silence.0 / f64::from((self.answered - self.repeated).max(1));
+        let independent = before_repeated <= INDEPENDENT.0 * before_others + INDEPENDENT.1;
+        (enough && independent).then_some(share)
+    }
+}
+
+/// Watches the probes of devices.
+#[derive(Debug, Default)]
+pub(super) struct ProbeDetector {
+    records: BTreeMap<Handle, Record>,
+}
+
+impl ProbeDetector {
+    pub(super) fn event(&mut self, tracker: &Tracker, event: &Event, findings: &mut FindingStore) {
+        match *event {
+            Event::Probe { device, result, rtt, sent, silence } if result != ProbeResult::Lost => {
+                self.answered(tracker, device, result, rtt, silence, sent, findings);
+            }
+            Event::Nat(NatEvent::ProbesIgnored { device, silence, at }) => self.ignored(tracker, device, silence, at, findings),
+            Event::Reachability { device, from, to, at, last_rtt, .. } => {
+                peer_state(tracker, device, from, to, at, last_rtt, findings);
+                if from == Reachability::Unreachable {
+                    self.returned(tracker, device, at, findings);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn record(&mut self, device: Handle) -> Option<&mut Record> {
+        if self.records.len() >= REMEMBERED && !self.records.contains_key(&device) {
+            self.records.pop_first();
+        }
+        Some(self.records.entry(device).or_default())
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "these are the fields of one event")]
+    fn answered(
+        &mut self,
+        tracker: &Tracker,
+        device: Handle,
+        result: ProbeResult,
+        rtt: Option<Span>,
+        silence: Span,
+        sent: Sighting,
+        findings: &mut FindingStore,
+    ) {
+        let Some(record) = self.record(device) else { return };
+        record.note(result, silence);
+        let now = sent.time + rtt.unwrap_or(Span::ZERO);
+        let recovered = result == ProbeResult::Ok && std::mem::take(&mut record.is_lagged);
+        let answers_again = std::mem::take(&mut record.ignores);
+        let (lags, loss, answered) = (record.lags(), record.loss(), record.answered);
+        record.is_lagged |= lags;
+        let loss = loss.filter(|_| result == ProbeResult::Late);
+        if !(recovered || answers_again || lags || loss.is_some()) {
+            return;
+        }
+        let Some(aor) = aor(tracker, device) else { return };
+        let millis = rtt.unwrap_or(Span::ZERO).as_nanos() / 1_000_000;
+        if recovered {
+            findings.clear(FindingId::PeerLagged, &Subject::Aor(aor.clone()), now);
+        }
+        if answers_again {
+            findings.clear(FindingId::OptionsUnsupported, &Subject::Aor(aor.clone()), now);
+        }
+        if lags {
+            let message = format!("{aor}: OPTIONS RTT {millis} ms (limit 2000)");
+            let raise = Raise::new(FindingId::PeerLagged, Subject::Aor(aor.clone()), message);
+            let raise = raise.evidence(sent.time, sent.frame, format!("OPTIONS, answered after {millis} ms"));
+            raise_of(tracker, device, raise, now, findings);
+        }
+        if let Some(share) = loss {
+            let percent = share * 100.0;
+            let message = format!("{aor}: {percent:.0} % of {answered} probes needed retransmission, independent of idle age");
+            let raise = Raise::new(FindingId::ProbeLoss, Subject::Aor(aor), message);
+            let raise = raise.evidence(sent.time, sent.frame, format!("OPTIONS after {silence} of silence, answered only when repeated"));
+            raise_of(tracker, device, raise, now, findings);
+        }
+    }
+
+    fn ignored(&mut self, tracker: &Tracker, device: Handle, silence: Span, at: Sighting, findings: &mut FindingStore) {
+        let Some(aor) = aor(tracker, device) else { return };
+        if let Some(record) = self.record(device) {
+            record.ignores = true;
+        }
+        let sent = tracker.registrations.device(device).map_or(0, |device| device.probes.sent);
+        let message = format!("{aor}: answers none of {sent} OPTIONS but other requests after {silence} of silence");
+        let raise = Raise::new(FindingId::OptionsUnsupported, Subject::Aor(aor), message);
+        raise_of(tracker, device, raise.evidence(at.time, at.frame, "answer to another request"), at.time, findings);
+    }
+
+    /// A phone that nothing but sleep explains came back: it is behind no NAT and did not restart.
+    fn returned(&mut self, tracker: &Tracker, device: Handle, at: Sighting, findings: &mut FindingStore) {
+        let Some(entry) = tracker.registrations.device(device) else { return };
+        if verdict(&tracker.registrations, entry) >= BehindNat::Likely {
+            return;
+        }
+        let Some(record) = self.record(device) else { return };
+        record.naps.retain(|nap| at.time.since(*nap) <= HOUR);
+        record.naps.push(at.time);
+        let naps = record.naps.len();
+        let Some(aor) = aor(tracker, device).filter(|_| naps >= NAPS) else { return };
+        let message = format!("{aor}: fell silent and came back {naps}× within an hour without NAT or restart, as a sleeping device does");
+        let raise = Raise::new(FindingId::EndpointSleepSuspected, Subject::Aor(aor), message);
+        raise_of(tracker, device, raise.evidence(at.time, at.frame, "it answers OPTIONS again"), at.time, findings);
+    }
+}
+
+/// What the PBX would log (DETECTION §3.2).
+fn peer_state(
+    tracker: &Tracker,
+    device: Handle,
+    from: Reachability,
+    to: Reachability,
+    at: Sighting,
+    last_rtt: Option<Span>,
+    findings: &mut FindingStore,
+) {
+    let troubled = |state| matches!(state, Reachability::Unreachable | Reachability::Lagged);
+    let Some(entry) = tracker.registrations.device(device).filter(|_| troubled(from) || troubled(to)) else { return };
+    let Some(aor) = tracker.registrations.aor(entry.aor) else { return };
+    let user = aor.user();
+    let millis = |rtt: Option<Span>| rtt.map_or(0, |rtt| rtt.as_nanos() / 1_000_000);
+    let line = match to {
+        Reachability::Unreachable => format!("Peer '{user}' is now UNREACHABLE!  Last qualify: {}", millis(last_rtt)),
+        Reachability::Lagged => format!("Peer '{user}' is now Lagged. ({}ms / 2000ms)", millis(entry.probes.last_rtt)),
+        Reachability::Reachable => format!("Peer '{user}' is now Reachable. ({}ms / 2000ms)", millis(entry.probes.last_rtt)),
+        Reachability::Unknown => return,
+    };
+    let raise = Raise::new(FindingId::PeerState, Subject::Aor(aor.name.clone()), format!("as-pbx-log: {line}"));
+    let raise = match at.frame {
+        0 => raise.absence(at.time, line),
+        frame => raise.evidence(at.time, frame, line),
+    };
+    raise_of(tracker, device, raise, at.time, findings);
+}
+
+fn raise_of(tracker: &Tracker, device: Handle, raise: Raise, now: PacketTime, findings: &mut FindingStore) {
+    if let Some(entry) = tracker.registrations.device(device) {
+        findings.raise(placed(tracker, raise, entry.source()), now);
+    }
+}
+
+fn aor(tracker: &Tracker, device: Handle) -> Option<Box<str>> {
+    let aor = tracker.registrations.device(device)?.aor;
+    Some(tracker.registrations.aor(aor)?.name.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secs(seconds: i64) -> Span {
+        Span::from_secs(seconds)
+    }
+
+    #[test]
+    fn three_late_answers_in_a_row_are_lag_and_one_is_not() {
+        let mut record = Record::default();
+        record.note(ProbeResult::Lagged, secs(10));
+        assert!(!record.lags());
+        record.note(ProbeResult::Lagged, secs(10));
+        record.note(ProbeResult::Lagged, secs(10));
+        assert!(record.lags());
+        record.note(ProbeResult::Ok, secs(10));
+        assert!(!record.lags());
+    }
+
+    #[test]
+    fn loss_at_any_silence_is_loss_and_loss_after_long_ones_is_not() {
+        let probes = |silence_of_lost: i64| {
+            let mut record = Record::default();
+            for n in 0..100 {
+                let (result, silence) = if n % 10 == 0 { (ProbeResult::Late, silence_of_lost) } else { (ProbeResult::Ok, 12) };
+                record.note(result, secs(silence));
+            }
+            record.loss()
+        };
+        assert_eq!(probes(13), Some(0.1));
+        assert_eq!(probes(50), None);
+    }
+
+    #[test]
+    fn few_probes_say_nothing_of_loss() {
+        let mut record = Record::default();
+        for n in 0..40 {
+            record.note(if n % 4 == 0 { ProbeResult::Late } else { ProbeResult::Ok }, secs(10));
+        }
+        assert_eq!(record.loss(), None);
+    }
+}

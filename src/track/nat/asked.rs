@@ -1,0 +1,418 @@
+//! Requests of the PBX to phones: which arrived, which the NAT let fall, and which tell nothing (DETECTION §2.5).
+
+use crate::sip::method::Method;
+use crate::table::Handle;
+use crate::time::{PacketTime, Span};
+use crate::track::event::Sighting;
+use crate::track::nat::event::{DeliveredLate, NatEvent, NatOutcome, NatProbe};
+use crate::track::nat::phone::{Asked, Missed, Others, Phone, Probes, Wait};
+use crate::track::nat::pool::{Failure, FailureKind};
+use crate::track::nat::stage::Stage;
+use crate::track::nat::witness::Witnesses;
+use crate::track::nat::{Nat, REMEMBERED, is_behind};
+use crate::track::registration::Registrations;
+use crate::track::site::Site;
+use crate::track::transaction::Transaction;
+use crate::track::vocabulary::Direction;
+use crate::track::world::{Seen, World};
+
+/// How long after a phone came back the PBX's next request must be answered, at most (DETECTION §2.5, condition e).
+const LONGEST_CHECK: Span = Span::from_secs(15);
+/// The same, at least.
+const SHORTEST_CHECK: Span = Span::from_secs(5);
+/// How long that answer may take.
+const ANSWER: Span = Span::from_secs(4);
+/// A repeat that is answered within this time was the one that arrived.
+const ROUND_TRIP: Span = Span::from_millis(400);
+/// By how much a keep-alive may be overdue (DETECTION §2.5, condition f).
+const OVERDUE: f64 = 1.2;
+/// Transmissions from which on a delivery is late (DETECTION §4.2).
+const LATE: u16 = 3;
+/// No NAT forgets so soon: a phone that never answered a probe and misses one after so short a silence ignores them.
+const TOO_SOON: Span = Span::from_secs(10);
+/// Lost probes before a phone that answers other requests is said to ignore them.
+const IGNORED_PROBES: u32 = 3;
+
+impl Nat {
+    /// Takes note of the first transmission of a request of the PBX.
+    pub fn requested(&mut self, world: &mut World, registrations: &Registrations, seen: &Seen<'_>, transaction: Handle) {
+        let method = seen.message.method();
+        if world.peers.direction(seen.flow) != Direction::Out || matches!(method, Method::Ack | Method::Cancel | Method::Register) {
+            return;
+        }
+        self.note_private_name(world, seen);
+        if seen.flow.transport.is_stream() {
+            return;
+        }
+        let Some(handle) = self.at(world, registrations, seen.flow.destination) else { return };
+        self.note_target(world, handle, seen);
+        let Some(phone) = self.phones.get_mut(handle) else { return };
+        if seen.before.against == PacketTime::MIN || !is_behind(registrations, phone.device) {
+            return;
+        }
+        if method == Method::Options && matches!(phone.probes, Probes::Unsupported) {
+            return;
+        }
+        let now = seen.at.time;
+        phone.ask(Asked {
+            transaction,
+            method,
+            flow: seen.flow,
+            sent: seen.at,
+            silence: now.since(seen.before.against),
+            idle: now.since(seen.before.against.max(seen.before.along)),
+            binding: phone.binding,
+            wait: Wait::Sign,
+            others: Others::Unknown,
+            due: Witnesses::known_at(now),
+        });
+        self.arm(handle);
+    }
+
+    /// Takes note of a response that is not a repeat. `first` tells whether it is the first one to its request.
+    pub fn responded(
+        &mut self,
+        world: &mut World,
+        registrations: &mut Registrations,
+        seen: &Seen<'_>,
+        request: &Transaction,
+        handle: Handle,
+    ) {
+        let is_first = request.first_response == Some(seen.at);
+        let peer = match world.peers.direction(request.flow) {
+            Direction::Out => request.flow.destination,
+            Direction::In => request.flow.source,
+            Direction::Through => return,
+        };
+        if is_first {
+            self.witnesses.note(Site::of(peer.ip()), seen.at.time);
+        }
+        let Some(phone) = self.at(world, registrations, peer) else { return };
+        if world.peers.direction(request.flow) == Direction::In {
+            if let Some(phone) = self.phones.get_mut(phone) {
+                phone.binding.received_answer(seen.at.time);
+            }
+            return;
+        }
+        if is_first {
+            self.answered(world, registrations, phone, seen, request, handle);
+        } else {
+            self.packet(world, registrations, seen);
+        }
+    }
+
+    fn answered(
+        &mut self,
+        world: &mut World,
+        registrations: &Registrations,
+        handle: Handle,
+        seen: &Seen<'_>,
+        request: &Transaction,
+        transaction: Handle,
+    ) {
+        let now = seen.at.time;
+        if request.method == Method::Options {
+            self.release_probes(world, handle, now);
+        }
+        let Some(phone) = self.phones.get_mut(handle) else { return };
+        let position = phone.asked.iter().position(|asked| asked.transaction == transaction);
+        let asked = position.map(|position| phone.asked.remove(position));
+        // An answer to something sent later shows that the binding was alive: what was lost before was lost otherwise.
+        let last = request.last.time;
+        phone
+            .asked
+            .retain(|other| other.wait != Wait::Sign || other.flow.destination != request.flow.destination || other.sent.time > last);
+        phone.binding.answered(now);
+        let last_heard = if seen.before.along > PacketTime::MIN { seen.before.along } else { phone.heard };
+        phone.gaps.note(now.since(last_heard));
+        phone.heard = now;
+        self.phones.touch(handle);
+        if let Some(asked) = asked {
+            self.settle_answer(world, registrations, handle, asked, seen, request);
+        }
+        self.arm(handle);
+    }
+
+    /// What an answer says: delivered at once, delivered late because the phone had to come back first, or nothing.
+    fn settle_answer(
+        &mut self,
+        world: &mut World,
+        registrations: &Registrations,
+        handle: Handle,
+        asked: Asked,
+        seen: &Seen<'_>,
+        request: &Transaction,
+    ) {
+        match asked.wait {
+            Wait::Sign if request.transmissions == 1 => self.note_delivered(world, registrations, handle, &asked, seen.at),
+            Wait::Lost(back) => {
+                let after_repeat = seen.at.time.since(request.last.time) <= ROUND_TRIP;
+                if request.transmissions < 2 || request.last.time < back || !after_repeat {
+                    return;
+                }
+                if request.transmissions >= LATE && asked.method == Method::Invite {
+                    let late = DeliveredLate {
+                        device: self.phones.get(handle).map_or(handle, |phone| phone.device),
+                        flow: asked.flow,
+                        sent: asked.sent,
+                        transmissions: request.transmissions,
+                        silence: asked.silence,
+                        back,
+                        at: seen.at,
+                    };
+                    world.tell_nat(NatEvent::DeliveredLate(late));
+                }
+                if let Some(phone) = self.phones.get_mut(handle) {
+                    phone.ask(Asked { wait: Wait::Late(back), ..asked });
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn note_delivered(&mut self, world: &mut World, registrations: &Registrations, handle: Handle, asked: &Asked, at: Sighting) {
+        let Some(phone) = self.phones.get_mut(handle) else { return };
+        let device = phone.device;
+        if let Some(experiment) = &mut phone.experiment {
+            experiment.asked(0);
+        }
+        if asked.method != Method::Options {
+            self.contradict_probes(world, registrations, handle, asked.silence, at);
+        }
+        let Some(site) = self.phones.get(handle).map(|phone| Site::of(phone.flow.source.ip())) else { return };
+        let Some(nat) = self.site_mut(site) else { return };
+        let stage = asked.binding.stage(nat.pool.shortest_failure(Stage::Oneway));
+        let mended = nat.delivered(asked.idle, asked.gap(), stage, at.time);
+        world.tell_nat(NatEvent::Probe(NatProbe {
+            device,
+            outcome: NatOutcome::Delivered,
+            stage,
+            age: asked.idle,
+            sent: asked.sent,
+            back: at,
+            at,
+        }));
+        if mended {
+            world.tell_nat(NatEvent::Mended { site, lived: asked.idle, at });
+        }
+        self.reconsider(world, site, at);
+    }
+
+    /// Decides what is due of a phone.
+    pub(super) fn phone_due(&mut self, world: &mut World, registrations: &Registrations, handle: Handle, now: PacketTime) {
+        self.change_due(world, registrations, handle, now);
+        let Some(phone) = self.phones.get(handle) else { return };
+        let due: Vec<_> = phone.asked.iter().filter(|asked| asked.due <= now).map(|asked| asked.transaction).collect();
+        for transaction in due {
+            self.asked_due(world, registrations, handle, transaction, now);
+        }
+        let Some(phone) = self.phones.get(handle) else { return };
+        if phone.heard + REMEMBERED <= now {
+            let site = Site::of(phone.flow.source.ip());
+            if let Some(site) = self.site_mut(site) {
+                site.left(handle);
+            }
+            self.phones.remove(handle);
+            return;
+        }
+        self.arm(handle);
+    }
+
+    fn asked_due(&mut self, world: &mut World, registrations: &Registrations, handle: Handle, transaction: Handle, now: PacketTime) {
+        let Some(phone) = self.phones.get(handle) else { return };
+        let Some(&asked) = phone.asked.iter().find(|asked| asked.transaction == transaction) else { return };
+        let others = if asked.others == Others::Unknown { self.others(registrations, handle, &asked) } else { asked.others };
+        let granted = registrations.device(phone.device).map_or(Span::ZERO, |device| device.granted);
+        let next = match asked.wait {
+            Wait::Sign => asked.sent.time + phone.reappears(granted),
+            Wait::Lost(back) | Wait::Late(back) => self.ready(phone, &asked, back, now),
+            Wait::NewPort => PacketTime::MAX,
+        };
+        let Some(phone) = self.phones.get_mut(handle) else { return };
+        if next > now {
+            if let Some(asked) = phone.asked.iter_mut().find(|asked| asked.transaction == transaction) {
+                (asked.due, asked.others) = (next, others);
+            }
+            return;
+        }
+        phone.asked.retain(|asked| asked.transaction != transaction);
+        let asked = Asked { others, ..asked };
+        if matches!(asked.wait, Wait::Lost(_) | Wait::Late(_)) && self.is_failure(world, registrations, handle, &asked, now) {
+            self.lost_request(world, handle, &asked, now);
+        }
+    }
+
+    /// When everything that bears on a lost request is known.
+    fn ready(&self, phone: &Phone, asked: &Asked, back: PacketTime, now: PacketTime) -> PacketTime {
+        let checked = back + self.grace(phone);
+        let later = next_requests(phone, asked, back, checked).map(|later| later.sent.time + ANSWER).filter(|end| *end > now);
+        later.chain([checked, Witnesses::known_at(asked.sent.time)]).max().unwrap_or(checked)
+    }
+
+    /// Whether a request that was lost was lost by the NAT: conditions a to f of DETECTION §2.5.
+    fn is_failure(&self, world: &World, registrations: &Registrations, handle: Handle, asked: &Asked, now: PacketTime) -> bool {
+        let Some(phone) = self.phones.get(handle) else { return false };
+        let (Wait::Lost(back) | Wait::Late(back)) = asked.wait else { return false };
+        let granted = registrations.device(phone.device).map_or(Span::ZERO, |device| device.granted);
+        let in_time = back.since(asked.sent.time) <= phone.reappears(granted);
+        let answered_since = next_requests(phone, asked, back, back + self.grace(phone)).next().is_none();
+        let repeats = world.transactions.get(asked.transaction).map_or(asked.sent.time, |request| request.last.time);
+        let ignored_after = matches!(asked.wait, Wait::Lost(_)) && repeats > back && repeats + ROUND_TRIP < now;
+        let overdue = phone.rhythm.regular().is_some_and(|regular| asked.silence.as_secs_f64() > OVERDUE * regular.longest.as_secs_f64());
+        is_behind(registrations, phone.device)
+            && in_time
+            && asked.others == Others::Well
+            && world.would_see_answer(asked.flow, asked.sent.time, back)
+            && answered_since
+            && !ignored_after
+            && !overdue
+    }
+
+    /// Counts a request that the NAT let fall.
+    pub(super) fn lost_request(&mut self, world: &mut World, handle: Handle, asked: &Asked, now: PacketTime) {
+        let Some(phone) = self.phones.get_mut(handle) else { return };
+        if let Some(experiment) = &mut phone.experiment {
+            experiment.asked(1);
+        }
+        let Some(nat) = self.phones.get(handle).and_then(|phone| self.site_of(phone)) else { return };
+        let known = nat.pool.shortest_failure(Stage::Oneway);
+        let lifetime = known.map_or(asked.silence, |known| known.min(asked.silence));
+        let Some(phone) = self.phones.get_mut(handle) else { return };
+        let kind = if asked.method == Method::Options { FailureKind::Options } else { FailureKind::Request };
+        let failure =
+            Failure { age: asked.silence, gap: asked.gap(), phone: phone.number, stage: asked.binding.stage(Some(lifetime)), kind };
+        let back = match asked.wait {
+            Wait::Lost(back) | Wait::Late(back) => back,
+            Wait::Sign | Wait::NewPort => phone.since,
+        };
+        let back = Sighting { time: back, frame: 0 };
+        if kind == FailureKind::Options
+            && let Probes::Unanswered(held) = &mut phone.probes
+        {
+            if failure.age < TOO_SOON {
+                phone.probes = Probes::Unsupported;
+                return;
+            }
+            held.push(Missed { failure, sent: asked.sent, back });
+            let silences = held.iter().any(|other| other.failure.gap != failure.gap);
+            if !silences {
+                return;
+            }
+            self.release_probes(world, handle, now);
+            return;
+        }
+        let outcome = if matches!(asked.wait, Wait::Late(_)) { NatOutcome::Late } else { NatOutcome::Undelivered };
+        self.note_outcome(world, handle, failure, outcome, asked.sent, back, now);
+    }
+
+    /// Counts a failure of the NAT and tells it.
+    pub(super) fn note_failure(
+        &mut self,
+        world: &mut World,
+        handle: Handle,
+        failure: Failure,
+        sent: Sighting,
+        back: Sighting,
+        now: PacketTime,
+    ) {
+        self.note_outcome(world, handle, failure, NatOutcome::Undelivered, sent, back, now);
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "these are the fields of one event")]
+    fn note_outcome(
+        &mut self,
+        world: &mut World,
+        handle: Handle,
+        failure: Failure,
+        outcome: NatOutcome,
+        sent: Sighting,
+        back: Sighting,
+        now: PacketTime,
+    ) {
+        let Some(phone) = self.phones.get(handle) else { return };
+        let (device, site) = (phone.device, Site::of(phone.flow.source.ip()));
+        let Some(nat) = self.site_mut(site) else { return };
+        nat.failed(failure, now);
+        let at = Sighting { time: now, frame: 0 };
+        let Failure { age, stage, kind, .. } = failure;
+        let outcome = if kind == FailureKind::NewPort { NatOutcome::NewPort } else { outcome };
+        world.tell_nat(NatEvent::Probe(NatProbe { device, outcome, stage, age, sent, back, at }));
+        self.reconsider(world, site, at);
+    }
+
+    /// Tells when it became surer or less sure that the NAT of a site forgets too early.
+    fn reconsider(&mut self, world: &mut World, site: Site, at: Sighting) {
+        let Some(nat) = self.site_mut(site) else { return };
+        if nat.reconsider() {
+            let confidence = nat.confidence;
+            world.tell_nat(NatEvent::Verdict { site, confidence, at });
+        }
+    }
+
+    /// Enough speaks for probes that the phone missed before: they count.
+    fn release_probes(&mut self, world: &mut World, handle: Handle, now: PacketTime) {
+        let Some(phone) = self.phones.get_mut(handle) else { return };
+        let Probes::Unanswered(held) = std::mem::replace(&mut phone.probes, Probes::Answered) else { return };
+        for Missed { failure, sent, back } in held {
+            self.note_failure(world, handle, failure, sent, back, now);
+        }
+    }
+
+    /// A request other than a probe arrived after as long a silence as probes failed: the phone ignores probes.
+    fn contradict_probes(&mut self, world: &mut World, registrations: &Registrations, handle: Handle, silence: Span, at: Sighting) {
+        let Some(phone) = self.phones.get_mut(handle) else { return };
+        let Some(device) = registrations.device(phone.device) else { return };
+        let Probes::Unanswered(held) = &phone.probes else { return };
+        let ignores = device.probes.answered == 0 && device.probes.sent >= IGNORED_PROBES;
+        if ignores && held.iter().all(|missed| missed.failure.age <= silence) {
+            let number = phone.number;
+            let device = phone.device;
+            phone.probes = Probes::Unsupported;
+            phone.asked.retain(|asked| asked.method != Method::Options);
+            if let Some(site) = self.phones.get(handle).map(|phone| Site::of(phone.flow.source.ip())).and_then(|site| self.site_mut(site)) {
+                site.pool.retract_probes(number);
+            }
+            world.tell_nat(NatEvent::ProbesIgnored { device, silence, at });
+        }
+    }
+
+    /// How the PBX and the rest of the site were when the request was sent.
+    fn others(&self, registrations: &Registrations, handle: Handle, asked: &Asked) -> Others {
+        let sent = asked.sent.time;
+        let Some(phone) = self.phones.get(handle) else { return Others::Unwell };
+        if !self.witnesses.others_served(Site::of(phone.flow.source.ip()), sent) {
+            return Others::Unwell;
+        }
+        let neighbours = self.site_of(phone).map(|site| &site.phones[..]).unwrap_or_default();
+        let silent_since = sent - asked.silence;
+        let near = Witnesses::known_at(sent).since(sent);
+        let mut active = neighbours.iter().filter(|&&other| other != handle).filter_map(|other| self.phones.get(*other)).filter(|other| {
+            let granted = registrations.device(other.device).map_or(Span::ZERO, |device| device.granted);
+            other.flow.source != phone.flow.source && other.heard + other.reappears(granted) >= sent
+        });
+        let mut any = false;
+        let well = active.any(|other| {
+            any = true;
+            other.heard >= sent - near || other.heard < silent_since
+        });
+        if well || !any { Others::Well } else { Others::Unwell }
+    }
+
+    /// How long after a phone came back other requests to it are looked at.
+    fn grace(&self, phone: &Phone) -> Span {
+        let lower = self.site_of(phone).and_then(|site| site.bounds.0);
+        lower.unwrap_or(Span::ZERO).max(SHORTEST_CHECK).min(LONGEST_CHECK)
+    }
+
+    /// [`Self::grace`], and the lifetime of streams as far as it is known.
+    pub(super) fn site_limits(&self, handle: Handle) -> (Span, Option<Span>) {
+        let Some(phone) = self.phones.get(handle) else { return (SHORTEST_CHECK, None) };
+        (self.grace(phone), self.site_of(phone).and_then(|site| site.stream_lifetime))
+    }
+}
+
+/// Requests to the same place that were sent soon after the phone came back and are not answered.
+fn next_requests<'a>(phone: &'a Phone, asked: &Asked, back: PacketTime, until: PacketTime) -> impl Iterator<Item = &'a Asked> {
+    let destination = asked.flow.destination;
+    phone.asked.iter().filter(move |other| other.flow.destination == destination && other.sent.time > back && other.sent.time <= until)
+}

@@ -1,0 +1,323 @@
+//! What NATs do to phones (DETECTION §2): where each phone is, which requests reached it after how long a silence, and what that says of
+//! the NAT in front of its site.
+//!
+//! A phone is followed from its first REGISTER on and forgotten a day after it was last heard; a site from its first phone behind NAT. Of a
+//! site at most 8 kB are kept, of a phone its last silences and the requests whose fate is not known yet.
+
+pub mod advice;
+mod asked;
+pub mod estimate;
+pub mod event;
+mod evidence;
+mod moves;
+mod phone;
+mod pool;
+mod rewrite;
+mod rhythm;
+mod site;
+mod stage;
+mod view;
+mod witness;
+
+#[cfg(test)]
+mod simulation;
+
+pub use evidence::NatEvidence;
+pub use rewrite::Rewriting;
+pub use rhythm::Era;
+pub use stage::Stage;
+pub use view::SiteView;
+
+use std::net::{IpAddr, SocketAddr};
+
+use crate::decode::flow::{Flow, is_private};
+use crate::table::{Digest, Digester, ExpiringTable, Handle, Rank};
+use crate::time::{PacketTime, Span};
+use crate::track::event::Sighting;
+use crate::track::flows::LastTimes;
+use crate::track::nat::event::NatEvent;
+use crate::track::nat::phone::Phone;
+use crate::track::nat::rhythm::Experiment;
+use crate::track::nat::site::SiteNat;
+use crate::track::nat::witness::Witnesses;
+use crate::track::registration::Registrations;
+use crate::track::registration::device::{Continuity, Device};
+use crate::track::site::Site;
+use crate::track::vocabulary::{BehindNat, Direction};
+use crate::track::world::{Seen, World};
+
+/// How long a silent phone or site is remembered.
+const REMEMBERED: Span = Span::from_secs(24 * 3600);
+/// A silence longer than this outlives the NATs of RFC 4787 REQ-5 (DETECTION §2.3).
+const LONG_SILENCE: Span = Span::from_secs(120);
+/// Silences needed before they are called a habit (DETECTION §13).
+const SILENCES: usize = 5;
+/// PBX addresses with their private names that were told.
+const PRIVATE_NAMES: usize = 64;
+
+/// The phones, the sites, and what is known of their NATs.
+#[derive(Debug)]
+pub struct Nat {
+    digester: Digester,
+    phones: ExpiringTable<Phone>,
+    sites: ExpiringTable<SiteNat>,
+    witnesses: Witnesses,
+    made: u32,
+    /// Keep-alives that more than one phone could have sent.
+    unattributed: u64,
+    private_names: Vec<(SocketAddr, IpAddr)>,
+}
+
+impl Nat {
+    /// Nothing known, and room for `capacity` phones and as many sites.
+    pub fn new(digester: Digester, capacity: usize) -> Self {
+        Self {
+            digester,
+            phones: ExpiringTable::new(capacity),
+            sites: ExpiringTable::new(capacity),
+            witnesses: Witnesses::default(),
+            made: 0,
+            unattributed: 0,
+            private_names: Vec::new(),
+        }
+    }
+
+    /// Keep-alives from ports that no registration has named and that more than one phone could have sent.
+    pub fn unattributed(&self) -> u64 {
+        self.unattributed
+    }
+
+    /// Phones and sites held, and how many of each were dropped for lack of room.
+    pub fn sizes(&self) -> [(usize, u64); 2] {
+        [(self.phones.len(), self.phones.evicted()), (self.sites.len(), self.sites.evicted())]
+    }
+
+    /// When [`Self::expire`] next has something to do.
+    pub fn next_deadline(&self) -> PacketTime {
+        self.phones.next_deadline().min(self.sites.next_deadline())
+    }
+
+    /// Decides what has become decidable by `now`.
+    pub fn expire(&mut self, world: &mut World, registrations: &Registrations, now: PacketTime) {
+        while let Some((handle, _)) = self.phones.pop_due(now) {
+            self.phone_due(world, registrations, handle, now);
+        }
+        while let Some((handle, _)) = self.sites.pop_due(now) {
+            self.site_due(handle, now);
+        }
+    }
+
+    /// Takes note of a REGISTER of a device, after the registrations have.
+    pub fn registered(&mut self, world: &mut World, registrations: &mut Registrations, handle: Handle, seen: &Seen<'_>) {
+        let Some(device) = registrations.device(handle) else { return };
+        let continuity = device.continuity;
+        let known = device.phone.filter(|phone| self.phones.get(*phone).is_some());
+        let phone = known.unwrap_or_else(|| self.begin(registrations, handle, seen));
+        if let Some(phone) = self.phones.get_mut(phone).filter(|_| continuity == Continuity::Restarted) {
+            phone.asked.clear();
+            phone.rewrites.restart();
+        }
+        let is_elsewhere = self.phones.get(phone).is_some_and(|phone| phone.flow.source != seen.flow.source);
+        if is_elsewhere {
+            self.moved(world, registrations, phone, seen.flow, seen.at, continuity);
+        }
+        if let Some(phone) = self.phones.get_mut(phone) {
+            phone.flow = seen.flow;
+        }
+        let alive = matches!(continuity, Continuity::Continued(1..=LARGEST_STEP));
+        self.heard(world, registrations, phone, seen.before, seen.at, if alive { Sign::Unasked } else { Sign::Restart });
+        self.join_site(registrations, phone);
+        self.note_writes(world, phone, seen);
+        if seen.message.credentials().is_some() && known.is_some() {
+            let site = self.phones.get(phone).map(|phone| Site::of(phone.flow.source.ip()));
+            if let Some(site) = site.and_then(|site| self.site_mut(site)) {
+                site.pool.answer_arrived(seen.at.time);
+            }
+        }
+    }
+
+    /// Takes note of a packet of a peer that is no REGISTER and no answer to a request that waits for one.
+    pub fn packet(&mut self, world: &mut World, registrations: &mut Registrations, seen: &Seen<'_>) {
+        if world.peers.direction(seen.flow) != Direction::In {
+            return;
+        }
+        let phone = match self.at(world, registrations, seen.flow.source) {
+            Some(phone) => phone,
+            None => match self.caller(world, registrations, seen) {
+                Some(phone) => {
+                    self.moved(world, registrations, phone, seen.flow, seen.at, Continuity::Continued(1));
+                    phone
+                }
+                None => return,
+            },
+        };
+        self.heard(world, registrations, phone, seen.before, seen.at, Sign::Unasked);
+        if seen.message.sdp().is_some() {
+            self.note_writes(world, phone, seen);
+        }
+    }
+
+    /// Takes note of a keep-alive.
+    pub fn keepalive(&mut self, world: &mut World, registrations: &mut Registrations, flow: Flow, before: LastTimes, at: Sighting) {
+        if world.peers.direction(flow) != Direction::In {
+            return;
+        }
+        let phone = match self.at(world, registrations, flow.source) {
+            Some(phone) => phone,
+            None => match self.sender(world, registrations, flow, at) {
+                Some(phone) => phone,
+                None => return,
+            },
+        };
+        self.heard(world, registrations, phone, before, at, Sign::Unasked);
+        self.note_rhythm(world, phone, at);
+    }
+
+    /// The phone of the device that is or was at `address`.
+    fn at(&self, world: &World, registrations: &Registrations, address: SocketAddr) -> Option<Handle> {
+        let phone = registrations.device(registrations.at_address(world, address)?)?.phone?;
+        self.phones.get(phone).map(|_| phone)
+    }
+
+    fn begin(&mut self, registrations: &mut Registrations, device: Handle, seen: &Seen<'_>) -> Handle {
+        self.made = self.made.wrapping_add(1);
+        let phone = Phone::new(device, self.made, seen.flow, seen.at.time);
+        let key = self.digester.parts(&[b"phone", &self.made.to_be_bytes()]);
+        let (handle, _) = self.phones.insert(key, phone, seen.at.time + REMEMBERED, Rank::Ordinary);
+        registrations.set_phone(device, handle);
+        handle
+    }
+
+    /// Takes note that a phone sent a packet.
+    fn heard(&mut self, world: &mut World, registrations: &Registrations, handle: Handle, before: LastTimes, at: Sighting, sign: Sign) {
+        let (grace, stream_lifetime) = self.site_limits(handle);
+        let Some(phone) = self.phones.get_mut(handle) else { return };
+        let now = at.time;
+        phone.candidate = None;
+        let last = if before.along > PacketTime::MIN { before.along } else { phone.heard };
+        let gap = now.since(last);
+        phone.gaps.note(gap);
+        phone.heard = now;
+        phone.binding.sent(stream_lifetime, now);
+        if sign == Sign::Unasked {
+            phone.came_back(now, grace);
+        }
+        let habit = (gap > LONG_SILENCE && phone.lacks_keepalive() && phone.gaps.len() >= SILENCES).then(|| phone.gaps.percentile_95());
+        let habit = habit.flatten().filter(|habit| *habit > LONG_SILENCE);
+        let device = phone.device;
+        self.phones.touch(handle);
+        self.arm(handle);
+        if let Some(silence) = habit.filter(|_| is_behind(registrations, device)) {
+            world.tell_nat(NatEvent::LongSilence { device, silence, since: last, at });
+        }
+    }
+
+    fn note_rhythm(&mut self, world: &mut World, handle: Handle, at: Sighting) {
+        let Some(phone) = self.phones.get_mut(handle) else { return };
+        let device = phone.device;
+        let Some(interval) = phone.rhythm.note(at.time) else { return };
+        let eras = phone.experiment.get_or_insert_with(|| Box::new(Experiment::default())).note(interval);
+        let keeps = phone.rhythm.regular().is_some();
+        let begun = keeps && !std::mem::replace(&mut phone.keeps, keeps);
+        if begun {
+            world.tell_nat(NatEvent::KeepalivesBegan { device, at });
+        }
+        if let Some((before, after)) = eras {
+            world.tell_nat(NatEvent::KeepaliveChanged { device, before, after, at });
+        }
+    }
+
+    fn note_writes(&mut self, world: &mut World, handle: Handle, seen: &Seen<'_>) {
+        let Some(phone) = self.phones.get_mut(handle) else { return };
+        if let Some(rewriting) = phone.rewrites.note(seen) {
+            world.tell_nat(NatEvent::Rewritten { device: phone.device, rewriting, at: seen.at });
+        }
+    }
+
+    /// Tells when the PBX gives a private address to a public peer as the way to reach it (DETECTION §2.1).
+    pub fn note_private_name(&mut self, world: &mut World, seen: &Seen<'_>) {
+        let peer = seen.flow.destination;
+        if is_private(peer.ip()) || peer.ip().is_unspecified() {
+            return;
+        }
+        let message = &seen.message;
+        let via = message.top_via().and_then(|via| via.host_ip());
+        let contact = message.contacts().next().filter(|_| message.via_count() <= 1).and_then(|contact| contact.uri.host_ip());
+        let Some(address) = [via, contact].into_iter().flatten().find(|address| is_private(*address)) else { return };
+        let name = (seen.flow.source, address);
+        if self.private_names.len() < PRIVATE_NAMES && !self.private_names.contains(&name) {
+            self.private_names.push(name);
+            world.tell_nat(NatEvent::PrivateName { pbx: seen.flow.source, address, peer, at: seen.at });
+        }
+    }
+
+    fn join_site(&mut self, registrations: &Registrations, handle: Handle) {
+        let Some(phone) = self.phones.get(handle) else { return };
+        if phone.flow.transport.is_stream() || !is_behind(registrations, phone.device) {
+            return;
+        }
+        let (site, heard) = (Site::of(phone.flow.source.ip()), phone.heard);
+        let key = self.site_key(site);
+        let found =
+            self.sites.find(key).unwrap_or_else(|| self.sites.insert(key, SiteNat::new(site), heard + REMEMBERED, Rank::Ordinary).0);
+        self.sites.touch(found);
+        if let Some(site) = self.sites.get_mut(found) {
+            site.arrived(handle);
+        }
+    }
+
+    fn site_mut(&mut self, site: Site) -> Option<&mut SiteNat> {
+        let found = self.sites.find(self.site_key(site))?;
+        self.sites.get_mut(found)
+    }
+
+    fn site_of(&self, phone: &Phone) -> Option<&SiteNat> {
+        self.sites.get(self.sites.find(self.site_key(Site::of(phone.flow.source.ip())))?)
+    }
+
+    fn site_key(&self, site: Site) -> Digest {
+        match site.address() {
+            IpAddr::V4(v4) => self.digester.bytes(&v4.octets()),
+            IpAddr::V6(v6) => self.digester.bytes(&v6.octets()),
+        }
+    }
+
+    fn site_due(&mut self, handle: Handle, now: PacketTime) {
+        let Some(site) = self.sites.get_mut(handle) else { return };
+        site.pool.forget(now);
+        let heard = site.phones.iter().filter_map(|&phone| self.phones.get(phone)).map(|phone| phone.heard).max();
+        match heard.filter(|heard| *heard + REMEMBERED > now) {
+            Some(heard) => self.sites.set_deadline(handle, heard + REMEMBERED),
+            None => drop(self.sites.remove(handle)),
+        }
+    }
+
+    fn arm(&mut self, handle: Handle) {
+        let Some(phone) = self.phones.get(handle) else { return };
+        let deadline = phone.deadline().min(phone.heard + REMEMBERED);
+        self.phones.set_deadline(handle, deadline);
+    }
+}
+
+/// The largest step of CSeq between REGISTERs of a phone that did not restart (DETECTION §2.5, condition b).
+const LARGEST_STEP: u32 = 3;
+
+/// What a packet of a phone says of the time before it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Sign {
+    /// The phone was alive, and nobody asked it for this packet.
+    Unasked,
+    /// Nothing: it began anew.
+    Restart,
+}
+
+/// Whether a device sits behind a NAT, at least likely; those that share an address surely do (DETECTION §2.1).
+fn is_behind(registrations: &Registrations, device: Handle) -> bool {
+    registrations.device(device).is_some_and(|device| verdict(registrations, device) >= BehindNat::Likely)
+}
+
+/// How sure it is that a device sits behind a NAT.
+pub fn verdict(registrations: &Registrations, device: &Device) -> BehindNat {
+    let shared = registrations.devices_at(device.source().ip()) > 1 && device.nat != NatEvidence::default();
+    if shared { device.nat.and(NatEvidence::SHARED_ADDRESS).verdict() } else { device.nat.verdict() }
+}

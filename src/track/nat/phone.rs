@@ -1,0 +1,212 @@
+//! One phone as its NAT sees it: where it is, when it was heard, and the requests to it whose fate is not known yet.
+
+use std::net::SocketAddr;
+
+use crate::decode::flow::Flow;
+use crate::sip::method::Method;
+use crate::table::Handle;
+use crate::time::{PacketTime, Span};
+use crate::track::event::Sighting;
+use crate::track::nat::pool::Failure;
+use crate::track::nat::rewrite::Rewrites;
+use crate::track::nat::rhythm::{Experiment, Gaps, Regular, Rhythm};
+use crate::track::nat::stage::Binding;
+
+/// Requests to one phone that are waited on at a time.
+const ASKED: usize = 16;
+/// The least time in which a phone that failed must be heard again (DETECTION §2.5).
+const REAPPEARS: Span = Span::from_secs(120);
+
+/// A request of the PBX to a phone.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    pub(super) transaction: Handle,
+    pub(super) method: Method,
+    pub(super) flow: Flow,
+    /// First transmission.
+    pub(super) sent: Sighting,
+    /// How long the phone had been silent.
+    pub(super) silence: Span,
+    /// How long the flow had been idle in both directions.
+    pub(super) idle: Span,
+    pub(super) binding: Binding,
+    pub(super) wait: Wait,
+    /// How the others were at that time.
+    pub(super) others: Others,
+    /// When something is next to be decided about it.
+    pub(super) due: PacketTime,
+}
+
+/// How the PBX and the rest of the site were when a request was sent (DETECTION §2.5, condition c).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Others {
+    /// It is too early to tell.
+    Unknown,
+    /// Another site was served, and the rest of this one was heard.
+    Well,
+    /// Nobody proves that the trouble is this phone's alone.
+    Unwell,
+}
+
+/// What is waited for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Wait {
+    /// An answer, or a sign of life of the phone.
+    Sign,
+    /// Whether the rest agrees with a request that was lost: the phone came back at this time.
+    Lost(PacketTime),
+    /// The same, where a repeat was answered after the phone had come back.
+    Late(PacketTime),
+    /// Whether the port that the phone came back on is evidence.
+    NewPort,
+}
+
+impl Asked {
+    /// The silence it fell into, as a number.
+    pub(super) fn gap(&self) -> u32 {
+        gap_of(self.flow.destination, self.sent.time - self.silence)
+    }
+}
+
+/// A silence as a number: who was silent since when.
+pub(super) fn gap_of(phone: SocketAddr, since: PacketTime) -> u32 {
+    let since = since.as_nanos();
+    (since ^ (since >> 32)) as u32 ^ u32::from(phone.port()).rotate_left(16)
+}
+
+/// A change of the public port that is not yet believed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Change {
+    pub(super) old: Flow,
+    /// The last packet from there.
+    pub(super) heard: PacketTime,
+    /// The first packet from the new port.
+    pub(super) at: Sighting,
+    pub(super) due: PacketTime,
+}
+
+/// A keep-alive from an unknown port that may be the phone's.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Candidate {
+    pub(super) flow: Flow,
+    pub(super) at: Sighting,
+}
+
+/// Where a phone was before.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Left {
+    pub(super) address: SocketAddr,
+    /// When it was first heard from elsewhere.
+    pub(super) at: Sighting,
+}
+
+/// A phone.
+#[derive(Debug)]
+pub(super) struct Phone {
+    pub(super) device: Handle,
+    pub(super) number: u32,
+    /// Its way to the PBX.
+    pub(super) flow: Flow,
+    /// Since when it comes from there.
+    pub(super) since: PacketTime,
+    pub(super) heard: PacketTime,
+    pub(super) left: Option<Box<Left>>,
+    pub(super) binding: Binding,
+    pub(super) rhythm: Rhythm,
+    pub(super) gaps: Gaps,
+    pub(super) experiment: Option<Box<Experiment>>,
+    pub(super) asked: Vec<Asked>,
+    pub(super) change: Option<Box<Change>>,
+    pub(super) candidate: Option<Box<Candidate>>,
+    pub(super) probes: Probes,
+    pub(super) rewrites: Rewrites,
+    /// Whether it was said that it keeps its binding open.
+    pub(super) keeps: bool,
+}
+
+/// A probe that was lost while none was answered yet.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Missed {
+    pub(super) failure: Failure,
+    pub(super) sent: Sighting,
+    /// The phone's next sign of life.
+    pub(super) back: Sighting,
+}
+
+/// What the PBX's OPTIONS do to a phone.
+#[derive(Debug)]
+pub(super) enum Probes {
+    /// It answered one.
+    Answered,
+    /// None was answered so far; lost ones are not believed before they fall into two silences.
+    Unanswered(Vec<Missed>),
+    /// It answers other requests but not these.
+    Unsupported,
+}
+
+impl Phone {
+    pub(super) fn new(device: Handle, number: u32, flow: Flow, now: PacketTime) -> Self {
+        Self {
+            device,
+            number,
+            flow,
+            since: now,
+            heard: now,
+            left: None,
+            binding: Binding::new(now),
+            rhythm: Rhythm::new(),
+            gaps: Gaps::default(),
+            experiment: None,
+            asked: Vec::new(),
+            change: None,
+            candidate: None,
+            probes: Probes::Unanswered(Vec::new()),
+            rewrites: Rewrites::default(),
+            keeps: false,
+        }
+    }
+
+    /// The longest regular silence: between its keep-alives, or where it sends none between any of its packets.
+    pub(super) fn silence(&self) -> Option<Regular> {
+        if self.rhythm.has_begun() { self.rhythm.regular() } else { self.gaps.regular() }
+    }
+
+    /// Whether it sends nothing over UDP that would keep a binding open.
+    pub(super) fn lacks_keepalive(&self) -> bool {
+        !self.rhythm.has_begun() && !self.flow.transport.is_stream()
+    }
+
+    /// How soon it must be heard again to count as alive all the time; without keep-alive its registration must be refreshed in time.
+    pub(super) fn reappears(&self, granted: Span) -> Span {
+        let longest = self.silence().map_or(granted, |regular| regular.longest);
+        REAPPEARS.max(longest.times(2))
+    }
+
+    /// Adds a request; where there are too many the oldest will not be decided.
+    pub(super) fn ask(&mut self, asked: Asked) {
+        if self.asked.len() >= ASKED {
+            self.asked.remove(0);
+        }
+        self.asked.push(asked);
+    }
+
+    /// Takes note of a packet that nobody asked the phone for: what was asked before and is not answered was lost, if the rest agrees.
+    pub(super) fn came_back(&mut self, now: PacketTime, grace: Span) {
+        let binding = self.binding;
+        for asked in self.asked.iter_mut().filter(|asked| asked.wait == Wait::Sign && asked.flow.destination == self.flow.source) {
+            if asked.sent.time == now {
+                // At the same instant neither is the earlier one; the packet refreshed the binding.
+                (asked.silence, asked.idle, asked.binding) = (Span::ZERO, Span::ZERO, binding);
+                continue;
+            }
+            asked.wait = Wait::Lost(now);
+            asked.due = asked.due.min(now + grace);
+        }
+    }
+
+    /// The next moment at which something about it is to be decided.
+    pub(super) fn deadline(&self) -> PacketTime {
+        let change = self.change.as_ref().map_or(PacketTime::MAX, |change| change.due);
+        self.asked.iter().map(|asked| asked.due).min().unwrap_or(PacketTime::MAX).min(change)
+    }
+}

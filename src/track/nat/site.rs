@@ -1,0 +1,226 @@
+//! A site: the phones behind one public address, and what is known of its NAT.
+
+use std::net::SocketAddr;
+
+use crate::table::Handle;
+use crate::time::{PacketTime, Span};
+use crate::track::event::Sighting;
+use crate::track::nat::estimate::Estimate;
+use crate::track::nat::pool::{Failure, Pool};
+use crate::track::nat::stage::Stage;
+use crate::track::site::Site;
+use crate::track::vocabulary::Confidence;
+
+/// Phones of a site that are compared with each other.
+const PHONES: usize = 64;
+/// Changes of ports remembered.
+const MOVES: usize = 64;
+/// Phones that change their port within this time of each other do so for one reason (DETECTION §13).
+const TOGETHER: Span = Span::from_secs(10);
+/// Largest balanced error of observations that agree.
+const AGREE: f64 = 0.10;
+/// Successes beyond the bound, and the silences they must fall into, that show a NAT to be mended (DETECTION §13).
+const MENDED: (u32, usize) = (5, 3);
+/// How far beyond the bound.
+const BEYOND: Span = Span::from_secs(1);
+
+/// A phone that changed its port.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moved {
+    pub(super) phone: Handle,
+    pub(super) old: SocketAddr,
+    pub(super) at: Sighting,
+}
+
+/// Requests that arrived beyond the bound since the last failure.
+#[derive(Clone, Copy, Debug, Default)]
+struct Mending {
+    successes: u32,
+    gaps: [u32; MENDED.1],
+    distinct: usize,
+}
+
+/// A site.
+#[derive(Debug)]
+pub(super) struct SiteNat {
+    pub(super) site: Site,
+    /// The first observation.
+    pub(super) first: Option<PacketTime>,
+    pub(super) pool: Pool,
+    pub(super) phones: Vec<Handle>,
+    /// How sure it is that bindings time out.
+    pub(super) confidence: Option<Confidence>,
+    /// The bounds, where anything failed.
+    pub(super) bounds: (Option<Span>, Option<Span>),
+    /// The shortest silence that a stream is proven not to outlive.
+    pub(super) stream_lifetime: Option<Span>,
+    moves: Vec<Moved>,
+    mending: Mending,
+}
+
+impl SiteNat {
+    pub(super) fn new(site: Site) -> Self {
+        Self {
+            site,
+            first: None,
+            pool: Pool::default(),
+            phones: Vec::new(),
+            confidence: None,
+            bounds: (None, None),
+            stream_lifetime: None,
+            moves: Vec::new(),
+            mending: Mending::default(),
+        }
+    }
+
+    pub(super) fn arrived(&mut self, phone: Handle) {
+        if self.phones.len() < PHONES && !self.phones.contains(&phone) {
+            self.phones.push(phone);
+        }
+    }
+
+    pub(super) fn left(&mut self, phone: Handle) {
+        self.phones.retain(|&known| known != phone);
+    }
+
+    pub(super) fn moved(&mut self, moved: Moved) {
+        self.moves.retain(|earlier| moved.at.time.since(earlier.at.time) <= TOGETHER.times(3));
+        if self.moves.len() < MOVES {
+            self.moves.push(moved);
+        }
+    }
+
+    /// The phones that changed their port about when `at` was.
+    pub(super) fn moved_near(&self, at: PacketTime) -> Vec<Moved> {
+        let mut near: Vec<_> = self.moves.iter().filter(|moved| (moved.at.time - at).abs() <= TOGETHER).copied().collect();
+        near.sort_by_key(|moved| moved.phone);
+        near.dedup_by_key(|moved| moved.phone);
+        near.sort_by_key(|moved| moved.at.time);
+        near
+    }
+
+    /// When it is known who else changed its port about when `at` was.
+    pub(super) fn moves_known_at(at: PacketTime) -> PacketTime {
+        at + TOGETHER
+    }
+
+    pub(super) fn failed(&mut self, failure: Failure, now: PacketTime) {
+        self.first.get_or_insert(now);
+        self.mending = Mending::default();
+        self.pool.failed(failure, now);
+        self.stream_lifetime = self.pool.shortest_failure(Stage::Stream);
+        self.bounds.1 = self.bounds.1.or(Some(failure.age));
+    }
+
+    /// Draws the conclusions anew. Tells whether it became surer or less sure that bindings time out.
+    pub(super) fn reconsider(&mut self) -> bool {
+        if !self.pool.has_failures() && self.confidence.is_none() {
+            return false;
+        }
+        let estimates = self.estimates();
+        let upper = estimates.iter().filter_map(|(_, estimate)| estimate.upper).max();
+        let surest = self.surest();
+        self.bounds = (surest.and_then(|estimate| estimate.lower), upper);
+        self.stream_lifetime = self.pool.shortest_failure(Stage::Stream);
+        let confidence = surest.and_then(|estimate| estimate.confidence);
+        std::mem::replace(&mut self.confidence, confidence) != confidence
+    }
+
+    /// Takes note of a request that arrived after `idle`. Tells whether the NAT is now known to be mended.
+    pub(super) fn delivered(&mut self, idle: Span, gap: u32, stage: Stage, now: PacketTime) -> bool {
+        self.first.get_or_insert(now);
+        self.pool.delivered(idle, stage, now);
+        if self.bounds.1.is_none_or(|upper| idle < upper + BEYOND) {
+            return false;
+        }
+        let mending = &mut self.mending;
+        mending.successes += 1;
+        let known = mending.gaps.iter().take(mending.distinct).any(|known| *known == gap);
+        if let (false, Some(slot)) = (known, mending.gaps.get_mut(mending.distinct)) {
+            *slot = gap;
+            mending.distinct += 1;
+        }
+        let mended = mending.successes >= MENDED.0 && mending.distinct >= MENDED.1;
+        if mended {
+            self.pool.mend();
+            self.mending = Mending::default();
+        }
+        mended
+    }
+
+    /// What follows from the observations: for all together, or for each stage where together they contradict each other and apart they
+    /// do not.
+    pub(super) fn estimates(&self) -> Vec<(Option<Stage>, Estimate)> {
+        let all = self.pool.observations(None).estimate();
+        let apart = [Stage::Oneway, Stage::Stream].map(|stage| (Some(stage), self.pool.observations(Some(stage)).estimate()));
+        let is_observed = |estimate: &Estimate| estimate.successes + estimate.failures > 0 && estimate.error <= AGREE;
+        if all.error > AGREE && apart.iter().all(|(_, estimate)| is_observed(estimate)) {
+            return apart.to_vec();
+        }
+        vec![(None, all)]
+    }
+
+    /// The estimate that is surest that bindings time out.
+    pub(super) fn surest(&self) -> Option<Estimate> {
+        let estimates = self.estimates().into_iter().map(|(_, estimate)| estimate);
+        estimates.filter(|estimate| estimate.confidence.is_some()).max_by_key(|estimate| estimate.confidence)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::track::nat::pool::FailureKind;
+
+    fn site() -> SiteNat {
+        SiteNat::new(Site::of("198.51.100.7".parse().unwrap()))
+    }
+
+    fn at(seconds: i64) -> PacketTime {
+        PacketTime::from_parts(1_700_000_000 + seconds, 0)
+    }
+
+    fn failure(age: i64, stage: Stage) -> Failure {
+        Failure { age: Span::from_secs(age), gap: age as u32, phone: 1, stage, kind: FailureKind::Request }
+    }
+
+    #[test]
+    fn two_stages_that_contradict_each_other_are_told_apart() {
+        let mut site = site();
+        for age in [40, 45] {
+            site.failed(failure(age, Stage::Oneway), at(age));
+        }
+        site.delivered(Span::from_secs(5), 1, Stage::Oneway, at(50));
+        assert_eq!(site.estimates().len(), 1);
+        for age in [70, 100] {
+            site.delivered(Span::from_secs(age), age as u32, Stage::Stream, at(100 + age));
+        }
+        let [(Some(Stage::Oneway), oneway), (Some(Stage::Stream), stream)] = site.estimates()[..] else { panic!("not apart") };
+        assert_eq!((oneway.upper, stream.lower), (Some(Span::from_secs(40)), Some(Span::from_secs(100))));
+        assert_eq!(stream.confidence, None);
+    }
+
+    #[test]
+    fn five_successes_in_three_silences_beyond_the_bound_mend_a_nat() {
+        let mut site = site();
+        site.failed(failure(40, Stage::Stream), at(0));
+        let mut mended = |gap: u32, age: i64| site.delivered(Span::from_secs(age), gap, Stage::Stream, at(100));
+        assert!(!mended(1, 50) && !mended(1, 51) && !mended(1, 52) && !mended(1, 53) && !mended(2, 50));
+        assert!(!mended(3, 40), "not beyond");
+        assert!(mended(3, 55));
+        assert!(site.surest().is_none());
+    }
+
+    #[test]
+    fn phones_that_move_together_are_counted_once_each() {
+        let mut site = site();
+        let mut table = crate::table::ExpiringTable::new(4);
+        let digester = crate::table::Digester::new(0);
+        let [a, b] = [b"a", b"b"].map(|name| table.insert(digester.bytes(name), (), PacketTime::MAX, crate::table::Rank::Ordinary).0);
+        let old = "198.51.100.7:1".parse().unwrap();
+        for (phone, second) in [(a, 0), (b, 5), (a, 8), (b, 100)] {
+            site.moved(Moved { phone, old, at: Sighting { time: at(second), frame: 1 } });
+        }
+        assert_eq!(site.moved_near(at(100)).len(), 1);
+    }
+}
