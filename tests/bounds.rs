@@ -189,11 +189,26 @@ fn unique_addresses_of_record() {
 
 #[test]
 fn unique_addresses_of_record_that_are_refused() {
-    survive("refused", &["aors", "devices", "registration_attempts"], |scene, index, at| {
+    survive("refused", &["aors", "devices", "registration_attempts", "phones"], |scene, index, at| {
         let register = request("REGISTER", &format!("guess{index}"), &format!("r-{index}"), &index.to_string(), "t", "");
         towards_pbx(scene, at, stranger(1), &register);
         from_pbx(scene, at + 0.005, stranger(1), &response(&register, "403 Forbidden", ""));
     });
+}
+
+/// Phones behind as many routers, each registered and asked once: none of them is a stranger, so who goes is not looked at.
+#[test]
+fn unique_sites_behind_nat() {
+    let engine = replay(&under("sites", |scene, index, at| {
+        let phone = stranger(index);
+        let register = request("REGISTER", &format!("far{index}"), &format!("far-{index}"), &index.to_string(), "t", "");
+        towards_pbx(scene, at, phone, &register);
+        from_pbx(scene, at + 0.001, phone, &response(&register, "200 OK", "Expires: 60\r\n"));
+        let ask = request("OPTIONS", &format!("far{index}"), &format!("ask-{index}"), &format!("ask{index}"), "t", "");
+        from_pbx(scene, at + 0.002, phone, &ask);
+        towards_pbx(scene, at + 0.003, phone, &response(&ask, "200 OK", ""));
+    }));
+    assert!(evicted(&engine, "sites") > 0, "{:?}", engine.tracker.tables());
 }
 
 #[test]
