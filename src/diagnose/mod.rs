@@ -1,6 +1,6 @@
 //! What is the matter with one user: the runbooks of a support desk, walked through by machine (DETECTION §8).
 //!
-//! Each problem is a list of steps in a file of its own, each step a list of [`rule::Rule`]s, the first that is met gives the verdict.
+//! Each problem is a list of steps in a file of its own, each step a list of rules, the first that is met gives the verdict.
 //! Those before it that were not met are what was ruled out. Rules rest on findings by their ids wherever there is one, so a detector that
 //! is new to the catalogue is taken into account where a list names its id.
 //!
