@@ -17,6 +17,7 @@ mod grants;
 mod ignored;
 mod intruders;
 mod legs;
+pub mod listener;
 mod load;
 mod maintenance;
 mod media;

@@ -163,12 +163,17 @@ impl FindingStore {
         self.absorbed
     }
 
-    /// What changed since the last call, in order.
-    pub fn drain_changes(&mut self) -> impl Iterator<Item = FindingChange> {
-        self.changes.drain()
+    /// Keeps what changes from now on, for [`next_change`](Self::next_change).
+    pub fn record_changes(&mut self) {
+        self.changes.wanted = true;
     }
 
-    /// How many changes were dropped because nobody drained them.
+    /// The next change that was not taken yet.
+    pub fn next_change(&mut self) -> Option<FindingChange> {
+        self.changes.pop()
+    }
+
+    /// How many changes were dropped because nobody took them.
     pub fn lost_changes(&self) -> u64 {
         self.changes.lost()
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::decode::outcome::FrameCounts;
 use crate::decode::signal::Signal;
 use crate::detect::detectors::Detectors;
+use crate::detect::listener::{Heard, Listener};
 use crate::detect::store::Limits;
 use crate::metrics::{CallPhase, CaptureTally, DropPlace, Fold, FragmentResult, Gauges, NatVerdict, Snapshot};
 use crate::pipeline::ingest::IngestCounts;
@@ -50,7 +51,6 @@ impl Buffer for Delivery {
 }
 
 /// The state of a capture, and what was concluded from it.
-#[derive(Debug)]
 pub struct Engine {
     /// Transactions, calls, registrations.
     pub tracker: Tracker,
@@ -62,6 +62,7 @@ pub struct Engine {
     pub counts: Option<IngestCounts>,
     events: Vec<Event>,
     ladder: Option<Ladder>,
+    listeners: Vec<Box<dyn Listener>>,
 }
 
 /// The messages of one call, for its ladder.
@@ -84,7 +85,14 @@ impl Engine {
             counts: None,
             events: Vec::new(),
             ladder: None,
+            listeners: Vec::new(),
         }
+    }
+
+    /// Lets an output hear what happens from now on.
+    pub fn listen(&mut self, listener: Box<dyn Listener>) {
+        self.detectors.findings.record_changes();
+        self.listeners.push(listener);
     }
 
     /// Keeps the messages of the call with this Call-ID.
@@ -109,12 +117,18 @@ impl Engine {
         if let Some(counts) = &delivery.counts {
             self.counts = Some(counts.clone());
         }
+        self.tell_changes();
+        let now = self.tracker.now();
+        for listener in &mut self.listeners {
+            listener.batch(&self.tracker, now);
+        }
     }
 
     /// Settles what can still be counted at the end of a capture.
     pub fn finish(&mut self) {
         let now = self.tracker.now();
         self.detectors.advance(&self.tracker, now);
+        self.tell_changes();
         self.fold.finish(&self.tracker);
     }
 
@@ -221,6 +235,10 @@ impl Engine {
         let novelty = self.tracker.message(message, flow, at);
         self.fold.message(&self.tracker, message.kind(), message.method(), novelty, flow);
         self.detectors.message(&self.tracker, message.kind(), novelty, flow, at);
+        let heard = Heard { message, flow, at, novelty };
+        for listener in &mut self.listeners {
+            listener.message(&self.tracker, &heard);
+        }
         self.tell();
         if let Some(ladder) = self.ladder.as_mut().filter(|ladder| ladder.call_id == message.call_id() && ladder.messages.len() < LADDER) {
             ladder.messages.push(ladder_message(&self.tracker, &message, flow, at, novelty));
@@ -229,7 +247,11 @@ impl Engine {
 
     fn signal(&mut self, arrival: Arrival, signal: &Signal) {
         self.advance(arrival);
-        self.tracker.signal(signal, Sighting { time: arrival.time, frame: arrival.frame });
+        let at = Sighting { time: arrival.time, frame: arrival.frame };
+        self.tracker.signal(signal, at);
+        for listener in &mut self.listeners {
+            listener.signal(&self.tracker, signal, at);
+        }
         self.tell();
     }
 
@@ -240,6 +262,7 @@ impl Engine {
         }
         self.tell();
         self.detectors.advance(&self.tracker, arrival.time);
+        self.tell_changes();
     }
 
     /// Passes on what tracking told, in the order in which it happened.
@@ -251,8 +274,21 @@ impl Engine {
         for event in &self.events {
             self.fold.event(&self.tracker, event);
             self.detectors.event(&self.tracker, event);
+            for listener in &mut self.listeners {
+                listener.event(&self.tracker, event);
+            }
         }
         self.events.clear();
+        self.tell_changes();
+    }
+
+    /// Passes on what became of findings.
+    fn tell_changes(&mut self) {
+        while let Some(change) = self.detectors.findings.next_change() {
+            for listener in &mut self.listeners {
+                listener.finding(&self.tracker, &change);
+            }
+        }
     }
 }
 

@@ -3,14 +3,13 @@
 use std::collections::VecDeque;
 
 use crate::detect::catalog::FindingId;
-use crate::detect::finding::{Finding, Subject};
+use crate::detect::finding::Finding;
 use crate::time::PacketTime;
-use crate::track::vocabulary::Severity;
 
 /// What happened to a finding.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ChangeKind {
-    /// It is new.
+    /// It is new, or is there again.
     Raised,
     /// It is worse, or surer.
     Updated,
@@ -21,41 +20,41 @@ pub enum ChangeKind {
 }
 
 /// A change of one finding.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct FindingChange {
     /// When.
     pub at: PacketTime,
     /// What happened.
     pub kind: ChangeKind,
-    /// To which.
-    pub id: FindingId,
-    /// About what.
-    pub subject: Subject,
-    /// How bad it is after the change.
-    pub severity: Severity,
+    /// The finding after the change.
+    pub finding: Finding,
 }
 
-/// Changes that wait to be drained: the latest [`Changes::CAPACITY`].
+/// Changes that wait to be drained: the latest [`Changes::CAPACITY`], once somebody wants them.
 #[derive(Debug, Default)]
 pub(super) struct Changes {
+    pub(super) wanted: bool,
     waiting: VecDeque<FindingChange>,
     lost: u64,
 }
 
 impl Changes {
-    /// More than the busiest batch of messages gives rise to.
+    /// More than one message gives rise to.
     pub(super) const CAPACITY: usize = 65_536;
 
     pub(super) fn push(&mut self, kind: ChangeKind, finding: &Finding, at: PacketTime) {
+        if !self.wanted {
+            return;
+        }
         if self.waiting.len() == Self::CAPACITY {
             self.waiting.pop_front();
             self.lost += 1;
         }
-        self.waiting.push_back(FindingChange { at, kind, id: finding.id, subject: finding.subject.clone(), severity: finding.severity });
+        self.waiting.push_back(FindingChange { at, kind, finding: finding.clone() });
     }
 
-    pub(super) fn drain(&mut self) -> impl Iterator<Item = FindingChange> {
-        self.waiting.drain(..)
+    pub(super) fn pop(&mut self) -> Option<FindingChange> {
+        self.waiting.pop_front()
     }
 
     pub(super) fn lost(&self) -> u64 {

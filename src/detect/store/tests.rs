@@ -41,8 +41,15 @@ fn ids(store: &FindingStore) -> Vec<FindingId> {
     store.all().iter().map(|finding| finding.id).collect()
 }
 
+/// A store whose changes somebody takes.
+fn watched(limits: Limits) -> FindingStore {
+    let mut store = FindingStore::new(limits);
+    store.record_changes();
+    store
+}
+
 fn kinds(store: &mut FindingStore) -> Vec<(FindingId, ChangeKind)> {
-    store.drain_changes().map(|change| (change.id, change.kind)).collect()
+    std::iter::from_fn(|| store.next_change()).map(|change| (change.finding.id, change.kind)).collect()
 }
 
 fn total(store: &FindingStore, id: FindingId) -> u64 {
@@ -54,7 +61,7 @@ mod life {
 
     #[test]
     fn a_finding_raised_again_is_one_finding_that_knows_more() {
-        let mut store = FindingStore::default();
+        let mut store = watched(Limits::default());
         let suspected = seen(RegistrationRejected, aor(ALICE), 10).confidence(Confidence::Suspected).severity(Severity::Warning);
         store.raise(suspected, at(12));
         store.raise(seen(RegistrationRejected, aor(ALICE), 5).reason(Reason::NoCredentials), at(20));
@@ -72,7 +79,7 @@ mod life {
 
     #[test]
     fn totals_count_each_severity_that_was_reached_once() {
-        let mut store = FindingStore::default();
+        let mut store = watched(Limits::default());
         for severity in [Severity::Info, Severity::Info, Severity::Error, Severity::Warning] {
             store.raise(say(PeerUnreachable, aor(ALICE)).severity(severity), at(0));
         }
@@ -82,7 +89,7 @@ mod life {
 
     #[test]
     fn subjects_are_kept_apart() {
-        let mut store = FindingStore::default();
+        let mut store = watched(Limits::default());
         store.raise(say(PeerUnreachable, aor(ALICE)), at(0));
         store.raise(say(PeerUnreachable, aor(BOB)), at(0));
         assert!(store.clear(PeerUnreachable, &aor(ALICE), at(1)));
@@ -92,7 +99,7 @@ mod life {
 
     #[test]
     fn a_second_episode_is_a_second_entry() {
-        let mut store = FindingStore::default();
+        let mut store = watched(Limits::default());
         store.raise(say(TrunkNoResponse, Subject::Trunk([203, 0, 113, 99].into())), at(0));
         assert!(store.clear(TrunkNoResponse, &Subject::Trunk([203, 0, 113, 99].into()), at(40)));
         store.raise(say(TrunkNoResponse, Subject::Trunk([203, 0, 113, 99].into())), at(300));
@@ -104,7 +111,7 @@ mod life {
 
     #[test]
     fn quiet_time_ends_a_finding_at_its_deadline_however_late_that_is_noticed() {
-        let mut store = FindingStore::default();
+        let mut store = watched(Limits::default());
         store.raise(say(ServerErrorBurst, pbx(10)), at(0));
         store.raise(say(ServerErrorBurst, pbx(10)), at(60));
         store.advance(at(179));
@@ -115,7 +122,7 @@ mod life {
 
     #[test]
     fn what_is_due_ends_before_what_comes_is_handled() {
-        let mut store = FindingStore::default();
+        let mut store = watched(Limits::default());
         store.raise(say(ServerErrorBurst, pbx(10)), at(0));
         store.raise(say(ServerErrorBurst, pbx(10)), at(120));
         assert_eq!(ids(&store), [ServerErrorBurst, ServerErrorBurst], "the deadline itself is no part of the quiet time");
@@ -125,17 +132,17 @@ mod life {
 
     #[test]
     fn findings_that_end_together_end_in_order_of_their_deadlines() {
-        let mut store = FindingStore::default();
+        let mut store = watched(Limits::default());
         store.raise(say(RegistrationStorm, pbx(11)), at(0));
         store.raise(say(ServerErrorBurst, pbx(10)), at(-1));
-        store.drain_changes().for_each(drop);
+        while store.next_change().is_some() {}
         store.advance(at(9_999));
         assert_eq!(kinds(&mut store), [(ServerErrorBurst, ChangeKind::Cleared), (RegistrationStorm, ChangeKind::Cleared)]);
     }
 
     #[test]
     fn clearing_what_is_not_open_changes_nothing() {
-        let mut store = FindingStore::default();
+        let mut store = watched(Limits::default());
         assert!(!store.clear(PeerLagged, &aor(ALICE), at(0)));
         store.raise(say(PeerLagged, aor(ALICE)), at(0));
         assert!(store.clear(PeerLagged, &aor(ALICE), at(5)));
@@ -146,7 +153,7 @@ mod life {
 
     #[test]
     fn the_report_lists_by_first_evidence_whatever_the_order_of_raising() {
-        let mut store = FindingStore::default();
+        let mut store = watched(Limits::default());
         store.raise(seen(SipScanner, source(9), 50), at(50));
         store.raise(seen(NatBindingTimeout, aor(ALICE), 3), at(60));
         store.raise(seen(AuthBruteforce, source(9), 50), at(61));
@@ -159,7 +166,7 @@ mod causes {
 
     #[test]
     fn a_cause_found_late_takes_over_the_symptoms_of_its_window() {
-        let mut store = FindingStore::default();
+        let mut store = watched(Limits::default());
         store.raise(seen(CalleeNoResponse, aor(ALICE), 100), at(132));
         store.raise(seen(CalleeNoResponse, aor(BOB), 100), at(132));
         store.raise(seen(NatBindingTimeout, aor(ALICE), 100), at(900));
@@ -173,11 +180,11 @@ mod causes {
 
     #[test]
     fn replacing_resolves_the_alert_of_an_open_symptom_but_says_nothing_about_one_that_was_over() {
-        let mut store = FindingStore::default();
+        let mut store = watched(Limits::default());
         store.raise(seen(LateDelivery, aor(ALICE), 0), at(0));
         store.clear(LateDelivery, &aor(ALICE), at(5));
         store.raise(seen(PeerUnreachable, aor(ALICE), 10), at(10));
-        store.drain_changes().for_each(drop);
+        while store.next_change().is_some() {}
         store.raise(seen(NatBindingTimeout, aor(ALICE), 0), at(20));
         let changes = kinds(&mut store);
         assert_eq!(changes, [(NatBindingTimeout, ChangeKind::Raised), (PeerUnreachable, ChangeKind::ReplacedBy(NatBindingTimeout))]);
@@ -187,7 +194,7 @@ mod causes {
 
     #[test]
     fn a_symptom_of_a_known_cause_is_never_listed() {
-        let mut store = FindingStore::default();
+        let mut store = watched(Limits::default());
         store.raise(seen(StaleBindingTarget, aor(ALICE), 0), at(0));
         store.raise(seen(CalleeNoResponse, aor(ALICE), 32), at(32));
         assert_eq!(ids(&store), [StaleBindingTarget]);
@@ -197,7 +204,7 @@ mod causes {
 
     #[test]
     fn a_suspicion_explains_nothing_until_it_hardens() {
-        let mut store = FindingStore::default();
+        let mut store = watched(Limits::default());
         store.raise(seen(NatBindingTimeout, aor(ALICE), 0).confidence(Confidence::Suspected), at(0));
         store.raise(seen(CalleeNoResponse, aor(ALICE), 10), at(42));
         assert_eq!(ids(&store), [NatBindingTimeout, CalleeNoResponse]);
@@ -207,7 +214,7 @@ mod causes {
 
     #[test]
     fn what_ended_before_the_cause_began_stays_on_the_list() {
-        let mut store = FindingStore::default();
+        let mut store = watched(Limits::default());
         store.raise(seen(CalleeNoResponse, aor(ALICE), 0), at(0));
         store.clear(CalleeNoResponse, &aor(ALICE), at(1));
         store.raise(seen(RegistrationExpired, aor(ALICE), 31), at(61));
@@ -216,7 +223,7 @@ mod causes {
 
     #[test]
     fn a_cause_does_not_explain_what_was_wrong_long_before_and_still_is() {
-        let mut store = FindingStore::default();
+        let mut store = watched(Limits::default());
         store.raise(seen(PeerUnreachable, aor(ALICE), 0), at(0));
         store.raise(seen(SourceIpChanged, site(), 3_000), at(3_000));
         store.raise(seen(PeerUnreachable, aor(ALICE), 3_010).related(site()), at(3_010));
@@ -225,7 +232,7 @@ mod causes {
 
     #[test]
     fn the_same_trouble_known_better_takes_over_whenever_it_began() {
-        let mut store = FindingStore::default();
+        let mut store = watched(Limits::default());
         store.raise(seen(RegistrationRejected, aor(ALICE), 0), at(0));
         store.raise(seen(AuthFailedLoop, aor(ALICE), 300), at(300));
         assert_eq!(ids(&store), [RegistrationRejected, AuthFailedLoop], "a rejection of five minutes ago may be another matter");
@@ -235,7 +242,7 @@ mod causes {
 
     #[test]
     fn a_cause_that_is_over_explains_for_another_minute() {
-        let mut store = FindingStore::default();
+        let mut store = watched(Limits::default());
         store.raise(seen(RegistrationExpired, aor(ALICE), 0), at(0));
         store.clear(RegistrationExpired, &aor(ALICE), at(100));
         store.raise(seen(CalleeNoResponse, aor(ALICE), 160), at(160));
@@ -245,7 +252,7 @@ mod causes {
 
     #[test]
     fn related_subjects_join_a_site_or_a_source_with_its_users() {
-        let mut store = FindingStore::default();
+        let mut store = watched(Limits::default());
         store.raise(seen(PeerUnreachable, aor(ALICE), 0).related(site()), at(0));
         store.raise(seen(PeerUnreachable, aor(BOB), 0), at(0));
         store.raise(seen(SourceIpChanged, site(), 1), at(1));
@@ -259,7 +266,7 @@ mod causes {
 
     #[test]
     fn what_a_symptom_explained_its_own_cause_explains_too() {
-        let mut store = FindingStore::default();
+        let mut store = watched(Limits::default());
         store.raise(seen(StaleBindingTarget, aor(ALICE), 0), at(0));
         store.raise(seen(CalleeNoResponse, aor(ALICE), 1), at(1));
         store.raise(seen(NatBindingTimeout, aor(ALICE), 0), at(2));
@@ -269,7 +276,7 @@ mod causes {
 
     #[test]
     fn a_detector_may_replace_what_the_catalogue_does_not_know_of() {
-        let mut store = FindingStore::default();
+        let mut store = watched(Limits::default());
         store.raise(seen(DialogLost, Subject::Call("a@x".into()), 0), at(0));
         let winner = aor(ALICE);
         assert!(!store.replace((ShortCalls, &winner), (DialogLost, &Subject::Call("a@x".into())), at(1)), "no such cause");
@@ -290,7 +297,7 @@ mod outages {
 
     #[test]
     fn an_outage_takes_over_phones_and_calls_from_thirty_seconds_before_to_a_minute_after() {
-        let mut store = FindingStore::default();
+        let mut store = watched(Limits::default());
         around(&mut store, PeerUnreachable);
         store.raise(seen(ByeUnanswered, Subject::Call("a@x".into()), 80), at(90));
         store.raise(seen(PbxNotResponding, pbx(10), 100), at(110));
@@ -306,7 +313,7 @@ mod outages {
 
     #[test]
     fn a_router_that_forgets_is_no_effect_of_an_outage() {
-        let mut store = FindingStore::default();
+        let mut store = watched(Limits::default());
         store.raise(seen(PbxNotResponding, pbx(10), 0), at(10));
         store.raise(seen(NatBindingTimeout, site(), 5), at(20));
         store.raise(seen(NatBindingTimeout, aor(ALICE), 5), at(20));
@@ -316,7 +323,7 @@ mod outages {
 
     #[test]
     fn an_outage_hides_neither_attackers_nor_trunks_nor_the_state_of_the_capture() {
-        let mut store = FindingStore::default();
+        let mut store = watched(Limits::default());
         store.raise(seen(PbxNotResponding, pbx(10), 0), at(10));
         store.raise(seen(SipScanner, source(66), 11), at(11));
         store.raise(seen(TrunkNoResponse, Subject::Trunk([203, 0, 113, 99].into()), 12), at(12));
@@ -326,7 +333,7 @@ mod outages {
 
     #[test]
     fn an_outage_of_one_pbx_leaves_the_phones_of_another_alone() {
-        let mut store = FindingStore::default();
+        let mut store = watched(Limits::default());
         store.raise(seen(PbxNotResponding, pbx(10), 0), at(10));
         store.raise(seen(PeerUnreachable, aor(ALICE), 11).related(pbx(20)), at(11));
         store.raise(seen(PeerUnreachable, aor(BOB), 11).related(pbx(10)), at(11));
@@ -340,7 +347,7 @@ mod bounds {
 
     #[test]
     fn a_flood_of_scanners_never_exceeds_the_limit_and_never_pushes_out_what_is_worse() {
-        let mut store = FindingStore::new(Limits { open: 10, ended: 5 });
+        let mut store = watched(Limits { open: 10, ended: 5 });
         store.raise(say(PbxNotResponding, pbx(10)), at(0));
         for second in 1..=250 {
             let address = Subject::Source([198, 51, 100, second as u8].into());
@@ -355,7 +362,7 @@ mod bounds {
 
     #[test]
     fn ended_findings_make_room_for_those_that_end_later() {
-        let mut store = FindingStore::new(Limits { open: 10, ended: 3 });
+        let mut store = watched(Limits { open: 10, ended: 3 });
         for second in 0..6 {
             store.raise(say(SipScanner, source(second as u8)), at(second));
             store.clear(SipScanner, &source(second as u8), at(second));
@@ -367,7 +374,7 @@ mod bounds {
     #[test]
     fn what_comes_and_goes_is_one_finding_of_a_phone_but_many_of_a_pbx() {
         for (id, subject, episodes) in [(PeerUnreachable, aor(ALICE), 1), (PbxNotResponding, pbx(1), 3)] {
-            let mut store = FindingStore::default();
+            let mut store = watched(Limits::default());
             for second in [0, 60, 120] {
                 store.raise(seen(id, subject.clone(), second), at(second));
                 store.clear(id, &subject, at(second + 30));
@@ -379,7 +386,7 @@ mod bounds {
 
     #[test]
     fn an_evicted_finding_resolves_its_alert_and_leaves_no_trace_in_the_index() {
-        let mut store = FindingStore::new(Limits { open: 0, ended: 0 });
+        let mut store = watched(Limits { open: 0, ended: 0 });
         store.raise(seen(PeerUnreachable, aor(ALICE), 0).related(site()), at(0));
         assert_eq!(kinds(&mut store), [(PeerUnreachable, ChangeKind::Raised), (PeerUnreachable, ChangeKind::Cleared)]);
         assert!(store.all().is_empty() && store.index.is_empty());
@@ -387,7 +394,7 @@ mod bounds {
 
     #[test]
     fn evidence_keeps_the_first_and_the_latest_facts() {
-        let mut store = FindingStore::default();
+        let mut store = watched(Limits::default());
         for second in 0..100 {
             store.raise(seen(PeerUnreachable, aor(ALICE), second), at(second));
         }
@@ -399,7 +406,7 @@ mod bounds {
 
     #[test]
     fn the_same_fact_told_twice_is_one_fact() {
-        let mut store = FindingStore::default();
+        let mut store = watched(Limits::default());
         store.raise(seen(PeerUnreachable, aor(ALICE), 7), at(7));
         store.raise(seen(PeerUnreachable, aor(ALICE), 7), at(8));
         assert_eq!(store.all()[0].evidence.len(), 1);
@@ -407,12 +414,12 @@ mod bounds {
 
     #[test]
     fn changes_that_nobody_takes_do_not_pile_up() {
-        let mut store = FindingStore::default();
+        let mut store = watched(Limits::default());
         for second in 0..33_000 {
             store.raise(say(SipScanner, source(second as u8)), at(second));
             store.clear(SipScanner, &source(second as u8), at(second));
         }
-        assert_eq!(store.drain_changes().count() as u64 + store.lost_changes(), 66_000);
+        assert_eq!(std::iter::from_fn(|| store.next_change()).count() as u64 + store.lost_changes(), 66_000);
         assert!(store.lost_changes() > 0);
     }
 }
@@ -441,7 +448,7 @@ mod any_order {
     }
 
     fn play(steps: &[(u8, FindingId, bool, Confidence, i64)], check: impl Fn(&FindingStore)) {
-        let mut store = FindingStore::new(Limits { open: 6, ended: 6 });
+        let mut store = watched(Limits { open: 6, ended: 6 });
         let mut second = 0;
         for &(action, id, first, confidence, later) in steps {
             second += later;

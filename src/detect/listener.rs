@@ -1,0 +1,42 @@
+//! What an output hears of the engine, as it happens.
+
+use crate::decode::flow::Flow;
+use crate::decode::signal::Signal;
+use crate::detect::store::FindingChange;
+use crate::sip::message::Message;
+use crate::time::PacketTime;
+use crate::track::event::{Event, Sighting};
+use crate::track::{Novelty, Tracker};
+
+/// A message that was tracked.
+#[derive(Clone, Copy, Debug)]
+pub struct Heard<'a> {
+    /// The message with its bytes.
+    pub message: Message<'a>,
+    /// Who sent it to whom.
+    pub flow: Flow,
+    /// When, in engine time, and in which frame.
+    pub at: Sighting,
+    /// Whether it is a repeat.
+    pub novelty: Novelty,
+}
+
+/// Hears what the engine does, on the engine's thread and in its order.
+///
+/// It hands on what its output needs and never waits: where its queue is full it drops, and counts what it dropped.
+pub trait Listener: Send {
+    /// A message, after it was tracked and before what followed from it is told.
+    fn message(&mut self, _tracker: &Tracker, _heard: &Heard<'_>) {}
+
+    /// A signal, after it was tracked.
+    fn signal(&mut self, _tracker: &Tracker, _signal: &Signal, _at: Sighting) {}
+
+    /// What tracking told.
+    fn event(&mut self, _tracker: &Tracker, _event: &Event) {}
+
+    /// What became of a finding.
+    fn finding(&mut self, _tracker: &Tracker, _change: &FindingChange) {}
+
+    /// All of a batch was handled, the last of it at `now`.
+    fn batch(&mut self, _tracker: &Tracker, _now: PacketTime) {}
+}
