@@ -67,16 +67,17 @@ fn call_busy_decline_notfound(scene: &mut Scene) {
         }
         leg.fail(scene, at + 2.0, status, &[]);
     }
-    scene.healthy(&mut c1(), 1.0, 60.0);
+    scene.healthy(&mut c1(), 1.0, 120.0);
 }
 
 fn rang_out(scene: &mut Scene) {
-    let mut leg = to_pbx(scene);
-    leg.invite(scene, 0.0, &[]);
-    leg.progress(scene, 0.005, 100);
-    leg.progress(scene, 0.2, 180);
-    leg.cancel(scene, 30.0, &[]);
+    let (caller, mut callee) = (a1(), b1());
+    let mut bridge = Bridge::new(scene, &caller, &callee);
+    bridge.ring(scene, 0.0);
+    bridge.a.cancel(scene, 30.0, &[]);
+    bridge.b.cancel(scene, 30.01, &[]);
     scene.healthy(&mut c1(), 1.0, 80.0);
+    scene.healthy(&mut callee, 2.0, 80.0);
 }
 
 fn ring_group(scene: &mut Scene) {

@@ -32,35 +32,39 @@ pub(crate) fn of_change(change: &FindingChange) -> Json {
     })
 }
 
-/// The `[[raised]]` of a case of which no change agrees in all that they say; `first` is the time of the first packet in microseconds.
+/// The `[[raised]]` of a case of which no change agrees in all that they say, and the `[[never]]` of which one does; `first` is the time
+/// of the first packet in microseconds.
 pub(crate) fn check_course(case: &Table, report: &Json, changes: &[Json], first: i64) -> Vec<String> {
     let mut problems = Vec::new();
-    let Some(expected) = case.get("raised") else { return problems };
-    for entry in entries(&with_call_ids(expected, report)) {
-        let about: Vec<&Json> = changes.iter().filter(|change| is_about(change, entry)).collect();
-        let mut nearest: Option<Vec<String>> = None;
-        for change in about {
-            let mut comparison = Comparison::new(first);
-            comparison.check_keys("raised", CHANGE, entry);
-            comparison.compare_object("raised", CHANGE, entry, change);
-            let lines = comparison.into_problems();
-            if nearest.as_ref().is_none_or(|nearest| lines.len() < nearest.len()) {
-                nearest = Some(lines);
-            }
-        }
+    let none = Toml::Array(Vec::new());
+    for entry in entries(&with_call_ids(case.get("raised").unwrap_or(&none), report)) {
         let name = format!("raised[{} {}]", text(entry, "id"), text(entry, "subject"));
-        match nearest {
-            None => problems.push(format!("{name}: never")),
-            Some(lines) => problems.extend(lines.into_iter().map(|line| format!("{name}: {line}"))),
+        let about = changes.iter().filter(|change| is_about(change, entry));
+        // Of several changes the one that comes nearest tells best what is wrong.
+        match about.map(|change| differing(entry, change, first)).min_by_key(Vec::len) {
+            None => problems.push(format!("{name}: did not happen")),
+            Some(lines) => problems.extend(lines.into_iter().map(|line| format!("{name}{line}"))),
+        }
+    }
+    for entry in entries(case.get("never").unwrap_or(&none)) {
+        if let Some(change) = changes.iter().find(|change| is_about(change, entry) && differing(entry, change, first).is_empty()) {
+            problems.push(format!("never[{}]: happened: {change}", text(entry, "id")));
         }
     }
     problems
 }
 
+fn differing(entry: &Table, change: &Json, first: i64) -> Vec<String> {
+    let mut comparison = Comparison::new(first);
+    comparison.check_keys("", CHANGE, entry);
+    comparison.compare_object("", CHANGE, entry, change);
+    comparison.into_problems()
+}
+
 fn is_about(change: &Json, entry: &Table) -> bool {
     let kind = change["kind"].as_str().unwrap_or("");
     let of_kind = entry.get("kind").map_or_else(|| ["raised", "updated"].contains(&kind), |wanted| wanted.as_str() == Some(kind));
-    of_kind && ["id", "subject"].into_iter().all(|key| change[key] == text(entry, key))
+    of_kind && ["id", "subject"].into_iter().all(|key| entry.get(key).is_none_or(|wanted| wanted.as_str() == change[key].as_str()))
 }
 
 fn text<'a>(entry: &'a Table, key: &str) -> &'a str {

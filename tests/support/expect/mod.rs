@@ -46,6 +46,10 @@
 //! kind = "raised"                           # or "updated", "cleared", "replaced"; without it, one of the first two
 //! at = 48.0                                 # when it happened
 //!
+//! [[never]]                                 # no change says this
+//! id = "peer-unreachable"
+//! severity = "error"
+//!
 //! [metrics]                                 # samples at the end, summed over the labels that are not named; what is absent is 0
 //! 'siphound_session_outcomes_total{outcome="answered"}' = 1
 //! ```
@@ -74,7 +78,7 @@ pub(crate) struct Verdict {
 }
 
 /// Keys of a `case.toml` beside those that name parts of the report.
-const OPTIONS: [&str; 8] = ["args", "forbid_findings", "allow_findings", "only", "count", "scenario", "raised", "metrics"];
+const OPTIONS: [&str; 9] = ["args", "forbid_findings", "allow_findings", "only", "count", "scenario", "raised", "never", "metrics"];
 
 /// Compares a report with what `case` expects; `first` is the smallest timestamp of the capture in microseconds.
 pub(crate) fn check(case: &Table, report: &Json, first: i64) -> Verdict {
