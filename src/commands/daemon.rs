@@ -14,7 +14,7 @@ use super::settings::{finding_limits, random_seed, tracker_settings};
 use super::stdout::print;
 use crate::decode::frame::LinkType;
 use crate::decode::ports::PortFilter;
-use crate::http::{Server, SnapshotSource, Unavailable};
+use crate::http::{EngineSource, Server, SnapshotSource, Unavailable, View};
 use crate::metrics::{DropPlace, Snapshot};
 use crate::pipeline::engine::{Engine, Query};
 use crate::pipeline::ingest::{Ingest, IngestConfig};
@@ -56,8 +56,9 @@ impl Daemon {
 
     fn capture(&self) -> Result<(), Failure> {
         let seed = random_seed()?;
-        // Nobody asks a daemon for its finished calls.
-        let settings = Settings { finished: 0, ..tracker_settings(&self.config, seed, host_addresses()?) };
+        // A replay ends; a daemon would gather as many as it may in the course of the days.
+        let settings =
+            Settings { finished: self.config.limits.recent_calls as usize, ..tracker_settings(&self.config, seed, host_addresses()?) };
         let engine = Engine::new(&settings, finding_limits(&self.config));
         let ports = PortFilter::Only(self.config.capture.ports.ranges().to_vec());
         let ingest = Ingest::new(IngestConfig { ports, digester: Digester::new(seed) });
@@ -217,13 +218,15 @@ struct Scrapes {
     condition: Arc<Condition>,
 }
 
-impl SnapshotSource for Scrapes {
-    async fn snapshot(&self) -> Result<Snapshot, Unavailable> {
+impl Scrapes {
+    /// Has the engine answer a question between two batches.
+    async fn ask<T: Send + 'static>(&self, question: impl FnOnce(&mut Engine) -> T + Send + 'static) -> Result<T, Unavailable> {
         let (reply, answer) = oneshot::channel();
-        let lost = self.condition.counts();
         let query: Query = Box::new(move |engine| {
-            // Whoever asked may have gone away meanwhile.
-            let _ = reply.send(engine.snapshot(&lost));
+            // Whoever asked may have gone away meanwhile, and there may be no need to look.
+            if !reply.is_closed() {
+                let _ = reply.send(question(engine));
+            }
         });
         self.queries.try_send(query).map_err(|error| match error {
             TrySendError::Full(_) => Unavailable::Busy,
@@ -231,8 +234,25 @@ impl SnapshotSource for Scrapes {
         })?;
         answer.await.map_err(|_| Unavailable::EngineStopped)
     }
+}
+
+impl SnapshotSource for Scrapes {
+    async fn snapshot(&self) -> Result<Snapshot, Unavailable> {
+        let lost = self.condition.counts();
+        self.ask(move |engine| engine.snapshot(&lost)).await
+    }
 
     fn readiness(&self) -> Result<(), Unavailable> {
         self.condition.readiness()
+    }
+}
+
+impl EngineSource for Scrapes {
+    async fn look<T, F>(&self, look: F) -> Result<T, Unavailable>
+    where
+        T: Send + 'static,
+        F: FnOnce(&View<'_>) -> T + Send + 'static,
+    {
+        self.ask(|engine| look(&engine.view())).await
     }
 }

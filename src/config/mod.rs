@@ -6,6 +6,7 @@
 
 mod capture;
 mod limits;
+mod moment;
 mod problem;
 mod reader;
 mod section;
@@ -18,6 +19,7 @@ use std::path::Path;
 
 pub use self::capture::{Capture, Log, Metrics, Pbx};
 pub use self::limits::Limits;
+pub use self::moment::parse_moment;
 pub use self::problem::{ConfigError, Fault, Problem, Problems};
 pub use self::types::{Bytes, Interfaces, LogFormat, LogLevel, NotAllowed, PbxAddress, PortRange, Ports};
 

@@ -14,7 +14,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
-use super::SnapshotSource;
+use super::EngineSource;
 use super::routes::router;
 
 /// Bounds on what clients can take.
@@ -82,11 +82,11 @@ enum Stop {
 
 impl Server {
     /// Listens on `address` and serves what `source` says, until [`stop`](Self::stop).
-    pub fn start<S: SnapshotSource>(address: SocketAddr, source: S) -> Result<Self, HttpError> {
+    pub fn start<S: EngineSource>(address: SocketAddr, source: S) -> Result<Self, HttpError> {
         Self::start_within(address, source, BOUNDS)
     }
 
-    fn start_within<S: SnapshotSource>(address: SocketAddr, source: S, bounds: Bounds) -> Result<Self, HttpError> {
+    fn start_within<S: EngineSource>(address: SocketAddr, source: S, bounds: Bounds) -> Result<Self, HttpError> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .max_blocking_threads(1)
@@ -188,7 +188,7 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
-    use crate::http::Unavailable;
+    use crate::http::{SnapshotSource, Unavailable, View};
     use crate::metrics::Snapshot;
 
     /// An engine that answers in one fixed way.
@@ -212,6 +212,19 @@ mod tests {
             match self {
                 Self::Down(reason) => Err(*reason),
                 _ => Ok(()),
+            }
+        }
+    }
+
+    impl EngineSource for Engine {
+        async fn look<T, F>(&self, _: F) -> Result<T, Unavailable>
+        where
+            T: Send + 'static,
+            F: FnOnce(&View<'_>) -> T + Send + 'static,
+        {
+            match self {
+                Self::Down(reason) => Err(*reason),
+                _ => pending().await,
             }
         }
     }

@@ -2,16 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use crate::decode::outcome::FrameCounts;
+use crate::decode::outcome::{FrameCounts, Skip};
 use crate::decode::signal::Signal;
 use crate::detect::detectors::Detectors;
 use crate::detect::listener::{Heard, Listener};
 use crate::detect::store::Limits;
+use crate::http::View;
 use crate::metrics::{CallPhase, CaptureTally, DropPlace, Fold, FragmentResult, Gauges, NatVerdict, Snapshot};
 use crate::pipeline::ingest::IngestCounts;
 use crate::pipeline::lane::Buffer;
 use crate::pipeline::stage::EngineStage;
 use crate::report::ladder::{LadderMessage, Repeat};
+use crate::report::model::{CaptureSummary, Stamp};
 use crate::sip::anomaly::Anomaly;
 use crate::sip::delivery::{Arrival, Batch, Event as Delivered};
 use crate::sip::message::{Kind, Message};
@@ -162,6 +164,33 @@ impl Engine {
         let decoded = self.counts.iter().flat_map(|counts| counts.decode.evicted.named());
         let (_, uncounted) = self.fold.waiting();
         tracked.chain(decoded).chain([("findings", self.detectors.findings.evicted()), ("unattributed", uncounted)]).collect()
+    }
+
+    /// What was captured, as ingest counted it; the files are the caller's to name.
+    pub fn capture(&self, counts: &IngestCounts) -> CaptureSummary {
+        let frames = &counts.decode.frames;
+        let skipped = Skip::ALL.into_iter().map(|reason| (reason.as_str(), frames.skipped(reason)));
+        let anomalies = Anomaly::ALL.iter().zip(counts.anomalies).map(|(anomaly, count)| (anomaly.as_str(), count));
+        CaptureSummary {
+            first_packet: counts.decode.span.map(|(first, _)| Stamp(first)),
+            last_packet: counts.decode.span.map(|(_, last)| Stamp(last)),
+            frames: frames.frames,
+            sip_frames: frames.sip,
+            keepalive_frames: frames.keepalive,
+            skipped: skipped.filter(|(_, count)| *count > 0).collect(),
+            sip_messages: counts.sip_messages,
+            retransmissions: self.tracker.messages.retransmissions,
+            keepalives: counts.decode.keepalives,
+            anomalies: anomalies.filter(|(_, count)| *count > 0).collect(),
+            evicted: self.evictions().into_iter().filter(|(_, count)| *count > 0).collect(),
+            ..CaptureSummary::default()
+        }
+    }
+
+    /// All that the API may look at.
+    pub fn view(&self) -> View<'_> {
+        let capture = self.counts.as_ref().map(|counts| self.capture(counts)).unwrap_or_default();
+        View { tracker: &self.tracker, findings: &self.detectors.findings, capture }
     }
 
     /// What became of the frames so far.

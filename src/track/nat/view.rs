@@ -49,6 +49,17 @@ impl Nat {
         self.sites.iter().flat_map(|(_, site)| self.site_views(site))
     }
 
+    /// The sites where a request told something, and when one first did, in the order in which they were found.
+    pub fn sites(&self) -> impl Iterator<Item = (Site, PacketTime)> {
+        self.sites.iter().filter(|(_, site)| !site.pool.is_empty()).filter_map(|(_, site)| Some((site.site, site.first?)))
+    }
+
+    /// What is known of one site, for each stage where they differ.
+    pub fn views_of(&self, site: Site) -> Vec<SiteView> {
+        let site = self.sites.find(self.site_key(site)).and_then(|found| self.sites.get(found));
+        site.map(|site| self.site_views(site)).unwrap_or_default()
+    }
+
     /// What is known of one site.
     pub fn view(&self, site: Site) -> Option<SiteView> {
         let site = self.sites.get(self.sites.find(self.site_key(site))?)?;
