@@ -14,7 +14,7 @@ use super::settings::{finding_limits, random_seed, tracker_settings};
 use super::stdout::print;
 use crate::decode::frame::LinkType;
 use crate::decode::ports::PortFilter;
-use crate::http::{EngineSource, Server, SnapshotSource, Unavailable, View};
+use crate::http::{EngineSource, Events, Server, SnapshotSource, Unavailable, View};
 use crate::metrics::{DropPlace, Snapshot};
 use crate::pipeline::engine::{Engine, Query};
 use crate::pipeline::ingest::{Ingest, IngestConfig};
@@ -59,12 +59,15 @@ impl Daemon {
         // A replay ends; a daemon would gather as many as it may in the course of the days.
         let settings =
             Settings { finished: self.config.limits.recent_calls as usize, ..tracker_settings(&self.config, seed, host_addresses()?) };
-        let engine = Engine::new(&settings, finding_limits(&self.config));
+        let mut engine = Engine::new(&settings, finding_limits(&self.config));
+        engine.remember(seed, self.config.limits.recent_messages as usize);
+        let events = Arc::new(Events::default());
+        engine.listen(Box::new(events.listener()));
         let ports = PortFilter::Only(self.config.capture.ports.ranges().to_vec());
         let ingest = Ingest::new(IngestConfig { ports, digester: Digester::new(seed) });
         let (queries, asked) = bounded(QUERIES);
         let condition = Arc::new(Condition::new(self.config.capture.interfaces.names()));
-        let server = Server::start(self.config.metrics.listen, Scrapes { queries, condition: Arc::clone(&condition) })?;
+        let server = Server::start(self.config.metrics.listen, Scrapes { queries, condition: Arc::clone(&condition), events })?;
         let (handle, stopped) = stop();
         let reload = self.reload();
         signals::watch(handle.clone(), reload)
@@ -216,6 +219,7 @@ impl Condition {
 struct Scrapes {
     queries: Sender<Query>,
     condition: Arc<Condition>,
+    events: Arc<Events>,
 }
 
 impl Scrapes {
@@ -239,7 +243,9 @@ impl Scrapes {
 impl SnapshotSource for Scrapes {
     async fn snapshot(&self) -> Result<Snapshot, Unavailable> {
         let lost = self.condition.counts();
-        self.ask(move |engine| engine.snapshot(&lost)).await
+        let mut snapshot = self.ask(move |engine| engine.snapshot(&lost)).await?;
+        snapshot.capture.set_event_streams_cut(self.events.cut());
+        Ok(snapshot)
     }
 
     fn readiness(&self) -> Result<(), Unavailable> {
@@ -248,6 +254,10 @@ impl SnapshotSource for Scrapes {
 }
 
 impl EngineSource for Scrapes {
+    fn events(&self) -> &Arc<Events> {
+        &self.events
+    }
+
     async fn look<T, F>(&self, look: F) -> Result<T, Unavailable>
     where
         T: Send + 'static,

@@ -4,12 +4,15 @@
 //! engine and a dead engine is told, not waited for.
 
 mod api;
+mod events;
+mod lease;
 mod routes;
 mod server;
 mod view;
 
 use std::future::Future;
 
+pub use self::events::{EventListener, Events};
 pub use self::server::{HttpError, Server};
 pub use self::view::{EngineSource, View};
 use crate::metrics::Snapshot;

@@ -1,10 +1,12 @@
 //! What the pages may look at.
 
 use std::future::Future;
+use std::sync::Arc;
 
-use super::{SnapshotSource, Unavailable};
+use super::{Events, SnapshotSource, Unavailable};
 use crate::detect::store::FindingStore;
 use crate::report::model::{CaptureSummary, Stamp};
+use crate::report::recent::Recent;
 use crate::track::Tracker;
 
 /// What the engine knows at one moment, shown on its own thread.
@@ -14,6 +16,8 @@ pub struct View<'a> {
     pub tracker: &'a Tracker,
     /// What was concluded.
     pub findings: &'a FindingStore,
+    /// The latest messages of calls.
+    pub recent: &'a Recent,
     /// What was captured.
     pub capture: CaptureSummary,
 }
@@ -27,6 +31,9 @@ impl View<'_> {
 
 /// Where the API looks things up.
 pub trait EngineSource: SnapshotSource {
+    /// Where the listeners of the engine tell what happens.
+    fn events(&self) -> &Arc<Events>;
+
     /// Has the engine run `look` between two batches. It holds up the capture meanwhile: `look` picks and copies what an answer needs and
     /// leaves the rest to its caller. The server gives up waiting after a few seconds.
     fn look<T, F>(&self, look: F) -> impl Future<Output = Result<T, Unavailable>> + Send

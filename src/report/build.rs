@@ -94,6 +94,12 @@ fn direction(tracker: &Tracker, record: &CallRecord) -> Direction {
     tracker.world.peers.direction(Flow { transport: Transport::Udp, source: record.source, destination: record.destination })
 }
 
+/// The entry of one call in progress by itself: what only shows when its legs are seen together does not show.
+pub fn lone_call(tracker: &Tracker, lone: &Call) -> CallEntry {
+    let recorded = [Kept { record: &lone.record, in_progress: Some(lone) }.settled(tracker)];
+    call(tracker, &Legs::of(&[], tracker.now()), &recorded[0])
+}
+
 /// Distinct messages by method and status.
 pub fn messages(tracker: &Tracker) -> MessageCounts {
     let counts = &tracker.messages;

@@ -13,6 +13,7 @@ mod legs;
 pub mod model;
 pub mod nat;
 pub mod page;
+pub mod recent;
 pub mod style;
 pub mod text;
 

@@ -23,6 +23,9 @@ pub(in crate::http) enum Problem {
     /// The API is read-only.
     #[error("only GET and HEAD are answered")]
     MethodNotAllowed,
+    /// Too many clients want to be told what happens.
+    #[error("too many clients listen to events; try again later")]
+    TooMany,
     /// The engine does not answer.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
@@ -34,7 +37,7 @@ impl Problem {
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::NotFound(_) | Self::NoSuchPage => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TooMany | Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 }

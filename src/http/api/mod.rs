@@ -4,8 +4,10 @@
 //! server writes them.
 
 mod answer;
+mod call;
 mod calls;
 mod diagnosis;
+mod events;
 mod findings;
 mod nat;
 mod query;
@@ -31,6 +33,8 @@ pub(super) fn router<S: EngineSource>() -> Router<Arc<Shared<S>>> {
         .route("/summary", get(summary::summary::<S>))
         .route("/registrations", get(registrations::registrations::<S>))
         .route("/calls", get(calls::calls::<S>))
+        .route("/calls/{call_id}", get(call::call::<S>))
+        .route("/events", get(events::events::<S>))
         .route("/findings", get(findings::findings::<S>))
         .route("/nat", get(nat::nat::<S>))
         .route("/diagnosis", get(diagnosis::diagnosis::<S>))
