@@ -60,7 +60,7 @@ impl Daemon {
         let settings = Settings { finished: 0, ..tracker_settings(&self.config, seed, host_addresses()?) };
         let engine = Engine::new(&settings, finding_limits(&self.config));
         let ports = PortFilter::Only(self.config.capture.ports.ranges().to_vec());
-        let ingest = Ingest::new(IngestConfig { ports, digester: Digester::new(seed) });
+        let ingest = Ingest::new(IngestConfig { ports, digester: Digester::new(seed), thresholds: self.config.thresholds });
         let (queries, asked) = bounded(QUERIES);
         let condition = Arc::new(Condition::new(self.config.capture.interfaces.names()));
         let server = Server::start(self.config.metrics.listen, Scrapes { queries, condition: Arc::clone(&condition) })?;

@@ -1,19 +1,15 @@
 //! Answers that do not arrive where they were sent to (DETECTION §1.2, §4.3).
 
+use crate::config::Thresholds;
 use crate::detect::catalog::{FindingId, Slot};
 use crate::detect::finding::{Raise, Subject};
 use crate::detect::registration::status_text;
 use crate::detect::store::FindingStore;
-use crate::time::Span;
 use crate::track::Tracker;
 use crate::track::event::{Event, LostAnswer};
 use crate::track::site::Site;
 use crate::track::vocabulary::{Confidence, Direction};
 
-/// Repeats at least T1 after the answer from which it counts as lost (DETECTION §9).
-const REPEATS: u16 = 2;
-/// How long after the answer the last of them must come: a repeat that was on its way before is no sign.
-const ON_ITS_WAY: Span = Span::from_secs(2);
 /// Repeats that leave no doubt: so many losses in a row are no accident.
 const CERTAIN: u16 = 5;
 
@@ -31,7 +27,7 @@ pub(super) fn event(tracker: &Tracker, event: &Event, findings: &mut FindingStor
 fn answer_lost(tracker: &Tracker, lost: &LostAnswer, findings: &mut FindingStore) {
     let peers = &tracker.world.peers;
     let source = lost.flow.source.ip();
-    if peers.direction(lost.flow) != Direction::In || peers.scans(source) || !is_proof(lost) {
+    if peers.direction(lost.flow) != Direction::In || peers.scans(source) || !is_proof(tracker, lost) {
         return;
     }
     let answer = status_text(lost.status);
@@ -51,8 +47,9 @@ fn answer_lost(tracker: &Tracker, lost: &LostAnswer, findings: &mut FindingStore
     findings.raise(raise, lost.last.time);
 }
 
-fn is_proof(lost: &LostAnswer) -> bool {
-    lost.repeats >= REPEATS && lost.last.time.since(lost.answered.time) >= ON_ITS_WAY
+fn is_proof(tracker: &Tracker, lost: &LostAnswer) -> bool {
+    let Thresholds { repeats_after_answer, repeats_after, .. } = *tracker.thresholds();
+    u32::from(lost.repeats) >= repeats_after_answer && lost.last.time.since(lost.answered.time) >= repeats_after
 }
 
 #[cfg(test)]
