@@ -27,7 +27,7 @@ pub(super) fn event(tracker: &Tracker, event: &Event, findings: &mut FindingStor
 fn answer_lost(tracker: &Tracker, lost: &LostAnswer, findings: &mut FindingStore) {
     let peers = &tracker.world.peers;
     let source = lost.flow.source.ip();
-    if peers.direction(lost.flow) != Direction::In || peers.scans(source) || !is_proof(tracker, lost) {
+    if peers.direction(lost.flow) != Direction::In || peers.scans(source) || !is_proof(tracker.thresholds(), lost) {
         return;
     }
     let answer = status_text(lost.status);
@@ -47,9 +47,9 @@ fn answer_lost(tracker: &Tracker, lost: &LostAnswer, findings: &mut FindingStore
     findings.raise(raise, lost.last.time);
 }
 
-fn is_proof(tracker: &Tracker, lost: &LostAnswer) -> bool {
-    let Thresholds { repeats_after_answer, repeats_after, .. } = *tracker.thresholds();
-    u32::from(lost.repeats) >= repeats_after_answer && lost.last.time.since(lost.answered.time) >= repeats_after
+fn is_proof(thresholds: &Thresholds, lost: &LostAnswer) -> bool {
+    let many = u32::from(lost.repeats) >= thresholds.repeats_after_answer;
+    many && lost.last.time.since(lost.answered.time) >= thresholds.repeats_after
 }
 
 #[cfg(test)]
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
     use crate::decode::flow::{Flow, Transport};
     use crate::sip::method::Method;
-    use crate::time::PacketTime;
+    use crate::time::{PacketTime, Span};
     use crate::track::event::Sighting;
 
     fn lost(repeats: u16, after_millis: i64) -> LostAnswer {
@@ -81,12 +81,12 @@ mod tests {
 
     #[test]
     fn repeats_long_after_the_answer_prove_that_it_was_lost() {
-        assert!(is_proof(&lost(2, 3495)));
+        assert!(is_proof(&Thresholds::default(), &lost(2, 3495)));
     }
 
     #[test]
     fn one_lost_packet_and_a_slow_line_prove_nothing() {
-        assert!(!is_proof(&lost(1, 4000)), "one answer may get lost");
-        assert!(!is_proof(&lost(2, 1500)), "sent before an answer could arrive over a line of two seconds");
+        assert!(!is_proof(&Thresholds::default(), &lost(1, 4000)), "one answer may get lost");
+        assert!(!is_proof(&Thresholds::default(), &lost(2, 1500)), "sent before an answer could arrive over a line of two seconds");
     }
 }

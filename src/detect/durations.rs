@@ -206,7 +206,7 @@ mod tests {
             (47.0, true, true, None, None),
             (1700.0, true, true, timed, None),
         ] {
-            assert_eq!(meaning(Span::from_secs_f64(seconds), by_pbx, acked, interval), expected, "{seconds} s");
+            assert_eq!(meaning(Span::from_secs_f64(seconds), Span::from_millis(1500), by_pbx, acked, interval), expected, "{seconds} s");
         }
     }
 }

@@ -143,6 +143,8 @@ impl History {
 mod tests {
     use super::*;
 
+    const FLAPS: [Rate; 2] = [Rate::new(3, Span::from_secs(900)), Rate::new(6, Span::from_secs(3600))];
+
     fn history(lost: &[i64]) -> History {
         let seen = |seconds| Sighting { time: PacketTime::from_parts(seconds, 0), frame: 1 };
         let returns = lost.iter().map(|&at| Return { lost: seen(at), back: seen(at + 5), moved: false }).collect();
@@ -152,14 +154,14 @@ mod tests {
     #[test]
     fn three_in_a_quarter_of_an_hour_or_six_in_an_hour_are_too_many() {
         let now = PacketTime::from_parts(3600, 0);
-        assert_eq!(history(&[3000, 3200, 3400]).flaps(now), Some((3, Span::from_secs(900))));
-        assert_eq!(history(&[100, 700, 1300, 1900, 2500, 3100]).flaps(now), Some((6, HOUR)));
+        assert_eq!(history(&[3000, 3200, 3400]).flaps(FLAPS, now), Some((3, Span::from_secs(900))));
+        assert_eq!(history(&[100, 700, 1300, 1900, 2500, 3100]).flaps(FLAPS, now), Some((6, Span::from_secs(3600))));
     }
 
     #[test]
     fn fewer_or_rarer_ones_are_not() {
         let now = PacketTime::from_parts(3600, 0);
-        assert_eq!(history(&[3200, 3400]).flaps(now), None);
-        assert_eq!(history(&[1000, 2000, 3000]).flaps(now), None);
+        assert_eq!(history(&[3200, 3400]).flaps(FLAPS, now), None);
+        assert_eq!(history(&[1000, 2000, 3000]).flaps(FLAPS, now), None);
     }
 }

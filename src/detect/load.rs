@@ -203,15 +203,15 @@ mod tests {
 
     fn registering(quiet_seconds: i64) -> Registering {
         let mut registering = Registering::from(0);
-        (0..quiet_seconds).step_by(2).for_each(|second| registering.note(second));
+        (0..quiet_seconds).step_by(2).for_each(|second| registering.note(&Thresholds::default(), second));
         registering
     }
 
     fn burst(registering: &mut Registering, from: i64, per_second: i64) -> bool {
         (0..STORM as i64 * per_second).any(|n| {
             let now = from + n / per_second;
-            registering.note(now);
-            registering.is_storm(registering.attempts.sums(now)[0])
+            registering.note(&Thresholds::default(), now);
+            registering.is_storm(&Thresholds::default(), registering.attempts.sums(now)[0])
         })
     }
 
@@ -225,7 +225,7 @@ mod tests {
         assert!(!burst(&mut registering(120), 120, 4), "less than five a second");
         assert!(!burst(&mut registering(20), 20, 20), "nobody knows yet what is usual");
         let mut busy = Registering::from(0);
-        (0..1200).for_each(|n| busy.note(n / 10));
+        (0..1200).for_each(|n| busy.note(&Thresholds::default(), n / 10));
         assert!(!burst(&mut busy, 120, 12), "it always is so");
     }
 

@@ -142,33 +142,35 @@ impl Watched {
 mod tests {
     use super::*;
 
+    const RESTART: Rate = Rate::new(3, Span::from_secs(60));
+
     fn watched(forgotten: u16, woken: u16) -> Watched {
         let pbx = "203.0.113.10:5060".parse().unwrap();
         let mut watched = Watched { pbx, spoke: PacketTime::from_parts(0, 0), woke: None, signs: VecDeque::new() };
         let at = Sighting { time: PacketTime::from_parts(100, 0), frame: 1 };
         let device = |port| SocketAddr::new("198.51.100.7".parse().unwrap(), 40_000 + port);
-        (0..forgotten).for_each(|port| watched.note(Sign::Forgotten, device(port), at));
-        (0..woken).for_each(|port| watched.note(Sign::Woken, device(port), at));
+        (0..forgotten).for_each(|port| watched.note(Sign::Forgotten, device(port), RESTART.window, at));
+        (0..woken).for_each(|port| watched.note(Sign::Woken, device(port), RESTART.window, at));
         watched
     }
 
     #[test]
     fn two_signs_over_three_devices_are_a_restart() {
-        assert!(watched(3, 3).has_restarted());
+        assert!(watched(3, 3).has_restarted(RESTART));
     }
 
     #[test]
     fn one_sign_alone_or_too_few_devices_are_none() {
-        assert!(!watched(12, 0).has_restarted(), "calls can be lost otherwise");
-        assert!(!watched(0, 12).has_restarted(), "a small PBX is silent between its rounds");
-        assert!(!watched(2, 12).has_restarted());
+        assert!(!watched(12, 0).has_restarted(RESTART), "calls can be lost otherwise");
+        assert!(!watched(0, 12).has_restarted(RESTART), "a small PBX is silent between its rounds");
+        assert!(!watched(2, 12).has_restarted(RESTART));
     }
 
     #[test]
     fn old_signs_are_forgotten() {
         let mut watched = watched(3, 0);
         let late = Sighting { time: PacketTime::from_parts(200, 0), frame: 2 };
-        (0..3).for_each(|port| watched.note(Sign::Woken, SocketAddr::new("198.51.100.7".parse().unwrap(), port), late));
-        assert!(!watched.has_restarted(restart));
+        (0..3).for_each(|port| watched.note(Sign::Woken, SocketAddr::new("198.51.100.7".parse().unwrap(), port), RESTART.window, late));
+        assert!(!watched.has_restarted(RESTART));
     }
 }

@@ -133,10 +133,10 @@ mod tests {
     #[test]
     fn short_calls_are_odd_only_where_others_are_longer() {
         let count = |short, all| Count { all, short };
-        assert!(count(4, 10).is_odd(count(1, 40)));
-        assert!(count(3, 10).is_odd(count(0, 40)));
-        assert!(!count(4, 9).is_odd(count(0, 40)), "too few calls");
-        assert!(!count(2, 10).is_odd(count(0, 40)), "too few short ones");
-        assert!(!count(4, 10).is_odd(count(12, 40)), "all calls are short here");
+        assert!(count(4, 10).is_odd(count(1, 40), &Thresholds::default()));
+        assert!(count(3, 10).is_odd(count(0, 40), &Thresholds::default()));
+        assert!(!count(4, 9).is_odd(count(0, 40), &Thresholds::default()), "too few calls");
+        assert!(!count(2, 10).is_odd(count(0, 40), &Thresholds::default()), "too few short ones");
+        assert!(!count(4, 10).is_odd(count(12, 40), &Thresholds::default()), "all calls are short here");
     }
 }

@@ -170,11 +170,11 @@ mod tests {
 
     #[test]
     fn slow_is_relative_and_absolute() {
-        assert!(reading(20, 300, Some(50)).is_slow());
-        assert!(!reading(20, 90, Some(10)).is_slow(), "90 ms bother nobody");
-        assert!(!reading(20, 500, Some(300)).is_slow(), "it always was so");
-        assert!(!reading(19, 900, Some(5)).is_slow(), "too few to say");
-        assert!(!reading(20, 900, None).is_slow(), "nothing to compare with");
+        assert!(reading(20, 300, Some(50)).is_slow(&Thresholds::default()));
+        assert!(!reading(20, 90, Some(10)).is_slow(&Thresholds::default()), "90 ms bother nobody");
+        assert!(!reading(20, 500, Some(300)).is_slow(&Thresholds::default()), "it always was so");
+        assert!(!reading(19, 900, Some(5)).is_slow(&Thresholds::default()), "too few to say");
+        assert!(!reading(20, 900, None).is_slow(&Thresholds::default()), "nothing to compare with");
     }
 
     #[test]
@@ -182,15 +182,15 @@ mod tests {
         let mut findings = FindingStore::default();
         let pbx: SocketAddr = "203.0.113.10:5060".parse().unwrap();
         let (well, slow) = (reading(30, 5, Some(4)), reading(30, 1800, Some(15)));
-        judge(pbx, [well, well, slow, well], PacketTime::from_parts(600, 0), &mut findings);
+        judge(&Thresholds::default(), pbx, [well, well, slow, well], PacketTime::from_parts(600, 0), &mut findings);
         assert!(
             findings.is_open(FindingId::AuthBackendSlow, &Subject::Pbx(pbx)) && !findings.is_open(FindingId::PbxSlow, &Subject::Pbx(pbx))
         );
-        judge(pbx, [slow, slow, slow, slow], PacketTime::from_parts(700, 0), &mut findings);
+        judge(&Thresholds::default(), pbx, [slow, slow, slow, slow], PacketTime::from_parts(700, 0), &mut findings);
         assert!(
             !findings.is_open(FindingId::AuthBackendSlow, &Subject::Pbx(pbx)) && findings.is_open(FindingId::PbxSlow, &Subject::Pbx(pbx))
         );
-        judge(pbx, [well; 4], PacketTime::from_parts(800, 0), &mut findings);
+        judge(&Thresholds::default(), pbx, [well; 4], PacketTime::from_parts(800, 0), &mut findings);
         assert_eq!(findings.open().count(), 0);
     }
 }

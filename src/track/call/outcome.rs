@@ -102,6 +102,7 @@ mod tests {
         answered: false,
         status: 0,
         ring: None,
+        ring_min: Span::from_secs(10),
         progressed: false,
         cancelled: Cancelled::No,
         credentials: Credentials::None,
