@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use crate::assist::calls::begins_call;
 use crate::assist::reconnection::{Registered, silence};
 use crate::assist::step::{Ended, Scene};
-use crate::assist::who::is_from_pbx;
+use crate::assist::who::{is_from_pbx, sent_by};
 use crate::assist::{CALLS, Phase, Session, Watch};
 use crate::decode::flow::Transport;
 use crate::decode::signal::Signal;
@@ -110,7 +110,7 @@ impl Session {
 
     /// A REGISTER of the user, or an answer to one.
     fn registering(&mut self, tracker: &Tracker, heard: &Heard<'_>) {
-        let from = if is_from_pbx(tracker, heard.flow) { SentBy::Pbx } else { SentBy::Phone };
+        let from = sent_by(tracker, &self.who, heard);
         self.arrived += u64::from(from == SentBy::Phone);
         let is_new = heard.message.kind() == Kind::Request(Method::Register) && heard.novelty == Novelty::Distinct;
         let was = if is_new { self.registers_from(tracker, heard) } else { None };
@@ -169,7 +169,8 @@ impl Session {
 
     /// A message of a call.
     fn calling(&mut self, tracker: &Tracker, heard: &Heard<'_>) {
-        let from_pbx = is_from_pbx(tracker, heard.flow);
+        let from = sent_by(tracker, &self.who, heard);
+        let from_pbx = from == SentBy::Pbx;
         let begins = begins_call(heard);
         let inbound = begins && from_pbx && self.is_for_user(tracker, heard);
         let outbound = begins && !from_pbx && self.who.calls(tracker, heard.message, heard.flow);
@@ -187,7 +188,7 @@ impl Session {
             self.leave_out(tracker, "the phone calls without reconnecting", heard.at.time);
         }
         self.arrived += u64::from(!from_pbx);
-        self.pen.packet(tracker, heard, if from_pbx { SentBy::Pbx } else { SentBy::Phone }, None);
+        self.pen.packet(tracker, heard, from, None);
         if begins {
             self.call_began(tracker, heard, inbound);
         }

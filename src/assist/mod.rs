@@ -189,6 +189,9 @@ impl Session {
             who,
             plan,
         };
+        if let Some(heard) = session.last_heard {
+            session.pen.recall_last(tracker, heard);
+        }
         session.introduce(tracker, now);
         session.enter(tracker, now);
         session
@@ -365,7 +368,7 @@ impl Session {
         let (watch, instruction, waiting_for) = match step {
             AssistStep::Reconnection => (
                 Watch::Reconnection(Reconnection::default()),
-                "Let the user force a reconnection: log off and on, or switch the phone off and on.".to_owned(),
+                "Let the user force a reconnection: log off and on, or restart the phone.".to_owned(),
                 format!("REGISTER of {name}"),
             ),
             AssistStep::TestCall => (
@@ -377,7 +380,7 @@ impl Session {
                 Some(held) => (
                     Watch::Hold(Hold::new(held)),
                     format!("Let the user stay in the call for at least {}.", lasting(self.plan.hold)),
-                    "the end of the call".to_owned(),
+                    "a hang-up that nobody wanted".to_owned(),
                 ),
                 None => {
                     self.leave_out(tracker, "there is no answered call to hold", now);
@@ -434,7 +437,8 @@ impl Session {
             self.held = call.held(&scene);
             self.shown.reconnected = call.reconnected();
         }
-        self.pen.recall(tracker, at, format!("{} {}: {}", step, ended.result, ended.because));
+        let why = finding.map_or(&*ended.because, |finding| finding.id.as_str());
+        self.pen.recall(tracker, at, format!("{} {}: {why}", step, ended.result));
         let because = finding.filter(|_| ended.result == StepResult::Failed).map_or(&ended.because, |finding| &finding.message);
         let next_step = finding.map(|finding| finding.remedy.clone()).or(ended.next_step);
         self.pen.write(AssistLine::Result(StepEnded {

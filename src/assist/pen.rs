@@ -71,6 +71,11 @@ impl Pen {
         }
     }
 
+    /// Recalls when the phone was last heard of before the session.
+    pub(super) fn recall_last(&mut self, tracker: &Tracker, heard: PacketTime) {
+        self.recall(tracker, Sighting { time: heard, frame: 0 }, "last packet of the phone before the session");
+    }
+
     /// What is to be recalled.
     pub(super) fn moments(&mut self) -> Vec<Evidence> {
         std::mem::take(&mut self.moments)
@@ -86,8 +91,8 @@ impl Pen {
             return;
         }
         let message = heard.message;
-        let new_request = matches!(message.kind(), Kind::Request(Method::Register | Method::Invite)) && message.to_tag().is_none();
-        let introduces = from == SentBy::Phone && new_request && !message.is_authorized() && !message.user_agent().is_empty();
+        let registers = message.kind() == Kind::Request(Method::Register) && heard.novelty == Novelty::Distinct;
+        let introduces = from == SentBy::Phone && registers && !message.is_authorized() && !message.user_agent().is_empty();
         self.write(AssistLine::Packet(PacketSeen {
             step: self.step,
             at: Stamp(tracker.printed(heard.at.time)),
@@ -137,7 +142,13 @@ impl Pen {
 fn title(message: Message<'_>) -> String {
     match message.kind() {
         Kind::Request(_) => String::from_utf8_lossy(message.method_name()).into_owned(),
-        Kind::Response(status) => format!("{status} {}", String::from_utf8_lossy(message.reason_phrase())),
+        Kind::Response(status) => {
+            let reason = String::from_utf8_lossy(message.reason_phrase());
+            match message.method() {
+                Method::Invite | Method::Register => format!("{status} {reason}"),
+                method => format!("{status} {reason} to {}", method.as_str()),
+            }
+        }
     }
 }
 

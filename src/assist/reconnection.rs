@@ -100,7 +100,7 @@ impl Reconnection {
             None => String::new(),
         };
         let after = if self.logged_off { " after logging off" } else { "" };
-        let before = if registered.was_registered || self.logged_off { "" } else { "; it was not registered before" };
+        let before = if registered.was_registered || registered.silence.is_none() { "" } else { "; it was not registered before" };
         Ended::passed(report.last, format!("registered{after} within {delay} (RRD){moved}{before}"))
     }
 }

@@ -3,8 +3,10 @@
 use std::net::{IpAddr, SocketAddr};
 
 use crate::decode::flow::Flow;
+use crate::detect::listener::Heard;
 use crate::report::filter::is_user;
-use crate::sip::message::Message;
+use crate::report::model::SentBy;
+use crate::sip::message::{Kind, Message};
 use crate::table::Handle;
 use crate::time::PacketTime;
 use crate::track::Tracker;
@@ -167,6 +169,18 @@ impl Who {
     fn is_device(&self, device: &Device) -> bool {
         let contact = device.contact.split_once(':').map_or(&*device.contact, |(_, rest)| rest);
         self.is_at(device.flow.source) || contact == &*self.asked
+    }
+}
+
+/// Whether a message comes from the side of the PBX. Where the PBX is not known yet, the phone is the one that asks.
+pub(super) fn sent_by(tracker: &Tracker, who: &Who, heard: &Heard<'_>) -> SentBy {
+    match (tracker.world.peers.direction(heard.flow), heard.message.kind()) {
+        (Direction::In, _) => SentBy::Phone,
+        (Direction::Out, _) => SentBy::Pbx,
+        (Direction::Through, _) if who.has(tracker, heard.flow.source) => SentBy::Phone,
+        (Direction::Through, _) if who.has(tracker, heard.flow.destination) => SentBy::Pbx,
+        (Direction::Through, Kind::Request(_)) => SentBy::Phone,
+        (Direction::Through, Kind::Response(_)) => SentBy::Pbx,
     }
 }
 

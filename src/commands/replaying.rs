@@ -31,7 +31,7 @@ use crate::time::PacketTime;
 use crate::track::vocabulary::Severity;
 
 /// Two replays of one capture must agree to the byte, so the seed of a replay is fixed.
-const SEED: u64 = 0x5119_0c7d_1a2b_3c4d;
+pub(super) const SEED: u64 = 0x5119_0c7d_1a2b_3c4d;
 
 /// What to read, and how.
 pub(super) struct Reading<'a> {
@@ -57,7 +57,7 @@ pub(super) struct Read {
 impl Reading<'_> {
     /// Reads everything into an engine that `prepare` has made ready.
     pub(super) fn read(&self, prepare: impl FnOnce(&mut Engine)) -> Result<Read, Failure> {
-        let paths: Vec<_> = self.inputs.iter().map(Input::path).collect();
+        let paths = paths(self.inputs);
         let source = CaptureFiles::open(&paths)?;
         let notes = Mutex::new(Vec::new());
         let observer = |notice: Notice<'_>| {
@@ -96,26 +96,36 @@ impl Read {
     }
 
     fn capture(&self) -> CaptureSummary {
-        let counts = &self.counts;
-        let frames = &counts.decode.frames;
-        let skipped = Skip::ALL.into_iter().map(|reason| (reason.as_str(), frames.skipped(reason)));
-        let anomalies = Anomaly::ALL.iter().zip(counts.anomalies).map(|(anomaly, count)| (anomaly.as_str(), count));
-        CaptureSummary {
-            files: self.files.clone(),
-            first_packet: counts.decode.span.map(|(first, _)| Stamp(first)),
-            last_packet: counts.decode.span.map(|(_, last)| Stamp(last)),
-            frames: frames.frames,
-            sip_frames: frames.sip,
-            keepalive_frames: frames.keepalive,
-            skipped: skipped.filter(|(_, count)| *count > 0).collect(),
-            sip_messages: counts.sip_messages,
-            retransmissions: self.engine.tracker.messages.retransmissions,
-            keepalives: counts.decode.keepalives,
-            anomalies: anomalies.filter(|(_, count)| *count > 0).collect(),
-            evicted: self.engine.evictions().into_iter().filter(|(_, count)| *count > 0).collect(),
-            cut: self.notes.iter().any(Note::is_cut),
-        }
+        let cut = self.notes.iter().any(Note::is_cut);
+        CaptureSummary { cut, ..capture_summary(&self.engine, &self.counts, self.files.clone()) }
     }
+}
+
+/// What was captured so far, as far as the engine and its ingest know.
+pub(super) fn capture_summary(engine: &Engine, counts: &IngestCounts, files: Vec<String>) -> CaptureSummary {
+    let frames = &counts.decode.frames;
+    let skipped = Skip::ALL.into_iter().map(|reason| (reason.as_str(), frames.skipped(reason)));
+    let anomalies = Anomaly::ALL.iter().zip(counts.anomalies).map(|(anomaly, count)| (anomaly.as_str(), count));
+    CaptureSummary {
+        files,
+        first_packet: counts.decode.span.map(|(first, _)| Stamp(first)),
+        last_packet: counts.decode.span.map(|(_, last)| Stamp(last)),
+        frames: frames.frames,
+        sip_frames: frames.sip,
+        keepalive_frames: frames.keepalive,
+        skipped: skipped.filter(|(_, count)| *count > 0).collect(),
+        sip_messages: counts.sip_messages,
+        retransmissions: engine.tracker.messages.retransmissions,
+        keepalives: counts.decode.keepalives,
+        anomalies: anomalies.filter(|(_, count)| *count > 0).collect(),
+        evicted: engine.evictions().into_iter().filter(|(_, count)| *count > 0).collect(),
+        cut: false,
+    }
+}
+
+/// Where the captures are.
+pub(super) fn paths(inputs: &[Input]) -> Vec<PathBuf> {
+    inputs.iter().map(Input::path).collect()
 }
 
 impl Replay {

@@ -9,7 +9,7 @@ use super::words::{self, Clock};
 /// As wide as a terminal has been since 1928.
 const COLUMNS: usize = 80;
 /// Where the text of a packet begins, behind its time.
-const TEXT: usize = 13;
+const TEXT: usize = 14;
 /// Where a fact begins, behind its frame and its time.
 const FACT: usize = 27;
 
@@ -51,7 +51,7 @@ fn write_step(step: &StepBegan, page: &mut Page) {
     let time = Clock::new(None, None).time(step.at);
     page.heading(&title, &format!("({})  {time} UTC", step.runbook.join(", ")));
     page.paragraph(INDENT, Tone::Normal, &step.instruction);
-    let waiting = format!("Waiting up to {} for {} …", words::lasting(step.timeout_s.0), step.waiting_for);
+    let waiting = format!("Waiting up to {} s for {} …", step.timeout_s.0.as_secs(), step.waiting_for);
     page.paragraph(INDENT, Tone::Faint, &waiting);
 }
 
@@ -67,6 +67,12 @@ fn write_packet(packet: &PacketSeen, page: &mut Page) {
     }
     if let Some(agent) = &packet.user_agent {
         text.push_str(&format!(" from {}, {agent}", packet.source));
+    } else if packet.message == "INVITE" && !packet.repeat {
+        let (what, address) = match packet.from {
+            SentBy::Phone => ("from", packet.source),
+            SentBy::Pbx => ("at", packet.destination),
+        };
+        text.push_str(&format!(" {what} {address}"));
     }
     if let Some(rtt) = packet.rtt_s {
         text.push_str(&format!(" ({})", words::lasting(rtt.0)));
