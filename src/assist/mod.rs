@@ -12,8 +12,6 @@ mod listening;
 mod pen;
 mod reconnection;
 mod step;
-#[cfg(test)]
-mod tests;
 mod verdict;
 mod who;
 mod words;

@@ -9,14 +9,13 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use crossbeam_channel::{Receiver, bounded};
 
 use super::exit::{Exit, Failure};
-use super::moment::parse_moment;
 use super::options::{ColorWhen, Format};
 use super::replay::{Input, all_there};
-use super::replaying::{SEED, capture_summary, paths};
+use super::replaying::{SEED, paths};
 use super::settings::{self, finding_limits, tracker_settings};
 use super::stdout::print;
 use crate::assist::{Command, OnFailure, Plan, Session, Shared};
-use crate::config::{Config, PbxAddress, PortRange, Ports};
+use crate::config::{Config, PbxAddress, PortRange, Ports, parse_moment};
 use crate::decode::ports::PortFilter;
 use crate::diagnose::{Moment, Question, Scene, diagnose};
 use crate::pipeline::engine::{Delivery, Engine, Query};
@@ -25,9 +24,10 @@ use crate::pipeline::paced::{Enough, Pace, Paced};
 use crate::pipeline::replay::{Threads, replay};
 use crate::pipeline::source::CaptureFiles;
 use crate::pipeline::stage::{EngineStage, Finished, Notice};
-use crate::report::model::{AssistLine, AssistStep, Problem, Verdict};
+use crate::report::model::{AssistLine, AssistStep, Problem, Report, Verdict};
 use crate::report::style::Style;
-use crate::report::{build, json, text};
+use crate::report::about::about;
+use crate::report::{json, text};
 use crate::table::Digester;
 use crate::time::{PacketTime, Span};
 
@@ -156,11 +156,10 @@ impl Assistance {
     /// Replays the captures and prints the session.
     pub(super) fn execute(self) -> Result<Exit, Failure> {
         let paths = paths(&self.inputs);
-        let files = paths.iter().map(|path| path.display().to_string()).collect();
         let enough = Enough::default();
         let mut source = Paced::new(CaptureFiles::open(&paths)?, self.since, self.pace, enough.clone());
         let ports = self.ports.as_ref().map_or(PortFilter::Any, |ports| PortFilter::Only(ports.ranges().to_vec()));
-        let ingest = Ingest::new(IngestConfig { ports, digester: Digester::new(SEED) });
+        let ingest = Ingest::new(IngestConfig { ports, digester: Digester::new(SEED), thresholds: self.config.thresholds });
         let engine = Assisting {
             engine: Engine::new(&tracker_settings(&self.config, SEED, Vec::new()), finding_limits(&self.config)),
             commands: (self.plan.on_failure == OnFailure::Wait).then(commands),
@@ -168,7 +167,6 @@ impl Assistance {
             since: self.since,
             session: None,
             writer: self.writer,
-            files,
             enough,
             failure: None,
         };
@@ -213,7 +211,6 @@ struct Assisting {
     session: Option<Shared>,
     commands: Option<Receiver<Command>>,
     writer: Writer,
-    files: Vec<String>,
     enough: Enough,
     failure: Option<Failure>,
 }
@@ -278,12 +275,10 @@ impl Assisting {
 
     fn diagnose(&self, user: String, problem: Option<Problem>) -> Verdict {
         let engine = &self.engine;
-        let mut report = build::build(&engine.tracker, &engine.detectors.findings);
-        if let Some(counts) = &engine.counts {
-            report.capture = capture_summary(engine, counts, self.files.clone());
-        }
+        let capture = engine.counts.as_ref().map(|counts| engine.capture(counts)).unwrap_or_default();
+        let report = Report { capture, ..about(&engine.tracker, &user) };
         let scene = Scene { tracker: &engine.tracker, findings: &engine.detectors.findings, report: &report };
-        diagnose(scene, &Question { user, problem, since: None, moment: Moment::Any })
+        diagnose(scene, &Question { user, problem, since: None, until: None, moment: Moment::Any })
     }
 
     /// The capture is at its end.

@@ -14,7 +14,7 @@ use super::settings::{finding_limits, random_seed, tracker_settings};
 use super::stdout::print;
 use crate::decode::frame::LinkType;
 use crate::decode::ports::PortFilter;
-use crate::http::{Server, SnapshotSource, Unavailable};
+use crate::http::{EngineSource, Events, Server, SnapshotSource, Unavailable, View};
 use crate::metrics::{DropPlace, Snapshot};
 use crate::pipeline::engine::{Engine, Query};
 use crate::pipeline::ingest::{Ingest, IngestConfig};
@@ -56,14 +56,18 @@ impl Daemon {
 
     fn capture(&self) -> Result<(), Failure> {
         let seed = random_seed()?;
-        // Nobody asks a daemon for its finished calls.
-        let settings = Settings { finished: 0, ..tracker_settings(&self.config, seed, host_addresses()?) };
-        let engine = Engine::new(&settings, finding_limits(&self.config));
+        // A replay ends; a daemon would gather as many as it may in the course of the days.
+        let settings =
+            Settings { finished: self.config.limits.recent_calls as usize, ..tracker_settings(&self.config, seed, host_addresses()?) };
+        let mut engine = Engine::new(&settings, finding_limits(&self.config));
+        engine.remember(seed, self.config.limits.recent_messages as usize);
+        let events = Arc::new(Events::default());
+        engine.listen(Box::new(events.listener()));
         let ports = PortFilter::Only(self.config.capture.ports.ranges().to_vec());
-        let ingest = Ingest::new(IngestConfig { ports, digester: Digester::new(seed) });
+        let ingest = Ingest::new(IngestConfig { ports, digester: Digester::new(seed), thresholds: self.config.thresholds });
         let (queries, asked) = bounded(QUERIES);
         let condition = Arc::new(Condition::new(self.config.capture.interfaces.names()));
-        let server = Server::start(self.config.metrics.listen, Scrapes { queries, condition: Arc::clone(&condition) })?;
+        let server = Server::start(self.config.metrics.listen, Scrapes { queries, condition: Arc::clone(&condition), events })?;
         let (handle, stopped) = stop();
         let reload = self.reload();
         signals::watch(handle.clone(), reload)
@@ -215,15 +219,18 @@ impl Condition {
 struct Scrapes {
     queries: Sender<Query>,
     condition: Arc<Condition>,
+    events: Arc<Events>,
 }
 
-impl SnapshotSource for Scrapes {
-    async fn snapshot(&self) -> Result<Snapshot, Unavailable> {
+impl Scrapes {
+    /// Has the engine answer a question between two batches.
+    async fn ask<T: Send + 'static>(&self, question: impl FnOnce(&mut Engine) -> T + Send + 'static) -> Result<T, Unavailable> {
         let (reply, answer) = oneshot::channel();
-        let lost = self.condition.counts();
         let query: Query = Box::new(move |engine| {
-            // Whoever asked may have gone away meanwhile.
-            let _ = reply.send(engine.snapshot(&lost));
+            // Whoever asked may have gone away meanwhile, and there may be no need to look.
+            if !reply.is_closed() {
+                let _ = reply.send(question(engine));
+            }
         });
         self.queries.try_send(query).map_err(|error| match error {
             TrySendError::Full(_) => Unavailable::Busy,
@@ -231,8 +238,31 @@ impl SnapshotSource for Scrapes {
         })?;
         answer.await.map_err(|_| Unavailable::EngineStopped)
     }
+}
+
+impl SnapshotSource for Scrapes {
+    async fn snapshot(&self) -> Result<Snapshot, Unavailable> {
+        let lost = self.condition.counts();
+        let mut snapshot = self.ask(move |engine| engine.snapshot(&lost)).await?;
+        snapshot.capture.set_event_streams_cut(self.events.cut());
+        Ok(snapshot)
+    }
 
     fn readiness(&self) -> Result<(), Unavailable> {
         self.condition.readiness()
+    }
+}
+
+impl EngineSource for Scrapes {
+    fn events(&self) -> &Arc<Events> {
+        &self.events
+    }
+
+    async fn look<T, F>(&self, look: F) -> Result<T, Unavailable>
+    where
+        T: Send + 'static,
+        F: FnOnce(&View<'_>) -> T + Send + 'static,
+    {
+        self.ask(|engine| look(&engine.view())).await
     }
 }
