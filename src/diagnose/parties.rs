@@ -55,6 +55,11 @@ impl<'a> Party<'a> {
         self.sockets.contains(&address) || self.address == Some(address.ip())
     }
 
+    /// Whether an address was asked for, and so everybody behind it.
+    pub(super) fn is_address(&self) -> bool {
+        self.address.is_some()
+    }
+
     /// The addresses of its phones, without ports.
     pub(super) fn addresses(&self) -> BTreeSet<IpAddr> {
         self.sockets.iter().map(SocketAddr::ip).chain(self.address).collect()
