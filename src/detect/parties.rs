@@ -27,6 +27,14 @@ pub(super) fn related_parties(tracker: &Tracker, raise: Raise, call: Handle) -> 
     ends(entry).into_iter().filter_map(|address| user_at(tracker, address)).fold(raise, |raise, name| raise.related(Subject::Aor(name)))
 }
 
+/// Names the user whose device is at an address: of several phones behind one it is that one's matter.
+pub(super) fn related_user(tracker: &Tracker, raise: Raise, address: SocketAddr) -> Raise {
+    match user_at(tracker, address) {
+        Some(name) => raise.related(Subject::Aor(name)),
+        None => raise,
+    }
+}
+
 /// Where the two ends of a call are, as far as this leg shows them.
 pub(super) fn ends(call: &Call) -> [SocketAddr; 2] {
     let destination = call.further.map_or(call.flow.destination, |further| further.flow.destination);

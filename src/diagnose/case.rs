@@ -7,7 +7,7 @@ use crate::diagnose::judge::is_about_capture;
 use crate::diagnose::parties::{Attempt, Party};
 use crate::diagnose::words::clock;
 use crate::diagnose::{Moment, Question, Scene};
-use crate::report::model::{DeviceEntry, Evidence, Problem, RegistrationEntry, Stamp};
+use crate::report::model::{CallEntry, DeviceEntry, Evidence, Problem, RegistrationEntry, Stamp};
 use crate::time::{PacketTime, Span};
 use crate::table::Handle;
 use crate::track::registration::device::Device;
@@ -16,6 +16,9 @@ use crate::track::vocabulary::{Outcome, Reachability, RegistrationState, Scope, 
 
 /// How far back the capture must have seen the PBX speak to a phone for its silence to mean something (DETECTION §0.1).
 const SEEN_WITHIN: Span = Span::from_secs(600);
+
+/// Transmissions of an INVITE without a word in return from which on it is no accident: the fourth comes after 3.5 s (RFC 3261 §17.1.1.2).
+const UNHEEDED: u16 = 4;
 
 /// One question with all that bears on it.
 pub(super) struct Case<'a> {
@@ -26,6 +29,8 @@ pub(super) struct Case<'a> {
     pub(super) party: Party<'a>,
     /// The calls that the user made or got, in order of time.
     pub(super) attempts: Vec<Attempt<'a>>,
+    /// Calls that others made in the user's name.
+    pub(super) impostures: Vec<&'a CallEntry>,
     /// Findings about the user, its site, its calls, the PBX and the capture.
     findings: Vec<&'a Finding>,
     /// Findings about other phones behind the user's address.
@@ -39,12 +44,11 @@ impl<'a> Case<'a> {
         let since = question.since.unwrap_or(PacketTime::MIN);
         let until = question.until.unwrap_or(PacketTime::MAX);
         let mut attempts = Attempt::all(scene.report);
-        attempts.retain(|attempt| {
-            let takes_part = attempt.is_by(&party) || (attempt.is_to(&party) && !attempt.main.by_scanner);
-            takes_part && attempt.main.ended.is_none_or(|end| end.0 >= since) && attempt.started() <= until
-        });
+        attempts.retain(|attempt| attempt.main.ended.is_none_or(|end| end.0 >= since) && attempt.started() <= until);
+        let impostures = attempts.iter().filter(|attempt| attempt.is_in_the_name_of(&party)).map(|attempt| attempt.main).collect();
+        attempts.retain(|attempt| attempt.is_by(&party) || (attempt.is_to(&party) && !attempt.main.by_scanner));
         let now = scene.tracker.printed(scene.tracker.now());
-        let mut case = Self { scene, question, now, party, attempts, findings: Vec::new(), nearby: Vec::new() };
+        let mut case = Self { scene, question, now, party, attempts, impostures, findings: Vec::new(), nearby: Vec::new() };
         let in_time = |finding: &Finding| {
             finding.cleared.is_none_or(|end| scene.tracker.printed(end) >= since) && scene.tracker.printed(finding.at) <= until
         };
@@ -250,6 +254,28 @@ impl<'a> Case<'a> {
     /// The calls for the user, the latest first.
     pub(super) fn received(&self) -> impl Iterator<Item = &Attempt<'a>> {
         self.attempts.iter().rev().filter(|attempt| attempt.is_to(&self.party))
+    }
+
+    /// The last of some calls that has come out; the last of them where none has.
+    pub(super) fn last_settled<'s>(calls: impl Iterator<Item = &'s Attempt<'a>>) -> Option<&'s Attempt<'a>>
+    where
+        'a: 's,
+    {
+        let mut latest = None;
+        for attempt in calls {
+            if !attempt.is_pending() {
+                return Some(attempt);
+            }
+            latest = latest.or(Some(attempt));
+        }
+        latest
+    }
+
+    /// How often the INVITE of a call that is still being set up was sent, if nothing has come back yet.
+    pub(super) fn unheeded(&self, attempt: &Attempt<'_>) -> Option<u16> {
+        let mut calls = self.scene.tracker.calls.iter().map(|(_, call)| call);
+        let call = calls.find(|call| *call.record.call_id == *attempt.main.call_id).filter(|_| attempt.is_pending())?;
+        (call.record.progress.is_none() && call.transmissions >= UNHEEDED).then_some(call.transmissions)
     }
 
     /// The calls that a question about one call may mean, the latest first: the last alone where a time was named.

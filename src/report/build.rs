@@ -122,6 +122,7 @@ fn call(tracker: &Tracker, legs: &Legs<'_>, &(record, outcome, direction): &Reco
         first_seen: tracker.printed(record.started),
         first_frame: record.first_frame,
         passed_on_to: record.passed_on_to,
+        forwarded: record.forwarded,
         by_scanner: tracker.world.peers.scans(record.source.ip()) && outcome != Outcome::Answered,
         call_id: record.call_id.to_string(),
         from: text(&record.from),
