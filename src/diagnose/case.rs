@@ -11,7 +11,9 @@ use crate::report::model::{CallEntry, DeviceEntry, Evidence, Problem, Registrati
 use crate::time::{PacketTime, Span};
 use crate::table::Handle;
 use crate::track::registration::device::Device;
+use crate::track::event::Unanswered;
 use crate::track::site::Site;
+use crate::track::transaction::{Owner, Transaction};
 use crate::track::vocabulary::{Outcome, Reachability, RegistrationState, Scope, Severity};
 
 /// How far back the capture must have seen the PBX speak to a phone for its silence to mean something (DETECTION §0.1).
@@ -271,11 +273,17 @@ impl<'a> Case<'a> {
         latest
     }
 
-    /// How often the INVITE of a call that is still being set up was sent, if nothing has come back yet.
-    pub(super) fn unheeded(&self, attempt: &Attempt<'_>) -> Option<u16> {
-        let mut calls = self.scene.tracker.calls.iter().map(|(_, call)| call);
-        let call = calls.find(|call| *call.record.call_id == *attempt.main.call_id).filter(|_| attempt.is_pending())?;
-        (call.record.progress.is_none() && call.transmissions >= UNHEEDED).then_some(call.transmissions)
+    /// The INVITE of a call that is still being set up, if it was sent again and again and nothing came back yet.
+    pub(super) fn unheeded(&self, attempt: &Attempt<'_>) -> Option<Unanswered> {
+        let tracker = self.scene.tracker;
+        let is_leg = |handle| tracker.calls.get(handle).is_some_and(|call| attempt.entries().any(|leg| *leg.call_id == *call.record.call_id));
+        let waits = |invite: &&Transaction| {
+            let of_call = matches!(invite.owner, Owner::CallerInvite(call) | Owner::FurtherInvite(call) if is_leg(call));
+            let unheeded = invite.first_response.is_none() && invite.transmissions >= UNHEEDED;
+            unheeded && of_call && tracker.world.would_see_answer(invite.flow, invite.first.time, invite.last.time)
+        };
+        let waiting = attempt.is_pending().then(|| tracker.world.transactions.iter().find(waits));
+        waiting.flatten().map(Transaction::unanswered)
     }
 
     /// The calls that a question about one call may mean, the latest first: the last alone where a time was named.
