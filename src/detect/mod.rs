@@ -33,6 +33,7 @@ mod server;
 mod setup;
 mod short;
 mod sketch;
+mod sleep;
 mod slowness;
 pub mod store;
 mod strangers;

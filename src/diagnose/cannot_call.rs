@@ -114,7 +114,8 @@ fn no_call(case: &Case<'_>) -> Answer {
 fn answered(case: &Case<'_>, attempt: &Attempt<'_>) -> Answer {
     let main = attempt.main;
     let earlier = case.made().filter(|other| other.started() < attempt.started()).find(|other| is_technical(other.main.outcome));
-    let slowly = main.setup_s.filter(|setup| setup.0 > SLOW).map_or_else(String::new, |setup| format!(" after {} of waiting", lasting(setup.0)));
+    let slowly =
+        main.setup_s.filter(|setup| setup.0 > SLOW).map_or_else(String::new, |setup| format!(" after {} of waiting", lasting(setup.0)));
     match earlier {
         Some(other) => {
             let headline = format!(
@@ -128,7 +129,8 @@ fn answered(case: &Case<'_>, attempt: &Attempt<'_>) -> Answer {
             temporary(case, headline)
         }
         None => {
-            let headline = format!("The last call, to {} at {}, was answered{slowly}: it can call.", dialled(main), clock(case, attempt.started()));
+            let headline =
+                format!("The last call, to {} at {}, was answered{slowly}: it can call.", dialled(main), clock(case, attempt.started()));
             Answer::new(Judgement::Healthy, headline).scope(case.scope())
         }
     }

@@ -194,9 +194,11 @@ fn at_the_phone(case: &Case<'_>, attempt: &Attempt<'_>, leg: &CallEntry) -> Answ
             Answer::new(Judgement::Healthy, format!("{what} at the moment of the question: calls reach the phone.")).scope(case.scope())
         }
         O::CompletedElsewhere => people(format!("{what}: it rang here too.")),
-        O::Redirected => Answer::new(Judgement::DeliveredElsewhere, format!("{what}: the phone itself forwards its calls{}.", onwards(case, attempt)))
-            .scope(case.scope())
-            .next_step("Turn off call forwarding on the phone if it is not meant."),
+        O::Redirected => {
+            Answer::new(Judgement::DeliveredElsewhere, format!("{what}: the phone itself forwards its calls{}.", onwards(case, attempt)))
+                .scope(case.scope())
+                .next_step("Turn off call forwarding on the phone if it is not meant.")
+        }
         O::NoResponse | O::Timeout => suspected(F::CalleeNoResponse, format!("{what} from the phone at {}.", leg.destination))
             .scope(case.scope())
             .next_step("Check that the phone is on; force a reconnection and call again."),

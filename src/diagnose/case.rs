@@ -8,10 +8,10 @@ use crate::diagnose::parties::{Attempt, Party};
 use crate::diagnose::words::clock;
 use crate::diagnose::{Moment, Question, Scene};
 use crate::report::model::{CallEntry, DeviceEntry, Evidence, Problem, RegistrationEntry, Stamp};
-use crate::time::{PacketTime, Span};
 use crate::table::Handle;
-use crate::track::registration::device::Device;
+use crate::time::{PacketTime, Span};
 use crate::track::event::Unanswered;
+use crate::track::registration::device::Device;
 use crate::track::site::Site;
 use crate::track::transaction::{Owner, Transaction};
 use crate::track::vocabulary::{Outcome, Reachability, RegistrationState, Scope, Severity};
@@ -276,7 +276,8 @@ impl<'a> Case<'a> {
     /// The INVITE of a call that is still being set up, if it was sent again and again and nothing came back yet.
     pub(super) fn unheeded(&self, attempt: &Attempt<'_>) -> Option<Unanswered> {
         let tracker = self.scene.tracker;
-        let is_leg = |handle| tracker.calls.get(handle).is_some_and(|call| attempt.entries().any(|leg| *leg.call_id == *call.record.call_id));
+        let is_leg =
+            |handle| tracker.calls.get(handle).is_some_and(|call| attempt.entries().any(|leg| *leg.call_id == *call.record.call_id));
         let waits = |invite: &&Transaction| {
             let of_call = matches!(invite.owner, Owner::CallerInvite(call) | Owner::FurtherInvite(call) if is_leg(call));
             let unheeded = invite.first_response.is_none() && invite.transmissions >= UNHEEDED;

@@ -37,7 +37,11 @@ impl Case<'_> {
                 if_so(is_there, self.at_its_address(finding))
             }
             Subject::Trunk(address) => {
-                let meets = self.attempts.iter().flat_map(Attempt::entries).any(|call| [call.destination, call.source].map(|end| end.ip()).contains(address));
+                let meets = self
+                    .attempts
+                    .iter()
+                    .flat_map(Attempt::entries)
+                    .any(|call| [call.destination, call.source].map(|end| end.ip()).contains(address));
                 if_so(meets, Concern::Everybody)
             }
             Subject::Group(group) => if_so(self.is_in_group(group), Concern::Everybody),

@@ -1,9 +1,10 @@
 //! Facts that every verdict gives: who was meant, how the registration stands, and how many others are well.
 
 use crate::diagnose::case::Case;
+use crate::diagnose::history;
 use crate::diagnose::parties::Attempt;
 use crate::diagnose::words::{caller, counted, dialled, outcome, registration};
-use crate::report::model::{CallEntry, Evidence, RegistrationEntry, Stamp};
+use crate::report::model::{CallEntry, Evidence, Problem, RegistrationEntry, Stamp};
 use crate::track::site::Site;
 use crate::track::vocabulary::{Reachability, RegistrationState};
 
@@ -17,6 +18,9 @@ pub(super) fn gather(case: &Case<'_>, mut facts: Vec<Evidence>) -> Vec<Evidence>
     facts.extend(case.party.registrations.iter().take(NAMED).map(|entry| standing(case, entry)));
     facts.extend(neighbours(case));
     facts.extend(impostures(case));
+    if matches!(case.question.problem, Some(Problem::LosesConnection) | None) {
+        facts.extend(history::changes(case));
+    }
     if facts.iter().all(|fact| !fact.fact.starts_with("call ")) {
         facts.extend(calls(case.attempts.iter().rev().take(CALLS)));
     }

@@ -17,6 +17,7 @@ mod cannot_receive;
 mod case;
 mod concern;
 mod facts;
+mod history;
 mod judge;
 mod loses_connection;
 mod nearby;

@@ -50,7 +50,9 @@ impl<'a> Party<'a> {
 
     /// Whether `aor` is one of its names.
     pub(super) fn is_aor(&self, aor: &str) -> bool {
-        self.registrations.iter().any(|entry| entry.aor == aor) || is_user(self.asked, aor) || self.by_address.iter().any(|name| name == aor)
+        self.registrations.iter().any(|entry| entry.aor == aor)
+            || is_user(self.asked, aor)
+            || self.by_address.iter().any(|name| name == aor)
     }
 
     /// Whether one of its phones is there.
