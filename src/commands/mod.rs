@@ -1,5 +1,6 @@
 //! One module per subcommand: what the user may write, what it means, and how it ends.
 
+mod asking;
 mod check;
 mod daemon;
 mod diagnose;
@@ -10,6 +11,7 @@ mod options;
 mod replay;
 mod replaying;
 mod run;
+mod serving;
 mod settings;
 mod stdout;
 
