@@ -14,7 +14,7 @@ use super::settings::{finding_limits, random_seed, tracker_settings};
 use super::stdout::print;
 use crate::decode::frame::LinkType;
 use crate::decode::ports::PortFilter;
-use crate::http::{EngineSource, Events, Server, SnapshotSource, Unavailable, View};
+use crate::http::{Assistants, EngineSource, Events, Server, SnapshotSource, Unavailable, View};
 use crate::metrics::{DropPlace, Snapshot};
 use crate::pipeline::engine::{Engine, Query};
 use crate::pipeline::ingest::{Ingest, IngestConfig};
@@ -63,11 +63,13 @@ impl Daemon {
         engine.remember(seed, self.config.limits.recent_messages as usize);
         let events = Arc::new(Events::default());
         engine.listen(Box::new(events.listener()));
+        let assistants = Arc::new(Assistants::default());
+        engine.listen(Box::new(assistants.listener()));
         let ports = PortFilter::Only(self.config.capture.ports.ranges().to_vec());
         let ingest = Ingest::new(IngestConfig { ports, digester: Digester::new(seed), thresholds: self.config.thresholds });
         let (queries, asked) = bounded(QUERIES);
         let condition = Arc::new(Condition::new(self.config.capture.interfaces.names()));
-        let server = Server::start(self.config.metrics.listen, Scrapes { queries, condition: Arc::clone(&condition), events })?;
+        let server = Server::start(self.config.metrics.listen, Scrapes { queries, condition: Arc::clone(&condition), events, assistants })?;
         let (handle, stopped) = stop();
         let reload = self.reload();
         signals::watch(handle.clone(), reload)
@@ -220,6 +222,7 @@ struct Scrapes {
     queries: Sender<Query>,
     condition: Arc<Condition>,
     events: Arc<Events>,
+    assistants: Arc<Assistants>,
 }
 
 impl Scrapes {
@@ -254,6 +257,10 @@ impl SnapshotSource for Scrapes {
 }
 
 impl EngineSource for Scrapes {
+    fn assistants(&self) -> &Arc<Assistants> {
+        &self.assistants
+    }
+
     fn events(&self) -> &Arc<Events> {
         &self.events
     }

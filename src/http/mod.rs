@@ -4,6 +4,7 @@
 //! engine and a dead engine is told, not waited for.
 
 mod api;
+mod assist;
 mod events;
 mod lease;
 mod routes;
@@ -12,6 +13,7 @@ mod view;
 
 use std::future::Future;
 
+pub use self::assist::{AssistListener, Assistants};
 pub use self::events::{EventListener, Events};
 pub use self::server::{HttpError, Server};
 pub use self::view::{EngineSource, View};

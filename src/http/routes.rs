@@ -9,7 +9,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-use super::{EngineSource, Events, SnapshotSource, Unavailable, View, api};
+use super::{Assistants, EngineSource, Events, SnapshotSource, Unavailable, View, api};
 use crate::metrics::CONTENT_TYPE;
 
 const INDEX: &str = "siphound\n\n/metrics  numbers for Prometheus\n/healthz  whether siphound works\n/readyz   whether it follows traffic\n/api/v1/  what it knows, as JSON\n";
@@ -24,6 +24,11 @@ impl<S: EngineSource> Shared<S> {
     /// Where clients are told what happens.
     pub(super) fn events(&self) -> &Arc<Events> {
         self.source.events()
+    }
+
+    /// Where sessions of live assistance are.
+    pub(super) fn assistants(&self) -> &Arc<Assistants> {
+        self.source.assistants()
     }
 
     /// Has the engine look something up, and waits no longer than the patience lasts.

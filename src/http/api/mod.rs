@@ -4,6 +4,7 @@
 //! server writes them.
 
 mod answer;
+mod assist;
 mod call;
 mod calls;
 mod diagnosis;
@@ -17,7 +18,7 @@ mod summary;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::get;
+use axum::routing::{get, post};
 
 pub(super) use self::answer::Problem;
 
@@ -38,6 +39,8 @@ pub(super) fn router<S: EngineSource>() -> Router<Arc<Shared<S>>> {
         .route("/findings", get(findings::findings::<S>))
         .route("/nat", get(nat::nat::<S>))
         .route("/diagnosis", get(diagnosis::diagnosis::<S>))
+        .route("/assist", get(assist::assist::<S>))
+        .route("/assist/{session}/{command}", post(assist::command::<S>))
         .fallback(|| async { Problem::NoSuchPage })
         .method_not_allowed_fallback(|| async { Problem::MethodNotAllowed })
 }
