@@ -201,7 +201,7 @@ mod reconnection {
         let ended = results(&lines)[0];
         assert_eq!(ended.result, Passed);
         assert!(ended.after_s.as_f64() > 14.0 && ended.because.contains("logging off"), "{ended:?}");
-        assert_eq!(verdict(&lines).verdict, Judgement::Healthy, "the agent asked for it: that is no trouble");
+        assert_eq!(verdict(&lines).verdict, Judgement::Healthy, "the agent asked for it: that is no trouble: {:#?}", verdict(&lines));
     }
 
     #[test]

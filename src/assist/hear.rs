@@ -75,9 +75,16 @@ impl Session {
             if !self.who.is_aor(tracker, report.aor) {
                 return;
             }
-            if report.end == AttemptEnd::Accepted && !self.note_registration(tracker, report) {
-                return;
+            if report.end == AttemptEnd::Accepted {
+                self.note_registration(tracker, report);
             }
+        }
+        if let Event::RegistrationState { aor, to: RegistrationState::Unregistered, at, .. } = *event
+            && self.who.is_aor(tracker, aor)
+        {
+            self.shown.logged_off = true;
+            self.pending = None;
+            self.pen.note(tracker, at.time, "the phone has logged off");
         }
         let mut scene = Scene { tracker, who: &self.who, plan: &self.plan, pen: &mut self.pen };
         let ended = match &mut self.watch {
@@ -151,15 +158,9 @@ impl Session {
         Some(was)
     }
 
-    /// Takes note of an accepted REGISTER; tells whether it registered a phone.
-    fn note_registration(&mut self, tracker: &Tracker, report: &AttemptReport) -> bool {
+    /// Takes note of an accepted REGISTER.
+    fn note_registration(&mut self, tracker: &Tracker, report: &AttemptReport) {
         let pending = self.pending.take();
-        let device = tracker.registrations.device(report.device);
-        if device.is_none_or(|device| device.state == RegistrationState::Unregistered) {
-            self.shown.logged_off = true;
-            self.pen.note(tracker, report.last.time, "the phone has logged off");
-            return false;
-        }
         self.device = Some(report.device);
         let registered = Registered {
             first: report.first,
@@ -175,7 +176,6 @@ impl Session {
             self.pen.recall(tracker, report.first, registered.words());
         }
         self.last_registered = Some(registered);
-        true
     }
 
     /// A message of a call.
