@@ -106,3 +106,42 @@ impl Listener for AssistListener {
         self.each(|shared| shared.batch(tracker, now));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::assist::Plan;
+    use crate::detect::store::FindingStore;
+    use crate::config::Thresholds;
+    use crate::track::Settings;
+
+    #[test]
+    fn sessions_are_bounded_and_end_with_their_client() {
+        let settings = Settings {
+            seed: 0,
+            pbxs: Vec::new(),
+            own: Vec::new(),
+            trunks: Vec::new(),
+            transactions: 10,
+            calls: 10,
+            bindings: 10,
+            flows: 10,
+            sources: 10,
+            finished: 10,
+            thresholds: Thresholds::default(),
+        };
+        let tracker = Tracker::new(&settings);
+        let session = || Session::begin(Plan::new("1001"), &tracker, &FindingStore::default(), PacketTime::from_parts(1_769_850_000, 0));
+        let assistants = Arc::new(Assistants::default());
+        let mut watched: Vec<_> = (0..SESSIONS).map(|_| assistants.watch(session()).expect("room")).collect();
+        assert!(assistants.watch(session()).is_none());
+        let gone = watched.remove(0);
+        let number = gone.number;
+        assert!(assistants.session(number).is_some());
+        drop(gone);
+        assert!(assistants.session(number).is_none());
+        assert!(assistants.watch(session()).is_some(), "who goes makes room");
+        drop(watched);
+        assert_eq!(assistants.count.load(Ordering::Relaxed), 0);
+    }
+}

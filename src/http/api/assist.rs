@@ -18,6 +18,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::time::{Instant, interval};
 
 use super::Problem;
+use super::diagnosis::{Colors, Form};
 use super::query;
 use crate::assist::{Command, OnFailure, Plan, Session};
 use crate::diagnose::{Moment, Question, Scene, diagnose};
@@ -25,8 +26,9 @@ use crate::http::assist::Watched;
 use crate::http::lease::Lease;
 use crate::http::{EngineSource, View, routes::Shared};
 use crate::report::about::about;
-use crate::report::json;
-use crate::report::model::{self, AssistStep, Report};
+use crate::report::model::{self, AssistLine, AssistStep, Report};
+use crate::report::style::Style;
+use crate::report::{json, text};
 use crate::time::Span;
 
 /// How often it is looked whether the session has something to say: no person notices the difference.
@@ -53,9 +55,48 @@ pub(super) struct Asked {
     steps: Option<String>,
     /// How many seconds a step waits; otherwise 180.
     step_timeout: Option<u32>,
+    /// How the lines are written; otherwise json, one object a line.
+    format: Option<Form>,
+    /// Whether the text has colours for a terminal; otherwise never.
+    color: Option<Colors>,
+}
+
+/// How lines are written.
+#[derive(Clone, Copy, Debug)]
+enum Writer {
+    Json,
+    Text(Style),
+}
+
+impl Writer {
+    fn write(self, line: &AssistLine, out: &mut Vec<u8>) {
+        match self {
+            Self::Text(style) => out.extend_from_slice(text::render_assist(line, style).as_bytes()),
+            Self::Json => {
+                // Memory takes everything.
+                let _ = json::write_line(line, out);
+            }
+        }
+    }
+
+    /// What shows that the stream is alive, where that does not disturb its reader.
+    fn sign_of_life(self) -> &'static [u8] {
+        match self {
+            Self::Json => b"\n",
+            Self::Text(_) => b"",
+        }
+    }
 }
 
 impl Asked {
+    fn writer(&self) -> Writer {
+        match (self.format, self.color) {
+            (Some(Form::Text), Some(Colors::Always)) => Writer::Text(Style::Colour),
+            (Some(Form::Text), _) => Writer::Text(Style::Plain),
+            (Some(Form::Json) | None, _) => Writer::Json,
+        }
+    }
+
     fn plan(self) -> Result<Plan, Problem> {
         if self.user.is_empty() {
             return Err(Problem::BadRequest("user: it is empty".to_owned()));
@@ -84,15 +125,21 @@ pub(super) async fn assist<S: EngineSource>(
     Extension(lease): Extension<Lease>,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    let plan = query::read::<Asked>(&uri)?.plan()?;
+    let asked = query::read::<Asked>(&uri)?;
+    let writer = asked.writer();
+    let plan = asked.plan()?;
     let assistants = Arc::clone(shared.assistants());
     let begin = move |view: &View<'_>| assistants.watch(Session::begin(plan, view.tracker, view.findings, view.tracker.now()));
     let watched = shared.look(begin).await?.ok_or(Problem::TooMany)?;
     lease.prolong();
     let (lines, queue) = channel(QUEUE);
     let number = watched.number.to_string();
-    tokio::spawn(async move { follow(shared, watched, lines).await });
-    let headers = [(header::CONTENT_TYPE, "application/x-ndjson"), (header::CACHE_CONTROL, "no-store"), (SESSION, &number)];
+    tokio::spawn(async move { follow(shared, watched, lines, writer).await });
+    let kind = match writer {
+        Writer::Json => "application/x-ndjson",
+        Writer::Text(_) => "text/plain; charset=utf-8",
+    };
+    let headers = [(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-store"), (SESSION, &number)];
     Ok((headers, Body::new(Lines(queue))).into_response())
 }
 
@@ -114,7 +161,7 @@ pub(super) async fn command<S: EngineSource>(
 }
 
 /// Hands on what the session says until it is over or its client has gone.
-async fn follow<S: EngineSource>(shared: Arc<Shared<S>>, watched: Watched, client: Sender<Bytes>) {
+async fn follow<S: EngineSource>(shared: Arc<Shared<S>>, watched: Watched, client: Sender<Bytes>, writer: Writer) {
     let mut looks = interval(LOOK);
     let mut last = Instant::now();
     loop {
@@ -125,12 +172,11 @@ async fn follow<S: EngineSource>(shared: Arc<Shared<S>>, watched: Watched, clien
         {
             return;
         }
-        let (text, is_over) = said(&watched);
-        let is_due = last.elapsed() >= HEARTBEAT;
-        if !text.is_empty() || is_due {
+        let (text, is_over) = said(&watched, writer);
+        let piece = if text.is_empty() && last.elapsed() >= HEARTBEAT { writer.sign_of_life().to_vec() } else { text };
+        if !piece.is_empty() {
             last = Instant::now();
-            let piece = if text.is_empty() { Bytes::from_static(b"\n") } else { Bytes::from(text) };
-            if client.send(piece).await.is_err() {
+            if client.send(Bytes::from(piece)).await.is_err() {
                 return;
             }
         }
@@ -154,12 +200,11 @@ async fn conclude<S: EngineSource>(shared: &Shared<S>, watched: &Watched, proble
 }
 
 /// What the session has to say, and whether that was all.
-fn said(watched: &Watched) -> (Vec<u8>, bool) {
+fn said(watched: &Watched, writer: Writer) -> (Vec<u8>, bool) {
     let mut session = watched.shared.session();
     let mut text = Vec::new();
     while let Some(line) = session.next_line() {
-        // Memory takes everything.
-        let _ = json::write_line(&line, &mut text);
+        writer.write(&line, &mut text);
     }
     (text, session.is_over())
 }
