@@ -1,5 +1,6 @@
 //! One module per subcommand: what the user may write, what it means, and how it ends.
 
+mod asking;
 mod assist;
 mod check;
 mod daemon;
@@ -11,6 +12,7 @@ mod options;
 mod replay;
 mod replaying;
 mod run;
+mod serving;
 mod settings;
 mod stdout;
 

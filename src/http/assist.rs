@@ -111,8 +111,8 @@ impl Listener for AssistListener {
 mod tests {
     use super::*;
     use crate::assist::Plan;
-    use crate::detect::store::FindingStore;
     use crate::config::Thresholds;
+    use crate::detect::store::FindingStore;
     use crate::track::Settings;
 
     #[test]

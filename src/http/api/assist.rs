@@ -26,6 +26,7 @@ use crate::http::assist::Watched;
 use crate::http::lease::Lease;
 use crate::http::{EngineSource, View, routes::Shared};
 use crate::report::about::about;
+use crate::report::mask::Mask;
 use crate::report::model::{self, AssistLine, AssistStep, Report};
 use crate::report::style::Style;
 use crate::report::{json, text};
@@ -172,7 +173,7 @@ async fn follow<S: EngineSource>(shared: Arc<Shared<S>>, watched: Watched, clien
         {
             return;
         }
-        let (text, is_over) = said(&watched, writer);
+        let (text, is_over) = said(&watched, writer, &shared.mask);
         let piece = if text.is_empty() && last.elapsed() >= HEARTBEAT { writer.sign_of_life().to_vec() } else { text };
         if !piece.is_empty() {
             last = Instant::now();
@@ -200,13 +201,43 @@ async fn conclude<S: EngineSource>(shared: &Shared<S>, watched: &Watched, proble
 }
 
 /// What the session has to say, and whether that was all.
-fn said(watched: &Watched, writer: Writer) -> (Vec<u8>, bool) {
+fn said(watched: &Watched, writer: Writer, mask: &Mask) -> (Vec<u8>, bool) {
     let mut session = watched.shared.session();
+    let user = session.user().split('@').next().unwrap_or_default().to_owned();
     let mut text = Vec::new();
-    while let Some(line) = session.next_line() {
+    while let Some(mut line) = session.next_line() {
+        hide(mask, &user, &mut line);
         writer.write(&line, &mut text);
     }
     (text, session.is_over())
+}
+
+/// Hides the numbers of people where that is wanted.
+fn hide(mask: &Mask, user: &str, line: &mut AssistLine) {
+    let known = [user];
+    match line {
+        AssistLine::Began(began) => {
+            mask.user(&mut began.user);
+            began.aors.iter_mut().for_each(|aor| mask.user(aor));
+        }
+        AssistLine::Step(step) => {
+            mask.text(&mut step.instruction, &known);
+            mask.text(&mut step.waiting_for, &known);
+        }
+        AssistLine::Packet(packet) => {
+            if let Some(detail) = &mut packet.detail {
+                let called = detail.strip_prefix("to ").and_then(|rest| rest.split([' ', ',']).next()).unwrap_or_default().to_owned();
+                mask.text(detail, &[user, &called]);
+            }
+        }
+        AssistLine::Note(note) => mask.text(&mut note.text, &known),
+        AssistLine::Result(ended) => {
+            mask.text(&mut ended.because, &known);
+            ended.evidence.iter_mut().for_each(|fact| mask.text(&mut fact.fact, &known));
+            ended.next_step.iter_mut().for_each(|next| mask.text(next, &known));
+        }
+        AssistLine::Verdict(verdict) => mask.verdict(verdict),
+    }
 }
 
 /// A body that goes on until the session is over.

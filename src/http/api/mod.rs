@@ -11,6 +11,7 @@ mod diagnosis;
 mod events;
 mod findings;
 mod nat;
+mod openapi;
 mod query;
 mod registrations;
 mod summary;
@@ -21,6 +22,7 @@ use axum::Router;
 use axum::routing::{get, post};
 
 pub(super) use self::answer::Problem;
+pub use self::openapi::document;
 
 use super::EngineSource;
 use super::routes::Shared;
@@ -41,6 +43,7 @@ pub(super) fn router<S: EngineSource>() -> Router<Arc<Shared<S>>> {
         .route("/diagnosis", get(diagnosis::diagnosis::<S>))
         .route("/assist", get(assist::assist::<S>))
         .route("/assist/{session}/{command}", post(assist::command::<S>))
+        .route("/openapi.json", get(openapi::openapi))
         .fallback(|| async { Problem::NoSuchPage })
         .method_not_allowed_fallback(|| async { Problem::MethodNotAllowed })
 }
