@@ -1,6 +1,7 @@
 //! One module per subcommand: what the user may write, what it means, and how it ends.
 
 mod asking;
+mod bundle;
 mod check;
 mod daemon;
 mod diagnose;
