@@ -81,7 +81,7 @@ fn a_bundle_holds_what_an_escalation_needs_and_nothing_of_others() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("case.tar.gz");
     let path = file.to_str().expect("a path in UTF-8");
-    let output = run("site-30-phones", "1001", "-", &["--bundle", path]);
+    let output = run("site-30-phones", "1100", "-", &["--bundle", path]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(std::os::unix::fs::PermissionsExt::mode(&file.metadata().expect("it is there").permissions()) & 0o777, 0o600);
     let files = support::archive::unpacked(&file);

@@ -164,7 +164,11 @@ fn collect(reading: &Reading<'_>, report: &Report) -> Result<Collected, Failure>
     let devices = report.registrations.iter().flat_map(|registration| &registration.devices);
     let collected = Collected {
         call_ids: report.calls.iter().map(|call| call.call_id.as_bytes().to_vec()).collect(),
-        wanted: Wanted { frames: BTreeSet::new(), sockets: devices.map(|device| device.source).collect() },
+        wanted: Wanted {
+            frames: BTreeSet::new(),
+            sockets: devices.map(|device| device.source).collect(),
+            fragments: report.calls.iter().map(|call| (call.source.ip(), call.destination.ip())).collect(),
+        },
         ladders: BTreeMap::new(),
     };
     let shared = Arc::new(Mutex::new(collected));

@@ -19,6 +19,8 @@ pub struct Wanted {
     pub frames: BTreeSet<u64>,
     /// All to or from these, fragments that may be theirs and ICMP about them included.
     pub sockets: BTreeSet<SocketAddr>,
+    /// Fragments between these, in either direction: which of them belong to a wanted message, their ports would tell and do not.
+    pub fragments: BTreeSet<(IpAddr, IpAddr)>,
 }
 
 /// What was taken out: a capture file for each data link.
@@ -77,7 +79,11 @@ impl Wanted {
             Content::Udp(datagram) => is_end(datagram.source_port, datagram.destination_port),
             Content::Tcp(segment) => is_end(segment.source_port, segment.destination_port),
             Content::Icmp(Some(flow)) => self.sockets.contains(&flow.source) || self.sockets.contains(&flow.destination),
-            Content::Fragment(_) => hosts.contains(&hop.source) || hosts.contains(&hop.destination),
+            Content::Fragment(_) => {
+                let between = |one, other| self.fragments.contains(&(one, other));
+                let theirs = hosts.contains(&hop.source) || hosts.contains(&hop.destination);
+                theirs || between(hop.source, hop.destination) || between(hop.destination, hop.source)
+            }
             Content::Sctp { .. } | Content::Icmp(None) => false,
         }
     }
