@@ -68,7 +68,7 @@ impl Daemon {
         let events = Arc::new(Events::new(mask));
         engine.listen(Box::new(events.listener()));
         let ports = PortFilter::Only(self.config.capture.ports.ranges().to_vec());
-        let ingest = Ingest::new(IngestConfig { ports, digester: Digester::new(seed) });
+        let ingest = Ingest::new(IngestConfig { ports, digester: Digester::new(seed), thresholds: self.config.thresholds });
         let (queries, asked) = bounded(QUERIES);
         let condition = Arc::new(Condition::new(self.config.capture.interfaces.names()));
         let source = Scrapes { queries, condition: Arc::clone(&condition), events };

@@ -107,6 +107,7 @@ impl World {
             flows: 100,
             sources: 100,
             finished: 100,
+            thresholds: crate::config::Thresholds::default(),
         };
         let mut tracker = Tracker::new(&settings);
         tracker.advance(at(1_000));

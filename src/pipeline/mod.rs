@@ -13,6 +13,7 @@ pub mod extract;
 pub mod ingest;
 pub mod lane;
 pub mod live;
+pub mod paced;
 pub mod progress;
 pub mod replay;
 pub mod signals;

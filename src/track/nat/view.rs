@@ -73,7 +73,7 @@ impl Nat {
 
     /// The longest regular silence of the phone of a device.
     pub fn silence(&self, registrations: &Registrations, device: Handle) -> Option<Regular> {
-        self.phone_of(registrations, device)?.silence()
+        self.phone_of(registrations, device)?.silence(&self.thresholds)
     }
 
     /// Whether a device sends nothing that would keep its binding open.
@@ -102,7 +102,7 @@ impl Nat {
         let Some(first) = site.first.filter(|_| !site.pool.is_empty()) else { return Vec::new() };
         let phones: Vec<_> = site.phones.iter().filter_map(|phone| self.phones.get(*phone)).collect();
         let concerned = |phone: &&&Phone| !site.pool.has_failures() || site.pool.has_failed(phone.number);
-        let gap = phones.iter().filter(concerned).filter_map(|phone| phone.silence()).map(|regular| regular.longest).max();
+        let gap = phones.iter().filter(concerned).filter_map(|phone| phone.silence(&self.thresholds)).map(|regular| regular.longest).max();
         let silences = || phones.iter().flat_map(|phone| phone.gaps.recent());
         let view = |(stage, estimate): (Option<Stage>, Estimate)| SiteView {
             site: site.site,
@@ -112,6 +112,6 @@ impl Nat {
             gap,
             loss: estimate.upper.and_then(|upper| advice::loss(silences(), estimate.lower, upper)),
         };
-        site.estimates().into_iter().map(view).collect()
+        site.estimates(&self.thresholds).into_iter().map(view).collect()
     }
 }
