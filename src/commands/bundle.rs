@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::OpenOptions;
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,6 +15,7 @@ use tar::{Builder, Header};
 use super::exit::{Exit, Failure};
 use super::replay::Input;
 use super::replaying::Reading;
+use crate::decode::flow::Transport;
 use crate::decode::signal::Signal;
 use crate::detect::listener::{Heard, Listener};
 use crate::pipeline::extract::{Extract, Wanted, extract};
@@ -122,6 +124,10 @@ pub(super) fn of_captures(reading: &Reading<'_>, verdict: &Verdict, mut report: 
     if packets.left_out > 0 {
         bundle.note(format!("{} packets of the user did not fit in here any more.", packets.left_out));
     }
+    bundle.note(
+        "The packets are those to and from the phones of the user, and those of its calls. A message of a trunk that came in several TCP \
+         segments may lack all but the last: the others may be of other people.",
+    );
     if packets.frames == 0 {
         bundle.note("There are no packets in here: none of the user were captured.");
     }
@@ -167,6 +173,7 @@ fn collect(reading: &Reading<'_>, report: &Report) -> Result<Collected, Failure>
         wanted: Wanted {
             frames: BTreeSet::new(),
             sockets: devices.map(|device| device.source).collect(),
+            connections: BTreeSet::new(),
             fragments: report.calls.iter().map(|call| (call.source.ip(), call.destination.ip())).collect(),
         },
         ladders: BTreeMap::new(),
@@ -187,6 +194,12 @@ impl Listener for Collector {
         let call_id = heard.message.call_id();
         if collected.call_ids.contains(call_id) {
             collected.wanted.frames.insert(heard.at.frame);
+            let flow = heard.flow;
+            // A trunk carries the calls of everybody.
+            let is_trunk = |address: SocketAddr| tracker.world.peers.is_trunk(address.ip());
+            if flow.transport != Transport::Udp && !is_trunk(flow.source) && !is_trunk(flow.destination) {
+                collected.wanted.connections.insert((flow.source, flow.destination));
+            }
             let ladder = collected.ladders.entry(call_id.to_vec()).or_default();
             if ladder.len() < RUNGS {
                 ladder.push(rung(tracker, &heard.message, heard.flow, heard.at, heard.novelty));

@@ -19,6 +19,8 @@ pub struct Wanted {
     pub frames: BTreeSet<u64>,
     /// All to or from these, fragments that may be theirs and ICMP about them included.
     pub sockets: BTreeSet<SocketAddr>,
+    /// TCP segments between these, in either direction: a message may lie in several.
+    pub connections: BTreeSet<(SocketAddr, SocketAddr)>,
     /// Fragments between these, in either direction: which of them belong to a wanted message, their ports would tell and do not.
     pub fragments: BTreeSet<(IpAddr, IpAddr)>,
 }
@@ -77,7 +79,12 @@ impl Wanted {
         };
         match packet.content {
             Content::Udp(datagram) => is_end(datagram.source_port, datagram.destination_port),
-            Content::Tcp(segment) => is_end(segment.source_port, segment.destination_port),
+            Content::Tcp(segment) => {
+                let source = SocketAddr::new(hop.source, segment.source_port);
+                let destination = SocketAddr::new(hop.destination, segment.destination_port);
+                let joined = |one, other| self.connections.contains(&(one, other));
+                is_end(segment.source_port, segment.destination_port) || joined(source, destination) || joined(destination, source)
+            }
             Content::Icmp(Some(flow)) => self.sockets.contains(&flow.source) || self.sockets.contains(&flow.destination),
             Content::Fragment(_) => {
                 let between = |one, other| self.fragments.contains(&(one, other));
