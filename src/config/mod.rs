@@ -6,6 +6,7 @@
 
 mod capture;
 mod limits;
+mod notify;
 mod problem;
 mod reader;
 mod section;
@@ -18,6 +19,7 @@ use std::path::Path;
 
 pub use self::capture::{Capture, Log, Metrics, Pbx};
 pub use self::limits::Limits;
+pub use self::notify::{Alertmanager, HttpUrl, MinSeverity, Notify, NotifyCommand, NotifyScope, Webhook};
 pub use self::problem::{ConfigError, Fault, Problem, Problems};
 pub use self::types::{Bytes, Interfaces, LogFormat, LogLevel, NotAllowed, PbxAddress, PortRange, Ports};
 
@@ -36,6 +38,14 @@ pub struct Config {
     pub metrics: Metrics,
     /// The log.
     pub log: Log,
+    /// What somebody is told, and when.
+    pub notify: Notify,
+    /// The Alertmanagers that are told.
+    pub alertmanagers: Vec<Alertmanager>,
+    /// The webhooks that are told.
+    pub webhooks: Vec<Webhook>,
+    /// The commands that are run.
+    pub commands: Vec<NotifyCommand>,
     /// Capacities.
     pub limits: Limits,
 }
@@ -58,6 +68,10 @@ impl Config {
             trunks: reader.named("trunks"),
             metrics: reader.section(),
             log: reader.section(),
+            alertmanagers: reader.items(),
+            webhooks: reader.items(),
+            commands: reader.items(),
+            notify: reader.section(),
             limits: reader.section(),
         };
         if config.metrics.is_exposed() {
