@@ -10,12 +10,13 @@ use tokio::sync::oneshot;
 
 use super::exit::{Exit, Failure};
 use super::run::{Daemon, Task};
-use super::settings::{finding_limits, random_seed, tracker_settings};
+use super::settings::{finding_limits, host_name, random_seed, tracker_settings};
 use super::stdout::print;
+use crate::alert::{AskOpen, Change, Fate, Notifier, NotifierCounts, SinkKind};
 use crate::decode::frame::LinkType;
 use crate::decode::ports::PortFilter;
 use crate::http::{Server, SnapshotSource, Unavailable};
-use crate::metrics::{DropPlace, Snapshot};
+use crate::metrics::{DropPlace, NotificationResult, NotificationSink, Snapshot};
 use crate::pipeline::engine::{Engine, Query};
 use crate::pipeline::ingest::{Ingest, IngestConfig};
 use crate::pipeline::live::{Feed, run};
@@ -28,6 +29,8 @@ use crate::track::Settings;
 
 /// Questions to the engine that may wait at a time; more are refused.
 const QUERIES: usize = 16;
+/// How long the notifications wait for the engine.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a source that failed is left alone at first.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -58,12 +61,15 @@ impl Daemon {
         let seed = random_seed()?;
         // Nobody asks a daemon for its finished calls.
         let settings = Settings { finished: 0, ..tracker_settings(&self.config, seed, host_addresses()?) };
-        let engine = Engine::new(&settings, finding_limits(&self.config));
+        let mut engine = Engine::new(&settings, finding_limits(&self.config));
         let ports = PortFilter::Only(self.config.capture.ports.ranges().to_vec());
         let ingest = Ingest::new(IngestConfig { ports, digester: Digester::new(seed) });
         let (queries, asked) = bounded(QUERIES);
         let condition = Arc::new(Condition::new(self.config.capture.interfaces.names()));
-        let server = Server::start(self.config.metrics.listen, Scrapes { queries, condition: Arc::clone(&condition) })?;
+        let (notifier, listener) = Notifier::start(&self.config, &host_name(), ask_open(queries.clone()))?;
+        engine.listen(Box::new(listener));
+        let scrapes = Scrapes { queries, condition: Arc::clone(&condition), notified: notifier.counts() };
+        let server = Server::start(self.config.metrics.listen, scrapes)?;
         let (handle, stopped) = stop();
         let reload = self.reload();
         signals::watch(handle.clone(), reload)
@@ -74,6 +80,8 @@ impl Daemon {
         server.stop();
         let finished = result?;
         let frames = finished.engine.frames();
+        drop(finished);
+        notifier.stop();
         tracing::info!(frames = frames.frames, sip = frames.sip, "Stopped");
         Ok(())
     }
@@ -130,6 +138,20 @@ impl Daemon {
             }
         }
     }
+}
+
+/// Lets the notifications ask for what is open.
+fn ask_open(queries: Sender<Query>) -> AskOpen {
+    Box::new(move || {
+        let (reply, answer) = bounded(1);
+        let query: Query = Box::new(move |engine| {
+            let open = engine.detectors.findings.open().map(|finding| Change::open(&engine.tracker, finding));
+            // Whoever asked may have given up meanwhile.
+            let _ = reply.send(open.collect());
+        });
+        queries.try_send(query).ok()?;
+        answer.recv_timeout(PATIENCE).ok()
+    })
 }
 
 /// The link type of frames of an interface that is not open yet.
@@ -215,6 +237,36 @@ impl Condition {
 struct Scrapes {
     queries: Sender<Query>,
     condition: Arc<Condition>,
+    notified: NotifierCounts,
+}
+
+impl Scrapes {
+    /// Adds what became of the notifications.
+    fn complete(&self, mut snapshot: Snapshot) -> Snapshot {
+        for (sink, fate, count) in self.notified.all() {
+            snapshot.outputs.set_notifications(sink_label(sink), fate_label(fate), count);
+        }
+        snapshot
+    }
+}
+
+const fn sink_label(sink: SinkKind) -> NotificationSink {
+    match sink {
+        SinkKind::Policy => NotificationSink::Policy,
+        SinkKind::Log => NotificationSink::Log,
+        SinkKind::Alertmanager => NotificationSink::Alertmanager,
+        SinkKind::Webhook => NotificationSink::Webhook,
+        SinkKind::Command => NotificationSink::Command,
+    }
+}
+
+const fn fate_label(fate: Fate) -> NotificationResult {
+    match fate {
+        Fate::Sent => NotificationResult::Sent,
+        Fate::Failed => NotificationResult::Failed,
+        Fate::Dropped => NotificationResult::Dropped,
+        Fate::Retried => NotificationResult::Retried,
+    }
 }
 
 impl SnapshotSource for Scrapes {
@@ -229,7 +281,7 @@ impl SnapshotSource for Scrapes {
             TrySendError::Full(_) => Unavailable::Busy,
             TrySendError::Disconnected(_) => Unavailable::EngineStopped,
         })?;
-        answer.await.map_err(|_| Unavailable::EngineStopped)
+        answer.await.map(|snapshot| self.complete(snapshot)).map_err(|_| Unavailable::EngineStopped)
     }
 
     fn readiness(&self) -> Result<(), Unavailable> {

@@ -219,8 +219,7 @@ impl Item for Alertmanager {
         let urls = fields.need("urls", "a list of at least one URL such as [\"http://127.0.0.1:9093\"]");
         let token_file = fields.take_optional("token_file");
         let timeout = timeout(fields);
-        let resolve_timeout =
-            fields.take_within("resolve_timeout", Span::from_secs(300), Span::from_secs(10)..=Span::from_secs(86_400));
+        let resolve_timeout = fields.take_within("resolve_timeout", Span::from_secs(300), Span::from_secs(10)..=Span::from_secs(86_400));
         Some(Self { urls: urls?, token_file, timeout, resolve_timeout })
     }
 }

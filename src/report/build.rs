@@ -30,7 +30,7 @@ pub fn build(tracker: &Tracker, findings: &FindingStore) -> Report {
         registrations: tracker.registrations.aors().map(|(_, aor)| registration(tracker, aor)).collect(),
         calls: records.iter().map(|recorded| call(tracker, &legs, recorded)).collect(),
         nat: nat::entries(tracker),
-        findings: findings.all().into_iter().map(|found| finding(tracker, found)).collect(),
+        findings: findings.all().into_iter().map(|found| finding_entry(tracker, found)).collect(),
         rfc6076: rfc6076(tracker, &records),
         ..Report::default()
     };
@@ -143,7 +143,8 @@ fn device(tracker: &Tracker, device: &Device) -> DeviceEntry {
     }
 }
 
-fn finding(tracker: &Tracker, finding: &Finding) -> FindingEntry {
+/// A finding as the report has it, its times as the packets have them.
+pub fn finding_entry(tracker: &Tracker, finding: &Finding) -> FindingEntry {
     let stamp = |time| Stamp(tracker.printed(time));
     FindingEntry {
         id: finding.id.as_str(),

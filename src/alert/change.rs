@@ -1,0 +1,123 @@
+//! What the policy hears of the engine.
+
+use serde::Serialize;
+
+use crate::detect::catalog::FindingId;
+use crate::detect::finding::{Finding, Subject};
+use crate::detect::store::{ChangeKind, FindingChange};
+use crate::report::build::finding_entry;
+use crate::report::model::FindingEntry;
+use crate::time::PacketTime;
+use crate::track::Tracker;
+use crate::track::site::Site;
+use crate::track::vocabulary::Scope;
+
+/// What happened.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// A finding changed.
+    Finding(Box<Change>),
+    /// A call that should have reached a phone did not.
+    LostCall {
+        /// Whose phone.
+        aor: Box<str>,
+        /// When the PBX called it.
+        at: PacketTime,
+    },
+    /// All findings that are open: what was heard before may have holes.
+    Open(Vec<Change>),
+}
+
+/// Under which a finding is kept.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) struct Key {
+    pub(super) id: FindingId,
+    pub(super) subject: Subject,
+}
+
+/// What became of a finding.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Turn {
+    /// It is there, or worse than it was.
+    Holds,
+    /// It is over.
+    Ended,
+    /// This one explains it.
+    ReplacedBy(FindingId),
+}
+
+/// A finding after a change.
+#[derive(Clone, Debug)]
+pub struct Change {
+    pub(super) turn: Turn,
+    /// Engine time, as are all others of a change but those of the entry, which are the packets'.
+    pub(super) at: PacketTime,
+    pub(super) since: PacketTime,
+    pub(super) key: Key,
+    pub(super) group: Group,
+    /// The AoRs that it is about.
+    pub(super) aors: Vec<Box<str>>,
+    pub(super) entry: FindingEntry,
+}
+
+/// What is told of in one message: a site with all its phones, a trunk, a PBX.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+pub struct Group {
+    /// What kind of thing it is.
+    pub scope: Scope,
+    /// Which.
+    pub subject: String,
+}
+
+impl Change {
+    pub(super) fn of(tracker: &Tracker, change: &FindingChange) -> Self {
+        let turn = match change.kind {
+            ChangeKind::Raised | ChangeKind::Updated => Turn::Holds,
+            ChangeKind::Cleared => Turn::Ended,
+            ChangeKind::ReplacedBy(cause) => Turn::ReplacedBy(cause),
+        };
+        Self::new(tracker, &change.finding, turn, change.at)
+    }
+
+    /// A finding that is open.
+    pub fn open(tracker: &Tracker, finding: &Finding) -> Self {
+        Self::new(tracker, finding, Turn::Holds, finding.last)
+    }
+
+    fn new(tracker: &Tracker, finding: &Finding, turn: Turn, at: PacketTime) -> Self {
+        let subjects = std::iter::once(&finding.subject).chain(&finding.related);
+        let aors = subjects.filter_map(|subject| match subject {
+            Subject::Aor(name) => Some(name.clone()),
+            _ => None,
+        });
+        Self {
+            turn,
+            at,
+            since: finding.since,
+            key: Key { id: finding.id, subject: finding.subject.clone() },
+            group: Group::of(finding),
+            aors: aors.collect(),
+            entry: finding_entry(tracker, finding),
+        }
+    }
+}
+
+impl Group {
+    /// The site of what has one, else the thing itself.
+    fn of(finding: &Finding) -> Self {
+        let group = |scope, subject: String| Self { scope, subject };
+        let site = finding.related.iter().find_map(|subject| match subject {
+            Subject::Site(site) => Some(site),
+            _ => None,
+        });
+        if finding.scope == Scope::Capture {
+            return group(Scope::Capture, finding.subject.to_string());
+        }
+        match (&finding.subject, site) {
+            (Subject::Aor(_) | Subject::Call(_), Some(site)) | (Subject::Site(site), _) => group(Scope::Site, site.to_string()),
+            (Subject::Source(address), _) => group(Scope::Site, Site::of(*address).to_string()),
+            (Subject::Aor(name), None) => group(Scope::Phone, name.to_string()),
+            (subject, _) => group(subject.kind().scope(), subject.to_string()),
+        }
+    }
+}
