@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::detect::catalog::FindingId;
 use crate::detect::finding::{Finding, Subject};
 use crate::detect::store::{ChangeKind, FindingChange};
-use crate::report::build::finding_entry;
+use crate::report::build;
 use crate::report::model::FindingEntry;
 use crate::time::PacketTime;
 use crate::track::Tracker;
@@ -97,7 +97,7 @@ impl Change {
             key: Key { id: finding.id, subject: finding.subject.clone() },
             group: Group::of(finding),
             aors: aors.collect(),
-            entry: finding_entry(tracker, finding),
+            entry: build::finding(tracker, finding),
         }
     }
 }

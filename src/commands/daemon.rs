@@ -15,7 +15,7 @@ use super::stdout::print;
 use crate::alert::{AskOpen, Change, Fate, Notifier, NotifierCounts, SinkKind};
 use crate::decode::frame::LinkType;
 use crate::decode::ports::PortFilter;
-use crate::http::{Server, SnapshotSource, Unavailable};
+use crate::http::{EngineSource, Events, Server, SnapshotSource, Unavailable, View};
 use crate::metrics::{DropPlace, NotificationResult, NotificationSink, Snapshot};
 use crate::pipeline::engine::{Engine, Query};
 use crate::pipeline::ingest::{Ingest, IngestConfig};
@@ -59,16 +59,20 @@ impl Daemon {
 
     fn capture(&self) -> Result<(), Failure> {
         let seed = random_seed()?;
-        // Nobody asks a daemon for its finished calls.
-        let settings = Settings { finished: 0, ..tracker_settings(&self.config, seed, host_addresses()?) };
+        // A replay ends; a daemon would gather as many as it may in the course of the days.
+        let settings =
+            Settings { finished: self.config.limits.recent_calls as usize, ..tracker_settings(&self.config, seed, host_addresses()?) };
         let mut engine = Engine::new(&settings, finding_limits(&self.config));
+        engine.remember(seed, self.config.limits.recent_messages as usize);
+        let events = Arc::new(Events::default());
+        engine.listen(Box::new(events.listener()));
         let ports = PortFilter::Only(self.config.capture.ports.ranges().to_vec());
-        let ingest = Ingest::new(IngestConfig { ports, digester: Digester::new(seed) });
+        let ingest = Ingest::new(IngestConfig { ports, digester: Digester::new(seed), thresholds: self.config.thresholds });
         let (queries, asked) = bounded(QUERIES);
         let condition = Arc::new(Condition::new(self.config.capture.interfaces.names()));
         let (notifier, listener) = Notifier::start(&self.config, &host_name(), ask_open(queries.clone()))?;
         engine.listen(Box::new(listener));
-        let scrapes = Scrapes { queries, condition: Arc::clone(&condition), notified: notifier.counts() };
+        let scrapes = Scrapes { queries, condition: Arc::clone(&condition), notified: notifier.counts(), events };
         let server = Server::start(self.config.metrics.listen, scrapes)?;
         let (handle, stopped) = stop();
         let reload = self.reload();
@@ -238,6 +242,7 @@ struct Scrapes {
     queries: Sender<Query>,
     condition: Arc<Condition>,
     notified: NotifierCounts,
+    events: Arc<Events>,
 }
 
 impl Scrapes {
@@ -247,6 +252,22 @@ impl Scrapes {
             snapshot.outputs.set_notifications(sink_label(sink), fate_label(fate), count);
         }
         snapshot
+    }
+
+    /// Has the engine answer a question between two batches.
+    async fn ask<T: Send + 'static>(&self, question: impl FnOnce(&mut Engine) -> T + Send + 'static) -> Result<T, Unavailable> {
+        let (reply, answer) = oneshot::channel();
+        let query: Query = Box::new(move |engine| {
+            // Whoever asked may have gone away meanwhile, and there may be no need to look.
+            if !reply.is_closed() {
+                let _ = reply.send(question(engine));
+            }
+        });
+        self.queries.try_send(query).map_err(|error| match error {
+            TrySendError::Full(_) => Unavailable::Busy,
+            TrySendError::Disconnected(_) => Unavailable::EngineStopped,
+        })?;
+        answer.await.map_err(|_| Unavailable::EngineStopped)
     }
 }
 
@@ -271,20 +292,27 @@ const fn fate_label(fate: Fate) -> NotificationResult {
 
 impl SnapshotSource for Scrapes {
     async fn snapshot(&self) -> Result<Snapshot, Unavailable> {
-        let (reply, answer) = oneshot::channel();
         let lost = self.condition.counts();
-        let query: Query = Box::new(move |engine| {
-            // Whoever asked may have gone away meanwhile.
-            let _ = reply.send(engine.snapshot(&lost));
-        });
-        self.queries.try_send(query).map_err(|error| match error {
-            TrySendError::Full(_) => Unavailable::Busy,
-            TrySendError::Disconnected(_) => Unavailable::EngineStopped,
-        })?;
-        answer.await.map(|snapshot| self.complete(snapshot)).map_err(|_| Unavailable::EngineStopped)
+        let mut snapshot = self.ask(move |engine| engine.snapshot(&lost)).await?;
+        snapshot.capture.set_event_streams_cut(self.events.cut());
+        Ok(self.complete(snapshot))
     }
 
     fn readiness(&self) -> Result<(), Unavailable> {
         self.condition.readiness()
+    }
+}
+
+impl EngineSource for Scrapes {
+    fn events(&self) -> &Arc<Events> {
+        &self.events
+    }
+
+    async fn look<T, F>(&self, look: F) -> Result<T, Unavailable>
+    where
+        T: Send + 'static,
+        F: FnOnce(&View<'_>) -> T + Send + 'static,
+    {
+        self.ask(|engine| look(&engine.view())).await
     }
 }

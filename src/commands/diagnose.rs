@@ -6,13 +6,12 @@ use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::exit::{Exit, Failure};
-use super::moment::parse_moment;
 use super::options::{Color, ColorWhen, Format, severity};
 use super::replay::{Input, all_there};
 use super::replaying::Reading;
 use super::settings;
 use super::stdout::print;
-use crate::config::{Config, PbxAddress, PortRange, Ports};
+use crate::config::{Config, PbxAddress, PortRange, Ports, parse_moment};
 use crate::diagnose::{Moment, Question, Scene, diagnose};
 use crate::report::model::{Problem, Verdict};
 use crate::report::{json, text};
@@ -120,7 +119,7 @@ impl DiagnoseArgs {
         let moment = if self.at.is_some() { Moment::Named } else { Moment::Any };
         Ok(Diagnosis {
             config,
-            question: Question { user: self.user, problem: self.problem, since: self.since, moment },
+            question: Question { user: self.user, problem: self.problem, since: self.since, until: None, moment },
             inputs,
             ports: Ports::new(self.ports),
             until,

@@ -6,7 +6,7 @@ mod daemon;
 mod diagnose;
 mod exit;
 mod logging;
-mod moment;
+
 mod options;
 mod replay;
 mod replaying;

@@ -60,6 +60,7 @@ pub(super) fn annotated(config: &Config) -> String {
     section(&mut file, &config.notify);
     file.push_str(SINKS);
     section(&mut file, &config.limits);
+    section(&mut file, &config.thresholds);
     file
 }
 

@@ -9,7 +9,7 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::notify::{HttpUrl, MinSeverity, NotifyScope};
-use super::types::{Bytes, Interfaces, LogFormat, LogLevel, PbxAddress, PortRange, Ports};
+use super::types::{Bytes, Interfaces, LogFormat, LogLevel, PbxAddress, PortRange, Ports, Rate, Ratio};
 use crate::time::Span;
 
 /// A value in the file that is not allowed where it stands.
@@ -67,6 +67,7 @@ text_settings! {
     SocketAddr, "an IP address and a port such as \"127.0.0.1:15060\"";
     PbxAddress, PbxAddress::ALLOWED;
     Bytes, Bytes::ALLOWED;
+    Rate, Rate::ALLOWED;
 }
 
 /// Settings that are one name of a few.
@@ -149,6 +150,22 @@ impl Setting for u32 {
         integer
             .and_then(|integer| Self::from_str_radix(integer.as_str(), integer.radix()).ok())
             .ok_or_else(|| vec![Refusal::new(value, "a whole number")])
+    }
+
+    fn write(&self) -> String {
+        self.to_string()
+    }
+}
+
+/// A whole number may be written without a fraction.
+impl Setting for Ratio {
+    fn read(value: &Spanned<DeValue<'_>>) -> Result<Self, Vec<Refusal>> {
+        let text = match value.get_ref() {
+            DeValue::Float(float) => float.as_str(),
+            DeValue::Integer(integer) if integer.radix() == 10 => integer.as_str(),
+            _ => "",
+        };
+        text.parse().map_err(|_| vec![Refusal::new(value, Self::ALLOWED)])
     }
 
     fn write(&self) -> String {

@@ -9,25 +9,41 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-use super::{SnapshotSource, Unavailable};
+use super::{EngineSource, Events, SnapshotSource, Unavailable, View, api};
 use crate::metrics::CONTENT_TYPE;
 
-const INDEX: &str =
-    "siphound\n\n/metrics  numbers for Prometheus\n/healthz  whether siphound works\n/readyz   whether it follows traffic\n";
+const INDEX: &str = "siphound\n\n/metrics  numbers for Prometheus\n/healthz  whether siphound works\n/readyz   whether it follows traffic\n/api/v1/  what it knows, as JSON\n";
 
 /// What the pages need.
-struct Shared<S> {
+pub(super) struct Shared<S> {
     source: S,
     patience: Duration,
 }
 
+impl<S: EngineSource> Shared<S> {
+    /// Where clients are told what happens.
+    pub(super) fn events(&self) -> &Arc<Events> {
+        self.source.events()
+    }
+
+    /// Has the engine look something up, and waits no longer than the patience lasts.
+    pub(super) async fn look<T, F>(&self, look: F) -> Result<T, Unavailable>
+    where
+        T: Send + 'static,
+        F: FnOnce(&View<'_>) -> T + Send + 'static,
+    {
+        tokio::time::timeout(self.patience, self.source.look(look)).await.unwrap_or(Err(Unavailable::Busy))
+    }
+}
+
 /// The pages over `source`, which may take at most `patience` for a snapshot. No page reads a request body.
-pub(super) fn router<S: SnapshotSource>(source: S, patience: Duration) -> Router {
+pub(super) fn router<S: EngineSource>(source: S, patience: Duration) -> Router {
     Router::new()
         .route("/", get(|| async { INDEX }))
         .route("/metrics", get(metrics::<S>))
         .route("/healthz", get(healthz::<S>))
         .route("/readyz", get(readyz::<S>))
+        .nest(api::ROOT, api::router())
         .fallback(|| async { (StatusCode::NOT_FOUND, "there is no such page\n") })
         .method_not_allowed_fallback(|| async { (StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are answered\n") })
         .with_state(Arc::new(Shared { source, patience }))

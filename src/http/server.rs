@@ -6,7 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
@@ -14,7 +17,8 @@ use tokio::runtime::Runtime;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
-use super::SnapshotSource;
+use super::EngineSource;
+use super::lease::Lease;
 use super::routes::router;
 
 /// Bounds on what clients can take.
@@ -82,11 +86,11 @@ enum Stop {
 
 impl Server {
     /// Listens on `address` and serves what `source` says, until [`stop`](Self::stop).
-    pub fn start<S: SnapshotSource>(address: SocketAddr, source: S) -> Result<Self, HttpError> {
+    pub fn start<S: EngineSource>(address: SocketAddr, source: S) -> Result<Self, HttpError> {
         Self::start_within(address, source, BOUNDS)
     }
 
-    fn start_within<S: SnapshotSource>(address: SocketAddr, source: S, bounds: Bounds) -> Result<Self, HttpError> {
+    fn start_within<S: EngineSource>(address: SocketAddr, source: S, bounds: Bounds) -> Result<Self, HttpError> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .max_blocking_threads(1)
@@ -154,7 +158,13 @@ impl Accept {
 
     /// Serves one connection until it ends, its life is over, or the server is stopped.
     fn connection(&self, stream: TcpStream, permit: OwnedSemaphorePermit) -> impl Future<Output = ()> + Send + 'static {
-        let service = TowerToHyperService::new(self.router.clone());
+        let lease = Lease::default();
+        let routes = TowerToHyperService::new(self.router.clone());
+        let of_requests = lease.clone();
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(of_requests.clone());
+            routes.call(request)
+        });
         let mut stopped = self.stopped.clone();
         let bounds = self.bounds;
         async move {
@@ -163,7 +173,8 @@ impl Accept {
             let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(stream), service));
             let ended = tokio::select! {
                 ended = connection.as_mut() => Some(ended),
-                () = sleep(bounds.life) => None,
+                () = life(&lease, bounds.life) => None,
+                () = lease.until_cut() => return drop(permit),
                 _ = stopped.wait_for(|stop| *stop == Stop::Now) => None,
             };
             let ended = match ended {
@@ -181,14 +192,23 @@ impl Accept {
     }
 }
 
+/// Lasts as long as a connection may live: one that streams may live on.
+async fn life(lease: &Lease, life: Duration) {
+    sleep(life).await;
+    while lease.is_prolonged() {
+        sleep(life).await;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::future::pending;
     use std::io::{Read, Write};
     use std::net::Ipv4Addr;
+    use std::sync::OnceLock;
 
     use super::*;
-    use crate::http::Unavailable;
+    use crate::http::{Events, SnapshotSource, Unavailable, View};
     use crate::metrics::Snapshot;
 
     /// An engine that answers in one fixed way.
@@ -212,6 +232,24 @@ mod tests {
             match self {
                 Self::Down(reason) => Err(*reason),
                 _ => Ok(()),
+            }
+        }
+    }
+
+    impl EngineSource for Engine {
+        fn events(&self) -> &Arc<Events> {
+            static EVENTS: OnceLock<Arc<Events>> = OnceLock::new();
+            EVENTS.get_or_init(Arc::default)
+        }
+
+        async fn look<T, F>(&self, _: F) -> Result<T, Unavailable>
+        where
+            T: Send + 'static,
+            F: FnOnce(&View<'_>) -> T + Send + 'static,
+        {
+            match self {
+                Self::Down(reason) => Err(*reason),
+                _ => pending().await,
             }
         }
     }

@@ -288,11 +288,12 @@ impl Policy {
         let over: Vec<_> = self.findings.iter().filter(|(_, followed)| is_over(followed)).map(|(key, _)| key.clone()).collect();
         for key in over {
             let Some(followed) = self.forget(&key) else { continue };
+            let over = followed.ended.map_or(now, |ended| ended + hold);
             if followed.telling == Telling::Unwanted {
                 self.leave(&followed.change.group, &key);
             } else {
                 let listed = Listed::new(Status::Resolved, followed.change.entry.clone());
-                self.resolve(followed.change, listed, now);
+                self.resolve(followed.change, listed, over);
             }
         }
     }
