@@ -335,6 +335,8 @@ impl Teller {
                     if failures == 0 {
                         tracing::warn!(sink = self.name, error = %refusal, "Alertmanager takes no alerts; it is told how things stand once it does");
                     }
+                    // It may come back without its memory.
+                    board.again(Timestamp::now());
                     self.shared.counts.add(SinkKind::Alertmanager, Fate::Retried, 1);
                     return Err(Retried);
                 }
