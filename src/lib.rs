@@ -7,12 +7,13 @@
 //! A module imports only what stands to its left:
 //!
 //! ```text
-//! time, table, config ◄ decode ◄ sip ◄ track ◄ detect ◄ report ◄ {diagnose, metrics, alert} ◄ http ◄ pipeline ◄ commands ◄ main
+//! time, table, config ◄ decode ◄ sip ◄ track ◄ detect ◄ report ◄ {alert, assist, diagnose, metrics} ◄ http ◄ pipeline ◄ commands ◄ main
 //!                                                                            ▲
 //!                                                                         capture
 //! ```
 
 pub mod alert;
+pub mod assist;
 pub mod capture;
 pub mod commands;
 pub mod config;

@@ -2,10 +2,12 @@
 
 use serde::Serialize;
 
+use super::message::{Listed, Status};
 use crate::detect::catalog::FindingId;
 use crate::detect::finding::{Finding, Subject};
 use crate::detect::store::{ChangeKind, FindingChange};
 use crate::report::build;
+use crate::report::mask::Mask;
 use crate::report::model::FindingEntry;
 use crate::time::PacketTime;
 use crate::track::Tracker;
@@ -57,7 +59,10 @@ pub struct Change {
     pub(super) group: Group,
     /// The AoRs that it is about.
     pub(super) aors: Vec<Box<str>>,
+    /// As it is told: numbers are hidden in it where they are to be.
     pub(super) entry: FindingEntry,
+    /// A command line that shows more.
+    pub(super) command: Option<String>,
 }
 
 /// What is told of in one message: a site with all its phones, a trunk, a PBX.
@@ -70,36 +75,61 @@ pub struct Group {
 }
 
 impl Change {
-    pub(super) fn of(tracker: &Tracker, change: &FindingChange) -> Self {
+    pub(super) fn of(tracker: &Tracker, change: &FindingChange, mask: &Mask) -> Self {
         let turn = match change.kind {
             ChangeKind::Raised | ChangeKind::Updated => Turn::Holds,
             ChangeKind::Cleared => Turn::Ended,
             ChangeKind::ReplacedBy(cause) => Turn::ReplacedBy(cause),
         };
-        Self::new(tracker, &change.finding, turn, change.at)
+        Self::new(tracker, &change.finding, turn, change.at, mask)
     }
 
     /// A finding that is open.
-    pub fn open(tracker: &Tracker, finding: &Finding) -> Self {
-        Self::new(tracker, finding, Turn::Holds, finding.last)
+    pub fn open(tracker: &Tracker, finding: &Finding, mask: &Mask) -> Self {
+        Self::new(tracker, finding, Turn::Holds, finding.last, mask)
     }
 
-    fn new(tracker: &Tracker, finding: &Finding, turn: Turn, at: PacketTime) -> Self {
+    fn new(tracker: &Tracker, finding: &Finding, turn: Turn, at: PacketTime, mask: &Mask) -> Self {
         let subjects = std::iter::once(&finding.subject).chain(&finding.related);
         let aors = subjects.filter_map(|subject| match subject {
             Subject::Aor(name) => Some(name.clone()),
             _ => None,
         });
+        let mut entry = build::finding(tracker, finding);
+        mask.finding(&mut entry);
+        let mut group = Group::of(finding);
+        if group.scope == Scope::Phone {
+            mask.user(&mut group.subject);
+        }
+        // Whom a pseudonym stands for cannot be asked.
+        let command = command(&entry).filter(|_| entry.subject == finding.subject.to_string());
         Self {
             turn,
             at,
             since: finding.since,
             key: Key { id: finding.id, subject: finding.subject.clone() },
-            group: Group::of(finding),
+            group,
             aors: aors.collect(),
-            entry: build::finding(tracker, finding),
+            entry,
+            command,
         }
     }
+}
+
+impl Change {
+    /// The finding as a message lists it.
+    pub(super) fn listed(&self, status: Status) -> Listed {
+        Listed { command: self.command.clone(), ..Listed::new(status, self.entry.clone()) }
+    }
+}
+
+/// What to type to learn more of a phone. A name that a shell could read otherwise is never made a part of it.
+pub(super) fn command(finding: &FindingEntry) -> Option<String> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '@' | '.' | '-' | '_' | '+' | ':');
+    let subject = finding.subject.as_str();
+    let is_safe = !subject.starts_with('-') && !subject.is_empty() && subject.chars().all(is_plain);
+    let concerns_one = matches!(finding.scope, Scope::Phone | Scope::PhoneOrSite | Scope::Source | Scope::Site);
+    (is_safe && concerns_one).then(|| format!("siphound diagnose {subject}"))
 }
 
 impl Group {

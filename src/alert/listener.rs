@@ -9,6 +9,7 @@ use super::change::{Change, Input};
 use super::counts::{Counts, Fate, SinkKind};
 use crate::detect::listener::{Listener, called_in_vain};
 use crate::detect::store::FindingChange;
+use crate::report::mask::Mask;
 use crate::time::PacketTime;
 use crate::track::Tracker;
 use crate::track::event::Event;
@@ -28,6 +29,7 @@ pub(super) struct Shared {
 pub struct AlertListener {
     pub(super) inputs: Sender<Input>,
     pub(super) shared: Arc<Shared>,
+    pub(super) mask: Mask,
 }
 
 impl AlertListener {
@@ -49,7 +51,7 @@ impl Listener for AlertListener {
     }
 
     fn finding(&mut self, tracker: &Tracker, change: &FindingChange) {
-        self.hand_on(Input::Finding(Box::new(Change::of(tracker, change))));
+        self.hand_on(Input::Finding(Box::new(Change::of(tracker, change, &self.mask))));
     }
 
     fn batch(&mut self, _tracker: &Tracker, now: PacketTime) {

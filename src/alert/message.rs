@@ -6,7 +6,7 @@ use super::change::Group;
 use crate::report::escape;
 use crate::report::model::{FindingEntry, Stamp};
 use crate::time::PacketTime;
-use crate::track::vocabulary::{Scope, Severity, vocabulary};
+use crate::track::vocabulary::{Severity, vocabulary};
 
 /// Findings that a message lists; of further ones it says how many there are.
 pub(super) const LISTED: usize = 20;
@@ -80,7 +80,7 @@ pub struct Listed {
 
 impl Listed {
     pub(super) fn new(status: Status, finding: FindingEntry) -> Self {
-        Self { status, replaced_by: None, command: command(&finding), finding }
+        Self { status, replaced_by: None, command: None, finding }
     }
 }
 
@@ -143,13 +143,4 @@ impl Draft {
         };
         format!("[{state}] {about}{}{others}", escape::fit(first, COLUMNS))
     }
-}
-
-/// What to type to learn more of a phone. A name that a shell could read otherwise is never made a part of it.
-fn command(finding: &FindingEntry) -> Option<String> {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '@' | '.' | '-' | '_' | '+' | ':');
-    let subject = finding.subject.as_str();
-    let is_safe = !subject.starts_with('-') && !subject.is_empty() && subject.chars().all(is_plain);
-    let concerns_one = matches!(finding.scope, Scope::Phone | Scope::PhoneOrSite | Scope::Source | Scope::Site);
-    (is_safe && concerns_one).then(|| format!("siphound diagnose {subject}"))
 }

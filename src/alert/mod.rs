@@ -41,6 +41,7 @@ use self::sink::queue::{Backoff, Feeder, QUEUE};
 use self::sink::webhook::Webhook;
 use self::sink::{Deliver, Outlet};
 use crate::config::{Alertmanager, Config, MinSeverity, NotifyScope};
+use crate::report::mask::Mask;
 use crate::time::{PacketTime, Span};
 use crate::track::vocabulary::{Scope, Severity};
 
@@ -90,12 +91,12 @@ pub struct Tested {
 }
 
 impl Notifier {
-    /// Starts the threads. The listener is for the engine; when that is gone, so is all that `stop` waits for.
+    /// Starts the threads. What is told passes through `mask`. The listener is for the engine; when that is gone, so is all that `stop` waits for.
     ///
     /// # Errors
     ///
     /// A secret that cannot be read, or threads that cannot be started.
-    pub fn start(config: &Config, host: &str, ask_open: AskOpen) -> Result<(Self, AlertListener), AlertError> {
+    pub fn start(config: &Config, host: &str, mask: Mask, ask_open: AskOpen) -> Result<(Self, AlertListener), AlertError> {
         let sinks = Sinks::of(config)?;
         let shared = Arc::new(Shared::default());
         let (inputs, hears) = bounded(INPUTS);
@@ -113,7 +114,7 @@ impl Notifier {
             asked: 0,
         };
         spawn("notify", running, move || dispatcher.run())?;
-        Ok((Self { shared: Arc::clone(&shared), done, ending }, AlertListener { inputs, shared }))
+        Ok((Self { shared: Arc::clone(&shared), done, ending }, AlertListener { inputs, shared, mask }))
     }
 
     /// What became of the notifications so far.

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 
 use super::exit::{Exit, Failure};
 use super::run::{Daemon, Task};
+use super::serving::servings;
 use super::settings::{finding_limits, host_name, random_seed, tracker_settings};
 use super::stdout::print;
 use crate::alert::{AskOpen, Change, Fate, Notifier, NotifierCounts, SinkKind};
@@ -24,6 +25,7 @@ use crate::pipeline::signals;
 use crate::pipeline::source::{ANY, CaptureError, FrameNumbers, Live, LiveOptions, filter_text, host_addresses};
 use crate::pipeline::stage::{LossPlace, Notice};
 use crate::pipeline::stop::stop;
+use crate::report::mask::Mask;
 use crate::table::Digester;
 use crate::track::Settings;
 
@@ -59,21 +61,24 @@ impl Daemon {
 
     fn capture(&self) -> Result<(), Failure> {
         let seed = random_seed()?;
+        let servings = servings(&self.config)?;
+        let mask = if self.config.privacy.mask_numbers { Mask::keyed(random_seed()?) } else { Mask::none() };
         // A replay ends; a daemon would gather as many as it may in the course of the days.
         let settings =
             Settings { finished: self.config.limits.recent_calls as usize, ..tracker_settings(&self.config, seed, host_addresses()?) };
         let mut engine = Engine::new(&settings, finding_limits(&self.config));
         engine.remember(seed, self.config.limits.recent_messages as usize);
-        let events = Arc::new(Events::default());
+        let events = Arc::new(Events::new(mask));
         engine.listen(Box::new(events.listener()));
         let ports = PortFilter::Only(self.config.capture.ports.ranges().to_vec());
         let ingest = Ingest::new(IngestConfig { ports, digester: Digester::new(seed), thresholds: self.config.thresholds });
         let (queries, asked) = bounded(QUERIES);
         let condition = Arc::new(Condition::new(self.config.capture.interfaces.names()));
-        let (notifier, listener) = Notifier::start(&self.config, &host_name(), ask_open(queries.clone()))?;
+        let (notifier, listener) = Notifier::start(&self.config, &host_name(), mask, ask_open(queries.clone(), mask))?;
         engine.listen(Box::new(listener));
-        let scrapes = Scrapes { queries, condition: Arc::clone(&condition), notified: notifier.counts(), events };
-        let server = Server::start(self.config.metrics.listen, scrapes)?;
+        let source = Scrapes { queries, condition: Arc::clone(&condition), notified: notifier.counts(), events };
+        let start = |serving| Server::start(serving, mask, source.clone());
+        let servers = servings.into_iter().map(start).collect::<Result<Vec<_>, _>>()?;
         let (handle, stopped) = stop();
         let reload = self.reload();
         signals::watch(handle.clone(), reload)
@@ -81,7 +86,7 @@ impl Daemon {
         self.log_start();
         let observer = |notice: Notice<'_>| condition.observe(&notice);
         let result = run(self.feeds(&condition), ingest, engine, asked, &stopped, &handle, &observer);
-        server.stop();
+        servers.into_iter().for_each(Server::stop);
         let finished = result?;
         let frames = finished.engine.frames();
         drop(finished);
@@ -145,11 +150,11 @@ impl Daemon {
 }
 
 /// Lets the notifications ask for what is open.
-fn ask_open(queries: Sender<Query>) -> AskOpen {
+fn ask_open(queries: Sender<Query>, mask: Mask) -> AskOpen {
     Box::new(move || {
         let (reply, answer) = bounded(1);
         let query: Query = Box::new(move |engine| {
-            let open = engine.detectors.findings.open().map(|finding| Change::open(&engine.tracker, finding));
+            let open = engine.detectors.findings.open().map(|finding| Change::open(&engine.tracker, finding, &mask));
             // Whoever asked may have given up meanwhile.
             let _ = reply.send(open.collect());
         });
@@ -237,7 +242,8 @@ impl Condition {
     }
 }
 
-/// Asks the engine for its numbers on behalf of the HTTP server.
+/// Asks the engine on behalf of the HTTP servers.
+#[derive(Clone)]
 struct Scrapes {
     queries: Sender<Query>,
     condition: Arc<Condition>,

@@ -1,6 +1,8 @@
 //! One module per subcommand: what the user may write, what it means, and how it ends.
 
 mod alert;
+mod asking;
+mod assist;
 mod check;
 mod daemon;
 mod diagnose;
@@ -11,6 +13,7 @@ mod options;
 mod replay;
 mod replaying;
 mod run;
+mod serving;
 mod settings;
 mod stdout;
 
@@ -46,6 +49,8 @@ enum Command {
     Replay(Box<replay::ReplayArgs>),
     /// Say what is the matter with one user
     Diagnose(Box<diagnose::DiagnoseArgs>),
+    /// Follow one user step by step, with that user on the telephone
+    Assist(Box<assist::AssistArgs>),
     /// Follow live traffic and serve metrics
     Run(Box<run::RunArgs>),
     /// Try out whether notifications arrive
@@ -96,6 +101,11 @@ impl Command {
                 let diagnosis = args.resolve()?;
                 logging::start(&Log { level: LogLevel::Warn, ..diagnosis.config.log.clone() })?;
                 diagnosis.execute()
+            }
+            Self::Assist(args) => {
+                let assistance = args.resolve()?;
+                logging::start(&Log { level: LogLevel::Warn, ..assistance.config.log.clone() })?;
+                assistance.execute()
             }
             Self::Run(args) => {
                 let daemon = args.resolve()?;

@@ -4,6 +4,7 @@
 //! and what is allowed, each unknown key with the nearest known one. A [`Config`] in hand is valid. The sections are declared once, with
 //! documentation, default and bounds of each key; the annotated file `config/siphound.toml` is made from the same declarations.
 
+mod api;
 mod capture;
 mod limits;
 mod moment;
@@ -19,6 +20,7 @@ mod value;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+pub use self::api::{Api, Privacy};
 pub use self::capture::{Capture, Log, Metrics, Pbx};
 pub use self::limits::Limits;
 pub use self::moment::parse_moment;
@@ -40,6 +42,10 @@ pub struct Config {
     pub trunks: BTreeMap<String, Vec<PbxAddress>>,
     /// The HTTP server for Prometheus.
     pub metrics: Metrics,
+    /// The JSON API.
+    pub api: Api,
+    /// What is hidden.
+    pub privacy: Privacy,
     /// The log.
     pub log: Log,
     /// What somebody is told, and when.
@@ -73,6 +79,8 @@ impl Config {
             pbx: reader.section(),
             trunks: reader.named("trunks"),
             metrics: reader.section(),
+            api: reader.section(),
+            privacy: reader.section(),
             log: reader.section(),
             alertmanagers: reader.items(),
             webhooks: reader.items(),
@@ -84,6 +92,9 @@ impl Config {
         config.thresholds.check(&mut reader);
         if config.metrics.is_exposed() {
             reader.object("metrics.listen", Metrics::LISTEN_ALLOWED);
+        }
+        for (key, allowed) in config.api.objections(config.metrics.listen) {
+            reader.object(key, allowed);
         }
         reader.finish().map(|()| config)
     }
@@ -143,6 +154,13 @@ mod tests {
             [metrics]
             listen = "0.0.0.0:9100"
             allow_remote = true
+            [api]
+            listen = "192.0.2.1:15061"
+            token_file = "/etc/siphound/token"
+            tls_certificate = "/etc/siphound/cert.pem"
+            tls_key = "/etc/siphound/key.pem"
+            [privacy]
+            mask_numbers = true
             [log]
             level = "debug"
             format = "json"
@@ -247,6 +265,31 @@ lossy_share = "5%"
         assert!(problems("[metrics]\nlisten = \"0.0.0.0:15060\"\n")[0].starts_with(refused));
         assert!(Config::parse("[metrics]\nlisten = \"0.0.0.0:15060\"\nallow_remote = true\n").is_ok());
         assert!(Config::parse("[metrics]\nlisten = \"[::1]:15060\"\n").is_ok());
+    }
+
+    #[test]
+    fn an_api_that_others_reach_needs_a_token() {
+        let refused = problems("[api]\nlisten = \"192.0.2.1:15061\"\n");
+        assert!(refused[0].starts_with("line 2: api.listen: \"192.0.2.1:15061\" is not allowed"), "{refused:?}");
+        assert!(refused[0].contains("api.token_file") && refused[0].contains("api.tls_certificate"), "{refused:?}");
+        let with_tls_alone = "[api]\nlisten = \"192.0.2.1:15061\"\ntls_certificate = \"a\"\ntls_key = \"b\"\n";
+        assert!(problems(with_tls_alone)[0].contains("api.token_file"), "TLS hides, it does not ask who reads");
+        assert!(Config::parse("[api]\nlisten = \"192.0.2.1:15061\"\ntoken_file = \"a\"\n").is_ok());
+        assert!(Config::parse("[api]\nlisten = \"[::1]:15061\"\n").is_ok());
+        assert!(Config::parse("[api]\nlisten = \"\"\n").is_ok());
+    }
+
+    #[test]
+    fn certificate_and_key_come_together_and_with_an_address() {
+        for (text, key) in [
+            ("listen = \"127.0.0.1:1\"\ntls_certificate = \"a\"", "api.tls_certificate"),
+            ("listen = \"127.0.0.1:1\"\ntls_key = \"a\"", "api.tls_key"),
+            ("tls_certificate = \"a\"\ntls_key = \"b\"", "api.tls_certificate"),
+            ("listen = \"127.0.0.1:15060\"", "api.listen"),
+        ] {
+            let refused = problems(&format!("[api]\n{text}\n"));
+            assert!(refused[0].contains(key), "{refused:?}");
+        }
     }
 
     #[test]

@@ -70,6 +70,20 @@ text_settings! {
     Rate, Rate::ALLOWED;
 }
 
+/// An address, or nothing.
+impl Setting for Option<SocketAddr> {
+    fn read(value: &Spanned<DeValue<'_>>) -> Result<Self, Vec<Refusal>> {
+        if value.get_ref().as_str() == Some("") {
+            return Ok(None);
+        }
+        read_text(value, "\"\", or an IP address and a port such as \"127.0.0.1:15061\"").map(Some)
+    }
+
+    fn write(&self) -> String {
+        write_text(&self.map(|address| address.to_string()).unwrap_or_default())
+    }
+}
+
 /// Settings that are one name of a few.
 macro_rules! name_settings {
     ($($ty:ty),+) => {$(

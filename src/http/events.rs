@@ -14,6 +14,7 @@ use super::lease::Lease;
 use crate::detect::listener::Listener;
 use crate::detect::store::{ChangeKind, FindingChange};
 use crate::report::build::{finding, lone_call};
+use crate::report::mask::Mask;
 use crate::report::model::{CallEntry, FindingEntry, Stamp};
 use crate::table::Handle;
 use crate::track::Tracker;
@@ -98,6 +99,18 @@ impl Event {
             Self::Reachability { .. } => "reachability",
         }
     }
+
+    fn mask(&mut self, mask: &Mask) {
+        match self {
+            Self::Finding { finding, .. } => mask.finding(finding),
+            Self::Call { call, .. } => mask.call(call),
+            Self::Registration { aor, contact, .. } => {
+                mask.user(aor);
+                mask.text(contact, &[]);
+            }
+            Self::Reachability { contact, .. } => mask.text(contact, &[]),
+        }
+    }
 }
 
 /// The clients that want to be told.
@@ -108,6 +121,7 @@ pub struct Events {
     count: AtomicUsize,
     next: AtomicU64,
     cut: AtomicU64,
+    mask: Mask,
 }
 
 #[derive(Debug)]
@@ -126,6 +140,11 @@ pub(super) struct Subscription {
 }
 
 impl Events {
+    /// Nobody to tell yet; what is told passes through `mask`.
+    pub fn new(mask: Mask) -> Self {
+        Self { mask, ..Self::default() }
+    }
+
     /// What the engine tells them by.
     pub fn listener(self: &Arc<Self>) -> EventListener {
         EventListener(Arc::clone(self))
@@ -149,7 +168,8 @@ impl Events {
         Some(Subscription { events: Arc::clone(self), number, queue: receiver })
     }
 
-    fn tell(&self, event: Event) {
+    fn tell(&self, mut event: Event) {
+        event.mask(&self.mask);
         let event = Arc::new(event);
         let mut clients = self.clients();
         clients.retain(|client| {

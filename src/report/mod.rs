@@ -10,6 +10,7 @@ pub mod filter;
 pub mod json;
 pub mod ladder;
 mod legs;
+pub mod mask;
 pub mod model;
 pub mod nat;
 pub mod page;

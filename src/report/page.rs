@@ -78,6 +78,7 @@ impl FromStr for Cursor {
 
 /// A part of a list.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[schemars(rename = "PageOf{T}")]
 pub struct Page<T> {
     /// Version of the entries.
     pub schema: u32,

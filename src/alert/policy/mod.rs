@@ -260,7 +260,7 @@ impl Policy {
         let Some(known) = self.forget(&change.key) else { return };
         let change = Change { group: known.change.group, ..change };
         if matches!(known.telling, Telling::Told(_) | Telling::Worse) {
-            let listed = Listed { replaced_by: Some(cause), ..Listed::new(Status::Resolved, change.entry.clone()) };
+            let listed = Listed { replaced_by: Some(cause), ..change.listed(Status::Resolved) };
             self.resolve(change, listed, now);
         } else {
             self.leave(&change.group, &change.key);
@@ -292,7 +292,7 @@ impl Policy {
             if followed.telling == Telling::Unwanted {
                 self.leave(&followed.change.group, &key);
             } else {
-                let listed = Listed::new(Status::Resolved, followed.change.entry.clone());
+                let listed = followed.change.listed(Status::Resolved);
                 self.resolve(followed.change, listed, over);
             }
         }
@@ -338,7 +338,7 @@ impl Policy {
         told.due = None;
         for key in &told.members {
             let Some(followed) = self.findings.get_mut(key) else { continue };
-            let listed = Listed::new(Status::Firing, followed.change.entry.clone());
+            let listed = followed.change.listed(Status::Firing);
             match followed.telling {
                 Telling::Unwanted => {}
                 Telling::Told(_) => known.push(listed),

@@ -1,4 +1,5 @@
 use super::*;
+use crate::alert::change::command;
 use crate::detect::catalog::FindingId::{self, *};
 use crate::detect::finding::Subject;
 use crate::report::model::{FindingEntry, Stamp};
@@ -58,7 +59,8 @@ fn raised(id: FindingId, subject: Subject, seconds: i64) -> Change {
         runbook: Vec::new(),
         explains: Vec::new(),
     };
-    Change { turn: Turn::Holds, at: at(seconds), since: at(seconds), key: Key { id, subject }, group, aors, entry }
+    let command = command(&entry);
+    Change { turn: Turn::Holds, at: at(seconds), since: at(seconds), key: Key { id, subject }, group, aors, entry, command }
 }
 
 fn phone(id: FindingId, aor: &str, seconds: i64) -> Change {

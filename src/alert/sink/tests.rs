@@ -263,7 +263,7 @@ fn change(status: Status, id: FindingId, severity: Severity) -> Alert {
     Alert::finding(&AlertChange {
         key: Key { id, subject: Subject::Aor(ALICE.into()) },
         group: Group { scope: Scope::Site, subject: "198.51.100.7".to_owned() },
-        listed: Listed::new(status, finding(id, severity)),
+        listed: Listed { command: Some(format!("siphound diagnose {ALICE}")), ..Listed::new(status, finding(id, severity)) },
     })
 }
 

@@ -1,6 +1,6 @@
 //! What the API answers with: JSON as the report is written, or a problem (RFC 9457).
 
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -14,6 +14,12 @@ pub(in crate::http) enum Problem {
     /// The request makes no sense.
     #[error("{0}")]
     BadRequest(String),
+    /// It comes from where the API is not served to.
+    #[error("{0}")]
+    Forbidden(&'static str),
+    /// It does not show the token.
+    #[error("the token of the daemon is wanted: Authorization: Bearer TOKEN")]
+    Unauthorized,
     /// There is no such thing.
     #[error("{0}")]
     NotFound(String),
@@ -35,6 +41,8 @@ impl Problem {
     fn status(&self) -> StatusCode {
         match self {
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::NotFound(_) | Self::NoSuchPage => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooMany | Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -44,7 +52,7 @@ impl Problem {
 
 /// A problem as it is sent.
 #[derive(Serialize, JsonSchema)]
-#[schemars(rename = "Problem")]
+#[schemars(rename = "Refusal")]
 pub(super) struct ProblemEntry {
     /// The status of the answer in words.
     title: &'static str,
@@ -59,7 +67,11 @@ impl IntoResponse for Problem {
         let status = self.status();
         let entry =
             ProblemEntry { title: status.canonical_reason().unwrap_or_default(), status: status.as_u16(), detail: self.to_string() };
-        (status, [(header::CONTENT_TYPE, "application/problem+json")], body(&entry)).into_response()
+        let mut answer = (status, [(header::CONTENT_TYPE, "application/problem+json")], body(&entry)).into_response();
+        if self == Self::Unauthorized {
+            answer.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        answer
     }
 }
 

@@ -74,6 +74,8 @@ pub(super) async fn call<S: EngineSource>(
     let wanted: Wanted = query::read(&uri)?;
     let look = shared.look(move |view| whole(view, &call_id));
     let (mut whole, ladder) = look.await?.ok_or_else(|| Problem::NotFound("no call with this Call-ID is kept".to_owned()))?;
+    whole.calls.iter_mut().for_each(|entry| shared.mask.call(entry));
+    whole.findings.iter_mut().for_each(|entry| shared.mask.finding(entry));
     let drawing = render(&ladder, Style::Plain);
     if wanted.format == Some(Form::Text) {
         return Ok(([(header::CACHE_CONTROL, "no-store")], drawing).into_response());

@@ -74,5 +74,7 @@ pub(super) async fn calls<S: EngineSource>(State(shared): State<Arc<Shared<S>>>,
         let selected = select(keyed, &paging);
         Page::of(view.now(), selected, |kept| some_calls(tracker, &kept))
     });
-    Ok(json_answer(&look.await?))
+    let mut page = look.await?;
+    page.items.iter_mut().for_each(|entry| shared.mask.call(entry));
+    Ok(json_answer(&page))
 }

@@ -67,7 +67,8 @@ pub(super) async fn diagnosis<S: EngineSource>(State(shared): State<Arc<Shared<S
     }
     let question =
         Question { user: asked.user, problem: asked.problem, since: time(asked.since), until: time(asked.until), moment: Moment::Any };
-    let verdict = shared.look(move |view| answer(view, &question)).await?;
+    let mut verdict = shared.look(move |view| answer(view, &question)).await?;
+    shared.mask.verdict(&mut verdict);
     let worst = verdict.worst.map(|worst| (WORST, HeaderValue::from_static(worst.as_str())));
     let style = if asked.color == Some(Colors::Always) { Style::Colour } else { Style::Plain };
     let mut answer = match asked.format {

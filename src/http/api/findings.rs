@@ -58,5 +58,7 @@ pub(super) async fn findings<S: EngineSource>(State(shared): State<Arc<Shared<S>
         let selected = select(all.map(|(number, found)| ((found.since, number, ""), found)), &paging);
         Page::of(view.now(), selected, |found| found.into_iter().map(|found| finding(tracker, found)).collect())
     });
-    Ok(json_answer(&look.await?))
+    let mut page = look.await?;
+    page.items.iter_mut().for_each(|entry| shared.mask.finding(entry));
+    Ok(json_answer(&page))
 }

@@ -10,6 +10,7 @@ mod diagnosis;
 mod events;
 mod findings;
 mod nat;
+mod openapi;
 mod query;
 mod registrations;
 mod summary;
@@ -20,6 +21,7 @@ use axum::Router;
 use axum::routing::get;
 
 pub(super) use self::answer::Problem;
+pub use self::openapi::document;
 
 use super::EngineSource;
 use super::routes::Shared;
@@ -38,6 +40,7 @@ pub(super) fn router<S: EngineSource>() -> Router<Arc<Shared<S>>> {
         .route("/findings", get(findings::findings::<S>))
         .route("/nat", get(nat::nat::<S>))
         .route("/diagnosis", get(diagnosis::diagnosis::<S>))
+        .route("/openapi.json", get(openapi::openapi))
         .fallback(|| async { Problem::NoSuchPage })
         .method_not_allowed_fallback(|| async { Problem::MethodNotAllowed })
 }

@@ -51,5 +51,7 @@ pub(super) async fn registrations<S: EngineSource>(State(shared): State<Arc<Shar
         let selected = select(all.map(|aor| ((aor.first_seen, 0, &*aor.name), aor)), &paging);
         Page::of(view.now(), selected, |aors| aors.into_iter().map(|aor| registration(tracker, aor)).collect())
     });
-    Ok(json_answer(&look.await?))
+    let mut page = look.await?;
+    page.items.iter_mut().for_each(|entry| shared.mask.registration(entry));
+    Ok(json_answer(&page))
 }
