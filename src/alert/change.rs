@@ -26,8 +26,17 @@ pub enum Input {
         /// When the PBX called it.
         at: PacketTime,
     },
-    /// All findings that are open: what was heard before may have holes.
-    Open(Vec<Change>),
+    /// What was heard before may have holes.
+    Open(OpenFindings),
+}
+
+/// All findings that are open.
+#[derive(Clone, Debug)]
+pub struct OpenFindings {
+    /// At this time.
+    pub at: PacketTime,
+    /// Each of them.
+    pub findings: Vec<Change>,
 }
 
 /// Under which a finding is kept.

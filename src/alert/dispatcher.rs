@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
-use super::change::{Change, Input};
+use super::change::{Input, OpenFindings};
 use super::counts::{Fate, SinkKind};
 use super::listener::Shared;
 use super::policy::{Output, Policy};
@@ -17,11 +17,11 @@ use crate::time::{PacketTime, Span};
 const TICK: Duration = Duration::from_millis(250);
 /// Inputs taken before it looks.
 const AT_ONCE: usize = 1_024;
-/// Ticks between two questions for what is open.
-const PATIENCE: u32 = 40;
+/// Time between two questions for what is open.
+const BETWEEN: Span = Span::from_secs(10);
 
 /// Asks the engine for all findings that are open; nothing where it does not answer in time.
-pub type AskOpen = Box<dyn Fn() -> Option<Vec<Change>> + Send>;
+pub type AskOpen = Box<dyn Fn() -> Option<OpenFindings> + Send>;
 
 /// Runs the policy.
 pub(super) struct Dispatcher {
@@ -31,7 +31,8 @@ pub(super) struct Dispatcher {
     pub(super) outlets: Vec<Outlet>,
     pub(super) ask_open: AskOpen,
     pub(super) now: PacketTime,
-    pub(super) asked: u32,
+    /// When it was last asked what is open.
+    pub(super) asked: Option<PacketTime>,
 }
 
 impl Dispatcher {
@@ -48,6 +49,7 @@ impl Dispatcher {
                 self.take(input);
             }
             self.keep_up();
+            self.close_gap();
             self.policy.advance(self.now);
             self.dispatch();
         }
@@ -67,14 +69,24 @@ impl Dispatcher {
     /// Time goes on where the engine stands still, as it does while no capture is open.
     fn idle(&mut self) {
         self.now += Span::from_nanos(TICK.as_nanos() as i64);
-        self.asked = self.asked.saturating_sub(1);
-        if self.asked == 0 && self.shared.has_gap.load(Ordering::Acquire) {
-            self.asked = PATIENCE;
-            self.shared.has_gap.store(false, Ordering::Release);
-            match (self.ask_open)() {
-                Some(open) => self.policy.take(Input::Open(open), self.now),
-                None => self.shared.has_gap.store(true, Ordering::Release),
+    }
+
+    /// Where the queue was full, what was heard has holes: the engine is asked for what is open.
+    fn close_gap(&mut self) {
+        if self.asked.is_some_and(|asked| self.now.since(asked) < BETWEEN) || !self.shared.has_gap.swap(false, Ordering::AcqRel) {
+            return;
+        }
+        self.asked = Some(self.now);
+        match (self.ask_open)() {
+            Some(open) => {
+                // What was queued before the answer comes first.
+                for _ in 0..self.inputs.len() {
+                    let Ok(input) = self.inputs.try_recv() else { break };
+                    self.take(input);
+                }
+                self.policy.take(Input::Open(open), self.now);
             }
+            None => self.shared.has_gap.store(true, Ordering::Release),
         }
     }
 

@@ -17,13 +17,15 @@ mod listener;
 mod message;
 mod policy;
 mod sink;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-pub use self::change::{Change, Group, Input};
+pub use self::change::{Change, Group, Input, OpenFindings};
 pub use self::counts::{Counts, Fate, SinkKind};
 pub use self::dispatcher::AskOpen;
 pub use self::listener::AlertListener;
@@ -111,7 +113,7 @@ impl Notifier {
             outlets,
             ask_open,
             now: PacketTime::MIN,
-            asked: 0,
+            asked: None,
         };
         spawn("notify", running, move || dispatcher.run())?;
         Ok((Self { shared: Arc::clone(&shared), done, ending }, AlertListener { inputs, shared, mask }))

@@ -13,7 +13,7 @@ use super::run::{Daemon, Task};
 use super::serving::servings;
 use super::settings::{finding_limits, host_name, random_seed, tracker_settings};
 use super::stdout::print;
-use crate::alert::{AskOpen, Change, Fate, Notifier, NotifierCounts, SinkKind};
+use crate::alert::{AskOpen, Change, Fate, Notifier, NotifierCounts, OpenFindings, SinkKind};
 use crate::decode::frame::LinkType;
 use crate::decode::ports::PortFilter;
 use crate::http::{EngineSource, Events, Server, SnapshotSource, Unavailable, View};
@@ -156,7 +156,7 @@ fn ask_open(queries: Sender<Query>, mask: Mask) -> AskOpen {
         let query: Query = Box::new(move |engine| {
             let open = engine.detectors.findings.open().map(|finding| Change::open(&engine.tracker, finding, &mask));
             // Whoever asked may have given up meanwhile.
-            let _ = reply.send(open.collect());
+            let _ = reply.send(OpenFindings { at: engine.tracker.now(), findings: open.collect() });
         });
         queries.try_send(query).ok()?;
         answer.recv_timeout(PATIENCE).ok()

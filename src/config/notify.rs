@@ -131,11 +131,7 @@ impl FromStr for HttpUrl {
 
     fn from_str(text: &str) -> Result<Self, NotAllowed> {
         let uri: http::Uri = text.parse().map_err(|_| NotAllowed(Self::ALLOWED))?;
-        let scheme_is_known = match uri.scheme_str() {
-            Some("http") => true,
-            Some("https") => cfg!(feature = "tls"),
-            _ => false,
-        };
+        let scheme_is_known = uri.scheme_str() == Some("http") || (cfg!(feature = "tls") && uri.scheme_str() == Some("https"));
         let names_a_host = uri.authority().is_some_and(|authority| !authority.host().is_empty() && !authority.as_str().contains('@'));
         (scheme_is_known && names_a_host).then_some(Self(uri)).ok_or(NotAllowed(Self::ALLOWED))
     }

@@ -13,7 +13,7 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::change::{Change, Group, Input, Key, Turn};
+use super::change::{Change, Group, Input, Key, OpenFindings, Turn};
 use super::message::{Draft, LISTED, Listed, Message, MessageKind, Status};
 use crate::detect::catalog::WINDOW_AFTER;
 use crate::time::PacketTime;
@@ -267,14 +267,18 @@ impl Policy {
         }
     }
 
-    /// Begins again from what is open: the rest is over.
-    fn resume(&mut self, open: Vec<Change>, now: PacketTime) {
-        let known: BTreeSet<_> = open.iter().map(|change| change.key.clone()).collect();
-        for (_, followed) in self.findings.iter_mut().filter(|(key, followed)| followed.ended.is_none() && !known.contains(key)) {
-            followed.ended = Some(now);
+    /// Begins again from what was open: the rest is over. What was heard of later stands.
+    fn resume(&mut self, open: OpenFindings, now: PacketTime) {
+        let listed: BTreeSet<_> = open.findings.iter().map(|change| change.key.clone()).collect();
+        for (key, followed) in &mut self.findings {
+            if followed.ended.is_none() && followed.change.at <= open.at && !listed.contains(key) {
+                followed.ended = Some(now);
+            }
         }
-        for change in open {
-            self.change(change, now);
+        for change in open.findings {
+            if self.findings.get(&change.key).is_none_or(|followed| followed.change.at <= open.at) {
+                self.change(change, now);
+            }
         }
     }
 

@@ -362,11 +362,24 @@ fn after_a_gap_what_is_not_open_is_over() {
     let mut desk = Desk::new(rules());
     desk.hear(pbx(PbxSlow, 0)).hear(trunk(1, 0));
     assert_eq!(desk.by(5).len(), 2);
-    desk.policy.take(Input::Open(vec![trunk(1, 0), trunk(2, 60)]), at(60));
+    desk.policy.take(Input::Open(OpenFindings { at: at(60), findings: vec![trunk(1, 0), trunk(2, 60)] }), at(60));
     let fresh = desk.one_by(65);
     assert_eq!((fresh.status, fresh.group.unwrap().subject.as_str()), (Status::Firing, "192.0.2.2"));
     let over = desk.silent_until(184).one_by(185);
     assert_eq!((over.status, ids(&over)), (Status::Resolved, vec!["pbx-slow"]));
+}
+
+#[test]
+fn what_was_heard_after_the_engine_was_asked_stands() {
+    let mut desk = Desk::new(rules());
+    let over = trunk(1, 0);
+    desk.hear(over.clone());
+    assert_eq!(desk.by(5).len(), 1);
+    desk.hear(trunk(2, 61)).ends(&over, 61);
+    desk.policy.take(Input::Open(OpenFindings { at: at(60), findings: vec![trunk(1, 0)] }), at(62));
+    let told: Vec<_> =
+        desk.by(66).into_iter().chain(desk.by(186)).map(|message| (message.status, message.group.unwrap().subject)).collect();
+    assert_eq!(told, [(Status::Firing, "192.0.2.2".to_owned()), (Status::Resolved, "192.0.2.1".to_owned())]);
 }
 
 #[test]
