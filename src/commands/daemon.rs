@@ -16,7 +16,7 @@ use super::stdout::print;
 use crate::alert::{AskOpen, Change, Fate, Notifier, NotifierCounts, OpenFindings, SinkKind};
 use crate::decode::frame::LinkType;
 use crate::decode::ports::PortFilter;
-use crate::http::{EngineSource, Events, Server, SnapshotSource, Unavailable, View};
+use crate::http::{Assistants, EngineSource, Events, Server, SnapshotSource, Unavailable, View};
 use crate::metrics::{DropPlace, NotificationResult, NotificationSink, Snapshot};
 use crate::pipeline::engine::{Engine, Query};
 use crate::pipeline::ingest::{Ingest, IngestConfig};
@@ -70,13 +70,15 @@ impl Daemon {
         engine.remember(seed, self.config.limits.recent_messages as usize);
         let events = Arc::new(Events::new(mask));
         engine.listen(Box::new(events.listener()));
+        let assistants = Arc::new(Assistants::default());
+        engine.listen(Box::new(assistants.listener()));
         let ports = PortFilter::Only(self.config.capture.ports.ranges().to_vec());
         let ingest = Ingest::new(IngestConfig { ports, digester: Digester::new(seed), thresholds: self.config.thresholds });
         let (queries, asked) = bounded(QUERIES);
         let condition = Arc::new(Condition::new(self.config.capture.interfaces.names()));
         let (notifier, listener) = Notifier::start(&self.config, &host_name(), mask, ask_open(queries.clone(), mask))?;
         engine.listen(Box::new(listener));
-        let source = Scrapes { queries, condition: Arc::clone(&condition), notified: notifier.counts(), events };
+        let source = Scrapes { queries, condition: Arc::clone(&condition), notified: notifier.counts(), events, assistants };
         let start = |serving| Server::start(serving, mask, source.clone());
         let servers = servings.into_iter().map(start).collect::<Result<Vec<_>, _>>()?;
         let (handle, stopped) = stop();
@@ -249,6 +251,7 @@ struct Scrapes {
     condition: Arc<Condition>,
     notified: NotifierCounts,
     events: Arc<Events>,
+    assistants: Arc<Assistants>,
 }
 
 impl Scrapes {
@@ -310,6 +313,10 @@ impl SnapshotSource for Scrapes {
 }
 
 impl EngineSource for Scrapes {
+    fn assistants(&self) -> &Arc<Assistants> {
+        &self.assistants
+    }
+
     fn events(&self) -> &Arc<Events> {
         &self.events
     }

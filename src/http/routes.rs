@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use super::access::{Access, admit};
-use super::{EngineSource, Events, SnapshotSource, Unavailable, View, api};
+use super::{Assistants, EngineSource, Events, SnapshotSource, Unavailable, View, api};
 use crate::metrics::CONTENT_TYPE;
 use crate::report::mask::Mask;
 
@@ -29,6 +29,11 @@ impl<S: EngineSource> Shared<S> {
     /// Where clients are told what happens.
     pub(super) fn events(&self) -> &Arc<Events> {
         self.source.events()
+    }
+
+    /// Where sessions of live assistance are.
+    pub(super) fn assistants(&self) -> &Arc<Assistants> {
+        self.source.assistants()
     }
 
     /// Has the engine look something up, and waits no longer than the patience lasts.
