@@ -236,7 +236,7 @@ fn hide(mask: &Mask, user: &str, line: &mut AssistLine) {
             ended.evidence.iter_mut().for_each(|fact| mask.text(&mut fact.fact, &known));
             ended.next_step.iter_mut().for_each(|next| mask.text(next, &known));
         }
-        AssistLine::Verdict(verdict) => mask.verdict(verdict),
+        AssistLine::Verdict(verdict) => mask.verdict(verdict, &known),
     }
 }
 
