@@ -14,7 +14,8 @@ use serde_json::{Value as Json, json};
 use siphound::capture::CaptureFiles;
 use siphound::detect::listener::Listener as _;
 use siphound::http::{
-    Access, Client, ClientTls, EngineSource, Events, Peers, Server, ServerTls, Serving, SnapshotSource, Token, Unavailable, View, document,
+    Access, Assistants, Client, ClientTls, EngineSource, Events, Peers, Server, ServerTls, Serving, SnapshotSource, Token, Unavailable,
+    View, document,
 };
 use siphound::metrics::Snapshot;
 use siphound::pipeline::engine::Engine;
@@ -32,6 +33,7 @@ const SECRET: &str = "correct-horse-battery";
 struct Known {
     engine: Arc<Mutex<Engine>>,
     events: Arc<Events>,
+    assistants: Arc<Assistants>,
 }
 
 impl Known {
@@ -46,7 +48,7 @@ impl Known {
         engine.remember(1, 10_000);
         let mut finished = replay(&mut source, lab::ingest(), engine, Threads::One, &|_| {}).expect("a replay");
         finished.engine.finish();
-        Self { engine: Arc::new(Mutex::new(finished.engine)), events: Arc::new(Events::new(mask)) }
+        Self { engine: Arc::new(Mutex::new(finished.engine)), events: Arc::new(Events::new(mask)), assistants: Arc::default() }
     }
 }
 
@@ -61,6 +63,10 @@ impl SnapshotSource for Known {
 }
 
 impl EngineSource for Known {
+    fn assistants(&self) -> &Arc<Assistants> {
+        &self.assistants
+    }
+
     fn events(&self) -> &Arc<Events> {
         &self.events
     }
@@ -200,7 +206,7 @@ fn every_page_of_the_document_is_there_and_knows_its_parameters() {
     let document = document();
     let pages = document["paths"].as_object().expect("pages");
     assert!(pages.len() >= 8);
-    for (path, page) in pages.iter().filter(|(path, _)| *path != "/events") {
+    for (path, page) in pages.iter().filter(|(path, page)| !["/events", "/assist"].contains(&path.as_str()) && page["get"].is_object()) {
         let parameters = page["get"]["parameters"].as_array().expect("parameters");
         for parameter in parameters.iter().filter(|parameter| parameter["in"] == "query") {
             let name = parameter["name"].as_str().expect("a name");

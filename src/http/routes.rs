@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::access::{Access, admit};
-use super::{EngineSource, Events, SnapshotSource, Unavailable, View, api};
+use super::{Assistants, EngineSource, Events, SnapshotSource, Unavailable, View, api};
 use crate::metrics::CONTENT_TYPE;
 use crate::report::mask::Mask;
 
@@ -36,6 +36,11 @@ impl<S: EngineSource> Shared<S> {
     /// Where clients are told what happens.
     pub(super) fn events(&self) -> &Arc<Events> {
         self.source.events()
+    }
+
+    /// Where sessions of live assistance are.
+    pub(super) fn assistants(&self) -> &Arc<Assistants> {
+        self.source.assistants()
     }
 
     /// Has the engine look something up, and waits no longer than the patience lasts. Lookups take turns, and after each the engine is left

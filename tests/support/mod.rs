@@ -8,6 +8,7 @@ pub(crate) mod agent;
 pub(crate) mod archive;
 pub(crate) mod call;
 pub(crate) mod capture;
+pub(crate) mod day;
 pub(crate) mod expect;
 pub(crate) mod formats;
 pub(crate) mod lab;
