@@ -37,3 +37,4 @@ mod slowness;
 pub mod store;
 mod strangers;
 mod undelivered;
+mod vanished;

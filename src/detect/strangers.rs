@@ -25,6 +25,12 @@ const REMEMBERED: usize = 4096;
 /// Served domains remembered; with more, no domain is called wrong.
 const DOMAINS: usize = 1024;
 
+/// Refusals, which say nothing of the one who knocks where the PBX speaks to nobody: then it is down.
+const TCP_REFUSED: &str = "TCP connection refused";
+const UDP_REFUSED: &str = "UDP refused by ICMP";
+/// The port of SIP.
+const SIP_PORT: u16 = 5060;
+
 /// Watches tries that cannot succeed.
 #[derive(Debug, Default)]
 pub(super) struct StrangerDetector {
@@ -37,13 +43,24 @@ impl StrangerDetector {
     pub(super) fn event(&mut self, tracker: &Tracker, event: &Event, findings: &mut FindingStore) {
         match event {
             Event::Noticed { signal: Signal::Refused(flow), at } if tracker.world.peers.direction(*flow) == Direction::In => {
-                self.knocked(tracker, *flow, "TCP connection refused", *at, findings);
+                self.knocked(tracker, *flow, TCP_REFUSED, *at, findings);
             }
+            Event::Noticed { signal: Signal::Unreachable(flow), at } if is_sip(tracker, *flow) => {
+                self.knocked(tracker, *flow, UDP_REFUSED, *at, findings);
+            }
+            Event::TlsWanted { flow, at } if tracker.world.peers.direction(*flow) == Direction::In => {
+                self.knocked(tracker, *flow, "TLS asked for without TLS", *at, findings);
+            }
+            Event::Noticed { signal: Signal::Tls(flow) | Signal::Http(flow), .. }
+                if tracker.world.peers.direction(*flow) == Direction::Through => {}
             Event::Noticed { signal: Signal::Tls(flow), at } => self.knocked(tracker, *flow, "TLS", *at, findings),
             Event::Noticed { signal: Signal::Http(flow), at } => self.knocked(tracker, *flow, "HTTP", *at, findings),
             Event::RegistrationEnded(report) => match report.end {
                 AttemptEnd::Accepted => self.served(tracker, report, findings),
                 AttemptEnd::Rejected => self.rejected(tracker, report, findings),
+                AttemptEnd::NoAnswer if self.is_elsewhere(tracker, report.flow) => {
+                    self.knocked(tracker, report.flow, "SIP to an address that is no PBX", report.first, findings);
+                }
                 _ => {}
             },
             _ => {}
@@ -54,7 +71,7 @@ impl StrangerDetector {
         let (source, door) = match tracker.world.peers.direction(flow) {
             Direction::In => (flow.source.ip(), flow.destination),
             Direction::Out => (flow.destination.ip(), flow.source),
-            Direction::Through => return,
+            Direction::Through => (flow.source.ip(), flow.destination),
         };
         if tracker.world.peers.scans(source) {
             return;
@@ -64,7 +81,9 @@ impl StrangerDetector {
         while knocks.len() > KEPT || knocks.front().is_some_and(|(first, _)| at.time.since(first.time) > WITHIN) {
             knocks.pop_front();
         }
-        if knocks.len() < TRIES {
+        let refused = [TCP_REFUSED, UDP_REFUSED].contains(&what);
+        let lives = knocks.front().is_some_and(|(first, _)| tracker.world.peers.last_sent(door) >= first.time);
+        if knocks.len() < TRIES || (refused && !lives) {
             return;
         }
         let kinds: BTreeSet<&str> = knocks.iter().map(|(_, what)| *what).collect();
@@ -72,7 +91,14 @@ impl StrangerDetector {
         let message = format!("{source}: {kinds} on port {} of {}", door.port(), door.ip());
         let raise = Raise::new(FindingId::WrongTransportOrPort, Subject::Source(source), message).related(Subject::Site(Site::of(source)));
         let raise = knocks.iter().fold(raise, |raise, (at, what)| raise.evidence(at.time, at.frame, format!("{what} to {door}")));
+        let pbx = tracker.world.peers.pbx_addresses().into_iter().next();
+        let raise = pbx.into_iter().fold(raise, |raise, pbx| raise.fill(Slot::Expected, format!("UDP or TCP to {pbx}")));
         findings.raise(raise, at.time);
+    }
+
+    /// Whether a REGISTER went to an address that never registered anybody, where it is known who does.
+    fn is_elsewhere(&self, tracker: &Tracker, flow: Flow) -> bool {
+        !self.domains.is_empty() && tracker.world.peers.direction(flow) == Direction::Through
     }
 
     fn served(&mut self, tracker: &Tracker, report: &AttemptReport, findings: &mut FindingStore) {
@@ -117,6 +143,12 @@ impl StrangerDetector {
             findings.replace((FindingId::WrongDomain, &subject), (FindingId::RegistrationRejected, &symptom), at.time);
         }
     }
+}
+
+/// Whether a datagram towards a PBX went to a port of SIP, rather than of sound.
+fn is_sip(tracker: &Tracker, flow: Flow) -> bool {
+    let to = flow.destination;
+    tracker.world.peers.direction(flow) == Direction::In && (to.port() == SIP_PORT || tracker.world.peers.pbx_addresses().contains(&to))
 }
 
 /// The host of the AoR, in lower case.

@@ -33,6 +33,7 @@ impl Tracker {
     pub(super) fn expire_transactions(&mut self, now: PacketTime) {
         while let Some(handle) = self.world.transactions.pop_unanswered(now) {
             let Some(transaction) = self.world.transactions.get(handle).cloned() else { continue };
+            self.note_unanswered_tls(&transaction);
             match transaction.owner {
                 Owner::CallerInvite(call) => self.calls.unanswered(&mut self.world, call, &transaction),
                 Owner::FurtherInvite(call) => self.calls.further_unanswered(&mut self.world, call, &transaction),
@@ -40,6 +41,15 @@ impl Tracker {
                 Owner::Register(attempt) => self.registrations.unanswered(&mut self.world, attempt, &transaction),
                 Owner::FurtherRegister | Owner::Probe(_) | Owner::Nobody => {}
             }
+        }
+    }
+
+    /// A request that asks for TLS and was sent without it: nobody answers.
+    fn note_unanswered_tls(&mut self, request: &Transaction) {
+        let deadline = request.unanswered().deadline;
+        let visible = self.world.would_see_answer(request.flow, request.first.time, deadline);
+        if request.wants_tls && request.first_response.is_none() && visible {
+            self.world.tell(Event::TlsWanted { flow: request.flow, at: request.first });
         }
     }
 
@@ -131,6 +141,9 @@ impl Tracker {
         if let Some(transaction) = self.world.transactions.get_mut(transaction) {
             transaction.owner = Owner::InDialog(call);
         }
+        if method == Method::Prack {
+            self.calls.prack(&mut self.world, call, seen);
+        }
         if method == Method::Bye {
             let invite = self.calls.get(call).and_then(|call| call.answer).and_then(|answer| self.world.transactions.get(answer.invite));
             let invite = invite.cloned();
@@ -173,12 +186,18 @@ impl Tracker {
                 Novelty::Distinct
             }
             Responded::Repeated(transaction) => {
+                self.note_reliable(seen, status, transaction);
                 self.repeated(seen, status, transaction);
                 Novelty::Retransmission
             }
             Responded::Provisional(transaction) | Responded::Final(transaction) | Responded::Further(transaction) => {
                 self.test_trigger(seen.flow.reversed(), true, seen.at);
                 let Some(request) = self.world.transactions.get(transaction).cloned() else { return Novelty::Distinct };
+                // A challenge or a redirection refuses nothing.
+                if request.wants_tls && status >= 400 && !matches!(status, 401 | 407) {
+                    self.world.tell(Event::TlsWanted { flow: request.flow, at: request.first });
+                }
+                self.note_reliable(seen, status, transaction);
                 self.route_response(seen, method, status, transaction, &request);
                 if method == Method::Invite && status < 300 && !seen.message.body().is_empty() {
                     self.look_at_media(seen);
@@ -219,6 +238,13 @@ impl Tracker {
                 tell_server_delay(&mut self.world, ServerClass::Options, request, seen.at)
             }
             _ => {}
+        }
+    }
+
+    fn note_reliable(&mut self, seen: &Seen<'_>, status: u16, invite: Handle) {
+        let owner = self.world.transactions.get(invite).map(|invite| invite.owner);
+        if let Some(Owner::CallerInvite(call) | Owner::FurtherInvite(call)) = owner.filter(|_| status < 200) {
+            self.calls.reliable(&mut self.world, call, seen, status);
         }
     }
 
