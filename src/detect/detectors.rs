@@ -10,6 +10,7 @@ use crate::track::{Novelty, Tracker};
 use super::answers;
 use super::call::CallDetector;
 use super::capture::CaptureDetector;
+use super::delivery::DeliveryDetector;
 use super::devices::DeviceDetector;
 use super::drops::DropDetector;
 use super::durations::DurationDetector;
@@ -49,6 +50,7 @@ pub struct Detectors {
     moves: MoveDetector,
     probes: ProbeDetector,
     undelivered: UndeliveredDetector,
+    delivery: DeliveryDetector,
     ignored: IgnoredDetector,
     call: CallDetector,
     setup: SetupDetector,
@@ -77,6 +79,7 @@ impl Detectors {
             moves: MoveDetector::default(),
             probes: ProbeDetector::default(),
             undelivered: UndeliveredDetector::default(),
+            delivery: DeliveryDetector::default(),
             ignored: IgnoredDetector::default(),
             call: CallDetector,
             setup: SetupDetector::default(),
@@ -128,6 +131,7 @@ impl Detectors {
             rewriting::event(tracker, event, &mut self.findings);
         }
         self.undelivered.event(tracker, event, &mut self.findings);
+        self.delivery.event(tracker, event, &mut self.findings);
         self.ignored.event(tracker, event, &mut self.findings);
         self.call.event(tracker, event, &mut self.findings);
         self.setup.event(tracker, event, &mut self.findings);

@@ -9,6 +9,7 @@ use crate::decode::signal::Signal;
 use crate::detect::catalog::{FindingId, Slot};
 use crate::detect::finding::{Raise, Subject, sent};
 use crate::detect::parties::related_parties;
+use crate::detect::registration::is_heard;
 use crate::detect::store::FindingStore;
 use crate::table::Handle;
 use crate::time::{PacketTime, Span};
@@ -28,8 +29,12 @@ const LARGE: u32 = 1300;
 const LARGE_UNANSWERED: usize = 4;
 /// How long they count.
 const LARGE_WITHIN: Span = Span::from_secs(3600);
-/// Incomplete datagrams of a peer within [`FRAGMENTS_WITHIN`] that are no accident.
-const INCOMPLETE: usize = 2;
+/// Incomplete datagrams of a peer within [`FRAGMENTS_WITHIN`] that make a finding (DETECTION §9).
+const INCOMPLETE: usize = 1;
+/// From so many on it is no accident.
+const NO_ACCIDENT: usize = 2;
+/// How long the rest of a datagram is waited for (DETECTION §9.2, `fragment_timeout`).
+const REASSEMBLY: Span = Span::from_secs(30);
 const FRAGMENTS_WITHIN: Span = Span::from_secs(60);
 /// Requests, sources and losses remembered, each.
 const REMEMBERED: usize = 4096;
@@ -86,7 +91,8 @@ impl IgnoredDetector {
         let source = request.flow.source.ip();
         let since = request.first.time - OTHERS_WITHIN;
         let others = self.served.iter().filter(|(other, at)| *other != source && *at >= since).count();
-        let Some(entry) = tracker.calls.get(call).filter(|_| others > 0) else { return };
+        let ignored = others > 0 && !is_heard(request.flow.transport, request.transmissions);
+        let Some(entry) = tracker.calls.get(call).filter(|_| ignored) else { return };
         let message = format!("{source}: INVITE unanswered ({}) while {others} others are served", sent(request.transmissions));
         let raise = Raise::new(FindingId::InviteIgnored, Subject::Source(source), message)
             .evidence(request.first.time, request.first.frame, format!("INVITE from {}", request.flow.source))
@@ -149,6 +155,9 @@ impl IgnoredDetector {
 
     fn fragments_lost(&mut self, tracker: &Tracker, flow: Flow, bytes: u32, at: Sighting, findings: &mut FindingStore) {
         let Some(peer) = peer(tracker, flow).filter(|&peer| !tracker.world.peers.scans(peer)) else { return };
+        if !tracker.world.absence.is_sound_since(at.time - REASSEMBLY) {
+            return;
+        }
         push(&mut self.fragments, Lost { peer, at, bytes });
         let mine = self.fragments.iter().filter(|lost| lost.peer == peer && at.time.since(lost.at.time) <= FRAGMENTS_WITHIN);
         let lost: Vec<Lost> = mine.copied().collect();
@@ -157,7 +166,8 @@ impl IgnoredDetector {
         }
         let message =
             format!("{peer}: UDP message of at least {bytes} B fragmented, fragments lost ({} within {FRAGMENTS_WITHIN})", lost.len());
-        let raise = Raise::new(FindingId::FragmentLoss, Subject::Source(peer), message);
+        let confidence = if lost.len() >= NO_ACCIDENT { Confidence::Confirmed } else { Confidence::Suspected };
+        let raise = Raise::new(FindingId::FragmentLoss, Subject::Source(peer), message).confidence(confidence);
         let raise = lost.iter().fold(raise, |raise, lost| {
             let fact = format!("datagram from {} of at least {} B never came together", flow.source.ip(), lost.bytes);
             match lost.at.frame {

@@ -12,8 +12,8 @@ use crate::detect::store::FindingStore;
 use crate::table::Handle;
 use crate::time::{PacketTime, Span};
 use crate::track::Tracker;
-use crate::track::call::{Call, Lost};
 use crate::track::call::session::{Failure, Lapse, Side, Timer};
+use crate::track::call::{Call, Lost};
 use crate::track::event::Event;
 use crate::track::vocabulary::{Confidence, RegistrationState};
 
@@ -138,7 +138,8 @@ fn busy_elsewhere(tracker: &Tracker, handle: Handle, call: &Call) -> Option<Stri
     let since = call.activity.max(call.answer?.at.time);
     let devices = ends(call).into_iter().filter_map(|end| tracker.registrations.at_address(&tracker.world, end));
     devices.into_iter().find_map(|device| {
-        let is_its = |other: &Call| ends(other).into_iter().any(|end| tracker.registrations.at_address(&tracker.world, end) == Some(device));
+        let is_its =
+            |other: &Call| ends(other).into_iter().any(|end| tracker.registrations.at_address(&tracker.world, end) == Some(device));
         let mut others = tracker.calls.iter().filter(|(other, entry)| *other != handle && entry.is_up() && is_its(entry));
         let (_, newer) = others.next()?;
         let is_alone = others.next().is_none() && newer.record.answered.is_some_and(|answered| answered > since);

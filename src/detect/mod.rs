@@ -7,6 +7,7 @@ mod answers;
 mod call;
 mod capture;
 pub mod catalog;
+mod delivery;
 pub mod detectors;
 mod devices;
 mod drops;

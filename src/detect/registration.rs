@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 
+use crate::decode::flow::Transport;
 use crate::detect::catalog::{FindingId, Slot, rejection_remedy};
 use crate::detect::finding::{Raise, Reason, Subject, sent};
 use crate::detect::store::FindingStore;
@@ -22,6 +23,8 @@ const REJECTED_WITHIN: Span = Span::from_secs(600);
 const CREDENTIALS_REFUSED: u16 = 2;
 /// Challenges ignored in a row that make one (DETECTION §1.2).
 const CHALLENGES_IGNORED: u16 = 3;
+/// Transmissions that show that the sender heard nothing (DETECTION §1.3).
+const UNHEARD: u16 = 3;
 /// How near in time the answers to other sources must lie (DETECTION §1.3).
 const OTHERS_WITHIN: Span = Span::from_secs(60);
 /// Rejections and answered sources remembered.
@@ -75,7 +78,9 @@ impl RegistrationDetector {
             }
             AttemptEnd::Rejected | AttemptEnd::ContactDropped => self.rejected(tracker, report, aor, findings),
             AttemptEnd::CredentialsRejected | AttemptEnd::ChallengeIgnored => credentials(tracker, report, aor, findings),
-            AttemptEnd::NoAnswer => self.silent(tracker, report, aor, findings),
+            // What is sent over UDP is sent again until an answer arrives: sent once, it was answered, and the capture missed that.
+            AttemptEnd::NoAnswer if is_heard(report.flow.transport, report.transmissions) => {}
+            AttemptEnd::NoAnswer => self.silent(report, aor, findings),
             AttemptEnd::Unknown => {}
         }
     }
@@ -105,7 +110,7 @@ impl RegistrationDetector {
         findings.raise(placed(tracker, raise, report.flow.source), now);
     }
 
-    fn silent(&mut self, tracker: &Tracker, report: &AttemptReport, aor: Box<str>, findings: &mut FindingStore) {
+    fn silent(&mut self, report: &AttemptReport, aor: Box<str>, findings: &mut FindingStore) {
         let source = report.flow.source.ip();
         let others =
             self.answered.iter().filter(|(other, at)| *other != source && at.since(report.first.time - OTHERS_WITHIN) > Span::ZERO);
@@ -133,7 +138,6 @@ impl RegistrationDetector {
             .related(Subject::Site(Site::of(source)))
             .related(Subject::Pbx(report.flow.destination))
             .fill(Slot::Ip, source.to_string());
-        let _ = tracker;
         findings.raise(raise, report.last.time);
     }
 
@@ -146,6 +150,11 @@ impl RegistrationDetector {
         }
         self.answered.push_back((source, now));
     }
+}
+
+/// Whether a request along a datagram flow was sent so seldom that its sender must have heard something (DETECTION §1.3).
+pub(super) fn is_heard(transport: Transport, transmissions: u16) -> bool {
+    transport == Transport::Udp && transmissions < UNHEARD
 }
 
 fn credentials(tracker: &Tracker, report: &AttemptReport, aor: Box<str>, findings: &mut FindingStore) {

@@ -224,7 +224,8 @@ mod tests {
 
     fn watched(forgotten: u16, woken: u16) -> Watched {
         let pbx = "203.0.113.10:5060".parse().unwrap();
-        let mut watched = Watched { pbx, spoke: PacketTime::from_parts(0, 0), woke: None, nonces_good: 0, nonces_count: false, signs: VecDeque::new() };
+        let mut watched =
+            Watched { pbx, spoke: PacketTime::from_parts(0, 0), woke: None, nonces_good: 0, nonces_count: false, signs: VecDeque::new() };
         let at = Sighting { time: PacketTime::from_parts(100, 0), frame: 1 };
         let device = |port| SocketAddr::new("198.51.100.7".parse().unwrap(), 40_000 + port);
         (0..forgotten).for_each(|port| watched.note(Sign::Forgotten, device(port), at));

@@ -7,9 +7,9 @@ use crate::decode::flow::Flow;
 use crate::decode::signal::Signal;
 use crate::detect::catalog::{FindingId, Slot};
 use crate::detect::finding::{Raise, Subject};
-use crate::detect::registration::status_text;
+use crate::detect::registration::{is_heard, status_text};
 use crate::detect::store::FindingStore;
-use crate::time::Span;
+use crate::time::{PacketTime, Span};
 use crate::track::Tracker;
 use crate::track::event::{AttemptEnd, AttemptReport, Event, Sighting};
 use crate::track::site::Site;
@@ -28,8 +28,6 @@ const DOMAINS: usize = 1024;
 /// Refusals, which say nothing of the one who knocks where the PBX speaks to nobody: then it is down.
 const TCP_REFUSED: &str = "TCP connection refused";
 const UDP_REFUSED: &str = "UDP refused by ICMP";
-/// The port of SIP.
-const SIP_PORT: u16 = 5060;
 
 /// Watches tries that cannot succeed.
 #[derive(Debug, Default)]
@@ -58,7 +56,7 @@ impl StrangerDetector {
             Event::RegistrationEnded(report) => match report.end {
                 AttemptEnd::Accepted => self.served(tracker, report, findings),
                 AttemptEnd::Rejected => self.rejected(tracker, report, findings),
-                AttemptEnd::NoAnswer if self.is_elsewhere(tracker, report.flow) => {
+                AttemptEnd::NoAnswer | AttemptEnd::Unknown if self.is_elsewhere(tracker, report) => {
                     self.knocked(tracker, report.flow, "SIP to an address that is no PBX", report.first, findings);
                 }
                 _ => {}
@@ -82,7 +80,7 @@ impl StrangerDetector {
             knocks.pop_front();
         }
         let refused = [TCP_REFUSED, UDP_REFUSED].contains(&what);
-        let lives = knocks.front().is_some_and(|(first, _)| tracker.world.peers.last_sent(door) >= first.time);
+        let lives = knocks.front().is_some_and(|(first, _)| tracker.world.peers.sent_since(door.ip(), first.time));
         if knocks.len() < TRIES || (refused && !lives) {
             return;
         }
@@ -96,9 +94,15 @@ impl StrangerDetector {
         findings.raise(raise, at.time);
     }
 
-    /// Whether a REGISTER went to an address that never registered anybody, where it is known who does.
-    fn is_elsewhere(&self, tracker: &Tracker, flow: Flow) -> bool {
-        !self.domains.is_empty() && tracker.world.peers.direction(flow) == Direction::Through
+    /// Whether a REGISTER went to an address that never registered anybody, where it is known who does. That it was sent again and again
+    /// shows that nobody answered, whatever the capture sees of that address.
+    fn is_elsewhere(&self, tracker: &Tracker, report: &AttemptReport) -> bool {
+        let flow = report.flow;
+        !self.domains.is_empty()
+            && tracker.world.peers.direction(flow) == Direction::Through
+            && report.transmissions > 1
+            && !is_heard(flow.transport, report.transmissions)
+            && tracker.world.flows.last_seen(flow.reversed()) == PacketTime::MIN
     }
 
     fn served(&mut self, tracker: &Tracker, report: &AttemptReport, findings: &mut FindingStore) {
@@ -145,10 +149,9 @@ impl StrangerDetector {
     }
 }
 
-/// Whether a datagram towards a PBX went to a port of SIP, rather than of sound.
+/// Whether a datagram towards a PBX carried SIP, rather than sound.
 fn is_sip(tracker: &Tracker, flow: Flow) -> bool {
-    let to = flow.destination;
-    tracker.world.peers.direction(flow) == Direction::In && (to.port() == SIP_PORT || tracker.world.peers.pbx_addresses().contains(&to))
+    tracker.world.peers.direction(flow) == Direction::In && tracker.world.flows.last_seen(flow) > PacketTime::MIN
 }
 
 /// The host of the AoR, in lower case.

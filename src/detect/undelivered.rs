@@ -108,6 +108,11 @@ impl UndeliveredDetector {
     }
 }
 
+/// Whether the PBX refused the call because the called user is not there, without calling anybody.
+pub(super) fn is_refused_without_call(tracker: &Tracker, call: &Call, status: u16) -> bool {
+    Refused::of(tracker, call, status).is_some()
+}
+
 /// A call that the PBX refused without calling anybody.
 struct Refused<'a> {
     call: &'a Call,

@@ -7,8 +7,8 @@ use crate::decode::signal::{KeepaliveKind, Signal};
 use crate::sip::method::Method;
 use crate::table::Handle;
 use crate::time::{PacketTime, Span};
-use crate::track::call::{Lost, Reliable};
 use crate::track::call::session::Lapse;
+use crate::track::call::{Lost, Reliable};
 use crate::track::nat::event::NatEvent;
 use crate::track::vocabulary::{Confidence, Outcome, Reachability, RegistrationState};
 

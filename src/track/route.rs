@@ -4,7 +4,7 @@ use crate::decode::flow::Flow;
 use crate::sip::message::{Kind, Message};
 use crate::sip::method::Method;
 use crate::table::Handle;
-use crate::time::PacketTime;
+use crate::time::{PacketTime, Span};
 use crate::track::call::{ByeKind, is_initial, tell_server_delay};
 use crate::track::event::{Event, Giveaway, LostAnswer, ServerClass, Sighting};
 use crate::track::scan::Try;
@@ -12,6 +12,9 @@ use crate::track::transaction::{Owner, Requested, Responded, Transaction};
 use crate::track::vocabulary::Direction;
 use crate::track::world::Seen;
 use crate::track::{Novelty, Tracker};
+
+/// How long a request may wait for a response: an INVITE that rings, while its response is repeated each minute.
+const LONGEST_WAIT: Span = Span::from_secs(200);
 
 impl Tracker {
     /// Handles a SIP message. Deadlines before it are handled first.
@@ -192,6 +195,7 @@ impl Tracker {
             }
             Responded::Provisional(transaction) | Responded::Final(transaction) | Responded::Further(transaction) => {
                 self.test_trigger(seen.flow.reversed(), true, seen.at);
+                self.test_near_trigger(seen.flow.reversed(), true, seen.at);
                 let Some(request) = self.world.transactions.get(transaction).cloned() else { return Novelty::Distinct };
                 // A challenge or a redirection refuses nothing.
                 if request.wants_tls && status >= 400 && !matches!(status, 401 | 407) {
@@ -261,6 +265,7 @@ impl Tracker {
             self.world.triggers.watch(seen.flow.source.ip());
         }
         self.test_trigger(seen.flow.reversed(), false, seen.at);
+        self.test_near_trigger(seen.flow.reversed(), false, seen.at);
         let begins_a_record = method == Method::Invite && status > 100 && !matches!(status, 401 | 407);
         if begins_a_record && seen.message.to_tag().is_some() {
             self.calls.from_response(&mut self.world, seen);
@@ -351,6 +356,13 @@ impl Tracker {
             self.world.triggers.note_seen(source, destination, at.time);
         } else {
             self.world.triggers.note_unseen(source, destination, at.time);
+        }
+    }
+
+    /// Counts a response: its request was sent shortly before, unless the capture had not begun then.
+    fn test_near_trigger(&mut self, flow: Flow, seen: bool, at: Sighting) {
+        if self.started.is_some_and(|started| at.time.since(started) >= LONGEST_WAIT) {
+            self.world.triggers.note_near(flow.source.ip(), flow.destination.ip(), seen, at.time);
         }
     }
 

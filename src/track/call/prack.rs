@@ -72,8 +72,7 @@ impl Calls {
             known => {
                 let (flow, at) = (seen.flow, seen.at);
                 let t1 = Span::ZERO;
-                *known =
-                    Some(Reliable { status, flow, first: at, last: at, transmissions: 1, number, gap: t1, acknowledged: false });
+                *known = Some(Reliable { status, flow, first: at, last: at, transmissions: 1, number, gap: t1, acknowledged: false });
             }
         }
         if let Some(reliable) = call.reliable.filter(Reliable::is_suspect)

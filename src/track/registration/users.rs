@@ -69,7 +69,8 @@ impl Registrations {
     }
 
     fn is_bound_at(&self, aor: Handle, host: IpAddr) -> bool {
-        self.devices_of(aor).any(|device| device.contact_address.is_some_and(|contact| contact.ip() == host) || device.source().ip() == host)
+        self.devices_of(aor)
+            .any(|device| device.contact_address.is_some_and(|contact| contact.ip() == host) || device.source().ip() == host)
     }
 
     fn registers_at(&self, aor: Handle, pbx: IpAddr) -> bool {
