@@ -101,8 +101,13 @@ impl DeliveryDetector {
             return;
         }
         let percent = missed.len() * 100 / all.len();
-        let message =
-            format!("{pbx}: {} of {} calls ({percent} %) in {WITHIN} reached no phone, to {} users", missed.len(), all.len(), users.len());
+        let message = format!(
+            "{pbx}: {} of {} calls ({percent} %) in {} min reached no phone, to {} users",
+            missed.len(),
+            all.len(),
+            WITHIN.as_secs() / 60,
+            users.len()
+        );
         let raise = Raise::new(FindingId::UnansweredBurst, Subject::Pbx(pbx), message)
             .scope(Scope::Server)
             .fill(Slot::Callee, "each of the called users");

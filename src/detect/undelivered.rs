@@ -93,7 +93,7 @@ impl UndeliveredDetector {
         if recent.len() < BURST {
             return;
         }
-        let message = format!("{} undelivered calls to {name} in {BURST_WITHIN}", recent.len());
+        let message = format!("{} undelivered calls to {name} in {} min", recent.len(), BURST_WITHIN.as_secs() / 60);
         let raise = Raise::new(FindingId::UnansweredBurst, Subject::Aor(name.clone()), message).fill(Slot::Callee, name);
         let raise = recent.iter().fold(raise, |raise, at| raise.evidence(at.time, at.frame, "a call that did not reach the phone"));
         findings.raise(located(tracker, raise, device), at.time);

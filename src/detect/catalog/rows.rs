@@ -137,7 +137,7 @@ catalogue! {
     /// Messages too large for one packet lose their fragments.
     FragmentLoss = "fragment-loss": Error, Presence, SOURCE, ["S1"], hours(1),
         "Reduce codecs/headers, switch the phone to TCP, or fix MTU/fragment filtering on the path.";
-    /// The answer to a call, or a provisional answer that asks for it, was never acknowledged, so the call drops.
+    /// The answer to a call was never acknowledged, so the call drops.
     AckMissing = "ack-missing": Error, Absence, CALL, ["S3-setup"], minutes(10),
         "Correct the Contact/Record-Route address offered by {side} and disable SIP ALG.";
     /// The acknowledgement of a call went to an address where nobody took it.
