@@ -1,15 +1,18 @@
 //! One module per subcommand: what the user may write, what it means, and how it ends.
 
+mod asking;
+mod assist;
 mod check;
 mod daemon;
 mod diagnose;
 mod exit;
 mod logging;
-mod moment;
+
 mod options;
 mod replay;
 mod replaying;
 mod run;
+mod serving;
 mod settings;
 mod stdout;
 
@@ -45,6 +48,8 @@ enum Command {
     Replay(Box<replay::ReplayArgs>),
     /// Say what is the matter with one user
     Diagnose(Box<diagnose::DiagnoseArgs>),
+    /// Follow one user step by step, with that user on the telephone
+    Assist(Box<assist::AssistArgs>),
     /// Follow live traffic and serve metrics
     Run(Box<run::RunArgs>),
     /// Check the configuration and say all that is wrong with it
@@ -93,6 +98,11 @@ impl Command {
                 let diagnosis = args.resolve()?;
                 logging::start(&Log { level: LogLevel::Warn, ..diagnosis.config.log.clone() })?;
                 diagnosis.execute()
+            }
+            Self::Assist(args) => {
+                let assistance = args.resolve()?;
+                logging::start(&Log { level: LogLevel::Warn, ..assistance.config.log.clone() })?;
+                assistance.execute()
             }
             Self::Run(args) => {
                 let daemon = args.resolve()?;

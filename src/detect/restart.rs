@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
+use crate::config::Rate;
 use crate::decode::flow::Flow;
 use crate::detect::catalog::{FindingId, Slot};
 use crate::detect::finding::{Raise, Subject};
@@ -14,14 +15,8 @@ use crate::track::event::{Event, Sighting};
 use crate::track::vocabulary::{Confidence, Direction};
 use crate::track::{Novelty, Tracker};
 
-/// The window in which signs must agree.
-const WITHIN: Span = Span::from_secs(60);
 /// Signs that must agree.
 const SIGNS: usize = 2;
-/// Devices that each sign must concern.
-const DEVICES: usize = 3;
-/// How long a PBX that starts again is silent at least.
-const SILENT: Span = Span::from_secs(5);
 /// How soon after its silence it looks for its phones.
 const LOOKS: Span = Span::from_secs(10);
 /// Old nonces that must have been accepted before, so that refused ones say something: many PBXs take each nonce once.
@@ -48,14 +43,6 @@ enum Sign {
 
 impl Sign {
     const ALL: [Self; 5] = [Self::Forgotten, Self::Unsubscribed, Self::Nonce, Self::Woken, Self::Registers];
-
-    /// Peers that it must concern: a PBX registers at one carrier or two.
-    const fn enough(self) -> usize {
-        match self {
-            Self::Registers => 1,
-            _ => DEVICES,
-        }
-    }
 
     /// The sign at so many peers, as it completes "restart inferred from …".
     fn told(self, peers: usize) -> String {
@@ -112,7 +99,7 @@ impl RestartDetector {
             return;
         }
         let Some(watched) = self.watch(flow.source, at.time) else { return };
-        watched.spoke(at.time);
+        watched.spoke(tracker.thresholds().restart_silence, at.time);
         let sign = match kind {
             _ if novelty != Novelty::Distinct => return,
             Kind::Response(481 | 489) if method == Method::Subscribe => Sign::Unsubscribed,
@@ -153,8 +140,8 @@ impl RestartDetector {
 }
 
 impl Watched {
-    fn spoke(&mut self, now: PacketTime) {
-        if now.since(self.spoke) >= SILENT {
+    fn spoke(&mut self, silence: Span, now: PacketTime) {
+        if now.since(self.spoke) >= silence {
             self.woke = Some(now);
         }
         self.spoke = now;
@@ -177,15 +164,16 @@ impl Watched {
     }
 
     fn sign(&mut self, tracker: &Tracker, sign: Sign, device: SocketAddr, at: Sighting, findings: &mut FindingStore) {
-        self.note(sign, device, at);
-        if self.has_restarted() {
+        let restart = tracker.thresholds().restart;
+        self.note(sign, device, restart.window, at);
+        if self.has_restarted(restart) {
             findings.raise(self.raise(tracker, at.time), at.time);
             self.signs.clear();
         }
     }
 
-    fn note(&mut self, sign: Sign, device: SocketAddr, at: Sighting) {
-        while self.signs.len() >= KEPT || self.signs.front().is_some_and(|(_, _, first)| at.time.since(first.time) > WITHIN) {
+    fn note(&mut self, sign: Sign, device: SocketAddr, within: Span, at: Sighting) {
+        while self.signs.len() >= KEPT || self.signs.front().is_some_and(|(_, _, first)| at.time.since(first.time) > within) {
             self.signs.pop_front();
         }
         self.signs.push_back((sign, device, at));
@@ -196,19 +184,23 @@ impl Watched {
     }
 
     /// The signs that concern enough peers each.
-    fn clear_signs(&self) -> impl Iterator<Item = Sign> {
-        Sign::ALL.into_iter().filter(|sign| self.devices(*sign) >= sign.enough())
+    fn clear_signs(&self, restart: Rate) -> impl Iterator<Item = Sign> {
+        Sign::ALL.into_iter().filter(move |&sign| match sign {
+            Sign::Registers => self.devices(sign) > 0,
+            _ => restart.is_reached(self.devices(sign)),
+        })
     }
 
     /// Whether two signs agree, over enough devices.
-    fn has_restarted(&self) -> bool {
+    fn has_restarted(&self, restart: Rate) -> bool {
         let all: BTreeSet<_> = self.signs.iter().map(|(_, device, _)| device).collect();
-        self.clear_signs().count() >= SIGNS && all.len() >= DEVICES
+        self.clear_signs(restart).count() >= SIGNS && restart.is_reached(all.len())
     }
 
     fn raise(&self, tracker: &Tracker, now: PacketTime) -> Raise {
-        let since = self.woke.filter(|woke| now.since(*woke) <= WITHIN).unwrap_or(now);
-        let told: Vec<_> = self.clear_signs().map(|sign| sign.told(self.devices(sign))).collect();
+        let restart = tracker.thresholds().restart;
+        let since = self.woke.filter(|woke| now.since(*woke) <= restart.window).unwrap_or(now);
+        let told: Vec<_> = self.clear_signs(restart).map(|sign| sign.told(self.devices(sign))).collect();
         let message = format!("{}: restart inferred from {}", self.pbx, told.join(" and "));
         let raise = Raise::new(FindingId::PbxRestarted, Subject::Pbx(self.pbx), message)
             .confidence(Confidence::Probable)
@@ -222,38 +214,40 @@ impl Watched {
 mod tests {
     use super::*;
 
+    const RESTART: Rate = Rate::new(3, Span::from_secs(60));
+
     fn watched(forgotten: u16, woken: u16) -> Watched {
         let pbx = "203.0.113.10:5060".parse().unwrap();
         let mut watched =
             Watched { pbx, spoke: PacketTime::from_parts(0, 0), woke: None, nonces_good: 0, nonces_count: false, signs: VecDeque::new() };
         let at = Sighting { time: PacketTime::from_parts(100, 0), frame: 1 };
         let device = |port| SocketAddr::new("198.51.100.7".parse().unwrap(), 40_000 + port);
-        (0..forgotten).for_each(|port| watched.note(Sign::Forgotten, device(port), at));
-        (0..woken).for_each(|port| watched.note(Sign::Woken, device(port), at));
+        (0..forgotten).for_each(|port| watched.note(Sign::Forgotten, device(port), RESTART.window, at));
+        (0..woken).for_each(|port| watched.note(Sign::Woken, device(port), RESTART.window, at));
         watched
     }
 
     #[test]
     fn two_signs_over_three_devices_are_a_restart() {
-        assert!(watched(3, 3).has_restarted());
+        assert!(watched(3, 3).has_restarted(RESTART));
     }
 
     #[test]
     fn one_sign_alone_or_too_few_devices_are_none() {
-        assert!(!watched(12, 0).has_restarted(), "calls can be lost otherwise");
-        assert!(!watched(0, 12).has_restarted(), "a small PBX is silent between its rounds");
-        assert!(!watched(2, 12).has_restarted());
+        assert!(!watched(12, 0).has_restarted(RESTART), "calls can be lost otherwise");
+        assert!(!watched(0, 12).has_restarted(RESTART), "a small PBX is silent between its rounds");
+        assert!(!watched(2, 12).has_restarted(RESTART));
     }
 
     #[test]
     fn its_own_registration_is_a_sign_at_a_single_carrier() {
         let mut restarted = watched(3, 0);
         let at = Sighting { time: PacketTime::from_parts(100, 0), frame: 1 };
-        restarted.note(Sign::Registers, "192.0.2.50:5060".parse().unwrap(), at);
-        assert!(restarted.has_restarted());
+        restarted.note(Sign::Registers, "192.0.2.50:5060".parse().unwrap(), RESTART.window, at);
+        assert!(restarted.has_restarted(RESTART));
         let mut alone = watched(0, 0);
-        alone.note(Sign::Registers, "192.0.2.50:5060".parse().unwrap(), at);
-        assert!(!alone.has_restarted());
+        alone.note(Sign::Registers, "192.0.2.50:5060".parse().unwrap(), RESTART.window, at);
+        assert!(!alone.has_restarted(RESTART));
     }
 
     #[test]
@@ -271,7 +265,7 @@ mod tests {
     fn old_signs_are_forgotten() {
         let mut watched = watched(3, 0);
         let late = Sighting { time: PacketTime::from_parts(200, 0), frame: 2 };
-        (0..3).for_each(|port| watched.note(Sign::Woken, SocketAddr::new("198.51.100.7".parse().unwrap(), port), late));
-        assert!(!watched.has_restarted());
+        (0..3).for_each(|port| watched.note(Sign::Woken, SocketAddr::new("198.51.100.7".parse().unwrap(), port), RESTART.window, late));
+        assert!(!watched.has_restarted(RESTART));
     }
 }

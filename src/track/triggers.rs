@@ -5,14 +5,9 @@
 
 use std::net::IpAddr;
 
+use crate::config::Thresholds;
 use crate::time::{PacketTime, Span};
 
-/// Messages with a trigger before anything is concluded.
-pub const OPPORTUNITIES: u32 = 10;
-/// Share of unseen triggers from which a direction counts as missing.
-pub const ONE_WAY: f64 = 0.5;
-/// Share of unseen triggers from which the capture counts as lossy.
-pub const LOSSY: f64 = 0.05;
 /// Unseen triggers that are no accident where both directions are captured.
 const SCATTERED: u32 = 3;
 /// A direction that carries this share of the packets of the other is not missing, whatever the triggers say: what is unseen then
@@ -129,7 +124,7 @@ impl Triggers {
     }
 
     /// What the last ten minutes say of what `address` sends or receives.
-    pub fn verdict(&self, address: IpAddr, way: Way, now: PacketTime) -> Verdict {
+    pub fn verdict(&self, address: IpAddr, way: Way, thresholds: &Thresholds, now: PacketTime) -> Verdict {
         let Some(watched) = self.watched.iter().find(|watched| watched.address == address) else { return Verdict::Sound };
         let number = bucket_number(now);
         let mut sums = [Tally::default(); 2];
@@ -149,11 +144,12 @@ impl Triggers {
         let share = here.share();
         let alive = f64::from(here.packets) >= ALIVE * f64::from(there.packets);
         let near = Tally { opportunities: here.near, unseen: here.near_unseen, ..here };
-        match here.opportunities {
-            0..OPPORTUNITIES => Verdict::Sound,
-            _ if share >= ONE_WAY && !alive => Verdict::OneWay(here),
-            _ if share >= LOSSY && !alive => Verdict::Lossy(here),
-            _ if near.opportunities >= OPPORTUNITIES && near.unseen >= SCATTERED && near.share() >= LOSSY => Verdict::Lossy(near),
+        let (enough, lossy) = (thresholds.one_way_triggers, thresholds.lossy_share.get());
+        match share {
+            _ if here.opportunities < enough => Verdict::Sound,
+            share if share >= thresholds.one_way_share.get() && !alive => Verdict::OneWay(here),
+            share if share >= lossy && !alive => Verdict::Lossy(here),
+            _ if near.opportunities >= enough && near.unseen >= SCATTERED && near.share() >= lossy => Verdict::Lossy(near),
             _ => Verdict::Sound,
         }
     }
@@ -197,13 +193,13 @@ mod tests {
         let mut triggers = Triggers::new();
         triggers.watch(PBX);
         for n in 0..10 {
-            assert_eq!(triggers.verdict(PBX, Way::Sent, at(n)), Verdict::Sound);
+            assert_eq!(triggers.verdict(PBX, Way::Sent, &Thresholds::default(), at(n)), Verdict::Sound);
             triggers.note_packet(PHONE, PBX, at(n));
             triggers.note_unseen(PBX, PHONE, at(n));
         }
-        assert!(matches!(triggers.verdict(PBX, Way::Sent, at(10)), Verdict::OneWay(_)));
-        assert_eq!(triggers.verdict(PBX, Way::Received, at(10)), Verdict::Sound);
-        assert_eq!(triggers.verdict(PBX, Way::Sent, at(800)), Verdict::Sound, "the window slides");
+        assert!(matches!(triggers.verdict(PBX, Way::Sent, &Thresholds::default(), at(10)), Verdict::OneWay(_)));
+        assert_eq!(triggers.verdict(PBX, Way::Received, &Thresholds::default(), at(10)), Verdict::Sound);
+        assert_eq!(triggers.verdict(PBX, Way::Sent, &Thresholds::default(), at(800)), Verdict::Sound, "the window slides");
     }
 
     #[test]
@@ -217,7 +213,7 @@ mod tests {
                 triggers.note_seen(PHONE, PBX, at(n));
                 triggers.note_near(PHONE, PBX, n >= i64::from(lost), at(n));
             }
-            triggers.verdict(PBX, Way::Received, at(40))
+            triggers.verdict(PBX, Way::Received, &Thresholds::default(), at(40))
         };
         assert!(matches!(verdict(4), Verdict::Lossy(Tally { unseen: 4, opportunities: 40, .. })));
         assert_eq!(verdict(2), Verdict::Sound, "an accident");
@@ -232,6 +228,6 @@ mod tests {
             triggers.note_unseen(PBX, PHONE, at(n));
             triggers.note_packet(PBX, PHONE, at(n));
         }
-        assert_eq!(triggers.verdict(PBX, Way::Sent, at(20)), Verdict::Sound);
+        assert_eq!(triggers.verdict(PBX, Way::Sent, &Thresholds::default(), at(20)), Verdict::Sound);
     }
 }

@@ -1,5 +1,6 @@
 //! The scripts of the cases, by family.
 
+mod assist;
 mod calls;
 mod capture;
 mod drops;
@@ -40,6 +41,6 @@ use scenarios;
 pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
     let registering = [registration::ALL, nat::ALL];
     let calling = [calls::ALL, legs::ALL, maintenance::ALL, drops::ALL, endings::ALL];
-    let around = [capture::ALL, trouble::ALL, surroundings::ALL];
+    let around = [capture::ALL, trouble::ALL, surroundings::ALL, assist::ALL];
     registering.into_iter().chain(calling).chain(around).flatten()
 }

@@ -16,6 +16,7 @@ pub(crate) mod proxy;
 pub(crate) mod random;
 pub(crate) mod reading;
 pub(crate) mod register;
+pub(crate) mod relabel;
 pub(crate) mod replay;
 pub(crate) mod scene;
 pub(crate) mod stream;

@@ -3,6 +3,7 @@
 //! Fields stand in the order of the JSON keys. What is not known is `None` and becomes `null`, never 0. Entries carry a `first_seen`
 //! that is not printed: it is what [`Report::sort`] orders them by.
 
+mod assist;
 mod call;
 mod finding;
 mod nat;
@@ -14,8 +15,10 @@ mod verdict;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
+pub use assist::{AssistLine, AssistStep, Noted, PacketSeen, SentBy, SessionBegan, StepBegan, StepEnded, StepResult};
 pub use call::CallEntry;
 pub use finding::{Evidence, FindingEntry};
 pub use nat::{NatEntry, NatStage};
@@ -28,7 +31,7 @@ pub use verdict::{Escalation, Ground, Judgement, Problem, RuledOut, Verdict};
 pub const SCHEMA: u32 = 1;
 
 /// All that a replay found.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Report {
     /// Always [`SCHEMA`].
     pub schema: u32,
@@ -63,7 +66,7 @@ pub struct LeftOut {
 }
 
 /// What was read, and what became of each frame.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct CaptureSummary {
     /// The files in the order they were given.
     pub files: Vec<String>,
@@ -94,7 +97,7 @@ pub struct CaptureSummary {
 }
 
 /// Distinct messages: neither capture duplicates nor retransmissions.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct MessageCounts {
     /// Requests by method.
     pub requests: BTreeMap<String, u64>,
