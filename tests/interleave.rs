@@ -14,7 +14,7 @@ use proptest::test_runner::FileFailurePersistence;
 use serde_json::Value as Json;
 use siphound::track::Settings;
 use support::agent::{Agent, Brand, address};
-use support::capture::{CaptureFile, EPOCH};
+use support::capture::{CaptureFile, EPOCH, Record};
 use support::lab::{self, Lab};
 use support::relabel::{Label, PBX, interleaved, later, relabelled, renamed_user, users};
 use support::upkeep::times;
@@ -49,7 +49,21 @@ fn is_mixable(file: &CaptureFile) -> bool {
     let (first, last) = (file.first_micros(), file.last());
     let steady = file.records.windows(2).all(|pair| pair[0].micros <= pair[1].micros);
     let at_pbx = file.records.iter().any(|record| record.bytes.windows(4).any(|window| window == [203, 0, 113, 10]));
-    whole && steady && at_pbx && file.records.len() <= FRAMES && last - first <= LONGEST * 1_000_000
+    whole
+        && steady
+        && at_pbx
+        && file.records.iter().all(holds_whole_messages)
+        && file.records.len() <= FRAMES
+        && last - first <= LONGEST * 1_000_000
+}
+
+/// Whether no message goes on in another frame, where a name could not be changed as a whole.
+fn holds_whole_messages(record: &Record) -> bool {
+    let packet = &record.bytes[14..];
+    let (is_fragment, protocol) = (u16::from_be_bytes([packet[6], packet[7]]) & 0x3fff != 0, packet[9]);
+    let segment = if protocol == 6 { packet.get(40..).unwrap_or(&[]) } else { &[] };
+    let first_line = segment.split(|byte| *byte == b'\r').next().unwrap_or(&[]);
+    !is_fragment && (first_line.is_empty() || first_line.windows(7).any(|window| window == b"SIP/2.0"))
 }
 
 /// Whether something is concluded about what everybody shares.

@@ -15,7 +15,7 @@ use super::settings::{finding_limits, random_seed, tracker_settings};
 use super::stdout::print;
 use crate::decode::frame::LinkType;
 use crate::decode::ports::PortFilter;
-use crate::http::{EngineSource, Events, Server, SnapshotSource, Unavailable, View};
+use crate::http::{Assistants, EngineSource, Events, Server, SnapshotSource, Unavailable, View};
 use crate::metrics::{DropPlace, Snapshot};
 use crate::pipeline::engine::{Engine, Query};
 use crate::pipeline::ingest::{Ingest, IngestConfig};
@@ -67,11 +67,13 @@ impl Daemon {
         engine.remember(seed, self.config.limits.recent_messages as usize);
         let events = Arc::new(Events::new(mask));
         engine.listen(Box::new(events.listener()));
+        let assistants = Arc::new(Assistants::default());
+        engine.listen(Box::new(assistants.listener()));
         let ports = PortFilter::Only(self.config.capture.ports.ranges().to_vec());
         let ingest = Ingest::new(IngestConfig { ports, digester: Digester::new(seed), thresholds: self.config.thresholds });
         let (queries, asked) = bounded(QUERIES);
         let condition = Arc::new(Condition::new(self.config.capture.interfaces.names()));
-        let source = Scrapes { queries, condition: Arc::clone(&condition), events };
+        let source = Scrapes { queries, condition: Arc::clone(&condition), events, assistants };
         let start = |serving| Server::start(serving, mask, source.clone());
         let servers = servings.into_iter().map(start).collect::<Result<Vec<_>, _>>()?;
         let (handle, stopped) = stop();
@@ -227,6 +229,7 @@ struct Scrapes {
     queries: Sender<Query>,
     condition: Arc<Condition>,
     events: Arc<Events>,
+    assistants: Arc<Assistants>,
 }
 
 impl Scrapes {
@@ -261,6 +264,10 @@ impl SnapshotSource for Scrapes {
 }
 
 impl EngineSource for Scrapes {
+    fn assistants(&self) -> &Arc<Assistants> {
+        &self.assistants
+    }
+
     fn events(&self) -> &Arc<Events> {
         &self.events
     }

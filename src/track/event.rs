@@ -426,7 +426,7 @@ pub enum Event {
         /// The failure that ended the call; frame 0 before it.
         end: Sighting,
     },
-    /// A call came by the same server again and again, each time with fewer hops left.
+    /// A call came by the same server again, with fewer hops left than before.
     Looping {
         /// The call.
         call: Handle,

@@ -16,9 +16,6 @@ use crate::track::world::{Seen, World, text};
 /// How soon after a challenge an INVITE under another Call-ID still answers it (DETECTION §0.2).
 const OTHER_CALL_ID: Span = Span::from_secs(2);
 
-/// Times that an INVITE must come by the same server, each time with fewer hops left, to go round in circles (DETECTION §7.7).
-const LOOPS: u16 = 3;
-
 impl Calls {
     /// Handles the first transmission of an INVITE outside a dialog. Returns the call that it begins, if it begins one.
     pub fn invite(&mut self, world: &mut World, seen: &Seen<'_>, transaction: Handle) -> Option<Handle> {
@@ -248,9 +245,7 @@ impl Calls {
         // Forks leave a proxy with as many hops left as each other, and do not come back to it.
         if seen.flow.destination == call.flow.destination && hops_left < call.passes.hops_left {
             call.passes = Passes { count: call.passes.count.saturating_add(1), hops_left };
-            if call.passes.count >= LOOPS {
-                world.tell(Event::Looping { call: handle, flow: seen.flow, passes: call.passes.count, at: seen.at });
-            }
+            world.tell(Event::Looping { call: handle, flow: seen.flow, passes: call.passes.count, at: seen.at });
         }
         let branches = call.further.map_or(0, |further| further.branches).saturating_add(1);
         call.further = Some(Further { flow: seen.flow, branches });
