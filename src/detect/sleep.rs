@@ -11,6 +11,7 @@ use crate::time::{PacketTime, Span};
 use crate::track::Tracker;
 use crate::track::event::Sighting;
 use crate::track::nat::verdict;
+use crate::track::registration::changes::Change;
 use crate::track::registration::device::Device;
 use crate::track::site::Site;
 use crate::track::vocabulary::{BehindNat, Confidence, Reachability};
@@ -53,6 +54,10 @@ impl Sleepers {
             self.naps.pop_first();
         }
         let silence = tracker.nat.longest_silence(&tracker.registrations, device, since, at.time);
+        // From another port it may have spoken all the time without being recognised.
+        let began = since - silence.unwrap_or_default();
+        let moved = entry.changes.iter().any(|(at, change)| at.time >= began && matches!(change, Change::Address(..)));
+        let silence = silence.filter(|_| !moved);
         let naps = self.naps.entry(device).or_default();
         naps.retain(|nap| at.time.since(nap.back) <= sleep.window);
         naps.push(Nap { back: at.time, silence });
@@ -75,7 +80,7 @@ impl Sleepers {
     /// How many of its silences a NAT does not explain: a binding that dies stops no keep-alive. What the whole site went through, or a
     /// restart, is no sleep.
     fn beyond_nat(&self, tracker: &Tracker, device: Handle, entry: &Device, since: PacketTime) -> usize {
-        let Some(regular) = tracker.nat.silence(&tracker.registrations, device) else { return 0 };
+        let Some(beat) = tracker.nat.beat(&tracker.registrations, device) else { return 0 };
         let site = tracker.nat.devices_of(Site::of(entry.source().ip()));
         let suffered = |other: &Handle| {
             let is_down = tracker.registrations.device(*other).is_some_and(|other| other.probes.reachability == Reachability::Unreachable);
@@ -86,7 +91,7 @@ impl Sleepers {
         if entry.restarted >= since || ill.len() > well.len() {
             return 0;
         }
-        let overdue = |nap: &&Nap| nap.silence.is_some_and(|silence| silence.as_secs_f64() > OVERDUE * regular.middle.as_secs_f64());
+        let overdue = |nap: &&Nap| nap.silence.is_some_and(|silence| silence.as_secs_f64() > OVERDUE * beat.as_secs_f64());
         self.naps.get(&device).map_or(0, |naps| naps.iter().filter(overdue).count())
     }
 }

@@ -180,7 +180,11 @@ impl<'a> Case<'a> {
 
     /// Whether a phone of the user is the only one at its address.
     pub(super) fn is_alone(&self) -> bool {
-        self.devices().any(|device| self.scene.tracker.registrations.devices_at(device.source.ip()) < 2)
+        let there = |device: &DeviceEntry| {
+            let all = self.scene.report.registrations.iter().filter(|entry| !entry.by_scanner).flat_map(|entry| &entry.devices);
+            all.filter(|other| other.source.ip() == device.source.ip()).count()
+        };
+        self.devices().any(|device| there(device) < 2)
     }
 
     /// The evidence of a finding, with printed times.

@@ -30,6 +30,8 @@ impl Case<'_> {
             Subject::Aor(aor) => if_so(self.party.is_aor(aor), Concern::User),
             Subject::Call(call_id) => if_so(self.is_in_question(call_id), Concern::User),
             _ if names_user() => Concern::User,
+            // Of a part of all calls the user's own is told by what was found of the user.
+            Subject::Pbx(_) if finding.id == F::UnansweredBurst => Concern::Nobody,
             Subject::Pbx(_) | Subject::Capture => Concern::Everybody,
             Subject::Source(address) => if_so(self.party.addresses().contains(address), self.at_its_address(finding)),
             Subject::Site(site) => {

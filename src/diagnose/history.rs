@@ -23,7 +23,8 @@ pub(super) fn changes(case: &Case<'_>) -> Vec<Evidence> {
 /// When a phone of the user restarted during a trouble or right after it.
 pub(super) fn restarted(case: &Case<'_>, finding: &Finding) -> Option<PacketTime> {
     let end = finding.cleared.unwrap_or(finding.last) + AFTER_RESTART;
-    let restarts = case.tracked_devices().map(|(_, device)| device.restarted);
+    let changes = case.tracked_devices().flat_map(|(_, device)| device.changes.iter());
+    let restarts = changes.filter(|(_, change)| *change == Change::Restart).map(|(at, _)| at.time);
     restarts.filter(|at| (finding.since..=end).contains(at)).max().map(|at| case.printed(at))
 }
 

@@ -115,6 +115,17 @@ impl Rhythm {
         regular(self.ring.get(..(self.count as usize).min(INTERVALS))?, deviation)
     }
 
+    /// The shortest interval that recurs: the rhythm of a phone while it is on, also of one that is off half of the time.
+    pub(super) fn beat(&self, deviation: Ratio) -> Option<Span> {
+        let mut sorted: Vec<_> = self.ring.get(..(self.count as usize).min(INTERVALS))?.to_vec();
+        sorted.sort_unstable();
+        let recurs = |interval: &Tenths| {
+            let near = |other: &&Tenths| f64::from(other.abs_diff(*interval)) <= deviation.get() * f64::from(*interval);
+            sorted.iter().filter(near).count() >= ENOUGH
+        };
+        sorted.iter().copied().find(recurs).map(span).filter(|beat| *beat >= SHORTEST_GAP)
+    }
+
     /// Whether a keep-alive at `now` is in time: whole intervals after the last one, which is not long past.
     pub(super) fn continues_at(&self, deviation: Ratio, now: PacketTime) -> bool {
         let Some(interval) = self.regular(deviation).map(|regular| regular.middle.as_secs_f64()).filter(|interval| *interval > 0.0) else {
@@ -223,6 +234,23 @@ mod tests {
 
     fn at(seconds: i64) -> PacketTime {
         PacketTime::from_parts(seconds, 0)
+    }
+
+    #[test]
+    fn a_phone_that_is_off_half_of_the_time_has_the_rhythm_of_when_it_is_on() {
+        let beat = |intervals: &[i64]| {
+            let mut rhythm = Rhythm::new();
+            let mut now = PacketTime::from_parts(100, 0);
+            rhythm.note(now);
+            for seconds in intervals {
+                now = now + secs(*seconds);
+                rhythm.note(now);
+            }
+            rhythm.beat(Thresholds::default().ka_periodic_mad)
+        };
+        assert_eq!(beat(&[20, 50, 20, 50, 20, 50]), Some(secs(20)));
+        assert_eq!(beat(&[25, 25, 25, 25]), Some(secs(25)));
+        assert_eq!(beat(&[3, 50, 9, 110, 31, 70]), None, "nothing recurs");
     }
 
     #[test]

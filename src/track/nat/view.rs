@@ -101,6 +101,11 @@ impl Nat {
         phones.filter_map(|phone| self.phones.get(*phone)).map(|phone| phone.device).collect()
     }
 
+    /// How often the phone of a device sends keep-alives while it is on.
+    pub fn beat(&self, registrations: &Registrations, device: Handle) -> Option<Span> {
+        self.phone_of(registrations, device)?.beat(&self.thresholds)
+    }
+
     /// The longest silence of a device that ended after `since`, counted back from when it was heard at `now`.
     pub fn longest_silence(&self, registrations: &Registrations, device: Handle, since: PacketTime, now: PacketTime) -> Option<Span> {
         let phone = self.phone_of(registrations, device)?;

@@ -350,9 +350,9 @@ impl Registrations {
         device.nat = NatEvidence::of(&seen.message, seen.flow);
         if device.call_id_key != keys.call_id {
             device.restarted = seen.at.time;
+            device.changes.note(Change::Restart, seen.at);
             // Only what lost its memory counts from the start again; a softphone that merely changes its network may do the former alone.
             if keys.cseq <= device.cseq {
-                device.changes.note(Change::Restart, seen.at);
                 world.tell(Event::DeviceRestarted { device: handle, flow: seen.flow, at: seen.at });
             }
         }
