@@ -29,8 +29,10 @@ pub(super) fn silences(case: &Case<'_>) -> Vec<Evidence> {
         let regular = tracker.nat.silence(&tracker.registrations, handle)?;
         let view = tracker.nat.view(Site::of(device.source().ip()))?;
         let loss = tracker.nat.loss(&tracker.registrations, handle, &view.estimate);
-        let missed =
-            loss.map_or_else(String::new, |[least, most]| format!("; {:.0}–{:.0} % of calls would miss it", least * 100.0, most * 100.0));
+        let is_enough = view.estimate.lower.is_some_and(|lower| regular.longest <= lower);
+        let missed = loss
+            .filter(|_| !is_enough)
+            .map_or_else(String::new, |[least, most]| format!("; {:.0}–{:.0} % of calls would miss it", least * 100.0, most * 100.0));
         let fact = format!("the phone at {} lets up to {} pass between its packets{missed}", device.source(), lasting(regular.longest));
         Some(Evidence { at: Stamp(case.now), frame: None, fact })
     };

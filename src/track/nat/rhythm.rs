@@ -227,6 +227,7 @@ fn span(tenths: Tenths) -> Span {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Thresholds;
 
     fn secs(seconds: i64) -> Span {
         Span::from_secs(seconds)
