@@ -4,6 +4,7 @@
 //! `skipped: …` and passes. `./test.sh --with-servers` installs the servers.
 
 mod api;
+mod alerts;
 mod daemon;
 mod lab;
 mod servers;
