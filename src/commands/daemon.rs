@@ -9,13 +9,15 @@ use crossbeam_channel::{Sender, TrySendError, bounded};
 use tokio::sync::oneshot;
 
 use super::exit::{Exit, Failure};
+use super::keeping::Kept;
 use super::run::{Daemon, Task};
 use super::settings::{finding_limits, random_seed, tracker_settings};
 use super::stdout::print;
 use crate::decode::frame::LinkType;
 use crate::decode::ports::PortFilter;
 use crate::http::{Server, SnapshotSource, Unavailable};
-use crate::metrics::{DropPlace, Snapshot};
+use crate::history::{Loss, Status, Store};
+use crate::metrics::{DropPlace, HistoryTally, LossLabel, Snapshot, StoreLabel};
 use crate::pipeline::engine::{Engine, Query};
 use crate::pipeline::ingest::{Ingest, IngestConfig};
 use crate::pipeline::live::{Feed, run};
@@ -59,11 +61,12 @@ impl Daemon {
         // Nobody asks a daemon for its finished calls.
         let settings = Settings { finished: 0, ..tracker_settings(&self.config, seed, host_addresses()?) };
         let engine = Engine::new(&settings, finding_limits(&self.config));
+        let Kept { engine, history, status } = self.keep(engine)?;
         let ports = PortFilter::Only(self.config.capture.ports.ranges().to_vec());
         let ingest = Ingest::new(IngestConfig { ports, digester: Digester::new(seed) });
         let (queries, asked) = bounded(QUERIES);
         let condition = Arc::new(Condition::new(self.config.capture.interfaces.names()));
-        let server = Server::start(self.config.metrics.listen, Scrapes { queries, condition: Arc::clone(&condition) })?;
+        let server = Server::start(self.config.metrics.listen, Scrapes { queries, condition: Arc::clone(&condition), status })?;
         let (handle, stopped) = stop();
         let reload = self.reload();
         signals::watch(handle.clone(), reload)
@@ -72,8 +75,12 @@ impl Daemon {
         let observer = |notice: Notice<'_>| condition.observe(&notice);
         let result = run(self.feeds(&condition), ingest, engine, asked, &stopped, &handle, &observer);
         server.stop();
-        let finished = result?;
-        let frames = finished.engine.frames();
+        // The recorder goes with the engine, and the writer ends with the recorder, also when the capture failed.
+        let frames = result.map(|finished| finished.engine.frames());
+        if let Some(history) = history {
+            history.finish();
+        }
+        let frames = frames?;
         tracing::info!(frames = frames.frames, sip = frames.sip, "Stopped");
         Ok(())
     }
@@ -130,6 +137,26 @@ impl Daemon {
             }
         }
     }
+}
+
+/// What the stores fared, as Prometheus wants it.
+fn history_tally(status: &Status) -> HistoryTally {
+    let mut tally = HistoryTally::default();
+    for (store, label) in [(Store::Database, StoreLabel::Database), (Store::Traces, StoreLabel::Traces)] {
+        for (loss, reason) in [(Loss::Queue, LossLabel::Queue), (Loss::Write, LossLabel::Write)] {
+            tally.set_dropped(label, reason, status.lost(store, loss));
+        }
+        let down = status.down_since(store);
+        tally.up.set(label, if status.is_on(store) && down.is_none() { 1.0 } else { 0.0 });
+        tally.bytes.set(label, status.bytes(store) as f64);
+        if let Some(down) = down {
+            tally.down_since.set(label, down.as_secs_f64());
+        }
+        if let Some(oldest) = status.oldest(store) {
+            tally.oldest.set(label, oldest.as_secs_f64());
+        }
+    }
+    tally
 }
 
 /// The link type of frames of an interface that is not open yet.
@@ -215,6 +242,7 @@ impl Condition {
 struct Scrapes {
     queries: Sender<Query>,
     condition: Arc<Condition>,
+    status: Status,
 }
 
 impl SnapshotSource for Scrapes {
@@ -229,7 +257,9 @@ impl SnapshotSource for Scrapes {
             TrySendError::Full(_) => Unavailable::Busy,
             TrySendError::Disconnected(_) => Unavailable::EngineStopped,
         })?;
-        answer.await.map_err(|_| Unavailable::EngineStopped)
+        let mut snapshot = answer.await.map_err(|_| Unavailable::EngineStopped)?;
+        snapshot.history = history_tally(&self.status);
+        Ok(snapshot)
     }
 
     fn readiness(&self) -> Result<(), Unavailable> {

@@ -4,6 +4,8 @@ mod check;
 mod daemon;
 mod diagnose;
 mod exit;
+mod keeping;
+mod kept;
 mod logging;
 mod moment;
 mod options;
@@ -12,6 +14,7 @@ mod replaying;
 mod run;
 mod settings;
 mod stdout;
+mod trace;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -47,6 +50,14 @@ enum Command {
     Diagnose(Box<diagnose::DiagnoseArgs>),
     /// Follow live traffic and serve metrics
     Run(Box<run::RunArgs>),
+    /// List calls of the history that a daemon keeps
+    Calls(Box<kept::CallsArgs>),
+    /// List users and their devices
+    Peers(Box<kept::PeersArgs>),
+    /// List findings
+    Findings(Box<kept::FindingsArgs>),
+    /// Show the messages of a call or a user from the traces that a daemon keeps
+    Trace(Box<trace::TraceArgs>),
     /// Check the configuration and say all that is wrong with it
     Check(check::CheckArgs),
     /// Print completions for a shell
@@ -99,6 +110,10 @@ impl Command {
                 logging::start(&daemon.config.log)?;
                 daemon.execute()
             }
+            Self::Calls(args) => args.execute(),
+            Self::Peers(args) => args.execute(),
+            Self::Findings(args) => args.execute(),
+            Self::Trace(args) => args.resolve()?.execute(),
             Self::Check(args) => check::check(&args),
             Self::Completions { shell } => print_bytes(|page| clap_complete::generate(shell, &mut Cli::command(), "siphound", page)),
             Self::Man { command } => man(command.as_deref()),

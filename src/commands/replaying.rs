@@ -31,7 +31,7 @@ use crate::time::PacketTime;
 use crate::track::vocabulary::Severity;
 
 /// Two replays of one capture must agree to the byte, so the seed of a replay is fixed.
-const SEED: u64 = 0x5119_0c7d_1a2b_3c4d;
+pub(super) const SEED: u64 = 0x5119_0c7d_1a2b_3c4d;
 
 /// What to read, and how.
 pub(super) struct Reading<'a> {
@@ -188,7 +188,8 @@ impl Replay {
 }
 
 impl Input {
-    fn path(&self) -> PathBuf {
+    /// As the capture names it.
+    pub(super) fn path(&self) -> PathBuf {
         match self {
             Self::Stdin => PathBuf::from("-"),
             Self::File(path) => path.clone(),

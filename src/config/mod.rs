@@ -16,7 +16,7 @@ mod value;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-pub use self::capture::{Capture, Log, Metrics, Pbx};
+pub use self::capture::{Capture, History, Log, Metrics, Pbx, Traces};
 pub use self::limits::Limits;
 pub use self::problem::{ConfigError, Fault, Problem, Problems};
 pub use self::types::{Bytes, Interfaces, LogFormat, LogLevel, NotAllowed, PbxAddress, PortRange, Ports};
@@ -34,6 +34,10 @@ pub struct Config {
     pub trunks: BTreeMap<String, Vec<PbxAddress>>,
     /// The HTTP server for Prometheus.
     pub metrics: Metrics,
+    /// The history.
+    pub history: History,
+    /// The traces.
+    pub traces: Traces,
     /// The log.
     pub log: Log,
     /// Capacities.
@@ -57,6 +61,8 @@ impl Config {
             pbx: reader.section(),
             trunks: reader.named("trunks"),
             metrics: reader.section(),
+            history: reader.section(),
+            traces: reader.section(),
             log: reader.section(),
             limits: reader.section(),
         };

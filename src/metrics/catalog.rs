@@ -5,7 +5,7 @@
 use super::family::{Counter, Family, Gauge, Histogram, Kind, LabelValues, NamedCounter, NamedGauge, Names, Sample, TimeCounter};
 use super::labels::{
     BindingChange, CallPhase, CodeLabel, DelayResult, Dir, DropPlace, FailureReason, FragmentResult, FrameOutcome, FromState,
-    KeepaliveLabel, MessageKind, MethodLabel, NatProbe, NatStage, NatVerdict, QualifyResult, ServerResponse, SessionResult, ShortCall,
+    KeepaliveLabel, LossLabel, MessageKind, MethodLabel, NatProbe, NatStage, NatVerdict, QualifyResult, ServerResponse, SessionResult, ShortCall, StoreLabel,
     ToReachability, ToState, Unanswered,
 };
 use crate::decode::flow::Transport;
@@ -218,6 +218,22 @@ families! {
         dropped: Counter<DropPlace>, "siphound_capture_dropped_total" of Tool;
         /// Fragmented datagrams.
         fragments: Counter<FragmentResult>, "siphound_fragments_total" of Tool;
+    }
+}
+
+families! {
+    /// What is kept on disk, filled at the time of a scrape. Stores that are off have no series of their own but the counter.
+    HistoryTally {
+        /// Whether a store is being written.
+        up: Gauge<StoreLabel>, "siphound_history_up" of Tool;
+        /// Since when a store cannot be written, in seconds since the epoch; no series where it can.
+        down_since: Gauge<StoreLabel>, "siphound_history_down_timestamp_seconds" of Tool;
+        /// How far back a store reaches, in seconds since the epoch.
+        oldest: Gauge<StoreLabel>, "siphound_history_oldest_timestamp_seconds" of Tool;
+        /// Bytes of a store on disk.
+        bytes: Gauge<StoreLabel>, "siphound_history_bytes" of Tool;
+        /// Records that were not kept.
+        dropped: Counter<(StoreLabel, LossLabel)>, "siphound_history_dropped_total" of Tool;
     }
 }
 

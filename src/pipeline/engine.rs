@@ -95,6 +95,13 @@ impl Engine {
         self.listeners.push(listener);
     }
 
+    /// Counts from here on: what was told so far was counted when it happened, by another run.
+    pub fn begin_counting(&mut self) {
+        self.fold = Fold::default();
+        self.counts = None;
+        self.detectors.findings.forget_totals();
+    }
+
     /// Keeps the messages of the call with this Call-ID.
     pub fn draw(&mut self, call_id: &str) {
         self.ladder = Some(Ladder { call_id: call_id.as_bytes().to_vec(), messages: Vec::new() });
@@ -246,6 +253,10 @@ impl Engine {
     }
 
     fn signal(&mut self, arrival: Arrival, signal: &Signal) {
+        if matches!(signal, Signal::Hole { .. }) {
+            // Nobody can vouch for what fell due inside the hole.
+            self.tracker.world.absence.note(signal, arrival.time);
+        }
         self.advance(arrival);
         let at = Sighting { time: arrival.time, frame: arrival.frame };
         self.tracker.signal(signal, at);

@@ -7,15 +7,17 @@ use crate::detect::finding::Finding;
 use crate::detect::store::FindingStore;
 use crate::report::legs::Legs;
 use crate::report::model::{
-    CallEntry, DeviceEntry, Distribution, Evidence, FindingEntry, KeepaliveEntry, MessageCounts, QualifyEntry, Ratio, RegistrationEntry,
+    CallEntry, DeviceEntry, Distribution, Evidence, FindingEntry, KeepaliveEntry, MessageCounts, NatEntry, QualifyEntry, Ratio, RegistrationEntry,
     Report, Rfc6076, Seconds, Stamp,
 };
 use crate::report::nat;
 use crate::sip::method::Method;
+use crate::table::Handle;
 use crate::time::Span;
 use crate::track::Tracker;
+use crate::track::call::Call;
 use crate::track::call::record::{Beginning, CallRecord};
-use crate::track::nat::verdict;
+use crate::track::nat::{SiteView, verdict};
 use crate::track::registration::Aor;
 use crate::track::registration::device::Device;
 use crate::track::vocabulary::{CallState, Direction, Outcome};
@@ -36,6 +38,20 @@ pub fn build(tracker: &Tracker, findings: &FindingStore) -> Report {
     };
     report.sort();
     report
+}
+
+/// A call in progress as it stands, seen through those of its other legs that are known too; `None` where it is not known.
+pub fn call_now(tracker: &Tracker, handle: Handle) -> Option<CallEntry> {
+    let this = tracker.calls.get(handle)?;
+    let calls = std::iter::once(this).chain(tracker.calls.partners(handle).map(|(_, partner)| partner));
+    let outcome = |call: &Call| call.record.outcome.unwrap_or_else(|| call.outcome_at_end());
+    let records: Vec<_> = calls.map(|call| (&call.record, outcome(call), direction(tracker, &call.record))).collect();
+    records.first().map(|first| self::call(tracker, &Legs::of(&records, tracker.now()), first))
+}
+
+/// What is known of the NAT of a site.
+pub fn site(tracker: &Tracker, view: &SiteView) -> NatEntry {
+    nat::entry(tracker, view)
 }
 
 /// A call with its outcome and direction as of the end of the capture.
@@ -97,7 +113,8 @@ fn call(tracker: &Tracker, legs: &Legs<'_>, &(record, outcome, direction): &Reco
     }
 }
 
-fn registration(tracker: &Tracker, aor: &Aor) -> RegistrationEntry {
+/// A user as it stands.
+pub fn registration(tracker: &Tracker, aor: &Aor) -> RegistrationEntry {
     RegistrationEntry {
         first_seen: tracker.printed(aor.first_seen),
         by_scanner: aor.accepted == 0 && aor_is_scanned(tracker, aor),
@@ -143,7 +160,8 @@ fn device(tracker: &Tracker, device: &Device) -> DeviceEntry {
     }
 }
 
-fn finding(tracker: &Tracker, finding: &Finding) -> FindingEntry {
+/// A finding as it stands.
+pub fn finding(tracker: &Tracker, finding: &Finding) -> FindingEntry {
     let stamp = |time| Stamp(tracker.printed(time));
     FindingEntry {
         id: finding.id.as_str(),

@@ -9,7 +9,7 @@ pub(super) fn entries(tracker: &Tracker) -> Vec<NatEntry> {
     tracker.nat.views().map(|view| entry(tracker, &view)).collect()
 }
 
-fn entry(tracker: &Tracker, view: &SiteView) -> NatEntry {
+pub(super) fn entry(tracker: &Tracker, view: &SiteView) -> NatEntry {
     let estimate = &view.estimate;
     NatEntry {
         first_seen: tracker.printed(view.first),

@@ -124,6 +124,7 @@ macro_rules! label_as {
 
 mod capture;
 mod event;
+mod history;
 mod message;
 
 pub use self::capture::{DropPlace, FragmentResult, FrameOutcome};
@@ -131,6 +132,7 @@ pub use self::event::{
     BindingChange, CallPhase, DelayResult, Dir, FailureReason, FromState, KeepaliveLabel, NatProbe, NatStage, NatVerdict, QualifyResult,
     ServerResponse, SessionResult, ShortCall, ToReachability, ToState, Unanswered,
 };
+pub use self::history::{LossLabel, StoreLabel};
 pub use self::message::{CodeLabel, MessageKind, MethodLabel};
 
 #[cfg(test)]
