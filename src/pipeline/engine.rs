@@ -160,7 +160,7 @@ impl Engine {
         for (table, evicted) in self.evictions() {
             tally.evicted(table, evicted);
         }
-        Snapshot { tally, capture, gauges: self.gauges() }
+        Snapshot { tally, capture, gauges: self.gauges(), ..Snapshot::default() }
     }
 
     /// Entries dropped for lack of room, by table.

@@ -46,7 +46,7 @@ pub fn call_now(tracker: &Tracker, handle: Handle) -> Option<CallEntry> {
     let calls = std::iter::once(this).chain(tracker.calls.partners(handle).map(|(_, partner)| partner));
     let outcome = |call: &Call| call.record.outcome.unwrap_or_else(|| call.outcome_at_end());
     let records: Vec<_> = calls.map(|call| (&call.record, outcome(call), direction(tracker, &call.record))).collect();
-    records.first().map(|first| self::call(tracker, &Legs::of(&records, tracker.now()), first))
+    records.first().map(|first| call(tracker, &Legs::of(&records, tracker.now()), first))
 }
 
 /// What is known of the NAT of a site.

@@ -14,7 +14,7 @@ const NAME: (&str, &str) = ("trace-", ".pcap");
 
 /// How much is kept.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Keep {
+struct Keep {
     /// Bytes of all files together.
     pub bytes: u64,
     /// Age of the newest packet of a file.
