@@ -369,8 +369,7 @@ fn leaks(report: &Json, bytes: &[u8]) -> Vec<String> {
     let is_part = |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'.');
     let text = bytes;
     let has = |secret: &&String| {
-        let places = text.windows(secret.len()).enumerate().filter(|(_, window)| *window == secret.as_bytes());
-        places.map(|(at, _)| at).any(|at| !is_part(at.checked_sub(1).and_then(|at| text.get(at))) && !is_part(text.get(at + secret.len())))
+        memchr::memmem::find_iter(text, secret.as_bytes()).any(|at| !is_part(at.checked_sub(1).and_then(|at| text.get(at))) && !is_part(text.get(at + secret.len())))
     };
     secrets.iter().filter(|secret| *secret != "anonymous" && !secret.starts_with("127.")).filter(has).cloned().collect()
 }

@@ -95,7 +95,7 @@ fn value(mask: &mut Mask, name: &str, value: &[u8], grown: i64) -> Vec<u8> {
     match name {
         "content-length" | "l" => length(value, grown),
         "via" | "v" => via(mask, value),
-        "call-id" | "i" | "in-reply-to" => around(value, |word| mask.opaque(word)),
+        "call-id" | "i" | "in-reply-to" => around(value, |word| identity(mask, word)),
         "warning" => warning(mask, value),
         _ if ADDRESSES.contains(&name) => addresses(mask, value),
         _ if DIALOGS.contains(&name) => dialog(mask, value),
@@ -280,7 +280,7 @@ pub(super) fn uri(mask: &mut Mask, text: &[u8]) -> Vec<u8> {
     let headers = behind.iter().position(|byte| *byte == b'?').unwrap_or(behind.len());
     let (parameters, headers) = behind.split_at(headers);
     out.extend(each(parameters, b";", |piece| parameter_or_nothing(mask, piece)));
-    out.extend(blot(headers));
+    out.extend(uri_headers(mask, headers));
     out
 }
 
@@ -288,11 +288,57 @@ fn parameter_or_nothing(mask: &mut Mask, piece: &[u8]) -> Vec<u8> {
     if piece.is_empty() { Vec::new() } else { parameter(mask, piece) }
 }
 
+/// A Call-ID. Many end with the address of the phone, which then tells of its NAT.
+fn identity(mask: &mut Mask, word: &[u8]) -> Vec<u8> {
+    match memchr::memrchr(b'@', word).and_then(|at| word.split_at_checked(at)) {
+        Some((own, [_, host @ ..])) => [mask.opaque(own), b"@".to_vec(), mask.host_and_port(host)].concat(),
+        _ => mask.opaque(word),
+    }
+}
+
+/// The headers of a URI. Of these, only the call that is to be replaced is needed (RFC 3891).
+fn uri_headers(mask: &mut Mask, text: &[u8]) -> Vec<u8> {
+    each(text, b"?&", |header| match split(header) {
+        Some((name, value)) if name.eq_ignore_ascii_case(b"replaces") => [name, b"=", &encode(&dialog(mask, &decode(value)))].concat(),
+        Some((name, value)) => [name, b"=", &blot(value)].concat(),
+        None => blot(header),
+    })
+}
+
+/// Percent-decodes (RFC 3986 §2.1).
+fn decode(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((first, behind)) = rest.split_first() {
+        let code = behind.get(..2).and_then(|code| u8::from_str_radix(std::str::from_utf8(code).ok()?, 16).ok());
+        match code.filter(|_| *first == b'%') {
+            Some(byte) => {
+                out.push(byte);
+                rest = behind.get(2..).unwrap_or_default();
+            }
+            None => {
+                out.push(*first);
+                rest = behind;
+            }
+        }
+    }
+    out
+}
+
+/// Percent-encodes all but what never needs it.
+fn encode(text: &[u8]) -> Vec<u8> {
+    let byte = |byte: &u8| match byte {
+        byte if byte.is_ascii_alphanumeric() || b"-._~".contains(byte) => vec![*byte],
+        byte => format!("%{byte:02X}").into_bytes(),
+    };
+    text.iter().flat_map(byte).collect()
+}
+
 /// `call-id;to-tag=…;from-tag=…`
 fn dialog(mask: &mut Mask, value: &[u8]) -> Vec<u8> {
     each(value, b";", |piece| match split(piece) {
         Some((name, value)) => [name, b"=", &around(value, |word| mask.opaque(word))].concat(),
-        None => around(piece, |word| mask.opaque(word)),
+        None => around(piece, |word| identity(mask, word)),
     })
 }
 
