@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use siphound::detect::catalog::{FindingId, Proof, Row, fill};
+use siphound::detect::catalog::{FindingId, Proof, RULES, Row, fill};
 use siphound::track::vocabulary::Confidence;
 
 /// Compares a generated document with the one in the repository, or rewrites that.
@@ -58,7 +58,8 @@ fn findings_page() -> String {
         "# Findings\n\n\
          What siphound can find, in the order of the catalogue. Generated from `src/detect/catalog/rows.rs`.\n\n\
          *Evidence* tells what a finding needs of the capture: one that rests on something *seen* is valid from any capture; one that rests\n\
-         on something *missing* is only made where the capture would have shown it.\n\n\
+         on something *missing* is only made where the capture would have shown it. *Thresholds* names the keys of the section `thresholds` of\n\
+         the configuration that decide on it; `config/siphound.toml` tells what each is and its default.\n\n\
          | id | severity | about | evidence | runbook |\n| --- | --- | --- | --- | --- |\n",
     );
     for id in &detected {
@@ -69,16 +70,27 @@ fn findings_page() -> String {
     for id in detected {
         let row = id.row();
         write!(page, "\n## {id}\n\n{}\n\n- **What to do:** {}\n- **Ends** {}.\n", row.meaning, fill(row.remedy, &[]), end(row)).unwrap();
+        if !id.keys().is_empty() {
+            writeln!(page, "- **Thresholds:** {}.", keys(id.keys())).unwrap();
+        }
         let explained: Vec<_> = explained(id).map(|symptom| format!("`{symptom}`")).collect();
         if !explained.is_empty() {
             writeln!(page, "- **Takes the place of** {}.", explained.join(", ")).unwrap();
         }
+    }
+    page += "\n## Thresholds of several findings\n\n";
+    for (rule, names) in RULES {
+        writeln!(page, "- {rule}: {}.", keys(names)).unwrap();
     }
     if !reserved.is_empty() {
         let names: Vec<_> = reserved.iter().map(|id| format!("`{id}`")).collect();
         write!(page, "\n## Not found yet\n\nThese ids are reserved; no detector raises them: {}.\n", names.join(", ")).unwrap();
     }
     page
+}
+
+fn keys(names: &[&str]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
 fn subjects(row: &Row) -> String {
@@ -115,7 +127,7 @@ fn a_stale_page_is_told_from_a_fresh_one() {
     let page = findings_page();
     assert_eq!(first_difference(&page, &page), None);
     let stale = page.replacen("| error |", "| warning |", 1);
-    assert!(first_difference(&stale, &page).is_some_and(|told| told.starts_with("line 10\n")));
+    assert!(first_difference(&stale, &page).is_some_and(|told| told.starts_with("line 11\n")));
     assert!(first_difference(&page[..page.len() - 1], &page).is_some());
     assert!(first_difference("", &page).is_some());
 }

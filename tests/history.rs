@@ -6,17 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use serde_json::Value as Json;
-use siphound::decode::ports::PortFilter;
-use siphound::detect::store::Limits;
 use siphound::history::{History, Loss, Place, Places, Status, Store};
-use siphound::pipeline::engine::Engine;
-use siphound::pipeline::ingest::{Ingest, IngestConfig};
 use siphound::pipeline::replay::{Threads, replay};
 use siphound::pipeline::source::CaptureFiles;
-use siphound::table::Digester;
 use siphound::time::Span;
-use siphound::track::Settings;
-use support::pcaps;
+use support::{lab, pcaps};
 use tempfile::TempDir;
 
 fn places(state: &Path) -> Places {
@@ -28,21 +22,9 @@ fn places(state: &Path) -> Places {
 fn keep(case: &str, places: Places) -> Status {
     let status = Status::default();
     let (history, recorder) = History::start(places, status.clone()).expect("a thread");
-    let settings = Settings {
-        seed: 1,
-        pbxs: Vec::new(),
-        own: Vec::new(),
-        trunks: Vec::new(),
-        transactions: 10_000,
-        calls: 10_000,
-        bindings: 10_000,
-        flows: 10_000,
-        sources: 10_000,
-        finished: 0,
-    };
-    let mut engine = Engine::new(&settings, Limits::default());
+    let mut engine = lab::engine(&lab::roomy());
     engine.listen(Box::new(recorder));
-    let ingest = Ingest::new(IngestConfig { ports: PortFilter::Any, digester: Digester::new(1) });
+    let ingest = lab::ingest();
     let mut source = CaptureFiles::open(&[pcaps::path(case)]).expect("a capture");
     drop(replay(&mut source, ingest, engine, Threads::One, &|_| {}).expect("a replay"));
     history.finish();

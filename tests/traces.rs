@@ -10,22 +10,17 @@ use std::process::Command;
 
 use serde_json::Value as Json;
 use siphound::decode::flow::{Flow, Transport};
-use siphound::decode::ports::PortFilter;
 use siphound::decode::signal::{KeepaliveKind, Signal};
-use siphound::detect::store::Limits;
 use siphound::history::mask::Mask;
 use siphound::history::trace::Frames;
 use siphound::history::{History, Place, Places, Status};
-use siphound::pipeline::engine::{Delivery, Engine};
-use siphound::pipeline::ingest::{Ingest, IngestConfig};
+use siphound::pipeline::engine::Delivery;
 use siphound::pipeline::replay::{Threads, replay};
 use siphound::pipeline::source::CaptureFiles;
 use siphound::pipeline::stage::EngineStage;
 use siphound::sip::delivery::Event;
-use siphound::table::Digester;
 use siphound::time::{PacketTime, Span};
-use siphound::track::Settings;
-use support::{pcaps, replay as binary};
+use support::{lab, pcaps, replay as binary};
 use toml::Table;
 
 /// Writes the trace of a capture into `directory`, as a daemon would.
@@ -34,21 +29,9 @@ fn trace(capture: &Path, directory: &Path) {
     let place = Place { directory: directory.to_owned(), age: Span::MAX, bytes: 1 << 30 };
     let places = Places { database: None, traces: Some(place) };
     let (history, recorder) = History::start(places, status).expect("a thread");
-    let settings = Settings {
-        seed: 1,
-        pbxs: Vec::new(),
-        own: Vec::new(),
-        trunks: Vec::new(),
-        transactions: 10_000,
-        calls: 10_000,
-        bindings: 10_000,
-        flows: 10_000,
-        sources: 10_000,
-        finished: 10_000,
-    };
-    let mut engine = Engine::new(&settings, Limits::default());
+    let mut engine = lab::engine(&lab::roomy());
     engine.listen(Box::new(recorder));
-    let ingest = Ingest::new(IngestConfig { ports: PortFilter::Any, digester: Digester::new(1) });
+    let ingest = lab::ingest();
     let mut source = CaptureFiles::open(&[capture.to_owned()]).expect("a capture");
     let finished = replay(&mut source, ingest, engine, Threads::One, &|_| {}).expect("a replay");
     drop(finished);
@@ -203,7 +186,7 @@ fn what_was_heard_is_heard_again() {
 }
 
 fn heard(path: &Path) -> Vec<String> {
-    let ingest = Ingest::new(IngestConfig { ports: PortFilter::Any, digester: Digester::new(1) });
+    let ingest = lab::ingest();
     let mut source = CaptureFiles::open(&[path.to_owned()]).expect("a capture");
     replay(&mut source, ingest, Heard::default(), Threads::One, &|_| {}).expect("a replay").engine.0
 }
@@ -320,7 +303,7 @@ fn a_masked_trace_concludes_the_same_of_others() {
 
         let mut stage = Masking { mask: Mask::new(7), frames: Frames::default(), file: Vec::new(), offset: Span::ZERO };
         stage.frames.begin_file(&mut stage.file);
-        let ingest = Ingest::new(IngestConfig { ports: PortFilter::Any, digester: Digester::new(1) });
+        let ingest = lab::ingest();
         let mut source = CaptureFiles::open(&[capture]).expect("a capture");
         let mut stage = replay(&mut source, ingest, stage, Threads::One, &|_| {}).expect("a replay").engine;
         let directory = tempfile::tempdir().expect("a folder");

@@ -11,12 +11,13 @@ use tokio::sync::oneshot;
 use super::exit::{Exit, Failure};
 use super::keeping::Kept;
 use super::run::{Daemon, Task};
+use super::serving::servings;
 use super::settings::{finding_limits, random_seed, tracker_settings};
 use super::stdout::print;
 use crate::decode::frame::LinkType;
 use crate::decode::ports::PortFilter;
-use crate::http::{Server, SnapshotSource, Unavailable};
 use crate::history::{Loss, Status, Store};
+use crate::http::{EngineSource, Events, Server, SnapshotSource, Unavailable, View};
 use crate::metrics::{DropPlace, HistoryTally, LossLabel, Snapshot, StoreLabel};
 use crate::pipeline::engine::{Engine, Query};
 use crate::pipeline::ingest::{Ingest, IngestConfig};
@@ -25,6 +26,7 @@ use crate::pipeline::signals;
 use crate::pipeline::source::{ANY, CaptureError, FrameNumbers, Live, LiveOptions, filter_text, host_addresses};
 use crate::pipeline::stage::{LossPlace, Notice};
 use crate::pipeline::stop::stop;
+use crate::report::mask::Mask;
 use crate::table::Digester;
 use crate::track::Settings;
 
@@ -58,15 +60,24 @@ impl Daemon {
 
     fn capture(&self) -> Result<(), Failure> {
         let seed = random_seed()?;
-        // Nobody asks a daemon for its finished calls.
-        let settings = Settings { finished: 0, ..tracker_settings(&self.config, seed, host_addresses()?) };
-        let engine = Engine::new(&settings, finding_limits(&self.config));
-        let Kept { engine, history, status } = self.keep(engine)?;
+        let servings = servings(&self.config)?;
+        let mask = if self.config.privacy.mask_numbers { Mask::keyed(random_seed()?) } else { Mask::none() };
+        // A replay ends; a daemon would gather as many as it may in the course of the days.
+        let settings =
+            Settings { finished: self.config.limits.recent_calls as usize, ..tracker_settings(&self.config, seed, host_addresses()?) };
+        let mut engine = Engine::new(&settings, finding_limits(&self.config));
+        engine.remember(seed, self.config.limits.recent_messages as usize);
+        // What a restart takes up is told to nobody, so those who hear of what happens come after it.
+        let Kept { mut engine, history, status } = self.keep(engine)?;
+        let events = Arc::new(Events::new(mask));
+        engine.listen(Box::new(events.listener()));
         let ports = PortFilter::Only(self.config.capture.ports.ranges().to_vec());
-        let ingest = Ingest::new(IngestConfig { ports, digester: Digester::new(seed) });
+        let ingest = Ingest::new(IngestConfig { ports, digester: Digester::new(seed), thresholds: self.config.thresholds });
         let (queries, asked) = bounded(QUERIES);
         let condition = Arc::new(Condition::new(self.config.capture.interfaces.names()));
-        let server = Server::start(self.config.metrics.listen, Scrapes { queries, condition: Arc::clone(&condition), status })?;
+        let source = Scrapes { queries, condition: Arc::clone(&condition), events, status };
+        let start = |serving| Server::start(serving, mask, source.clone());
+        let servers = servings.into_iter().map(start).collect::<Result<Vec<_>, _>>()?;
         let (handle, stopped) = stop();
         let reload = self.reload();
         signals::watch(handle.clone(), reload)
@@ -74,7 +85,7 @@ impl Daemon {
         self.log_start();
         let observer = |notice: Notice<'_>| condition.observe(&notice);
         let result = run(self.feeds(&condition), ingest, engine, asked, &stopped, &handle, &observer);
-        server.stop();
+        servers.into_iter().for_each(Server::stop);
         // The recorder goes with the engine, and the writer ends with the recorder, also when the capture failed.
         let frames = result.map(|finished| finished.engine.frames());
         if let Some(history) = history {
@@ -238,31 +249,57 @@ impl Condition {
     }
 }
 
-/// Asks the engine for its numbers on behalf of the HTTP server.
+/// Asks the engine on behalf of the HTTP servers.
+#[derive(Clone)]
 struct Scrapes {
     queries: Sender<Query>,
     condition: Arc<Condition>,
+    events: Arc<Events>,
     status: Status,
 }
 
-impl SnapshotSource for Scrapes {
-    async fn snapshot(&self) -> Result<Snapshot, Unavailable> {
+impl Scrapes {
+    /// Has the engine answer a question between two batches.
+    async fn ask<T: Send + 'static>(&self, question: impl FnOnce(&mut Engine) -> T + Send + 'static) -> Result<T, Unavailable> {
         let (reply, answer) = oneshot::channel();
-        let lost = self.condition.counts();
         let query: Query = Box::new(move |engine| {
-            // Whoever asked may have gone away meanwhile.
-            let _ = reply.send(engine.snapshot(&lost));
+            // Whoever asked may have gone away meanwhile, and there may be no need to look.
+            if !reply.is_closed() {
+                let _ = reply.send(question(engine));
+            }
         });
         self.queries.try_send(query).map_err(|error| match error {
             TrySendError::Full(_) => Unavailable::Busy,
             TrySendError::Disconnected(_) => Unavailable::EngineStopped,
         })?;
-        let mut snapshot = answer.await.map_err(|_| Unavailable::EngineStopped)?;
+        answer.await.map_err(|_| Unavailable::EngineStopped)
+    }
+}
+
+impl SnapshotSource for Scrapes {
+    async fn snapshot(&self) -> Result<Snapshot, Unavailable> {
+        let lost = self.condition.counts();
+        let mut snapshot = self.ask(move |engine| engine.snapshot(&lost)).await?;
+        snapshot.capture.set_event_streams_cut(self.events.cut());
         snapshot.history = history_tally(&self.status);
         Ok(snapshot)
     }
 
     fn readiness(&self) -> Result<(), Unavailable> {
         self.condition.readiness()
+    }
+}
+
+impl EngineSource for Scrapes {
+    fn events(&self) -> &Arc<Events> {
+        &self.events
+    }
+
+    async fn look<T, F>(&self, look: F) -> Result<T, Unavailable>
+    where
+        T: Send + 'static,
+        F: FnOnce(&View<'_>) -> T + Send + 'static,
+    {
+        self.ask(|engine| look(&engine.view())).await
     }
 }

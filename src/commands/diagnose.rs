@@ -6,15 +6,14 @@ use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::exit::{Exit, Failure};
-use super::moment::parse_moment;
 use super::options::{Color, ColorWhen, Format, severity};
 use super::replay::{Input, all_there};
 use super::replaying::Reading;
 use super::settings;
 use super::stdout::print;
-use crate::config::{Config, PbxAddress, PortRange, Ports};
+use crate::config::{Config, Metrics, PbxAddress, PortRange, Ports, parse_moment};
 use crate::diagnose::{Moment, Question, Scene, diagnose};
-use crate::report::model::{Problem, Verdict};
+use crate::report::model::Problem;
 use crate::report::{json, text};
 use crate::time::PacketTime;
 use crate::track::vocabulary::Severity;
@@ -25,9 +24,13 @@ Examples:
   siphound diagnose 1001@pbx.example.com --pcap *.pcap.gz
   siphound diagnose 198.51.100.7 --problem cannot-connect --pcap monday.pcap
   siphound diagnose 1001 --problem call-dropped --at '2026-01-31 10:15' --pcap monday.pcap
+  siphound diagnose 1001 --problem cannot-receive
+  siphound diagnose 1001 --daemon https://pbx.example.com:15061 --token-file ~/.siphound --ca pbx.pem
+
+Without --pcap the running daemon is asked.
 
 Exit codes: 0 done; 1 a finding as bad as --fail-on says; 2 bad arguments, missing file or bad configuration; 3 the system
-refuses what is needed; 4 a file is not a capture and nothing could be read.";
+or the daemon refuses what is needed, or no daemon answers; 4 a file is not a capture and nothing could be read.";
 
 /// Whose problem, which problem, and when.
 #[derive(Args, Debug)]
@@ -45,15 +48,27 @@ pub(super) struct DiagnoseArgs {
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pcap: Vec<PathBuf>,
 
+    /// The daemon that is asked where there is no capture [default: http://127.0.0.1:15060]
+    #[arg(long, value_name = "URL", conflicts_with = "pcap")]
+    daemon: Option<String>,
+
+    /// The file of the daemon's token, where it has one
+    #[arg(long, value_name = "FILE", conflicts_with = "pcap")]
+    token_file: Option<PathBuf>,
+
+    /// The certificates in PEM that a daemon at https:// is trusted by
+    #[arg(long, value_name = "FILE", conflicts_with = "pcap")]
+    ca: Option<PathBuf>,
+
     /// Answer as of this time, not the end of the capture: RFC 3339, 'YYYY-MM-DD HH:MM' in UTC, or seconds since 1970
-    #[arg(long, value_name = "TIME", value_parser = parse_moment)]
+    #[arg(long, value_name = "TIME", value_parser = parse_moment, requires = "pcap")]
     at: Option<PacketTime>,
 
     /// Leave out calls and findings that were over before this time
     #[arg(long, value_name = "TIME", value_parser = parse_moment)]
     since: Option<PacketTime>,
 
-    /// Leave out what happened after this time
+    /// Leave out what happened after this time; a daemon tells of registrations as they are now
     #[arg(long, value_name = "TIME", value_parser = parse_moment)]
     until: Option<PacketTime>,
 
@@ -62,11 +77,11 @@ pub(super) struct DiagnoseArgs {
     format: Format,
 
     /// Follow SIP on these ports alone; otherwise on any port [repeat, or separate by commas]
-    #[arg(short, long = "port", value_name = "PORT|FIRST-LAST", value_delimiter = ',')]
+    #[arg(short, long = "port", value_name = "PORT|FIRST-LAST", value_delimiter = ',', requires = "pcap")]
     ports: Vec<PortRange>,
 
     /// Addresses of the PBX; otherwise learned from the capture [repeat, or separate by commas]
-    #[arg(long, value_name = "IP[:PORT]", value_delimiter = ',')]
+    #[arg(long, value_name = "IP[:PORT]", value_delimiter = ',', requires = "pcap")]
     pbx: Vec<PbxAddress>,
 
     /// Exit with 1 when a finding of this severity or above was made about this user or about everybody
@@ -87,6 +102,22 @@ pub(super) struct DiagnoseArgs {
 pub(super) struct Diagnosis {
     /// The configuration, with the addresses of the PBX from the command line where there are any.
     pub(super) config: Config,
+    source: Source,
+    fail_on: Option<Severity>,
+}
+
+/// Who is asked.
+#[derive(Clone, Debug)]
+enum Source {
+    /// Captures that are read.
+    Captures(Box<Captures>),
+    /// A daemon.
+    Daemon(Asked),
+}
+
+/// A question to captures.
+#[derive(Clone, Debug)]
+struct Captures {
     question: Question,
     inputs: Vec<Input>,
     ports: Option<Ports>,
@@ -94,7 +125,29 @@ pub(super) struct Diagnosis {
     until: Option<PacketTime>,
     format: Format,
     color: Color,
-    fail_on: Option<Severity>,
+}
+
+/// A question to a daemon.
+#[derive(Clone, Debug)]
+pub(super) struct Asked {
+    /// Its address.
+    pub(super) daemon: String,
+    /// The file of its token.
+    pub(super) token_file: Option<PathBuf>,
+    /// Whom to trust.
+    pub(super) ca: Option<PathBuf>,
+    /// The user.
+    pub(super) user: String,
+    /// The complaint.
+    pub(super) problem: Option<Problem>,
+    /// What was over before does not count.
+    pub(super) since: Option<PacketTime>,
+    /// What began later does not count.
+    pub(super) until: Option<PacketTime>,
+    /// How the verdict is written.
+    pub(super) format: Format,
+    /// Whether it has colours.
+    pub(super) color: Color,
 }
 
 impl DiagnoseArgs {
@@ -103,38 +156,66 @@ impl DiagnoseArgs {
         if self.user.is_empty() {
             return Err(Failure::new(Exit::Usage, "USER is empty").with_remedy("name an extension, an address or a dialled number"));
         }
-        if self.pcap.is_empty() {
-            return Err(Failure::new(Exit::Usage, "a capture is needed: --pcap FILE")
-                .with_remedy("record one on the PBX, while the user tries: tcpdump -i any -w trouble.pcap port 5060"));
-        }
         let until = self.at.into_iter().chain(self.until).min();
         if self.since.zip(until).is_some_and(|(since, until)| since >= until) {
             return Err(Failure::new(Exit::Usage, "--since is not before --at or --until").with_remedy("times without an offset are UTC"));
         }
-        let inputs: Vec<_> = self.pcap.into_iter().map(Input::from).collect();
-        all_there(&inputs)?;
         let mut config = settings::load_if_given(self.config.as_deref())?;
         if !self.pbx.is_empty() {
-            config.pbx.addresses = self.pbx;
+            config.pbx.addresses.clone_from(&self.pbx);
         }
+        let fail_on = self.fail_on;
+        let source = if self.pcap.is_empty() { Source::Daemon(self.ask()) } else { Source::Captures(Box::new(self.read(until)?)) };
+        Ok(Diagnosis { config, source, fail_on })
+    }
+
+    fn read(self, until: Option<PacketTime>) -> Result<Captures, Failure> {
+        let inputs: Vec<_> = self.pcap.into_iter().map(Input::from).collect();
+        all_there(&inputs)?;
         let moment = if self.at.is_some() { Moment::Named } else { Moment::Any };
-        Ok(Diagnosis {
-            config,
-            question: Question { user: self.user, problem: self.problem, since: self.since, moment },
+        Ok(Captures {
+            question: Question { user: self.user, problem: self.problem, since: self.since, until: None, moment },
             inputs,
             ports: Ports::new(self.ports),
             until,
             format: self.format,
             color: self.color.decide(),
-            fail_on: self.fail_on,
         })
+    }
+
+    fn ask(self) -> Asked {
+        Asked {
+            daemon: self.daemon.unwrap_or_else(|| format!("http://{}", Metrics::default().listen)),
+            token_file: self.token_file,
+            ca: self.ca,
+            user: self.user,
+            problem: self.problem,
+            since: self.since,
+            until: self.until,
+            format: self.format,
+            color: self.color.decide(),
+        }
     }
 }
 
 impl Diagnosis {
-    /// Reads the captures and prints the verdict.
+    /// Has the question answered and prints the verdict.
     pub(super) fn execute(&self) -> Result<Exit, Failure> {
-        let reading = Reading { inputs: &self.inputs, ports: self.ports.as_ref(), config: &self.config, until: self.until };
+        let worst = match &self.source {
+            Source::Captures(captures) => captures.execute(&self.config)?,
+            Source::Daemon(asked) => asked.execute()?,
+        };
+        Ok(match (worst, self.fail_on) {
+            (Some(worst), Some(limit)) if worst >= limit => Exit::Found,
+            _ => Exit::Done,
+        })
+    }
+}
+
+impl Captures {
+    /// Reads the captures and prints the verdict; tells the worst finding.
+    fn execute(&self, config: &Config) -> Result<Option<Severity>, Failure> {
+        let reading = Reading { inputs: &self.inputs, ports: self.ports.as_ref(), config, until: self.until };
         let read = reading.read(|_| {})?;
         let report = read.report();
         let engine = &read.engine;
@@ -144,14 +225,7 @@ impl Diagnosis {
             Format::Json => json::write(&verdict, out),
             Format::Text => out.write_all(text::render_verdict(&verdict, self.color.style()).as_bytes()),
         })?;
-        Ok(self.exit(&verdict))
-    }
-
-    fn exit(&self, verdict: &Verdict) -> Exit {
-        match (verdict.worst, self.fail_on) {
-            (Some(worst), Some(limit)) if worst >= limit => Exit::Found,
-            _ => Exit::Done,
-        }
+        Ok(verdict.worst)
     }
 }
 
@@ -175,23 +249,33 @@ mod tests {
         diagnose: DiagnoseArgs,
     }
 
+    fn until(diagnosis: Diagnosis) -> Option<PacketTime> {
+        match diagnosis.source {
+            Source::Captures(captures) => captures.until,
+            Source::Daemon(_) => panic!("a daemon"),
+        }
+    }
+
     fn resolve(arguments: &[&str]) -> Result<Diagnosis, Failure> {
         let cli = Cli::try_parse_from(["diagnose"].iter().chain(arguments)).expect("arguments");
         cli.diagnose.resolve()
     }
 
     #[test]
-    fn without_a_capture_it_says_how_to_get_one() {
-        let failure = resolve(&["1001"]).expect_err("no capture");
-        assert_eq!(failure.exit(), Exit::Usage);
-        assert!(failure.to_string().contains("--pcap") && failure.to_string().contains("tcpdump"), "{failure}");
+    fn without_a_capture_the_daemon_is_asked_and_with_one_it_is_not() {
+        let Source::Daemon(asked) = resolve(&["1001"]).expect("valid").source else { panic!("no daemon") };
+        assert_eq!(asked.daemon, "http://127.0.0.1:15060");
+        let mixed = [["1001", "--pcap", "-", "--daemon", "http://127.0.0.1"], ["1001", "--at", "1769850000", "--port", "5060"]];
+        for arguments in mixed {
+            assert!(Cli::try_parse_from(["diagnose"].iter().chain(&arguments)).is_err(), "{arguments:?}");
+        }
     }
 
     #[test]
     fn the_earlier_of_at_and_until_ends_the_reading() {
         let both = resolve(&["1001", "--pcap", "-", "--at", "1769850060", "--until", "1769850000"]).expect("valid");
-        assert_eq!(both.until, Some(PacketTime::from_parts(1_769_850_000, 0)));
-        assert_eq!(resolve(&["1001", "--pcap", "-"]).expect("valid").until, None);
+        assert_eq!(until(both), Some(PacketTime::from_parts(1_769_850_000, 0)));
+        assert_eq!(until(resolve(&["1001", "--pcap", "-"]).expect("valid")), None);
         let failure = resolve(&["1001", "--pcap", "-", "--since", "1769850060", "--at", "1769850060"]).expect_err("empty");
         assert_eq!(failure.exit(), Exit::Usage);
     }

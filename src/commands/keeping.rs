@@ -114,7 +114,7 @@ impl Daemon {
 
     fn read_traces(&self, mut source: CaptureFiles, engine: Engine, files: usize, now: PacketTime) -> Result<Restored, PipelineError> {
         let ports = PortFilter::Only(self.config.capture.ports.ranges().to_vec());
-        let ingest = Ingest::new(IngestConfig { ports, digester: Digester::new(0) });
+        let ingest = Ingest::new(IngestConfig { ports, digester: Digester::new(0), thresholds: self.config.thresholds });
         let begun = wall_clock();
         let observer = |notice: crate::pipeline::stage::Notice<'_>| {
             // The last record of a daemon that was killed is often cut.

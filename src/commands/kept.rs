@@ -7,10 +7,9 @@ use clap::{Args, ValueEnum};
 use serde_json::{Map, Value as Json, json};
 
 use super::exit::{Exit, Failure};
-use super::moment::parse_moment;
 use super::settings;
 use super::stdout::print;
-use crate::config::Config;
+use crate::config::{Config, parse_moment};
 use crate::history::database::{Asked, DatabaseError, Kind, Reader};
 use crate::report::model::SCHEMA;
 use crate::report::{escape, json};

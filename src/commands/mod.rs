@@ -1,5 +1,6 @@
 //! One module per subcommand: what the user may write, what it means, and how it ends.
 
+mod asking;
 mod check;
 mod daemon;
 mod diagnose;
@@ -7,11 +8,12 @@ mod exit;
 mod keeping;
 mod kept;
 mod logging;
-mod moment;
+
 mod options;
 mod replay;
 mod replaying;
 mod run;
+mod serving;
 mod settings;
 mod stdout;
 mod trace;

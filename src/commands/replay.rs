@@ -5,10 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::exit::{Exit, Failure};
-use super::moment::parse_moment;
 use super::options::{Color, ColorWhen, Format, severity};
 use super::settings;
-use crate::config::{Config, PbxAddress, PortRange, Ports};
+use crate::config::{Config, PbxAddress, PortRange, Ports, parse_moment};
 use crate::time::PacketTime;
 use crate::track::vocabulary::Severity;
 

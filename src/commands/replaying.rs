@@ -12,7 +12,6 @@ use super::replay::{Input, Output, Part, Replay};
 use super::settings::{finding_limits, tracker_settings};
 use super::stdout::print;
 use crate::config::{Config, Ports};
-use crate::decode::outcome::Skip;
 use crate::decode::ports::PortFilter;
 use crate::pipeline::engine::{Delivery, Engine, Query};
 use crate::pipeline::ingest::{Ingest, IngestConfig, IngestCounts};
@@ -23,9 +22,8 @@ use crate::pipeline::stage::{EngineStage, Finished, Notice, PipelineError};
 use crate::pipeline::until::Until;
 use crate::report::filter::{Filter, Section};
 use crate::report::ladder::Ladder;
-use crate::report::model::{CaptureSummary, Report, Stamp};
+use crate::report::model::{CaptureSummary, Report};
 use crate::report::{build, json, ladder, text};
-use crate::sip::anomaly::Anomaly;
 use crate::table::Digester;
 use crate::time::PacketTime;
 use crate::track::vocabulary::Severity;
@@ -70,7 +68,7 @@ impl Reading<'_> {
         let mut source = Until::new(source, self.until.unwrap_or(PacketTime::MAX));
         let digester = Digester::new(SEED);
         let ports = self.ports.map_or(PortFilter::Any, |ports| PortFilter::Only(ports.ranges().to_vec()));
-        let ingest = Ingest::new(IngestConfig { ports, digester });
+        let ingest = Ingest::new(IngestConfig { ports, digester, thresholds: self.config.thresholds });
         let mut engine = Engine::new(&tracker_settings(self.config, SEED, Vec::new()), finding_limits(self.config));
         prepare(&mut engine);
         let engine = Counting { engine, messages };
@@ -96,25 +94,7 @@ impl Read {
     }
 
     fn capture(&self) -> CaptureSummary {
-        let counts = &self.counts;
-        let frames = &counts.decode.frames;
-        let skipped = Skip::ALL.into_iter().map(|reason| (reason.as_str(), frames.skipped(reason)));
-        let anomalies = Anomaly::ALL.iter().zip(counts.anomalies).map(|(anomaly, count)| (anomaly.as_str(), count));
-        CaptureSummary {
-            files: self.files.clone(),
-            first_packet: counts.decode.span.map(|(first, _)| Stamp(first)),
-            last_packet: counts.decode.span.map(|(_, last)| Stamp(last)),
-            frames: frames.frames,
-            sip_frames: frames.sip,
-            keepalive_frames: frames.keepalive,
-            skipped: skipped.filter(|(_, count)| *count > 0).collect(),
-            sip_messages: counts.sip_messages,
-            retransmissions: self.engine.tracker.messages.retransmissions,
-            keepalives: counts.decode.keepalives,
-            anomalies: anomalies.filter(|(_, count)| *count > 0).collect(),
-            evicted: self.engine.evictions().into_iter().filter(|(_, count)| *count > 0).collect(),
-            cut: self.notes.iter().any(Note::is_cut),
-        }
+        CaptureSummary { files: self.files.clone(), cut: self.notes.iter().any(Note::is_cut), ..self.engine.capture(&self.counts) }
     }
 }
 

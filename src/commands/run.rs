@@ -41,7 +41,7 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "IP[:PORT]", value_delimiter = ',')]
     pbx: Vec<PbxAddress>,
 
-    /// Where /metrics, /healthz and /readyz are served
+    /// Where the metrics, /healthz and /readyz are served, and the API unless it has an address of its own
     #[arg(long, value_name = "IP:PORT")]
     listen: Option<SocketAddr>,
 
@@ -128,6 +128,7 @@ impl Daemon {
             ports = %capture.ports,
             pbx = if pbx.is_empty() { "learned".to_owned() } else { pbx.join(", ") },
             listen = %self.config.metrics.listen,
+            api = %self.config.api.listen.unwrap_or(self.config.metrics.listen),
             "Starting"
         );
     }

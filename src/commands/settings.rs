@@ -91,6 +91,7 @@ pub(super) fn tracker_settings(config: &Config, seed: u64, own: Vec<IpAddr>) -> 
         flows: limits.flows as usize,
         sources: limits.sources as usize,
         finished: limits.finished_calls as usize,
+        thresholds: config.thresholds,
     }
 }
 

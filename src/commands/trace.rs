@@ -11,13 +11,12 @@ use clap::Args;
 
 use super::exit::{Exit, Failure};
 use super::kept::PlaceArgs;
-use super::moment::parse_moment;
 use super::options::{Color, ColorWhen};
 use super::replay::Input;
 use super::replaying::{Reading, SEED};
 use super::settings::random_seed;
 use super::stdout::print;
-use crate::config::Config;
+use crate::config::{Config, parse_moment};
 use crate::decode::flow::Flow;
 use crate::decode::ports::PortFilter;
 use crate::decode::signal::Signal;
@@ -158,7 +157,7 @@ impl Trace {
         let paths: Vec<PathBuf> = self.inputs.iter().map(Input::path).collect();
         let mut source = CaptureFiles::open(&paths)?;
         let filter = PortFilter::Only(self.config.capture.ports.ranges().to_vec());
-        let ingest = Ingest::new(IngestConfig { ports: filter, digester: Digester::new(SEED) });
+        let ingest = Ingest::new(IngestConfig { ports: filter, digester: Digester::new(SEED), thresholds: self.config.thresholds });
         let collector = Collector { wanted, chosen: Chosen::default(), offset: Span::ZERO };
         Ok(replay(&mut source, ingest, collector, Threads::available(), &|_| {})?.engine.chosen)
     }

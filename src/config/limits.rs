@@ -12,6 +12,10 @@ section! {
         calls: u32 = 250_000, within 1..=10_000_000;
         /// Finished calls that a replay report lists; older ones are counted only.
         finished_calls: u32 = 1_000_000, within 1..=10_000_000;
+        /// Finished calls that the daemon keeps for its API and for `diagnose`.
+        recent_calls: u32 = 10_000, within 0..=10_000_000;
+        /// Messages of calls that the daemon keeps, without their bodies, to draw calls from.
+        recent_messages: u32 = 50_000, within 0..=10_000_000;
         /// Registered contacts, one for each device of each address of record.
         bindings: u32 = 1_000_000, within 1..=10_000_000;
         /// Flows whose idle time, keep-alives and probes are followed.

@@ -4,22 +4,28 @@
 //! and what is allowed, each unknown key with the nearest known one. A [`Config`] in hand is valid. The sections are declared once, with
 //! documentation, default and bounds of each key; the annotated file `config/siphound.toml` is made from the same declarations.
 
+mod api;
 mod capture;
 mod limits;
+mod moment;
 mod problem;
 mod reader;
 mod section;
 mod template;
+mod thresholds;
 mod types;
 mod value;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
+pub use self::api::{Api, Privacy};
 pub use self::capture::{Capture, History, Log, Metrics, Pbx, Traces};
 pub use self::limits::Limits;
+pub use self::moment::parse_moment;
 pub use self::problem::{ConfigError, Fault, Problem, Problems};
-pub use self::types::{Bytes, Interfaces, LogFormat, LogLevel, NotAllowed, PbxAddress, PortRange, Ports};
+pub use self::thresholds::Thresholds;
+pub use self::types::{Bytes, Interfaces, LogFormat, LogLevel, NotAllowed, PbxAddress, PortRange, Ports, Rate, Ratio};
 
 use self::reader::Reader;
 
@@ -38,10 +44,16 @@ pub struct Config {
     pub history: History,
     /// The traces.
     pub traces: Traces,
+    /// The JSON API.
+    pub api: Api,
+    /// What is hidden.
+    pub privacy: Privacy,
     /// The log.
     pub log: Log,
     /// Capacities.
     pub limits: Limits,
+    /// Thresholds of the findings.
+    pub thresholds: Thresholds,
 }
 
 impl Config {
@@ -63,11 +75,18 @@ impl Config {
             metrics: reader.section(),
             history: reader.section(),
             traces: reader.section(),
+            api: reader.section(),
+            privacy: reader.section(),
             log: reader.section(),
             limits: reader.section(),
+            thresholds: reader.section(),
         };
+        config.thresholds.check(&mut reader);
         if config.metrics.is_exposed() {
             reader.object("metrics.listen", Metrics::LISTEN_ALLOWED);
+        }
+        for (key, allowed) in config.api.objections(config.metrics.listen) {
+            reader.object(key, allowed);
         }
         reader.finish().map(|()| config)
     }
@@ -127,18 +146,32 @@ mod tests {
             [metrics]
             listen = "0.0.0.0:9100"
             allow_remote = true
+            [api]
+            listen = "192.0.2.1:15061"
+            token_file = "/etc/siphound/token"
+            tls_certificate = "/etc/siphound/cert.pem"
+            tls_key = "/etc/siphound/key.pem"
+            [privacy]
+            mask_numbers = true
             [log]
             level = "debug"
             format = "json"
             [limits]
             calls = 1_000
+            [thresholds]
+            flap = "4/20min"
+            probe_loss = 0.1
+            nat_confirm_guard = 1
+            slow_factor = 2
         "#;
         let config = Config::parse(text).expect("valid");
         assert_eq!(config.capture.interfaces.names(), ["eth0", "eth1"]);
         assert_eq!(config.capture.ports.to_string(), "5060, 5070-5080");
         assert_eq!(config.trunks["carrier"], ["192.0.2.1:5060".parse().expect("address")]);
         assert_eq!((config.log.level, config.log.format), (LogLevel::Debug, LogFormat::Json));
-        assert_eq!(config.limits.calls, 1_000);
+        assert_eq!((config.limits.calls, config.thresholds.slow_factor), (1_000, 2));
+        assert_eq!(config.thresholds.flap.to_string(), "4/20min");
+        assert_eq!((config.thresholds.probe_loss.get(), config.thresholds.nat_confirm_guard.get()), (0.1, 1.0));
         let without_trunks = Config { trunks: BTreeMap::new(), ..config };
         assert_eq!(Config::parse(&without_trunks.annotated()), Ok(without_trunks));
     }
@@ -156,6 +189,13 @@ listen = "localhost"
 
 [limits]
 calls = "3"
+
+[thresholds]
+t1 = 500
+flap = "3"
+scan = "50/1min"
+probe_loss = 1.5
+lossy_share = "5%"
 "#;
         assert_eq!(
             problems(text),
@@ -166,6 +206,24 @@ calls = "3"
                 "line 5: capture.snaplen: 96 is not allowed; wanted: from 1600 to 262144",
                 r#"line 8: metrics.listen: "localhost" is not allowed; wanted: an IP address and a port such as "127.0.0.1:15060""#,
                 "line 11: limits.calls: \"3\" is not allowed; wanted: a whole number, from 1 to 10000000",
+                r#"line 14: thresholds.t1: 500 is not allowed; wanted: a time such as "40ms", "30s", "15min" or "24h", from "80ms" to "4s""#,
+                r#"line 15: thresholds.flap: "3" is not allowed; wanted: a count and a window such as "3/15min", from "1/1s" to "100/24h""#,
+                r#"line 16: thresholds.scan: "50/1min" is not allowed; wanted: from "1/1s" to "32/1h""#,
+                "line 17: thresholds.probe_loss: 1.5 is not allowed; wanted: from 0.0 to 1.0",
+                r#"line 18: thresholds.lossy_share: "5%" is not allowed; wanted: a number such as 0.25, from 0.01 to 1.0"#,
+            ]
+        );
+    }
+
+    #[test]
+    fn limits_that_contradict_each_other_are_told_at_whichever_the_file_sets() {
+        let text = "[thresholds]\nleg_suspect = \"1min\"\npdd_warn = \"9s\"\npdd_warn_single = \"8s\"\nlossy_share = 0.5\n";
+        assert_eq!(
+            problems(text),
+            [
+                r#"line 2: thresholds.leg_suspect: "1min" is not allowed; wanted: at most thresholds.leg_confirm"#,
+                r#"line 3: thresholds.pdd_warn: "9s" is not allowed; wanted: at most thresholds.pdd_warn_single"#,
+                r#"line 4: thresholds.pdd_warn_single: "8s" is not allowed; wanted: at least thresholds.pdd_warn"#,
             ]
         );
     }
@@ -199,6 +257,31 @@ calls = "3"
         assert!(problems("[metrics]\nlisten = \"0.0.0.0:15060\"\n")[0].starts_with(refused));
         assert!(Config::parse("[metrics]\nlisten = \"0.0.0.0:15060\"\nallow_remote = true\n").is_ok());
         assert!(Config::parse("[metrics]\nlisten = \"[::1]:15060\"\n").is_ok());
+    }
+
+    #[test]
+    fn an_api_that_others_reach_needs_a_token() {
+        let refused = problems("[api]\nlisten = \"192.0.2.1:15061\"\n");
+        assert!(refused[0].starts_with("line 2: api.listen: \"192.0.2.1:15061\" is not allowed"), "{refused:?}");
+        assert!(refused[0].contains("api.token_file") && refused[0].contains("api.tls_certificate"), "{refused:?}");
+        let with_tls_alone = "[api]\nlisten = \"192.0.2.1:15061\"\ntls_certificate = \"a\"\ntls_key = \"b\"\n";
+        assert!(problems(with_tls_alone)[0].contains("api.token_file"), "TLS hides, it does not ask who reads");
+        assert!(Config::parse("[api]\nlisten = \"192.0.2.1:15061\"\ntoken_file = \"a\"\n").is_ok());
+        assert!(Config::parse("[api]\nlisten = \"[::1]:15061\"\n").is_ok());
+        assert!(Config::parse("[api]\nlisten = \"\"\n").is_ok());
+    }
+
+    #[test]
+    fn certificate_and_key_come_together_and_with_an_address() {
+        for (text, key) in [
+            ("listen = \"127.0.0.1:1\"\ntls_certificate = \"a\"", "api.tls_certificate"),
+            ("listen = \"127.0.0.1:1\"\ntls_key = \"a\"", "api.tls_key"),
+            ("tls_certificate = \"a\"\ntls_key = \"b\"", "api.tls_certificate"),
+            ("listen = \"127.0.0.1:15060\"", "api.listen"),
+        ] {
+            let refused = problems(&format!("[api]\n{text}\n"));
+            assert!(refused[0].contains(key), "{refused:?}");
+        }
     }
 
     #[test]

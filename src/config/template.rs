@@ -30,6 +30,7 @@ pub(super) fn annotated(config: &Config) -> String {
     section(&mut file, &config.traces);
     section(&mut file, &config.log);
     section(&mut file, &config.limits);
+    section(&mut file, &config.thresholds);
     file
 }
 

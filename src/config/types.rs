@@ -1,9 +1,14 @@
 //! Types of configuration values: each can only hold what is valid, reads itself from text and prints itself as it is written.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::str::FromStr;
+
+use crate::time::Span;
+
+use super::value::{parse_span, print_span};
 
 /// A text that is not a value of its type; it holds what would be one.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -163,6 +168,102 @@ impl Default for Interfaces {
     }
 }
 
+/// How often within which time: `3/15min`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Rate {
+    /// How often, at least once.
+    pub count: u32,
+    /// The window, longer than nothing.
+    pub window: Span,
+}
+
+impl Rate {
+    /// What a rate may be.
+    pub(super) const ALLOWED: &str = "a count and a window such as \"3/15min\"";
+
+    /// `count` times within `window`.
+    pub const fn new(count: u32, window: Span) -> Self {
+        Self { count, window }
+    }
+
+    /// Whether it is reached by so many within the window.
+    pub const fn is_reached(self, times: usize) -> bool {
+        times >= self.count as usize
+    }
+}
+
+/// Smaller only where both count and window are.
+impl PartialOrd for Rate {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        match (self.count.cmp(&other.count), self.window.cmp(&other.window)) {
+            (Ordering::Equal, order) | (order, Ordering::Equal) => Some(order),
+            (count, window) => (count == window).then_some(count),
+        }
+    }
+}
+
+impl FromStr for Rate {
+    type Err = NotAllowed;
+
+    fn from_str(text: &str) -> Result<Self, NotAllowed> {
+        let parse = || {
+            let (count, window) = text.split_once('/')?;
+            let rate = Self { count: count.trim().parse().ok()?, window: parse_span(window.trim())? };
+            (rate.count > 0 && rate.window > Span::ZERO).then_some(rate)
+        };
+        parse().ok_or(NotAllowed(Self::ALLOWED))
+    }
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.count, print_span(self.window))
+    }
+}
+
+/// A share of a whole, in millionths, so that it compares with counts without rounding.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Ratio(u32);
+
+impl Ratio {
+    /// What a share may be.
+    pub(super) const ALLOWED: &str = "a number such as 0.25";
+    /// Nothing of the whole.
+    pub const ZERO: Self = Self(0);
+    const WHOLE: u32 = 1_000_000;
+
+    /// So many of a hundred.
+    pub const fn from_percent(percent: u32) -> Self {
+        Self(percent * (Self::WHOLE / 100))
+    }
+
+    /// As a number; 1 is the whole.
+    pub fn get(self) -> f64 {
+        f64::from(self.0) / f64::from(Self::WHOLE)
+    }
+
+    /// Whether `part` is at least this share of `whole`.
+    pub const fn is_reached(self, part: usize, whole: usize) -> bool {
+        part as u128 * Self::WHOLE as u128 >= whole as u128 * self.0 as u128
+    }
+}
+
+impl FromStr for Ratio {
+    type Err = NotAllowed;
+
+    fn from_str(text: &str) -> Result<Self, NotAllowed> {
+        let number = text.parse().ok().filter(|number: &f64| (0.0..=1_000.0).contains(number));
+        number.map(|number| Self((number * f64::from(Self::WHOLE)).round() as u32)).ok_or(NotAllowed(Self::ALLOWED))
+    }
+}
+
+/// `0.25`
+impl fmt::Display for Ratio {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.get())
+    }
+}
+
 /// An amount of memory: `16MiB`.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Bytes(u64);
@@ -294,7 +395,33 @@ mod tests {
     }
 
     #[test]
-    fn amounts_print_as_they_are_written() {
+    fn a_rate_is_within_bounds_only_with_both_its_parts() {
+        let rate = |text: &str| text.parse::<Rate>().expect(text);
+        let bounds = rate("2/1s")..=rate("10/1h");
+        assert!(["2/1s", "10/1h", "3/15min"].into_iter().all(|text| bounds.contains(&rate(text))));
+        assert!(["1/15min", "11/15min", "3/2h", "3/1ms", "1/2h"].into_iter().all(|text| !bounds.contains(&rate(text))));
+        assert!(rate("3/1s").is_reached(3) && !rate("3/1s").is_reached(2));
+    }
+
+    #[test]
+    fn a_share_is_reached_exactly() {
+        let third: Ratio = "0.3".parse().expect("share");
+        assert_eq!(third, Ratio::from_percent(30));
+        assert!((1..1_000).all(|n| third.is_reached(3 * n, 10 * n) && !third.is_reached(3 * n - 1, 10 * n)));
+        assert_eq!((third.get(), third.to_string()), (0.3, "0.3".to_owned()));
+        for text in ["-0.1", "NaN", "inf", "", "a", "1e9"] {
+            assert!(text.parse::<Ratio>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn rates_and_amounts_print_as_they_are_written() {
+        for text in ["3/15min", "6/1h", "10/250ms"] {
+            assert_eq!(text.parse::<Rate>().expect(text).to_string(), text);
+        }
+        for text in ["0/1h", "3/0s", "3", "3/", "/1h", "-3/1h"] {
+            assert!(text.parse::<Rate>().is_err(), "{text:?}");
+        }
         for text in ["16MiB", "1500KiB", "1B", "2GiB"] {
             assert_eq!(text.parse::<Bytes>().expect(text).to_string(), text);
         }

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::types::{Bytes, Interfaces, LogFormat, LogLevel, PbxAddress, PortRange, Ports};
+use super::types::{Bytes, Interfaces, LogFormat, LogLevel, PbxAddress, PortRange, Ports, Rate, Ratio};
 use crate::time::Span;
 
 /// A value in the file that is not allowed where it stands.
@@ -65,6 +65,21 @@ text_settings! {
     SocketAddr, "an IP address and a port such as \"127.0.0.1:15060\"";
     PbxAddress, PbxAddress::ALLOWED;
     Bytes, Bytes::ALLOWED;
+    Rate, Rate::ALLOWED;
+}
+
+/// An address, or nothing.
+impl Setting for Option<SocketAddr> {
+    fn read(value: &Spanned<DeValue<'_>>) -> Result<Self, Vec<Refusal>> {
+        if value.get_ref().as_str() == Some("") {
+            return Ok(None);
+        }
+        read_text(value, "\"\", or an IP address and a port such as \"127.0.0.1:15061\"").map(Some)
+    }
+
+    fn write(&self) -> String {
+        write_text(&self.map(|address| address.to_string()).unwrap_or_default())
+    }
 }
 
 /// Settings that are one name of a few.
@@ -104,6 +119,22 @@ impl Setting for u32 {
         integer
             .and_then(|integer| Self::from_str_radix(integer.as_str(), integer.radix()).ok())
             .ok_or_else(|| vec![Refusal::new(value, "a whole number")])
+    }
+
+    fn write(&self) -> String {
+        self.to_string()
+    }
+}
+
+/// A whole number may be written without a fraction.
+impl Setting for Ratio {
+    fn read(value: &Spanned<DeValue<'_>>) -> Result<Self, Vec<Refusal>> {
+        let text = match value.get_ref() {
+            DeValue::Float(float) => float.as_str(),
+            DeValue::Integer(integer) if integer.radix() == 10 => integer.as_str(),
+            _ => "",
+        };
+        text.parse().map_err(|_| vec![Refusal::new(value, Self::ALLOWED)])
     }
 
     fn write(&self) -> String {

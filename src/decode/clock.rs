@@ -2,8 +2,6 @@
 
 use crate::time::{PacketTime, Span};
 
-/// How far back a timestamp may lie before it means that the clock was set (DETECTION §13, "Order and time").
-const STEP: Span = Span::from_secs(2);
 /// The last moment of engine time. [`PacketTime::MAX`] is the deadline of what is never due, so deadlines of reassembly that are set at
 /// this moment, minutes or hours ahead, must still lie before it.
 const LATEST: PacketTime = PacketTime::from_nanos(i64::MAX - Span::from_secs(366 * 86_400).as_nanos());
@@ -13,6 +11,8 @@ const LATEST: PacketTime = PacketTime::from_nanos(i64::MAX - Span::from_secs(366
 pub struct Clock {
     newest: Option<PacketTime>,
     offset: Span,
+    /// How far back a timestamp may lie before it means that the clock was set.
+    step: Span,
 }
 
 /// What a timestamp means.
@@ -30,16 +30,16 @@ pub enum Reading {
 }
 
 impl Clock {
-    /// A clock that has seen nothing.
-    pub fn new() -> Self {
-        Self { newest: None, offset: Span::ZERO }
+    /// A clock that has seen nothing, and takes timestamps further back than `step` for a step.
+    pub fn new(step: Span) -> Self {
+        Self { newest: None, offset: Span::ZERO, step }
     }
 
     /// Reads the timestamp of a frame.
     pub fn read(&mut self, stamp: PacketTime) -> Reading {
         let time = (stamp + self.offset).min(LATEST);
         match self.newest {
-            Some(newest) if newest - time > STEP => {
+            Some(newest) if newest - time > self.step => {
                 let by = newest - time;
                 self.offset = self.offset + by;
                 Reading::Step { time: newest, by }
@@ -68,12 +68,6 @@ impl Clock {
     }
 }
 
-impl Default for Clock {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,7 +78,7 @@ mod tests {
 
     #[test]
     fn up_to_two_seconds_back_is_disorder() {
-        let mut clock = Clock::new();
+        let mut clock = Clock::new(Span::from_secs(2));
         assert_eq!(clock.read(at(10_000)), Reading::Time(at(10_000)));
         assert_eq!(clock.read(at(8_000)), Reading::Time(at(8_000)));
         assert_eq!(clock.newest(), Some(at(10_000)));
@@ -92,7 +86,7 @@ mod tests {
 
     #[test]
     fn beyond_that_time_goes_on_by_offset() {
-        let mut clock = Clock::new();
+        let mut clock = Clock::new(Span::from_secs(2));
         clock.read(at(10_000));
         assert_eq!(clock.read(at(7_000)), Reading::Step { time: at(10_000), by: Span::from_secs(3) });
         assert_eq!(clock.read(at(7_500)), Reading::Time(at(10_500)));
@@ -102,7 +96,7 @@ mod tests {
 
     #[test]
     fn time_ends_before_the_moment_that_means_never() {
-        let mut clock = Clock::new();
+        let mut clock = Clock::new(Span::from_secs(2));
         assert_eq!(clock.read(PacketTime::MAX), Reading::Time(LATEST));
         assert_eq!(clock.tick(PacketTime::MAX), LATEST);
         clock.read(at(0));
@@ -111,7 +105,7 @@ mod tests {
 
     #[test]
     fn a_tick_never_goes_back() {
-        let mut clock = Clock::new();
+        let mut clock = Clock::new(Span::from_secs(2));
         clock.read(at(10_000));
         assert_eq!(clock.tick(at(9_000)), at(10_000));
         assert_eq!(clock.tick(at(11_000)), at(11_000));

@@ -15,8 +15,6 @@ use crate::decode::ports::flow_key;
 use crate::table::{Digest, Digester, ExpiringTable, Rank};
 use crate::time::{PacketTime, Span};
 
-/// Between copies along one flow. The smallest gap of a retransmission in the wild is 100 ms.
-const SAME_FLOW: Span = Span::from_millis(40);
 /// Between copies before and after an address translation.
 const TRANSLATED: Span = DELAY;
 /// Between copies whose headers prove that they are one packet.
@@ -107,6 +105,8 @@ pub struct Copies {
     /// Addresses that stood in dropped copies.
     aliases: ExpiringTable<()>,
     evicted: u64,
+    /// How near identical payloads on one flow must be to be copies.
+    same_flow: Span,
 }
 
 #[derive(Debug)]
@@ -128,8 +128,9 @@ pub struct Sighting {
 
 impl Copies {
     /// Nothing seen yet.
-    pub fn new(digester: Digester) -> Self {
-        Self { digester, seen: VecDeque::new(), first: 0, latest: HashTable::new(), aliases: ExpiringTable::new(MAX_ALIASES), evicted: 0 }
+    pub fn new(digester: Digester, same_flow: Span) -> Self {
+        let aliases = ExpiringTable::new(MAX_ALIASES);
+        Self { digester, seen: VecDeque::new(), first: 0, latest: HashTable::new(), aliases, evicted: 0, same_flow }
     }
 
     /// Judges a payload with SIP messages, and strikes a worse copy of it out of the line. Times must not decrease.
@@ -137,7 +138,7 @@ impl Copies {
         self.forget(now);
         let sighting = Sighting { digest: self.digester.bytes(payload), flow, marks };
         let Some(seen) = self.find(sighting.digest) else { return (Verdict::Original, sighting) };
-        let verdict = match copy_rule(seen, flow, marks, now.since(seen.time)) {
+        let verdict = match copy_rule(seen, flow, marks, now.since(seen.time), self.same_flow) {
             None => Verdict::Original,
             Some(CopyRule::Translated) => {
                 let (earlier, ticket) = (seen.flow, seen.ticket);
@@ -153,7 +154,7 @@ impl Copies {
     pub fn judge_alike(&mut self, payload: &[u8], flow: Flow, marks: Marks, now: PacketTime) -> Verdict {
         self.forget(now);
         let digest = self.digester.parts(&[payload, &flow_key(&flow)]);
-        if self.find(digest).is_some_and(|seen| now.since(seen.time) < SAME_FLOW) {
+        if self.find(digest).is_some_and(|seen| now.since(seen.time) < self.same_flow) {
             return Verdict::Copy(CopyRule::SameFlow);
         }
         self.remember(Sighting { digest, flow, marks }, None, now);
@@ -251,7 +252,7 @@ fn seen_at(seen: &VecDeque<Seen>, first: u64, number: u64) -> Option<&Seen> {
 }
 
 /// The rule by which a payload with the same bytes, `gap` after the one seen, is its copy.
-fn copy_rule(seen: &Seen, flow: Flow, marks: Marks, gap: Span) -> Option<CopyRule> {
+fn copy_rule(seen: &Seen, flow: Flow, marks: Marks, gap: Span, same_flow: Span) -> Option<CopyRule> {
     if seen.flow != flow {
         let same_ident = gap < SAME_PACKET && same_ident(seen.marks, marks);
         return if gap < TRANSLATED { Some(CopyRule::Translated) } else { same_ident.then_some(CopyRule::SamePacket) };
@@ -260,7 +261,7 @@ fn copy_rule(seen: &Seen, flow: Flow, marks: Marks, gap: Span) -> Option<CopyRul
         (Marks::Datagram { tagging: before, .. }, Marks::Datagram { tagging, .. }) if before != tagging && gap < SAME_PACKET => {
             Some(CopyRule::VlanPair)
         }
-        (Marks::Datagram { .. }, Marks::Datagram { .. }) if gap < SAME_FLOW => Some(CopyRule::SameFlow),
+        (Marks::Datagram { .. }, Marks::Datagram { .. }) if gap < same_flow => Some(CopyRule::SameFlow),
         (Marks::Datagram { ttl: before, .. }, Marks::Datagram { ttl, .. })
             if gap < SAME_PACKET && (before != ttl || same_ident(seen.marks, marks)) =>
         {
@@ -283,6 +284,7 @@ mod tests {
 
     const PHONE: &str = "198.51.100.7:40001";
     const PUBLIC: &str = "203.0.113.10:5060";
+    const SAME_FLOW: Span = Span::from_millis(40);
     const DOCKER: &str = "172.17.0.2:5060";
 
     fn flow(source: &str, destination: &str) -> Flow {
@@ -301,7 +303,7 @@ mod tests {
 
     impl Bench {
         fn new() -> Self {
-            Self { copies: Copies::new(Digester::new(1)), line: Line::default() }
+            Self { copies: Copies::new(Digester::new(1), SAME_FLOW), line: Line::default() }
         }
 
         fn see(&mut self, micros: i64, flow: Flow, marks: Marks) -> Verdict {
@@ -385,7 +387,7 @@ mod tests {
 
     #[test]
     fn keepalives_of_different_phones_are_never_copies() {
-        let mut copies = Copies::new(Digester::new(1));
+        let mut copies = Copies::new(Digester::new(1), SAME_FLOW);
         let now = PacketTime::from_nanos(0);
         let (one, other) = (flow(PHONE, PUBLIC), flow("198.51.100.7:40002", PUBLIC));
         assert_eq!(copies.judge_alike(b"\r\n\r\n", one, marks(5, 64), now), Verdict::Original);
@@ -397,7 +399,7 @@ mod tests {
 
     #[test]
     fn a_flood_keeps_the_cap_and_is_counted() {
-        let mut copies = Copies::new(Digester::new(1));
+        let mut copies = Copies::new(Digester::new(1), SAME_FLOW);
         let now = PacketTime::from_nanos(0);
         for number in 0..MAX_SEEN + 10 {
             copies.judge_alike(&number.to_be_bytes(), flow(PHONE, PUBLIC), marks(0, 64), now);

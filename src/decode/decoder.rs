@@ -1,5 +1,6 @@
 //! The composition of this layer: frames in, payloads and signals of flows out, each frame counted once.
 
+use crate::config::Thresholds;
 use crate::decode::clock::{Clock, Reading};
 use crate::decode::copies::CopyRule;
 use crate::decode::dissect;
@@ -13,12 +14,9 @@ use crate::decode::outlet::Current;
 use crate::decode::ports::PortFilter;
 use crate::decode::signal::Signal;
 use crate::decode::streams::StreamCounts;
-use crate::decode::window::{REORDER, Window};
+use crate::decode::window::Window;
 use crate::table::Digester;
 use crate::time::{PacketTime, Span};
-
-/// A time without any frame that counts as a hole in the capture (DETECTION §13, "Absence").
-const HOLE: Span = Span::from_secs(600);
 
 /// Turns frames into payloads and signals in order of time.
 #[derive(Debug)]
@@ -26,6 +24,10 @@ pub struct Decoder<F> {
     clock: Clock,
     window: Window,
     handler: Handler<F>,
+    /// How long frames wait for those before them.
+    reorder: Span,
+    /// A time without any frame that counts as a hole in the capture.
+    hole: Span,
     /// Everything before was handled.
     handled: PacketTime,
     /// Time of the last frame handled.
@@ -87,11 +89,13 @@ enum Silence {
 
 impl<F: Framer> Decoder<F> {
     /// A decoder that has seen nothing.
-    pub fn new(framer: F, ports: PortFilter, digester: Digester) -> Self {
+    pub fn new(framer: F, ports: PortFilter, digester: Digester, thresholds: &Thresholds) -> Self {
         Self {
-            clock: Clock::new(),
+            clock: Clock::new(thresholds.clock_step),
             window: Window::default(),
-            handler: Handler::new(framer, ports, digester),
+            handler: Handler::new(framer, ports, digester, thresholds),
+            reorder: thresholds.reorder_window,
+            hole: thresholds.capture_hole,
             handled: PacketTime::MIN,
             last_frame: None,
             silence: Silence::Untold,
@@ -115,13 +119,13 @@ impl<F: Framer> Decoder<F> {
                 }
             };
             self.window.enter(number, index, time);
-            self.handle_until(self.clock.newest().unwrap_or(time) - REORDER);
+            self.handle_until(self.clock.newest().unwrap_or(time) - self.reorder);
         }
     }
 
     /// Lets time pass while no frame comes, by the clock of the capturing host. Returns the time up to which everything is known.
     pub fn tick(&mut self, now: PacketTime) -> PacketTime {
-        let until = self.clock.tick(now) - REORDER;
+        let until = self.clock.tick(now) - self.reorder;
         self.handle_until(until);
         self.pass(until);
         if self.silence == Silence::Untold && self.tell_hole(until) {
@@ -196,7 +200,7 @@ impl<F: Framer> Decoder<F> {
             if self.dropped > 0 {
                 self.handler.outlet.signal(current, Signal::Dropped(std::mem::take(&mut self.dropped)));
             }
-            if let Some(from) = self.last_frame.filter(|from| time - *from > HOLE) {
+            if let Some(from) = self.last_frame.filter(|from| time - *from > self.hole) {
                 self.handler.outlet.signal(current, Signal::Hole { from });
             }
             self.last_frame = Some(time);
@@ -225,7 +229,7 @@ impl<F: Framer> Decoder<F> {
 
     /// Signals a hole if no frame was seen for so long before `now`.
     fn tell_hole(&mut self, now: PacketTime) -> bool {
-        let Some(from) = self.last_frame.filter(|from| now - *from > HOLE) else { return false };
+        let Some(from) = self.last_frame.filter(|from| now - *from > self.hole) else { return false };
         self.handler.outlet.signal(Current { time: now, frame: 0, frames: 0 }, Signal::Hole { from });
         true
     }

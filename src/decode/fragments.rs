@@ -14,8 +14,6 @@ use crate::decode::read::u16_at;
 use crate::table::{Digest, Digester, ExpiringTable, Rank};
 use crate::time::{PacketTime, Span};
 
-/// How long fragments wait for the rest (DETECTION §9.2).
-const TIMEOUT: Span = Span::from_secs(30);
 /// How long the key of a finished datagram is remembered: as long as one packet may be met again (DETECTION §0.3, D3).
 const MEMORY: Span = Span::from_millis(200);
 /// Datagrams in reassembly at once.
@@ -78,6 +76,8 @@ pub enum Ports {
 pub struct Fragments {
     table: ExpiringTable<Assembly>,
     digester: Digester,
+    /// How long a datagram waits for its fragments.
+    timeout: Span,
     bytes: usize,
     spare: Vec<Vec<u8>>,
     counts: FragmentCounts,
@@ -88,7 +88,7 @@ pub struct Fragments {
 pub struct FragmentCounts {
     /// Datagrams that became whole.
     pub reassembled: u64,
-    /// Datagrams given up after 30 s or at the end.
+    /// Datagrams given up after `fragment_timeout` or at the end.
     pub incomplete: u64,
     /// Datagrams dropped for lack of room.
     pub evicted: u64,
@@ -132,8 +132,9 @@ impl Part {
 
 impl Fragments {
     /// No fragments yet.
-    pub fn new(digester: Digester) -> Self {
-        Self { table: ExpiringTable::new(MAX_DATAGRAMS), digester, bytes: 0, spare: Vec::new(), counts: FragmentCounts::default() }
+    pub fn new(digester: Digester, timeout: Span) -> Self {
+        let table = ExpiringTable::new(MAX_DATAGRAMS);
+        Self { table, digester, timeout, bytes: 0, spare: Vec::new(), counts: FragmentCounts::default() }
     }
 
     /// Adds a fragment that came in so many frames. Datagrams that had to make room for it are pushed to `lost`.
@@ -144,7 +145,7 @@ impl Fragments {
             None => {
                 let pieces = Pieces { bytes: self.spare.pop().unwrap_or_default(), ..Pieces::default() };
                 let assembly = Assembly { hop: *hop, protocol: fragment.protocol, state: State::Open(pieces) };
-                let (handle, evicted) = self.table.insert(key, assembly, now + TIMEOUT, Rank::Ordinary);
+                let (handle, evicted) = self.table.insert(key, assembly, now + self.timeout, Rank::Ordinary);
                 self.give_up(evicted, now, lost);
                 handle
             }
@@ -333,6 +334,7 @@ mod tests {
 
     const PHONE: &str = "198.51.100.7:40001";
     const PBX: &str = "203.0.113.10:5060";
+    const TIMEOUT: Span = Span::from_secs(30);
     const START: PacketTime = PacketTime::from_nanos(0);
 
     /// Adds the fragment in a packet.
@@ -350,7 +352,7 @@ mod tests {
 
     #[test]
     fn copies_of_fragments_are_told_before_and_after_the_datagram_is_whole() {
-        let mut table = Fragments::new(Digester::new(1));
+        let mut table = Fragments::new(Digester::new(1), TIMEOUT);
         let parts = fragments(&datagram(40), 24);
         assert!(matches!(add(&mut table, &parts[0], START).0, Progress::Waiting));
         assert!(matches!(add(&mut table, &parts[0], START).0, Progress::Copy));
@@ -363,7 +365,7 @@ mod tests {
     fn an_incomplete_datagram_is_given_up_after_30_s_with_its_ports_if_they_were_seen() {
         let parts = fragments(&datagram(40), 24);
         for (part, ports, port, bytes) in [(0, Ports::Known, 5060, 24), (1, Ports::Unknown, 0, 48)] {
-            let mut table = Fragments::new(Digester::new(1));
+            let mut table = Fragments::new(Digester::new(1), TIMEOUT);
             add(&mut table, &parts[part], START);
             assert_eq!(table.expire(START + Span::from_millis(29_999)), None);
             let lost = table.expire(START + Span::from_secs(60)).unwrap();
@@ -374,7 +376,7 @@ mod tests {
 
     #[test]
     fn where_fragments_overlap_the_first_bytes_stand() {
-        let mut table = Fragments::new(Digester::new(1));
+        let mut table = Fragments::new(Digester::new(1), TIMEOUT);
         let parts = fragments(&datagram(40), 24);
         let mut forged = fragments(&datagram(40), 32).swap_remove(0);
         forged[20..].fill(0xee);
@@ -388,14 +390,14 @@ mod tests {
 
     #[test]
     fn a_fragment_beyond_the_end_is_malformed() {
-        let mut table = Fragments::new(Digester::new(1));
+        let mut table = Fragments::new(Digester::new(1), TIMEOUT);
         add(&mut table, &fragments(&datagram(24), 16)[1], START);
         assert!(matches!(add(&mut table, &fragments(&datagram(60), 16)[3], START).0, Progress::Malformed));
     }
 
     #[test]
     fn a_flood_of_first_fragments_keeps_the_caps() {
-        let mut table = Fragments::new(Digester::new(1));
+        let mut table = Fragments::new(Digester::new(1), TIMEOUT);
         let mut given_up = 0;
         let payload = vec![7; 1_400];
         for number in 0..20_000_u32 {
@@ -418,7 +420,7 @@ mod tests {
             for at in 0..count {
                 parts.swap(at, (shuffle >> (at % 48)) as usize % count);
             }
-            let mut table = Fragments::new(Digester::new(1));
+            let mut table = Fragments::new(Digester::new(1), TIMEOUT);
             let whole: Vec<_> = parts.iter().filter_map(|part| match add(&mut table, part, START).0 {
                 Progress::Complete(whole) => Some(whole.payload),
                 _ => None,

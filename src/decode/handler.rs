@@ -1,5 +1,6 @@
 //! What becomes of one packet.
 
+use crate::config::Thresholds;
 use crate::decode::chunks::Chunks;
 use crate::decode::copies::{CopyRule, Marks};
 use crate::decode::dissect::{self, Completeness, Content, Datagram, Fragment, Hop, Packet, Segment};
@@ -32,14 +33,14 @@ pub(super) struct Handler<F> {
 }
 
 impl<F: Framer> Handler<F> {
-    pub(super) fn new(framer: F, ports: PortFilter, digester: Digester) -> Self {
+    pub(super) fn new(framer: F, ports: PortFilter, digester: Digester, thresholds: &Thresholds) -> Self {
         Self {
             framer,
             ports,
-            fragments: Fragments::new(digester),
+            fragments: Fragments::new(digester, thresholds.fragment_timeout),
             streams: Streams::new(digester),
             chunks: Chunks::new(digester),
-            outlet: Outlet::new(digester),
+            outlet: Outlet::new(digester, thresholds.dup_window),
             lost: Vec::new(),
         }
     }

@@ -7,7 +7,7 @@ use crate::decode::outcome::{FrameCounts, Skip};
 use crate::decode::ports::Speakers;
 use crate::decode::signal::{KeepaliveKind, Signal};
 use crate::table::Digester;
-use crate::time::PacketTime;
+use crate::time::{PacketTime, Span};
 
 /// The frame in hand.
 #[derive(Clone, Copy, Debug)]
@@ -33,9 +33,9 @@ pub(super) struct Outlet {
 
 impl Outlet {
     /// Nothing counted, nothing waiting.
-    pub(super) fn new(digester: Digester) -> Self {
+    pub(super) fn new(digester: Digester, same_flow: Span) -> Self {
         Self {
-            copies: Copies::new(digester),
+            copies: Copies::new(digester, same_flow),
             speakers: Speakers::new(digester),
             frames: FrameCounts::default(),
             keepalives: 0,

@@ -3,10 +3,8 @@
 use std::collections::VecDeque;
 
 use crate::decode::frame::{FrameBatch, FrameHeader};
-use crate::time::{PacketTime, Span};
+use crate::time::PacketTime;
 
-/// How long a frame waits (DETECTION §13, "Order and time").
-pub const REORDER: Span = Span::from_millis(50);
 /// Frames that may wait; beyond, the oldest goes early.
 const MAX_FRAMES: usize = 65_536;
 /// Bytes of frames that may be held; beyond, the oldest frames go early.

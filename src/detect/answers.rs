@@ -1,19 +1,15 @@
 //! Answers that do not arrive where they were sent to (DETECTION §1.2, §4.3).
 
+use crate::config::Thresholds;
 use crate::detect::catalog::{FindingId, Slot};
 use crate::detect::finding::{Raise, Subject};
 use crate::detect::registration::status_text;
 use crate::detect::store::FindingStore;
-use crate::time::Span;
 use crate::track::Tracker;
 use crate::track::event::{Event, LostAnswer};
 use crate::track::site::Site;
 use crate::track::vocabulary::{Confidence, Direction};
 
-/// Repeats at least T1 after the answer from which it counts as lost (DETECTION §9).
-const REPEATS: u16 = 2;
-/// How long after the answer the last of them must come: a repeat that was on its way before is no sign.
-const ON_ITS_WAY: Span = Span::from_secs(2);
 /// Repeats that leave no doubt: so many losses in a row are no accident.
 const CERTAIN: u16 = 5;
 
@@ -31,7 +27,7 @@ pub(super) fn event(tracker: &Tracker, event: &Event, findings: &mut FindingStor
 fn answer_lost(tracker: &Tracker, lost: &LostAnswer, findings: &mut FindingStore) {
     let peers = &tracker.world.peers;
     let source = lost.flow.source.ip();
-    if peers.direction(lost.flow) != Direction::In || peers.scans(source) || !is_proof(lost) {
+    if peers.direction(lost.flow) != Direction::In || peers.scans(source) || !is_proof(tracker.thresholds(), lost) {
         return;
     }
     let answer = status_text(lost.status);
@@ -51,8 +47,9 @@ fn answer_lost(tracker: &Tracker, lost: &LostAnswer, findings: &mut FindingStore
     findings.raise(raise, lost.last.time);
 }
 
-fn is_proof(lost: &LostAnswer) -> bool {
-    lost.repeats >= REPEATS && lost.last.time.since(lost.answered.time) >= ON_ITS_WAY
+fn is_proof(thresholds: &Thresholds, lost: &LostAnswer) -> bool {
+    let many = u32::from(lost.repeats) >= thresholds.repeats_after_answer;
+    many && lost.last.time.since(lost.answered.time) >= thresholds.repeats_after
 }
 
 #[cfg(test)]
@@ -60,7 +57,7 @@ mod tests {
     use super::*;
     use crate::decode::flow::{Flow, Transport};
     use crate::sip::method::Method;
-    use crate::time::PacketTime;
+    use crate::time::{PacketTime, Span};
     use crate::track::event::Sighting;
 
     fn lost(repeats: u16, after_millis: i64) -> LostAnswer {
@@ -84,12 +81,12 @@ mod tests {
 
     #[test]
     fn repeats_long_after_the_answer_prove_that_it_was_lost() {
-        assert!(is_proof(&lost(2, 3495)));
+        assert!(is_proof(&Thresholds::default(), &lost(2, 3495)));
     }
 
     #[test]
     fn one_lost_packet_and_a_slow_line_prove_nothing() {
-        assert!(!is_proof(&lost(1, 4000)), "one answer may get lost");
-        assert!(!is_proof(&lost(2, 1500)), "sent before an answer could arrive over a line of two seconds");
+        assert!(!is_proof(&Thresholds::default(), &lost(1, 4000)), "one answer may get lost");
+        assert!(!is_proof(&Thresholds::default(), &lost(2, 1500)), "sent before an answer could arrive over a line of two seconds");
     }
 }

@@ -15,9 +15,6 @@ use crate::track::call::Call;
 use crate::track::event::{Event, Sighting, Unanswered};
 use crate::track::vocabulary::{Confidence, Direction, Outcome};
 
-/// Times that an INVITE must be passed on before 482 shows a loop (DETECTION §7.7).
-const LOOPS: u16 = 3;
-
 /// Watches calls. It keeps no state of its own: tracking tells each happening once.
 #[derive(Debug)]
 pub(super) struct CallDetector;
@@ -104,7 +101,7 @@ fn callee_answered(tracker: &Tracker, call: Handle, at: PacketTime, findings: &m
 fn loops(tracker: &Tracker, call: Handle, status: u16, at: Sighting, findings: &mut FindingStore) {
     let Some(entry) = tracker.calls.get(call).filter(|entry| !tracker.world.peers.scans(entry.flow.source.ip())) else { return };
     let hops = entry.further.map_or(0, |further| further.branches);
-    if status != 483 && hops < LOOPS {
+    if status != 483 && u32::from(hops) < tracker.thresholds().loop_passes {
         return;
     }
     let Some(subject) = call_subject(tracker, call) else { return };
@@ -139,7 +136,7 @@ fn bye_unanswered(tracker: &Tracker, call: Handle, request: &Unanswered, finding
         .evidence(request.first.time, request.first.frame, format!("BYE from {side} to {target}"))
         .absence(request.deadline, format!("no answer that ends it within {}", request.patience))
         .fill(Slot::Call, call_id)
-        .fill(Slot::Overbilled, overbilled(request.patience));
+        .fill(Slot::Overbilled, overbilled(tracker, request.patience));
     let raise = match missed_peer(tracker, entry, request) {
         Some(peer) => raise
             .reason(Reason::ByeMisrouted)

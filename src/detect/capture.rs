@@ -14,8 +14,6 @@ use crate::track::triggers::{BUCKET, BUCKETS, Tally, Verdict, Way};
 
 /// How often the self-test is read while something is captured: on whole seconds, whenever that is noticed.
 const EVERY: Span = Span::from_secs(1);
-/// A silence of the capture from which it counts as stalled (DETECTION §13).
-const STALLED: Span = Span::from_secs(600);
 
 /// Reads the self-test of the capture.
 #[derive(Debug, Default)]
@@ -81,7 +79,7 @@ impl CaptureDetector {
     }
 
     fn read(&mut self, tracker: &Tracker, address: IpAddr, way: Way, now: PacketTime, findings: &mut FindingStore) {
-        let verdict = tracker.world.triggers.verdict(address, way, now);
+        let verdict = tracker.world.triggers.verdict(address, way, tracker.thresholds(), now);
         if matches!(verdict, Verdict::Sound) {
             self.lossy.retain(|&lossy| lossy != (address, way));
         }
@@ -126,14 +124,15 @@ fn after(time: PacketTime, unit: Span) -> PacketTime {
 /// Nothing was captured since `from`; the frame that ends the silence ends the finding. Where no PBX is known the file
 /// may be a collection of samples, and silence says nothing.
 fn stalled(tracker: &Tracker, from: PacketTime, at: Sighting, findings: &mut FindingStore) {
-    let Some(subject) = pbx_known(tracker).filter(|_| at.time.since(from) >= STALLED) else { return };
+    let long = tracker.thresholds().capture_hole;
+    let Some(subject) = pbx_known(tracker).filter(|_| at.time.since(from) >= long) else { return };
     // To the second: a copy of the last frame makes no difference.
     let from = PacketTime::from_parts(from.as_nanos().div_euclid(1_000_000_000), 0);
     if !findings.is_open(FindingId::CaptureStalled, &subject) {
         let since = tracker.printed(from);
         let message = format!("capture problem: no packet at all since {since}; absence findings disabled meanwhile");
         let raise = Raise::new(FindingId::CaptureStalled, subject.clone(), message);
-        findings.raise(raise.absence(from, "the last packet before the silence"), (from + STALLED).min(at.time));
+        findings.raise(raise.absence(from, "the last packet before the silence"), (from + long).min(at.time));
     }
     if at.frame != 0 {
         findings.clear(FindingId::CaptureStalled, &subject, at.time);

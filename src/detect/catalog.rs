@@ -1,10 +1,12 @@
 //! The catalogue of findings: one row an id, from which the code, the reports and `docs/findings.md` take what is fixed about it.
 
 mod causes;
+mod keys;
 mod remedy;
 mod rows;
 
 pub use causes::{Reach, WINDOW_AFTER, WINDOW_BEFORE};
+pub use keys::RULES;
 pub use remedy::{Slot, fill, rejection_remedy};
 pub use rows::FindingId;
 

@@ -93,7 +93,7 @@ impl Detectors {
     /// Handles what became due by `now`, before the packet of `now`.
     pub fn advance(&mut self, tracker: &Tracker, now: PacketTime) {
         self.server.advance(tracker, now, &mut self.findings);
-        self.slowness.advance(now, &mut self.findings);
+        self.slowness.advance(tracker.thresholds(), now, &mut self.findings);
         self.reachability.advance(tracker, now, &mut self.findings);
         self.capture.advance(tracker, now, &mut self.findings);
         self.findings.advance(now);

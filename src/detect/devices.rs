@@ -11,7 +11,6 @@ use crate::table::Handle;
 use crate::time::{PacketTime, Span};
 use crate::track::Tracker;
 use crate::track::event::{AttemptEnd, AttemptReport, Event, Sighting};
-use crate::track::registration::EXPIRY_GRACE;
 use crate::track::registration::device::Device;
 use crate::track::site::Site;
 use crate::track::vocabulary::{RegistrationState, Severity};
@@ -85,7 +84,10 @@ impl DeviceDetector {
 fn duplicate(tracker: &Tracker, report: &AttemptReport, device: &Device, findings: &mut FindingStore) {
     let before = device.accepted_before;
     let now = report.last.time;
-    if before.frame == 0 || before.time + device.granted + EXPIRY_GRACE < now || tracker.world.peers.scans(device.source().ip()) {
+    if before.frame == 0
+        || before.time + device.granted + tracker.thresholds().reg_grace < now
+        || tracker.world.peers.scans(device.source().ip())
+    {
         return;
     }
     let Some(aor) = tracker.registrations.aor(report.aor) else { return };

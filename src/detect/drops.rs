@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 
+use crate::config::Thresholds;
 use crate::detect::catalog::{FindingId, Slot};
 use crate::detect::finding::{Raise, Subject};
 use crate::detect::store::FindingStore;
@@ -12,12 +13,6 @@ use crate::track::Tracker;
 use crate::track::event::{Event, Sighting};
 use crate::track::vocabulary::Direction;
 
-/// Calls that end within this time end together (DETECTION §9.2, `mass_drop`).
-const WITHIN: Span = Span::from_secs(2);
-/// So many calls make it a drop.
-const CALLS: usize = 5;
-/// So many of a hundred calls that were up.
-const PERCENT: usize = 30;
 /// A call that was shorter proves nothing: where calls last seconds, many end at any moment.
 const LONG: Span = Span::from_secs(10);
 /// Calls whose lengths differ less than this were ended by a timer, not by an event.
@@ -55,14 +50,14 @@ impl DropDetector {
         };
         if let Some(dropped) = dropped {
             let pbx = dropped.pbx;
-            self.remember(dropped);
+            self.remember(dropped, tracker.thresholds().mass_drop.window);
             self.judge(tracker, pbx, findings);
         }
     }
 
-    fn remember(&mut self, dropped: Dropped) {
+    fn remember(&mut self, dropped: Dropped, within: Span) {
         let now = dropped.at.time;
-        while self.recent.front().is_some_and(|old| now.since(old.at.time) > WITHIN) || self.recent.len() >= REMEMBERED {
+        while self.recent.front().is_some_and(|old| now.since(old.at.time) > within) || self.recent.len() >= REMEMBERED {
             self.recent.pop_front();
         }
         if self.recent.iter().all(|known| known.leg != dropped.leg) {
@@ -72,18 +67,19 @@ impl DropDetector {
 
     fn judge(&self, tracker: &Tracker, pbx: SocketAddr, findings: &mut FindingStore) {
         let ends: Vec<_> = self.recent.iter().filter(|dropped| dropped.pbx == pbx).collect();
+        let Thresholds { mass_drop, mass_drop_share, .. } = *tracker.thresholds();
         let counted = calls(&ends);
-        if counted < CALLS {
+        if !mass_drop.is_reached(counted) {
             return;
         }
         let ended = ends.iter().filter(|dropped| tracker.calls.get(dropped.leg).is_none_or(|call| !call.is_up())).count();
         let up = tracker.calls.established() + ended;
-        if ends.len() * 100 < up * PERCENT || !is_event(&ends) {
+        if !mass_drop_share.is_reached(ends.len(), up) || !is_event(&ends) {
             return;
         }
         let Some(last) = ends.last() else { return };
         let percent = (ends.len() * 100 / up.max(1)).min(100);
-        let message = format!("{counted} calls ({percent} %) ended within {WITHIN}{}", reach(tracker, &ends));
+        let message = format!("{counted} calls ({percent} %) ended within {}{}", mass_drop.window, reach(tracker, &ends));
         let mut raise = Raise::new(FindingId::MassCallDrop, Subject::Pbx(pbx), message)
             .fill(Slot::Pbx, pbx.to_string())
             .fill(Slot::Time, tracker.printed(last.at.time).to_string());

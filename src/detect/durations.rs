@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
+use crate::config::Thresholds;
 use crate::detect::catalog::FindingId;
 use crate::detect::finding::{Raise, Subject};
 use crate::detect::store::FindingStore;
@@ -14,14 +15,6 @@ use crate::track::event::{Event, Sighting};
 use crate::track::site::Site;
 use crate::track::vocabulary::{Direction, EndedBy};
 
-/// How far durations that a timer makes lie apart from it (DETECTION §5.5).
-const NEAR: Span = Span::from_millis(1500);
-/// Calls at a duration that a known timer makes (DETECTION §13).
-const KNOWN: usize = 3;
-/// Calls at another duration (DETECTION §13).
-const OTHER: usize = 5;
-/// The share of the calls that lasted that long, of a hundred.
-const PERCENT: usize = 60;
 /// How much shorter a call may be that still counts as having lasted that long.
 const LASTED: Span = Span::from_secs(5);
 /// Shorter calls at a duration of no known timer are announcements, or people in a hurry.
@@ -59,7 +52,7 @@ impl DurationDetector {
         let Event::CallEnded { call, at } = *event else { return };
         if let Some(ended) = ended(tracker, call, at) {
             self.remember(ended);
-            self.judge(findings);
+            self.judge(tracker.thresholds(), findings);
         }
     }
 
@@ -72,10 +65,11 @@ impl DurationDetector {
     }
 
     /// Looks for calls that lasted as long as the one that ended last, in the group where there are most of them.
-    fn judge(&self, findings: &mut FindingStore) {
+    fn judge(&self, thresholds: &Thresholds, findings: &mut FindingStore) {
+        let near = thresholds.fixed_duration_spread;
         let Some(last) = self.ended.back() else { return };
-        let meaning = meaning(last.talk, last.by_pbx, last.acked, last.interval);
-        let enough = if meaning.is_some() { KNOWN } else { OTHER };
+        let meaning = meaning(last.talk, near, last.by_pbx, last.acked, last.interval);
+        let enough = if meaning.is_some() { thresholds.fixed_duration_calls } else { thresholds.fixed_duration_other };
         if meaning.is_none() && last.talk < LONG {
             return;
         }
@@ -83,23 +77,24 @@ impl DurationDetector {
         for group in &last.groups {
             let of_group = self.ended.iter().filter(|ended| ended.groups.contains(group));
             let long = of_group.clone().filter(|ended| ended.talk >= last.talk - LASTED).count();
-            let same: Vec<_> = of_group.filter(|ended| ended.by_pbx == last.by_pbx && (ended.talk - last.talk).abs() <= NEAR).collect();
-            let is_pattern = same.len() >= enough && same.len() * 100 >= long * PERCENT && !end_together(&same);
+            let same: Vec<_> = of_group.filter(|ended| ended.by_pbx == last.by_pbx && (ended.talk - last.talk).abs() <= near).collect();
+            let is_pattern =
+                same.len() >= enough as usize && thresholds.fixed_duration_share.is_reached(same.len(), long) && !end_together(&same);
             if is_pattern && best.as_ref().is_none_or(|(_, most)| same.len() > most.len()) {
                 best = Some((group, same));
             }
         }
         if let Some((group, same)) = best {
-            raise(group, &same, last, meaning, findings);
+            raise(group, &same, last, meaning, near, findings);
         }
     }
 }
 
-fn raise(group: &str, same: &[&Ended], last: &Ended, meaning: Option<&str>, findings: &mut FindingStore) {
+fn raise(group: &str, same: &[&Ended], last: &Ended, meaning: Option<&str>, near: Span, findings: &mut FindingStore) {
     let by = if last.by_pbx { "the PBX" } else { "the other end" };
     let duration = middle(same);
     let message =
-        format!("{group}: {} calls ended at {duration} ±{NEAR} by {by}: {}", same.len(), meaning.unwrap_or("a timer that is not known"));
+        format!("{group}: {} calls ended at {duration} ±{near} by {by}: {}", same.len(), meaning.unwrap_or("a timer that is not known"));
     let subject = Subject::Group(group.into());
     let known = findings.is_open(FindingId::FixedDurationDrops, &subject);
     let mut raise = Raise::new(FindingId::FixedDurationDrops, subject, message);
@@ -162,8 +157,8 @@ const NO_AUDIO: [i64; 3] = [20, 30, 60];
 const LIMITS: [i64; 3] = [3600, 7200, 10_800];
 
 /// What makes calls last so long, if a timer is known that does (DETECTION §5.5).
-fn meaning(talk: Span, by_pbx: bool, acked: bool, interval: Option<Span>) -> Option<&'static str> {
-    let near = |seconds: f64| (talk - Span::from_secs_f64(seconds)).abs() <= NEAR;
+fn meaning(talk: Span, spread: Span, by_pbx: bool, acked: bool, interval: Option<Span>) -> Option<&'static str> {
+    let near = |seconds: f64| (talk - Span::from_secs_f64(seconds)).abs() <= spread;
     let intervals = || {
         interval.map(Span::as_secs_f64).into_iter().chain(INTERVALS.iter().filter(|_| interval.is_none()).map(|&seconds| seconds as f64))
     };
@@ -211,7 +206,7 @@ mod tests {
             (47.0, true, true, None, None),
             (1700.0, true, true, timed, None),
         ] {
-            assert_eq!(meaning(Span::from_secs_f64(seconds), by_pbx, acked, interval), expected, "{seconds} s");
+            assert_eq!(meaning(Span::from_secs_f64(seconds), Span::from_millis(1500), by_pbx, acked, interval), expected, "{seconds} s");
         }
     }
 }

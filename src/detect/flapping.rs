@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 
+use crate::config::Rate;
 use crate::detect::catalog::{FindingId, Slot};
 use crate::detect::finding::{Raise, Reason, Subject};
 use crate::detect::registration::placed;
@@ -14,11 +15,6 @@ use crate::track::event::{Event, Sighting};
 use crate::track::site::Site;
 use crate::track::vocabulary::RegistrationState;
 
-/// Returns within a window that make a finding.
-const FLAPS: [(usize, Span); 2] = [(3, Span::from_secs(900)), (6, HOUR)];
-const HOUR: Span = Span::from_secs(3600);
-/// A phone that takes its registration back and registers again so soon only reloads.
-const RELOAD: Span = Span::from_secs(5);
 /// Phones remembered at a time.
 const REMEMBERED: usize = 65_536;
 
@@ -72,7 +68,7 @@ impl FlappingDetector {
         if !is_out || device_entry.evicted || tracker.world.peers.scans(address) {
             return;
         }
-        self.make_room(at.time);
+        self.make_room(flaps(tracker), at.time);
         if self.histories.len() < REMEMBERED || self.histories.contains_key(&aor) {
             let left = Left { at, device, address, deliberately };
             self.histories.entry(aor).or_default().left = Some(left);
@@ -82,28 +78,35 @@ impl FlappingDetector {
     fn back(&mut self, tracker: &Tracker, aor: Handle, device: Handle, at: Sighting, findings: &mut FindingStore) {
         let Some(history) = self.histories.get_mut(&aor) else { return };
         let (Some(left), Some(entry)) = (history.left.take(), tracker.registrations.device(device)) else { return };
-        let reloads = left.deliberately && at.time.since(left.at.time) <= RELOAD;
+        let reloads = left.deliberately && at.time.since(left.at.time) <= tracker.thresholds().flap_reload;
         if device != left.device || entry.restarted >= left.at.time || reloads {
             return;
         }
         history.returns.push_back(Return { lost: left.at, back: at, moved: entry.source().ip() != left.address });
-        if history.returns.len() > FLAPS[1].0 {
+        let flaps = flaps(tracker);
+        if history.returns.len() > flaps.iter().map(|flap| flap.count as usize).max().unwrap_or_default() {
             history.returns.pop_front();
         }
-        if let (Some((count, window)), Some(aor)) = (history.flaps(at.time), tracker.registrations.aor(aor)) {
+        if let (Some((count, window)), Some(aor)) = (history.flaps(flaps, at.time), tracker.registrations.aor(aor)) {
             let raise = history.raise(&aor.name, count, window).fill(Slot::Site, Site::of(entry.source().ip()).to_string());
             findings.raise(placed(tracker, raise, entry.source()), at.time);
         }
     }
 
-    /// Forgets who has not come back for an hour, at most once a minute.
-    fn make_room(&mut self, now: PacketTime) {
+    /// Forgets who has not come back for as long as returns count, at most once a minute.
+    fn make_room(&mut self, flaps: [Rate; 2], now: PacketTime) {
         let due = self.pruned.is_none_or(|pruned| now.since(pruned) >= Span::from_secs(60));
         if self.histories.len() >= REMEMBERED && due {
             self.pruned = Some(now);
-            self.histories.retain(|_, history| history.last().is_some_and(|last| now.since(last) <= HOUR));
+            let longest = flaps.map(|flap| flap.window).into_iter().max().unwrap_or_default();
+            self.histories.retain(|_, history| history.last().is_some_and(|last| now.since(last) <= longest));
         }
     }
+}
+
+/// Returns within a window that make a finding.
+fn flaps(tracker: &Tracker) -> [Rate; 2] {
+    [tracker.thresholds().flap, tracker.thresholds().flap_long]
 }
 
 impl History {
@@ -112,10 +115,10 @@ impl History {
     }
 
     /// How many returns there were within which window, if those are too many.
-    fn flaps(&self, now: PacketTime) -> Option<(usize, Span)> {
-        FLAPS.into_iter().find_map(|(least, window)| {
-            let count = self.returns.iter().filter(|back| now.since(back.lost.time) <= window).count();
-            (count >= least).then_some((count, window))
+    fn flaps(&self, flaps: [Rate; 2], now: PacketTime) -> Option<(usize, Span)> {
+        flaps.into_iter().find_map(|flap| {
+            let count = self.returns.iter().filter(|back| now.since(back.lost.time) <= flap.window).count();
+            flap.is_reached(count).then_some((count, flap.window))
         })
     }
 
@@ -140,6 +143,8 @@ impl History {
 mod tests {
     use super::*;
 
+    const FLAPS: [Rate; 2] = [Rate::new(3, Span::from_secs(900)), Rate::new(6, Span::from_secs(3600))];
+
     fn history(lost: &[i64]) -> History {
         let seen = |seconds| Sighting { time: PacketTime::from_parts(seconds, 0), frame: 1 };
         let returns = lost.iter().map(|&at| Return { lost: seen(at), back: seen(at + 5), moved: false }).collect();
@@ -149,14 +154,14 @@ mod tests {
     #[test]
     fn three_in_a_quarter_of_an_hour_or_six_in_an_hour_are_too_many() {
         let now = PacketTime::from_parts(3600, 0);
-        assert_eq!(history(&[3000, 3200, 3400]).flaps(now), Some((3, Span::from_secs(900))));
-        assert_eq!(history(&[100, 700, 1300, 1900, 2500, 3100]).flaps(now), Some((6, HOUR)));
+        assert_eq!(history(&[3000, 3200, 3400]).flaps(FLAPS, now), Some((3, Span::from_secs(900))));
+        assert_eq!(history(&[100, 700, 1300, 1900, 2500, 3100]).flaps(FLAPS, now), Some((6, Span::from_secs(3600))));
     }
 
     #[test]
     fn fewer_or_rarer_ones_are_not() {
         let now = PacketTime::from_parts(3600, 0);
-        assert_eq!(history(&[3200, 3400]).flaps(now), None);
-        assert_eq!(history(&[1000, 2000, 3000]).flaps(now), None);
+        assert_eq!(history(&[3200, 3400]).flaps(FLAPS, now), None);
+        assert_eq!(history(&[1000, 2000, 3000]).flaps(FLAPS, now), None);
     }
 }

@@ -11,26 +11,14 @@ use crate::detect::finding::{Raise, Subject, sent};
 use crate::detect::parties::related_parties;
 use crate::detect::store::FindingStore;
 use crate::table::Handle;
-use crate::time::{PacketTime, Span};
+use crate::time::PacketTime;
 use crate::track::Tracker;
 use crate::track::event::{Event, Sighting, Unanswered};
 use crate::track::site::Site;
 use crate::track::vocabulary::{Confidence, Direction, Outcome};
 
-/// How near in time others must have been served (DETECTION §1.3).
-const OTHERS_WITHIN: Span = Span::from_secs(60);
-/// Unanswered calls to a trunk within [`TRUNK_WITHIN`], and none answered, that make it dead (DETECTION §4.3).
-const TRUNK_CALLS: usize = 3;
-const TRUNK_WITHIN: Span = Span::from_secs(60);
 /// Requests larger than this do not fit one packet on every way (RFC 3261 §18.1.1).
 const LARGE: u32 = 1300;
-/// Large requests unanswered while small ones are answered that show the loss of fragments.
-const LARGE_UNANSWERED: usize = 4;
-/// How long they count.
-const LARGE_WITHIN: Span = Span::from_secs(3600);
-/// Incomplete datagrams of a peer within [`FRAGMENTS_WITHIN`] that are no accident.
-const INCOMPLETE: usize = 2;
-const FRAGMENTS_WITHIN: Span = Span::from_secs(60);
 /// Requests, sources and losses remembered, each.
 const REMEMBERED: usize = 4096;
 
@@ -84,7 +72,7 @@ impl IgnoredDetector {
     /// The PBX serves others but not this source.
     fn ignored(&self, tracker: &Tracker, call: Handle, request: &Unanswered, findings: &mut FindingStore) {
         let source = request.flow.source.ip();
-        let since = request.first.time - OTHERS_WITHIN;
+        let since = request.first.time - tracker.thresholds().others_served;
         let others = self.served.iter().filter(|(other, at)| *other != source && *at >= since).count();
         let Some(entry) = tracker.calls.get(call).filter(|_| others > 0) else { return };
         let message = format!("{source}: INVITE unanswered ({}) while {others} others are served", sent(request.transmissions));
@@ -99,16 +87,17 @@ impl IgnoredDetector {
     }
 
     fn trunk_silent(&mut self, tracker: &Tracker, request: &Unanswered, findings: &mut FindingStore) {
+        let silent = tracker.thresholds().trunk_silent;
         let trunk = request.flow.destination.ip();
         push(&mut self.trunk_calls, (trunk, *request));
         let heard = tracker.world.flows.last_seen(request.flow.reversed());
         let calls: Vec<Unanswered> = self
             .trunk_calls
             .iter()
-            .filter(|(known, call)| *known == trunk && request.first.time.since(call.first.time) <= TRUNK_WITHIN)
+            .filter(|(known, call)| *known == trunk && request.first.time.since(call.first.time) <= silent.window)
             .map(|(_, call)| *call)
             .collect();
-        let Some(first) = calls.first().filter(|first| calls.len() >= TRUNK_CALLS && heard < first.first.time) else { return };
+        let Some(first) = calls.first().filter(|first| silent.is_reached(calls.len()) && heard < first.first.time) else { return };
         let within = request.first.time.since(first.first.time);
         let message = format!("trunk {trunk}: {} INVITEs unanswered within {within}", calls.len());
         let raise = Raise::new(FindingId::TrunkNoResponse, Subject::Trunk(trunk), message).related(Subject::Pbx(request.flow.source));
@@ -124,10 +113,12 @@ impl IgnoredDetector {
             return false;
         }
         let Some(peer) = peer(tracker, request.flow) else { return false };
+        let unanswered = tracker.thresholds().large_unanswered;
         push(&mut self.large, (peer, *request));
-        let mine = self.large.iter().filter(|(known, call)| *known == peer && request.first.time.since(call.first.time) <= LARGE_WITHIN);
+        let mine =
+            self.large.iter().filter(|(known, call)| *known == peer && request.first.time.since(call.first.time) <= unanswered.window);
         let lost: Vec<Unanswered> = mine.map(|(_, call)| *call).collect();
-        let Some(first) = lost.first().filter(|_| lost.len() >= LARGE_UNANSWERED) else { return false };
+        let Some(first) = lost.first().filter(|_| unanswered.is_reached(lost.len())) else { return false };
         let small_pass = match tracker.world.peers.direction(request.flow) {
             Direction::In => self.served.iter().any(|(known, at)| *known == peer && *at >= first.first.time),
             _ => tracker.world.flows.seen_within(request.flow.reversed(), first.first.time),
@@ -149,14 +140,15 @@ impl IgnoredDetector {
 
     fn fragments_lost(&mut self, tracker: &Tracker, flow: Flow, bytes: u32, at: Sighting, findings: &mut FindingStore) {
         let Some(peer) = peer(tracker, flow).filter(|&peer| !tracker.world.peers.scans(peer)) else { return };
+        let accident = tracker.thresholds().fragments_lost;
         push(&mut self.fragments, Lost { peer, at, bytes });
-        let mine = self.fragments.iter().filter(|lost| lost.peer == peer && at.time.since(lost.at.time) <= FRAGMENTS_WITHIN);
+        let mine = self.fragments.iter().filter(|lost| lost.peer == peer && at.time.since(lost.at.time) <= accident.window);
         let lost: Vec<Lost> = mine.copied().collect();
-        if lost.len() < INCOMPLETE {
+        if !accident.is_reached(lost.len()) {
             return;
         }
         let message =
-            format!("{peer}: UDP message of at least {bytes} B fragmented, fragments lost ({} within {FRAGMENTS_WITHIN})", lost.len());
+            format!("{peer}: UDP message of at least {bytes} B fragmented, fragments lost ({} within {})", lost.len(), accident.window);
         let raise = Raise::new(FindingId::FragmentLoss, Subject::Source(peer), message);
         let raise = lost.iter().fold(raise, |raise, lost| {
             let fact = format!("datagram from {} of at least {} B never came together", flow.source.ip(), lost.bytes);

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 
+use crate::config::Thresholds;
 use crate::detect::catalog::{FindingId, Slot};
 use crate::detect::finding::{Finding, Raise, Reason, Subject};
 use crate::detect::store::FindingStore;
@@ -12,11 +13,6 @@ use crate::track::Tracker;
 use crate::track::event::{AttemptEnd, AttemptReport, Event, Giveaway, Sighting};
 use crate::track::vocabulary::{Confidence, Outcome};
 
-/// Rejected credentials from one address within [`WITHIN`] that make a brute-force attack (DETECTION §9.2).
-const REJECTIONS: usize = 20;
-/// Addresses that try one user in vain within the same time.
-const ADDRESSES: usize = 5;
-const WITHIN: Span = Span::from_secs(300);
 /// Sources and users remembered, each.
 const REMEMBERED: usize = 65_536;
 
@@ -72,34 +68,36 @@ impl IntruderDetector {
         if tracker.world.peers.is_partner(source) {
             return;
         }
-        forget(&mut self.refused, at.time, |refused| refused.back().map(|(_, at)| *at));
-        forget(&mut self.attacked, at.time, |attacked| attacked.back().map(|(_, at)| *at));
+        let Thresholds { brute, brute_sources, .. } = *tracker.thresholds();
+        let (within, sources) = (brute.window, brute_sources as usize);
+        forget(&mut self.refused, within, at.time, |refused| refused.back().map(|(_, at)| *at));
+        forget(&mut self.attacked, within, at.time, |attacked| attacked.back().map(|(_, at)| *at));
         let refused = self.refused.entry(source).or_default();
         refused.push_back((report.aor, at));
-        while refused.len() > REJECTIONS || refused.front().is_some_and(|(_, first)| at.time.since(first.time) > WITHIN) {
+        while refused.len() > brute.count as usize || refused.front().is_some_and(|(_, first)| at.time.since(first.time) > within) {
             refused.pop_front();
         }
         let attacked = self.attacked.entry(report.aor).or_default();
-        attacked.retain(|&(known, last)| known != source && at.time.since(last.time) <= WITHIN);
+        attacked.retain(|&(known, last)| known != source && at.time.since(last.time) <= within);
         attacked.push_back((source, at));
         if attacked.len() > Finding::EVIDENCE {
             attacked.pop_front();
         }
         let name = tracker.registrations.aor(report.aor).map_or_else(|| "a user".into(), |aor| aor.name.clone());
         let one_user = refused.iter().all(|(aor, _)| *aor == report.aor);
-        let (message, facts): (String, Vec<Sighting>) = if refused.len() >= REJECTIONS {
+        let (message, facts): (String, Vec<Sighting>) = if brute.is_reached(refused.len()) {
             let whom = if one_user { format!(" of {name}") } else { " of several users".to_owned() };
             let doubt = if one_user { ", as happens to a phone with a wrong password too" } else { "" };
-            let message = format!("{source}: credentials{whom} refused {} times within {WITHIN}{doubt}", refused.len());
+            let message = format!("{source}: credentials{whom} refused {} times within {within}{doubt}", refused.len());
             (message, refused.iter().map(|(_, at)| *at).collect())
-        } else if attacked.len() >= ADDRESSES {
+        } else if attacked.len() >= sources {
             let message = format!("{source}: one of {} addresses that try passwords of {name}", attacked.len());
             (message, attacked.iter().map(|(_, at)| *at).collect())
         } else {
             return;
         };
         let raise = Raise::new(FindingId::AuthBruteforce, Subject::Source(source), message)
-            .confidence(if one_user && attacked.len() < ADDRESSES { Confidence::Suspected } else { Confidence::Confirmed })
+            .confidence(if one_user && attacked.len() < sources { Confidence::Suspected } else { Confidence::Confirmed })
             .fill(Slot::Ip, source.to_string());
         let raise = facts.iter().fold(raise, |raise, at| raise.evidence(at.time, at.frame, "credentials refused"));
         findings.raise(raise.fill(Slot::Aor, name), at.time);
@@ -123,9 +121,9 @@ fn succeeded(source: IpAddr, what: &str, aor: Option<&str>, at: Sighting, findin
 }
 
 /// Makes room in a full table: what is older than the window goes, else the first.
-fn forget<K: Ord + Copy, V>(table: &mut BTreeMap<K, V>, now: PacketTime, last: impl Fn(&V) -> Option<Sighting>) {
+fn forget<K: Ord + Copy, V>(table: &mut BTreeMap<K, V>, window: Span, now: PacketTime, last: impl Fn(&V) -> Option<Sighting>) {
     if table.len() >= REMEMBERED {
-        table.retain(|_, entry| last(entry).is_some_and(|last| now.since(last.time) <= WITHIN));
+        table.retain(|_, entry| last(entry).is_some_and(|last| now.since(last.time) <= window));
     }
     if table.len() >= REMEMBERED {
         table.pop_first();

@@ -10,9 +10,6 @@ use crate::track::Tracker;
 use crate::track::event::{Event, Sighting};
 use crate::track::vocabulary::Confidence;
 
-/// Legs ordinarily end this far apart (DETECTION §9.2, `bill_tolerance`).
-const TOLERANCE: Span = Span::from_secs(2);
-
 /// Tells of legs that stay up.
 pub(super) fn event(tracker: &Tracker, event: &Event, findings: &mut FindingStore) {
     match *event {
@@ -21,7 +18,7 @@ pub(super) fn event(tracker: &Tracker, event: &Event, findings: &mut FindingStor
                 return;
             };
             let lasted = at.time.since(end.time);
-            let billed = billed(end.time, at.time);
+            let billed = billed(tracker, end.time, at.time);
             let message = format!("{subject}: one leg ended, {call_id} is still up {lasted} later: {billed} over-billed so far");
             let raise = raise(subject, message, confidence, end, &billed).absence(at.time, format!("no BYE of {call_id} within {lasted}"));
             findings.raise(raise, at.time);
@@ -30,7 +27,7 @@ pub(super) fn event(tracker: &Tracker, event: &Event, findings: &mut FindingStor
             let (Some(subject), Some(call_id)) = (subject(tracker, ended, left), call_id(tracker, left)) else {
                 return;
             };
-            let billed = billed(end.time, at.time);
+            let billed = billed(tracker, end.time, at.time);
             let leg = if subject.to_string() == *call_id { "this leg".to_owned() } else { format!("leg {call_id}") };
             let message = format!("{subject}: {leg} stayed up after the other one had ended: {billed} over-billed");
             let raise = raise(subject.clone(), message, confidence, end, &billed);
@@ -55,13 +52,13 @@ fn raise(subject: Subject, message: String, confidence: Confidence, end: Sightin
         .fill(Slot::Overbilled, billed)
 }
 
-fn billed(end: PacketTime, now: PacketTime) -> String {
-    overbilled(now.since(end))
+fn billed(tracker: &Tracker, end: PacketTime, now: PacketTime) -> String {
+    overbilled(tracker, now.since(end))
 }
 
 /// What is billed too long where one side of a call goes on for `span` after the other has ended.
-pub(super) fn overbilled(span: Span) -> String {
-    format!("{} s", (span - TOLERANCE).as_secs().max(0))
+pub(super) fn overbilled(tracker: &Tracker, span: Span) -> String {
+    format!("{} s", (span - tracker.thresholds().bill_tolerance).as_secs().max(0))
 }
 
 /// The call that both legs belong to.

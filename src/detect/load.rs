@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
+use crate::config::Thresholds;
 use crate::decode::flow::Flow;
 use crate::detect::catalog::FindingId;
 use crate::detect::finding::{Raise, Subject};
@@ -13,22 +14,14 @@ use crate::track::event::{AttemptEnd, Event, Sighting};
 use crate::track::vocabulary::{Direction, Severity};
 use crate::track::{Novelty, Tracker};
 
-/// 5xx answers within [`MINUTE`] that make a burst, and the share of all final answers that they must be (DETECTION §7.3).
-const ERRORS: u32 = 10;
-const ERRORS_SHARE: f64 = 0.2;
 /// Seconds in the window of answers.
 const MINUTE: usize = 60;
 /// Seconds in which registrations are counted (DETECTION §13).
 const STORM: usize = 10;
-/// Attempts in that time that may be a storm, and how many times the baseline they must be.
-const ATTEMPTS: u32 = 50;
-const TIMES_BASELINE: f64 = 5.0;
 /// How long must have been watched to know what is ordinary.
 const WARM_UP: f64 = 60.0;
 /// How long the ordinary is remembered.
 const BASELINE: f64 = 3600.0;
-/// Share of successes from which a storm passes by itself.
-const SUCCESSES: f64 = 0.8;
 /// How soon after an outage a storm of successes is what must come.
 const AFTER_OUTAGE: Span = Span::from_secs(300);
 /// PBXs and other senders watched at most.
@@ -111,10 +104,11 @@ impl LoadDetector {
             return;
         }
         let Some(answers) = entry(&mut self.answers, flow.source, || Seconds::EMPTY) else { return };
+        let Thresholds { err_burst, err_burst_share, .. } = *tracker.thresholds();
         let is_error = (500..600).contains(&status);
         answers.note(usize::from(!is_error), second(at.time));
         let [errors, others] = answers.sums(second(at.time));
-        if !is_error || errors < ERRORS || f64::from(errors) < ERRORS_SHARE * f64::from(errors + others) {
+        if !is_error || errors < err_burst || !err_burst_share.is_reached(errors as usize, (errors + others) as usize) {
             return;
         }
         let answer = status_text(status);
@@ -130,16 +124,17 @@ impl LoadDetector {
         }
         let now = second(at.time);
         let Some(registering) = entry(&mut self.registering, flow.destination, || Registering::from(now)) else { return };
-        registering.note(now);
+        let thresholds = tracker.thresholds();
+        registering.note(thresholds, now);
         let [attempts, _] = registering.attempts.sums(now);
-        if !registering.is_storm(attempts) {
+        if !registering.is_storm(thresholds, attempts) {
             return;
         }
         let subject = Subject::Pbx(flow.destination);
         let after_outage = findings.was_open_since(FindingId::PbxNotResponding, &subject, at.time - AFTER_OUTAGE);
         let success = registering.success(now);
         let severity = match success {
-            success if success <= SUCCESSES => Severity::Error,
+            success if success <= thresholds.storm_success.get() => Severity::Error,
             _ if after_outage => Severity::Info,
             _ => Severity::Warning,
         };
@@ -160,9 +155,10 @@ impl Registering {
         self.baseline.0 / self.baseline.1.max(1.0)
     }
 
-    fn is_storm(&self, attempts: u32) -> bool {
+    fn is_storm(&self, thresholds: &Thresholds, attempts: u32) -> bool {
         let usual = self.usual() * STORM as f64;
-        self.baseline.1 >= WARM_UP && attempts >= ATTEMPTS && f64::from(attempts) > TIMES_BASELINE * usual
+        let Thresholds { storm_attempts, storm_factor, .. } = *thresholds;
+        self.baseline.1 >= WARM_UP && attempts >= storm_attempts && f64::from(attempts) > f64::from(storm_factor) * usual
     }
 
     /// Share of the attempts that ended well among those that ended.
@@ -172,12 +168,12 @@ impl Registering {
     }
 
     /// Counts an attempt. The block before goes into the baseline, unless it was a storm.
-    fn note(&mut self, now: i64) {
+    fn note(&mut self, thresholds: &Thresholds, now: i64) {
         self.attempts.note(0, now);
         let block = now.div_euclid(STORM as i64);
         let (number, attempts) = self.block;
         if block != number {
-            if !self.is_storm(attempts) {
+            if !self.is_storm(thresholds, attempts) {
                 self.baseline.0 += f64::from(attempts);
             }
             self.baseline.1 += (block - number) as f64 * STORM as f64;
@@ -207,15 +203,15 @@ mod tests {
 
     fn registering(quiet_seconds: i64) -> Registering {
         let mut registering = Registering::from(0);
-        (0..quiet_seconds).step_by(2).for_each(|second| registering.note(second));
+        (0..quiet_seconds).step_by(2).for_each(|second| registering.note(&Thresholds::default(), second));
         registering
     }
 
     fn burst(registering: &mut Registering, from: i64, per_second: i64) -> bool {
         (0..STORM as i64 * per_second).any(|n| {
             let now = from + n / per_second;
-            registering.note(now);
-            registering.is_storm(registering.attempts.sums(now)[0])
+            registering.note(&Thresholds::default(), now);
+            registering.is_storm(&Thresholds::default(), registering.attempts.sums(now)[0])
         })
     }
 
@@ -229,7 +225,7 @@ mod tests {
         assert!(!burst(&mut registering(120), 120, 4), "less than five a second");
         assert!(!burst(&mut registering(20), 20, 20), "nobody knows yet what is usual");
         let mut busy = Registering::from(0);
-        (0..1200).for_each(|n| busy.note(n / 10));
+        (0..1200).for_each(|n| busy.note(&Thresholds::default(), n / 10));
         assert!(!burst(&mut busy, 120, 12), "it always is so");
     }
 

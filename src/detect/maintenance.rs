@@ -9,15 +9,12 @@ use crate::detect::parties::{call_subject, ends, related_parties};
 use crate::detect::registration::status_text;
 use crate::detect::store::FindingStore;
 use crate::table::Handle;
-use crate::time::{PacketTime, Span};
+use crate::time::PacketTime;
 use crate::track::Tracker;
 use crate::track::call::Lost;
 use crate::track::call::session::{Failure, Lapse, Side, Timer};
 use crate::track::event::Event;
 use crate::track::vocabulary::RegistrationState;
-
-/// A phone whose registration ended and that was silent for so long is in no call.
-const GONE: Span = Span::from_secs(1800);
 
 /// Tells of calls that were not kept up.
 pub(super) fn event(tracker: &Tracker, event: &Event, findings: &mut FindingStore) {
@@ -116,7 +113,7 @@ fn aged(tracker: &Tracker, call: Handle, now: PacketTime, findings: &mut Finding
     let gone = ends(entry).into_iter().filter_map(|address| tracker.registrations.at_address(&tracker.world, address)).find_map(|device| {
         let device = tracker.registrations.device(device)?;
         let is_gone = matches!(device.state, RegistrationState::Expired | RegistrationState::Unregistered);
-        let is_silent = now.since(tracker.world.flows.last_seen(device.flow)) >= GONE;
+        let is_silent = now.since(tracker.world.flows.last_seen(device.flow)) >= tracker.thresholds().hung_silence;
         (is_gone && is_silent).then(|| (device.source(), device.state))
     });
     let Some((phone, state)) = gone else { return };

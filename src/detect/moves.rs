@@ -9,7 +9,7 @@ use crate::detect::finding::{Raise, Reason, Subject};
 use crate::detect::registration::placed;
 use crate::detect::store::FindingStore;
 use crate::table::Handle;
-use crate::time::{PacketTime, Span};
+use crate::time::PacketTime;
 use crate::track::Tracker;
 use crate::track::event::{AttemptEnd, Event, Sighting};
 use crate::track::nat::event::{NatEvent, StaleTarget};
@@ -18,12 +18,6 @@ use crate::track::registration::device::{Continuity, Device};
 use crate::track::site::Site;
 use crate::track::vocabulary::{BehindNat, Severity};
 
-/// More changes of the port within an hour than this are a fault (DETECTION §2.4).
-const PER_HOUR: usize = 3;
-/// The window for them.
-const HOUR: Span = Span::from_secs(3600);
-/// Devices of a site that change their address together, and the window for it (DETECTION §2.4).
-const SITE_MOVE: (usize, Span) = (2, Span::from_secs(120));
 /// Changes remembered.
 const REMEMBERED: usize = 16_384;
 
@@ -80,13 +74,13 @@ impl MoveDetector {
         if verdict(&tracker.registrations, device) < BehindNat::Likely {
             return;
         }
-        let now = moved.at.time;
-        while self.ports.front().is_some_and(|(when, _)| now.since(*when) > HOUR) || self.ports.len() >= REMEMBERED {
+        let (now, often) = (moved.at.time, tracker.thresholds().nat_rebind);
+        while self.ports.front().is_some_and(|(when, _)| now.since(*when) > often.window) || self.ports.len() >= REMEMBERED {
             self.ports.pop_front();
         }
         self.ports.push_back((now, moved.device));
         let recent = self.ports.iter().filter(|(_, device)| *device == moved.device).count();
-        let severity = if recent > PER_HOUR { Severity::Warning } else { Severity::Info };
+        let severity = if recent > often.count as usize { Severity::Warning } else { Severity::Info };
         let (before, after) = (moved.old.port(), moved.new.port());
         let message = format!("{}: public port changed {before}→{after} ({recent}/h)", aor.name);
         let raise = Raise::new(FindingId::NatRebind, Subject::Aor(aor.name.clone()), message).severity(severity);
@@ -97,8 +91,8 @@ impl MoveDetector {
         if is_private(moved.old.ip()) {
             return;
         }
-        let now = moved.at.time;
-        while self.moves.front().is_some_and(|earlier| now.since(earlier.at.time) > SITE_MOVE.1) || self.moves.len() >= REMEMBERED {
+        let (now, together_at) = (moved.at.time, tracker.thresholds().site_move);
+        while self.moves.front().is_some_and(|earlier| now.since(earlier.at.time) > together_at.window) || self.moves.len() >= REMEMBERED {
             self.moves.pop_front();
         }
         self.moves.push_back(moved);
@@ -107,7 +101,7 @@ impl MoveDetector {
         together.sort_by_key(|other| (other.device, other.at.time));
         together.dedup_by_key(|other| other.device);
         let (severity, devices) = match together.len() {
-            devices if devices >= SITE_MOVE.0 => (Severity::Warning, format!("{devices} devices")),
+            devices if together_at.is_reached(devices) => (Severity::Warning, format!("{devices} devices")),
             _ => (Severity::Info, "1 device".to_owned()),
         };
         let message = format!("{site}: public IP {}→{}, {devices}", moved.old.ip(), moved.new.ip());

@@ -14,11 +14,6 @@ use crate::track::nat::{Era, SiteView};
 use crate::track::site::Site;
 use crate::track::vocabulary::{Confidence, Severity};
 
-/// A silence longer than this should have been broken by a keep-alive (RFC 4787 REQ-5).
-const LONG_SILENCE: Span = Span::from_secs(120);
-/// Failing phones that make it the site's matter, if they are half of its phones (DETECTION §2.8).
-const SITE_PHONES: usize = 2;
-
 /// Tells of NATs that forget phones.
 pub(super) fn event(tracker: &Tracker, event: &NatEvent, findings: &mut FindingStore) {
     match *event {
@@ -61,7 +56,7 @@ fn forgotten(tracker: &Tracker, probe: &NatProbe, findings: &mut FindingStore) {
     findings.raise(raise, probe.at.time);
     merge_phones(tracker, site, probe.at.time, findings);
     let is_request = probe.outcome != NatOutcome::NewPort;
-    if is_request && age > LONG_SILENCE && tracker.nat.lacks_keepalive(&tracker.registrations, probe.device) {
+    if is_request && age > tracker.thresholds().keepalive_missing_gap && tracker.nat.lacks_keepalive(&tracker.registrations, probe.device) {
         keepalive_missing(tracker, probe.device, age, probe.sent.time - age, probe.back, findings);
     }
 }
@@ -107,7 +102,7 @@ fn raise(tracker: &Tracker, site: Site, device: Handle) -> Option<Raise> {
 /// The failing phones of a site, if they make it the site's matter.
 fn failing_site(tracker: &Tracker, site: Site) -> Option<Vec<Handle>> {
     let (failing, phones) = tracker.nat.failing(site);
-    (failing.len() >= SITE_PHONES && failing.len() * 2 >= phones).then_some(failing)
+    (failing.len() >= tracker.thresholds().nat_site_phones as usize && failing.len() * 2 >= phones).then_some(failing)
 }
 
 /// `198.51.100.7: NAT forgets 1001@pbx.example.com after 28–31.5 s, refresh only every 60 s (~48–53 % of inbound requests miss); …`

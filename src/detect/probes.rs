@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::config::Thresholds;
 use crate::detect::catalog::FindingId;
 use crate::detect::finding::{Raise, Subject};
 use crate::detect::registration::placed;
@@ -14,22 +15,10 @@ use crate::track::nat::event::NatEvent;
 use crate::track::nat::verdict;
 use crate::track::vocabulary::{BehindNat, Reachability};
 
-/// Late answers in a row that make a phone lagged (DETECTION §3.3).
-const LAGGED_RUN: u32 = 3;
-/// Answers, and the share of late ones among them, that do too.
-const LAGGED_SHARE: (u32, f64) = (20, 0.10);
-/// Answered probes, and the share that needed a repeat, that are loss (DETECTION §3.3).
-const LOSS: (u32, f64) = (50, 0.05);
-/// Repeats needed for that.
-const REPEATED: u32 = 3;
 /// Answered probes after which older ones count half.
 const MEMORY: u32 = 400;
 /// By what factor and time the silence before lost probes may exceed that before others, for loss to be independent of it.
 const INDEPENDENT: (f64, f64) = (1.5, 2.0);
-/// Outages with return within an hour that look like sleep (DETECTION §2.7).
-const NAPS: usize = 3;
-/// The window for them.
-const HOUR: Span = Span::from_secs(3600);
 /// Devices remembered.
 const REMEMBERED: usize = 65_536;
 
@@ -67,15 +56,17 @@ impl Record {
         }
     }
 
-    fn lags(&self) -> bool {
-        let many = self.answered >= LAGGED_SHARE.0 && f64::from(self.lagged) >= LAGGED_SHARE.1 * f64::from(self.answered);
-        self.lagged_run >= LAGGED_RUN || (many && self.lagged_run > 0)
+    fn lags(&self, thresholds: &Thresholds) -> bool {
+        let share = thresholds.lagged_share.is_reached(self.lagged as usize, self.answered as usize);
+        let many = self.answered >= thresholds.lagged_answers && share;
+        self.lagged_run >= thresholds.lagged_run || (many && self.lagged_run > 0)
     }
 
     /// The share of probes that needed a repeat, if that is loss: more than chance, and not a matter of the silence before.
-    fn loss(&self) -> Option<f64> {
+    fn loss(&self, thresholds: &Thresholds) -> Option<f64> {
         let share = f64::from(self.repeated) / f64::from(self.answered.max(1));
-        let enough = self.answered >= LOSS.0 && self.repeated >= REPEATED && share > LOSS.1;
+        let counts = self.answered >= thresholds.probe_loss_probes && self.repeated >= thresholds.probe_loss_repeats;
+        let enough = counts && share > thresholds.probe_loss.get();
         let before_repeated = self.silence.1 / f64::from(self.repeated.max(1));
         let before_others = self.silence.0 / f64::from((self.answered - self.repeated).max(1));
         let independent = before_repeated <= INDEPENDENT.0 * before_others + INDEPENDENT.1;
@@ -124,12 +115,13 @@ impl ProbeDetector {
         sent: Sighting,
         findings: &mut FindingStore,
     ) {
+        let thresholds = tracker.thresholds();
         let Some(record) = self.record(device) else { return };
         record.note(result, silence);
         let now = sent.time + rtt.unwrap_or(Span::ZERO);
         let recovered = result == ProbeResult::Ok && std::mem::take(&mut record.is_lagged);
         let answers_again = std::mem::take(&mut record.ignores);
-        let (lags, loss, answered) = (record.lags(), record.loss(), record.answered);
+        let (lags, loss, answered) = (record.lags(thresholds), record.loss(thresholds), record.answered);
         record.is_lagged |= lags;
         let loss = loss.filter(|_| result == ProbeResult::Late);
         if !(recovered || answers_again || lags || loss.is_some()) {
@@ -144,7 +136,7 @@ impl ProbeDetector {
             findings.clear(FindingId::OptionsUnsupported, &Subject::Aor(aor.clone()), now);
         }
         if lags {
-            let message = format!("{aor}: OPTIONS RTT {millis} ms (limit 2000)");
+            let message = format!("{aor}: OPTIONS RTT {millis} ms (limit {})", limit(tracker));
             let raise = Raise::new(FindingId::PeerLagged, Subject::Aor(aor.clone()), message);
             let raise = raise.evidence(sent.time, sent.frame, format!("OPTIONS, answered after {millis} ms"));
             raise_of(tracker, device, raise, now, findings);
@@ -176,10 +168,11 @@ impl ProbeDetector {
             return;
         }
         let Some(record) = self.record(device) else { return };
-        record.naps.retain(|nap| at.time.since(*nap) <= HOUR);
+        let sleep = tracker.thresholds().sleep;
+        record.naps.retain(|nap| at.time.since(*nap) <= sleep.window);
         record.naps.push(at.time);
         let naps = record.naps.len();
-        let Some(aor) = aor(tracker, device).filter(|_| naps >= NAPS) else { return };
+        let Some(aor) = aor(tracker, device).filter(|_| sleep.is_reached(naps)) else { return };
         let message = format!("{aor}: fell silent and came back {naps}× within an hour without NAT or restart, as a sleeping device does");
         let raise = Raise::new(FindingId::EndpointSleepSuspected, Subject::Aor(aor), message);
         raise_of(tracker, device, raise.evidence(at.time, at.frame, "it answers OPTIONS again"), at.time, findings);
@@ -203,8 +196,8 @@ fn peer_state(
     let millis = |rtt: Option<Span>| rtt.map_or(0, |rtt| rtt.as_nanos() / 1_000_000);
     let line = match to {
         Reachability::Unreachable => format!("Peer '{user}' is now UNREACHABLE!  Last qualify: {}", millis(last_rtt)),
-        Reachability::Lagged => format!("Peer '{user}' is now Lagged. ({}ms / 2000ms)", millis(entry.probes.last_rtt)),
-        Reachability::Reachable => format!("Peer '{user}' is now Reachable. ({}ms / 2000ms)", millis(entry.probes.last_rtt)),
+        Reachability::Lagged => format!("Peer '{user}' is now Lagged. ({}ms / {}ms)", millis(entry.probes.last_rtt), limit(tracker)),
+        Reachability::Reachable => format!("Peer '{user}' is now Reachable. ({}ms / {}ms)", millis(entry.probes.last_rtt), limit(tracker)),
         Reachability::Unknown => return,
     };
     let raise = Raise::new(FindingId::PeerState, Subject::Aor(aor.name.clone()), format!("as-pbx-log: {line}"));
@@ -213,6 +206,11 @@ fn peer_state(
         frame => raise.evidence(at.time, frame, line),
     };
     raise_of(tracker, device, raise, at.time, findings);
+}
+
+/// Milliseconds after which an answer is late.
+fn limit(tracker: &Tracker) -> i64 {
+    tracker.thresholds().qualify_max.as_nanos() / 1_000_000
 }
 
 fn raise_of(tracker: &Tracker, device: Handle, raise: Raise, now: PacketTime, findings: &mut FindingStore) {
@@ -238,12 +236,12 @@ mod tests {
     fn three_late_answers_in_a_row_are_lag_and_one_is_not() {
         let mut record = Record::default();
         record.note(ProbeResult::Lagged, secs(10));
-        assert!(!record.lags());
+        assert!(!record.lags(&Thresholds::default()));
         record.note(ProbeResult::Lagged, secs(10));
         record.note(ProbeResult::Lagged, secs(10));
-        assert!(record.lags());
+        assert!(record.lags(&Thresholds::default()));
         record.note(ProbeResult::Ok, secs(10));
-        assert!(!record.lags());
+        assert!(!record.lags(&Thresholds::default()));
     }
 
     #[test]
@@ -254,7 +252,7 @@ mod tests {
                 let (result, silence) = if n % 10 == 0 { (ProbeResult::Late, silence_of_lost) } else { (ProbeResult::Ok, 12) };
                 record.note(result, secs(silence));
             }
-            record.loss()
+            record.loss(&Thresholds::default())
         };
         assert_eq!(probes(13), Some(0.1));
         assert_eq!(probes(50), None);
@@ -266,6 +264,6 @@ mod tests {
         for n in 0..40 {
             record.note(if n % 4 == 0 { ProbeResult::Late } else { ProbeResult::Ok }, secs(10));
         }
-        assert_eq!(record.loss(), None);
+        assert_eq!(record.loss(&Thresholds::default()), None);
     }
 }

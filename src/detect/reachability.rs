@@ -12,12 +12,6 @@ use crate::track::Tracker;
 use crate::track::event::{Event, Sighting};
 use crate::track::vocabulary::{Reachability, RegistrationState, Severity};
 
-/// A blip up to this long is only worth knowing (DETECTION §13).
-const BLIP: Span = Span::from_secs(15);
-/// Longer than this somebody cannot be called (DETECTION §13).
-const OUTAGE: Span = Span::from_secs(120);
-/// More outages than this within an hour are as bad.
-const PER_HOUR: usize = 3;
 /// Outages remembered over all devices.
 const REMEMBERED: usize = 65_536;
 
@@ -55,12 +49,13 @@ impl ReachabilityDetector {
             self.escalations.pop_first();
             let Some(down) = self.down.get(&device) else { continue };
             let lasted = due.since(down.since);
-            let severity = if lasted >= OUTAGE { Severity::Error } else { Severity::Warning };
+            let outage = tracker.thresholds().unreachable_error;
+            let severity = if lasted >= outage { Severity::Error } else { Severity::Warning };
             if let Some(raise) = raise(tracker, device, severity, &format!("still down after {lasted}")) {
                 findings.raise(raise, due);
             }
             if severity == Severity::Warning {
-                self.escalations.insert((down.since + OUTAGE, device));
+                self.escalations.insert((down.since + outage, device));
             }
         }
     }
@@ -76,13 +71,13 @@ impl ReachabilityDetector {
         transmissions: u16,
         findings: &mut FindingStore,
     ) {
-        while self.outages.front().is_some_and(|(when, _)| at.time.since(*when) > Span::from_secs(3600)) || self.outages.len() >= REMEMBERED
-        {
+        let often = tracker.thresholds().unreachable_often;
+        while self.outages.front().is_some_and(|(when, _)| at.time.since(*when) > often.window) || self.outages.len() >= REMEMBERED {
             self.outages.pop_front();
         }
         self.outages.push_back((at.time, device));
         let recent = self.outages.iter().filter(|(_, other)| *other == device).count();
-        let severity = if recent > PER_HOUR { Severity::Error } else { Severity::Info };
+        let severity = if recent > often.count as usize { Severity::Error } else { Severity::Info };
         let rtt = last_rtt.map_or_else(|| "never answered".to_owned(), |rtt| format!("last qualify {} ms", rtt.as_nanos() / 1_000_000));
         let Some(raise) = raise(tracker, device, severity, &format!("{rtt}, {recent}× in the last hour")) else { return };
         let raise = raise
@@ -90,13 +85,14 @@ impl ReachabilityDetector {
             .absence(at.time, format!("no answer within {}", at.time.since(probe.time)));
         findings.raise(raise, at.time);
         self.down.insert(device, Down { since: at.time });
-        self.escalations.insert((at.time + BLIP, device));
+        self.escalations.insert((at.time + tracker.thresholds().unreachable_warning, device));
     }
 
     fn back(&mut self, tracker: &Tracker, device: Handle, at: PacketTime, findings: &mut FindingStore) {
         let Some(down) = self.down.remove(&device) else { return };
-        self.escalations.remove(&(down.since + BLIP, device));
-        self.escalations.remove(&(down.since + OUTAGE, device));
+        let thresholds = tracker.thresholds();
+        self.escalations.remove(&(down.since + thresholds.unreachable_warning, device));
+        self.escalations.remove(&(down.since + thresholds.unreachable_error, device));
         if let Some(subject) = subject(tracker, device) {
             findings.clear(FindingId::PeerUnreachable, &subject, at);
         }

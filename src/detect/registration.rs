@@ -14,16 +14,6 @@ use crate::track::registration::device::Device;
 use crate::track::site::Site;
 use crate::track::vocabulary::{Confidence, RegistrationState, Scope};
 
-/// Rejections within [`REJECTED_WITHIN`] that make a finding, unless the phone was registered (DETECTION §9).
-const REJECTIONS: usize = 2;
-/// The window for them.
-const REJECTED_WITHIN: Span = Span::from_secs(600);
-/// Fresh credentials refused in a row that make a loop (DETECTION §1.2).
-const CREDENTIALS_REFUSED: u16 = 2;
-/// Challenges ignored in a row that make one (DETECTION §1.2).
-const CHALLENGES_IGNORED: u16 = 3;
-/// How near in time the answers to other sources must lie (DETECTION §1.3).
-const OTHERS_WITHIN: Span = Span::from_secs(60);
 /// Rejections and answered sources remembered.
 const REMEMBERED: usize = 4096;
 
@@ -60,7 +50,7 @@ impl RegistrationDetector {
         let source = report.flow.source.ip();
         let Some(aor) = tracker.registrations.aor(report.aor).map(|aor| aor.name.clone()) else { return };
         if report.status != 0 && report.last.frame != 0 {
-            self.note_answered(source, report.last.time);
+            self.note_answered(source, tracker.thresholds().others_served, report.last.time);
             findings.clear(FindingId::RegistrarSilent, &Subject::Source(source), report.last.time);
         }
         if tracker.world.peers.scans(source) {
@@ -81,14 +71,14 @@ impl RegistrationDetector {
     }
 
     fn rejected(&mut self, tracker: &Tracker, report: &AttemptReport, aor: Box<str>, findings: &mut FindingStore) {
-        let now = report.last.time;
-        self.rejections.retain(|rejection| now.since(rejection.at.time) <= REJECTED_WITHIN);
+        let (now, rejected) = (report.last.time, tracker.thresholds().reg_rejected);
+        self.rejections.retain(|rejection| now.since(rejection.at.time) <= rejected.window);
         if self.rejections.len() >= REMEMBERED {
             self.rejections.pop_front();
         }
         self.rejections.push_back(Rejection { aor: report.aor, at: report.last, status: report.status });
         let own: Vec<_> = self.rejections.iter().filter(|rejection| rejection.aor == report.aor).collect();
-        if own.len() < REJECTIONS && !report.was_registered {
+        if !rejected.is_reached(own.len()) && !report.was_registered {
             return;
         }
         let what = match report.end {
@@ -107,8 +97,8 @@ impl RegistrationDetector {
 
     fn silent(&mut self, tracker: &Tracker, report: &AttemptReport, aor: Box<str>, findings: &mut FindingStore) {
         let source = report.flow.source.ip();
-        let others =
-            self.answered.iter().filter(|(other, at)| *other != source && at.since(report.first.time - OTHERS_WITHIN) > Span::ZERO);
+        let since = report.first.time - tracker.thresholds().others_served;
+        let others = self.answered.iter().filter(|(other, at)| *other != source && at.since(since) > Span::ZERO);
         let others = others.count();
         let waited = report.last.time.since(report.first.time);
         let confidence = if others > 0 { Confidence::Confirmed } else { Confidence::Suspected };
@@ -133,15 +123,14 @@ impl RegistrationDetector {
             .related(Subject::Site(Site::of(source)))
             .related(Subject::Pbx(report.flow.destination))
             .fill(Slot::Ip, source.to_string());
-        let _ = tracker;
         findings.raise(raise, report.last.time);
     }
 
-    fn note_answered(&mut self, source: IpAddr, now: PacketTime) {
+    fn note_answered(&mut self, source: IpAddr, within: Span, now: PacketTime) {
         if let Some(position) = self.answered.iter().rev().take(64).position(|(known, _)| *known == source) {
             self.answered.remove(self.answered.len() - 1 - position);
         }
-        while self.answered.front().is_some_and(|(_, at)| now.since(*at) > OTHERS_WITHIN.times(4)) || self.answered.len() >= REMEMBERED {
+        while self.answered.front().is_some_and(|(_, at)| now.since(*at) > within.times(4)) || self.answered.len() >= REMEMBERED {
             self.answered.pop_front();
         }
         self.answered.push_back((source, now));
@@ -152,10 +141,10 @@ fn credentials(tracker: &Tracker, report: &AttemptReport, aor: Box<str>, finding
     let Some(device) = tracker.registrations.device(report.device) else { return };
     let ignored = report.end == AttemptEnd::ChallengeIgnored;
     let (times, enough) = match ignored {
-        true => (device.ignored_challenges, CHALLENGES_IGNORED),
-        false => (device.credential_rejections, CREDENTIALS_REFUSED),
+        true => (device.ignored_challenges, tracker.thresholds().auth_ignored),
+        false => (device.credential_rejections, tracker.thresholds().auth_loop),
     };
-    if times < enough {
+    if u32::from(times) < enough {
         return;
     }
     let source = report.flow.source.ip();
@@ -193,7 +182,8 @@ fn expired(tracker: &Tracker, handle: Handle, at: Sighting, findings: &mut Findi
     if others.clone().any(Device::is_registered) {
         return;
     }
-    let ran_out = at.time - crate::track::registration::EXPIRY_GRACE;
+    let grace = tracker.thresholds().reg_grace;
+    let ran_out = at.time - grace;
     let last_seen = tracker.world.flows.last_seen(device.flow);
     let alive = last_seen > device.last_register && at.time.since(last_seen) <= Span::from_secs(120);
     let hint = if alive { "; the phone is alive and still sends packets, but does not register" } else { "" };
@@ -201,7 +191,7 @@ fn expired(tracker: &Tracker, handle: Handle, at: Sighting, findings: &mut Findi
         format!("{}: registration ran out at {} (granted {} s){hint}", aor.name, tracker.printed(ran_out), device.granted.as_secs());
     let raise = Raise::new(FindingId::RegistrationExpired, Subject::Aor(aor.name.clone()), message)
         .absence(ran_out, format!("what was granted to {} for {} s ran out", device.source(), device.granted.as_secs()))
-        .absence(at.time, format!("no REGISTER until {} after it ran out", crate::track::registration::EXPIRY_GRACE))
+        .absence(at.time, format!("no REGISTER until {grace} after it ran out"))
         .fill(Slot::Site, Site::of(device.source().ip()).to_string());
     findings.raise(placed(tracker, raise, device.source()), at.time);
 }

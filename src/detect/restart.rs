@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
+use crate::config::{Rate, Thresholds};
 use crate::decode::flow::Flow;
 use crate::detect::catalog::{FindingId, Slot};
 use crate::detect::finding::{Raise, Subject};
@@ -14,12 +15,6 @@ use crate::track::event::Sighting;
 use crate::track::vocabulary::{Confidence, Direction};
 use crate::track::{Novelty, Tracker};
 
-/// The window in which signs must agree.
-const WITHIN: Span = Span::from_secs(60);
-/// Devices that each sign must concern.
-const DEVICES: usize = 3;
-/// How long a PBX that starts again is silent at least.
-const SILENT: Span = Span::from_secs(5);
 /// How soon after its silence it looks for its phones.
 const LOOKS: Span = Span::from_secs(10);
 /// Signs remembered of a PBX.
@@ -65,15 +60,16 @@ impl RestartDetector {
             return;
         }
         let Some(watched) = self.watch(flow.source, at.time) else { return };
-        watched.spoke(at.time);
+        let Thresholds { restart, restart_silence, .. } = *tracker.thresholds();
+        watched.spoke(restart_silence, at.time);
         let sign = match kind {
             _ if novelty != Novelty::Distinct => return,
             Kind::Response(481 | 489) => Sign::Forgotten,
             Kind::Request(Method::Options | Method::Notify) if watched.is_waking(at.time) => Sign::Woken,
             _ => return,
         };
-        watched.note(sign, flow.destination, at);
-        if watched.has_restarted() {
+        watched.note(sign, flow.destination, restart.window, at);
+        if watched.has_restarted(restart) {
             findings.raise(watched.raise(tracker, at.time), at.time);
             watched.signs.clear();
         }
@@ -93,8 +89,8 @@ impl RestartDetector {
 }
 
 impl Watched {
-    fn spoke(&mut self, now: PacketTime) {
-        if now.since(self.spoke) >= SILENT {
+    fn spoke(&mut self, silence: Span, now: PacketTime) {
+        if now.since(self.spoke) >= silence {
             self.woke = Some(now);
         }
         self.spoke = now;
@@ -104,8 +100,8 @@ impl Watched {
         self.woke.is_some_and(|woke| now.since(woke) <= LOOKS)
     }
 
-    fn note(&mut self, sign: Sign, device: SocketAddr, at: Sighting) {
-        while self.signs.len() >= KEPT || self.signs.front().is_some_and(|(_, _, first)| at.time.since(first.time) > WITHIN) {
+    fn note(&mut self, sign: Sign, device: SocketAddr, within: Span, at: Sighting) {
+        while self.signs.len() >= KEPT || self.signs.front().is_some_and(|(_, _, first)| at.time.since(first.time) > within) {
             self.signs.pop_front();
         }
         self.signs.push_back((sign, device, at));
@@ -116,8 +112,8 @@ impl Watched {
     }
 
     /// Whether both signs concern enough devices.
-    fn has_restarted(&self) -> bool {
-        [Sign::Forgotten, Sign::Woken].into_iter().all(|sign| self.devices(sign) >= DEVICES)
+    fn has_restarted(&self, restart: Rate) -> bool {
+        [Sign::Forgotten, Sign::Woken].into_iter().all(|sign| restart.is_reached(self.devices(sign)))
     }
 
     fn raise(&self, tracker: &Tracker, now: PacketTime) -> Raise {
@@ -146,33 +142,35 @@ impl Watched {
 mod tests {
     use super::*;
 
+    const RESTART: Rate = Rate::new(3, Span::from_secs(60));
+
     fn watched(forgotten: u16, woken: u16) -> Watched {
         let pbx = "203.0.113.10:5060".parse().unwrap();
         let mut watched = Watched { pbx, spoke: PacketTime::from_parts(0, 0), woke: None, signs: VecDeque::new() };
         let at = Sighting { time: PacketTime::from_parts(100, 0), frame: 1 };
         let device = |port| SocketAddr::new("198.51.100.7".parse().unwrap(), 40_000 + port);
-        (0..forgotten).for_each(|port| watched.note(Sign::Forgotten, device(port), at));
-        (0..woken).for_each(|port| watched.note(Sign::Woken, device(port), at));
+        (0..forgotten).for_each(|port| watched.note(Sign::Forgotten, device(port), RESTART.window, at));
+        (0..woken).for_each(|port| watched.note(Sign::Woken, device(port), RESTART.window, at));
         watched
     }
 
     #[test]
     fn two_signs_over_three_devices_are_a_restart() {
-        assert!(watched(3, 3).has_restarted());
+        assert!(watched(3, 3).has_restarted(RESTART));
     }
 
     #[test]
     fn one_sign_alone_or_too_few_devices_are_none() {
-        assert!(!watched(12, 0).has_restarted(), "calls can be lost otherwise");
-        assert!(!watched(0, 12).has_restarted(), "a small PBX is silent between its rounds");
-        assert!(!watched(2, 12).has_restarted());
+        assert!(!watched(12, 0).has_restarted(RESTART), "calls can be lost otherwise");
+        assert!(!watched(0, 12).has_restarted(RESTART), "a small PBX is silent between its rounds");
+        assert!(!watched(2, 12).has_restarted(RESTART));
     }
 
     #[test]
     fn old_signs_are_forgotten() {
         let mut watched = watched(3, 0);
         let late = Sighting { time: PacketTime::from_parts(200, 0), frame: 2 };
-        (0..3).for_each(|port| watched.note(Sign::Woken, SocketAddr::new("198.51.100.7".parse().unwrap(), port), late));
-        assert!(!watched.has_restarted());
+        (0..3).for_each(|port| watched.note(Sign::Woken, SocketAddr::new("198.51.100.7".parse().unwrap(), port), RESTART.window, late));
+        assert!(!watched.has_restarted(RESTART));
     }
 }

@@ -3,28 +3,23 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
+use crate::config::Thresholds;
 use crate::decode::flow::Flow;
 use crate::detect::catalog::FindingId;
 use crate::detect::finding::{Raise, Subject};
 use crate::detect::store::FindingStore;
 use crate::sip::message::Kind;
 use crate::sip::method::Method;
-use crate::time::{PacketTime, Span};
+use crate::time::PacketTime;
 use crate::track::Tracker;
 use crate::track::absence::{SEEN_WITHIN, WATERMARK};
 use crate::track::event::Sighting;
 use crate::track::vocabulary::{Confidence, Direction};
 
-/// How long a PBX may be silent under load (DETECTION §7.1).
-const SILENCE: Span = Span::from_secs(10);
-/// Requests and sources in that time that prove it.
-const LOAD: (usize, usize) = (5, 3);
 /// Sources that prove it too where they are all that there are.
 const FEW_SOURCES: usize = 2;
 /// Sources remembered for that.
 const KNOWN: usize = 4096;
-/// How long a small PBX may be silent.
-const SMALL_SILENCE: Span = Span::from_secs(32);
 /// Sources whose requests must be unanswered then.
 const SMALL_SOURCES: usize = 2;
 /// Requests remembered while a PBX is silent.
@@ -67,7 +62,7 @@ impl ServerDetector {
             if silence.raised || !visible {
                 continue;
             }
-            if let Some(at) = silence.proved_at(now - WATERMARK) {
+            if let Some(at) = silence.proved_at(tracker.thresholds(), now - WATERMARK) {
                 silence.raised = true;
                 findings.raise(silence.raise(at), at);
             }
@@ -119,17 +114,19 @@ impl Silence {
     }
 
     /// When, at or before `now`, the silence was long enough for what was asked in it.
-    fn proved_at(&self, now: PacketTime) -> Option<PacketTime> {
+    fn proved_at(&self, thresholds: &Thresholds, now: PacketTime) -> Option<PacketTime> {
         let (_, first) = self.requests.first()?;
         let asked_by = |end: PacketTime| self.requests.iter().filter(move |(_, at)| at.time <= end);
-        let mut candidates = vec![first.time + SILENCE, first.time + SMALL_SILENCE];
-        candidates.extend(self.requests.iter().map(|(_, at)| at.time).filter(|at| at.since(first.time) > SILENCE));
+        let &Thresholds { pbx_silent, pbx_silent_small, pbx_silent_requests, pbx_silent_sources, .. } = thresholds;
+        let mut candidates = vec![first.time + pbx_silent, first.time + pbx_silent_small];
+        candidates.extend(self.requests.iter().map(|(_, at)| at.time).filter(|at| at.since(first.time) > pbx_silent));
         candidates.sort_unstable();
         candidates.into_iter().take_while(|end| *end <= now).find(|&end| {
             let sources = distinct(asked_by(end).map(|(source, _)| *source));
             let lasted = end.since(first.time);
-            (asked_by(end).count() >= LOAD.0 && (sources >= LOAD.1 || self.all_known(first.time, sources)))
-                || (lasted >= SMALL_SILENCE && sources >= SMALL_SOURCES)
+            let many = sources >= pbx_silent_sources as usize || self.all_known(first.time, sources);
+            (lasted >= pbx_silent && asked_by(end).count() >= pbx_silent_requests as usize && many)
+                || (lasted >= pbx_silent_small && sources >= SMALL_SOURCES)
         })
     }
 

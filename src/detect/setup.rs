@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
+use crate::config::Thresholds;
 use crate::detect::catalog::FindingId;
 use crate::detect::finding::{Raise, Subject};
 use crate::detect::parties::call_subject;
@@ -14,18 +15,10 @@ use crate::track::call::Call;
 use crate::track::event::{Event, Sighting};
 use crate::track::vocabulary::{Confidence, Direction, Outcome};
 
-/// Longer than 95 % of calls may take (DETECTION §9.2, `pdd_warn`).
-const SLOW: Span = Span::from_secs(6);
-/// Longer than any call may take (DETECTION §9.2, `pdd_warn`).
-const VERY_SLOW: Span = Span::from_secs(11);
-/// Calls that a percentile needs (DETECTION §4.2).
-const ENOUGH: usize = 20;
 /// Calls that it is taken over.
 const REMEMBERED: usize = 200;
 /// How long a call counts.
 const WINDOW: Span = Span::from_secs(3600);
-/// From this transmission of an INVITE on it is late delivery that made the caller wait (DETECTION §4.2, §13).
-const LATE_DELIVERY: u16 = 3;
 
 #[derive(Clone, Copy, Debug)]
 struct Setup {
@@ -53,18 +46,21 @@ impl SetupDetector {
             self.recent.pop_front();
         }
         self.recent.push_back(Setup { pbx, at: at.time, delay });
-        if delay > VERY_SLOW {
+        let thresholds = tracker.thresholds();
+        if delay > thresholds.pdd_warn_single {
             single(tracker, call, entry, pbx, delay, at, findings);
-        } else if delay > SLOW {
-            self.many(entry, pbx, at, findings);
+        } else if delay > thresholds.pdd_warn {
+            self.many(thresholds, entry, pbx, at, findings);
         }
     }
 
-    fn many(&self, call: &Call, pbx: SocketAddr, at: Sighting, findings: &mut FindingStore) {
+    fn many(&self, thresholds: &Thresholds, call: &Call, pbx: SocketAddr, at: Sighting, findings: &mut FindingStore) {
         let mut delays: Vec<_> = self.recent.iter().filter(|setup| setup.pbx == pbx).map(|setup| setup.delay).collect();
         delays.sort_unstable();
-        let Some(p95) = delays.get((delays.len() * 95).div_ceil(100).saturating_sub(1)).filter(|p95| **p95 > SLOW) else { return };
-        if delays.len() < ENOUGH {
+        let Some(p95) = delays.get((delays.len() * 95).div_ceil(100).saturating_sub(1)).filter(|p95| **p95 > thresholds.pdd_warn) else {
+            return;
+        };
+        if delays.len() < thresholds.pdd_calls as usize {
             return;
         }
         let message = format!("{pbx}: 5 % of {} calls took {p95} or longer until it rang", delays.len());
@@ -103,5 +99,5 @@ fn server_share(tracker: &Tracker, handle: Handle, call: &Call) -> Option<Span> 
 /// Whether an INVITE had to be repeated until it arrived: towards the PBX, or from it.
 fn was_delivered_late(tracker: &Tracker, handle: Handle, call: &Call) -> bool {
     let partners = tracker.calls.partners(handle).map(|(_, partner)| partner);
-    std::iter::once(call).chain(partners).any(|leg| leg.transmissions >= LATE_DELIVERY)
+    std::iter::once(call).chain(partners).any(|leg| u32::from(leg.transmissions) >= tracker.thresholds().late_delivery)
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use crate::config::Thresholds;
 use crate::detect::catalog::FindingId;
 use crate::detect::finding::{Raise, Subject};
 use crate::detect::parties::{ends, user_at};
@@ -12,14 +13,6 @@ use crate::time::Span;
 use crate::track::Tracker;
 use crate::track::event::{Event, Sighting};
 
-/// A shorter call is short (DETECTION §9.2, `short_call`).
-const SHORT: Span = Span::from_secs(10);
-/// Calls of a user that tell anything (DETECTION §4.6).
-const CALLS: usize = 10;
-/// Short ones among a hundred of them.
-const PERCENT: usize = 30;
-/// How many times the share of all other calls.
-const TIMES: usize = 2;
 /// How long a call counts.
 const WINDOW: Span = Span::from_secs(3600);
 /// Calls remembered.
@@ -29,6 +22,7 @@ const REMEMBERED: usize = 16_384;
 struct Ended {
     at: Sighting,
     talk: Span,
+    is_short: bool,
     users: BTreeSet<Box<str>>,
 }
 
@@ -40,16 +34,18 @@ struct Count {
 }
 
 impl Count {
-    fn add(&mut self, talk: Span) {
+    fn add(&mut self, short: bool) {
         self.all += 1;
-        self.short += usize::from(talk < SHORT);
+        self.short += usize::from(short);
     }
 
     /// Whether there are too many short ones among them, also by the measure of `others`.
-    fn is_odd(self, others: Self) -> bool {
-        let many = self.all >= CALLS && self.short * 100 >= self.all * PERCENT;
+    fn is_odd(self, others: Self, thresholds: &Thresholds) -> bool {
+        let enough = self.all >= thresholds.short_call_calls as usize;
+        let many = enough && thresholds.short_call_share.is_reached(self.short, self.all);
         // Shares compared without division: nobody else's calls are short where there are none.
-        many && self.short * others.all >= TIMES * others.short * self.all && (others.all > 0 || others.short == 0)
+        many && self.short * others.all >= thresholds.short_call_factor as usize * others.short * self.all
+            && (others.all > 0 || others.short == 0)
     }
 }
 
@@ -66,11 +62,11 @@ impl ShortDetector {
         let Event::CallEnded { call, at } = *event else { return };
         let Some(ended) = ended(tracker, call, at) else { return };
         self.forget(at);
-        self.total.add(ended.talk);
+        let is_short = ended.is_short;
+        self.total.add(is_short);
         for user in &ended.users {
-            self.users.entry(user.clone()).or_default().add(ended.talk);
+            self.users.entry(user.clone()).or_default().add(is_short);
         }
-        let is_short = ended.talk < SHORT;
         self.ended.push_back(ended);
         for user in self.ended.back().map(|ended| ended.users.clone()).into_iter().flatten().filter(|_| is_short) {
             self.judge(tracker, &user, at, findings);
@@ -81,7 +77,7 @@ impl ShortDetector {
         let is_old = |ended: &Ended| now.time.since(ended.at.time) > WINDOW;
         while self.ended.len() >= REMEMBERED || self.ended.front().is_some_and(is_old) {
             let Some(old) = self.ended.pop_front() else { return };
-            let short = usize::from(old.talk < SHORT);
+            let short = usize::from(old.is_short);
             self.total = Count { all: self.total.all - 1, short: self.total.short - short };
             for user in old.users {
                 if let Some(count) = self.users.get_mut(&user) {
@@ -97,14 +93,15 @@ impl ShortDetector {
     fn judge(&self, tracker: &Tracker, user: &str, at: Sighting, findings: &mut FindingStore) {
         let Some(&count) = self.users.get(user) else { return };
         let others = Count { all: self.total.all - count.all, short: self.total.short - count.short };
-        if others.all == 0 || !count.is_odd(others) {
+        if others.all == 0 || !count.is_odd(others, tracker.thresholds()) {
             return;
         }
         let subject = Subject::Aor(user.into());
-        let message = format!("{user}: {} of {} calls within an hour were shorter than {SHORT}", count.short, count.all);
+        let message =
+            format!("{user}: {} of {} calls within an hour were shorter than {}", count.short, count.all, tracker.thresholds().short_call);
         let known = findings.is_open(FindingId::ShortCalls, &subject);
         let mut raise = Raise::new(FindingId::ShortCalls, subject, message);
-        let own = self.ended.iter().filter(|ended| ended.talk < SHORT && ended.users.contains(user));
+        let own = self.ended.iter().filter(|ended| ended.is_short && ended.users.contains(user));
         for ended in own.filter(|ended| !known || ended.at == at) {
             raise = raise.evidence(ended.at.time, ended.at.frame, format!("BYE after {}", ended.talk));
         }
@@ -126,7 +123,7 @@ fn ended(tracker: &Tracker, handle: Handle, at: Sighting) -> Option<Ended> {
     }
     let legs = std::iter::once(call).chain(partners().filter(|partner| partner.is_answered()));
     let users = legs.flat_map(ends).filter_map(|address| user_at(tracker, address)).collect();
-    Some(Ended { at, talk, users })
+    Some(Ended { at, talk, is_short: talk < tracker.thresholds().short_call, users })
 }
 
 #[cfg(test)]
@@ -136,10 +133,10 @@ mod tests {
     #[test]
     fn short_calls_are_odd_only_where_others_are_longer() {
         let count = |short, all| Count { all, short };
-        assert!(count(4, 10).is_odd(count(1, 40)));
-        assert!(count(3, 10).is_odd(count(0, 40)));
-        assert!(!count(4, 9).is_odd(count(0, 40)), "too few calls");
-        assert!(!count(2, 10).is_odd(count(0, 40)), "too few short ones");
-        assert!(!count(4, 10).is_odd(count(12, 40)), "all calls are short here");
+        assert!(count(4, 10).is_odd(count(1, 40), &Thresholds::default()));
+        assert!(count(3, 10).is_odd(count(0, 40), &Thresholds::default()));
+        assert!(!count(4, 9).is_odd(count(0, 40), &Thresholds::default()), "too few calls");
+        assert!(!count(2, 10).is_odd(count(0, 40), &Thresholds::default()), "too few short ones");
+        assert!(!count(4, 10).is_odd(count(12, 40), &Thresholds::default()), "all calls are short here");
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
+use crate::config::Thresholds;
 use crate::detect::catalog::FindingId;
 use crate::detect::finding::{Raise, Subject};
 use crate::detect::sketch::Sketch;
@@ -17,16 +18,8 @@ const MINUTE: Span = Span::from_secs(60);
 const EVERY: Span = Span::from_secs(10);
 /// Looks that see the window empty itself.
 const TURNS: i64 = (WINDOW as i64 + 1) * MINUTE.as_nanos() / EVERY.as_nanos();
-/// Samples in the window, and in the baseline, from which a class is judged.
-const ENOUGH: u32 = 20;
 /// Samples from which the other classes say that the PBX as a whole is well.
 const SOME: u32 = 5;
-/// A class is slow beyond that many times its baseline, and this.
-const SLOWER: i64 = 3;
-const SLOW: Span = Span::from_millis(200);
-/// The accounts are slow beyond this, or that many times their baseline.
-const ACCOUNTS_SLOW: Span = Span::from_millis(500);
-const ACCOUNTS_SLOWER: i64 = 5;
 /// Another class is well below that many times its baseline.
 const WELL: i64 = 2;
 /// PBXs watched at most.
@@ -74,14 +67,14 @@ impl SlownessDetector {
         }
     }
 
-    pub(super) fn advance(&mut self, now: PacketTime, findings: &mut FindingStore) {
+    pub(super) fn advance(&mut self, thresholds: &Thresholds, now: PacketTime, findings: &mut FindingStore) {
         let turn = now.as_nanos().div_euclid(EVERY.as_nanos());
         let first = self.looked.replace(turn).map_or(turn, |looked| looked + 1);
         // Where nothing was captured the window only empties: beyond its length nothing changes any more.
         for turn in first..=turn.min(first.saturating_add(TURNS)) {
             let at = PacketTime::from_nanos(turn.saturating_mul(EVERY.as_nanos()));
             for (&pbx, classes) in &self.pbxs {
-                judge(pbx, classes.each_ref().map(|class| class.read(at)), at, findings);
+                judge(thresholds, pbx, classes.each_ref().map(|class| class.read(thresholds, at)), at, findings);
             }
         }
     }
@@ -98,48 +91,55 @@ impl Class {
         sketch.add(delay);
     }
 
-    fn read(&self, now: PacketTime) -> Reading {
+    fn read(&self, thresholds: &Thresholds, now: PacketTime) -> Reading {
         let minute = now.as_nanos().div_euclid(MINUTE.as_nanos());
         let mut window = Sketch::default();
         self.minutes.iter().filter(|(number, _)| *number > minute - WINDOW as i64).for_each(|(_, sketch)| window.merge(sketch));
-        let baseline = self.baseline.median().filter(|_| self.baseline.count() >= ENOUGH);
+        let baseline = self.baseline.median().filter(|_| self.baseline.count() >= thresholds.slow_answers);
         Reading { count: window.count(), median: window.median(), baseline }
     }
 }
 
 impl Reading {
-    fn is_slow(&self) -> bool {
+    fn is_slow(&self, thresholds: &Thresholds) -> bool {
         let (Some(median), Some(baseline)) = (self.median, self.baseline) else { return false };
-        self.count >= ENOUGH && median > SLOW.max(baseline.times(SLOWER))
+        let least = thresholds.slow_min.max(baseline.times(i64::from(thresholds.slow_factor)));
+        self.count >= thresholds.slow_answers && median > least
     }
 
-    fn accounts_are_slow(&self) -> bool {
-        let Some(median) = self.median.filter(|_| self.count >= ENOUGH) else { return false };
-        median > ACCOUNTS_SLOW || self.baseline.is_some_and(|baseline| median > SLOW.max(baseline.times(ACCOUNTS_SLOWER)))
+    fn accounts_are_slow(&self, thresholds: &Thresholds) -> bool {
+        let Some(median) = self.median.filter(|_| self.count >= thresholds.slow_answers) else { return false };
+        let slower = |baseline: Span| thresholds.slow_min.max(baseline.times(i64::from(thresholds.db_slow_factor)));
+        median > thresholds.db_slow || self.baseline.is_some_and(|baseline| median > slower(baseline))
     }
 
-    fn is_well(&self) -> bool {
+    fn is_well(&self, thresholds: &Thresholds) -> bool {
         self.median.is_some_and(|median| {
             self.count >= SOME
-                && median < SLOW
+                && median < thresholds.slow_min
                 && self.baseline.is_none_or(|baseline| median < baseline.times(WELL).max(Span::from_millis(20)))
         })
     }
 }
 
-fn judge(pbx: SocketAddr, readings: [Reading; CLASSES.len()], at: PacketTime, findings: &mut FindingStore) {
+fn judge(thresholds: &Thresholds, pbx: SocketAddr, readings: [Reading; CLASSES.len()], at: PacketTime, findings: &mut FindingStore) {
     let subject = Subject::Pbx(pbx);
     let [invite, challenge, accounts, options] = readings;
     let others = [invite, challenge, options];
-    let all_well = others.iter().all(|other| other.count < SOME || other.is_well()) && others.iter().any(Reading::is_well);
-    if accounts.accounts_are_slow() && all_well {
+    let all_well =
+        others.iter().all(|other| other.count < SOME || other.is_well(thresholds)) && others.iter().any(|other| other.is_well(thresholds));
+    if accounts.accounts_are_slow(thresholds) && all_well {
         tell(FindingId::AuthBackendSlow, &subject, "; everything else is as fast as ever", &[(accounts, CLASSES[2].1)], at, findings);
     } else if findings.is_open(FindingId::AuthBackendSlow, &subject) {
         findings.clear(FindingId::AuthBackendSlow, &subject, at);
     }
-    let slow: Vec<_> =
-        readings.into_iter().zip(CLASSES).filter(|(reading, _)| reading.is_slow()).map(|(reading, (_, name))| (reading, name)).collect();
-    if others.iter().any(Reading::is_slow) {
+    let slow: Vec<_> = readings
+        .into_iter()
+        .zip(CLASSES)
+        .filter(|(reading, _)| reading.is_slow(thresholds))
+        .map(|(reading, (_, name))| (reading, name))
+        .collect();
+    if others.iter().any(|other| other.is_slow(thresholds)) {
         tell(FindingId::PbxSlow, &subject, "", &slow, at, findings);
     } else if findings.is_open(FindingId::PbxSlow, &subject) {
         findings.clear(FindingId::PbxSlow, &subject, at);
@@ -170,11 +170,11 @@ mod tests {
 
     #[test]
     fn slow_is_relative_and_absolute() {
-        assert!(reading(20, 300, Some(50)).is_slow());
-        assert!(!reading(20, 90, Some(10)).is_slow(), "90 ms bother nobody");
-        assert!(!reading(20, 500, Some(300)).is_slow(), "it always was so");
-        assert!(!reading(19, 900, Some(5)).is_slow(), "too few to say");
-        assert!(!reading(20, 900, None).is_slow(), "nothing to compare with");
+        assert!(reading(20, 300, Some(50)).is_slow(&Thresholds::default()));
+        assert!(!reading(20, 90, Some(10)).is_slow(&Thresholds::default()), "90 ms bother nobody");
+        assert!(!reading(20, 500, Some(300)).is_slow(&Thresholds::default()), "it always was so");
+        assert!(!reading(19, 900, Some(5)).is_slow(&Thresholds::default()), "too few to say");
+        assert!(!reading(20, 900, None).is_slow(&Thresholds::default()), "nothing to compare with");
     }
 
     #[test]
@@ -182,15 +182,15 @@ mod tests {
         let mut findings = FindingStore::default();
         let pbx: SocketAddr = "203.0.113.10:5060".parse().unwrap();
         let (well, slow) = (reading(30, 5, Some(4)), reading(30, 1800, Some(15)));
-        judge(pbx, [well, well, slow, well], PacketTime::from_parts(600, 0), &mut findings);
+        judge(&Thresholds::default(), pbx, [well, well, slow, well], PacketTime::from_parts(600, 0), &mut findings);
         assert!(
             findings.is_open(FindingId::AuthBackendSlow, &Subject::Pbx(pbx)) && !findings.is_open(FindingId::PbxSlow, &Subject::Pbx(pbx))
         );
-        judge(pbx, [slow, slow, slow, slow], PacketTime::from_parts(700, 0), &mut findings);
+        judge(&Thresholds::default(), pbx, [slow, slow, slow, slow], PacketTime::from_parts(700, 0), &mut findings);
         assert!(
             !findings.is_open(FindingId::AuthBackendSlow, &Subject::Pbx(pbx)) && findings.is_open(FindingId::PbxSlow, &Subject::Pbx(pbx))
         );
-        judge(pbx, [well; 4], PacketTime::from_parts(800, 0), &mut findings);
+        judge(&Thresholds::default(), pbx, [well; 4], PacketTime::from_parts(800, 0), &mut findings);
         assert_eq!(findings.open().count(), 0);
     }
 }

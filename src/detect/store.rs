@@ -143,9 +143,19 @@ impl FindingStore {
 
     /// All findings that are kept, open and ended, by the time of their first evidence, then by id and subject.
     pub fn all(&self) -> Vec<&Finding> {
-        let mut all: Vec<_> = self.findings.values().collect();
+        self.listed(|_| true)
+    }
+
+    /// Those of [`all`](Self::all) that are wanted.
+    pub fn listed(&self, wanted: impl Fn(&Finding) -> bool) -> Vec<&Finding> {
+        let mut all: Vec<_> = self.findings.values().filter(|finding| wanted(finding)).collect();
         all.sort_by(|a, b| (a.since, a.id, &a.subject, a.at).cmp(&(b.since, b.id, &b.subject, b.at)));
         all
+    }
+
+    /// All findings that are kept, each with its number in the order of raising.
+    pub fn numbered(&self) -> impl Iterator<Item = (u64, &Finding)> {
+        self.findings.iter().map(|(&number, finding)| (number, finding))
     }
 
     /// How often a finding of an id reached a severity, replaced and evicted ones included.

@@ -9,15 +9,11 @@ use crate::detect::catalog::{FindingId, Slot};
 use crate::detect::finding::{Raise, Subject};
 use crate::detect::registration::status_text;
 use crate::detect::store::FindingStore;
-use crate::time::Span;
 use crate::track::Tracker;
 use crate::track::event::{AttemptEnd, AttemptReport, Event, Sighting};
 use crate::track::site::Site;
 use crate::track::vocabulary::Direction;
 
-/// Tries within [`WITHIN`] that make a finding (DETECTION §9).
-const TRIES: usize = 2;
-const WITHIN: Span = Span::from_secs(1200);
 /// Tries remembered of a source.
 const KEPT: usize = 8;
 /// Sources remembered.
@@ -59,12 +55,15 @@ impl StrangerDetector {
         if tracker.world.peers.scans(source) {
             return;
         }
+        let least = tracker.thresholds().wrong_port;
         let knocks = entry(&mut self.knocks, source);
         knocks.push_back((at, what));
-        while knocks.len() > KEPT || knocks.front().is_some_and(|(first, _)| at.time.since(first.time) > WITHIN) {
+        while knocks.len() > KEPT.max(least.count as usize)
+            || knocks.front().is_some_and(|(first, _)| at.time.since(first.time) > least.window)
+        {
             knocks.pop_front();
         }
-        if knocks.len() < TRIES {
+        if !least.is_reached(knocks.len()) {
             return;
         }
         let kinds: BTreeSet<&str> = knocks.iter().map(|(_, what)| *what).collect();
@@ -95,12 +94,14 @@ impl StrangerDetector {
         if !knows || self.domains.contains(domain) || tracker.world.peers.direction(report.flow) == Direction::Out {
             return;
         }
+        let least = tracker.thresholds().wrong_port;
         let strays = entry(&mut self.strays, source);
         strays.push_back(at);
-        while strays.len() > KEPT || strays.front().is_some_and(|first| at.time.since(first.time) > WITHIN) {
+        while strays.len() > KEPT.max(least.count as usize) || strays.front().is_some_and(|first| at.time.since(first.time) > least.window)
+        {
             strays.pop_front();
         }
-        if strays.len() < TRIES || tracker.world.peers.scans(source) {
+        if !least.is_reached(strays.len()) || tracker.world.peers.scans(source) {
             return;
         }
         let message = format!("{source}: registers for the unknown domain {domain}");

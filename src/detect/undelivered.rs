@@ -18,11 +18,6 @@ use crate::track::vocabulary::{Direction, Outcome, Reachability, RegistrationSta
 
 /// Q.850 cause 20, "subscriber absent".
 const SUBSCRIBER_ABSENT: u16 = 20;
-/// How long the capture must have watched before it is said that a user never registered (DETECTION §0.5).
-const WARM_UP: Span = Span::from_secs(3600);
-/// Undelivered calls to one user within [`BURST_WITHIN`] that make a burst (DETECTION §4.4).
-const BURST: usize = 3;
-const BURST_WITHIN: Span = Span::from_secs(1800);
 /// Users remembered at a time.
 const REMEMBERED: usize = 65_536;
 
@@ -79,29 +74,32 @@ impl UndeliveredDetector {
 
     /// Counts a call that did not reach the user.
     fn count(&mut self, tracker: &Tracker, name: Box<str>, device: Option<&Device>, at: Sighting, findings: &mut FindingStore) {
-        self.make_room(at.time);
+        let burst = tracker.thresholds().unanswered_burst;
+        self.make_room(burst.window, at.time);
         if self.recent.len() >= REMEMBERED && !self.recent.contains_key(&name) {
             return;
         }
         let recent = self.recent.entry(name.clone()).or_default();
         recent.push_back(at);
-        while recent.front().is_some_and(|first| at.time.since(first.time) > BURST_WITHIN) || recent.len() > Finding::EVIDENCE {
+        while recent.front().is_some_and(|first| at.time.since(first.time) > burst.window)
+            || recent.len() > Finding::EVIDENCE.max(burst.count as usize)
+        {
             recent.pop_front();
         }
-        if recent.len() < BURST {
+        if !burst.is_reached(recent.len()) {
             return;
         }
-        let message = format!("{} undelivered calls to {name} in {BURST_WITHIN}", recent.len());
+        let message = format!("{} undelivered calls to {name} in {}", recent.len(), burst.window);
         let raise = Raise::new(FindingId::UnansweredBurst, Subject::Aor(name.clone()), message).fill(Slot::Callee, name);
         let raise = recent.iter().fold(raise, |raise, at| raise.evidence(at.time, at.frame, "a call that did not reach the phone"));
         findings.raise(located(tracker, raise, device), at.time);
     }
 
     /// Forgets users without undelivered calls in the window, at most once a minute.
-    fn make_room(&mut self, now: PacketTime) {
+    fn make_room(&mut self, window: Span, now: PacketTime) {
         if self.recent.len() >= REMEMBERED && self.pruned.is_none_or(|pruned| now.since(pruned) >= Span::from_secs(60)) {
             self.pruned = Some(now);
-            self.recent.retain(|_, recent| recent.back().is_some_and(|last| now.since(last.time) <= BURST_WITHIN));
+            self.recent.retain(|_, recent| recent.back().is_some_and(|last| now.since(last.time) <= window));
         }
     }
 }
@@ -145,13 +143,11 @@ impl<'a> Refused<'a> {
     /// Whether nobody has registered this user for as long as a registration can last.
     fn never_registered(&self, tracker: &Tracker, now: PacketTime) -> bool {
         let accepted = self.aor.and_then(|aor| tracker.registrations.aor(aor)).is_some_and(|aor| aor.accepted > 0);
-        let warm_up = WARM_UP.max(tracker.registrations.longest_grant());
+        let least = tracker.thresholds().warmup;
+        let warm_up = least.max(tracker.registrations.longest_grant());
         let watched = tracker.started().is_some_and(|started| now.since(started) >= warm_up);
         let pbx = self.call.flow.destination;
-        watched
-            && !accepted
-            && tracker.world.absence.is_sound_since(now - warm_up)
-            && tracker.world.peers.received_since(pbx, now - WARM_UP)
+        watched && !accepted && tracker.world.absence.is_sound_since(now - warm_up) && tracker.world.peers.received_since(pbx, now - least)
     }
 }
 

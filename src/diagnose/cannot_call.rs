@@ -198,11 +198,11 @@ fn other_party(case: &Case<'_>, attempt: &Attempt<'_>, what: String) -> Answer {
             "Tell the caller that {called} is offline; for that user run: diagnose {called} --problem cannot-connect."
         ));
     }
-    let own = |finding: &&crate::detect::finding::Finding| {
+    let own = |finding: &crate::detect::finding::Finding| {
         finding.cleared.is_none() && finding.severity > Severity::Info && finding.subject.to_string() == entry.aor
     };
     let next_step = format!("Treat the called party: run diagnose {called} --problem cannot-receive.");
-    match case.scene.findings.all().into_iter().filter(own).max_by_key(|finding| finding.severity) {
+    match case.scene.findings.listed(own).into_iter().max_by_key(|finding| finding.severity) {
         Some(finding) => Answer {
             headline: format!("{what}. The trouble is on the called side: {}.", finding.message.trim_end_matches('.')),
             ..Answer::finding(case, finding).next_step(next_step)

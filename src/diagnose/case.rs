@@ -33,15 +33,18 @@ impl<'a> Case<'a> {
     pub(super) fn open(scene: Scene<'a>, question: &'a Question) -> Self {
         let party = Party::find(&question.user, scene.report);
         let since = question.since.unwrap_or(PacketTime::MIN);
+        let until = question.until.unwrap_or(PacketTime::MAX);
         let mut attempts = Attempt::all(scene.report);
         attempts.retain(|attempt| {
             let takes_part = attempt.is_by(&party) || (attempt.is_to(&party) && !attempt.main.by_scanner);
-            takes_part && attempt.main.ended.is_none_or(|end| end.0 >= since)
+            takes_part && attempt.main.ended.is_none_or(|end| end.0 >= since) && attempt.started() <= until
         });
         let now = scene.tracker.printed(scene.tracker.now());
         let mut case = Self { scene, question, now, party, attempts, findings: Vec::new() };
-        let counts = |finding: &&Finding| finding.cleared.is_none_or(|end| scene.tracker.printed(end) >= since) && case.concerns(finding);
-        case.findings = scene.findings.all().into_iter().filter(counts).collect();
+        let in_time = |finding: &Finding| {
+            finding.cleared.is_none_or(|end| scene.tracker.printed(end) >= since) && scene.tracker.printed(finding.at) <= until
+        };
+        case.findings = scene.findings.listed(|finding| in_time(finding) && case.concerns(finding));
         case
     }
 

@@ -61,6 +61,8 @@ pub struct Question {
     pub problem: Option<Problem>,
     /// What was over before does not count.
     pub since: Option<PacketTime>,
+    /// What began later does not count.
+    pub until: Option<PacketTime>,
     /// Which moment is meant.
     pub moment: Moment,
 }

@@ -107,6 +107,7 @@ impl World {
             flows: 100,
             sources: 100,
             finished: 100,
+            thresholds: crate::config::Thresholds::default(),
         };
         let mut tracker = Tracker::new(&settings);
         tracker.advance(at(1_000));
@@ -120,7 +121,7 @@ impl World {
 
     fn ask(&self, user: &str, problem: Option<Problem>) -> Verdict {
         let scene = Scene { tracker: &self.tracker, findings: &self.findings, report: &self.report };
-        diagnose(scene, &Question { user: user.to_owned(), problem, since: None, moment: Moment::Any })
+        diagnose(scene, &Question { user: user.to_owned(), problem, since: None, until: None, moment: Moment::Any })
     }
 
     fn verdict(&self, problem: Problem) -> &'static str {

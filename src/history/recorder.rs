@@ -10,7 +10,7 @@ use crate::decode::signal::Signal;
 use crate::detect::finding::Finding;
 use crate::detect::listener::{Heard, Listener};
 use crate::detect::store::{ChangeKind, FindingChange, FindingStore};
-use crate::report::build;
+use crate::report::{build, nat};
 use crate::table::Handle;
 use crate::time::{PacketTime, Span};
 use crate::track::Tracker;
@@ -106,7 +106,7 @@ impl Recorder {
             self.nat_written = now;
             let sites = std::mem::take(&mut self.sites);
             let views = sites.into_iter().filter_map(|site| tracker.nat.view(site));
-            self.batch.rows.extend(views.map(|view| Row::Nat(Box::new(build::site(tracker, &view)), printed)));
+            self.batch.rows.extend(views.map(|view| Row::Nat(Box::new(nat::entry(tracker, &view)), printed)));
         }
         self.batch.now = printed;
         self.hand_on();

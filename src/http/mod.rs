@@ -1,14 +1,27 @@
-//! What the daemon serves: metrics and health.
+//! What the daemon serves: metrics, health and the JSON API.
 //!
 //! The server runs on a small runtime of its own and asks for numbers through a [`SnapshotSource`], so that a slow reader never slows the
 //! engine and a dead engine is told, not waited for.
 
+mod access;
+mod api;
+mod client;
+mod events;
+mod lease;
 mod routes;
 mod server;
+mod tls;
+mod view;
 
 use std::future::Future;
 
-pub use self::server::{HttpError, Server};
+pub use self::access::{Access, Peers, Token};
+pub use self::api::document;
+pub use self::client::{Answer, Client, ClientError};
+pub use self::events::{EventListener, Events};
+pub use self::server::{HttpError, Server, Serving};
+pub use self::tls::{ClientTls, ServerTls, TlsError};
+pub use self::view::{EngineSource, View};
 use crate::metrics::Snapshot;
 
 /// Where the numbers come from.

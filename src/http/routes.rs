@@ -6,31 +6,57 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-use super::{SnapshotSource, Unavailable};
+use super::access::{Access, admit};
+use super::{EngineSource, Events, SnapshotSource, Unavailable, View, api};
 use crate::metrics::CONTENT_TYPE;
+use crate::report::mask::Mask;
 
-const INDEX: &str =
-    "siphound\n\n/metrics  numbers for Prometheus\n/healthz  whether siphound works\n/readyz   whether it follows traffic\n";
+const INDEX: &str = "siphound\n\n/metrics  numbers for Prometheus\n/healthz  whether siphound works\n/readyz   whether it follows traffic\n/api/v1/  what it knows, as JSON\n";
 
 /// What the pages need.
-struct Shared<S> {
+pub(super) struct Shared<S> {
     source: S,
     patience: Duration,
+    /// What is hidden in the answers of the API.
+    pub(super) mask: Mask,
+}
+
+impl<S: EngineSource> Shared<S> {
+    /// Where clients are told what happens.
+    pub(super) fn events(&self) -> &Arc<Events> {
+        self.source.events()
+    }
+
+    /// Has the engine look something up, and waits no longer than the patience lasts.
+    pub(super) async fn look<T, F>(&self, look: F) -> Result<T, Unavailable>
+    where
+        T: Send + 'static,
+        F: FnOnce(&View<'_>) -> T + Send + 'static,
+    {
+        tokio::time::timeout(self.patience, self.source.look(look)).await.unwrap_or(Err(Unavailable::Busy))
+    }
 }
 
 /// The pages over `source`, which may take at most `patience` for a snapshot. No page reads a request body.
-pub(super) fn router<S: SnapshotSource>(source: S, patience: Duration) -> Router {
-    Router::new()
+///
+/// The API is there for those whom `api` names; without it, for nobody.
+pub(super) fn router<S: EngineSource>(source: S, patience: Duration, api: Option<Access>, mask: Mask) -> Router {
+    let routes = match api {
+        Some(access) => Router::new().nest(api::ROOT, api::router().layer(from_fn_with_state(access, admit))),
+        None => Router::new(),
+    };
+    routes
         .route("/", get(|| async { INDEX }))
         .route("/metrics", get(metrics::<S>))
         .route("/healthz", get(healthz::<S>))
         .route("/readyz", get(readyz::<S>))
         .fallback(|| async { (StatusCode::NOT_FOUND, "there is no such page\n") })
         .method_not_allowed_fallback(|| async { (StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are answered\n") })
-        .with_state(Arc::new(Shared { source, patience }))
+        .with_state(Arc::new(Shared { source, patience, mask }))
 }
 
 async fn metrics<S: SnapshotSource>(State(shared): State<Arc<Shared<S>>>) -> Response {

@@ -6,16 +6,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
 
-use super::SnapshotSource;
+use super::EngineSource;
+use super::access::{Access, Peer};
+use super::lease::Lease;
 use super::routes::router;
+use super::tls::ServerTls;
+use crate::report::mask::Mask;
 
 /// Bounds on what clients can take.
 #[derive(Clone, Copy, Debug)]
@@ -53,7 +62,7 @@ pub enum HttpError {
     #[error("cannot start the threads of the HTTP server: {0}")]
     Runtime(#[source] io::Error),
     /// The address cannot be listened on.
-    #[error("cannot listen on {address}: {cause}; another address can be given with --listen or metrics.listen")]
+    #[error("cannot listen on {address}: {cause}; another address can be given with --listen, metrics.listen or api.listen")]
     Bind {
         /// The address that was asked for.
         address: SocketAddr,
@@ -61,6 +70,17 @@ pub enum HttpError {
         #[source]
         cause: io::Error,
     },
+}
+
+/// What is served where.
+#[derive(Clone, Debug)]
+pub struct Serving {
+    /// The address to listen on.
+    pub address: SocketAddr,
+    /// Who may read the API there; nobody without.
+    pub api: Option<Access>,
+    /// TLS, if any.
+    pub tls: Option<ServerTls>,
 }
 
 /// A running server; it ends when it is stopped or dropped.
@@ -81,12 +101,12 @@ enum Stop {
 }
 
 impl Server {
-    /// Listens on `address` and serves what `source` says, until [`stop`](Self::stop).
-    pub fn start<S: SnapshotSource>(address: SocketAddr, source: S) -> Result<Self, HttpError> {
-        Self::start_within(address, source, BOUNDS)
+    /// Serves what `source` says, through `mask` where it names people, until [`stop`](Self::stop).
+    pub fn start<S: EngineSource>(serving: Serving, mask: Mask, source: S) -> Result<Self, HttpError> {
+        Self::start_within(serving, mask, source, BOUNDS)
     }
 
-    fn start_within<S: SnapshotSource>(address: SocketAddr, source: S, bounds: Bounds) -> Result<Self, HttpError> {
+    fn start_within<S: EngineSource>(serving: Serving, mask: Mask, source: S, bounds: Bounds) -> Result<Self, HttpError> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .max_blocking_threads(1)
@@ -94,12 +114,15 @@ impl Server {
             .enable_all()
             .build()
             .map_err(HttpError::Runtime)?;
+        let address = serving.address;
         let bind_error = |cause| HttpError::Bind { address, cause };
         let listener = runtime.block_on(TcpListener::bind(address)).map_err(bind_error)?;
         let address = listener.local_addr().map_err(bind_error)?;
         let (stop, stopped) = watch::channel(Stop::NotYet);
         let connections = Arc::new(Semaphore::new(bounds.connections));
-        let accept = Accept { router: router(source, bounds.snapshot), stopped, connections: Arc::clone(&connections), bounds };
+        let router = router(source, bounds.snapshot, serving.api, mask);
+        let tls = serving.tls.map(|tls| TlsAcceptor::from(tls.0));
+        let accept = Accept { router, tls, stopped, connections: Arc::clone(&connections), bounds };
         runtime.spawn(accept.run(listener));
         Ok(Self { runtime, stop, address, connections, bounds })
     }
@@ -124,6 +147,7 @@ impl Server {
 /// Accepts connections.
 struct Accept {
     router: Router,
+    tls: Option<TlsAcceptor>,
     stopped: watch::Receiver<Stop>,
     connections: Arc<Semaphore>,
     bounds: Bounds,
@@ -143,7 +167,7 @@ impl Accept {
     async fn accept_all(&self, listener: &TcpListener) {
         while let Ok(permit) = Arc::clone(&self.connections).acquire_owned().await {
             match listener.accept().await {
-                Ok((stream, _)) => drop(tokio::spawn(self.connection(stream, permit))),
+                Ok((stream, peer)) => drop(tokio::spawn(self.connection(stream, peer, permit))),
                 Err(error) => {
                     tracing::warn!(%error, "Cannot accept an HTTP connection");
                     sleep(ACCEPT_PAUSE).await;
@@ -153,17 +177,27 @@ impl Accept {
     }
 
     /// Serves one connection until it ends, its life is over, or the server is stopped.
-    fn connection(&self, stream: TcpStream, permit: OwnedSemaphorePermit) -> impl Future<Output = ()> + Send + 'static {
-        let service = TowerToHyperService::new(self.router.clone());
+    fn connection(&self, stream: TcpStream, peer: SocketAddr, permit: OwnedSemaphorePermit) -> impl Future<Output = ()> + Send + 'static {
+        let lease = Lease::default();
+        let routes = TowerToHyperService::new(self.router.clone());
+        let of_requests = lease.clone();
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(of_requests.clone());
+            request.extensions_mut().insert(Peer(peer));
+            routes.call(request)
+        });
         let mut stopped = self.stopped.clone();
         let bounds = self.bounds;
+        let tls = self.tls.clone();
         async move {
+            let Some(stream) = secured(stream, tls, bounds.headers).await else { return drop(permit) };
             let mut http = http1::Builder::new();
             http.timer(TokioTimer::new()).header_read_timeout(bounds.headers).max_buf_size(bounds.header_bytes);
             let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(stream), service));
             let ended = tokio::select! {
                 ended = connection.as_mut() => Some(ended),
-                () = sleep(bounds.life) => None,
+                () = life(&lease, bounds.life) => None,
+                () = lease.until_cut() => return drop(permit),
                 _ = stopped.wait_for(|stop| *stop == Stop::Now) => None,
             };
             let ended = match ended {
@@ -181,14 +215,41 @@ impl Accept {
     }
 }
 
+/// What bytes go over.
+pub(super) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
+
+/// The stream under TLS, where there is any; `None` where the other side does not come to terms in time.
+async fn secured(stream: TcpStream, tls: Option<TlsAcceptor>, patience: Duration) -> Option<Box<dyn Io>> {
+    let Some(tls) = tls else { return Some(Box::new(stream)) };
+    match timeout(patience, tls.accept(stream)).await {
+        Ok(Ok(stream)) => Some(Box::new(stream)),
+        Ok(Err(error)) => {
+            tracing::trace!(%error, "A TLS connection was not agreed on");
+            None
+        }
+        Err(_) => None,
+    }
+}
+
+/// Lasts as long as a connection may live: one that streams may live on.
+async fn life(lease: &Lease, life: Duration) {
+    sleep(life).await;
+    while lease.is_prolonged() {
+        sleep(life).await;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::future::pending;
     use std::io::{Read, Write};
     use std::net::Ipv4Addr;
+    use std::sync::OnceLock;
 
     use super::*;
-    use crate::http::Unavailable;
+    use crate::http::{Events, SnapshotSource, Unavailable, View};
     use crate::metrics::Snapshot;
 
     /// An engine that answers in one fixed way.
@@ -216,8 +277,32 @@ mod tests {
         }
     }
 
+    impl EngineSource for Engine {
+        fn events(&self) -> &Arc<Events> {
+            static EVENTS: OnceLock<Arc<Events>> = OnceLock::new();
+            EVENTS.get_or_init(Arc::default)
+        }
+
+        async fn look<T, F>(&self, _: F) -> Result<T, Unavailable>
+        where
+            T: Send + 'static,
+            F: FnOnce(&View<'_>) -> T + Send + 'static,
+        {
+            match self {
+                Self::Down(reason) => Err(*reason),
+                _ => pending().await,
+            }
+        }
+    }
+
     fn server(engine: Engine, bounds: Bounds) -> Server {
-        Server::start_within(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), engine, bounds).expect("a free port")
+        Server::start_within(
+            Serving { address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), api: None, tls: None },
+            Mask::none(),
+            engine,
+            bounds,
+        )
+        .expect("a free port")
     }
 
     fn connect(server: &Server) -> std::net::TcpStream {
@@ -329,7 +414,8 @@ mod tests {
     #[test]
     fn an_address_in_use_is_named() {
         let first = server(Engine::Well, BOUNDS);
-        let error = Server::start(first.address(), Engine::Well).expect_err("in use");
+        let error =
+            Server::start(Serving { address: first.address(), api: None, tls: None }, Mask::none(), Engine::Well).expect_err("in use");
         assert!(error.to_string().contains(&first.address().to_string()), "{error}");
     }
 }

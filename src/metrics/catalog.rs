@@ -206,7 +206,7 @@ families! {
 }
 
 families! {
-    /// What the capture counted, filled at the time of a scrape.
+    /// What the capture and the outputs counted, filled at the time of a scrape.
     CaptureTally {
         /// Frames captured.
         packets: Counter<()>, "siphound_capture_packets_total" of Tool;
@@ -218,6 +218,8 @@ families! {
         dropped: Counter<DropPlace>, "siphound_capture_dropped_total" of Tool;
         /// Fragmented datagrams.
         fragments: Counter<FragmentResult>, "siphound_fragments_total" of Tool;
+        /// Clients of the event stream that were cut off because they read too slowly.
+        event_streams_cut: Counter<()>, "siphound_api_event_streams_cut_total" of Tool;
     }
 }
 

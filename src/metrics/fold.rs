@@ -211,7 +211,7 @@ impl Fold {
             status: (status > 0).then_some(status),
             setup: call.record.setup(),
             audible: call.record.audible.map(|at| at.since(call.record.started)),
-            unanswered: unanswered(&call.record, outcome, at_callee),
+            unanswered: unanswered(&call.record, outcome, at_callee, tracker.thresholds().ring_min),
         };
         self.call(tracker, call.flow, Waiting::Ended(ending));
     }
@@ -309,8 +309,8 @@ fn registration_ended(tally: &mut Tally, tracker: &Tracker, report: &AttemptRepo
 }
 
 /// The kind of call that nobody answered, counted at the leg where it says most (DETECTION §4.4).
-fn unanswered(record: &CallRecord, outcome: Outcome, at_callee: bool) -> Option<Unanswered> {
-    let rang_long = record.ring().is_some_and(|ring| ring >= crate::track::call::outcome::RING_MIN);
+fn unanswered(record: &CallRecord, outcome: Outcome, at_callee: bool, ring_min: Span) -> Option<Unanswered> {
+    let rang_long = record.ring().is_some_and(|ring| ring >= ring_min);
     match outcome {
         Outcome::NoAnswer | Outcome::Cancelled if rang_long && at_callee => Some(Unanswered::Ring),
         Outcome::Cancelled if record.rang.is_none() && !at_callee => Some(Unanswered::Abandoned),

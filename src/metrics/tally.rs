@@ -178,6 +178,11 @@ impl CaptureTally {
         self.dropped.set(place, packets);
     }
 
+    /// Takes over how many clients of the event stream were cut off so far.
+    pub fn set_event_streams_cut(&mut self, clients: u64) {
+        self.event_streams_cut.set((), clients);
+    }
+
     /// Takes over how many fragmented datagrams came out as `result` so far.
     pub fn set_fragments(&mut self, result: FragmentResult, datagrams: u64) {
         self.fragments.set(result, datagrams);

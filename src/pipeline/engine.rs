@@ -2,23 +2,26 @@
 
 use std::collections::BTreeMap;
 
-use crate::decode::outcome::FrameCounts;
+use crate::decode::outcome::{FrameCounts, Skip};
 use crate::decode::signal::Signal;
 use crate::detect::detectors::Detectors;
 use crate::detect::listener::{Heard, Listener};
 use crate::detect::store::Limits;
+use crate::http::View;
 use crate::metrics::{CallPhase, CaptureTally, DropPlace, Fold, FragmentResult, Gauges, NatVerdict, Snapshot};
 use crate::pipeline::ingest::IngestCounts;
 use crate::pipeline::lane::Buffer;
 use crate::pipeline::stage::EngineStage;
-use crate::report::ladder::{LadderMessage, Repeat};
+use crate::report::ladder::LadderMessage;
+use crate::report::model::{CaptureSummary, Stamp};
+use crate::report::recent::{Recent, rung};
 use crate::sip::anomaly::Anomaly;
 use crate::sip::delivery::{Arrival, Batch, Event as Delivered};
-use crate::sip::message::{Kind, Message};
+use crate::sip::message::Message;
 use crate::track::call::record::Beginning;
 use crate::track::event::{Event, Sighting};
 use crate::track::vocabulary::{Confidence, Reachability, RegistrationState};
-use crate::track::{Novelty, Settings, Tracker};
+use crate::track::{Settings, Tracker};
 
 /// How sure it is that the NAT of a site forgets bindings too early.
 const NAT_VERDICTS: [(NatVerdict, Option<Confidence>); 4] = [
@@ -62,6 +65,7 @@ pub struct Engine {
     pub counts: Option<IngestCounts>,
     events: Vec<Event>,
     ladder: Option<Ladder>,
+    recent: Recent,
     listeners: Vec<Box<dyn Listener>>,
 }
 
@@ -85,6 +89,7 @@ impl Engine {
             counts: None,
             events: Vec::new(),
             ladder: None,
+            recent: Recent::new(settings.seed, 0),
             listeners: Vec::new(),
         }
     }
@@ -105,6 +110,11 @@ impl Engine {
     /// Keeps the messages of the call with this Call-ID.
     pub fn draw(&mut self, call_id: &str) {
         self.ladder = Some(Ladder { call_id: call_id.as_bytes().to_vec(), messages: Vec::new() });
+    }
+
+    /// Keeps the latest messages of calls, `count` at most.
+    pub fn remember(&mut self, seed: u64, count: usize) {
+        self.recent = Recent::new(seed, count);
     }
 
     /// The messages that were kept.
@@ -169,6 +179,33 @@ impl Engine {
         let decoded = self.counts.iter().flat_map(|counts| counts.decode.evicted.named());
         let (_, uncounted) = self.fold.waiting();
         tracked.chain(decoded).chain([("findings", self.detectors.findings.evicted()), ("unattributed", uncounted)]).collect()
+    }
+
+    /// What was captured, as ingest counted it; the files are the caller's to name.
+    pub fn capture(&self, counts: &IngestCounts) -> CaptureSummary {
+        let frames = &counts.decode.frames;
+        let skipped = Skip::ALL.into_iter().map(|reason| (reason.as_str(), frames.skipped(reason)));
+        let anomalies = Anomaly::ALL.iter().zip(counts.anomalies).map(|(anomaly, count)| (anomaly.as_str(), count));
+        CaptureSummary {
+            first_packet: counts.decode.span.map(|(first, _)| Stamp(first)),
+            last_packet: counts.decode.span.map(|(_, last)| Stamp(last)),
+            frames: frames.frames,
+            sip_frames: frames.sip,
+            keepalive_frames: frames.keepalive,
+            skipped: skipped.filter(|(_, count)| *count > 0).collect(),
+            sip_messages: counts.sip_messages,
+            retransmissions: self.tracker.messages.retransmissions,
+            keepalives: counts.decode.keepalives,
+            anomalies: anomalies.filter(|(_, count)| *count > 0).collect(),
+            evicted: self.evictions().into_iter().filter(|(_, count)| *count > 0).collect(),
+            ..CaptureSummary::default()
+        }
+    }
+
+    /// All that the API may look at.
+    pub fn view(&self) -> View<'_> {
+        let capture = self.counts.as_ref().map(|counts| self.capture(counts)).unwrap_or_default();
+        View { tracker: &self.tracker, findings: &self.detectors.findings, recent: &self.recent, capture }
     }
 
     /// What became of the frames so far.
@@ -247,8 +284,9 @@ impl Engine {
             listener.message(&self.tracker, &heard);
         }
         self.tell();
+        self.recent.note(&self.tracker, &message, flow, at, novelty);
         if let Some(ladder) = self.ladder.as_mut().filter(|ladder| ladder.call_id == message.call_id() && ladder.messages.len() < LADDER) {
-            ladder.messages.push(ladder_message(&self.tracker, &message, flow, at, novelty));
+            ladder.messages.push(rung(&self.tracker, &message, flow, at, novelty));
         }
     }
 
@@ -314,25 +352,4 @@ impl EngineStage for Engine {
     fn answer(&mut self, query: Query) {
         query(self);
     }
-}
-
-fn ladder_message(
-    tracker: &Tracker,
-    message: &Message<'_>,
-    flow: crate::decode::flow::Flow,
-    at: Sighting,
-    novelty: Novelty,
-) -> LadderMessage {
-    let body = if message.sdp().is_some() { " (SDP)" } else { "" };
-    let label = match message.kind() {
-        Kind::Request(_) => format!("{}{body}", String::from_utf8_lossy(message.method_name())),
-        Kind::Response(status) => {
-            format!("{status} {}{body}", String::from_utf8_lossy(message.reason_phrase()))
-        }
-    };
-    let repeat = match novelty {
-        Novelty::Distinct => Repeat::First,
-        Novelty::Retransmission => Repeat::Retransmission,
-    };
-    LadderMessage { time: tracker.printed(at.time), frame: at.frame, source: flow.source, destination: flow.destination, label, repeat }
 }

@@ -1,5 +1,6 @@
 //! The first stage: frames in, SIP messages and signals out. Pure; it reads no clock and starts no thread.
 
+use crate::config::Thresholds;
 use crate::decode::decoder::{DecodeCounts, Decoder};
 use crate::decode::flow::{Flow, Transport};
 use crate::decode::frame::FrameBatch;
@@ -22,6 +23,8 @@ pub struct IngestConfig {
     pub ports: PortFilter,
     /// Makes the keys of all tables. A live daemon takes a random seed, because senders choose the keys.
     pub digester: Digester,
+    /// What counts as a copy, a hole, a step of the clock.
+    pub thresholds: Thresholds,
 }
 
 /// The first stage.
@@ -56,7 +59,8 @@ pub struct IngestCounts {
 impl Ingest {
     /// A stage that has seen nothing.
     pub fn new(config: IngestConfig) -> Self {
-        Self { decoder: Decoder::new(Sip, config.ports, config.digester), messages: 0, anomalies: [0; ANOMALIES], hole: None }
+        let decoder = Decoder::new(Sip, config.ports, config.digester, &config.thresholds);
+        Self { decoder, messages: 0, anomalies: [0; ANOMALIES], hole: None }
     }
 
     /// Takes a batch of frames and appends what is known of them, and of those before, to `out`. The newest 70 ms stay back.

@@ -1,13 +1,13 @@
 //! From the state of the engine to the report.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::decode::flow::{Flow, Transport};
 use crate::detect::finding::Finding;
 use crate::detect::store::FindingStore;
 use crate::report::legs::Legs;
 use crate::report::model::{
-    CallEntry, DeviceEntry, Distribution, Evidence, FindingEntry, KeepaliveEntry, MessageCounts, NatEntry, QualifyEntry, Ratio, RegistrationEntry,
+    CallEntry, DeviceEntry, Distribution, Evidence, FindingEntry, KeepaliveEntry, MessageCounts, QualifyEntry, Ratio, RegistrationEntry,
     Report, Rfc6076, Seconds, Stamp,
 };
 use crate::report::nat;
@@ -17,20 +17,19 @@ use crate::time::Span;
 use crate::track::Tracker;
 use crate::track::call::Call;
 use crate::track::call::record::{Beginning, CallRecord};
-use crate::track::nat::{SiteView, verdict};
+use crate::track::nat::verdict;
 use crate::track::registration::Aor;
 use crate::track::registration::device::Device;
 use crate::track::vocabulary::{CallState, Direction, Outcome};
 
 /// The report on all that was tracked and found. The capture block is the caller's.
 pub fn build(tracker: &Tracker, findings: &FindingStore) -> Report {
-    let records = call_records(tracker);
-    let legs = Legs::of(&records, tracker.now());
+    let records: Vec<_> = records(tracker).map(|kept| kept.settled(tracker)).collect();
     let mut report = Report {
         messages: messages(tracker),
         pbx_addresses: tracker.world.peers.pbx_addresses(),
         registrations: tracker.registrations.aors().map(|(_, aor)| registration(tracker, aor)).collect(),
-        calls: records.iter().map(|recorded| call(tracker, &legs, recorded)).collect(),
+        calls: calls(tracker, &records),
         nat: nat::entries(tracker),
         findings: findings.all().into_iter().map(|found| finding(tracker, found)).collect(),
         rfc6076: rfc6076(tracker, &records),
@@ -49,26 +48,70 @@ pub fn call_now(tracker: &Tracker, handle: Handle) -> Option<CallEntry> {
     records.first().map(|first| call(tracker, &Legs::of(&records, tracker.now()), first))
 }
 
-/// What is known of the NAT of a site.
-pub fn site(tracker: &Tracker, view: &SiteView) -> NatEntry {
-    nat::entry(tracker, view)
-}
-
 /// A call with its outcome and direction as of the end of the capture.
 pub(super) type Recorded<'a> = (&'a CallRecord, Outcome, Direction);
 
-/// All calls with their outcomes as of the end of the capture.
-fn call_records(tracker: &Tracker) -> Vec<Recorded<'_>> {
-    let finished = tracker.calls.finished().map(|record| (record, record.outcome.unwrap_or(Outcome::Unknown)));
-    let in_progress = tracker.calls.iter().map(|(_, call)| (&call.record, call.outcome_at_end()));
-    finished.chain(in_progress).map(|(record, outcome)| (record, outcome, direction(tracker, record))).collect()
+/// A call as it is kept: over, or in progress.
+#[derive(Clone, Copy, Debug)]
+pub struct Kept<'a> {
+    /// Its facts.
+    pub record: &'a CallRecord,
+    in_progress: Option<&'a Call>,
+}
+
+impl<'a> Kept<'a> {
+    /// With its outcome and direction as of now.
+    pub(super) fn settled(self, tracker: &Tracker) -> Recorded<'a> {
+        (self.record, self.outcome(), direction(tracker, self.record))
+    }
+
+    /// How it came out as of now.
+    pub fn outcome(self) -> Outcome {
+        match self.in_progress {
+            Some(call) => call.outcome_at_end(),
+            None => self.record.outcome.unwrap_or(Outcome::Unknown),
+        }
+    }
+}
+
+/// All calls that are kept, those that are over first.
+pub fn records(tracker: &Tracker) -> impl Iterator<Item = Kept<'_>> {
+    let finished = tracker.calls.finished().map(|record| Kept { record, in_progress: None });
+    finished.chain(tracker.calls.iter().map(|(_, call)| Kept { record: &call.record, in_progress: Some(call) }))
+}
+
+/// The entries of calls with all of their legs.
+fn calls(tracker: &Tracker, records: &[Recorded<'_>]) -> Vec<CallEntry> {
+    let legs = Legs::of(records, tracker.now());
+    records.iter().map(|recorded| call(tracker, &legs, recorded)).collect()
+}
+
+/// The entries of some calls, whose other legs are looked up: what only shows when the legs of a call are seen together must show.
+pub fn some_calls(tracker: &Tracker, some: &[Kept<'_>]) -> Vec<CallEntry> {
+    let here: BTreeSet<&str> = some.iter().map(|kept| &*kept.record.call_id).collect();
+    let linked = some.iter().flat_map(|kept| &kept.record.linked).map(|linked| &**linked);
+    let elsewhere: BTreeSet<&str> = linked.filter(|linked| !here.contains(linked)).collect();
+    let others = || records(tracker).filter(|kept| elsewhere.contains(&*kept.record.call_id));
+    let mut all: Vec<_> = some.iter().map(|kept| kept.settled(tracker)).collect();
+    if !elsewhere.is_empty() {
+        all.extend(others().map(|kept| kept.settled(tracker)));
+    }
+    let legs = Legs::of(&all, tracker.now());
+    all.iter().take(some.len()).map(|recorded| call(tracker, &legs, recorded)).collect()
 }
 
 fn direction(tracker: &Tracker, record: &CallRecord) -> Direction {
     tracker.world.peers.direction(Flow { transport: Transport::Udp, source: record.source, destination: record.destination })
 }
 
-fn messages(tracker: &Tracker) -> MessageCounts {
+/// The entry of one call in progress by itself: what only shows when its legs are seen together does not show.
+pub fn lone_call(tracker: &Tracker, lone: &Call) -> CallEntry {
+    let recorded = [Kept { record: &lone.record, in_progress: Some(lone) }.settled(tracker)];
+    call(tracker, &Legs::of(&[], tracker.now()), &recorded[0])
+}
+
+/// Distinct messages by method and status.
+pub fn messages(tracker: &Tracker) -> MessageCounts {
     let counts = &tracker.messages;
     let requests = Method::ALL.iter().zip(counts.requests).filter(|(_, count)| *count > 0);
     let responses = counts.responses.iter().enumerate().filter(|(_, count)| **count > 0);
@@ -113,7 +156,7 @@ fn call(tracker: &Tracker, legs: &Legs<'_>, &(record, outcome, direction): &Reco
     }
 }
 
-/// A user as it stands.
+/// The entry of one address-of-record.
 pub fn registration(tracker: &Tracker, aor: &Aor) -> RegistrationEntry {
     RegistrationEntry {
         first_seen: tracker.printed(aor.first_seen),
@@ -160,7 +203,7 @@ fn device(tracker: &Tracker, device: &Device) -> DeviceEntry {
     }
 }
 
-/// A finding as it stands.
+/// The entry of one finding.
 pub fn finding(tracker: &Tracker, finding: &Finding) -> FindingEntry {
     let stamp = |time| Stamp(tracker.printed(time));
     FindingEntry {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
-use super::model::{CallEntry, DeviceEntry, FindingEntry, NatEntry, RegistrationEntry, Report, Stamp};
+use super::model::{CallEntry, FindingEntry, NatEntry, RegistrationEntry, Report, Stamp};
 use crate::time::PacketTime;
 use crate::track::vocabulary::Scope;
 
@@ -132,10 +132,10 @@ impl Filter {
     /// Whether the user that is asked for is this one, by its name or by an address of its devices.
     pub fn names_registration(&self, registration: &RegistrationEntry) -> bool {
         self.call_id.is_none()
-            && self
-                .user
-                .as_ref()
-                .is_some_and(|user| is_user(user, &registration.aor) || registration.devices.iter().any(|device| is_device(user, device)))
+            && self.user.as_ref().is_some_and(|user| {
+                is_user(user, &registration.aor)
+                    || registration.devices.iter().any(|device| is_device(user, &device.contact, device.source))
+            })
     }
 
     /// Whether the user that is asked for takes part in this call, or the call is the one asked for.
@@ -199,15 +199,17 @@ pub fn is_user(wanted: &str, party: &str) -> bool {
     }
 }
 
-fn is_device(wanted: &str, device: &DeviceEntry) -> bool {
-    let contact = device.contact.split_once(':').map_or(device.contact.as_str(), |(_, rest)| rest);
-    is_address(wanted, device.source)
-        || device.contact == wanted
+/// Whether `wanted` names the device with that Contact that sends from `source`.
+pub(super) fn is_device(wanted: &str, contact: &str, source: SocketAddr) -> bool {
+    let address = contact.split_once(':').map_or(contact, |(_, rest)| rest);
+    is_address(wanted, source)
         || contact == wanted
-        || contact.split_once('@').is_some_and(|(user, host)| user == wanted || host == wanted)
+        || address == wanted
+        || address.split_once('@').is_some_and(|(user, host)| user == wanted || host == wanted)
 }
 
-fn is_address(wanted: &str, address: SocketAddr) -> bool {
+/// Whether `wanted` is that address, with or without its port.
+pub(super) fn is_address(wanted: &str, address: SocketAddr) -> bool {
     wanted.parse() == Ok(address) || wanted.parse() == Ok(address.ip())
 }
 

@@ -3,14 +3,18 @@
 //! [`model`] is the contract of version 1; [`filter`] narrows it to what was asked for; [`json`] and [`text`] lay it out, and [`ladder`]
 //! draws a single call. What comes from the wire passes through [`escape`] before it is shown.
 
+pub mod about;
 pub mod build;
 pub mod escape;
 pub mod filter;
 pub mod json;
 pub mod ladder;
 mod legs;
+pub mod mask;
 pub mod model;
-mod nat;
+pub mod nat;
+pub mod page;
+pub mod recent;
 pub mod style;
 pub mod text;
 

@@ -9,7 +9,8 @@ pub(super) fn entries(tracker: &Tracker) -> Vec<NatEntry> {
     tracker.nat.views().map(|view| entry(tracker, &view)).collect()
 }
 
-pub(super) fn entry(tracker: &Tracker, view: &SiteView) -> NatEntry {
+/// The entry of one site, or of one stage of it.
+pub fn entry(tracker: &Tracker, view: &SiteView) -> NatEntry {
     let estimate = &view.estimate;
     NatEntry {
         first_seen: tracker.printed(view.first),

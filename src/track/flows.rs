@@ -4,6 +4,7 @@
 
 use std::net::SocketAddr;
 
+use crate::config::{Ratio, Thresholds};
 use crate::decode::flow::Flow;
 use crate::decode::ports::{END_LEN, end_key};
 use crate::decode::signal::KeepaliveKind;
@@ -14,13 +15,24 @@ use crate::time::{PacketTime, Span};
 const IDLE: Span = Span::from_secs(3600);
 /// Intervals that the median is taken over (DETECTION §2.3).
 const INTERVALS: usize = 20;
-/// Intervals needed before anything is called periodic.
-const ENOUGH: usize = 5;
-/// Largest ratio of median absolute deviation to median of something periodic.
-const PERIODIC: f64 = 0.15;
 
 /// Shortest interval of a keep-alive in milliseconds: nothing needs one more often.
 const SHORTEST: u32 = 1000;
+
+/// What is called periodic.
+#[derive(Clone, Copy, Debug)]
+pub struct Periodic {
+    /// Intervals needed.
+    intervals: usize,
+    /// Largest ratio of median absolute deviation to median.
+    deviation: Ratio,
+}
+
+impl From<&Thresholds> for Periodic {
+    fn from(thresholds: &Thresholds) -> Self {
+        Self { intervals: thresholds.ka_min_intervals as usize, deviation: thresholds.ka_periodic_mad }
+    }
+}
 
 /// The keep-alives of one direction: kind, and the last intervals in milliseconds.
 #[derive(Clone, Copy, Debug, Default)]
@@ -48,16 +60,16 @@ impl Cadence {
     }
 
     /// What is sent, how often (median) and the longest pause, if it is periodic.
-    pub fn periodic(&self) -> Option<(KeepaliveKind, Span, Span)> {
+    pub fn periodic(&self, least: Periodic) -> Option<(KeepaliveKind, Span, Span)> {
         let held = (self.count as usize).min(INTERVALS);
         let mut sorted = self.intervals;
-        let recent = sorted.get_mut(..held).filter(|recent| recent.len() >= ENOUGH)?;
+        let recent = sorted.get_mut(..held).filter(|recent| recent.len() >= least.intervals)?;
         let middle = median(recent);
         for interval in recent.iter_mut() {
             *interval = interval.abs_diff(middle);
         }
         let spread = median(recent);
-        let periodic = middle >= SHORTEST && f64::from(spread) <= PERIODIC * f64::from(middle);
+        let periodic = middle >= SHORTEST && f64::from(spread) <= least.deviation.get() * f64::from(middle);
         periodic.then(|| Some((self.kind?, Span::from_millis(i64::from(middle)), Span::from_millis(i64::from(self.longest)))))?
     }
 }
@@ -95,12 +107,13 @@ enum Sender {
 pub struct Flows {
     digester: Digester,
     pairs: ExpiringTable<Pair>,
+    periodic: Periodic,
 }
 
 impl Flows {
     /// No flows yet, and room for `capacity`.
-    pub fn new(digester: Digester, capacity: usize) -> Self {
-        Self { digester, pairs: ExpiringTable::new(capacity) }
+    pub fn new(digester: Digester, capacity: usize, periodic: Periodic) -> Self {
+        Self { digester, pairs: ExpiringTable::new(capacity), periodic }
     }
 
     /// Takes note of a packet along `flow`. Returns when the pair was last seen before.
@@ -126,7 +139,7 @@ impl Flows {
     pub fn cadence(&self, flow: Flow) -> Option<(KeepaliveKind, Span, Span)> {
         let (key, sender) = self.key(flow);
         let pair = self.pairs.get(self.pairs.find(key)?)?;
-        pair.cadence.as_ref()?[sender as usize].periodic()
+        pair.cadence.as_ref()?[sender as usize].periodic(self.periodic)
     }
 
     /// When a packet was last seen along `flow`; [`PacketTime::MIN`] for never.
@@ -205,7 +218,7 @@ mod tests {
 
     #[test]
     fn each_direction_is_remembered_by_itself() {
-        let mut flows = Flows::new(Digester::new(0), 10);
+        let mut flows = Flows::new(Digester::new(0), 10, Periodic::from(&Thresholds::default()));
         flows.note(flow(), at(10));
         assert!(flows.seen_within(flow(), at(5)));
         assert!(!flows.seen_within(flow().reversed(), at(5)));
@@ -215,7 +228,7 @@ mod tests {
 
     #[test]
     fn a_steady_keepalive_is_periodic_and_a_wild_one_is_not() {
-        let mut flows = Flows::new(Digester::new(0), 10);
+        let mut flows = Flows::new(Digester::new(0), 10, Periodic::from(&Thresholds::default()));
         for n in 0..7 {
             flows.note_keepalive(flow(), KeepaliveKind::CrlfCrlf, at(n * 15));
         }

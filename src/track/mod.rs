@@ -24,21 +24,22 @@ pub mod world;
 
 use std::net::{IpAddr, SocketAddr};
 
+use crate::config::Thresholds;
 use crate::decode::signal::Signal;
 use crate::sip::method::Method;
 use crate::table::Digester;
 use crate::time::{PacketTime, Span};
 use crate::track::call::Calls;
 use crate::track::event::{Event, Sighting};
-use crate::track::flows::Flows;
+use crate::track::flows::{Flows, Periodic};
 use crate::track::legs::Legs;
 use crate::track::lost::LostAnswers;
 use crate::track::nat::Nat;
 use crate::track::orphans::Orphans;
 use crate::track::peers::Peers;
 use crate::track::registration::Registrations;
-use crate::track::scan::Scans;
-use crate::track::transaction::Transactions;
+use crate::track::scan::{Limits, Scans};
+use crate::track::transaction::{Timing, Transactions};
 use crate::track::world::World;
 
 /// Statuses counted by themselves; SIP has 100 to 699.
@@ -67,6 +68,8 @@ pub struct Settings {
     pub sources: usize,
     /// Most records of finished calls, and samples of the registration delay.
     pub finished: usize,
+    /// What the rules compare with, those of detection too.
+    pub thresholds: Thresholds,
 }
 
 /// What was on the wire, neither capture copies nor repeats.
@@ -126,22 +129,28 @@ impl Tracker {
     pub fn new(settings: &Settings) -> Self {
         let digester = Digester::new(settings.seed);
         let peers = Peers::new(digester, settings.sources, &settings.pbxs, &settings.own, &settings.trunks);
-        let flows = Flows::new(digester, settings.flows);
-        let transactions = Transactions::new(digester, settings.transactions);
+        let thresholds = &settings.thresholds;
+        let flows = Flows::new(digester, settings.flows, Periodic::from(thresholds));
+        let transactions = Transactions::new(digester, settings.transactions, Timing::from(thresholds));
         Self {
-            world: World::new(digester, flows, peers, transactions, settings.transactions),
+            world: World::new(digester, flows, peers, transactions, settings.transactions, *thresholds),
             calls: Calls::new(settings.calls, settings.finished),
-            registrations: Registrations::new(settings.bindings, settings.finished),
-            nat: Nat::new(digester, settings.bindings),
+            registrations: Registrations::new(settings.bindings, settings.finished, thresholds),
+            nat: Nat::new(digester, settings.bindings, *thresholds),
             messages: MessageCounts { requests: [0; Method::ALL.len()], responses: vec![0; STATUSES], retransmissions: 0 },
             legs: Legs::default(),
             lost: LostAnswers::default(),
-            orphans: Orphans::default(),
-            scans: Scans::new(digester, settings.sources),
+            orphans: Orphans::new(thresholds),
+            scans: Scans::new(digester, settings.sources, Limits::from(thresholds)),
             steps: Vec::new(),
             started: None,
             now: PacketTime::MIN,
         }
+    }
+
+    /// What the rules compare with.
+    pub fn thresholds(&self) -> &Thresholds {
+        &self.world.thresholds
     }
 
     /// The time of the first packet; `None` before it.

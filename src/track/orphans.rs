@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::config::Thresholds;
 use crate::table::Handle;
 use crate::time::{PacketTime, Span};
 use crate::track::absence::WATERMARK;
@@ -10,10 +11,6 @@ use crate::track::event::{Event, Sighting};
 use crate::track::vocabulary::{Confidence, Direction};
 use crate::track::world::World;
 
-/// How long the other leg may stay up before it is suspected (DETECTION §9.2, `leg_suspect`).
-const SUSPECT: Span = Span::from_secs(5);
-/// From when on it is certain: longer than any BYE is repeated (DETECTION §9.2, `leg_confirm`).
-const CONFIRM: Span = Span::from_secs(35);
 /// How much later than the first leg the second may be answered where the two were rung together.
 const TOGETHER: Span = Span::from_secs(1);
 /// Legs that are watched at a time.
@@ -28,13 +25,21 @@ struct Left {
 }
 
 /// The legs whose partner has ended.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Orphans {
     left: BTreeMap<Handle, Left>,
     due: BTreeSet<(PacketTime, Handle, Confidence)>,
+    /// How long the other leg may stay up before it is suspected, and from when on it is certain.
+    after: [(Span, Confidence); 2],
 }
 
 impl Orphans {
+    /// No leg stays up.
+    pub fn new(thresholds: &Thresholds) -> Self {
+        let after = [(thresholds.leg_suspect, Confidence::Suspected), (thresholds.leg_confirm, Confidence::Confirmed)];
+        Self { left: BTreeMap::new(), due: BTreeSet::new(), after }
+    }
+
     /// Takes note that a call ended: its partners should end too.
     pub fn ended(&mut self, world: &mut World, calls: &Calls, call: Handle, at: Sighting) {
         if let Some(left) = self.forget(call)
@@ -50,8 +55,7 @@ impl Orphans {
             self.forget(up);
             if self.left.len() < WATCHED {
                 self.left.insert(up, Left { ended: call, end: at, told: None });
-                self.due.insert((at.time + SUSPECT + WATERMARK, up, Confidence::Suspected));
-                self.due.insert((at.time + CONFIRM + WATERMARK, up, Confidence::Confirmed));
+                self.due.extend(self.after.map(|(after, confidence)| (at.time + after + WATERMARK, up, confidence)));
             }
         }
     }
@@ -91,8 +95,9 @@ impl Orphans {
 
     fn forget(&mut self, up: Handle) -> Option<Left> {
         let left = self.left.remove(&up)?;
-        self.due.remove(&(left.end.time + SUSPECT + WATERMARK, up, Confidence::Suspected));
-        self.due.remove(&(left.end.time + CONFIRM + WATERMARK, up, Confidence::Confirmed));
+        for (after, confidence) in self.after {
+            self.due.remove(&(left.end.time + after + WATERMARK, up, confidence));
+        }
         Some(left)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use crate::config::{Rate, Ratio, Thresholds};
 use crate::sip::method::Method;
 use crate::table::{Digest, Digester, ExpiringTable, Rank};
 use crate::time::{PacketTime, Span};
@@ -21,20 +22,29 @@ const TOOLS: [&[u8]; 11] = [
     b"sipsak",
     b"sipptk",
 ];
-/// The window in which users are counted.
-const WINDOW: Span = Span::from_secs(60);
-/// Users tried in vain within the window that make a scan.
-const USERS: usize = 10;
-/// Share of users tried in vain from which it is one.
-const IN_VAIN: f64 = 0.8;
 /// How long a challenge may be open before its user counts as tried in vain.
 const CHALLENGE: Span = Span::from_secs(5);
-/// Long numbers called in vain within the window, and no call answered, that make a probe for toll fraud.
-const NUMBERS: usize = 5;
 /// Digits from which a number is a long one: nobody's extension.
 const LONG: usize = 7;
 /// Users remembered per source.
 const REMEMBERED: usize = 32;
+
+/// From when on a source is a scanner.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Users tried in vain.
+    users: Rate,
+    /// The share of its tries that must be in vain.
+    in_vain: Ratio,
+    /// Long numbers called in vain, and no call answered.
+    numbers: usize,
+}
+
+impl From<&Thresholds> for Limits {
+    fn from(thresholds: &Thresholds) -> Self {
+        Self { users: thresholds.scan, in_vain: thresholds.scan_failed, numbers: thresholds.scan_numbers as usize }
+    }
+}
 
 /// How a try came out.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -69,12 +79,13 @@ struct Source {
 pub struct Scans {
     digester: Digester,
     sources: ExpiringTable<Source>,
+    limits: Limits,
 }
 
 impl Scans {
     /// Nothing seen, room for `capacity` sources.
-    pub fn new(digester: Digester, capacity: usize) -> Self {
-        Self { digester, sources: ExpiringTable::new(capacity) }
+    pub fn new(digester: Digester, capacity: usize, limits: Limits) -> Self {
+        Self { digester, sources: ExpiringTable::new(capacity), limits }
     }
 
     /// Whether a request from `source` names a scanning tool; looked at once per source and name.
@@ -92,8 +103,9 @@ impl Scans {
     pub fn note(&mut self, source: IpAddr, method: Method, user: &[u8], result: Try, now: PacketTime) -> Option<Giveaway> {
         let dialled = method == Method::Invite && user.iter().filter(|byte| byte.is_ascii_digit()).count() >= LONG;
         let user = self.digester.bytes(user).low64();
+        let limits = self.limits;
         let entry = self.entry(source, now)?;
-        entry.tries.retain(|tried| tried.user != user && now.since(tried.at) <= WINDOW);
+        entry.tries.retain(|tried| tried.user != user && now.since(tried.at) <= limits.users.window);
         entry.succeeded |= result == Try::Succeeded;
         if result == Try::Succeeded && entry.tries.is_empty() {
             return None;
@@ -102,7 +114,7 @@ impl Scans {
             entry.tries.remove(0);
         }
         entry.tries.push(Tried { user, at: now, result, dialled });
-        entry.giveaway(now)
+        entry.giveaway(limits, now)
     }
 
     /// Forgets sources that were quiet for longer than the window.
@@ -124,7 +136,7 @@ impl Scans {
 
     fn entry(&mut self, source: IpAddr, now: PacketTime) -> Option<&mut Source> {
         let key = self.key(source);
-        let forget = now + WINDOW.times(10);
+        let forget = now + self.limits.users.window.times(10);
         let handle = self.sources.find(key).unwrap_or_else(|| self.sources.insert(key, Source::default(), forget, Rank::Ordinary).0);
         self.sources.set_deadline(handle, forget);
         self.sources.touch(handle);
@@ -140,13 +152,13 @@ impl Scans {
 }
 
 impl Source {
-    fn giveaway(&self, now: PacketTime) -> Option<Giveaway> {
+    fn giveaway(&self, limits: Limits, now: PacketTime) -> Option<Giveaway> {
         let in_vain = self.tries.iter().filter(|tried| tried.is_in_vain(now)).count();
         let decided = self.tries.iter().filter(|tried| tried.result == Try::Succeeded || tried.is_in_vain(now)).count();
         let numbers = self.tries.iter().filter(|tried| tried.dialled && tried.is_in_vain(now)).count();
         match () {
-            () if in_vain >= USERS && in_vain as f64 >= IN_VAIN * decided as f64 => Some(Giveaway::Users),
-            () if numbers >= NUMBERS && !self.succeeded => Some(Giveaway::Numbers),
+            () if limits.users.is_reached(in_vain) && limits.in_vain.is_reached(in_vain, decided) => Some(Giveaway::Users),
+            () if numbers >= limits.numbers && !self.succeeded => Some(Giveaway::Numbers),
             () => None,
         }
     }
@@ -170,7 +182,7 @@ mod tests {
 
     #[test]
     fn ten_users_in_vain_within_a_minute_are_a_scan() {
-        let mut scans = Scans::new(Digester::new(0), 10);
+        let mut scans = Scans::new(Digester::new(0), 10, Limits::from(&Thresholds::default()));
         let found: Vec<_> =
             (0..12).map(|n| scans.note(X, Method::Register, format!("{}", 100 + n).as_bytes(), Try::Failed, at(n))).collect();
         assert_eq!(found.iter().position(|found| *found == Some(Giveaway::Users)), Some(9));
@@ -178,7 +190,7 @@ mod tests {
 
     #[test]
     fn thirty_phones_of_one_site_that_answer_their_challenges_are_none() {
-        let mut scans = Scans::new(Digester::new(0), 10);
+        let mut scans = Scans::new(Digester::new(0), 10, Limits::from(&Thresholds::default()));
         for n in 0..30 {
             let user = format!("{}", 1000 + n);
             assert_eq!(scans.note(X, Method::Register, user.as_bytes(), Try::Challenged, at(n / 3)), None);
@@ -189,19 +201,19 @@ mod tests {
     #[test]
     fn five_long_numbers_in_vain_are_a_probe_for_toll_fraud() {
         let call = |scans: &mut Scans, number: String, result, n| scans.note(X, Method::Invite, number.as_bytes(), result, at(n));
-        let mut scans = Scans::new(Digester::new(0), 10);
+        let mut scans = Scans::new(Digester::new(0), 10, Limits::from(&Thresholds::default()));
         let found: Vec<_> = (0..5).map(|n| call(&mut scans, format!("0097259{n}4412"), Try::Failed, n)).collect();
         assert_eq!(found.iter().position(|found| *found == Some(Giveaway::Numbers)), Some(4));
-        let mut carrier = Scans::new(Digester::new(0), 10);
+        let mut carrier = Scans::new(Digester::new(0), 10, Limits::from(&Thresholds::default()));
         call(&mut carrier, "004930123456".to_owned(), Try::Succeeded, 0);
         assert!((1..9).all(|n| call(&mut carrier, format!("00493012345{n}"), Try::Failed, n).is_none()), "calls of it are answered");
-        let mut phone = Scans::new(Digester::new(0), 10);
+        let mut phone = Scans::new(Digester::new(0), 10, Limits::from(&Thresholds::default()));
         assert!((0..9).all(|n| call(&mut phone, format!("10{n}"), Try::Failed, n).is_none()), "these are extensions");
     }
 
     #[test]
     fn tools_are_known_by_name() {
-        let mut scans = Scans::new(Digester::new(0), 10);
+        let mut scans = Scans::new(Digester::new(0), 10, Limits::from(&Thresholds::default()));
         assert!(!scans.is_tool(X, b"Yealink SIP-T46S", at(0)));
         assert!(scans.is_tool(X, b"Friendly-Scanner", at(1)));
     }

@@ -4,6 +4,7 @@
 //! may come back by another port. A request makes an entry; it leaves 64·T1 after its final response, so that late repeats still find it,
 //! or 64·T1 after patience ran out.
 
+use crate::config::Thresholds;
 use crate::decode::flow::Flow;
 use crate::sip::message::Message;
 use crate::sip::method::Method;
@@ -12,8 +13,6 @@ use crate::time::{PacketTime, Span};
 use crate::track::absence::WATERMARK;
 use crate::track::event::{Sighting, Unanswered};
 
-/// T1 unless a repeat shows another (RFC 3261 §17.1.1.1).
-const T1: Span = Span::from_millis(500);
 /// The gaps between first and second transmission from which T1 is inferred (DETECTION §0.8).
 const T1_RANGE: (Span, Span) = (Span::from_millis(80), Span::from_secs(4));
 /// How long an answered transaction absorbs repeats: timers D, I, J, K (RFC 3261), L and M (RFC 6026).
@@ -22,6 +21,21 @@ const LINGER: Span = Span::from_secs(32);
 const STALLED_100: Span = Span::from_secs(180);
 /// How long an INVITE may rest after 18x before it counts as stalled; each minute a fresh one is due (RFC 3261 §13.3.1.1).
 const STALLED_18X: Span = Span::from_secs(200);
+
+/// How long senders wait where nothing shows it.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    /// T1 unless a repeat shows another (RFC 3261 §17.1.1.1).
+    t1: Span,
+    /// Timers B, F and H, in T1.
+    timeout: u16,
+}
+
+impl From<&Thresholds> for Timing {
+    fn from(thresholds: &Thresholds) -> Self {
+        Self { t1: thresholds.t1, timeout: thresholds.txn_timeout_t1 as u16 }
+    }
+}
 
 /// Whose transaction it is, and so who is told of its responses.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -77,6 +91,7 @@ pub struct Transaction {
     pub gave_up: bool,
     /// Who is told.
     pub owner: Owner,
+    timing: Timing,
     second_gap: Span,
     answer_gap: Span,
     last_provisional: PacketTime,
@@ -87,19 +102,24 @@ pub struct Transaction {
 }
 
 impl Transaction {
-    /// T1 of the sender: the gap between the first two transmissions, or 500 ms.
+    /// T1 of the sender: the gap between the first two transmissions, or what it is by default.
     pub fn t1(&self) -> Span {
-        if self.second_gap >= T1_RANGE.0 && self.second_gap <= T1_RANGE.1 { self.second_gap } else { T1 }
+        if self.second_gap >= T1_RANGE.0 && self.second_gap <= T1_RANGE.1 { self.second_gap } else { self.timing.t1 }
     }
 
-    /// T1 of the sender of the final response: the gap between its first two transmissions, or 500 ms.
+    /// T1 of the sender of the final response: the gap between its first two transmissions, or what it is by default.
     pub fn answer_t1(&self) -> Span {
-        if self.answer_gap >= T1_RANGE.0 && self.answer_gap <= T1_RANGE.1 { self.answer_gap } else { T1 }
+        if self.answer_gap >= T1_RANGE.0 && self.answer_gap <= T1_RANGE.1 { self.answer_gap } else { self.timing.t1 }
     }
 
-    /// 64·T1: timers B, F and H.
+    /// 64·T1: timers B and F.
     pub fn patience(&self) -> Span {
-        self.t1().times(64)
+        self.t1().times(i64::from(self.timing.timeout))
+    }
+
+    /// 64·T1 of the sender of the final response: Timer H, and the end of the repeats of a 2xx.
+    pub fn answer_patience(&self) -> Span {
+        self.answer_t1().times(i64::from(self.timing.timeout))
     }
 
     /// The response after which the sender has no reason to repeat the request (RFC 3261 §17.1.1.2, §17.1.2.2).
@@ -166,12 +186,13 @@ pub enum Responded {
 pub struct Transactions {
     digester: Digester,
     table: ExpiringTable<Transaction>,
+    timing: Timing,
 }
 
 impl Transactions {
     /// No transactions, and room for `capacity`.
-    pub fn new(digester: Digester, capacity: usize) -> Self {
-        Self { digester, table: ExpiringTable::new(capacity) }
+    pub fn new(digester: Digester, capacity: usize, timing: Timing) -> Self {
+        Self { digester, table: ExpiringTable::new(capacity), timing }
     }
 
     /// The key of the transaction of `method` that `message` names.
@@ -214,6 +235,7 @@ impl Transactions {
             authorized: false,
             gave_up: false,
             owner: Owner::Nobody,
+            timing: self.timing,
             second_gap: Span::ZERO,
             answer_gap: Span::ZERO,
             last_provisional: PacketTime::MIN,

@@ -5,14 +5,9 @@
 
 use std::net::IpAddr;
 
+use crate::config::Thresholds;
 use crate::time::{PacketTime, Span};
 
-/// Messages with a trigger before anything is concluded.
-pub const OPPORTUNITIES: u32 = 10;
-/// Share of unseen triggers from which a direction counts as missing.
-pub const ONE_WAY: f64 = 0.5;
-/// Share of unseen triggers from which the capture counts as lossy.
-pub const LOSSY: f64 = 0.05;
 /// A direction that carries this share of the packets of the other is not missing, whatever the triggers say: what is unseen then
 /// began before the capture did.
 const ALIVE: f64 = 0.2;
@@ -109,7 +104,7 @@ impl Triggers {
     }
 
     /// What the last ten minutes say of what `address` sends or receives.
-    pub fn verdict(&self, address: IpAddr, way: Way, now: PacketTime) -> Verdict {
+    pub fn verdict(&self, address: IpAddr, way: Way, thresholds: &Thresholds, now: PacketTime) -> Verdict {
         let Some(watched) = self.watched.iter().find(|watched| watched.address == address) else { return Verdict::Sound };
         let number = bucket_number(now);
         let mut sums = [Tally::default(); 2];
@@ -126,10 +121,10 @@ impl Triggers {
         };
         let share = f64::from(here.unseen) / f64::from(here.opportunities.max(1));
         let alive = f64::from(here.packets) >= ALIVE * f64::from(there.packets);
-        match here.opportunities {
-            0..OPPORTUNITIES => Verdict::Sound,
-            _ if share >= ONE_WAY && !alive => Verdict::OneWay(here),
-            _ if share >= LOSSY && !alive => Verdict::Lossy(here),
+        match share {
+            _ if here.opportunities < thresholds.one_way_triggers || alive => Verdict::Sound,
+            share if share >= thresholds.one_way_share.get() => Verdict::OneWay(here),
+            share if share >= thresholds.lossy_share.get() => Verdict::Lossy(here),
             _ => Verdict::Sound,
         }
     }
@@ -173,13 +168,13 @@ mod tests {
         let mut triggers = Triggers::new();
         triggers.watch(PBX);
         for n in 0..10 {
-            assert_eq!(triggers.verdict(PBX, Way::Sent, at(n)), Verdict::Sound);
+            assert_eq!(triggers.verdict(PBX, Way::Sent, &Thresholds::default(), at(n)), Verdict::Sound);
             triggers.note_packet(PHONE, PBX, at(n));
             triggers.note_unseen(PBX, PHONE, at(n));
         }
-        assert!(matches!(triggers.verdict(PBX, Way::Sent, at(10)), Verdict::OneWay(_)));
-        assert_eq!(triggers.verdict(PBX, Way::Received, at(10)), Verdict::Sound);
-        assert_eq!(triggers.verdict(PBX, Way::Sent, at(800)), Verdict::Sound, "the window slides");
+        assert!(matches!(triggers.verdict(PBX, Way::Sent, &Thresholds::default(), at(10)), Verdict::OneWay(_)));
+        assert_eq!(triggers.verdict(PBX, Way::Received, &Thresholds::default(), at(10)), Verdict::Sound);
+        assert_eq!(triggers.verdict(PBX, Way::Sent, &Thresholds::default(), at(800)), Verdict::Sound, "the window slides");
     }
 
     #[test]
@@ -191,6 +186,6 @@ mod tests {
             triggers.note_unseen(PBX, PHONE, at(n));
             triggers.note_packet(PBX, PHONE, at(n));
         }
-        assert_eq!(triggers.verdict(PBX, Way::Sent, at(20)), Verdict::Sound);
+        assert_eq!(triggers.verdict(PBX, Way::Sent, &Thresholds::default(), at(20)), Verdict::Sound);
     }
 }

@@ -1,5 +1,6 @@
 //! What every tracker shares: the addresses, the flows, the transactions, the soundness of the capture, and the events to tell.
 
+use crate::config::Thresholds;
 use crate::decode::flow::Flow;
 use crate::sip::message::Message;
 use crate::table::{Digest, Digester, ExpiringTable, Handle, Rank};
@@ -56,12 +57,14 @@ pub struct World {
     pub triggers: Triggers,
     /// What happened and was not yet told.
     pub events: Vec<Event>,
+    /// What the rules compare with.
+    pub thresholds: Thresholds,
     nonces: ExpiringTable<Nonce>,
 }
 
 impl World {
     /// Puts the shared parts together.
-    pub fn new(digester: Digester, flows: Flows, peers: Peers, transactions: Transactions, nonces: usize) -> Self {
+    pub fn new(digester: Digester, flows: Flows, peers: Peers, transactions: Transactions, nonces: usize, thresholds: Thresholds) -> Self {
         Self {
             digester,
             flows,
@@ -70,6 +73,7 @@ impl World {
             transactions,
             triggers: Triggers::new(),
             events: Vec::new(),
+            thresholds,
             nonces: ExpiringTable::new(nonces),
         }
     }

@@ -1,6 +1,7 @@
 //! The stages of the pipeline in this process, one frame at a time, so that a test can look at them at every step.
 
 use serde_json::Value as Json;
+use siphound::config::Thresholds;
 use siphound::decode::frame::{FrameBatch, FrameHeader, LinkType};
 use siphound::decode::ports::PortFilter;
 use siphound::detect::store::Limits;
@@ -35,12 +36,13 @@ pub(crate) fn limited(room: usize) -> Settings {
         flows: room,
         sources: room,
         finished: room,
+        thresholds: Thresholds::default(),
     }
 }
 
 /// Ingest that follows SIP on any port.
 pub(crate) fn ingest() -> Ingest {
-    Ingest::new(IngestConfig { ports: PortFilter::Any, digester: Digester::new(SEED) })
+    Ingest::new(IngestConfig { ports: PortFilter::Any, digester: Digester::new(SEED), thresholds: Thresholds::default() })
 }
 
 /// An engine with these settings, which keeps as many findings as any test brings about.

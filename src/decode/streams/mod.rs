@@ -411,7 +411,7 @@ mod tests {
 
     impl Bench {
         fn new() -> Self {
-            Self { streams: Streams::new(Digester::new(1)), outlet: Outlet::new(Digester::new(1)), fed: 0 }
+            Self { streams: Streams::new(Digester::new(1)), outlet: Outlet::new(Digester::new(1), Span::from_millis(40)), fed: 0 }
         }
 
         fn feed(&mut self, packet: &[u8]) {

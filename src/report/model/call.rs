@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Seconds, Stamp};
@@ -9,7 +10,7 @@ use crate::time::PacketTime;
 use crate::track::vocabulary::{CallState, Direction, EndedBy, Outcome};
 
 /// One attempt, or one leg of a B2BUA; the hops of a proxy are one entry.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct CallEntry {
     /// When it was first seen, also where it began before the capture; orders the list, not printed.
     #[serde(skip)]

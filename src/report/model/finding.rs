@@ -1,12 +1,13 @@
 //! Findings of the report, each with the packets that prove it.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Stamp;
 use crate::track::vocabulary::{Confidence, Scope, Severity};
 
 /// Something that is wrong, or worth knowing.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct FindingEntry {
     /// The id of the catalogue (DETECTION §9).
     pub id: &'static str,
@@ -41,7 +42,7 @@ pub struct FindingEntry {
 }
 
 /// A fact and where in the capture it stands.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Evidence {
     /// When it was so.
     pub at: Stamp,

@@ -14,6 +14,7 @@ mod verdict;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 pub use call::CallEntry;
@@ -28,7 +29,7 @@ pub use verdict::{Escalation, Ground, Judgement, Problem, RuledOut, Verdict};
 pub const SCHEMA: u32 = 1;
 
 /// All that a replay found.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Report {
     /// Always [`SCHEMA`].
     pub schema: u32,
@@ -63,7 +64,7 @@ pub struct LeftOut {
 }
 
 /// What was read, and what became of each frame.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct CaptureSummary {
     /// The files in the order they were given.
     pub files: Vec<String>,
@@ -94,7 +95,7 @@ pub struct CaptureSummary {
 }
 
 /// Distinct messages: neither capture duplicates nor retransmissions.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct MessageCounts {
     /// Requests by method.
     pub requests: BTreeMap<String, u64>,

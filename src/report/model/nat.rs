@@ -1,5 +1,6 @@
 //! What is known of the NAT in front of a site.
 
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 use super::{Ratio, Seconds};
@@ -7,7 +8,7 @@ use crate::time::PacketTime;
 use crate::track::vocabulary::Confidence;
 
 /// What was learned of the NAT of one public address (DETECTION §2.5).
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct NatEntry {
     /// When its first observation was made; orders the list, not printed.
     #[serde(skip)]
@@ -28,6 +29,7 @@ pub struct NatEntry {
     pub failures: u64,
     /// How sure it is that bindings time out; printed as `none` where nothing failed.
     #[serde(serialize_with = "confidence_or_none")]
+    #[schemars(with = "String")]
     pub confidence: Option<Confidence>,
     /// Longest regular gap between packets from these phones.
     pub keepalive_gap_s: Option<Seconds>,
@@ -40,7 +42,7 @@ pub struct NatEntry {
 }
 
 /// Which kind of binding an observation holds for: many routers keep a flow with answers longer than one without.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum NatStage {
     /// Packets went one way only.

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 use super::{Seconds, Stamp};
@@ -10,7 +11,7 @@ use crate::time::PacketTime;
 use crate::track::vocabulary::{BehindNat, Reachability, RegistrationState};
 
 /// An address-of-record, its attempts to register and its devices.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct RegistrationEntry {
     /// When it was first seen; orders the list, not printed.
     #[serde(skip)]
@@ -35,7 +36,7 @@ pub struct RegistrationEntry {
 }
 
 /// One device of an address-of-record.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct DeviceEntry {
     /// When it was first seen; orders the list, not printed.
     #[serde(skip)]
@@ -46,6 +47,7 @@ pub struct DeviceEntry {
     pub source: SocketAddr,
     /// What carries its messages.
     #[serde(serialize_with = "transport_name")]
+    #[schemars(with = "String")]
     pub transport: Transport,
     /// The User-Agent as on the wire.
     pub user_agent: Option<String>,
@@ -72,7 +74,7 @@ pub struct DeviceEntry {
 }
 
 /// A phone's own keep-alive (DETECTION §2.3).
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct KeepaliveEntry {
     /// What is sent, such as `crlfcrlf` or `register`.
     pub kind: &'static str,
@@ -83,7 +85,7 @@ pub struct KeepaliveEntry {
 }
 
 /// The PBX's own probe of a phone.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct QualifyEntry {
     /// What is sent, such as `options`.
     pub kind: &'static str,

@@ -1,12 +1,13 @@
 //! The performance metrics of RFC 6076.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Ratio, Seconds};
 use crate::time::Span;
 
 /// Delays and ratios over the attempts towards the PBX, or over all where no PBX is known.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct Rfc6076 {
     /// Registration request delay, successes only (§4.1).
     pub rrd_s: Distribution,
@@ -31,7 +32,7 @@ pub struct Rfc6076 {
 }
 
 /// How a set of delays spreads. Percentiles are nearest-rank: always one of the delays measured.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct Distribution {
     /// How many delays.
     pub count: u64,

@@ -1,5 +1,6 @@
 //! The answer to a question about one user: a page of its own beside the report.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Evidence, SCHEMA, Stamp};
@@ -76,8 +77,21 @@ impl Serialize for Judgement {
     }
 }
 
+impl JsonSchema for Judgement {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Judgement".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": "string",
+            "description": "The id of a finding, or ok, temporary-network-problem, not-an-issue, delivered-elsewhere, no-traffic, cannot-tell.",
+        })
+    }
+}
+
 /// The answer, in the order of the JSON keys.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Verdict {
     /// Always [`SCHEMA`].
     pub schema: u32,
@@ -112,7 +126,7 @@ pub struct Verdict {
 }
 
 /// Something that was looked at and is not the matter.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, JsonSchema)]
 pub struct RuledOut {
     /// What it would have been.
     pub verdict: &'static str,

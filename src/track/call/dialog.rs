@@ -12,8 +12,6 @@ use crate::track::transaction::Transaction;
 use crate::track::vocabulary::{Direction, EndedBy};
 use crate::track::world::{Seen, World};
 
-/// Repeats of a 2xx after which its ACK is suspected to be missing (DETECTION §4.5).
-const ACK_SUSPECT: u16 = 3;
 /// How much earlier or later than 64·T1 the sender of a 2xx gives up: up to one repeat interval, T2, late (RFC 3261 §13.3.1.4).
 pub(super) const GIVE_UP: (Span, Span) = (Span::from_secs(2), Span::from_secs(6));
 
@@ -90,13 +88,14 @@ impl Calls {
         }
         let cseq = seen.message.cseq().map_or(0, |cseq| cseq.number);
         let Some((first, last)) = invite.answered else { return };
+        let is_suspect = u32::from(invite.answers) > world.thresholds.ack_suspect;
         let patient = last.time.since(first.time) >= invite.answer_t1().times(3);
         let visible = world.would_see_answer(seen.flow, first.time, last.time);
-        if call.acked < cseq && invite.answers > ACK_SUSPECT && patient && visible {
+        if call.acked < cseq && is_suspect && patient && visible {
             call.ack_suspected = true;
             world.tell(Event::AckSuspected { call: handle, first, last, transmissions: invite.answers, flow: seen.flow });
         }
-        if let Some((ack, ack_flow)) = call.ack.filter(|_| call.acked >= cseq && invite.answers > ACK_SUSPECT && patient)
+        if let Some((ack, ack_flow)) = call.ack.filter(|_| call.acked >= cseq && is_suspect && patient)
             && ack_flow.destination != seen.flow.source
         {
             world.tell(Event::AckMisrouted { call: handle, first, last, ack_flow, ack, transmissions: invite.answers });
@@ -121,7 +120,9 @@ impl Calls {
         note_reason(call, seen);
         // Whose BYE it is the tags tell: behind a proxy it comes from another address than the 2xx at the caller's hop.
         let by_answerer = began == EndedBy::Callee;
-        if let Some(missing) = invite.filter(|_| by_answerer).and_then(|invite| ack_missing(call, handle, seen.at, invite)) {
+        if let Some(missing) =
+            invite.filter(|_| by_answerer).and_then(|invite| ack_missing(call, handle, seen.at, invite, world.thresholds.ack_suspect))
+        {
             call.record.completed = false;
             world.tell(missing);
         }
@@ -181,14 +182,14 @@ impl Call {
     }
 }
 
-/// The finding's event if a BYE of the answering side at `bye` is the end of a 2xx that was never acknowledged.
-fn ack_missing(call: &Call, handle: Handle, bye: Sighting, invite: &Transaction) -> Option<Event> {
+/// The finding's event if a BYE of the answering side at `bye` is the end of a 2xx that was never acknowledged, though it was sent again so often.
+fn ack_missing(call: &Call, handle: Handle, bye: Sighting, invite: &Transaction, repeats: u32) -> Option<Event> {
     let answer = call.answer?;
     let (first, _) = invite.answered?;
     let waited = bye.time.since(first.time);
-    let patience = invite.answer_t1().times(64);
+    let patience = invite.answer_patience();
     let gave_up = waited >= patience - GIVE_UP.0 && waited <= patience + GIVE_UP.1;
-    (call.acked < answer.cseq && invite.answers > ACK_SUSPECT && gave_up).then_some(Event::AckMissing {
+    (call.acked < answer.cseq && u32::from(invite.answers) > repeats && gave_up).then_some(Event::AckMissing {
         call: handle,
         first,
         bye,

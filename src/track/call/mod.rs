@@ -105,6 +105,7 @@ pub struct Call {
     is_over: bool,
     /// The last request inside the dialog but ACK and BYE.
     pub activity: PacketTime,
+    ring_min: Span,
     /// Whether a transfer involves it: REFER in it, or Replaces on it.
     pub is_referred: bool,
     /// The other legs, as far as they are in progress.
@@ -365,6 +366,7 @@ impl Call {
             ack_suspected: false,
             is_over: false,
             activity: PacketTime::MIN,
+            ring_min: world.thresholds.ring_min,
             is_referred: false,
             partners: Vec::new(),
         }
@@ -376,6 +378,7 @@ impl Call {
             answered: self.answer.is_some(),
             status: self.record.status,
             ring: self.record.ring(),
+            ring_min: self.ring_min,
             progressed: self.record.progress.is_some_and(|at| self.final_at.is_none_or(|end| at < end.time)),
             cancelled: self.cancelled,
             credentials: self.credentials,

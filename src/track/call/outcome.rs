@@ -3,9 +3,6 @@
 use crate::time::Span;
 use crate::track::vocabulary::Outcome;
 
-/// A phone that rang this long and was then given up counts as not answered (DETECTION §9.2, `ring_min`).
-pub const RING_MIN: Span = Span::from_secs(10);
-
 /// Who cancelled an INVITE, and why.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Cancelled {
@@ -39,6 +36,8 @@ pub struct Facts {
     pub status: u16,
     /// How long it rang until the end; `None` if it never did.
     pub ring: Option<Span>,
+    /// How long it must ring to have rung out.
+    pub ring_min: Span,
     /// Whether anything provisional but 100 was seen.
     pub progressed: bool,
     /// Whether it was cancelled.
@@ -57,7 +56,7 @@ pub fn outcome(facts: &Facts) -> Outcome {
     if (300..400).contains(&facts.status) {
         return Outcome::Redirected;
     }
-    let rang_out = facts.ring.is_some_and(|ring| ring >= RING_MIN);
+    let rang_out = facts.ring.is_some_and(|ring| ring >= facts.ring_min);
     match facts.cancelled {
         Cancelled::AnsweredElsewhere => return Outcome::CompletedElsewhere,
         Cancelled::ByPbx if rang_out => return Outcome::NoAnswer,
@@ -103,6 +102,7 @@ mod tests {
         answered: false,
         status: 0,
         ring: None,
+        ring_min: Span::from_secs(10),
         progressed: false,
         cancelled: Cancelled::No,
         credentials: Credentials::None,

@@ -179,7 +179,7 @@ impl Calls {
         let cseq = seen.message.cseq().map_or(0, |cseq| cseq.number);
         call.answer = Some(Answer { at: seen.at, flow: seen.flow, invite, cseq, tag });
         call.session.set(Timer::of(&seen.message, seen.at, seen.flow.reversed(), Side::Caller));
-        call.note_answered(seen.at.time);
+        call.note_answered(world.thresholds.max_call_age, seen.at.time);
         call.final_at = Some(seen.at);
         self.established += usize::from(call.record.ended.is_none());
         let record = &mut call.record;

@@ -16,8 +16,6 @@ use crate::track::world::{Seen, World};
 
 /// How long the BYE of one side may still cross that of the other (DETECTION §6.1).
 const CROSSING: Span = Span::from_secs(32);
-/// Calls ordinarily are shorter (DETECTION §9.2, `max_call_age`).
-const MAX_CALL_AGE: Span = Span::from_secs(4 * 3600);
 /// How often an older call is looked at.
 const AGE_EVERY: Span = Span::from_secs(1800);
 
@@ -159,9 +157,9 @@ impl Call {
         self.record.beginning == Beginning::Missed || self.record.outcome == Some(Outcome::Answered)
     }
 
-    /// Takes note that the dialog was answered.
-    pub(super) fn note_answered(&mut self, at: PacketTime) {
-        self.next_age = Some(at + MAX_CALL_AGE);
+    /// Takes note that the dialog was answered; when it is older than `max_age` it is looked at.
+    pub(super) fn note_answered(&mut self, max_age: Span, at: PacketTime) {
+        self.next_age = Some(at + max_age);
         self.note_alive(Side::Caller);
         self.note_alive(Side::Callee);
     }

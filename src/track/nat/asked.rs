@@ -26,12 +26,8 @@ const ANSWER: Span = Span::from_secs(4);
 const ROUND_TRIP: Span = Span::from_millis(400);
 /// By how much a keep-alive may be overdue (DETECTION §2.5, condition f).
 const OVERDUE: f64 = 1.2;
-/// Transmissions from which on a delivery is late (DETECTION §4.2).
-const LATE: u16 = 3;
 /// No NAT forgets so soon: a phone that never answered a probe and misses one after so short a silence ignores them.
 const TOO_SOON: Span = Span::from_secs(10);
-/// Lost probes before a phone that answers other requests is said to ignore them.
-const IGNORED_PROBES: u32 = 3;
 
 impl Nat {
     /// Takes note of the first transmission of a request of the PBX.
@@ -150,7 +146,7 @@ impl Nat {
                 if request.transmissions < 2 || request.last.time < back || !after_repeat {
                     return;
                 }
-                if request.transmissions >= LATE && asked.method == Method::Invite {
+                if u32::from(request.transmissions) >= self.thresholds.late_delivery && asked.method == Method::Invite {
                     let late = DeliveredLate {
                         device: self.phones.get(handle).map_or(handle, |phone| phone.device),
                         flow: asked.flow,
@@ -180,9 +176,10 @@ impl Nat {
             self.contradict_probes(world, registrations, handle, asked.silence, at);
         }
         let Some(site) = self.phones.get(handle).map(|phone| Site::of(phone.flow.source.ip())) else { return };
+        let successes = self.thresholds.nat_mended;
         let Some(nat) = self.site_mut(site) else { return };
         let stage = asked.binding.stage(nat.pool.shortest_failure(Stage::Oneway));
-        let mended = nat.delivered(asked.idle, asked.gap(), stage, at.time);
+        let mended = nat.delivered(asked.idle, asked.gap(), stage, successes, at.time);
         world.tell_nat(NatEvent::Probe(NatProbe {
             device,
             outcome: NatOutcome::Delivered,
@@ -224,7 +221,7 @@ impl Nat {
         let others = if asked.others == Others::Unknown { self.others(registrations, handle, &asked) } else { asked.others };
         let granted = registrations.device(phone.device).map_or(Span::ZERO, |device| device.granted);
         let next = match asked.wait {
-            Wait::Sign => asked.sent.time + phone.reappears(granted),
+            Wait::Sign => asked.sent.time + phone.reappears(granted, &self.thresholds),
             Wait::Lost(back) | Wait::Late(back) => self.ready(phone, &asked, back, now),
             Wait::NewPort => PacketTime::MAX,
         };
@@ -254,11 +251,14 @@ impl Nat {
         let Some(phone) = self.phones.get(handle) else { return false };
         let (Wait::Lost(back) | Wait::Late(back)) = asked.wait else { return false };
         let granted = registrations.device(phone.device).map_or(Span::ZERO, |device| device.granted);
-        let in_time = back.since(asked.sent.time) <= phone.reappears(granted);
+        let in_time = back.since(asked.sent.time) <= phone.reappears(granted, &self.thresholds);
         let answered_since = next_requests(phone, asked, back, back + self.grace(phone)).next().is_none();
         let repeats = world.transactions.get(asked.transaction).map_or(asked.sent.time, |request| request.last.time);
         let ignored_after = matches!(asked.wait, Wait::Lost(_)) && repeats > back && repeats + ROUND_TRIP < now;
-        let overdue = phone.rhythm.regular().is_some_and(|regular| asked.silence.as_secs_f64() > OVERDUE * regular.longest.as_secs_f64());
+        let overdue = phone
+            .rhythm
+            .regular(self.thresholds.ka_periodic_mad)
+            .is_some_and(|regular| asked.silence.as_secs_f64() > OVERDUE * regular.longest.as_secs_f64());
         is_behind(registrations, phone.device)
             && in_time
             && asked.others == Others::Well
@@ -342,8 +342,8 @@ impl Nat {
 
     /// Tells when it became surer or less sure that the NAT of a site forgets too early.
     fn reconsider(&mut self, world: &mut World, site: Site, at: Sighting) {
-        let Some(nat) = self.site_mut(site) else { return };
-        if nat.reconsider() {
+        let Some(nat) = self.sites.find(self.site_key(site)).and_then(|found| self.sites.get_mut(found)) else { return };
+        if nat.reconsider(&self.thresholds) {
             let confidence = nat.confidence;
             world.tell_nat(NatEvent::Verdict { site, confidence, at });
         }
@@ -363,7 +363,7 @@ impl Nat {
         let Some(phone) = self.phones.get_mut(handle) else { return };
         let Some(device) = registrations.device(phone.device) else { return };
         let Probes::Unanswered(held) = &phone.probes else { return };
-        let ignores = device.probes.answered == 0 && device.probes.sent >= IGNORED_PROBES;
+        let ignores = device.probes.answered == 0 && device.probes.sent >= self.thresholds.options_ignored;
         if ignores && held.iter().all(|missed| missed.failure.age <= silence) {
             let number = phone.number;
             let device = phone.device;
@@ -388,7 +388,7 @@ impl Nat {
         let near = Witnesses::known_at(sent).since(sent);
         let mut active = neighbours.iter().filter(|&&other| other != handle).filter_map(|other| self.phones.get(*other)).filter(|other| {
             let granted = registrations.device(other.device).map_or(Span::ZERO, |device| device.granted);
-            other.flow.source != phone.flow.source && other.heard + other.reappears(granted) >= sent
+            other.flow.source != phone.flow.source && other.heard + other.reappears(granted, &self.thresholds) >= sent
         });
         let mut any = false;
         let well = active.any(|other| {

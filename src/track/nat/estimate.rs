@@ -2,17 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use crate::config::Thresholds;
 use crate::time::Span;
 use crate::track::vocabulary::Confidence;
 
-/// Failures, gaps and successes that confirm (DETECTION §2.5).
-const CONFIRMING: usize = 3;
-/// Gaps with failures that make it probable.
-const PROBABLE: usize = 2;
-/// The largest balanced error of what is confirmed.
-const LARGEST_ERROR: f64 = 0.10;
-/// The smallest share of failures beyond the upper bound of what is confirmed.
-const SMALLEST_GUARD: f64 = 0.8;
 /// How far beyond the upper bound that share is taken.
 const BEYOND: Span = Span::from_secs(1);
 
@@ -64,7 +57,7 @@ pub struct Estimate {
 
 impl Observations {
     /// What follows from the observations.
-    pub fn estimate(&self) -> Estimate {
+    pub fn estimate(&self, thresholds: &Thresholds) -> Estimate {
         let successes = self.delivered.iter().map(|delivered| delivered.count).sum();
         let failures = self.failed.len() as u64;
         let longest = self.delivered.iter().map(|delivered| delivered.age).max();
@@ -76,7 +69,7 @@ impl Observations {
         let (step, error) = self.best_step(&informative);
         let lower = self.delivered.iter().map(|delivered| delivered.age).filter(|age| *age <= step).max().or(weak);
         let upper = self.failed.iter().map(|failed| failed.age).filter(|age| *age >= step).min().unwrap_or(shortest_failure);
-        let confidence = self.confidence(upper, error, successes);
+        let confidence = self.confidence(thresholds, upper, error, successes);
         Estimate { lower, upper: Some(upper), successes, failures, error, confidence: Some(confidence) }
     }
 
@@ -111,12 +104,13 @@ impl Observations {
         best
     }
 
-    fn confidence(&self, upper: Span, error: f64, successes: u64) -> Confidence {
+    fn confidence(&self, thresholds: &Thresholds, upper: Span, error: f64, successes: u64) -> Confidence {
         let gaps = self.failed.iter().map(|failed| failed.gap).collect::<BTreeSet<_>>().len();
         let arrives = self.answers_arrive || self.delivered.iter().any(|delivered| delivered.age < upper);
-        if gaps >= CONFIRMING && successes >= CONFIRMING as u64 && error <= LARGEST_ERROR && self.guard(upper) {
+        let enough = gaps >= thresholds.nat_confirm_failures as usize && successes >= u64::from(thresholds.nat_confirm_successes);
+        if enough && error <= thresholds.nat_confirm_error.get() && self.guard(thresholds, upper) {
             Confidence::Confirmed
-        } else if gaps >= PROBABLE && arrives {
+        } else if gaps >= thresholds.nat_probable_failures as usize && arrives {
             Confidence::Probable
         } else {
             Confidence::Suspected
@@ -124,12 +118,12 @@ impl Observations {
     }
 
     /// Whether nearly everything beyond the upper bound failed.
-    fn guard(&self, upper: Span) -> bool {
+    fn guard(&self, thresholds: &Thresholds, upper: Span) -> bool {
         let beyond = upper + BEYOND;
         let failed = self.failed.iter().filter(|failed| failed.age >= beyond).count() as u64;
         let delivered: u64 = self.delivered.iter().filter(|delivered| delivered.age >= beyond).map(|delivered| delivered.count).sum();
         let all = failed + delivered;
-        all >= CONFIRMING as u64 && failed as f64 >= SMALLEST_GUARD * all as f64
+        all >= u64::from(thresholds.nat_confirm_failures) && thresholds.nat_confirm_guard.is_reached(failed as usize, all as usize)
     }
 }
 
@@ -151,34 +145,34 @@ mod tests {
 
     #[test]
     fn without_failures_the_longest_success_is_the_bound() {
-        let estimate = observations(&[(10, 5), (59, 1)], &[]).estimate();
+        let estimate = observations(&[(10, 5), (59, 1)], &[]).estimate(&Thresholds::default());
         assert_eq!((estimate.lower, estimate.upper, estimate.confidence), (Some(secs(59)), None, None));
     }
 
     #[test]
     fn enough_on_both_sides_confirms() {
-        let estimate = observations(&[(1, 20), (25, 2), (26, 1)], &[39, 44, 45, 58]).estimate();
+        let estimate = observations(&[(1, 20), (25, 2), (26, 1)], &[39, 44, 45, 58]).estimate(&Thresholds::default());
         assert_eq!((estimate.lower, estimate.upper), (Some(secs(26)), Some(secs(39))));
         assert_eq!(estimate.confidence, Some(Confidence::Confirmed));
     }
 
     #[test]
     fn failures_alone_are_probable_at_most() {
-        assert_eq!(observations(&[], &[300]).estimate().confidence, Some(Confidence::Suspected));
-        let estimate = observations(&[], &[300, 700, 900]).estimate();
+        assert_eq!(observations(&[], &[300]).estimate(&Thresholds::default()).confidence, Some(Confidence::Suspected));
+        let estimate = observations(&[], &[300, 700, 900]).estimate(&Thresholds::default());
         assert_eq!((estimate.lower, estimate.upper, estimate.confidence), (Some(Span::ZERO), Some(secs(300)), Some(Confidence::Probable)));
     }
 
     #[test]
     fn one_stray_failure_does_not_move_the_bound() {
-        let estimate = observations(&[(20, 50), (28, 50)], &[10, 31, 33, 35, 36, 40, 41, 42, 45, 50, 55]).estimate();
+        let estimate = observations(&[(20, 50), (28, 50)], &[10, 31, 33, 35, 36, 40, 41, 42, 45, 50, 55]).estimate(&Thresholds::default());
         assert_eq!((estimate.lower, estimate.upper), (Some(secs(28)), Some(secs(31))));
         assert!(estimate.error > 0.0);
     }
 
     #[test]
     fn failures_at_any_age_are_loss_and_not_confirmed() {
-        let estimate = observations(&[(10, 30), (30, 30), (50, 30), (59, 30)], &[3, 17, 29, 41, 55]).estimate();
+        let estimate = observations(&[(10, 30), (30, 30), (50, 30), (59, 30)], &[3, 17, 29, 41, 55]).estimate(&Thresholds::default());
         assert_ne!(estimate.confidence, Some(Confidence::Confirmed));
     }
 }

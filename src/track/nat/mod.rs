@@ -30,6 +30,7 @@ pub use view::SiteView;
 
 use std::net::{IpAddr, SocketAddr};
 
+use crate::config::Thresholds;
 use crate::decode::flow::{Flow, is_private};
 use crate::table::{Digest, Digester, ExpiringTable, Handle, Rank};
 use crate::time::{PacketTime, Span};
@@ -48,10 +49,6 @@ use crate::track::world::{Seen, World};
 
 /// How long a silent phone or site is remembered.
 const REMEMBERED: Span = Span::from_secs(24 * 3600);
-/// A silence longer than this outlives the NATs of RFC 4787 REQ-5 (DETECTION §2.3).
-const LONG_SILENCE: Span = Span::from_secs(120);
-/// Silences needed before they are called a habit (DETECTION §13).
-const SILENCES: usize = 5;
 /// PBX addresses with their private names that were told.
 const PRIVATE_NAMES: usize = 64;
 
@@ -66,11 +63,12 @@ pub struct Nat {
     /// Keep-alives that more than one phone could have sent.
     unattributed: u64,
     private_names: Vec<(SocketAddr, IpAddr)>,
+    thresholds: Thresholds,
 }
 
 impl Nat {
     /// Nothing known, and room for `capacity` phones and as many sites.
-    pub fn new(digester: Digester, capacity: usize) -> Self {
+    pub fn new(digester: Digester, capacity: usize, thresholds: Thresholds) -> Self {
         Self {
             digester,
             phones: ExpiringTable::new(capacity),
@@ -79,6 +77,7 @@ impl Nat {
             made: 0,
             unattributed: 0,
             private_names: Vec::new(),
+            thresholds,
         }
     }
 
@@ -202,8 +201,10 @@ impl Nat {
         if sign == Sign::Unasked {
             phone.came_back(now, grace);
         }
-        let habit = (gap > LONG_SILENCE && phone.lacks_keepalive() && phone.gaps.len() >= SILENCES).then(|| phone.gaps.percentile_95());
-        let habit = habit.flatten().filter(|habit| *habit > LONG_SILENCE);
+        let long = self.thresholds.keepalive_missing_gap;
+        let enough = phone.gaps.len() >= self.thresholds.keepalive_missing_gaps as usize;
+        let habit = (gap > long && enough && phone.lacks_keepalive()).then(|| phone.gaps.percentile_95());
+        let habit = habit.flatten().filter(|habit| *habit > long);
         let device = phone.device;
         self.phones.touch(handle);
         self.arm(handle);
@@ -217,7 +218,7 @@ impl Nat {
         let device = phone.device;
         let Some(interval) = phone.rhythm.note(at.time) else { return };
         let eras = phone.experiment.get_or_insert_with(|| Box::new(Experiment::default())).note(interval);
-        let keeps = phone.rhythm.regular().is_some();
+        let keeps = phone.rhythm.regular(self.thresholds.ka_periodic_mad).is_some();
         let begun = keeps && !std::mem::replace(&mut phone.keeps, keeps);
         if begun {
             world.tell_nat(NatEvent::KeepalivesBegan { device, at });
@@ -258,8 +259,10 @@ impl Nat {
         }
         let (site, heard) = (Site::of(phone.flow.source.ip()), phone.heard);
         let key = self.site_key(site);
-        let found =
-            self.sites.find(key).unwrap_or_else(|| self.sites.insert(key, SiteNat::new(site), heard + REMEMBERED, Rank::Ordinary).0);
+        let found = self
+            .sites
+            .find(key)
+            .unwrap_or_else(|| self.sites.insert(key, SiteNat::new(site, &self.thresholds), heard + REMEMBERED, Rank::Ordinary).0);
         self.sites.touch(found);
         if let Some(site) = self.sites.get_mut(found) {
             site.arrived(handle);

@@ -9,7 +9,7 @@ use crate::track::nat::event::{NatEvent, StaleTarget};
 use crate::track::nat::phone::{Candidate, Change, Left, Wait, gap_of};
 use crate::track::nat::pool::{Failure, FailureKind};
 use crate::track::nat::rhythm::Gaps;
-use crate::track::nat::site::{Moved, SiteNat};
+use crate::track::nat::site::Moved;
 use crate::track::nat::stage::Binding;
 use crate::track::nat::{Nat, is_behind};
 use crate::track::registration::Registrations;
@@ -43,7 +43,7 @@ impl Nat {
         let device = phone.device;
         let same_place = old.source.ip() == to.source.ip() && !old.transport.is_stream() && !to.transport.is_stream();
         if same_place && continuity != Continuity::Restarted && heard > PacketTime::MIN {
-            phone.change = Some(Box::new(Change { old, heard, at, due: SiteNat::moves_known_at(at.time) }));
+            phone.change = Some(Box::new(Change { old, heard, at, due: at.time + self.thresholds.port_flush.window }));
             for asked in phone.asked.iter_mut().filter(|asked| asked.flow.destination == old.source && asked.sent.time >= heard) {
                 asked.wait = Wait::NewPort;
             }
@@ -52,10 +52,11 @@ impl Nat {
             phone.asked.clear();
             phone.gaps = Gaps::default();
         }
+        let together = self.thresholds.port_flush.window;
         let (from, into) = (Site::of(old.source.ip()), Site::of(to.source.ip()));
         if let Some(site) = self.site_mut(from) {
             if same_place {
-                site.moved(Moved { phone: handle, old: old.source, at });
+                site.moved(Moved { phone: handle, old: old.source, at }, together);
             } else if from != into {
                 site.left(handle);
             }
@@ -97,8 +98,8 @@ impl Nat {
     /// that is heard often kept it.
     fn is_flush(&self, world: &World, handle: Handle, at: PacketTime) -> bool {
         let Some(site) = self.phones.get(handle).and_then(|phone| self.site_of(phone)) else { return false };
-        let moved = site.moved_near(at);
-        let many = moved.len() >= 2 && moved.len() * 2 >= site.phones.len();
+        let moved = site.moved_near(self.thresholds.port_flush.window, at);
+        let many = self.thresholds.port_flush.is_reached(moved.len()) && moved.len() * 2 >= site.phones.len();
         let has_moved = |phone: &Handle| moved.iter().any(|moved| moved.phone == *phone);
         let survived = site.phones.iter().filter(|phone| !has_moved(phone)).filter_map(|phone| self.phones.get(*phone)).any(|phone| {
             let latest_gap = phone.gaps.recent().next();
@@ -110,7 +111,8 @@ impl Nat {
 
     fn tell_flush(&mut self, world: &mut World, old: Flow, at: PacketTime, now: PacketTime) {
         let site = Site::of(old.source.ip());
-        let Some(moved) = self.site_mut(site).map(|site| site.moved_near(at)) else { return };
+        let together = self.thresholds.port_flush.window;
+        let Some(moved) = self.site_mut(site).map(|site| site.moved_near(together, at)) else { return };
         let since = moved.first().map_or(at, |first| first.at.time);
         let is_first = moved.first().is_some_and(|first| first.old == old.source);
         if is_first {
@@ -146,7 +148,7 @@ impl Nat {
         let fits = |phone: &Handle| {
             self.phones.get(*phone).is_some_and(|phone| {
                 let is_silent = world.flows.last_seen(phone.flow) <= phone.rhythm.last.max(phone.since);
-                phone.flow.destination == flow.destination && is_silent && phone.rhythm.continues_at(now)
+                phone.flow.destination == flow.destination && is_silent && phone.rhythm.continues_at(self.thresholds.ka_periodic_mad, now)
             })
         };
         let mut fitting = site.phones.iter().filter(|phone| fits(phone)).copied();

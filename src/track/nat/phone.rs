@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use crate::config::Thresholds;
 use crate::decode::flow::Flow;
 use crate::sip::method::Method;
 use crate::table::Handle;
@@ -14,8 +15,6 @@ use crate::track::nat::stage::Binding;
 
 /// Requests to one phone that are waited on at a time.
 const ASKED: usize = 16;
-/// The least time in which a phone that failed must be heard again (DETECTION §2.5).
-const REAPPEARS: Span = Span::from_secs(120);
 
 /// A request of the PBX to a phone.
 #[derive(Clone, Copy, Debug)]
@@ -167,8 +166,9 @@ impl Phone {
     }
 
     /// The longest regular silence: between its keep-alives, or where it sends none between any of its packets.
-    pub(super) fn silence(&self) -> Option<Regular> {
-        if self.rhythm.has_begun() { self.rhythm.regular() } else { self.gaps.regular() }
+    pub(super) fn silence(&self, thresholds: &Thresholds) -> Option<Regular> {
+        let deviation = thresholds.ka_periodic_mad;
+        if self.rhythm.has_begun() { self.rhythm.regular(deviation) } else { self.gaps.regular(deviation) }
     }
 
     /// Whether it sends nothing over UDP that would keep a binding open.
@@ -177,9 +177,9 @@ impl Phone {
     }
 
     /// How soon it must be heard again to count as alive all the time; without keep-alive its registration must be refreshed in time.
-    pub(super) fn reappears(&self, granted: Span) -> Span {
-        let longest = self.silence().map_or(granted, |regular| regular.longest);
-        REAPPEARS.max(longest.times(2))
+    pub(super) fn reappears(&self, granted: Span, thresholds: &Thresholds) -> Span {
+        let longest = self.silence(thresholds).map_or(granted, |regular| regular.longest);
+        thresholds.reappear_min.max(longest.times(i64::from(thresholds.reappear_intervals)))
     }
 
     /// Adds a request; where there are too many the oldest will not be decided.

@@ -4,8 +4,6 @@ use crate::time::{PacketTime, Span};
 use crate::track::nat::estimate::{Delivered, Failed, Observations};
 use crate::track::nat::stage::Stage;
 
-/// How long observations count (DETECTION §9.2, `nat_window`).
-const WINDOW_HOURS: u32 = 24;
 /// Failures kept; more say nothing new.
 const FAILURES: usize = 256;
 /// Age bins of successes kept, over all hours.
@@ -57,14 +55,22 @@ struct Bin {
 }
 
 /// The observations of one site.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Pool {
+    /// How many hours observations count.
+    hours: u32,
     failures: Vec<Kept>,
     successes: Vec<Bin>,
     answers_arrive: Option<u32>,
 }
 
 impl Pool {
+    /// Nothing observed; observations count for `window`.
+    pub(super) fn new(window: Span) -> Self {
+        let hours = (window.as_secs() / 3600).clamp(1, i64::from(u32::MAX)) as u32;
+        Self { hours, failures: Vec::new(), successes: Vec::new(), answers_arrive: None }
+    }
+
     /// A request arrived at once after the flow had been idle for `age`. As long as nothing fails only the longest age of an hour is kept.
     pub(super) fn delivered(&mut self, age: Span, stage: Stage, now: PacketTime) {
         self.forget(now);
@@ -144,7 +150,7 @@ impl Pool {
 
     /// Lets go of what is older than the window.
     pub(super) fn forget(&mut self, now: PacketTime) {
-        let oldest = hour(now).saturating_sub(WINDOW_HOURS - 1);
+        let oldest = hour(now).saturating_sub(self.hours - 1);
         self.failures.retain(|failure| failure.hour >= oldest);
         self.successes.retain(|bin| bin.hour >= oldest);
         self.answers_arrive = self.answers_arrive.filter(|hour| *hour >= oldest);
@@ -192,7 +198,7 @@ mod tests {
 
     #[test]
     fn as_long_as_nothing_fails_only_the_longest_success_of_an_hour_is_kept() {
-        let mut pool = Pool::default();
+        let mut pool = Pool::new(Span::from_secs(24 * 3600));
         for age in [10, 59, 30] {
             pool.delivered(Span::from_secs(age), Stage::Stream, at(0));
         }
@@ -201,7 +207,7 @@ mod tests {
 
     #[test]
     fn with_failures_successes_are_told_apart_by_age() {
-        let mut pool = Pool::default();
+        let mut pool = Pool::new(Span::from_secs(24 * 3600));
         pool.failed(failure(40, 1, FailureKind::Request), at(0));
         for age in [10, 59, 30] {
             pool.delivered(Span::from_secs(age), Stage::Stream, at(0));
@@ -213,7 +219,7 @@ mod tests {
 
     #[test]
     fn what_is_a_day_old_is_forgotten() {
-        let mut pool = Pool::default();
+        let mut pool = Pool::new(Span::from_secs(24 * 3600));
         pool.failed(failure(40, 1, FailureKind::Request), at(0));
         pool.delivered(Span::from_secs(10), Stage::Stream, at(0));
         pool.forget(at(23));
@@ -224,7 +230,7 @@ mod tests {
 
     #[test]
     fn probes_of_a_phone_that_answers_none_are_taken_back() {
-        let mut pool = Pool::default();
+        let mut pool = Pool::new(Span::from_secs(24 * 3600));
         pool.failed(failure(40, 1, FailureKind::Options), at(0));
         pool.failed(failure(50, 1, FailureKind::Request), at(0));
         pool.failed(failure(60, 2, FailureKind::Options), at(0));
@@ -235,7 +241,7 @@ mod tests {
 
     #[test]
     fn however_much_is_observed_a_site_keeps_eight_kilobytes() {
-        let mut pool = Pool::default();
+        let mut pool = Pool::new(Span::from_secs(24 * 3600));
         for n in 0..10_000_i64 {
             pool.failed(failure(n, 1, FailureKind::Request), at(0));
             pool.delivered(Span::from_secs(n), if n % 2 == 0 { Stage::Oneway } else { Stage::Stream }, at(n / 1000));

@@ -1,6 +1,7 @@
 //! How regularly a phone is heard: its silences, its keep-alives, and what became better when their interval was changed (DETECTION §2.3,
 //! §2.6).
 
+use crate::config::Ratio;
 use crate::time::{PacketTime, Span};
 
 /// Silences remembered.
@@ -13,8 +14,6 @@ const LOSS_WINDOW: Span = Span::from_secs(3600);
 const INTERVALS: usize = 8;
 /// Intervals needed before they are called regular here: keep-alives of a phone whose port changes are few.
 const ENOUGH: usize = 3;
-/// Largest ratio of median absolute deviation to median of something regular (DETECTION §2.3).
-const REGULAR: f64 = 0.15;
 /// By how much the interval must change to be another (DETECTION §2.6).
 const CHANGED: f64 = 0.20;
 /// Intervals of another length that make a change of them.
@@ -75,8 +74,8 @@ impl Gaps {
         sorted.get((sorted.len() * 95).div_ceil(100).checked_sub(1)?).copied().map(span)
     }
 
-    pub(super) fn regular(&self) -> Option<Regular> {
-        regular(self.ring.get(..self.len())?)
+    pub(super) fn regular(&self, deviation: Ratio) -> Option<Regular> {
+        regular(self.ring.get(..self.len())?, deviation)
     }
 }
 
@@ -112,13 +111,13 @@ impl Rhythm {
         self.last > PacketTime::MIN
     }
 
-    pub(super) fn regular(&self) -> Option<Regular> {
-        regular(self.ring.get(..(self.count as usize).min(INTERVALS))?)
+    pub(super) fn regular(&self, deviation: Ratio) -> Option<Regular> {
+        regular(self.ring.get(..(self.count as usize).min(INTERVALS))?, deviation)
     }
 
     /// Whether a keep-alive at `now` is in time: whole intervals after the last one, which is not long past.
-    pub(super) fn continues_at(&self, now: PacketTime) -> bool {
-        let Some(interval) = self.regular().map(|regular| regular.middle.as_secs_f64()).filter(|interval| *interval > 0.0) else {
+    pub(super) fn continues_at(&self, deviation: Ratio, now: PacketTime) -> bool {
+        let Some(interval) = self.regular(deviation).map(|regular| regular.middle.as_secs_f64()).filter(|interval| *interval > 0.0) else {
             return false;
         };
         let passed = now.since(self.last).as_secs_f64();
@@ -190,14 +189,14 @@ fn is_another(interval: Span, than: Span) -> bool {
     (interval - than).abs().as_secs_f64() > CHANGED * than.as_secs_f64()
 }
 
-fn regular(values: &[Tenths]) -> Option<Regular> {
+fn regular(values: &[Tenths], deviation: Ratio) -> Option<Regular> {
     if values.len() < ENOUGH {
         return None;
     }
     let longest = values.iter().copied().max()?;
     let middle = median(values.to_vec());
     let spread = median(values.iter().map(|value| value.abs_diff(middle)).collect());
-    let is_regular = f64::from(spread) <= REGULAR * f64::from(middle);
+    let is_regular = f64::from(spread) <= deviation.get() * f64::from(middle);
     is_regular.then(|| Regular { middle: span(middle), longest: span(longest) })
 }
 
@@ -235,7 +234,7 @@ mod tests {
         gaps.note(Span::from_millis(60));
         assert_eq!(gaps.recent().count(), 2);
         assert_eq!(gaps.percentile_95(), Some(secs(1800)));
-        assert_eq!(gaps.regular(), Some(Regular { middle: secs(1800), longest: secs(1800) }));
+        assert_eq!(gaps.regular(Ratio::from_percent(15)), Some(Regular { middle: secs(1800), longest: secs(1800) }));
     }
 
     #[test]
@@ -244,7 +243,7 @@ mod tests {
         for gap in [2, 300, 17, 80, 5] {
             gaps.note(secs(gap));
         }
-        assert_eq!(gaps.regular(), None);
+        assert_eq!(gaps.regular(Ratio::from_percent(15)), None);
     }
 
     #[test]
@@ -253,9 +252,9 @@ mod tests {
         for second in [20, 40, 60, 80] {
             rhythm.note(at(second));
         }
-        assert!(rhythm.continues_at(at(100)) && rhythm.continues_at(at(141)));
-        assert!(!rhythm.continues_at(at(110)) && !rhythm.continues_at(at(83)));
-        assert!(!Rhythm::new().continues_at(at(100)));
+        assert!(rhythm.continues_at(Ratio::from_percent(15), at(100)) && rhythm.continues_at(Ratio::from_percent(15), at(141)));
+        assert!(!rhythm.continues_at(Ratio::from_percent(15), at(110)) && !rhythm.continues_at(Ratio::from_percent(15), at(83)));
+        assert!(!Rhythm::new().continues_at(Ratio::from_percent(15), at(100)));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use crate::config::Thresholds;
 use crate::time::{PacketTime, Span};
 use crate::track::nat::estimate::Estimate;
 use crate::track::nat::pool::{Failure, FailureKind};
@@ -50,7 +51,8 @@ fn observe(network: Network, seed: u64) -> Estimate {
     let mut random = Random(seed);
     let keepalives = keepalives(network, &mut random);
     let arrived: Vec<f64> = keepalives.iter().filter(|(_, arrived)| *arrived).map(|(sent, _)| *sent).collect();
-    let mut site = SiteNat::new(Site::of("198.51.100.7".parse().unwrap()));
+    let thresholds = Thresholds::default();
+    let mut site = SiteNat::new(Site::of("198.51.100.7".parse().unwrap()), &thresholds);
     let mut last_answer = 0.0_f64;
     let mut at = network.probe * random.next();
     while at < DAY {
@@ -65,7 +67,7 @@ fn observe(network: Network, seed: u64) -> Estimate {
         let now = PacketTime::from_parts(1_700_000_000 + at as i64, 0);
         let silence = at - seen;
         match (arrives.map(|n| at + SCHEDULE[n]), back) {
-            (Some(time), _) if time == at => site.delivered(Span::from_secs_f64(silence), seen as u32, Stage::Stream, now),
+            (Some(time), _) if time == at => site.delivered(Span::from_secs_f64(silence), seen as u32, Stage::Stream, 5, now),
             (Some(time), Some(back)) if time > *back => lost(&mut site, silence, seen, now),
             (None, Some(_)) => lost(&mut site, silence, seen, now),
             _ => false,
@@ -75,12 +77,12 @@ fn observe(network: Network, seed: u64) -> Estimate {
         }
         at += network.probe;
     }
-    site.surest().unwrap_or_else(|| site.estimates()[0].1)
+    site.surest(&thresholds).unwrap_or_else(|| site.estimates(&thresholds)[0].1)
 }
 
 fn lost(site: &mut SiteNat, silence: f64, since: f64, now: PacketTime) -> bool {
     site.failed(failure(silence, since), now);
-    site.reconsider()
+    site.reconsider(&Thresholds::default())
 }
 
 fn failure(silence: f64, since: f64) -> Failure {

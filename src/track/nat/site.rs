@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use crate::config::Thresholds;
 use crate::table::Handle;
 use crate::time::{PacketTime, Span};
 use crate::track::event::Sighting;
@@ -15,12 +16,8 @@ use crate::track::vocabulary::Confidence;
 const PHONES: usize = 64;
 /// Changes of ports remembered.
 const MOVES: usize = 64;
-/// Phones that change their port within this time of each other do so for one reason (DETECTION §13).
-const TOGETHER: Span = Span::from_secs(10);
-/// Largest balanced error of observations that agree.
-const AGREE: f64 = 0.10;
-/// Successes beyond the bound, and the silences they must fall into, that show a NAT to be mended (DETECTION §13).
-const MENDED: (u32, usize) = (5, 3);
+/// Silences that the successes of a mended NAT must fall into (DETECTION §13).
+const MENDED_GAPS: usize = 3;
 /// How far beyond the bound.
 const BEYOND: Span = Span::from_secs(1);
 
@@ -36,7 +33,7 @@ pub(super) struct Moved {
 #[derive(Clone, Copy, Debug, Default)]
 struct Mending {
     successes: u32,
-    gaps: [u32; MENDED.1],
+    gaps: [u32; MENDED_GAPS],
     distinct: usize,
 }
 
@@ -59,11 +56,11 @@ pub(super) struct SiteNat {
 }
 
 impl SiteNat {
-    pub(super) fn new(site: Site) -> Self {
+    pub(super) fn new(site: Site, thresholds: &Thresholds) -> Self {
         Self {
             site,
             first: None,
-            pool: Pool::default(),
+            pool: Pool::new(thresholds.nat_window),
             phones: Vec::new(),
             confidence: None,
             bounds: (None, None),
@@ -83,25 +80,20 @@ impl SiteNat {
         self.phones.retain(|&known| known != phone);
     }
 
-    pub(super) fn moved(&mut self, moved: Moved) {
-        self.moves.retain(|earlier| moved.at.time.since(earlier.at.time) <= TOGETHER.times(3));
+    pub(super) fn moved(&mut self, moved: Moved, together: Span) {
+        self.moves.retain(|earlier| moved.at.time.since(earlier.at.time) <= together.times(3));
         if self.moves.len() < MOVES {
             self.moves.push(moved);
         }
     }
 
-    /// The phones that changed their port about when `at` was.
-    pub(super) fn moved_near(&self, at: PacketTime) -> Vec<Moved> {
-        let mut near: Vec<_> = self.moves.iter().filter(|moved| (moved.at.time - at).abs() <= TOGETHER).copied().collect();
+    /// The phones that changed their port within `together` of `at`.
+    pub(super) fn moved_near(&self, together: Span, at: PacketTime) -> Vec<Moved> {
+        let mut near: Vec<_> = self.moves.iter().filter(|moved| (moved.at.time - at).abs() <= together).copied().collect();
         near.sort_by_key(|moved| moved.phone);
         near.dedup_by_key(|moved| moved.phone);
         near.sort_by_key(|moved| moved.at.time);
         near
-    }
-
-    /// When it is known who else changed its port about when `at` was.
-    pub(super) fn moves_known_at(at: PacketTime) -> PacketTime {
-        at + TOGETHER
     }
 
     pub(super) fn failed(&mut self, failure: Failure, now: PacketTime) {
@@ -113,21 +105,21 @@ impl SiteNat {
     }
 
     /// Draws the conclusions anew. Tells whether it became surer or less sure that bindings time out.
-    pub(super) fn reconsider(&mut self) -> bool {
+    pub(super) fn reconsider(&mut self, thresholds: &Thresholds) -> bool {
         if !self.pool.has_failures() && self.confidence.is_none() {
             return false;
         }
-        let estimates = self.estimates();
+        let estimates = self.estimates(thresholds);
         let upper = estimates.iter().filter_map(|(_, estimate)| estimate.upper).max();
-        let surest = self.surest();
+        let surest = self.surest(thresholds);
         self.bounds = (surest.and_then(|estimate| estimate.lower), upper);
         self.stream_lifetime = self.pool.shortest_failure(Stage::Stream);
         let confidence = surest.and_then(|estimate| estimate.confidence);
         std::mem::replace(&mut self.confidence, confidence) != confidence
     }
 
-    /// Takes note of a request that arrived after `idle`. Tells whether the NAT is now known to be mended.
-    pub(super) fn delivered(&mut self, idle: Span, gap: u32, stage: Stage, now: PacketTime) -> bool {
+    /// Takes note of a request that arrived after `idle`. Tells whether the NAT is now known to be mended, which `enough` of them show.
+    pub(super) fn delivered(&mut self, idle: Span, gap: u32, stage: Stage, enough: u32, now: PacketTime) -> bool {
         self.first.get_or_insert(now);
         self.pool.delivered(idle, stage, now);
         if self.bounds.1.is_none_or(|upper| idle < upper + BEYOND) {
@@ -140,7 +132,7 @@ impl SiteNat {
             *slot = gap;
             mending.distinct += 1;
         }
-        let mended = mending.successes >= MENDED.0 && mending.distinct >= MENDED.1;
+        let mended = mending.successes >= enough && mending.distinct >= MENDED_GAPS;
         if mended {
             self.pool.mend();
             self.mending = Mending::default();
@@ -150,19 +142,20 @@ impl SiteNat {
 
     /// What follows from the observations: for all together, or for each stage where together they contradict each other and apart they
     /// do not.
-    pub(super) fn estimates(&self) -> Vec<(Option<Stage>, Estimate)> {
-        let all = self.pool.observations(None).estimate();
-        let apart = [Stage::Oneway, Stage::Stream].map(|stage| (Some(stage), self.pool.observations(Some(stage)).estimate()));
-        let is_observed = |estimate: &Estimate| estimate.successes + estimate.failures > 0 && estimate.error <= AGREE;
-        if all.error > AGREE && apart.iter().all(|(_, estimate)| is_observed(estimate)) {
+    pub(super) fn estimates(&self, thresholds: &Thresholds) -> Vec<(Option<Stage>, Estimate)> {
+        let all = self.pool.observations(None).estimate(thresholds);
+        let apart = [Stage::Oneway, Stage::Stream].map(|stage| (Some(stage), self.pool.observations(Some(stage)).estimate(thresholds)));
+        let agree = thresholds.nat_confirm_error.get();
+        let is_observed = |estimate: &Estimate| estimate.successes + estimate.failures > 0 && estimate.error <= agree;
+        if all.error > agree && apart.iter().all(|(_, estimate)| is_observed(estimate)) {
             return apart.to_vec();
         }
         vec![(None, all)]
     }
 
     /// The estimate that is surest that bindings time out.
-    pub(super) fn surest(&self) -> Option<Estimate> {
-        let estimates = self.estimates().into_iter().map(|(_, estimate)| estimate);
+    pub(super) fn surest(&self, thresholds: &Thresholds) -> Option<Estimate> {
+        let estimates = self.estimates(thresholds).into_iter().map(|(_, estimate)| estimate);
         estimates.filter(|estimate| estimate.confidence.is_some()).max_by_key(|estimate| estimate.confidence)
     }
 }
@@ -173,7 +166,7 @@ mod tests {
     use crate::track::nat::pool::FailureKind;
 
     fn site() -> SiteNat {
-        SiteNat::new(Site::of("198.51.100.7".parse().unwrap()))
+        SiteNat::new(Site::of("198.51.100.7".parse().unwrap()), &Thresholds::default())
     }
 
     fn at(seconds: i64) -> PacketTime {
@@ -190,12 +183,14 @@ mod tests {
         for age in [40, 45] {
             site.failed(failure(age, Stage::Oneway), at(age));
         }
-        site.delivered(Span::from_secs(5), 1, Stage::Oneway, at(50));
-        assert_eq!(site.estimates().len(), 1);
+        site.delivered(Span::from_secs(5), 1, Stage::Oneway, 5, at(50));
+        assert_eq!(site.estimates(&Thresholds::default()).len(), 1);
         for age in [70, 100] {
-            site.delivered(Span::from_secs(age), age as u32, Stage::Stream, at(100 + age));
+            site.delivered(Span::from_secs(age), age as u32, Stage::Stream, 5, at(100 + age));
         }
-        let [(Some(Stage::Oneway), oneway), (Some(Stage::Stream), stream)] = site.estimates()[..] else { panic!("not apart") };
+        let [(Some(Stage::Oneway), oneway), (Some(Stage::Stream), stream)] = site.estimates(&Thresholds::default())[..] else {
+            panic!("not apart")
+        };
         assert_eq!((oneway.upper, stream.lower), (Some(Span::from_secs(40)), Some(Span::from_secs(100))));
         assert_eq!(stream.confidence, None);
     }
@@ -204,11 +199,11 @@ mod tests {
     fn five_successes_in_three_silences_beyond_the_bound_mend_a_nat() {
         let mut site = site();
         site.failed(failure(40, Stage::Stream), at(0));
-        let mut mended = |gap: u32, age: i64| site.delivered(Span::from_secs(age), gap, Stage::Stream, at(100));
+        let mut mended = |gap: u32, age: i64| site.delivered(Span::from_secs(age), gap, Stage::Stream, 5, at(100));
         assert!(!mended(1, 50) && !mended(1, 51) && !mended(1, 52) && !mended(1, 53) && !mended(2, 50));
         assert!(!mended(3, 40), "not beyond");
         assert!(mended(3, 55));
-        assert!(site.surest().is_none());
+        assert!(site.surest(&Thresholds::default()).is_none());
     }
 
     #[test]
@@ -219,8 +214,8 @@ mod tests {
         let [a, b] = [b"a", b"b"].map(|name| table.insert(digester.bytes(name), (), PacketTime::MAX, crate::table::Rank::Ordinary).0);
         let old = "198.51.100.7:1".parse().unwrap();
         for (phone, second) in [(a, 0), (b, 5), (a, 8), (b, 100)] {
-            site.moved(Moved { phone, old, at: Sighting { time: at(second), frame: 1 } });
+            site.moved(Moved { phone, old, at: Sighting { time: at(second), frame: 1 } }, Span::from_secs(10));
         }
-        assert_eq!(site.moved_near(at(100)).len(), 1);
+        assert_eq!(site.moved_near(Span::from_secs(10), at(100)).len(), 1);
     }
 }

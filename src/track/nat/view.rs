@@ -49,6 +49,17 @@ impl Nat {
         self.sites.iter().flat_map(|(_, site)| self.site_views(site))
     }
 
+    /// The sites where a request told something, and when one first did, in the order in which they were found.
+    pub fn sites(&self) -> impl Iterator<Item = (Site, PacketTime)> {
+        self.sites.iter().filter(|(_, site)| !site.pool.is_empty()).filter_map(|(_, site)| Some((site.site, site.first?)))
+    }
+
+    /// What is known of one site, for each stage where they differ.
+    pub fn views_of(&self, site: Site) -> Vec<SiteView> {
+        let site = self.sites.find(self.site_key(site)).and_then(|found| self.sites.get(found));
+        site.map(|site| self.site_views(site)).unwrap_or_default()
+    }
+
     /// What is known of one site.
     pub fn view(&self, site: Site) -> Option<SiteView> {
         let site = self.sites.get(self.sites.find(self.site_key(site))?)?;
@@ -62,7 +73,7 @@ impl Nat {
 
     /// The longest regular silence of the phone of a device.
     pub fn silence(&self, registrations: &Registrations, device: Handle) -> Option<Regular> {
-        self.phone_of(registrations, device)?.silence()
+        self.phone_of(registrations, device)?.silence(&self.thresholds)
     }
 
     /// Whether a device sends nothing that would keep its binding open.
@@ -91,7 +102,7 @@ impl Nat {
         let Some(first) = site.first.filter(|_| !site.pool.is_empty()) else { return Vec::new() };
         let phones: Vec<_> = site.phones.iter().filter_map(|phone| self.phones.get(*phone)).collect();
         let concerned = |phone: &&&Phone| !site.pool.has_failures() || site.pool.has_failed(phone.number);
-        let gap = phones.iter().filter(concerned).filter_map(|phone| phone.silence()).map(|regular| regular.longest).max();
+        let gap = phones.iter().filter(concerned).filter_map(|phone| phone.silence(&self.thresholds)).map(|regular| regular.longest).max();
         let silences = || phones.iter().flat_map(|phone| phone.gaps.recent());
         let view = |(stage, estimate): (Option<Stage>, Estimate)| SiteView {
             site: site.site,
@@ -101,6 +112,6 @@ impl Nat {
             gap,
             loss: estimate.upper.and_then(|upper| advice::loss(silences(), estimate.lower, upper)),
         };
-        site.estimates().into_iter().map(view).collect()
+        site.estimates(&self.thresholds).into_iter().map(view).collect()
     }
 }

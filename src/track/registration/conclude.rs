@@ -11,13 +11,11 @@ use crate::track::call::tell_server_delay;
 use crate::track::event::{AttemptEnd, AttemptReport, Event, ServerClass, Sighting};
 use crate::track::registration::attempt::{ABANDONED, Asked, Attempt, Waits};
 use crate::track::registration::device::Device;
-use crate::track::registration::{EXPIRY_GRACE, Purpose, REMEMBERED, Registrations, SOURCES, contact_address, contact_key};
+use crate::track::registration::{Purpose, REMEMBERED, Registrations, SOURCES, contact_address, contact_key};
 use crate::track::transaction::Transaction;
 use crate::track::vocabulary::{Direction, RegistrationState};
 use crate::track::world::{Seen, World};
 
-/// Rejections of fresh credentials in a row that make a loop (DETECTION §1.1).
-const LOOP: u16 = 2;
 /// What a registrar grants that says nothing, and was asked nothing (RFC 3261 §10.2.1.1).
 const DEFAULT_EXPIRY: u32 = 3600;
 
@@ -256,7 +254,7 @@ impl Registrations {
             AttemptEnd::Accepted => return,
             AttemptEnd::CredentialsRejected => {
                 device.credential_rejections = device.credential_rejections.saturating_add(1);
-                let looping = device.credential_rejections >= LOOP;
+                let looping = u32::from(device.credential_rejections) >= world.thresholds.auth_loop;
                 if looping { RegistrationState::AuthLoop } else { RegistrationState::Rejected }
             }
             AttemptEnd::ChallengeIgnored => {
@@ -278,9 +276,9 @@ impl Registrations {
     pub(super) fn device_due(&mut self, world: &mut World, handle: Handle, now: PacketTime) {
         self.probe_due(world, handle, now);
         let Some(device) = self.devices.get(handle) else { return };
-        let end = device.expires_at.map(|at| at + EXPIRY_GRACE).filter(|&end| device.is_registered() && end + WATERMARK <= now);
+        let end = device.expires_at.map(|at| at + self.grace).filter(|&end| device.is_registered() && end + WATERMARK <= now);
         if let Some(end) = end {
-            let visible = world.absence.is_sound_since(end - EXPIRY_GRACE)
+            let visible = world.absence.is_sound_since(end - self.grace)
                 && (world.flows.seen_within(device.flow, end - REFRESH_SEEN)
                     || world.peers.received_since(device.flow.destination, end - REFRESH_SEEN));
             let state = if visible { RegistrationState::Expired } else { RegistrationState::Unknown };

@@ -12,6 +12,7 @@ mod qualify;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
+use crate::config::Thresholds;
 use crate::sip::headers::{Contact, ContactKind};
 use crate::sip::message::Message;
 use crate::table::{Digest, ExpiringTable, Handle, Rank};
@@ -27,8 +28,6 @@ use crate::track::world::{Seen, World, aor_text, text};
 
 /// How long after its last sign of life an AoR or device is remembered (DETECTION §13).
 const REMEMBERED: Span = Span::from_secs(24 * 3600);
-/// How long after its expiry a binding counts as run out: PJSIP looks every 30 s (DETECTION §1.1).
-pub const EXPIRY_GRACE: Span = Span::from_secs(30);
 /// Devices per AoR; more than any phone system gives one user.
 const DEVICES: usize = 16;
 
@@ -76,11 +75,13 @@ pub struct Registrations {
     delays: Vec<(SocketAddr, u32)>,
     keep_delays: usize,
     longest_grant: Span,
+    /// How long after its expiry a registration counts as run out.
+    grace: Span,
 }
 
 impl Registrations {
     /// No registrations, room for `capacity` devices and `keep_delays` samples of the registration delay.
-    pub fn new(capacity: usize, keep_delays: usize) -> Self {
+    pub fn new(capacity: usize, keep_delays: usize, thresholds: &Thresholds) -> Self {
         Self {
             aors: ExpiringTable::new(capacity),
             devices: ExpiringTable::new(capacity),
@@ -92,6 +93,7 @@ impl Registrations {
             delays: Vec::new(),
             keep_delays,
             longest_grant: Span::ZERO,
+            grace: thresholds.reg_grace,
         }
     }
 
@@ -399,7 +401,7 @@ impl Registrations {
     fn arm_device(&mut self, handle: Handle) {
         let Some(device) = self.devices.get(handle) else { return };
         let forget = device.last_register.max(device.first_seen) + REMEMBERED;
-        let expiry = device.expires_at.filter(|_| device.is_registered()).map(|at| at + EXPIRY_GRACE + WATERMARK);
+        let expiry = device.expires_at.filter(|_| device.is_registered()).map(|at| at + self.grace + WATERMARK);
         let probe = device.probes.outstanding.filter(|probe| !probe.concluded).map(|probe| probe.sent.time + probe.give_up + WATERMARK);
         let deadline = [expiry, probe].into_iter().flatten().min().unwrap_or(forget);
         self.devices.set_deadline(handle, deadline);

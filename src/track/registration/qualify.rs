@@ -16,8 +16,6 @@ const CHAN_SIP_GIVE_UP: Span = Span::from_secs(4);
 const PJSIP_GIVE_UP: Span = Span::from_secs(3);
 /// 64·T1, where the prober has no timeout of its own.
 const GENERIC_GIVE_UP: Span = Span::from_secs(32);
-/// An answer later than this makes a peer lagged: `maxms` (DETECTION §3.1).
-const LAGGED: Span = Span::from_secs(2);
 /// The longest silence before a probe that is told.
 const LONGEST_SILENCE: Span = Span::from_secs(24 * 3600);
 
@@ -46,9 +44,10 @@ impl Registrations {
         device.probes.note_answer(rtt);
         let concluded = device.probes.outstanding.take_if(|probe| probe.sent == request.first);
         self.arm_device(handle);
-        let to = if rtt > LAGGED { Reachability::Lagged } else { Reachability::Reachable };
+        let is_late = rtt > world.thresholds.qualify_max;
+        let to = if is_late { Reachability::Lagged } else { Reachability::Reachable };
         let result = match request.transmissions {
-            _ if rtt > LAGGED => ProbeResult::Lagged,
+            _ if is_late => ProbeResult::Lagged,
             1 => ProbeResult::Ok,
             _ => ProbeResult::Late,
         };

@@ -4,13 +4,13 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
-use crate::config::NotAllowed;
+use super::NotAllowed;
 use crate::time::PacketTime;
 
 const WANTED: &str = "a time such as 2026-01-31T09:00:00+01:00, \"2026-01-31 09:00\" (UTC) or 1769850000 (seconds since 1970)";
 
 /// Reads RFC 3339, a date and time of day in UTC, or seconds since the epoch.
-pub(super) fn parse_moment(text: &str) -> Result<PacketTime, NotAllowed> {
+pub fn parse_moment(text: &str) -> Result<PacketTime, NotAllowed> {
     rfc3339(text).or_else(|| epoch_seconds(text)).or_else(|| utc(text)).ok_or(NotAllowed(WANTED))
 }
 

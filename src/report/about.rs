@@ -1,0 +1,118 @@
+//! The report on what bears on one user, built without the rest: a daemon may hold a million phones.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+
+use super::build::{Kept, records, registration, some_calls};
+use super::filter::{is_address, is_device, is_user};
+use super::model::Report;
+use crate::track::Tracker;
+use crate::track::call::record::CallRecord;
+use crate::track::registration::Aor;
+use crate::track::registration::device::Device;
+use crate::track::site::Site;
+
+/// How often legs of legs are looked for. A call that was transferred has few.
+const ROUNDS: usize = 4;
+
+/// The registrations and calls that a question about `user` can rest on: its own, those of its neighbours at the same sites, those of
+/// whom it called, and all legs of its calls. Lists of the NATs and findings stay empty; the capture block is the caller's.
+pub fn about(tracker: &Tracker, user: &str) -> Report {
+    let party = Party::find(tracker, user);
+    let kept = party.calls(tracker);
+    let called: BTreeSet<&str> = kept.iter().map(|kept| &*kept.record.to).filter(|to| !to.is_empty()).collect();
+    let concerns = |aor: &Aor| {
+        names(tracker, aor, user)
+            || is_one_of(tracker, aor, &called)
+            || devices(tracker, aor).any(|device| party.sites.contains(&Site::of(device.source().ip())))
+    };
+    let aors = tracker.registrations.aors().filter(|(_, aor)| concerns(aor));
+    let mut report = Report {
+        pbx_addresses: tracker.world.peers.pbx_addresses(),
+        registrations: aors.map(|(_, aor)| registration(tracker, aor)).collect(),
+        calls: some_calls(tracker, &kept),
+        ..Report::default()
+    };
+    report.sort();
+    report
+}
+
+/// The user, by its names and the places of its phones.
+struct Party<'a> {
+    asked: &'a str,
+    users: BTreeSet<&'a str>,
+    sockets: BTreeSet<SocketAddr>,
+    address: Option<IpAddr>,
+    sites: BTreeSet<Site>,
+}
+
+impl<'a> Party<'a> {
+    fn find(tracker: &'a Tracker, asked: &'a str) -> Self {
+        let socket = asked.parse::<SocketAddr>().ok();
+        let address = asked.parse().ok().or_else(|| socket.map(|socket| socket.ip()));
+        let own: Vec<_> = tracker.registrations.aors().map(|(_, aor)| aor).filter(|aor| names(tracker, aor, asked)).collect();
+        let phones = own.iter().flat_map(|aor| devices(tracker, aor)).map(Device::source);
+        let sockets: BTreeSet<_> = phones.chain(socket).collect();
+        let sites = sockets.iter().map(SocketAddr::ip).chain(address).map(Site::of).collect();
+        Self { asked, users: own.iter().filter_map(|aor| aor.name.split('@').next()).collect(), sockets, address, sites }
+    }
+
+    /// The calls of the user with all their legs.
+    fn calls<'t>(&self, tracker: &'t Tracker) -> Vec<Kept<'t>> {
+        let mut wanted: BTreeSet<&str> = BTreeSet::new();
+        for kept in records(tracker).filter(|kept| self.takes_part(kept.record)) {
+            wanted.insert(&kept.record.call_id);
+            wanted.extend(kept.record.linked.iter().map(|linked| &**linked));
+        }
+        for _ in 0..ROUNDS {
+            let before = wanted.len();
+            for kept in records(tracker).filter(|kept| !kept.record.linked.is_empty()) {
+                let linked = || kept.record.linked.iter().map(|linked| &**linked);
+                if wanted.contains(&*kept.record.call_id) || linked().any(|linked| wanted.contains(linked)) {
+                    wanted.insert(&kept.record.call_id);
+                    wanted.extend(linked());
+                }
+            }
+            if wanted.len() == before {
+                break;
+            }
+        }
+        records(tracker).filter(|kept| wanted.contains(&*kept.record.call_id)).collect()
+    }
+
+    fn takes_part(&self, record: &CallRecord) -> bool {
+        let called = |name: &str| !name.is_empty() && (self.users.contains(name) || is_user(self.asked, name));
+        let at = |address: SocketAddr| self.sockets.contains(&address) || self.address == Some(address.ip());
+        called(&record.from)
+            || called(&record.to)
+            || at(record.source)
+            || at(record.destination)
+            || record.passed_on_to.is_some_and(|to| self.sockets.contains(&to))
+    }
+}
+
+/// Whether `wanted` names the address-of-record, one of its devices, or the place of one.
+pub fn names(tracker: &Tracker, aor: &Aor, wanted: &str) -> bool {
+    is_user(wanted, &aor.name) || devices(tracker, aor).any(|device| is_device(wanted, &device.contact, device.source()))
+}
+
+/// Whether `wanted` is a party of the call, by name or by address.
+pub fn takes_part(record: &CallRecord, wanted: &str) -> bool {
+    let parties = [&record.from, &record.to];
+    parties.into_iter().any(|party| !party.is_empty() && is_user(wanted, party))
+        || is_address(wanted, record.source)
+        || is_address(wanted, record.destination)
+}
+
+/// Whether the address-of-record, or a device of it, goes by one of these user parts.
+fn is_one_of(tracker: &Tracker, aor: &Aor, users: &BTreeSet<&str>) -> bool {
+    let contact_user = |contact: &str| {
+        let address = contact.split_once(':').map_or(contact, |(_, rest)| rest);
+        address.split_once('@').is_some_and(|(user, _)| users.contains(user))
+    };
+    users.contains(&*aor.name) || users.contains(aor.user()) || devices(tracker, aor).any(|device| contact_user(&device.contact))
+}
+
+fn devices<'t>(tracker: &'t Tracker, aor: &'t Aor) -> impl Iterator<Item = &'t Device> {
+    aor.devices.iter().filter_map(|&handle| tracker.registrations.device(handle))
+}
