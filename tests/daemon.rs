@@ -64,7 +64,8 @@ impl Daemon {
         let address = free_address();
         let state = files.path().join("state").display().to_string();
         let path = path.to_str().expect("a path in UTF-8");
-        let mut child = run(&["--config", path, "--state-dir", &state, "-i", "lo", "--listen", &address.to_string()]).spawn().expect("siphound starts");
+        let mut child =
+            run(&["--config", path, "--state-dir", &state, "-i", "lo", "--listen", &address.to_string()]).spawn().expect("siphound starts");
         let stderr = BufReader::new(child.stderr.take().expect("a pipe"));
         let (lines, log) = channel();
         // The reader of the lines may be gone before the daemon is.

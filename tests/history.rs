@@ -82,11 +82,14 @@ fn users_and_findings_are_those_of_the_report() {
         let state = kept(case);
         let report = report(case);
         let peers = json(&["peers"], state.path());
-        let users = |list: &Json| -> Vec<String> { list.as_array().expect("a list").iter().map(|user| format!("{} {}", user["aor"], user["state"])).collect() };
+        let users = |list: &Json| -> Vec<String> {
+            list.as_array().expect("a list").iter().map(|user| format!("{} {}", user["aor"], user["state"])).collect()
+        };
         assert_eq!(users(&peers["registrations"]), users(&report["registrations"]), "{case}");
         let findings = json(&["findings"], state.path());
         let mut names = |list: &Json| -> Vec<String> {
-            let mut names: Vec<String> = list.as_array().expect("a list").iter().map(|found| format!("{} {}", found["id"], found["subject"])).collect();
+            let mut names: Vec<String> =
+                list.as_array().expect("a list").iter().map(|found| format!("{} {}", found["id"], found["subject"])).collect();
             names.sort();
             names
         };
@@ -98,7 +101,8 @@ fn users_and_findings_are_those_of_the_report() {
 fn open_findings_of_an_id_come_with_the_command_that_looks_into_them() {
     let state = kept("nat-gap-pjsip");
     let all = json(&["findings", "--open"], state.path());
-    let found = all["findings"].as_array().expect("a list").iter().find(|found| found["scope"] == "phone" || found["scope"] == "phone-or-site");
+    let found =
+        all["findings"].as_array().expect("a list").iter().find(|found| found["scope"] == "phone" || found["scope"] == "phone-or-site");
     let Some(found) = found else { panic!("no finding of a phone: {all}") };
     let (id, subject) = (found["id"].as_str().expect("an id"), found["subject"].as_str().expect("a subject"));
     let text = said(&["findings", "--open", "--id", id], state.path());
@@ -155,10 +159,7 @@ fn a_trace_for_wireshark_is_a_capture_of_this_user_alone() {
 #[test]
 fn what_is_not_there_is_told() {
     let folder = tempfile::tempdir().expect("a folder");
-    for (arguments, parts) in [
-        (&["calls"][..], ["no history at", "--state-dir"]),
-        (&["trace", "1001"], ["no traces in", "--state-dir"]),
-    ] {
+    for (arguments, parts) in [(&["calls"][..], ["no history at", "--state-dir"]), (&["trace", "1001"], ["no traces in", "--state-dir"])] {
         let output = siphound(arguments, folder.path());
         let error = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{error}");
@@ -218,12 +219,7 @@ fn every_option_of_help_works() {
     let config = state.path().join("siphound.toml");
     std::fs::write(&config, "").expect("written");
     let config = config.to_str().expect("UTF-8");
-    let common: &[&[&str]] = &[
-        &["--since", "2020-01-01 00:00"],
-        &["--until", "2100-01-01 00:00"],
-        &["--config", config],
-        &["-c", config],
-    ];
+    let common: &[&[&str]] = &[&["--since", "2020-01-01 00:00"], &["--until", "2100-01-01 00:00"], &["--config", config], &["-c", config]];
     let lists: &[&[&str]] = &[&["--open"], &["--limit", "1"], &["--format", "csv"], &["-f", "json"]];
     let out = state.path().join("o.pcap").display().to_string();
     let commands: [(&[&str], Vec<&[&str]>); 4] = [
@@ -244,4 +240,52 @@ fn every_option_of_help_works() {
             assert!(options.iter().any(|option| option[0] == word), "{} {word} is not tried out", command[0]);
         }
     }
+}
+
+/// A store that could not be opened is taken up by itself once it can.
+#[test]
+fn what_was_in_the_way_is_gone_and_it_goes_on_by_itself() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let state = folder.path().join("state");
+    std::fs::write(&state, "in the way").expect("written");
+    let status = Status::default();
+    let (history, recorder) = History::start(places(&state), status.clone()).expect("a thread");
+    let both = |down: bool| [Store::Database, Store::Traces].iter().all(|store| status.down_since(*store).is_some() == down);
+    wait_until(|| both(true));
+    std::fs::remove_file(&state).expect("removed");
+    wait_until(|| both(false));
+    drop(recorder);
+    history.finish();
+    assert!(state.join("history.db").is_file() && state.join("traces").is_dir());
+}
+
+/// A database that somebody else holds loses nothing.
+#[test]
+fn a_lock_is_waited_out() {
+    let folder = tempfile::tempdir().expect("a folder");
+    keep("reg-ok", places(folder.path()));
+    let other = rusqlite::Connection::open(folder.path().join("history.db")).expect("there");
+    other.execute_batch("BEGIN IMMEDIATE; DELETE FROM registrations; DELETE FROM calls").expect("locked");
+    let status = Status::default();
+    let (history, recorder) = History::start(places(folder.path()), status.clone()).expect("a thread");
+    let mut engine = lab::engine(&lab::roomy());
+    engine.listen(Box::new(recorder));
+    let mut source = CaptureFiles::open(&[pcaps::path("call-ok-auth")]).expect("a capture");
+    drop(replay(&mut source, lab::ingest(), engine, Threads::One, &|_| {}).expect("a replay"));
+    wait_until(|| status.down_since(Store::Database).is_some());
+    other.execute_batch("COMMIT").expect("free");
+    history.finish();
+    assert_eq!(status.lost(Store::Database, Loss::Write) + status.lost(Store::Database, Loss::Queue), 0);
+    assert!(!json(&["calls"], folder.path())["calls"].as_array().expect("a list").is_empty());
+}
+
+#[track_caller]
+fn wait_until(ready: impl Fn() -> bool) {
+    for _ in 0..2_000 {
+        if ready() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    panic!("it does not come about");
 }

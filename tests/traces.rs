@@ -216,10 +216,7 @@ fn a_cut_message_of_a_stream_stays_alone() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("trace.pcap");
     std::fs::write(&path, file).expect("written");
-    assert_eq!(
-        heard(&path),
-        [message_line(time(1), &there, head.as_bytes()), message_line(time(2), &there, request(2, 0).as_bytes())]
-    );
+    assert_eq!(heard(&path), [message_line(time(1), &there, head.as_bytes()), message_line(time(2), &there, request(2, 0).as_bytes())]);
 }
 
 /// Writes what it is given as a trace, masked.
@@ -284,7 +281,10 @@ fn conclusions(report: &Json, mut subject: impl FnMut(&str) -> String) -> BTreeM
         count(format!("{} {about}", ["id", "severity", "confidence", "reason", "scope"].map(|key| entry[key].to_string()).join(" ")));
     }
     for call in list(report, "calls") {
-        count(format!("call {}", ["outcome", "state", "direction", "talk_s", "ended_by", "status"].map(|key| call[key].to_string()).join(" ")));
+        count(format!(
+            "call {}",
+            ["outcome", "state", "direction", "talk_s", "ended_by", "status"].map(|key| call[key].to_string()).join(" ")
+        ));
     }
     for user in list(report, "registrations") {
         count(format!("user {} {} {}", user["state"], user["attempts"], subject(user["aor"].as_str().unwrap_or_default())));
@@ -347,12 +347,15 @@ fn leaks(report: &Json, bytes: &[u8]) -> Vec<String> {
         }
     }
     for call in list(report, "calls") {
-        secrets.extend(["from", "to", "call_id"].into_iter().filter_map(|key| call[key].as_str()).filter(|text| text.len() > 4).map(str::to_owned));
+        secrets.extend(
+            ["from", "to", "call_id"].into_iter().filter_map(|key| call[key].as_str()).filter(|text| text.len() > 4).map(str::to_owned),
+        );
     }
     let is_part = |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'.');
     let text = bytes;
     let has = |secret: &&String| {
-        memchr::memmem::find_iter(text, secret.as_bytes()).any(|at| !is_part(at.checked_sub(1).and_then(|at| text.get(at))) && !is_part(text.get(at + secret.len())))
+        memchr::memmem::find_iter(text, secret.as_bytes())
+            .any(|at| !is_part(at.checked_sub(1).and_then(|at| text.get(at))) && !is_part(text.get(at + secret.len())))
     };
     secrets.iter().filter(|secret| *secret != "anonymous" && !secret.starts_with("127.")).filter(has).cloned().collect()
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::exit::{Exit, Failure};
 use super::run::Daemon;
-use super::settings::{Origin, places};
+use super::settings::{Origin, places, random_seed};
 use crate::decode::ports::PortFilter;
 use crate::decode::signal::Signal;
 use crate::history::{History, Place, Places, Status, make_directory, trace};
@@ -13,7 +13,7 @@ use crate::pipeline::engine::{Delivery, Engine};
 use crate::pipeline::ingest::{Ingest, IngestConfig};
 use crate::pipeline::replay::{Threads, replay};
 use crate::pipeline::source::CaptureFiles;
-use crate::pipeline::stage::{Finished, PipelineError};
+use crate::pipeline::stage::Finished;
 use crate::sip::delivery::Arrival;
 use crate::table::Digester;
 use crate::time::{PacketTime, Span};
@@ -112,9 +112,9 @@ impl Daemon {
         Ok(restored.engine)
     }
 
-    fn read_traces(&self, mut source: CaptureFiles, engine: Engine, files: usize, now: PacketTime) -> Result<Restored, PipelineError> {
+    fn read_traces(&self, mut source: CaptureFiles, engine: Engine, files: usize, now: PacketTime) -> Result<Restored, Failure> {
         let ports = PortFilter::Only(self.config.capture.ports.ranges().to_vec());
-        let ingest = Ingest::new(IngestConfig { ports, digester: Digester::new(0), thresholds: self.config.thresholds });
+        let ingest = Ingest::new(IngestConfig { ports, digester: Digester::new(random_seed()?), thresholds: self.config.thresholds });
         let begun = wall_clock();
         let observer = |notice: crate::pipeline::stage::Notice<'_>| {
             // The last record of a daemon that was killed is often cut.

@@ -191,8 +191,7 @@ impl KeptArgs {
         if config.history.directory.is_empty() {
             return Err(Failure::new(Exit::Usage, "the configuration turns the history off: history.directory is empty"));
         }
-        let asked =
-            Asked { user: self.user.clone(), since: self.since, until: self.until, is, open: self.open, limit: self.limit };
+        let asked = Asked { user: self.user.clone(), since: self.since, until: self.until, is, open: self.open, limit: self.limit };
         let reader = Reader::open(Path::new(&config.history.directory)).map_err(refused)?;
         let hits = reader.read(kind, &asked).map_err(refused)?;
         Ok(hits.into_iter().map(|hit| hit.entry).collect())
@@ -280,8 +279,9 @@ fn table(columns: &[Column], rows: &[Json], out: &mut dyn io::Write) -> io::Resu
     let head = columns.iter().map(|(title, _)| (*title).to_owned()).collect();
     let body = rows.iter().map(|row| columns.iter().map(|(_, pointer)| escape::fit(&cell(row, pointer), WIDEST)).collect());
     let lines: Vec<Vec<String>> = std::iter::once(head).chain(body).collect();
-    let widths: Vec<usize> =
-        (0..columns.len()).map(|nth| lines.iter().filter_map(|line| line.get(nth)).map(|cell| escape::width(cell)).max().unwrap_or(0)).collect();
+    let widths: Vec<usize> = (0..columns.len())
+        .map(|nth| lines.iter().filter_map(|line| line.get(nth)).map(|cell| escape::width(cell)).max().unwrap_or(0))
+        .collect();
     for line in lines {
         let mut text = String::new();
         for (cell, width) in line.iter().zip(&widths) {
@@ -340,7 +340,10 @@ mod tests {
             finding("phone", "1001@pbx.example.com").as_deref(),
             Some("siphound diagnose 1001@pbx.example.com --pcap /var/lib/siphound/traces")
         );
-        assert_eq!(finding("phone", "$(reboot)'@x").as_deref(), Some(r"siphound diagnose '$(reboot)'\''@x' --pcap /var/lib/siphound/traces"));
+        assert_eq!(
+            finding("phone", "$(reboot)'@x").as_deref(),
+            Some(r"siphound diagnose '$(reboot)'\''@x' --pcap /var/lib/siphound/traces")
+        );
         assert_eq!(finding("call", "a b").as_deref(), Some("siphound trace 'a b'"));
         assert_eq!(finding("phone", "x\u{1b}[2J"), None);
         assert_eq!(finding("phone", "--config=/etc/shadow"), None);

@@ -71,10 +71,7 @@ pub(super) fn places(config: &Config) -> Places {
         directory.map(|directory| Place { directory, age: Span::from_secs(i64::from(days) * 86_400), bytes: bytes.get() })
     };
     let (history, traces) = (&config.history, &config.traces);
-    Places {
-        database: place(&history.directory, history.days, history.bytes),
-        traces: place(&traces.directory, traces.days, traces.bytes),
-    }
+    Places { database: place(&history.directory, history.days, history.bytes), traces: place(&traces.directory, traces.days, traces.bytes) }
 }
 
 /// What tracking must be told; `own` are the addresses of this host.

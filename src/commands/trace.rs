@@ -118,8 +118,9 @@ fn no_traces(directory: &str, error: &io::Error) -> Failure {
         io::ErrorKind::PermissionDenied => {
             Failure::new(Exit::Refused, what).with_remedy("read them as root or as the user that siphound runs as")
         }
-        _ => Failure::new(Exit::Usage, what)
-            .with_remedy("siphound run keeps them unless its configuration says otherwise; name another place with --state-dir or --config"),
+        _ => Failure::new(Exit::Usage, what).with_remedy(
+            "siphound run keeps them unless its configuration says otherwise; name another place with --state-dir or --config",
+        ),
     }
 }
 

@@ -43,7 +43,13 @@ const UNKNOWN: i64 = i64::MIN;
 
 impl Default for Numbers {
     fn default() -> Self {
-        Self { on: AtomicBool::new(false), lost: Default::default(), bytes: AtomicU64::new(0), oldest: AtomicI64::new(UNKNOWN), down: AtomicI64::new(UNKNOWN) }
+        Self {
+            on: AtomicBool::new(false),
+            lost: Default::default(),
+            bytes: AtomicU64::new(0),
+            oldest: AtomicI64::new(UNKNOWN),
+            down: AtomicI64::new(UNKNOWN),
+        }
     }
 }
 

@@ -57,7 +57,8 @@ enum Health {
 impl Writer {
     pub(super) fn new(places: Places, status: Status) -> Self {
         let database = places.database.map(|place| Base { place, open: None, waiting: Vec::new(), health: Health::Up });
-        let traces = places.traces.map(|place| Traces { place, open: None, frames: Frames::default(), out: Vec::new(), health: Health::Up });
+        let traces =
+            places.traces.map(|place| Traces { place, open: None, frames: Frames::default(), out: Vec::new(), health: Health::Up });
         Self { database, traces, status, now: None }
     }
 

@@ -5,8 +5,8 @@
 use super::family::{Counter, Family, Gauge, Histogram, Kind, LabelValues, NamedCounter, NamedGauge, Names, Sample, TimeCounter};
 use super::labels::{
     BindingChange, CallPhase, CodeLabel, DelayResult, Dir, DropPlace, FailureReason, FragmentResult, FrameOutcome, FromState,
-    KeepaliveLabel, LossLabel, MessageKind, MethodLabel, NatProbe, NatStage, NatVerdict, QualifyResult, ServerResponse, SessionResult, ShortCall, StoreLabel,
-    ToReachability, ToState, Unanswered,
+    KeepaliveLabel, LossLabel, MessageKind, MethodLabel, NatProbe, NatStage, NatVerdict, QualifyResult, ServerResponse, SessionResult,
+    ShortCall, StoreLabel, ToReachability, ToState, Unanswered,
 };
 use crate::decode::flow::Transport;
 use crate::track::vocabulary::{Outcome, PeerClass, Reachability, RegistrationState, Severity};

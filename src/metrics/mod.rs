@@ -18,6 +18,6 @@ pub use self::family::{Counter, Gauge, Histogram, NamedCounter, NamedGauge, Name
 pub use self::fold::Fold;
 pub use self::labels::{
     BindingChange, CallPhase, CodeLabel, DelayResult, Dir, DropPlace, FailureReason, FragmentResult, FrameOutcome, FromState,
-    KeepaliveLabel, Labels, LossLabel, MessageKind, MethodLabel, NatProbe, NatStage, NatVerdict, QualifyResult, ServerResponse, SessionResult,
-    ShortCall, StoreLabel, ToReachability, ToState, Unanswered,
+    KeepaliveLabel, Labels, LossLabel, MessageKind, MethodLabel, NatProbe, NatStage, NatVerdict, QualifyResult, ServerResponse,
+    SessionResult, ShortCall, StoreLabel, ToReachability, ToState, Unanswered,
 };

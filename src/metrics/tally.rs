@@ -1,10 +1,10 @@
 //! What happens, in the words of the field, and which series it counts in. Times are those of packets.
 
 use super::catalog::{AnomalyLabel, CaptureTally, FindingLabel, Gauges, HistoryTally, TableLabel, Tally};
-use super::labels::{LossLabel, StoreLabel, 
+use super::labels::{
     BindingChange, CodeLabel, DelayResult, Dir, DropPlace, FailureReason, FragmentResult, FrameOutcome, FromState, KeepaliveLabel,
-    MessageKind, MethodLabel, NatProbe, NatStage, QualifyResult, ServerResponse, SessionResult, ShortCall, ToReachability, ToState,
-    Unanswered,
+    LossLabel, MessageKind, MethodLabel, NatProbe, NatStage, QualifyResult, ServerResponse, SessionResult, ShortCall, StoreLabel,
+    ToReachability, ToState, Unanswered,
 };
 use crate::decode::flow::Transport;
 use crate::decode::outcome::{FrameCounts, Skip};

@@ -186,7 +186,8 @@ fn a_daemon_that_was_killed_knows_registrations_and_calls_again() {
     let mut daemon = Daemon::start(&lab, &[]);
     let (pbx, phone) = (Agent::new(&lab, Host::Pbx, SERVER), Agent::new(&lab, Host::Phones, PHONE));
     phone.send(SERVER, &request("REGISTER", "reg").replace("To: <sip:100@", "Expires: 600\r\nTo: <sip:200@"));
-    let accepted = response("200 OK", "REGISTER", "reg").replace("To: <sip:100@", "Contact: <sip:200@192.0.2.2:5080>;expires=600\r\nTo: <sip:200@");
+    let accepted =
+        response("200 OK", "REGISTER", "reg").replace("To: <sip:100@", "Contact: <sip:200@192.0.2.2:5080>;expires=600\r\nTo: <sip:200@");
     pbx.send(PHONE, &accepted);
     phone.send(SERVER, &request("INVITE", "call"));
     pbx.send(PHONE, &response("200 OK", "INVITE", "call"));
@@ -201,6 +202,17 @@ fn a_daemon_that_was_killed_knows_registrations_and_calls_again() {
     assert!(known.is_some(), "{}\n{}", daemon.metrics().of("registrations"), daemon.metrics().of("calls_active"));
     // What was heard is on disk within a second; nothing is written at the end of a process that is killed.
     std::thread::sleep(Duration::from_millis(1_500));
+    // Both are read while they are written.
+    let state = lab.path("state").display().to_string();
+    let told = |arguments: &[&str]| {
+        let command = [&[env!("CARGO_BIN_EXE_siphound")], arguments, &["--state-dir", &state]].concat();
+        let output = lab.run(Host::Pbx, &command);
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    assert!(told(&["peers", "--open"]).contains("200@192.0.2.1"));
+    assert!(told(&["calls", "--open"]).contains("call"));
+    assert!(told(&["trace", "call"]).contains("Call-ID: call"));
     daemon.process.signal(Signal::KILL);
     daemon.process.wait(SOON);
     drop(daemon);

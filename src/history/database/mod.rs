@@ -28,7 +28,9 @@ const PATIENCE: std::time::Duration = std::time::Duration::from_millis(250);
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
     /// There is none.
-    #[error("there is no history at {0}: siphound run keeps one there unless its configuration says otherwise; name another place with --state-dir or --config")]
+    #[error(
+        "there is no history at {0}: siphound run keeps one there unless its configuration says otherwise; name another place with --state-dir or --config"
+    )]
     Missing(PathBuf),
     /// The file system refuses.
     #[error("{path}: {cause}")]

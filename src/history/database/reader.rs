@@ -132,5 +132,10 @@ fn names_it(asked: &str, name: &str) -> bool {
 /// Whether `asked` names a device of a user, by its Contact or its address.
 fn is_device(asked: &str, entry: &Json) -> bool {
     let devices = entry.get("devices").and_then(Json::as_array).map_or(&[][..], Vec::as_slice);
-    devices.iter().flat_map(|device| [device.get("source"), device.get("contact")]).flatten().filter_map(Json::as_str).any(|name| names_it(asked, name))
+    devices
+        .iter()
+        .flat_map(|device| [device.get("source"), device.get("contact")])
+        .flatten()
+        .filter_map(Json::as_str)
+        .any(|name| names_it(asked, name))
 }

@@ -3,8 +3,7 @@
 use super::{Mask, blot, header};
 
 /// Attributes of a session that are keys, or names of somebody's device.
-const SECRET: [&[u8]; 9] =
-    [b"crypto", b"fingerprint", b"ice-ufrag", b"ice-pwd", b"ssrc", b"msid", b"cname", b"key-mgmt", b"identity"];
+const SECRET: [&[u8]; 9] = [b"crypto", b"fingerprint", b"ice-ufrag", b"ice-pwd", b"ssrc", b"msid", b"cname", b"key-mgmt", b"identity"];
 
 pub(super) fn mask(mask: &mut Mask, kind: &str, body: &[u8]) -> Vec<u8> {
     if kind.starts_with("message/sipfrag") || kind.starts_with("message/sip") {

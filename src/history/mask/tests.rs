@@ -23,8 +23,19 @@ const INVITE: &str = "INVITE sip:+493012345@pbx.example.com;user=phone SIP/2.0\r
 fn nothing_that_names_anybody_is_left() {
     let text = masked(INVITE).to_ascii_lowercase();
     for secret in [
-        "1001", "493012345", "alice", "miller", "example", "pbx", "192.168.77.11", "203.0.113.77", "deadbeef", "6629fae4", "0a4f",
-        "0004f2abcdef", "gmbh",
+        "1001",
+        "493012345",
+        "alice",
+        "miller",
+        "example",
+        "pbx",
+        "192.168.77.11",
+        "203.0.113.77",
+        "deadbeef",
+        "6629fae4",
+        "0a4f",
+        "0004f2abcdef",
+        "gmbh",
     ] {
         assert!(!text.contains(secret), "{secret} is in\n{text}");
     }
@@ -34,9 +45,17 @@ fn nothing_that_names_anybody_is_left() {
 fn what_the_message_is_stays() {
     let text = masked(INVITE);
     for kept in [
-        "INVITE sip:+", ";user=phone SIP/2.0\r\n", "Via: SIP/2.0/UDP 192.168.", ":5060;branch=z9hG4bK", ";rport=40311\r\n",
-        "CSeq: 102 INVITE\r\n", "nc=00000001, qop=auth, algorithm=MD5\r\n", "User-Agent: Phone X 1.2 ", ";ob>;+sip.instance=\"",
-        "m=audio 4000 RTP/AVP 8\r\n", "X-Account: xxxxxx-xxxx\r\n",
+        "INVITE sip:+",
+        ";user=phone SIP/2.0\r\n",
+        "Via: SIP/2.0/UDP 192.168.",
+        ":5060;branch=z9hG4bK",
+        ";rport=40311\r\n",
+        "CSeq: 102 INVITE\r\n",
+        "nc=00000001, qop=auth, algorithm=MD5\r\n",
+        "User-Agent: Phone X 1.2 ",
+        ";ob>;+sip.instance=\"",
+        "m=audio 4000 RTP/AVP 8\r\n",
+        "X-Account: xxxxxx-xxxx\r\n",
     ] {
         assert!(text.contains(kept), "{kept} is not in\n{text}");
     }
@@ -80,7 +99,18 @@ fn numbers_that_end_alike_end_alike() {
 fn addresses_stay_of_their_kind() {
     use crate::decode::flow::is_private;
     let mut mask = Mask::new(7);
-    for text in ["198.51.100.7", "8.8.8.8", "10.0.0.1", "172.31.0.9", "192.168.1.1", "100.64.3.3", "169.254.1.1", "2001:db8::1", "fd00::1", "fe80::1"] {
+    for text in [
+        "198.51.100.7",
+        "8.8.8.8",
+        "10.0.0.1",
+        "172.31.0.9",
+        "192.168.1.1",
+        "100.64.3.3",
+        "169.254.1.1",
+        "2001:db8::1",
+        "fd00::1",
+        "fe80::1",
+    ] {
         let address: IpAddr = text.parse().expect("an address");
         let other = mask.ip(address);
         assert_ne!(other, address);

@@ -49,7 +49,9 @@ impl Words {
     fn number(&self, number: &[u8]) -> Vec<u8> {
         let mut masked = number.to_vec();
         for at in 0..number.len() {
-            let (Some(digit), Some(behind)) = (masked.get_mut(at).filter(|byte| byte.is_ascii_digit()), number.get(at + 1..)) else { continue };
+            let (Some(digit), Some(behind)) = (masked.get_mut(at).filter(|byte| byte.is_ascii_digit()), number.get(at + 1..)) else {
+                continue;
+            };
             let digits: Vec<u8> = behind.iter().copied().filter(u8::is_ascii_digit).collect();
             let shift = 1 + (xxh3_128_with_seed(&digits, self.key) % 9) as u8;
             *digit = b'0' + (*digit - b'0' + shift) % 10;

@@ -131,11 +131,20 @@ mod tests {
     fn however_it_is_written() {
         for (written, expected) in [
             ("authorization:Digest RESPONSE=6629fae4,nonce=ab\r\n", "authorization:Digest RESPONSE=00000000,nonce=ab\r\n"),
-            ("Proxy-Authorization : Digest\r\n  cnonce = \"a\\\"b\" , x=1\r\n", "Proxy-Authorization : Digest\r\n  cnonce = \"0000\" , x=1\r\n"),
-            ("Authentication-Info: qop=auth, rspauth=\"ff\", cnonce=\"a\"\n", "Authentication-Info: qop=auth, rspauth=\"00\", cnonce=\"0\"\n"),
+            (
+                "Proxy-Authorization : Digest\r\n  cnonce = \"a\\\"b\" , x=1\r\n",
+                "Proxy-Authorization : Digest\r\n  cnonce = \"0000\" , x=1\r\n",
+            ),
+            (
+                "Authentication-Info: qop=auth, rspauth=\"ff\", cnonce=\"a\"\n",
+                "Authentication-Info: qop=auth, rspauth=\"00\", cnonce=\"0\"\n",
+            ),
             ("Authorization: Basic QWxhZGRpbg==\r\n", "Authorization: Basic 000000000000\r\n"),
             ("Authorization: Digest response=\"ab", "Authorization: Digest response=\"00"),
-            ("Authorization: Digest username=\"response=ab\", response=\"ab\"\r\n", "Authorization: Digest username=\"response=ab\", response=\"00\"\r\n"),
+            (
+                "Authorization: Digest username=\"response=ab\", response=\"ab\"\r\n",
+                "Authorization: Digest username=\"response=ab\", response=\"00\"\r\n",
+            ),
         ] {
             assert_eq!(blanked(written), expected);
         }

@@ -3,15 +3,15 @@
 use std::net::{IpAddr, SocketAddr};
 
 use etherparse::{
-    IpFragOffset, IpHeaders, IpNumber, Ipv4Header, Ipv6FlowLabel, Ipv6FragmentHeader, Ipv6Header, PacketBuilder, PacketBuilderStep, TcpHeader,
+    IpFragOffset, IpHeaders, IpNumber, Ipv4Header, Ipv6FlowLabel, Ipv6FragmentHeader, Ipv6Header, PacketBuilder, PacketBuilderStep,
+    TcpHeader,
 };
 
 use crate::decode::flow::Flow;
 use crate::time::PacketTime;
 
 /// The head of a pcap file with nanoseconds, little-endian, raw IP.
-pub(super) const FILE_HEADER: [u8; 24] =
-    [0x4d, 0x3c, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 101, 0, 0, 0];
+pub(super) const FILE_HEADER: [u8; 24] = [0x4d, 0x3c, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 101, 0, 0, 0];
 /// Time to live of every packet.
 const TTL: u8 = 64;
 /// Bytes of the user data of a packet at most; what is longer is cut off, and the record says so.
@@ -119,16 +119,16 @@ impl Packets {
             IpAddr::V4(_) => {
                 let Some(step) = self.ip(destination, source, IpNumber::ICMP) else { return };
                 record(out, time, Whole::Yes, |out| {
-            // Writing to memory fails only where the packet would be too long for IP.
-            let _ = step.icmpv4_raw(3, 3, [0; 4]).write_to_vec(out, &quote);
-        });
+                    // Writing to memory fails only where the packet would be too long for IP.
+                    let _ = step.icmpv4_raw(3, 3, [0; 4]).write_to_vec(out, &quote);
+                });
             }
             IpAddr::V6(_) => {
                 let Some(step) = self.ip(destination, source, IpNumber::IPV6_ICMP) else { return };
                 record(out, time, Whole::Yes, |out| {
-            // Writing to memory fails only where the packet would be too long for IP.
-            let _ = step.icmpv6_raw(1, 4, [0; 4]).write_to_vec(out, &quote);
-        });
+                    // Writing to memory fails only where the packet would be too long for IP.
+                    let _ = step.icmpv6_raw(1, 4, [0; 4]).write_to_vec(out, &quote);
+                });
             }
         }
     }
@@ -150,7 +150,8 @@ impl Packets {
         let Ok(place) = IpFragOffset::try_new(offset / 8) else { return };
         match (flow.source.ip(), flow.destination.ip()) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => {
-                let Ok(mut header) = Ipv4Header::new(payload.len() as u16, TTL, IpNumber::UDP, source.octets(), destination.octets()) else {
+                let Ok(mut header) = Ipv4Header::new(payload.len() as u16, TTL, IpNumber::UDP, source.octets(), destination.octets())
+                else {
                     return;
                 };
                 header.identification = self.ident;
