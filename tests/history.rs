@@ -26,7 +26,9 @@ fn keep(case: &str, places: Places) -> Status {
     engine.listen(Box::new(recorder));
     let ingest = lab::ingest();
     let mut source = CaptureFiles::open(&[pcaps::path(case)]).expect("a capture");
-    drop(replay(&mut source, ingest, engine, Threads::One, &|_| {}).expect("a replay"));
+    let mut finished = replay(&mut source, ingest, engine, Threads::One, &|_| {}).expect("a replay");
+    finished.engine.finish();
+    drop(finished);
     history.finish();
     status
 }

@@ -130,6 +130,18 @@ impl Recorder {
     }
 }
 
+/// What is left is handed on when the engine ends; there is time to wait for room then.
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        let batch = std::mem::take(&mut self.batch);
+        let (traced, rows) = (batch.traced.len() as u64, batch.rows.len() as u64);
+        if !batch.is_empty() && self.full.send(batch).is_err() {
+            self.status.lose(Store::Traces, Loss::Queue, traced);
+            self.status.lose(Store::Database, Loss::Queue, rows);
+        }
+    }
+}
+
 impl Listener for Recorder {
     fn message(&mut self, tracker: &Tracker, heard: &Heard<'_>) {
         let bytes = heard.message.bytes();
