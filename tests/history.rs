@@ -89,7 +89,7 @@ fn users_and_findings_are_those_of_the_report() {
         };
         assert_eq!(users(&peers["registrations"]), users(&report["registrations"]), "{case}");
         let findings = json(&["findings"], state.path());
-        let mut names = |list: &Json| -> Vec<String> {
+        let names = |list: &Json| -> Vec<String> {
             let mut names: Vec<String> =
                 list.as_array().expect("a list").iter().map(|found| format!("{} {}", found["id"], found["subject"])).collect();
             names.sort();
@@ -224,11 +224,12 @@ fn every_option_of_help_works() {
     let common: &[&[&str]] = &[&["--since", "2020-01-01 00:00"], &["--until", "2100-01-01 00:00"], &["--config", config], &["-c", config]];
     let lists: &[&[&str]] = &[&["--open"], &["--limit", "1"], &["--format", "csv"], &["-f", "json"]];
     let out = state.path().join("o.pcap").display().to_string();
+    let pcap = ["--pcap", out.as_str()];
     let commands: [(&[&str], Vec<&[&str]>); 4] = [
         (&["calls"], [common, lists, &[&["--outcome", "answered"]]].concat()),
         (&["peers"], [common, lists, &[&["--state", "registered"]]].concat()),
         (&["findings"], [common, lists, &[&["--id", "auth-failure"]]].concat()),
-        (&["trace", "1001"], [common, &[&["--anonymise"], &["--pcap", &out], &["--color", "never"]]].concat()),
+        (&["trace", "1001"], [common, &[&["--anonymise"], &pcap, &["--color", "never"]]].concat()),
     ];
     for (command, options) in commands {
         for option in &options {
