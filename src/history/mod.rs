@@ -29,6 +29,9 @@ use writer::Writer;
 /// Batches of records that may wait for the disk.
 const QUEUE: usize = 64;
 
+/// Bytes of the file that tries whether a directory can be written to.
+const PROBE: usize = 64 << 10;
+
 /// Where a store is and how much of it is kept.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Place {
@@ -94,6 +97,9 @@ pub fn make_directory(directory: &Path) -> io::Result<()> {
         fs::set_permissions(directory, fs::Permissions::from_mode(0o700))?;
     }
     let probe = directory.join(format!(".siphound-{}", std::process::id()));
-    fs::write(&probe, [])?;
-    fs::remove_file(&probe)
+    // As much as is written at once: a disk that is all but full would be tried in vain again and again.
+    let written = fs::write(&probe, vec![0; PROBE]);
+    // A probe that did not fit must not take up what room there is.
+    let removed = fs::remove_file(&probe);
+    written.and(removed)
 }
