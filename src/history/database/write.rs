@@ -93,7 +93,12 @@ pub(super) fn prune(connection: &mut Connection, oldest: PacketTime, bytes: u64)
         used = size(connection)?;
     }
     // Pages that nobody needs go back to the file system, and so does the log.
-    connection.execute_batch("PRAGMA incremental_vacuum; PRAGMA wal_checkpoint(TRUNCATE);")?;
+    for pragma in ["PRAGMA incremental_vacuum", "PRAGMA wal_checkpoint(TRUNCATE)"] {
+        // Each row is a part of the work: all of them must be asked for.
+        let mut statement = connection.prepare(pragma)?;
+        let mut rows = statement.query([])?;
+        while rows.next()?.is_some() {}
+    }
     Ok((used, first(connection)?))
 }
 
