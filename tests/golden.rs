@@ -55,7 +55,8 @@ fn run(folder: &Path) -> Verdict {
         Err(problem) => return fail(problem),
     };
     let mut verdict = check(&case, &report, capture.first_micros());
-    let variants = [("each frame twice", variants::duplicated(&capture)), ("frames out of order", variants::shuffled(&capture))];
+    let variants =
+        [("each frame twice", variants::duplicated(&capture)), ("frames out of order", variants::shuffled(&capture, variants::DISORDER))];
     for (name, variant) in variants {
         let lines = compare_variant(&report, &variant, &args).unwrap_or_else(|problem| vec![problem]);
         verdict.problems.extend(lines.into_iter().map(|line| format!("({name}) {line}")));

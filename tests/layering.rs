@@ -13,14 +13,14 @@ const CHAIN: [&[&str]; 11] = [
     &["track"],
     &["detect"],
     &["report"],
-    &["diagnose", "metrics", "alert", "history"],
+    &["assist", "diagnose", "metrics", "alert", "history"],
     &["http"],
     &["pipeline"],
     &["commands"],
 ];
 
 /// Modules that read no clock, do no IO, and know no threads.
-const PURE: [&str; 8] = ["time", "table", "decode", "sip", "track", "detect", "report", "diagnose"];
+const PURE: [&str; 9] = ["time", "table", "decode", "sip", "track", "detect", "report", "assist", "diagnose"];
 
 /// What pure modules must not name: paths by their first segments.
 const IMPURE: [&str; 23] = [

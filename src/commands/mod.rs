@@ -1,6 +1,7 @@
 //! One module per subcommand: what the user may write, what it means, and how it ends.
 
 mod asking;
+mod assist;
 mod check;
 mod daemon;
 mod diagnose;
@@ -50,6 +51,8 @@ enum Command {
     Replay(Box<replay::ReplayArgs>),
     /// Say what is the matter with one user
     Diagnose(Box<diagnose::DiagnoseArgs>),
+    /// Follow one user step by step, with that user on the telephone
+    Assist(Box<assist::AssistArgs>),
     /// Follow live traffic and serve metrics
     Run(Box<run::RunArgs>),
     /// List calls of the history that a daemon keeps
@@ -106,6 +109,11 @@ impl Command {
                 let diagnosis = args.resolve()?;
                 logging::start(&Log { level: LogLevel::Warn, ..diagnosis.config.log.clone() })?;
                 diagnosis.execute()
+            }
+            Self::Assist(args) => {
+                let assistance = args.resolve()?;
+                logging::start(&Log { level: LogLevel::Warn, ..assistance.config.log.clone() })?;
+                assistance.execute()
             }
             Self::Run(args) => {
                 let daemon = args.resolve()?;

@@ -55,7 +55,7 @@ pub(super) struct Read {
 impl Reading<'_> {
     /// Reads everything into an engine that `prepare` has made ready.
     pub(super) fn read(&self, prepare: impl FnOnce(&mut Engine)) -> Result<Read, Failure> {
-        let paths: Vec<_> = self.inputs.iter().map(Input::path).collect();
+        let paths = paths(self.inputs);
         let source = CaptureFiles::open(&paths)?;
         let notes = Mutex::new(Vec::new());
         let observer = |notice: Notice<'_>| {
@@ -96,6 +96,11 @@ impl Read {
     fn capture(&self) -> CaptureSummary {
         CaptureSummary { files: self.files.clone(), cut: self.notes.iter().any(Note::is_cut), ..self.engine.capture(&self.counts) }
     }
+}
+
+/// Where the captures are.
+pub(super) fn paths(inputs: &[Input]) -> Vec<PathBuf> {
+    inputs.iter().map(Input::path).collect()
 }
 
 impl Replay {

@@ -17,6 +17,10 @@ use crate::track::vocabulary::{Direction, EndedBy};
 
 /// How much shorter a call may be that still counts as having lasted that long.
 const LASTED: Span = Span::from_secs(5);
+/// Calls that end this much earlier show how many end about then by themselves.
+const BEFORE: Span = Span::from_secs(30);
+/// How many times the calls at a duration of no known timer those before it may be: people hang up at all times, a timer at one.
+const SCATTERED: usize = 2;
 /// Shorter calls at a duration of no known timer are announcements, or people in a hurry.
 const LONG: Span = Span::from_secs(30);
 /// Calls that end within this time have an end in common, not a duration.
@@ -77,9 +81,14 @@ impl DurationDetector {
         for group in &last.groups {
             let of_group = self.ended.iter().filter(|ended| ended.groups.contains(group));
             let long = of_group.clone().filter(|ended| ended.talk >= last.talk - LASTED).count();
-            let same: Vec<_> = of_group.filter(|ended| ended.by_pbx == last.by_pbx && (ended.talk - last.talk).abs() <= near).collect();
-            let is_pattern =
-                same.len() >= enough as usize && thresholds.fixed_duration_share.is_reached(same.len(), long) && !end_together(&same);
+            let same: Vec<_> =
+                of_group.clone().filter(|ended| ended.by_pbx == last.by_pbx && (ended.talk - last.talk).abs() <= near).collect();
+            let before = |ended: &&Ended| (near..=BEFORE).contains(&(last.talk - ended.talk));
+            let stands_out = meaning.is_some() || of_group.clone().filter(before).count() < same.len() * SCATTERED;
+            let is_pattern = same.len() >= enough as usize
+                && thresholds.fixed_duration_share.is_reached(same.len(), long)
+                && stands_out
+                && !end_together(&same);
             if is_pattern && best.as_ref().is_none_or(|(_, most)| same.len() > most.len()) {
                 best = Some((group, same));
             }

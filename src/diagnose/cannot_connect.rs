@@ -96,7 +96,12 @@ fn failing(case: &Case<'_>) -> Check {
     };
     let status = entry.last_status.unwrap_or_default();
     let aor = &entry.aor;
-    match entry.state {
+    // A challenge as the last word refuses the credentials, the first time too.
+    let state = match entry.state {
+        RegistrationState::Rejected if matches!(status, 401 | 407) => RegistrationState::AuthLoop,
+        state => state,
+    };
+    match state {
         RegistrationState::Registered => Check::Pass,
         RegistrationState::AuthLoop => tried(
             F::AuthFailedLoop,

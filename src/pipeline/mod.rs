@@ -12,6 +12,7 @@ pub mod engine;
 pub mod ingest;
 pub mod lane;
 pub mod live;
+pub mod paced;
 pub mod progress;
 pub mod replay;
 pub mod signals;

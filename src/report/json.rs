@@ -22,6 +22,26 @@ pub fn write(value: &impl Serialize, out: impl Write) -> io::Result<()> {
     out.flush()
 }
 
+/// Writes `value` as JSON on a line of its own, for streams of one object a line. Hidden characters stand as `\uNNNN` here too.
+///
+/// # Errors
+///
+/// Any error of `out`.
+pub fn write_line(value: &impl Serialize, mut out: impl Write) -> io::Result<()> {
+    let text = serde_json::to_string(value)?;
+    let mut line = String::with_capacity(text.len() + 1);
+    for c in text.chars() {
+        // Outside of strings JSON has no hidden character but white space, of which this form has none.
+        if is_hidden(c) {
+            c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| line.push_str(&format!("\\u{unit:04x}")));
+        } else {
+            line.push(c);
+        }
+    }
+    line.push('\n');
+    out.write_all(line.as_bytes())
+}
+
 /// The break before an entry and the indent of the deepest one that is written at once.
 const BREAK: &[u8] = b",\n                                ";
 

@@ -153,6 +153,11 @@ fn score(world: &World, calls: &Calls, a: &Leg, b: &Leg) -> Score {
     if a.call == b.call || !may_lead_to(world, a, b) || !first.is_open() || is_busy_with(calls, a, b, second) {
         return Score::default();
     }
+    let common = a.marks.in_common(&b.marks);
+    if common == 0 {
+        // Of two calls that begin, ring and are answered together only what they say tells which is which.
+        return Score::default();
+    }
     let delay = b.begun.since(a.begun);
     let time = if delay <= Span::from_millis(500) {
         25
@@ -161,7 +166,7 @@ fn score(world: &World, calls: &Calls, a: &Leg, b: &Leg) -> Score {
     } else {
         5
     };
-    Score { time, rest: a.marks.in_common(&b.marks) + coupling(first, second) }
+    Score { time, rest: common + coupling(first, second) }
 }
 
 /// Whether the first leg arrives where the second leaves: at a PBX, or while none is known at the same address.

@@ -67,16 +67,17 @@ fn call_busy_decline_notfound(scene: &mut Scene) {
         }
         leg.fail(scene, at + 2.0, status, &[]);
     }
-    scene.healthy(&mut c1(), 1.0, 60.0);
+    scene.healthy(&mut c1(), 1.0, 120.0);
 }
 
 fn rang_out(scene: &mut Scene) {
-    let mut leg = to_pbx(scene);
-    leg.invite(scene, 0.0, &[]);
-    leg.progress(scene, 0.005, 100);
-    leg.progress(scene, 0.2, 180);
-    leg.cancel(scene, 30.0, &[]);
+    let (caller, mut callee) = (a1(), b1());
+    let mut bridge = Bridge::new(scene, &caller, &callee);
+    bridge.ring(scene, 0.0);
+    bridge.a.cancel(scene, 30.0, &[]);
+    bridge.b.cancel(scene, 30.01, &[]);
     scene.healthy(&mut c1(), 1.0, 80.0);
+    scene.healthy(&mut callee, 2.0, 80.0);
 }
 
 fn ring_group(scene: &mut Scene) {
@@ -141,8 +142,8 @@ fn proxy_fork_2x200(scene: &mut Scene) {
 fn callee_off(scene: &mut Scene) {
     let mut phone = a1();
     scene.reg_ok(0.0, &mut phone);
-    scene.healthy(&mut c1(), 1.0, 400.0);
-    scene.healthy(&mut b1(), 2.0, 400.0);
+    scene.healthy(&mut c1(), 1.0, 3720.0);
+    scene.healthy(&mut b1(), 2.0, 3720.0);
     let mut bridge = Bridge::new(scene, &b1(), &phone);
     bridge.invite(scene, 60.0);
     bridge.b.invite_repeated(scene, 60.05, &schedule::INVITE, &[]);
@@ -168,11 +169,13 @@ fn fragment_loss(scene: &mut Scene) {
     let mut phone = a1();
     scene.healthy(&mut phone, 0.0, 240.0);
     scene.healthy(&mut c1(), 1.0, 240.0);
-    let padding = "x".repeat(900);
+    let pbx = scene.pbx.clone();
     for at in [40.0, 80.0, 120.0, 160.0] {
         let mut leg = to_pbx(scene);
-        leg.caller = phone.clone();
-        leg.invite_repeated(scene, at, &schedule::INVITE, &[("X-Phone-Capabilities", &padding)]);
+        leg.prepare_invite(scene, &[]);
+        let missing = 1720 - leg.invite.to_bytes(phone.spelling()).len() - "X-Capabilities: \r\n".len();
+        let invite = leg.invite.clone().with("X-Capabilities", "x".repeat(missing));
+        scene.repeat(at, &schedule::INVITE, &phone, &pbx, &invite);
     }
     // What follows a first fragment carries no ports and is lost on the way to the PBX.
     scene.keep(|shot| u16::from_be_bytes([shot.packet[6], shot.packet[7]]) & 0x1fff == 0);

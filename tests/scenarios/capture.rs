@@ -4,7 +4,7 @@ use super::calls::call_ok_auth;
 use super::scenarios;
 use crate::support::agent::address;
 use crate::support::agent::cast::{a1, a2, b1, c1, l1, scanner};
-use crate::support::call::Bridge;
+use crate::support::call::{Bridge, Plan};
 use crate::support::scene::schedule;
 use crate::support::stream::Stream;
 use crate::support::upkeep::times;
@@ -69,6 +69,13 @@ fn db_slow(scene: &mut Scene) {
         }
         for at in times(12.0 + index as f64 * 4.0, 60.0, 600.0) {
             options_to_pbx(scene, at, phone);
+        }
+        // Calls are begun as quickly as ever.
+        let pbx = scene.pbx.clone();
+        for at in times(14.0 + index as f64 * 4.0, 60.0, 560.0) {
+            let talk = 12.0 + scene.random.unit() * 40.0;
+            let plan = Plan { invite: at, ring: at + 0.3, answer: at + 3.0, bye: at + 3.0 + talk, bye_by: Side::Caller };
+            Leg::new(scene, phone, &pbx, &phone.user, "900").ordinary(scene, plan);
         }
     }
 }

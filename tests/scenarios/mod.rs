@@ -1,5 +1,6 @@
 //! The scripts of the cases, by family.
 
+mod assist;
 mod calls;
 mod capture;
 mod drops;
@@ -36,6 +37,7 @@ use scenarios;
 
 /// Every scenario.
 pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
-    let families = [registration::ALL, nat::ALL, calls::ALL, legs::ALL, maintenance::ALL, drops::ALL, capture::ALL, trouble::ALL];
+    let families =
+        [registration::ALL, nat::ALL, calls::ALL, legs::ALL, maintenance::ALL, drops::ALL, capture::ALL, trouble::ALL, assist::ALL];
     families.into_iter().flatten()
 }

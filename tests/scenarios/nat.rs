@@ -77,12 +77,12 @@ fn nat_gap_pjsip(scene: &mut Scene) {
 fn nat_gap_chan_sip(scene: &mut Scene) {
     let (mut phone, mut caller) = (a1().expiring(3600), b1());
     scene.reg_ok(0.0, &mut phone);
-    scene.keepalives(&phone, 60.0, 60.0, 701.0);
-    scene.healthy(&mut caller, 1.0, 700.0);
+    scene.keepalives(&phone, 60.0, 60.0, 3601.0);
+    scene.healthy(&mut caller, 1.0, 3600.0);
     scene.qualify_lost(45.0, &QUALIFY_CHAN_SIP, &phone);
     let probe = scene.qualify_message(&phone);
     scene.qualify_answered(59.0, &[0.0, 0.5, 1.5], &phone, &probe, 1.53);
-    for (index, at) in times(120.53, 60.03, 660.0).enumerate() {
+    for (index, at) in times(120.53, 60.03, 3590.0).enumerate() {
         scene.qualify(at, &phone);
         // The other site is asked in the same seconds, so that the server is known to be well.
         scene.qualify(at + 1.0 + index as f64 * 0.01, &caller);

@@ -104,7 +104,11 @@ fn reg_silent_source(scene: &mut Scene) {
         let request = scene.register_message(&mut ignored);
         scene.repeat(at, &schedule::CAPPED, &ignored, &pbx, &request);
     }
-    scene.healthy(&mut a1(), 0.0, 260.0);
+    let mut served = a1();
+    for at in [0.0, 110.0, 140.0] {
+        scene.reg_ok(at, &mut served);
+    }
+    scene.keepalives(&served, 20.0, 20.0, 260.0);
     scene.healthy(&mut c1(), 1.0, 260.0);
 }
 
@@ -236,7 +240,7 @@ fn crowd(phones: usize, sites: usize) -> Vec<Agent> {
 }
 
 fn reg_storm_recovery(scene: &mut Scene) {
-    let mut phones = crowd(120, 20);
+    let mut phones = crowd(500, 20);
     let pbx = scene.pbx.clone();
     for (index, phone) in phones.iter_mut().take(20).enumerate() {
         scene.reg_ok(index as f64 * 2.5, phone);
@@ -244,7 +248,7 @@ fn reg_storm_recovery(scene: &mut Scene) {
         scene.repeat(61.0 + index as f64 * 0.4, &schedule::CAPPED, phone, &pbx, &request);
     }
     for (index, phone) in phones.iter_mut().enumerate() {
-        scene.reg_ok(120.0 + index as f64 / 6.0, phone);
+        scene.reg_ok(120.0 + index as f64 / 25.0, phone);
     }
     scene.healthy(&mut c1(), 142.0, 200.0);
 }

@@ -82,6 +82,11 @@ impl CaptureFile {
     pub(crate) fn first_micros(&self) -> i64 {
         self.records.iter().map(|record| record.micros).min().unwrap_or(0)
     }
+
+    /// The largest timestamp in microseconds; 0 for an empty capture.
+    pub(crate) fn last(&self) -> i64 {
+        self.records.iter().map(|record| record.micros).max().unwrap_or(0)
+    }
 }
 
 fn word(file: &[u8], at: usize) -> u32 {

@@ -7,6 +7,7 @@
 pub(crate) mod agent;
 pub(crate) mod call;
 pub(crate) mod capture;
+pub(crate) mod day;
 pub(crate) mod expect;
 pub(crate) mod formats;
 pub(crate) mod lab;
@@ -16,6 +17,7 @@ pub(crate) mod proxy;
 pub(crate) mod random;
 pub(crate) mod reading;
 pub(crate) mod register;
+pub(crate) mod relabel;
 pub(crate) mod replay;
 pub(crate) mod scene;
 pub(crate) mod stream;

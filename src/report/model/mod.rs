@@ -3,6 +3,7 @@
 //! Fields stand in the order of the JSON keys. What is not known is `None` and becomes `null`, never 0. Entries carry a `first_seen`
 //! that is not printed: it is what [`Report::sort`] orders them by.
 
+mod assist;
 mod call;
 mod finding;
 mod nat;
@@ -17,6 +18,7 @@ use std::net::SocketAddr;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+pub use assist::{AssistLine, AssistStep, Noted, PacketSeen, SentBy, SessionBegan, StepBegan, StepEnded, StepResult};
 pub use call::CallEntry;
 pub use finding::{Evidence, FindingEntry};
 pub use nat::{NatEntry, NatStage};

@@ -2,6 +2,7 @@
 //!
 //! At most 100 columns wide, long lists shortened with a remark that says so, and nothing from the wire shown unescaped. Times are UTC.
 
+mod assist;
 mod calls;
 mod capture;
 mod findings;
@@ -15,7 +16,7 @@ mod verdict;
 mod words;
 
 use super::filter::{Filter, Section};
-use super::model::{Report, Verdict};
+use super::model::{AssistLine, Report, Verdict};
 use super::style::Style;
 use page::Page;
 use words::Clock;
@@ -25,6 +26,11 @@ pub fn render_verdict(verdict: &Verdict, style: Style) -> String {
     let mut page = Page::new(style);
     verdict::write(verdict, &mut page);
     page.finish()
+}
+
+/// A line of a session of live assistance as text, at most 80 columns wide.
+pub fn render_assist(line: &AssistLine, style: Style) -> String {
+    assist::render(line, style)
 }
 
 /// The report as text. `report` is what `filter` left of it ([`Filter::apply`]).

@@ -1,4 +1,4 @@
-//! The page that the sections write on: at most [`COLUMNS`] wide, every value from outside escaped.
+//! The page that the sections write on: at most [`COLUMNS`] wide, or narrower, every value from outside escaped.
 
 use super::super::escape;
 use super::super::style::{Style, Tone};
@@ -16,12 +16,18 @@ const PARAGRAPH_LINES: usize = 8;
 /// A report in the making.
 pub(super) struct Page {
     style: Style,
+    columns: usize,
     out: String,
 }
 
 impl Page {
     pub(super) fn new(style: Style) -> Self {
-        Self { style, out: String::new() }
+        Self::of_width(style, COLUMNS)
+    }
+
+    /// A page that is narrower.
+    pub(super) fn of_width(style: Style, columns: usize) -> Self {
+        Self { style, columns, out: String::new() }
     }
 
     pub(super) fn finish(self) -> String {
@@ -38,7 +44,7 @@ impl Page {
         self.paint(Tone::Strong, title);
         if !remark.is_empty() {
             self.out.push_str("  ");
-            let room = COLUMNS.saturating_sub(escape::width(title) + 2);
+            let room = self.columns.saturating_sub(escape::width(title) + 2);
             let remark = escape::fit(remark, room);
             self.paint(Tone::Faint, &remark);
         }
@@ -47,7 +53,7 @@ impl Page {
 
     /// A paragraph, `indent` columns in.
     pub(super) fn paragraph(&mut self, indent: usize, tone: Tone, text: &str) {
-        for line in wrap(text, COLUMNS - indent) {
+        for line in wrap(text, self.columns - indent) {
             self.pad(indent);
             self.paint(tone, &line);
             self.blank();
@@ -62,7 +68,7 @@ impl Page {
     /// A paragraph that begins in column `value`, or behind a label that is longer, with the label in column `indent` of its first line.
     pub(super) fn labelled_at(&mut self, indent: usize, value: usize, label: &str, tone: Tone, text: &str) {
         let value = value.max(indent + escape::width(label) + 2);
-        for (nth, line) in wrap(text, COLUMNS - value).into_iter().enumerate() {
+        for (nth, line) in wrap(text, self.columns - value).into_iter().enumerate() {
             self.pad(indent);
             let label = if nth == 0 { label } else { "" };
             self.paint(Tone::Faint, label);
@@ -75,7 +81,7 @@ impl Page {
     /// One line of differently painted parts, each cut to the room that those before it left.
     pub(super) fn line(&mut self, indent: usize, parts: &[(Tone, &str)]) {
         self.pad(indent);
-        let mut room = COLUMNS - indent;
+        let mut room = self.columns - indent;
         for (tone, text) in parts {
             let shown = escape::fit(text, room);
             room -= escape::width(&shown);

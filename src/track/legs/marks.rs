@@ -58,7 +58,8 @@ impl Marks {
             other_call_id: CROSS_REFERENCES.iter().find_map(|name| message.header(*name)).map_or(0, hash),
             session_id: hash(session_id(message)),
             media: media.unwrap_or(0),
-            session: session.map_or(0, |sdp| world.digester.parts(&[sdp.origin_user, sdp.session_id]).low64()),
+            // Phones of some brands give every session the same number, so the address belongs to it.
+            session: session.map_or(0, |sdp| world.digester.parts(&[sdp.origin_user, sdp.session_id, sdp.origin_address]).low64()),
             callers: [
                 number(message.from().uri.user),
                 number(message.p_asserted_identity().map_or(&[], |identity| identity.uri.user)),

@@ -92,10 +92,11 @@ impl Comparison {
         match (shape, expected) {
             (_, Toml::String(word)) if word == "null" => found.is_null(),
             (_, Toml::String(word)) if word == "any" => !found.is_null(),
-            (Shape::Text, Toml::String(wanted)) => match (wanted.strip_prefix('~'), found.as_str()) {
-                (_, None) => false,
-                (Some(part), Some(text)) => text.contains(part),
-                (None, Some(text)) => text == wanted,
+            (Shape::Text, Toml::String(wanted)) => match (wanted.strip_prefix("!~"), wanted.strip_prefix('~'), found.as_str()) {
+                (_, _, None) => false,
+                (Some(part), _, Some(text)) => !text.contains(part),
+                (None, Some(part), Some(text)) => text.contains(part),
+                (None, None, Some(text)) => text == wanted,
             },
             (Shape::Flag, Toml::Boolean(wanted)) => found.as_bool() == Some(*wanted),
             (Shape::Includes, Toml::Array(wanted)) => {

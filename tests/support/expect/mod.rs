@@ -11,7 +11,7 @@
 //! id = "registrar-silent"
 //! subject = "198.51.100.80"
 //! at = 132.0                                # seconds after the first packet, give or take 2 s or 10 %
-//! message = "~fail2ban"                     # contains
+//! message = "~fail2ban"                     # contains; "!~fail2ban" does not
 //! later = true                              # its detector is still to come: skipped, and counted as skipped
 //!
 //! [[finding]]
@@ -34,8 +34,28 @@
 //!
 //! `[[nat]]` (by `site`, and `stage` if given), `[messages]`, `[rfc6076]` and `pbx_addresses` are compared alike. A key that the report
 //! does not know is an error.
+//!
+//! A case that is one of the scenarios with ground truth says more, which `tests/scenario_table.rs` checks:
+//!
+//! ```toml
+//! scenario = 18                             # its number
+//!
+//! [[raised]]                                # what happened to findings in the course of the capture, seen or replaced by the end
+//! id = "peer-unreachable"
+//! subject = "1001@pbx.example.com"
+//! kind = "raised"                           # or "updated", "cleared", "replaced"; without it, one of the first two
+//! at = 48.0                                 # when it happened
+//!
+//! [[never]]                                 # no change says this
+//! id = "peer-unreachable"
+//! severity = "error"
+//!
+//! [metrics]                                 # samples at the end, summed over the labels that are not named; what is absent is 0
+//! 'siphound_session_outcomes_total{outcome="answered"}' = 1
+//! ```
 
 mod compare;
+mod course;
 mod same;
 mod schema;
 
@@ -45,6 +65,7 @@ use toml::{Table, Value as Toml};
 use compare::Comparison;
 use schema::{CALL, FINDING, NAT, REGISTRATION, Shape};
 
+pub(crate) use course::{check_course, check_metrics, of_change};
 pub(crate) use same::differences;
 
 /// How a report compares with a case.
@@ -57,7 +78,7 @@ pub(crate) struct Verdict {
 }
 
 /// Keys of a `case.toml` beside those that name parts of the report.
-const OPTIONS: [&str; 5] = ["args", "forbid_findings", "allow_findings", "only", "count"];
+const OPTIONS: [&str; 9] = ["args", "forbid_findings", "allow_findings", "only", "count", "scenario", "raised", "never", "metrics"];
 
 /// Compares a report with what `case` expects; `first` is the smallest timestamp of the capture in microseconds.
 pub(crate) fn check(case: &Table, report: &Json, first: i64) -> Verdict {

@@ -140,6 +140,18 @@ pub(crate) const FINDING: &[(&str, Shape)] = &[
     ("explains", Includes),
 ];
 
+/// What happened to a finding.
+pub(crate) const CHANGE: &[(&str, Shape)] = &[
+    ("kind", Text),
+    ("id", Text),
+    ("subject", Text),
+    ("severity", Text),
+    ("confidence", Text),
+    ("reason", Text),
+    ("at", Conclusion),
+    ("message", Text),
+];
+
 const RFC6076: &[(&str, Shape)] = &[
     ("rrd_s", Object(DISTRIBUTION)),
     ("srd_success_s", Object(DISTRIBUTION)),
