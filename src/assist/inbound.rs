@@ -10,6 +10,9 @@ use crate::time::{PacketTime, Span};
 use crate::track::event::{Event, Sighting};
 use crate::track::vocabulary::{Direction, Outcome};
 
+/// A phone that rings so late did not get the first INVITEs: they were lost on the way, or it was asleep.
+const LATE: Span = Span::from_secs(4);
+
 /// How long the phone must have done nothing.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Idle {
@@ -46,6 +49,11 @@ impl Inbound {
         self.call == Some(call)
     }
 
+    /// Whether a call to the phone was seen.
+    pub(super) fn is_called(&self) -> bool {
+        self.call.is_some()
+    }
+
     /// When the agent shall call, where that is not at once.
     pub(super) fn deadline(&self) -> Option<PacketTime> {
         self.idle.filter(|idle| !idle.told).map(|idle| idle.until)
@@ -80,7 +88,11 @@ impl Inbound {
         }
         let place = target.and_then(|device| tracker.registrations.device(device)).map(|device| device.place);
         if let Some(place) = place.filter(|place| *place != heard.flow.destination && place.ip() == heard.flow.destination.ip()) {
-            scene.pen.note(tracker, at, format!("the PBX calls port {}, but the phone was last seen at port {}", heard.flow.destination.port(), place.port()));
+            scene.pen.note(
+                tracker,
+                at,
+                format!("the PBX calls port {}, but the phone was last seen at port {}", heard.flow.destination.port(), place.port()),
+            );
         }
         self.call = Some(call);
         self.invited = at;
@@ -94,9 +106,15 @@ impl Inbound {
             (None, Some(answered)) => (answered, "was answered"),
             (None, None) => return None,
         };
-        let after = lasting(reached.since(self.invited));
+        let delay = reached.since(self.invited);
+        let after = lasting(delay);
+        if delay >= LATE {
+            return Some(Ended::failed(at, format!("it {what} only after {after}: the first INVITEs did not reach the phone")));
+        }
         Some(match self.idle {
-            Some(idle) => Ended::passed(at, format!("{what} after {after}, with the phone idle for {} before: no NAT gap", lasting(idle.span))),
+            Some(idle) => {
+                Ended::passed(at, format!("{what} after {after}, with the phone idle for {} before: no NAT gap", lasting(idle.span)))
+            }
             None => Ended::passed(at, format!("{what} after {after}")),
         })
     }
@@ -110,15 +128,17 @@ impl Inbound {
                 let deadline = Sighting { time: request.deadline, frame: 0 };
                 Some(Ended::failed(deadline, format!("the phone did not answer INVITE, sent {sent} to {}{idle}", request.flow.destination)))
             }
-            Event::CallOutcome { call, outcome, status, at } if outcome != Outcome::Unknown => self.outcome(scene, call, outcome, status, at),
+            Event::CallOutcome { call, outcome, status, at } if outcome != Outcome::Unknown => {
+                self.outcome(scene, call, outcome, status, at)
+            }
             _ => None,
         }
     }
 
     /// What to say when the time is over.
-    pub(super) fn time_out() -> Ended {
-        Ended::failed(Sighting::default(), "no call to this user was seen: if one was placed, it was lost before the PBX called the phone")
-            .next_step("Second level: check the routing of the number and the trunk (S2-e).")
+    pub(super) fn time_out(at: Sighting, waited: &str) -> Ended {
+        let because = format!("no call to this user was seen for {waited}: if one was placed, the PBX never called the phone");
+        Ended::failed(at, because).next_step("Second level: check the routing of the number and the trunk (S2-e).")
     }
 
     fn outcome(&self, scene: &Scene<'_>, call: Handle, outcome: Outcome, status: u16, at: Sighting) -> Option<Ended> {
@@ -149,7 +169,8 @@ impl Inbound {
         let entry = tracker.calls.get(call)?;
         let (user, host) = entry.record.to_aor.split_once('@')?;
         let to_user = scene.who.is_party(tracker, user.as_bytes(), host.as_bytes());
-        let refused = matches!(outcome, Outcome::Unavailable | Outcome::NotFound | Outcome::ServerError | Outcome::Timeout | Outcome::Forbidden);
+        let refused =
+            matches!(outcome, Outcome::Unavailable | Outcome::NotFound | Outcome::ServerError | Outcome::Timeout | Outcome::Forbidden);
         let incoming = tracker.world.peers.direction(entry.flow) == Direction::In;
         let began = entry.record.started >= self.idle.map_or(scene.pen.began, |idle| idle.until);
         if !(to_user && refused && incoming && began && self.call.is_none() && self.elsewhere.is_none()) {

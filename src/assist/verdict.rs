@@ -28,6 +28,8 @@ pub(super) struct Shown {
     pub(super) results: Vec<(AssistStep, StepResult)>,
     /// The registration that the session saw.
     pub(super) registered: Option<Registered>,
+    /// Whether the phone logged off during the session.
+    pub(super) logged_off: bool,
     /// How long before the test call the phone had reconnected.
     pub(super) reconnected: Option<Span>,
     /// How long nothing at all came from the user.
@@ -98,7 +100,10 @@ fn nothing_arrived(shown: &Shown, waited: Span, diagnosis: Verdict) -> Verdict {
         (1.., _) => (
             Judgement::NoTraffic,
             Scope::Phone,
-            format!("Nothing arrived from {name} for {waited}, while {} at the same address went on.", counted(shown.neighbours.0 as u64, "other phone", "other phones")),
+            format!(
+                "Nothing arrived from {name} for {waited}, while {} at the same address went on.",
+                counted(shown.neighbours.0 as u64, "other phone", "other phones")
+            ),
             "Check power and LAN of the phone, then the server address, port and transport set in it: TLS would not be seen here.",
         ),
         (0, 1..) => (
@@ -169,7 +174,9 @@ fn all_passed(shown: &Shown, diagnosis: Verdict) -> Verdict {
     let worked = worked(shown);
     let mended = shown.registered.filter(Registered::mends);
     let Some(registered) = mended else {
-        if diagnosis.verdict == Judgement::Temporary {
+        // That it was not registered for a moment is what the agent asked for.
+        let asked_for = shown.logged_off && diagnosis.worst.is_none_or(|worst| worst <= Severity::Info);
+        if diagnosis.verdict == Judgement::Temporary && !asked_for {
             return diagnosis;
         }
         return Verdict {
@@ -230,7 +237,12 @@ fn words(step: AssistStep) -> &'static str {
 }
 
 /// Other phones at the addresses of the user: how many were heard since `since`, and how many there are.
-pub(super) fn neighbours(tracker: &Tracker, own: &[IpAddr], is_own: impl Fn(crate::table::Handle) -> bool, since: PacketTime) -> (usize, usize) {
+pub(super) fn neighbours(
+    tracker: &Tracker,
+    own: &[IpAddr],
+    is_own: impl Fn(crate::table::Handle) -> bool,
+    since: PacketTime,
+) -> (usize, usize) {
     let sites: Vec<_> = own.iter().map(|address| Site::of(*address)).collect();
     let near = tracker.registrations.devices().filter(|(_, device)| sites.contains(&Site::of(device.place.ip())) && !is_own(device.aor));
     let mut counts = (0, 0);

@@ -17,7 +17,7 @@ use super::stdout::print;
 use crate::decode::frame::LinkType;
 use crate::decode::ports::PortFilter;
 use crate::history::{Loss, Status, Store};
-use crate::http::{EngineSource, Events, Server, SnapshotSource, Unavailable, View};
+use crate::http::{Assistants, EngineSource, Events, Server, SnapshotSource, Unavailable, View};
 use crate::metrics::{DropPlace, HistoryTally, LossLabel, Snapshot, StoreLabel};
 use crate::pipeline::engine::{Engine, Query};
 use crate::pipeline::ingest::{Ingest, IngestConfig};
@@ -71,11 +71,13 @@ impl Daemon {
         let Kept { mut engine, history, status } = self.keep(engine)?;
         let events = Arc::new(Events::new(mask));
         engine.listen(Box::new(events.listener()));
+        let assistants = Arc::new(Assistants::default());
+        engine.listen(Box::new(assistants.listener()));
         let ports = PortFilter::Only(self.config.capture.ports.ranges().to_vec());
         let ingest = Ingest::new(IngestConfig { ports, digester: Digester::new(seed), thresholds: self.config.thresholds });
         let (queries, asked) = bounded(QUERIES);
         let condition = Arc::new(Condition::new(self.config.capture.interfaces.names()));
-        let source = Scrapes { queries, condition: Arc::clone(&condition), events, status };
+        let source = Scrapes { queries, condition: Arc::clone(&condition), events, assistants, status };
         let start = |serving| Server::start(serving, mask, source.clone());
         let servers = servings.into_iter().map(start).collect::<Result<Vec<_>, _>>()?;
         let (handle, stopped) = stop();
@@ -255,6 +257,7 @@ struct Scrapes {
     queries: Sender<Query>,
     condition: Arc<Condition>,
     events: Arc<Events>,
+    assistants: Arc<Assistants>,
     status: Status,
 }
 
@@ -291,6 +294,10 @@ impl SnapshotSource for Scrapes {
 }
 
 impl EngineSource for Scrapes {
+    fn assistants(&self) -> &Arc<Assistants> {
+        &self.assistants
+    }
+
     fn events(&self) -> &Arc<Events> {
         &self.events
     }

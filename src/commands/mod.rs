@@ -2,6 +2,7 @@
 
 mod asking;
 mod assist;
+mod bundle;
 mod check;
 mod daemon;
 mod diagnose;

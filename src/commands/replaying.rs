@@ -173,7 +173,7 @@ impl Replay {
 }
 
 impl Input {
-    /// As the capture names it.
+    /// Its path; - stands for standard input.
     pub(super) fn path(&self) -> PathBuf {
         match self {
             Self::Stdin => PathBuf::from("-"),

@@ -179,7 +179,7 @@ section! {
         /// An older call is looked at whether its ends can still be in it.
         max_call_age: Span = hours(4), within minutes(5)..=hours(24 * 7);
         /// Silence of an unregistered phone after which it is in no call.
-        hung_silence: Span = minutes(30), within minutes(1)..=hours(24);
+        hung_silence: Span = minutes(30), within minutes(1)..=hours(1);
         /// Calls that end together that make a mass drop …
         mass_drop: Rate = rate(5, seconds(2)), within rate(2, millis(100))..=rate(1_000, minutes(1));
         /// … if they are this share of all calls that were up.

@@ -101,7 +101,7 @@ fn callee_answered(tracker: &Tracker, call: Handle, at: PacketTime, findings: &m
 fn loops(tracker: &Tracker, call: Handle, status: u16, at: Sighting, findings: &mut FindingStore) {
     let Some(entry) = tracker.calls.get(call).filter(|entry| !tracker.world.peers.scans(entry.flow.source.ip())) else { return };
     let hops = entry.further.map_or(0, |further| further.branches);
-    if status != 483 && u32::from(hops) < tracker.thresholds().loop_passes {
+    if !went_round(status, hops, tracker.thresholds().loop_passes) {
         return;
     }
     let Some(subject) = call_subject(tracker, call) else { return };
@@ -115,6 +115,11 @@ fn loops(tracker: &Tracker, call: Handle, status: u16, at: Sighting, findings: &
         .fill(Slot::LoopFrom, from.to_string())
         .fill(Slot::LoopTo, to.to_string());
     findings.raise(related_parties(tracker, raise, call), at.time);
+}
+
+/// Whether a request that was passed on so often went round.
+fn went_round(status: u16, hops: u16, least: u32) -> bool {
+    status == 483 || u32::from(hops) >= least
 }
 
 /// The AoR that is called at `destination`: the device that registered there, or the called user where it is a known AoR.
@@ -178,4 +183,15 @@ fn misrouted_ack(tracker: &Tracker, call: Handle, first: Sighting, to: SocketAdd
         .evidence(first.time, first.frame, format!("200 OK from {from}"))
         .fill(Slot::Side, from.to_string());
     Some(related_parties(tracker, raise, call))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn from_how_many_hops_on_a_call_went_round_is_configured() {
+        assert!(went_round(482, 3, 3) && !went_round(482, 3, 4));
+        assert!(went_round(483, 0, 4), "the hops ran out");
+    }
 }

@@ -37,6 +37,18 @@ impl From<&Thresholds> for Timing {
     }
 }
 
+impl Timing {
+    /// T1 of a sender whose first repeat came after `gap`.
+    fn t1(self, gap: Span) -> Span {
+        if gap >= T1_RANGE.0 && gap <= T1_RANGE.1 { gap } else { self.t1 }
+    }
+
+    /// How long that sender waits: 64·T1.
+    fn patience(self, gap: Span) -> Span {
+        self.t1(gap).times(i64::from(self.timeout))
+    }
+}
+
 /// Whose transaction it is, and so who is told of its responses.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Owner {
@@ -104,22 +116,22 @@ pub struct Transaction {
 impl Transaction {
     /// T1 of the sender: the gap between the first two transmissions, or what it is by default.
     pub fn t1(&self) -> Span {
-        if self.second_gap >= T1_RANGE.0 && self.second_gap <= T1_RANGE.1 { self.second_gap } else { self.timing.t1 }
+        self.timing.t1(self.second_gap)
     }
 
     /// T1 of the sender of the final response: the gap between its first two transmissions, or what it is by default.
     pub fn answer_t1(&self) -> Span {
-        if self.answer_gap >= T1_RANGE.0 && self.answer_gap <= T1_RANGE.1 { self.answer_gap } else { self.timing.t1 }
+        self.timing.t1(self.answer_gap)
     }
 
     /// 64·T1: timers B and F.
     pub fn patience(&self) -> Span {
-        self.t1().times(i64::from(self.timing.timeout))
+        self.timing.patience(self.second_gap)
     }
 
     /// 64·T1 of the sender of the final response: Timer H, and the end of the repeats of a 2xx.
     pub fn answer_patience(&self) -> Span {
-        self.answer_t1().times(i64::from(self.timing.timeout))
+        self.timing.patience(self.answer_gap)
     }
 
     /// The response after which the sender has no reason to repeat the request (RFC 3261 §17.1.1.2, §17.1.2.2).
@@ -351,6 +363,24 @@ fn respond(transaction: &mut Transaction, status: u16, tag: u32, at: Sighting, h
         Some(_) => {
             transaction.further = (status, tag);
             Responded::Further(handle)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patience_is_as_configured_where_no_repeat_shows_another_t1() {
+        let thresholds = Thresholds { t1: Span::from_secs(1), txn_timeout_t1: 32, ..Thresholds::default() };
+        for (timing, repeated, patience) in [
+            (Timing::from(&Thresholds::default()), Span::ZERO, Span::from_secs(32)),
+            (Timing::from(&thresholds), Span::ZERO, Span::from_secs(32)),
+            (Timing::from(&Thresholds { t1: Span::from_secs(2), ..Thresholds::default() }), Span::ZERO, Span::from_secs(128)),
+            (Timing::from(&thresholds), Span::from_millis(100), Span::from_millis(3200)),
+        ] {
+            assert_eq!(timing.patience(repeated), patience);
         }
     }
 }

@@ -155,6 +155,7 @@ fn bucket_number(now: PacketTime) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Ratio;
 
     const PBX: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(203, 0, 113, 10));
     const PHONE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 7));
@@ -187,5 +188,22 @@ mod tests {
             triggers.note_packet(PBX, PHONE, at(n));
         }
         assert_eq!(triggers.verdict(PBX, Way::Sent, &Thresholds::default(), at(20)), Verdict::Sound);
+    }
+
+    #[test]
+    fn the_shares_that_are_too_many_are_configured() {
+        let mut triggers = Triggers::new();
+        triggers.watch(PBX);
+        for n in 0..20 {
+            triggers.note_packet(PHONE, PBX, at(n));
+            if n % 5 == 0 { triggers.note_unseen(PBX, PHONE, at(n)) } else { triggers.note_seen(PBX, PHONE, at(n)) }
+        }
+        let verdict = |one_way: u32, lossy: u32| {
+            let (one_way_share, lossy_share) = (Ratio::from_percent(one_way), Ratio::from_percent(lossy));
+            triggers.verdict(PBX, Way::Sent, &Thresholds { one_way_share, lossy_share, ..Thresholds::default() }, at(20))
+        };
+        assert!(matches!(verdict(50, 5), Verdict::Lossy(_)));
+        assert!(matches!(verdict(20, 5), Verdict::OneWay(_)));
+        assert_eq!(verdict(50, 25), Verdict::Sound);
     }
 }
