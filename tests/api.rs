@@ -206,7 +206,7 @@ fn every_page_of_the_document_is_there_and_knows_its_parameters() {
     let document = document();
     let pages = document["paths"].as_object().expect("pages");
     assert!(pages.len() >= 8);
-    for (path, page) in pages.iter().filter(|(path, _)| *path != "/events") {
+    for (path, page) in pages.iter().filter(|(path, page)| !["/events", "/assist"].contains(&path.as_str()) && page["get"].is_object()) {
         let parameters = page["get"]["parameters"].as_array().expect("parameters");
         for parameter in parameters.iter().filter(|parameter| parameter["in"] == "query") {
             let name = parameter["name"].as_str().expect("a name");

@@ -327,8 +327,11 @@ fn a_lost_answer_is_told_only_from_a_repeat_that_came_late_enough() {
     assert_ne!(told(r#"repeats_after = "30s""#), told(""));
 }
 
-/// Traffic that no case has, and the thresholds that decide on it.
-const SCRIPTS: &[(fn(&mut Scene), Trial)] = &[
+/// Makes traffic that no case has.
+type Script = fn(&mut Scene);
+
+/// Such traffic, and the thresholds that decide on it.
+const SCRIPTS: &[(Script, Trial)] = &[
     (
         three_ports,
         trial("ports", r#"nat_rebind = "2/1h""#, "nat-rebind", INFO, WARNING)

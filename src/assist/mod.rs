@@ -414,7 +414,7 @@ impl Session {
     /// The longest interval between keep-alives of the phone.
     fn longest_keepalive(&self, tracker: &Tracker) -> Option<Span> {
         let devices = self.who.devices(tracker);
-        let (_, device) = devices.iter().find(|(handle, _)| Some(*handle) == self.device).or(devices.last())?;
+        let (_, device) = devices.iter().find(|(handle, _)| Some(*handle) == self.device).or_else(|| devices.last())?;
         let (_, _, longest) = tracker.world.flows.cadence(device.flow)?;
         Some(longest)
     }

@@ -12,13 +12,14 @@ use super::exit::{Exit, Failure};
 use super::keeping::Kept;
 use super::run::{Daemon, Task};
 use super::serving::servings;
-use super::settings::{finding_limits, random_seed, tracker_settings};
+use super::settings::{finding_limits, host_name, random_seed, tracker_settings};
 use super::stdout::print;
+use crate::alert::{AskOpen, Change, Fate, Notifier, NotifierCounts, OpenFindings, SinkKind};
 use crate::decode::frame::LinkType;
 use crate::decode::ports::PortFilter;
 use crate::history::{Loss, Status, Store};
 use crate::http::{Assistants, EngineSource, Events, Server, SnapshotSource, Unavailable, View};
-use crate::metrics::{DropPlace, HistoryTally, LossLabel, Snapshot, StoreLabel};
+use crate::metrics::{DropPlace, HistoryTally, LossLabel, NotificationResult, NotificationSink, Snapshot, StoreLabel};
 use crate::pipeline::engine::{Engine, Query};
 use crate::pipeline::ingest::{Ingest, IngestConfig};
 use crate::pipeline::live::{Feed, run};
@@ -32,6 +33,8 @@ use crate::track::Settings;
 
 /// Questions to the engine that may wait at a time; more are refused.
 const QUERIES: usize = 16;
+/// How long the notifications wait for the engine.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a source that failed is left alone at first.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -77,7 +80,9 @@ impl Daemon {
         let ingest = Ingest::new(IngestConfig { ports, digester: Digester::new(seed), thresholds: self.config.thresholds });
         let (queries, asked) = bounded(QUERIES);
         let condition = Arc::new(Condition::new(self.config.capture.interfaces.names()));
-        let source = Scrapes { queries, condition: Arc::clone(&condition), events, assistants, status };
+        let (notifier, listener) = Notifier::start(&self.config, &host_name(), mask, ask_open(queries.clone(), mask))?;
+        engine.listen(Box::new(listener));
+        let source = Scrapes { queries, condition: Arc::clone(&condition), notified: notifier.counts(), events, assistants, status };
         let start = |serving| Server::start(serving, mask, source.clone());
         let servers = servings.into_iter().map(start).collect::<Result<Vec<_>, _>>()?;
         let (handle, stopped) = stop();
@@ -88,8 +93,9 @@ impl Daemon {
         let observer = |notice: Notice<'_>| condition.observe(&notice);
         let result = run(self.feeds(&condition), ingest, engine, asked, &stopped, &handle, &observer);
         servers.into_iter().for_each(Server::stop);
-        // The recorder goes with the engine, and the writer ends with the recorder, also when the capture failed.
+        // The listeners go with the engine, and their writers end with them, also when the capture failed.
         let frames = result.map(|finished| finished.engine.frames());
+        notifier.stop();
         if let Some(history) = history {
             history.finish();
         }
@@ -170,6 +176,20 @@ fn history_tally(status: &Status) -> HistoryTally {
         }
     }
     tally
+}
+
+/// Lets the notifications ask for what is open.
+fn ask_open(queries: Sender<Query>, mask: Mask) -> AskOpen {
+    Box::new(move || {
+        let (reply, answer) = bounded(1);
+        let query: Query = Box::new(move |engine| {
+            let open = engine.detectors.findings.open().map(|finding| Change::open(&engine.tracker, finding, &mask));
+            // Whoever asked may have given up meanwhile.
+            let _ = reply.send(OpenFindings { at: engine.tracker.now(), findings: open.collect() });
+        });
+        queries.try_send(query).ok()?;
+        answer.recv_timeout(PATIENCE).ok()
+    })
 }
 
 /// The link type of frames of an interface that is not open yet.
@@ -256,12 +276,22 @@ impl Condition {
 struct Scrapes {
     queries: Sender<Query>,
     condition: Arc<Condition>,
+    notified: NotifierCounts,
     events: Arc<Events>,
     assistants: Arc<Assistants>,
     status: Status,
 }
 
 impl Scrapes {
+    /// Adds what became of the notifications.
+    fn complete(&self, mut snapshot: Snapshot) -> Snapshot {
+        for (sink, fate, count) in self.notified.all() {
+            snapshot.outputs.set_notifications(sink_label(sink), fate_label(fate), count);
+        }
+        snapshot.history = history_tally(&self.status);
+        snapshot
+    }
+
     /// Has the engine answer a question between two batches.
     async fn ask<T: Send + 'static>(&self, question: impl FnOnce(&mut Engine) -> T + Send + 'static) -> Result<T, Unavailable> {
         let (reply, answer) = oneshot::channel();
@@ -279,13 +309,31 @@ impl Scrapes {
     }
 }
 
+const fn sink_label(sink: SinkKind) -> NotificationSink {
+    match sink {
+        SinkKind::Policy => NotificationSink::Policy,
+        SinkKind::Log => NotificationSink::Log,
+        SinkKind::Alertmanager => NotificationSink::Alertmanager,
+        SinkKind::Webhook => NotificationSink::Webhook,
+        SinkKind::Command => NotificationSink::Command,
+    }
+}
+
+const fn fate_label(fate: Fate) -> NotificationResult {
+    match fate {
+        Fate::Sent => NotificationResult::Sent,
+        Fate::Failed => NotificationResult::Failed,
+        Fate::Dropped => NotificationResult::Dropped,
+        Fate::Retried => NotificationResult::Retried,
+    }
+}
+
 impl SnapshotSource for Scrapes {
     async fn snapshot(&self) -> Result<Snapshot, Unavailable> {
         let lost = self.condition.counts();
         let mut snapshot = self.ask(move |engine| engine.snapshot(&lost)).await?;
         snapshot.capture.set_event_streams_cut(self.events.cut());
-        snapshot.history = history_tally(&self.status);
-        Ok(snapshot)
+        Ok(self.complete(snapshot))
     }
 
     fn readiness(&self) -> Result<(), Unavailable> {

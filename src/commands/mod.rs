@@ -1,5 +1,6 @@
 //! One module per subcommand: what the user may write, what it means, and how it ends.
 
+mod alert;
 mod asking;
 mod assist;
 mod bundle;
@@ -64,6 +65,8 @@ enum Command {
     Findings(Box<kept::FindingsArgs>),
     /// Show the messages of a call or a user from the traces that a daemon keeps
     Trace(Box<trace::TraceArgs>),
+    /// Try out whether notifications arrive
+    Alert(alert::AlertArgs),
     /// Check the configuration and say all that is wrong with it
     Check(check::CheckArgs),
     /// Print completions for a shell
@@ -125,6 +128,7 @@ impl Command {
             Self::Peers(args) => args.execute(),
             Self::Findings(args) => args.execute(),
             Self::Trace(args) => args.resolve()?.execute(),
+            Self::Alert(args) => args.execute(),
             Self::Check(args) => check::check(&args),
             Self::Completions { shell } => print_bytes(|page| clap_complete::generate(shell, &mut Cli::command(), "siphound", page)),
             Self::Man { command } => man(command.as_deref()),

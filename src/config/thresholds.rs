@@ -167,8 +167,8 @@ section! {
         trunk_silent: Rate = rate(3, minutes(1)), within rate(1, seconds(1))..=rate(1_000, hours(1));
         /// Unanswered requests that do not fit one packet, while small ones are answered, that show lost fragments.
         large_unanswered: Rate = rate(4, hours(1)), within rate(1, seconds(1))..=rate(1_000, hours(24));
-        /// Incomplete datagrams of a peer that are no accident.
-        fragments_lost: Rate = rate(2, minutes(1)), within rate(1, seconds(1))..=rate(1_000, hours(1));
+        /// Incomplete datagrams of a peer that make a finding.
+        fragments_lost: Rate = rate(1, minutes(1)), within rate(1, seconds(1))..=rate(1_000, hours(1));
 
         /// A leg left up this long after the other ended is suspect.
         leg_suspect: Span = seconds(5), within seconds(1)..=hours(1);

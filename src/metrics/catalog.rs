@@ -5,8 +5,8 @@
 use super::family::{Counter, Family, Gauge, Histogram, Kind, LabelValues, NamedCounter, NamedGauge, Names, Sample, TimeCounter};
 use super::labels::{
     BindingChange, CallPhase, CodeLabel, DelayResult, Dir, DropPlace, FailureReason, FragmentResult, FrameOutcome, FromState,
-    KeepaliveLabel, LossLabel, MessageKind, MethodLabel, NatProbe, NatStage, NatVerdict, QualifyResult, ServerResponse, SessionResult,
-    ShortCall, StoreLabel, ToReachability, ToState, Unanswered,
+    KeepaliveLabel, LossLabel, MessageKind, MethodLabel, NatProbe, NatStage, NatVerdict, NotificationResult, NotificationSink,
+    QualifyResult, ServerResponse, SessionResult, ShortCall, StoreLabel, ToReachability, ToState, Unanswered,
 };
 use crate::decode::flow::Transport;
 use crate::track::vocabulary::{Outcome, PeerClass, Reachability, RegistrationState, Severity};
@@ -236,6 +236,14 @@ families! {
         bytes: Gauge<StoreLabel>, "siphound_history_bytes" of Tool;
         /// Records that were not kept.
         dropped: Counter<(StoreLabel, LossLabel)>, "siphound_history_dropped_total" of Tool;
+    }
+}
+
+families! {
+    /// What the outputs counted, filled at the time of a scrape.
+    OutputTally {
+        /// Notifications of findings by where they went; the policy drops where more findings change than it can follow, and then asks anew.
+        notifications: Counter<(NotificationSink, NotificationResult)>, "siphound_notifications_total" of Tool;
     }
 }
 

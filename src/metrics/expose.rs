@@ -5,7 +5,7 @@
 use prometheus::proto::{self, LabelPair, Metric, MetricFamily, MetricType};
 use prometheus::{Encoder, TextEncoder};
 
-use super::catalog::{CaptureTally, Entry, Families, Gauges, HistoryTally, Owner, Tally, VersionLabel};
+use super::catalog::{CaptureTally, Entry, Families, Gauges, HistoryTally, OutputTally, Owner, Tally, VersionLabel};
 use super::family::{Kind, Sample, Value};
 
 /// The media type of the exposition.
@@ -23,6 +23,8 @@ pub struct Snapshot {
     pub capture: CaptureTally,
     /// What is kept on disk.
     pub history: HistoryTally,
+    /// What the outputs counted.
+    pub outputs: OutputTally,
     /// How things stand.
     pub gauges: Gauges,
 }
@@ -34,6 +36,7 @@ impl Snapshot {
         let mut families = families(&self.tally);
         families.extend(self::families(&self.capture));
         families.extend(self::families(&self.history));
+        families.extend(self::families(&self.outputs));
         families.extend(self::families(&self.gauges));
         families.sort_by(|a, b| a.name().cmp(b.name()));
         let mut text = Vec::new();

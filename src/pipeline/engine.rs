@@ -278,7 +278,7 @@ impl Engine {
         let at = Sighting { time: arrival.time, frame: arrival.frame };
         let novelty = self.tracker.message(message, flow, at);
         self.fold.message(&self.tracker, message.kind(), message.method(), novelty, flow);
-        self.detectors.message(&self.tracker, message.kind(), novelty, flow, at);
+        self.detectors.message(&self.tracker, (message.kind(), message.method()), novelty, flow, at);
         let heard = Heard { message, flow, at, novelty };
         for listener in &mut self.listeners {
             listener.message(&self.tracker, &heard);
@@ -291,10 +291,7 @@ impl Engine {
     }
 
     fn signal(&mut self, arrival: Arrival, signal: &Signal) {
-        if matches!(signal, Signal::Hole { .. }) {
-            // Nobody can vouch for what fell due inside the hole.
-            self.tracker.world.absence.note(signal, arrival.time);
-        }
+        self.tracker.foresee(signal, arrival.time);
         self.advance(arrival);
         let at = Sighting { time: arrival.time, frame: arrival.frame };
         self.tracker.signal(signal, at);

@@ -8,6 +8,7 @@ use crate::config::Thresholds;
 use crate::decode::flow::Flow;
 use crate::sip::message::Message;
 use crate::sip::method::Method;
+use crate::sip::uri::{Scheme, Uri};
 use crate::table::{Digest, Digester, ExpiringTable, Handle, Rank};
 use crate::time::{PacketTime, Span};
 use crate::track::absence::WATERMARK;
@@ -99,6 +100,8 @@ pub struct Transaction {
     pub acked: bool,
     /// Whether the request carried credentials.
     pub authorized: bool,
+    /// Whether it asks for TLS though it came without, and no proxy can have taken that off it.
+    pub wants_tls: bool,
     /// Whether patience ran out before any final response.
     pub gave_up: bool,
     /// Who is told.
@@ -245,6 +248,7 @@ impl Transactions {
             repeats_after_response: 0,
             acked: false,
             authorized: false,
+            wants_tls: wants_tls(message),
             gave_up: false,
             owner: Owner::Nobody,
             timing: self.timing,
@@ -319,6 +323,13 @@ impl Transactions {
 /// Whether a branch was made by RFC 3261's rules and so is unique.
 fn is_cookie(branch: &[u8]) -> bool {
     branch.get(..7).is_some_and(|cookie| cookie.eq_ignore_ascii_case(b"z9hG4bK")) && branch.len() > 7
+}
+
+/// Whether a REGISTER or INVITE names `sips:` or `transport=tls`. Behind a proxy, TLS may have ended there.
+fn wants_tls(message: &Message<'_>) -> bool {
+    let begins = matches!(message.method(), Method::Register | Method::Invite);
+    let Some(uri) = message.request_uri().filter(|_| begins && message.via_count() == 1).map(Uri::parse) else { return false };
+    uri.scheme == Scheme::Sips || uri.param("transport").is_some_and(|transport| transport.eq_ignore_ascii_case(b"tls"))
 }
 
 fn repeat(transaction: &mut Transaction, at: Sighting) {

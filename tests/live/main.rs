@@ -3,6 +3,7 @@
 //! Each test has two hosts in network namespaces of its own, which needs root; where that or a server is missing, the test says
 //! `skipped: …` and passes. `./test.sh --with-servers` installs the servers.
 
+mod alerts;
 mod api;
 mod daemon;
 mod lab;

@@ -26,7 +26,7 @@ const UNDELIVERED: [FindingId; 4] =
 
 impl FindingId {
     /// Every id that can explain others.
-    pub const CAUSES: [Self; 10] = [
+    pub const CAUSES: [Self; 16] = [
         Self::PbxNotResponding,
         Self::PbxRestarted,
         Self::MassCallDrop,
@@ -37,6 +37,12 @@ impl FindingId {
         Self::RegistrarSilent,
         Self::AuthFailedLoop,
         Self::SipAlgSuspected,
+        Self::PbxAdvertisesPrivate,
+        Self::SessionRefreshMissed,
+        Self::DialogLost,
+        Self::LegLeftUp,
+        Self::WrongTransportOrPort,
+        Self::FragmentLoss,
     ];
 
     /// Whether this finding, once it is so sure, explains a `symptom`, and how the two belong together.
@@ -50,6 +56,13 @@ impl FindingId {
             Self::AuthFailedLoop => (symptom == Self::RegistrationRejected, Reach::Twin),
             Self::RegistrarSilent => (symptom == Self::RegistrationExpired, Reach::Twin),
             Self::SipAlgSuspected => (symptom == Self::ClientSideNatTraversal, Reach::Twin),
+            Self::PbxAdvertisesPrivate => (symptom == Self::SdpPrivateToPublic, Reach::Server),
+            Self::SessionRefreshMissed | Self::DialogLost => (symptom == Self::CallDroppedNoBye, Reach::Twin),
+            Self::LegLeftUp => (symptom == Self::HungCall, Reach::Twin),
+            Self::WrongTransportOrPort => {
+                (matches!(symptom, Self::RegistrarSilent | Self::RegistrationRejected | Self::InviteIgnored), Reach::Twin)
+            }
+            Self::FragmentLoss => (matches!(symptom, Self::InviteIgnored | Self::CalleeNoResponse | Self::UnansweredBurst), Reach::Effect),
             Self::PbxNotResponding | Self::PbxRestarted => (symptom.is_symptom_of_outage(), Reach::Server),
             Self::MassCallDrop if symptom == Self::DialogLost => (true, Reach::Server),
             Self::MassCallDrop => (symptom.is_symptom_of_outage() && symptom.row().proof == Proof::Absence, Reach::Server),

@@ -18,16 +18,15 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::time::{Instant, interval};
 
 use super::Problem;
-use super::diagnosis::{Colors, Form};
+use super::diagnosis::{Colors, Form, answer};
 use super::query;
 use crate::assist::{Command, OnFailure, Plan, Session};
-use crate::diagnose::{Moment, Question, Scene, diagnose};
+use crate::diagnose::{Moment, Question};
 use crate::http::assist::Watched;
 use crate::http::lease::Lease;
 use crate::http::{EngineSource, View, routes::Shared};
-use crate::report::about::about;
 use crate::report::mask::Mask;
-use crate::report::model::{self, AssistLine, AssistStep, Report};
+use crate::report::model::{self, AssistLine, AssistStep};
 use crate::report::style::Style;
 use crate::report::{json, text};
 use crate::time::Span;
@@ -189,13 +188,11 @@ async fn follow<S: EngineSource>(shared: Arc<Shared<S>>, watched: Watched, clien
 
 /// Asks the engine for the diagnosis; tells whether it was there to answer.
 async fn conclude<S: EngineSource>(shared: &Shared<S>, watched: &Watched, problem: Option<model::Problem>) -> bool {
-    let session = watched.shared.clone();
+    let (session, mask) = (watched.shared.clone(), shared.mask);
     let user = session.session().user().to_owned();
     let question = Question { user, problem, since: None, until: None, moment: Moment::Any };
     let look = move |view: &View<'_>| {
-        let report = Report { capture: view.capture.clone(), ..about(view.tracker, &question.user) };
-        let verdict = diagnose(Scene { tracker: view.tracker, findings: view.findings, report: &report }, &question);
-        session.session().conclude(verdict);
+        session.session().conclude(answer(view, &question, mask));
     };
     shared.look(look).await.is_ok()
 }
@@ -236,6 +233,7 @@ fn hide(mask: &Mask, user: &str, line: &mut AssistLine) {
             ended.evidence.iter_mut().for_each(|fact| mask.text(&mut fact.fact, &known));
             ended.next_step.iter_mut().for_each(|next| mask.text(next, &known));
         }
+        // What the diagnosis says is hidden already; what the steps put right is not.
         AssistLine::Verdict(verdict) => mask.verdict(verdict, &known),
     }
 }

@@ -81,7 +81,8 @@ pub(super) async fn diagnosis<S: EngineSource>(State(shared): State<Arc<Shared<S
     Ok(answer)
 }
 
-fn answer(view: &View<'_>, question: &Question, mask: Mask) -> Verdict {
+/// The verdict as of now, with numbers hidden by `mask`.
+pub(super) fn answer(view: &View<'_>, question: &Question, mask: Mask) -> Verdict {
     let report = Report { capture: view.capture.clone(), ..about(view.tracker, &question.user) };
     let mut verdict = diagnose(Scene { tracker: view.tracker, findings: view.findings, report: &report }, question);
     if mask.is_on() {

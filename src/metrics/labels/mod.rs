@@ -126,6 +126,7 @@ mod capture;
 mod event;
 mod history;
 mod message;
+mod notification;
 
 pub use self::capture::{DropPlace, FragmentResult, FrameOutcome};
 pub use self::event::{
@@ -134,6 +135,7 @@ pub use self::event::{
 };
 pub use self::history::{LossLabel, StoreLabel};
 pub use self::message::{CodeLabel, MessageKind, MethodLabel};
+pub use self::notification::{NotificationResult, NotificationSink};
 
 #[cfg(test)]
 mod tests {
