@@ -124,7 +124,7 @@ impl Daemon {
         // siphound saw nothing between the last packet of the traces and now.
         let from = engine.tracker.now();
         let mut hole = Delivery::default();
-        hole.batch.push_signal(Arrival { time: now.max(from), frame: 0 }, Signal::Hole { from });
+        hole.batch.push_signal(Arrival { time: now.max(from), frame: 0 }, Signal::Hole { last: from, from });
         engine.take(&hole);
         engine.begin_counting();
         let took = Duration::from_nanos(u64::try_from(wall_clock().since(begun).as_nanos()).unwrap_or(0));
