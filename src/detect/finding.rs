@@ -137,6 +137,8 @@ pub struct Finding {
     pub remedy: String,
     /// The findings that it replaced.
     pub explains: BTreeSet<FindingId>,
+    /// Users whose trouble it explains, where it is about more than one user; at most [`Self::RELATED`].
+    pub sufferers: BTreeSet<Box<str>>,
     /// Other subjects that its subject belongs to, or that belong to it.
     pub related: Vec<Subject>,
 }
@@ -167,6 +169,7 @@ impl Finding {
             evidence_omitted: 0,
             remedy,
             explains: BTreeSet::new(),
+            sufferers: BTreeSet::new(),
             related: raise.related,
         };
         finding.related.truncate(Self::RELATED);

@@ -16,7 +16,7 @@ pub use change::{ChangeKind, FindingChange};
 
 use std::collections::BTreeMap;
 
-use crate::detect::catalog::{FindingId, Reach, WINDOW_AFTER, WINDOW_BEFORE};
+use crate::detect::catalog::{FindingId, Reach, SubjectKind, WINDOW_AFTER, WINDOW_BEFORE};
 use crate::detect::finding::{Finding, Raise, Subject};
 use crate::detect::store::change::Changes;
 use crate::detect::store::index::Index;
@@ -332,6 +332,13 @@ impl FindingStore {
             cause.explains.insert(symptom.id);
             cause.explains.extend(&symptom.explains);
             cause.explains.remove(&cause.id);
+            if let Subject::Aor(user) = &symptom.subject
+                && symptom.severity > Severity::Info
+                && cause.subject.kind() != SubjectKind::Aor
+                && cause.sufferers.len() < Finding::RELATED
+            {
+                cause.sufferers.insert(user.clone());
+            }
         }
     }
 

@@ -25,7 +25,8 @@ const WHOLE_ADDRESS: [F; 5] = [F::SourceIpChanged, F::SipAlgSuspected, F::SipSca
 impl Case<'_> {
     /// Whom a finding concerns.
     pub(super) fn concern(&self, finding: &Finding) -> Concern {
-        let names_user = || finding.related.iter().any(|subject| self.is_named(subject));
+        let suffers = || finding.sufferers.iter().any(|user| self.party.is_aor(user));
+        let names_user = || suffers() || finding.related.iter().any(|subject| self.is_named(subject));
         match &finding.subject {
             Subject::Aor(aor) => if_so(self.party.is_aor(aor), Concern::User),
             Subject::Call(call_id) => if_so(self.is_in_question(call_id), Concern::User),

@@ -64,6 +64,10 @@ fn steadiness(case: &Case<'_>) -> String {
             lasting(longest),
             lasting(lived)
         ),
+        (Some(longest), _) => format!(
+            "no request to this one was seen to get lost, but it lets up to {} pass between its packets and may be the next",
+            lasting(longest)
+        ),
         _ => "no request to this one was seen to get lost".to_owned(),
     }
 }

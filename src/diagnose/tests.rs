@@ -330,6 +330,15 @@ fn a_site_finding_concerns_the_phones_that_it_names() {
 }
 
 #[test]
+fn a_site_finding_concerns_the_phone_whose_trouble_it_explains() {
+    let mut world = World::new(registered(), Vec::new());
+    world.findings.raise(Raise::new(FindingId::NatBindingTimeout, site(), "forgets").related(aor("1002@a.example")), at(890));
+    let late = Raise::new(FindingId::LateDelivery, aor("1001@a.example"), "late").related(site()).evidence(at(895), 3, "a fact");
+    world.findings.raise(late, at(900));
+    assert_eq!(world.verdict(Problem::LosesConnection), "nat-binding-timeout");
+}
+
+#[test]
 fn what_happens_to_a_whole_site_concerns_each_phone_there() {
     let mut world = World::new(registered(), Vec::new());
     world.findings.raise(Raise::new(FindingId::SourceIpChanged, site(), "x").related(aor("1002@a.example")), at(900));
