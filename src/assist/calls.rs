@@ -94,7 +94,11 @@ impl TestCall {
         if is_people(outcome) {
             self.call = None;
             self.refused += 1;
-            scene.pen.note(scene.tracker, at.time, format!("the call {words}: that is no fault of the phone. Let the user call another number"));
+            scene.pen.note(
+                scene.tracker,
+                at.time,
+                format!("the call {words}: that is no fault of the phone. Let the user call another number"),
+            );
             return None;
         }
         if outcome == Outcome::Unknown {

@@ -80,7 +80,11 @@ impl Inbound {
         }
         let place = target.and_then(|device| tracker.registrations.device(device)).map(|device| device.place);
         if let Some(place) = place.filter(|place| *place != heard.flow.destination && place.ip() == heard.flow.destination.ip()) {
-            scene.pen.note(tracker, at, format!("the PBX calls port {}, but the phone was last seen at port {}", heard.flow.destination.port(), place.port()));
+            scene.pen.note(
+                tracker,
+                at,
+                format!("the PBX calls port {}, but the phone was last seen at port {}", heard.flow.destination.port(), place.port()),
+            );
         }
         self.call = Some(call);
         self.invited = at;
@@ -96,7 +100,9 @@ impl Inbound {
         };
         let after = lasting(reached.since(self.invited));
         Some(match self.idle {
-            Some(idle) => Ended::passed(at, format!("{what} after {after}, with the phone idle for {} before: no NAT gap", lasting(idle.span))),
+            Some(idle) => {
+                Ended::passed(at, format!("{what} after {after}, with the phone idle for {} before: no NAT gap", lasting(idle.span)))
+            }
             None => Ended::passed(at, format!("{what} after {after}")),
         })
     }
@@ -110,7 +116,9 @@ impl Inbound {
                 let deadline = Sighting { time: request.deadline, frame: 0 };
                 Some(Ended::failed(deadline, format!("the phone did not answer INVITE, sent {sent} to {}{idle}", request.flow.destination)))
             }
-            Event::CallOutcome { call, outcome, status, at } if outcome != Outcome::Unknown => self.outcome(scene, call, outcome, status, at),
+            Event::CallOutcome { call, outcome, status, at } if outcome != Outcome::Unknown => {
+                self.outcome(scene, call, outcome, status, at)
+            }
             _ => None,
         }
     }
@@ -149,7 +157,8 @@ impl Inbound {
         let entry = tracker.calls.get(call)?;
         let (user, host) = entry.record.to_aor.split_once('@')?;
         let to_user = scene.who.is_party(tracker, user.as_bytes(), host.as_bytes());
-        let refused = matches!(outcome, Outcome::Unavailable | Outcome::NotFound | Outcome::ServerError | Outcome::Timeout | Outcome::Forbidden);
+        let refused =
+            matches!(outcome, Outcome::Unavailable | Outcome::NotFound | Outcome::ServerError | Outcome::Timeout | Outcome::Forbidden);
         let incoming = tracker.world.peers.direction(entry.flow) == Direction::In;
         let began = entry.record.started >= self.idle.map_or(scene.pen.began, |idle| idle.until);
         if !(to_user && refused && incoming && began && self.call.is_none() && self.elsewhere.is_none()) {

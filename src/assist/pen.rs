@@ -67,7 +67,11 @@ impl Pen {
     /// Recalls a moment in the verdict.
     pub(super) fn recall(&mut self, tracker: &Tracker, at: Sighting, fact: impl Into<String>) {
         if self.moments.len() < MOMENTS {
-            self.moments.push(Evidence { at: Stamp(tracker.printed(at.time)), frame: (at.frame > 0).then_some(at.frame), fact: fact.into() });
+            self.moments.push(Evidence {
+                at: Stamp(tracker.printed(at.time)),
+                frame: (at.frame > 0).then_some(at.frame),
+                fact: fact.into(),
+            });
         }
     }
 

@@ -98,7 +98,10 @@ fn nothing_arrived(shown: &Shown, waited: Span, diagnosis: Verdict) -> Verdict {
         (1.., _) => (
             Judgement::NoTraffic,
             Scope::Phone,
-            format!("Nothing arrived from {name} for {waited}, while {} at the same address went on.", counted(shown.neighbours.0 as u64, "other phone", "other phones")),
+            format!(
+                "Nothing arrived from {name} for {waited}, while {} at the same address went on.",
+                counted(shown.neighbours.0 as u64, "other phone", "other phones")
+            ),
             "Check power and LAN of the phone, then the server address, port and transport set in it: TLS would not be seen here.",
         ),
         (0, 1..) => (
@@ -230,7 +233,12 @@ fn words(step: AssistStep) -> &'static str {
 }
 
 /// Other phones at the addresses of the user: how many were heard since `since`, and how many there are.
-pub(super) fn neighbours(tracker: &Tracker, own: &[IpAddr], is_own: impl Fn(crate::table::Handle) -> bool, since: PacketTime) -> (usize, usize) {
+pub(super) fn neighbours(
+    tracker: &Tracker,
+    own: &[IpAddr],
+    is_own: impl Fn(crate::table::Handle) -> bool,
+    since: PacketTime,
+) -> (usize, usize) {
     let sites: Vec<_> = own.iter().map(|address| Site::of(*address)).collect();
     let near = tracker.registrations.devices().filter(|(_, device)| sites.contains(&Site::of(device.place.ip())) && !is_own(device.aor));
     let mut counts = (0, 0);

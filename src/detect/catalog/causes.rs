@@ -26,7 +26,7 @@ const UNDELIVERED: [FindingId; 4] =
 
 impl FindingId {
     /// Every id that can explain others.
-    pub const CAUSES: [Self; 10] = [
+    pub const CAUSES: [Self; 11] = [
         Self::PbxNotResponding,
         Self::PbxRestarted,
         Self::MassCallDrop,
@@ -37,6 +37,7 @@ impl FindingId {
         Self::RegistrarSilent,
         Self::AuthFailedLoop,
         Self::SipAlgSuspected,
+        Self::OptionsUnsupported,
     ];
 
     /// Whether this finding, once it is so sure, explains a `symptom`, and how the two belong together.
@@ -50,6 +51,7 @@ impl FindingId {
             Self::AuthFailedLoop => (symptom == Self::RegistrationRejected, Reach::Twin),
             Self::RegistrarSilent => (symptom == Self::RegistrationExpired, Reach::Twin),
             Self::SipAlgSuspected => (symptom == Self::ClientSideNatTraversal, Reach::Twin),
+            Self::OptionsUnsupported => (symptom == Self::PeerUnreachable, Reach::Twin),
             Self::PbxNotResponding | Self::PbxRestarted => (symptom.is_symptom_of_outage(), Reach::Server),
             Self::MassCallDrop if symptom == Self::DialogLost => (true, Reach::Server),
             Self::MassCallDrop => (symptom.is_symptom_of_outage() && symptom.row().proof == Proof::Absence, Reach::Server),

@@ -79,7 +79,8 @@ fn write_packet(packet: &PacketSeen, page: &mut Page) {
     }
     page.labelled_at(INDENT, TEXT, &after(packet.after_s), tone(packet), &text);
     if let Some(was) = packet.was {
-        let moved = if was.ip() == packet.source.ip() { format!("NEW port (was {})", was.port()) } else { format!("NEW address (was {was})") };
+        let moved =
+            if was.ip() == packet.source.ip() { format!("NEW port (was {})", was.port()) } else { format!("NEW address (was {was})") };
         page.labelled_at(INDENT, TEXT + 2, "", Tone::Doubtful, &moved);
     }
 }
@@ -193,7 +194,9 @@ mod tests {
     #[test]
     fn a_new_port_and_a_failure_are_plain_to_see() {
         let text: String = lines("REGISTER").iter().map(|line| render(line, Style::Plain)).collect();
-        for part in ["STEP 1  reconnection", "[t+1.0s]", "NEW port (was 1)", "STEP 1 FAILED", "[registrar-silent]", "frame 18446744073709551615"] {
+        for part in
+            ["STEP 1  reconnection", "[t+1.0s]", "NEW port (was 1)", "STEP 1 FAILED", "[registrar-silent]", "frame 18446744073709551615"]
+        {
             assert!(text.contains(part), "{part}\n{text}");
         }
     }

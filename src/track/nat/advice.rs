@@ -16,6 +16,11 @@ pub fn keepalive(lower: Option<Span>, upper: Span) -> u32 {
     fits.copied().unwrap_or(INTERVALS[0])
 }
 
+/// The longest interval in seconds at which something may be sent if a binding is to outlive it: a fifth is left for delays.
+pub fn longest_refresh(upper: Span) -> u32 {
+    ((0.8 * upper.as_secs_f64()).floor() as u32).max(1)
+}
+
 /// The UDP timeout in seconds that the NAT needs at least for phones that stay silent for `gap`.
 pub fn nat_timeout(gap: Span) -> u32 {
     let tenths = (gap.as_secs_f64() * 10.0).round();
@@ -49,6 +54,11 @@ mod tests {
         assert_eq!(keepalive(Some(secs(10.0)), secs(45.0)), 20);
         assert_eq!(keepalive(None, secs(300.0)), 120);
         assert_eq!(keepalive(None, secs(10.0)), 15, "no phone offers less");
+    }
+
+    #[test]
+    fn what_phones_offer_is_too_long_for_the_shortest_lifetimes() {
+        assert_eq!([15.4, 18.7, 18.75, 0.5].map(|upper| longest_refresh(secs(upper))), [12, 14, 15, 1]);
     }
 
     #[test]

@@ -5,8 +5,10 @@ use crate::table::Handle;
 use crate::time::{PacketTime, Span};
 use crate::track::event::Sighting;
 use crate::track::nat::event::{DeliveredLate, NatEvent, NatOutcome, NatProbe};
-use crate::track::nat::phone::{Asked, Missed, Others, Phone, Probes, Wait};
+use crate::track::nat::ignored::unanswered_before;
+use crate::track::nat::phone::{Asked, Calm, Others, Phone, Probes, Wait};
 use crate::track::nat::pool::{Failure, FailureKind};
+use crate::track::nat::site::News;
 use crate::track::nat::stage::Stage;
 use crate::track::nat::witness::Witnesses;
 use crate::track::nat::{Nat, REMEMBERED, is_behind};
@@ -26,8 +28,6 @@ const ANSWER: Span = Span::from_secs(4);
 const ROUND_TRIP: Span = Span::from_millis(400);
 /// By how much a keep-alive may be overdue (DETECTION §2.5, condition f).
 const OVERDUE: f64 = 1.2;
-/// No NAT forgets so soon: a phone that never answered a probe and misses one after so short a silence ignores them.
-const TOO_SOON: Span = Span::from_secs(10);
 
 impl Nat {
     /// Takes note of the first transmission of a request of the PBX.
@@ -46,7 +46,7 @@ impl Nat {
         if seen.before.against == PacketTime::MIN || !is_behind(registrations, phone.device) {
             return;
         }
-        if method == Method::Options && matches!(phone.probes, Probes::Unsupported) {
+        if method == Method::Options && matches!(phone.probes, Probes::Unsupported { .. }) {
             return;
         }
         let now = seen.at.time;
@@ -107,12 +107,13 @@ impl Nat {
         transaction: Handle,
     ) {
         let now = seen.at.time;
-        if request.method == Method::Options {
-            self.release_probes(world, handle, now);
-        }
         let Some(phone) = self.phones.get_mut(handle) else { return };
+        if request.method == Method::Options {
+            phone.probes = Probes::Answered;
+        }
         let position = phone.asked.iter().position(|asked| asked.transaction == transaction);
         let asked = position.map(|position| phone.asked.remove(position));
+        let ignored = asked.map_or(0, |asked| unanswered_before(phone, &asked, request.last.time));
         // An answer to something sent later shows that the binding was alive: what was lost before was lost otherwise.
         let last = request.last.time;
         phone
@@ -121,8 +122,12 @@ impl Nat {
         phone.binding.answered(now);
         let last_heard = if seen.before.along > PacketTime::MIN { seen.before.along } else { phone.heard };
         phone.gaps.note(now.since(last_heard));
+        phone.contact.note(seen.flow.source, now);
         phone.heard = now;
         self.phones.touch(handle);
+        if ignored > 0 {
+            self.note_ignored(world, registrations, handle, ignored, seen.at);
+        }
         if let Some(asked) = asked {
             self.settle_answer(world, registrations, handle, asked, seen, request);
         }
@@ -172,8 +177,9 @@ impl Nat {
         if let Some(experiment) = &mut phone.experiment {
             experiment.asked(0);
         }
+        phone.calm.delivered = phone.calm.delivered.saturating_add(1);
         if asked.method != Method::Options {
-            self.contradict_probes(world, registrations, handle, asked.silence, at);
+            self.note_reached(world, registrations, handle, asked.silence, at);
         }
         let Some(site) = self.phones.get(handle).map(|phone| Site::of(phone.flow.source.ip())) else { return };
         let successes = self.thresholds.nat_mended;
@@ -185,6 +191,7 @@ impl Nat {
             outcome: NatOutcome::Delivered,
             stage,
             age: asked.idle,
+            place: asked.flow.destination,
             sent: asked.sent,
             back: at,
             at,
@@ -234,7 +241,9 @@ impl Nat {
         }
         phone.asked.retain(|asked| asked.transaction != transaction);
         let asked = Asked { others, ..asked };
-        if matches!(asked.wait, Wait::Lost(_) | Wait::Late(_)) && self.is_failure(world, registrations, handle, &asked, now) {
+        if self.is_ignored(world, handle, &asked) {
+            self.note_ignored(world, registrations, handle, 1, Sighting { time: now, frame: 0 });
+        } else if matches!(asked.wait, Wait::Lost(_) | Wait::Late(_)) && self.is_failure(world, registrations, handle, &asked, now) {
             self.lost_request(world, handle, &asked, now);
         }
     }
@@ -286,93 +295,41 @@ impl Nat {
             Wait::Sign | Wait::NewPort => phone.since,
         };
         let back = Sighting { time: back, frame: 0 };
-        if kind == FailureKind::Options
-            && let Probes::Unanswered(held) = &mut phone.probes
-        {
-            if failure.age < TOO_SOON {
-                phone.probes = Probes::Unsupported;
-                return;
-            }
-            held.push(Missed { failure, sent: asked.sent, back });
-            let silences = held.iter().any(|other| other.failure.gap != failure.gap);
-            if !silences {
-                return;
-            }
-            self.release_probes(world, handle, now);
-            return;
-        }
         let outcome = if matches!(asked.wait, Wait::Late(_)) { NatOutcome::Late } else { NatOutcome::Undelivered };
-        self.note_outcome(world, handle, failure, outcome, asked.sent, back, now);
+        let probe = NatProbe {
+            device: phone.device,
+            outcome,
+            stage: failure.stage,
+            age: failure.age,
+            place: asked.flow.destination,
+            sent: asked.sent,
+            back,
+            at: Sighting { time: now, frame: 0 },
+        };
+        self.note_failure(world, handle, failure, probe);
     }
 
     /// Counts a failure of the NAT and tells it.
-    pub(super) fn note_failure(
-        &mut self,
-        world: &mut World,
-        handle: Handle,
-        failure: Failure,
-        sent: Sighting,
-        back: Sighting,
-        now: PacketTime,
-    ) {
-        self.note_outcome(world, handle, failure, NatOutcome::Undelivered, sent, back, now);
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "these are the fields of one event")]
-    fn note_outcome(
-        &mut self,
-        world: &mut World,
-        handle: Handle,
-        failure: Failure,
-        outcome: NatOutcome,
-        sent: Sighting,
-        back: Sighting,
-        now: PacketTime,
-    ) {
-        let Some(phone) = self.phones.get(handle) else { return };
-        let (device, site) = (phone.device, Site::of(phone.flow.source.ip()));
+    pub(super) fn note_failure(&mut self, world: &mut World, handle: Handle, failure: Failure, probe: NatProbe) {
+        let Some(phone) = self.phones.get_mut(handle) else { return };
+        phone.calm = Calm::default();
+        let site = Site::of(phone.flow.source.ip());
         let Some(nat) = self.site_mut(site) else { return };
-        nat.failed(failure, now);
-        let at = Sighting { time: now, frame: 0 };
-        let Failure { age, stage, kind, .. } = failure;
-        let outcome = if kind == FailureKind::NewPort { NatOutcome::NewPort } else { outcome };
-        world.tell_nat(NatEvent::Probe(NatProbe { device, outcome, stage, age, sent, back, at }));
-        self.reconsider(world, site, at);
+        nat.failed(failure, probe.at.time);
+        world.tell_nat(NatEvent::Probe(probe));
+        self.reconsider(world, site, probe.at);
     }
 
-    /// Tells when it became surer or less sure that the NAT of a site forgets too early.
-    fn reconsider(&mut self, world: &mut World, site: Site, at: Sighting) {
+    /// Tells when it became surer or less sure that the NAT of a site forgets too early, or when it is known better how early.
+    pub(super) fn reconsider(&mut self, world: &mut World, site: Site, at: Sighting) {
         let Some(nat) = self.sites.find(self.site_key(site)).and_then(|found| self.sites.get_mut(found)) else { return };
-        if nat.reconsider(&self.thresholds) {
-            let confidence = nat.confidence;
-            world.tell_nat(NatEvent::Verdict { site, confidence, at });
-        }
-    }
-
-    /// Enough speaks for probes that the phone missed before: they count.
-    fn release_probes(&mut self, world: &mut World, handle: Handle, now: PacketTime) {
-        let Some(phone) = self.phones.get_mut(handle) else { return };
-        let Probes::Unanswered(held) = std::mem::replace(&mut phone.probes, Probes::Answered) else { return };
-        for Missed { failure, sent, back } in held {
-            self.note_failure(world, handle, failure, sent, back, now);
-        }
-    }
-
-    /// A request other than a probe arrived after as long a silence as probes failed: the phone ignores probes.
-    fn contradict_probes(&mut self, world: &mut World, registrations: &Registrations, handle: Handle, silence: Span, at: Sighting) {
-        let Some(phone) = self.phones.get_mut(handle) else { return };
-        let Some(device) = registrations.device(phone.device) else { return };
-        let Probes::Unanswered(held) = &phone.probes else { return };
-        let ignores = device.probes.answered == 0 && device.probes.sent >= self.thresholds.options_ignored;
-        if ignores && held.iter().all(|missed| missed.failure.age <= silence) {
-            let number = phone.number;
-            let device = phone.device;
-            phone.probes = Probes::Unsupported;
-            phone.asked.retain(|asked| asked.method != Method::Options);
-            if let Some(site) = self.phones.get(handle).map(|phone| Site::of(phone.flow.source.ip())).and_then(|site| self.site_mut(site)) {
-                site.pool.retract_probes(number);
+        match nat.reconsider(&self.thresholds) {
+            News::Verdict => {
+                let confidence = nat.confidence;
+                world.tell_nat(NatEvent::Verdict { site, confidence, at });
             }
-            world.tell_nat(NatEvent::ProbesIgnored { device, silence, at });
+            News::Bounds => world.tell_nat(NatEvent::Exposure { site, at }),
+            News::None => {}
         }
     }
 

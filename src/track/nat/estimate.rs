@@ -105,7 +105,8 @@ impl Observations {
     }
 
     fn confidence(&self, thresholds: &Thresholds, upper: Span, error: f64, successes: u64) -> Confidence {
-        let gaps = self.failed.iter().map(|failed| failed.gap).collect::<BTreeSet<_>>().len();
+        // What failed before the bound is loss, not the NAT.
+        let gaps = self.failed.iter().filter(|failed| failed.age >= upper).map(|failed| failed.gap).collect::<BTreeSet<_>>().len();
         let arrives = self.answers_arrive || self.delivered.iter().any(|delivered| delivered.age < upper);
         let enough = gaps >= thresholds.nat_confirm_failures as usize && successes >= u64::from(thresholds.nat_confirm_successes);
         if enough && error <= thresholds.nat_confirm_error.get() && self.guard(thresholds, upper) {
@@ -168,6 +169,12 @@ mod tests {
         let estimate = observations(&[(20, 50), (28, 50)], &[10, 31, 33, 35, 36, 40, 41, 42, 45, 50, 55]).estimate(&Thresholds::default());
         assert_eq!((estimate.lower, estimate.upper), (Some(secs(28)), Some(secs(31))));
         assert!(estimate.error > 0.0);
+    }
+
+    #[test]
+    fn a_loss_before_the_bound_makes_nothing_surer() {
+        let estimate = observations(&[(5, 60), (15, 60)], &[4, 20]).estimate(&Thresholds::default());
+        assert_eq!((estimate.lower, estimate.upper, estimate.confidence), (Some(secs(15)), Some(secs(20)), Some(Confidence::Suspected)));
     }
 
     #[test]

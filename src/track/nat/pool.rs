@@ -42,6 +42,8 @@ struct Kept {
     hour: u32,
     stage: Stage,
     kind: FailureKind,
+    /// The phone refreshes its binding in time since, so it does not suffer from the NAT any more.
+    eased: bool,
 }
 
 /// Successes of one hour, stage and age bin; ages in milliseconds.
@@ -103,7 +105,7 @@ impl Pool {
             self.failures.remove(0);
         }
         let Failure { age, gap, phone, stage, kind } = failure;
-        self.failures.push(Kept { age: millis(age), gap, phone, hour: hour(now), stage, kind });
+        self.failures.push(Kept { age: millis(age), gap, phone, hour: hour(now), stage, kind, eased: false });
     }
 
     /// Takes back the failed probes of a phone that turned out not to answer probes at all.
@@ -111,9 +113,16 @@ impl Pool {
         self.failures.retain(|failure| failure.phone != phone || failure.kind != FailureKind::Options);
     }
 
-    /// Drops the failures of a NAT that was mended.
-    pub(super) fn mend(&mut self) {
-        self.failures.clear();
+    /// Drops the failures at a stage whose lifetime was mended.
+    pub(super) fn mend(&mut self, stage: Stage) {
+        self.failures.retain(|failure| failure.stage != stage);
+    }
+
+    /// A phone refreshes its binding in time: what it missed before stays proof of the lifetime, but is over.
+    pub(super) fn ease(&mut self, phone: u32) {
+        for failure in self.failures.iter_mut().filter(|failure| failure.phone == phone) {
+            failure.eased = true;
+        }
     }
 
     /// Whether anything was observed.
@@ -126,9 +135,21 @@ impl Pool {
         !self.failures.is_empty()
     }
 
-    /// Whether any request to the phone failed.
-    pub(super) fn has_failed(&self, phone: u32) -> bool {
-        self.failures.iter().any(|failure| failure.phone == phone)
+    /// Whether a request to the phone failed that the NAT and no accident let fall: after at least the silence in `uppers`, by stage.
+    pub(super) fn has_failed(&self, phone: u32, uppers: [Option<Span>; 2]) -> bool {
+        let counts = |failure: &Kept| uppers[failure.stage as usize].is_none_or(|upper| span(failure.age) >= upper);
+        self.failures.iter().any(|failure| failure.phone == phone && !failure.eased && counts(failure))
+    }
+
+    /// Probes that a phone missed after a silence of at most `age`.
+    pub(super) fn missed_probes(&self, phone: u32, age: Span) -> usize {
+        let missed = |failure: &&Kept| failure.phone == phone && failure.kind == FailureKind::Options && span(failure.age) <= age;
+        self.failures.iter().filter(missed).count()
+    }
+
+    /// The longest age at which a request arrived; a one-way binding lives no longer than a stream.
+    pub(super) fn longest_success(&self, stage: Stage) -> Option<Span> {
+        self.successes.iter().filter(|bin| bin.stage <= stage).map(|bin| span(bin.longest)).max()
     }
 
     /// The shortest age that is proven to fail at `stage`.
@@ -236,7 +257,29 @@ mod tests {
         pool.failed(failure(60, 2, FailureKind::Options), at(0));
         pool.retract_probes(1);
         assert_eq!(pool.observations(None).failed.len(), 2);
-        assert!(pool.has_failed(1) && pool.has_failed(2));
+        assert!(pool.has_failed(1, [None; 2]) && pool.has_failed(2, [None; 2]));
+        assert_eq!((pool.missed_probes(1, Span::from_secs(99)), pool.missed_probes(2, Span::from_secs(60))), (0, 1));
+    }
+
+    #[test]
+    fn what_is_eased_or_fell_before_the_bound_is_no_trouble_of_the_phone() {
+        let mut pool = Pool::new(Span::from_secs(24 * 3600));
+        pool.failed(failure(40, 1, FailureKind::Request), at(0));
+        let beyond = |seconds| [None, Some(Span::from_secs(seconds))];
+        assert!(pool.has_failed(1, beyond(40)) && !pool.has_failed(1, beyond(41)));
+        pool.ease(1);
+        assert!(!pool.has_failed(1, beyond(40)) && pool.has_failures());
+        pool.failed(failure(45, 1, FailureKind::Request), at(0));
+        assert!(pool.has_failed(1, beyond(40)), "it missed one again");
+    }
+
+    #[test]
+    fn streams_are_mended_apart_from_one_way_bindings() {
+        let mut pool = Pool::new(Span::from_secs(24 * 3600));
+        pool.failed(failure(40, 1, FailureKind::Request), at(0));
+        pool.failed(Failure { stage: Stage::Oneway, ..failure(30, 1, FailureKind::Request) }, at(0));
+        pool.mend(Stage::Stream);
+        assert_eq!((pool.shortest_failure(Stage::Oneway), pool.shortest_failure(Stage::Stream)), (Some(Span::from_secs(30)), None));
     }
 
     #[test]
