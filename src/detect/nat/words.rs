@@ -18,7 +18,11 @@ pub(super) fn message(tracker: &Tracker, whom: &str, view: &SiteView) -> String 
         _ => format!("at most {} s", seconds(upper)),
     };
     let stage = stage(tracker, view);
-    let refresh = view.gap.map_or_else(|| "no regular refresh".to_owned(), |gap| format!("refresh only every {} s", seconds(gap)));
+    let refresh = match view.gap {
+        Some(gap) => format!("refresh only every {} s", seconds(gap)),
+        None if view.is_partly_regular() => "refresh of some not regular".to_owned(),
+        None => "no regular refresh".to_owned(),
+    };
     let loss = view.loss.map_or_else(String::new, |loss| format!(" ({} of inbound requests miss)", percent(loss)));
     format!("{}: NAT forgets {whom} after {lived}{stage}, {refresh}{loss}; {}", view.site, advice(view))
 }

@@ -51,7 +51,7 @@ pub struct Estimate {
     pub failures: u64,
     /// The balanced error of the best step, 0 where the observations agree.
     pub error: f64,
-    /// How sure it is that bindings time out; none where nothing failed.
+    /// How sure it is that bindings time out; none where nothing failed, or what failed was lost by accident.
     pub confidence: Option<Confidence>,
 }
 
@@ -69,6 +69,9 @@ impl Observations {
         let (step, error) = self.best_step(&informative);
         let lower = self.delivered.iter().map(|delivered| delivered.age).filter(|age| *age <= step).max().or(weak);
         let upper = self.failed.iter().map(|failed| failed.age).filter(|age| *age >= step).min().unwrap_or(shortest_failure);
+        if error > thresholds.nat_confirm_error.get() && self.is_loss(thresholds, upper) {
+            return Estimate { lower: longest.or(weak), upper: None, successes, failures, error, confidence: None };
+        }
         let confidence = self.confidence(thresholds, upper, error, successes);
         Estimate { lower, upper: Some(upper), successes, failures, error, confidence: Some(confidence) }
     }
@@ -120,11 +123,22 @@ impl Observations {
 
     /// Whether nearly everything beyond the upper bound failed.
     fn guard(&self, thresholds: &Thresholds, upper: Span) -> bool {
+        let (failed, all) = self.beyond(upper);
+        all >= u64::from(thresholds.nat_confirm_failures) && thresholds.nat_confirm_guard.is_reached(failed as usize, all as usize)
+    }
+
+    /// Whether most arrived beyond the upper bound: then what failed was lost on the way, however long the silence (DETECTION §2.7).
+    fn is_loss(&self, thresholds: &Thresholds, upper: Span) -> bool {
+        let (failed, all) = self.beyond(upper);
+        all >= u64::from(thresholds.nat_confirm_failures) && failed * 2 < all
+    }
+
+    /// Requests beyond the upper bound that failed, and all of them.
+    fn beyond(&self, upper: Span) -> (u64, u64) {
         let beyond = upper + BEYOND;
         let failed = self.failed.iter().filter(|failed| failed.age >= beyond).count() as u64;
         let delivered: u64 = self.delivered.iter().filter(|delivered| delivered.age >= beyond).map(|delivered| delivered.count).sum();
-        let all = failed + delivered;
-        all >= u64::from(thresholds.nat_confirm_failures) && thresholds.nat_confirm_guard.is_reached(failed as usize, all as usize)
+        (failed, failed + delivered)
     }
 }
 
@@ -175,6 +189,14 @@ mod tests {
     fn a_loss_before_the_bound_makes_nothing_surer() {
         let estimate = observations(&[(5, 60), (15, 60)], &[4, 20]).estimate(&Thresholds::default());
         assert_eq!((estimate.lower, estimate.upper, estimate.confidence), (Some(secs(15)), Some(secs(20)), Some(Confidence::Suspected)));
+    }
+
+    #[test]
+    fn a_loss_among_many_that_arrived_after_longer_silences_is_no_bound() {
+        let estimate = observations(&[(3, 20), (15, 99)], &[4]).estimate(&Thresholds::default());
+        assert_eq!((estimate.lower, estimate.upper, estimate.confidence), (Some(secs(15)), None, None));
+        let estimate = observations(&[(3, 20), (15, 2)], &[4]).estimate(&Thresholds::default());
+        assert_eq!(estimate.confidence, Some(Confidence::Suspected), "too few to tell");
     }
 
     #[test]

@@ -135,9 +135,10 @@ impl Pool {
         !self.failures.is_empty()
     }
 
-    /// Whether a request to the phone failed that the NAT and no accident let fall: after at least the silence in `uppers`, by stage.
+    /// Whether a request to the phone failed that the NAT and no accident let fall: after at least the silence in
+    /// `uppers`, by stage.
     pub(super) fn has_failed(&self, phone: u32, uppers: [Option<Span>; 2]) -> bool {
-        let counts = |failure: &Kept| uppers[failure.stage as usize].is_none_or(|upper| span(failure.age) >= upper);
+        let counts = |failure: &Kept| uppers[failure.stage as usize].is_some_and(|upper| span(failure.age) >= upper);
         self.failures.iter().any(|failure| failure.phone == phone && !failure.eased && counts(failure))
     }
 
@@ -257,7 +258,8 @@ mod tests {
         pool.failed(failure(60, 2, FailureKind::Options), at(0));
         pool.retract_probes(1);
         assert_eq!(pool.observations(None).failed.len(), 2);
-        assert!(pool.has_failed(1, [None; 2]) && pool.has_failed(2, [None; 2]));
+        let from = [Some(Span::ZERO); 2];
+        assert!(pool.has_failed(1, from) && pool.has_failed(2, from));
         assert_eq!((pool.missed_probes(1, Span::from_secs(99)), pool.missed_probes(2, Span::from_secs(60))), (0, 1));
     }
 

@@ -90,7 +90,7 @@ pub(super) struct SiteNat {
     pub(super) uppers: [Option<Span>; 2],
     /// What each stage alone says of it.
     mendable: [Option<Span>; 2],
-    /// Streams were not seen to outlive one-way bindings, so what mends them mends both.
+    /// Streams die and were not seen to outlive one-way bindings: what is learned of one kind holds for both.
     one_lifetime: bool,
     /// The bounds that were told.
     told: Bounds,
@@ -112,7 +112,7 @@ impl SiteNat {
             bounds: (None, None),
             uppers: [None; 2],
             mendable: [None; 2],
-            one_lifetime: true,
+            one_lifetime: false,
             told: (None, None),
             stream_lifetime: None,
             moves: Vec::new(),
@@ -175,9 +175,13 @@ impl SiteNat {
 
     pub(super) fn failed(&mut self, failure: Failure, now: PacketTime) {
         self.first.get_or_insert(now);
-        self.mending[failure.stage as usize] = Mending::default();
-        let mendable = &mut self.mendable[failure.stage as usize];
-        *mendable = mendable.or(Some(failure.age));
+        let (stage, age) = (failure.stage as usize, Some(failure.age));
+        if self.one_lifetime {
+            self.mending = [Mending::default(); 2];
+        }
+        self.mending[stage] = Mending::default();
+        self.mendable[stage] = self.mendable[stage].or(age);
+        self.uppers[stage] = self.uppers[stage].or(age);
         self.pool.failed(failure, now);
         self.stream_lifetime = self.pool.shortest_failure(Stage::Stream);
         self.bounds.1 = self.bounds.1.or(Some(failure.age));
@@ -197,11 +201,12 @@ impl SiteNat {
             [(None, all)] => [all.upper; 2],
             _ => apart.map(|estimate| estimate.upper),
         };
-        self.mendable = apart.map(|estimate| estimate.upper);
         if self.mending[Stage::Stream as usize].successes == 0 {
             let [oneway, stream] = apart;
-            self.one_lifetime = oneway.upper.is_none_or(|upper| stream.lower.is_none_or(|lower| lower <= upper + BEYOND));
+            let outlives = oneway.upper.zip(stream.lower).is_some_and(|(upper, lower)| lower > upper + BEYOND);
+            self.one_lifetime = stream.upper.is_some() && !outlives;
         }
+        self.mendable = if self.one_lifetime { [upper; 2] } else { apart.map(|estimate| estimate.upper) };
         self.stream_lifetime = self.pool.shortest_failure(Stage::Stream);
         let confidence = surest.and_then(|estimate| estimate.confidence);
         if std::mem::replace(&mut self.confidence, confidence) != confidence {
@@ -222,23 +227,17 @@ impl SiteNat {
         self.pool.delivered(idle, stage, now);
         let mut mended = false;
         // What a one-way binding survives a stream survives too.
-        for stage in [Stage::Oneway, Stage::Stream].into_iter().filter(|of| *of >= stage) {
+        let one_lifetime = self.one_lifetime;
+        for stage in [Stage::Oneway, Stage::Stream].into_iter().filter(|of| one_lifetime || *of >= stage) {
             let beyond = self.mendable[stage as usize].is_some_and(|upper| idle >= upper + BEYOND);
             if beyond && self.mending[stage as usize].note(gap, enough) {
-                self.mend(stage);
+                self.pool.mend(stage);
+                self.mending[stage as usize] = Mending::default();
+                self.mendable[stage as usize] = None;
                 mended = true;
             }
         }
         mended && !self.pool.has_failures()
-    }
-
-    fn mend(&mut self, stage: Stage) {
-        let both = stage == Stage::Stream && self.one_lifetime;
-        for stage in [Stage::Oneway, Stage::Stream].into_iter().filter(|other| both || *other == stage) {
-            self.pool.mend(stage);
-            self.mending[stage as usize] = Mending::default();
-            self.mendable[stage as usize] = None;
-        }
     }
 
     /// What follows from the observations: for all together, or for each stage where together they contradict each other and apart they

@@ -36,6 +36,11 @@ impl SiteView {
         Some(advice::keepalive(self.estimate.lower, self.estimate.upper?))
     }
 
+    /// Whether some of its phones are regular and some are not.
+    pub fn is_partly_regular(&self) -> bool {
+        self.gap.is_none() && self.regular.is_some()
+    }
+
     /// Whether a phone that sends a keep-alive as often as that would still be forgotten: then nothing that phones offer is short enough.
     pub fn keepalive_is_too_long(&self) -> bool {
         self.keepalive().zip(self.estimate.upper).is_some_and(|(seconds, upper)| seconds > advice::longest_refresh(upper))
@@ -95,7 +100,7 @@ impl Nat {
     /// Whether a request that a site's NAT let fall at such an age and stage fell for the time of idleness and not by accident.
     pub fn is_beyond(&self, site: Site, stage: Stage, age: Span) -> bool {
         let site = self.sites.find(self.site_key(site)).and_then(|found| self.sites.get(found));
-        site.is_some_and(|site| site.uppers[stage as usize].is_none_or(|upper| age >= upper))
+        site.is_some_and(|site| site.uppers[stage as usize].is_some_and(|upper| age >= upper))
     }
 
     /// How sure it is that bindings time out, for each site where a request told something.
