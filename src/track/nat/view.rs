@@ -26,6 +26,8 @@ pub struct SiteView {
     pub gap: Option<Span>,
     /// The same, but of the regular ones only.
     regular: Option<Span>,
+    /// The silence that no binding outlives, of whichever stage.
+    fatal: Option<Span>,
     /// Smallest and largest share of moments in which a call to these phones would not arrive; none without a failure.
     pub loss: Option<[f64; 2]>,
 }
@@ -128,15 +130,17 @@ impl Nat {
         let Some(first) = site.first.filter(|_| !site.pool.is_empty()) else { return Vec::new() };
         let phones: Vec<_> = site.phones.iter().filter_map(|phone| self.phones.get(*phone)).collect();
         let failing: Vec<_> = phones.iter().copied().filter(|phone| site.pool.has_failed(phone.number, site.uppers)).collect();
+        let estimates = site.estimates(&self.thresholds);
+        let fatal = estimates.iter().map(|(_, estimate)| estimate.upper).reduce(|a, b| a.zip(b).map(|(a, b)| a.max(b))).flatten();
         let view = |(stage, estimate): (Option<Stage>, Estimate)| {
-            let view = SiteView { site: site.site, first, stage, estimate, gap: None, regular: None, loss: None };
+            let view = SiteView { site: site.site, first, stage, estimate, gap: None, regular: None, fatal, loss: None };
             if failing.is_empty() {
                 SiteView { gap: self.slowest(&phones), ..self.concerning(view, &phones) }
             } else {
                 self.concerning(view, &failing)
             }
         };
-        site.estimates(&self.thresholds).into_iter().map(view).collect()
+        estimates.into_iter().map(view).collect()
     }
 
     /// The longest regular silence of those phones that are regular.
@@ -149,7 +153,7 @@ impl Nat {
         let regular = self.slowest(phones);
         let all_regular = phones.iter().all(|phone| phone.silence(&self.thresholds).is_some());
         let silences = || phones.iter().flat_map(|phone| phone.contact.gaps.recent());
-        let loss = view.estimate.upper.and_then(|upper| advice::loss(silences(), view.estimate.lower, upper));
+        let loss = view.estimate.upper.and_then(|_| advice::loss(silences(), view.estimate.lower, view.fatal));
         SiteView { gap: regular.filter(|_| all_regular), regular, loss, ..view }
     }
 }
