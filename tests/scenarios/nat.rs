@@ -353,8 +353,9 @@ fn nat_mended(scene: &mut Scene) {
 /// A phone behind a NAT of 30 s that sends keep-alives each 60 s, and from some time on each 20 s.
 fn shortened(scene: &mut Scene, phone: &mut Agent, from: f64, changed: f64, until: f64) {
     scene.reg_ok(from, phone);
+    let changed = from + changed;
     scene.keepalives(phone, from + 60.0, 60.0, changed.min(until));
-    scene.keepalives(phone, from + changed + 20.0, 20.0, until);
+    scene.keepalives(phone, changed + 20.0, 20.0, until);
     for at in times(from + 70.0, 60.0, until) {
         scene.qualify(at, phone);
         if at < changed {
@@ -369,13 +370,13 @@ fn shortened(scene: &mut Scene, phone: &mut Agent, from: f64, changed: f64, unti
 fn keepalives_shortened(scene: &mut Scene) {
     scene.healthy(&mut b1(), 1.0, 1500.0);
     shortened(scene, &mut a1().expiring(3600), 0.0, 900.0, 1500.0);
-    shortened(scene, &mut a2().expiring(3600), 2.0, 960.0, 1500.0);
+    shortened(scene, &mut a2().expiring(3600), 32.0, 900.0, 1500.0);
 }
 
 fn keepalive_shortened_by_one(scene: &mut Scene) {
     scene.healthy(&mut b1(), 1.0, 1500.0);
     shortened(scene, &mut a1().expiring(3600), 0.0, 900.0, 1500.0);
-    shortened(scene, &mut a2().expiring(3600), 2.0, 1500.0, 1500.0);
+    shortened(scene, &mut a2().expiring(3600), 32.0, 1500.0, 1500.0);
 }
 
 /// One probe of many is lost, soon after a packet of the phone.
@@ -401,7 +402,7 @@ fn probes_ignored_among_others(scene: &mut Scene) {
         scene.reg_ok(from, agent);
         scene.keepalives(agent, from + 20.0, 20.0, 400.0);
     }
-    for at in times(30.0, 15.0, 390.0) {
+    for at in times(24.0, 15.0, 390.0) {
         scene.qualify_lost(at, &[0.0], &phone);
         scene.qualify(at + 1.0, &other);
         scene.qualify(at + 2.0, &caller);

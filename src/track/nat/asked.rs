@@ -107,10 +107,10 @@ impl Nat {
         transaction: Handle,
     ) {
         let now = seen.at.time;
-        let Some(phone) = self.phones.get_mut(handle) else { return };
         if request.method == Method::Options {
-            phone.probes = Probes::Answered;
+            self.note_answers_probes(world, handle, seen.at);
         }
+        let Some(phone) = self.phones.get_mut(handle) else { return };
         let position = phone.asked.iter().position(|asked| asked.transaction == transaction);
         let asked = position.map(|position| phone.asked.remove(position));
         let ignored = asked.map_or(0, |asked| unanswered_before(phone, &asked, request.last.time));
@@ -125,27 +125,21 @@ impl Nat {
         phone.contact.note(seen.flow.source, now);
         phone.heard = now;
         self.phones.touch(handle);
-        if ignored > 0 {
-            self.note_ignored(world, registrations, handle, ignored, seen.at);
+        // Whether it ignores probes comes first: what they say of the NAT depends on it.
+        if let Some(asked) = asked.filter(|asked| asked.method != Method::Options && asked.wait == Wait::Sign) {
+            let reached = (request.transmissions == 1).then_some(asked.silence);
+            self.note_reached(world, registrations, handle, reached, ignored, seen.at);
         }
         if let Some(asked) = asked {
-            self.settle_answer(world, registrations, handle, asked, seen, request);
+            self.settle_answer(world, handle, asked, seen, request);
         }
         self.arm(handle);
     }
 
     /// What an answer says: delivered at once, delivered late because the phone had to come back first, or nothing.
-    fn settle_answer(
-        &mut self,
-        world: &mut World,
-        registrations: &Registrations,
-        handle: Handle,
-        asked: Asked,
-        seen: &Seen<'_>,
-        request: &Transaction,
-    ) {
+    fn settle_answer(&mut self, world: &mut World, handle: Handle, asked: Asked, seen: &Seen<'_>, request: &Transaction) {
         match asked.wait {
-            Wait::Sign if request.transmissions == 1 => self.note_delivered(world, registrations, handle, &asked, seen.at),
+            Wait::Sign if request.transmissions == 1 => self.note_delivered(world, handle, &asked, seen.at),
             Wait::Lost(back) => {
                 let after_repeat = seen.at.time.since(request.last.time) <= ROUND_TRIP;
                 if request.transmissions < 2 || request.last.time < back || !after_repeat {
@@ -171,16 +165,13 @@ impl Nat {
         }
     }
 
-    fn note_delivered(&mut self, world: &mut World, registrations: &Registrations, handle: Handle, asked: &Asked, at: Sighting) {
+    fn note_delivered(&mut self, world: &mut World, handle: Handle, asked: &Asked, at: Sighting) {
         let Some(phone) = self.phones.get_mut(handle) else { return };
         let device = phone.device;
         if let Some(experiment) = &mut phone.experiment {
             experiment.asked(0);
         }
         phone.calm.delivered = phone.calm.delivered.saturating_add(1);
-        if asked.method != Method::Options {
-            self.note_reached(world, registrations, handle, asked.silence, at);
-        }
         let Some(site) = self.phones.get(handle).map(|phone| Site::of(phone.flow.source.ip())) else { return };
         let successes = self.thresholds.nat_mended;
         let Some(nat) = self.site_mut(site) else { return };
@@ -242,7 +233,7 @@ impl Nat {
         phone.asked.retain(|asked| asked.transaction != transaction);
         let asked = Asked { others, ..asked };
         if self.is_ignored(world, handle, &asked) {
-            self.note_ignored(world, registrations, handle, 1, Sighting { time: now, frame: 0 });
+            self.note_reached(world, registrations, handle, None, 1, Sighting { time: now, frame: 0 });
         } else if matches!(asked.wait, Wait::Lost(_) | Wait::Late(_)) && self.is_failure(world, registrations, handle, &asked, now) {
             self.lost_request(world, handle, &asked, now);
         }
@@ -283,11 +274,16 @@ impl Nat {
         if let Some(experiment) = &mut phone.experiment {
             experiment.asked(1);
         }
+        let doubtful = self.is_doubtful(handle, asked.silence);
         let Some(nat) = self.phones.get(handle).and_then(|phone| self.site_of(phone)) else { return };
         let known = nat.pool.shortest_failure(Stage::Oneway);
         let lifetime = known.map_or(asked.silence, |known| known.min(asked.silence));
         let Some(phone) = self.phones.get_mut(handle) else { return };
-        let kind = if asked.method == Method::Options { FailureKind::Options } else { FailureKind::Request };
+        let kind = match asked.method {
+            Method::Options if doubtful => FailureKind::Doubtful,
+            Method::Options => FailureKind::Options,
+            _ => FailureKind::Request,
+        };
         let failure =
             Failure { age: asked.silence, gap: asked.gap(), phone: phone.number, stage: asked.binding.stage(Some(lifetime)), kind };
         let back = match asked.wait {

@@ -129,16 +129,20 @@ impl Observations {
 
     /// Whether most arrived beyond the upper bound: then what failed was lost on the way, however long the silence (DETECTION §2.7).
     fn is_loss(&self, thresholds: &Thresholds, upper: Span) -> bool {
-        let (failed, all) = self.beyond(upper);
-        all >= u64::from(thresholds.nat_confirm_failures) && failed * 2 < all
+        let (_, beyond) = self.beyond(upper);
+        let failed = self.failed.iter().filter(|failed| failed.age >= upper).count() as u64;
+        beyond >= u64::from(thresholds.nat_confirm_failures) && failed < self.delivered_beyond(upper)
     }
 
     /// Requests beyond the upper bound that failed, and all of them.
     fn beyond(&self, upper: Span) -> (u64, u64) {
         let beyond = upper + BEYOND;
         let failed = self.failed.iter().filter(|failed| failed.age >= beyond).count() as u64;
-        let delivered: u64 = self.delivered.iter().filter(|delivered| delivered.age >= beyond).map(|delivered| delivered.count).sum();
-        (failed, failed + delivered)
+        (failed, failed + self.delivered_beyond(upper))
+    }
+
+    fn delivered_beyond(&self, upper: Span) -> u64 {
+        self.delivered.iter().filter(|delivered| delivered.age >= upper + BEYOND).map(|delivered| delivered.count).sum()
     }
 }
 

@@ -15,6 +15,8 @@ use crate::track::world::World;
 
 /// No binding dies so soon after a packet of the phone.
 const ALIVE: Span = Span::from_secs(2);
+/// Hardly any binding dies so soon.
+const SHORT: Span = Span::from_secs(10);
 /// Probes that must have reached a phone before it is said to ignore them: one may be lost by accident.
 const REACHED: usize = 2;
 
@@ -29,18 +31,40 @@ impl Nat {
         asked.silence <= reaches && world.would_see_answer(asked.flow, asked.sent.time, back)
     }
 
-    /// Takes note of probes that reached a phone and were not answered.
-    pub(super) fn note_ignored(&mut self, world: &mut World, registrations: &Registrations, handle: Handle, probes: u32, at: Sighting) {
-        if let Some(phone) = self.phones.get_mut(handle) {
-            phone.ignored = phone.ignored.saturating_add(probes);
-        }
-        self.judge_probes(world, registrations, handle, at);
+    /// Whether a lost probe may as well have been ignored: the phone never answered any, and silences like that are survived.
+    pub(super) fn is_doubtful(&self, handle: Handle, silence: Span) -> bool {
+        let Some(phone) = self.phones.get(handle).filter(|phone| phone.probes == Probes::Unanswered) else { return false };
+        let survived = self.site_of(phone).and_then(|site| site.pool.longest_success(Stage::Stream));
+        silence <= survived.unwrap_or_default().max(SHORT)
     }
 
-    /// Takes note that a request other than a probe arrived after `silence`.
-    pub(super) fn note_reached(&mut self, world: &mut World, registrations: &Registrations, handle: Handle, silence: Span, at: Sighting) {
+    /// The phone answers probes.
+    pub(super) fn note_answers_probes(&mut self, world: &mut World, handle: Handle, at: Sighting) {
+        let Some(phone) = self.phones.get_mut(handle) else { return };
+        if std::mem::replace(&mut phone.probes, Probes::Answered) == Probes::Answered {
+            return;
+        }
+        let (number, site) = (phone.number, Site::of(phone.flow.source.ip()));
+        if let Some(nat) = self.site_mut(site) {
+            nat.pool.believe_probes(number);
+            self.reconsider(world, site, at);
+        }
+    }
+
+    /// Takes note that a request other than a probe arrived after a silence of `reached`, if so long is known, and that `ignored` probes
+    /// reached the phone and were not answered.
+    pub(super) fn note_reached(
+        &mut self,
+        world: &mut World,
+        registrations: &Registrations,
+        handle: Handle,
+        reached: Option<Span>,
+        ignored: u32,
+        at: Sighting,
+    ) {
         if let Some(phone) = self.phones.get_mut(handle) {
-            phone.reached = phone.reached.max(Some(silence));
+            phone.reached = phone.reached.max(reached);
+            phone.ignored = phone.ignored.saturating_add(ignored);
         }
         self.judge_probes(world, registrations, handle, at);
     }

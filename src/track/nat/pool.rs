@@ -28,6 +28,8 @@ pub(super) struct Failure {
 pub(super) enum FailureKind {
     /// A probe was not answered.
     Options,
+    /// A probe was not answered by a phone that never answered any, after a silence that other bindings of the site survive.
+    Doubtful,
     /// Another request was not answered.
     Request,
     /// The phone came back on another port.
@@ -44,6 +46,19 @@ struct Kept {
     kind: FailureKind,
     /// The phone refreshes its binding in time since, so it does not suffer from the NAT any more.
     eased: bool,
+}
+
+impl FailureKind {
+    fn is_probe(self) -> bool {
+        matches!(self, Self::Options | Self::Doubtful)
+    }
+}
+
+impl Kept {
+    /// As an observation; however many are doubtful, they count as one silence.
+    fn observed(&self) -> Failed {
+        Failed { age: span(self.age), gap: if self.kind == FailureKind::Doubtful { 0 } else { self.gap } }
+    }
 }
 
 /// Successes of one hour, stage and age bin; ages in milliseconds.
@@ -110,7 +125,14 @@ impl Pool {
 
     /// Takes back the failed probes of a phone that turned out not to answer probes at all.
     pub(super) fn retract_probes(&mut self, phone: u32) {
-        self.failures.retain(|failure| failure.phone != phone || failure.kind != FailureKind::Options);
+        self.failures.retain(|failure| failure.phone != phone || !failure.kind.is_probe());
+    }
+
+    /// A phone answers probes after all: those that it missed were lost.
+    pub(super) fn believe_probes(&mut self, phone: u32) {
+        for failure in self.failures.iter_mut().filter(|failure| failure.phone == phone && failure.kind == FailureKind::Doubtful) {
+            failure.kind = FailureKind::Options;
+        }
     }
 
     /// Drops the failures at a stage whose lifetime was mended.
@@ -144,7 +166,7 @@ impl Pool {
 
     /// Probes that a phone missed after a silence of at most `age`.
     pub(super) fn missed_probes(&self, phone: u32, age: Span) -> usize {
-        let missed = |failure: &&Kept| failure.phone == phone && failure.kind == FailureKind::Options && span(failure.age) <= age;
+        let missed = |failure: &&Kept| failure.phone == phone && failure.kind.is_probe() && span(failure.age) <= age;
         self.failures.iter().filter(missed).count()
     }
 
@@ -165,7 +187,7 @@ impl Pool {
         let failed = self.failures.iter().filter(|failure| wanted(failure.stage));
         Observations {
             delivered: delivered.map(|bin| Delivered { age: span(bin.longest), count: u64::from(bin.count) }).collect(),
-            failed: failed.map(|failure| Failed { age: span(failure.age), gap: failure.gap }).collect(),
+            failed: failed.map(Kept::observed).collect(),
             answers_arrive: self.answers_arrive.is_some(),
         }
     }
@@ -273,6 +295,18 @@ mod tests {
         assert!(!pool.has_failed(1, beyond(40)) && pool.has_failures());
         pool.failed(failure(45, 1, FailureKind::Request), at(0));
         assert!(pool.has_failed(1, beyond(40)), "it missed one again");
+    }
+
+    #[test]
+    fn doubtful_probes_count_as_one_silence_until_one_is_answered() {
+        let mut pool = Pool::new(Span::from_secs(24 * 3600));
+        for age in [40, 50] {
+            pool.failed(failure(age, 1, FailureKind::Doubtful), at(0));
+        }
+        let silences = |pool: &Pool| pool.observations(None).failed.iter().map(|failed| failed.gap).collect::<Vec<_>>();
+        assert_eq!(silences(&pool), [0, 0]);
+        pool.believe_probes(1);
+        assert_eq!(silences(&pool), [40, 50]);
     }
 
     #[test]

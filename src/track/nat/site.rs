@@ -92,8 +92,8 @@ pub(super) struct SiteNat {
     mendable: [Option<Span>; 2],
     /// Streams die and were not seen to outlive one-way bindings: what is learned of one kind holds for both.
     one_lifetime: bool,
-    /// The bounds that were told.
-    told: Bounds,
+    /// The bounds that were told, and for how many stages.
+    told: (Bounds, usize),
     /// The shortest silence that a stream is proven not to outlive.
     pub(super) stream_lifetime: Option<Span>,
     moves: Vec<Moved>,
@@ -113,7 +113,7 @@ impl SiteNat {
             uppers: [None; 2],
             mendable: [None; 2],
             one_lifetime: false,
-            told: (None, None),
+            told: ((None, None), 1),
             stream_lifetime: None,
             moves: Vec::new(),
             strangers: Vec::new(),
@@ -210,11 +210,12 @@ impl SiteNat {
         self.stream_lifetime = self.pool.shortest_failure(Stage::Stream);
         let confidence = surest.and_then(|estimate| estimate.confidence);
         if std::mem::replace(&mut self.confidence, confidence) != confidence {
-            self.told = self.bounds;
+            self.told = (self.bounds, estimates.len());
             return News::Verdict;
         }
-        if has_moved(self.told, self.bounds) {
-            self.told = self.bounds;
+        let (told, stages) = self.told;
+        if has_moved(told, self.bounds) || stages != estimates.len() {
+            self.told = (self.bounds, estimates.len());
             return News::Bounds;
         }
         News::None
