@@ -7,11 +7,12 @@
 //! A module imports only what stands to its left:
 //!
 //! ```text
-//! time, table, config ◄ decode ◄ sip ◄ track ◄ detect ◄ report ◄ {assist, diagnose, metrics} ◄ http ◄ pipeline ◄ commands ◄ main
+//! time, table, config ◄ decode ◄ sip ◄ track ◄ detect ◄ report ◄ {alert, assist, diagnose, metrics} ◄ http ◄ pipeline ◄ commands ◄ main
 //!                                                                            ▲
 //!                                                                         capture
 //! ```
 
+pub mod alert;
 pub mod assist;
 pub mod capture;
 pub mod commands;

@@ -88,6 +88,28 @@ fn text(path: &Path) -> &str {
     path.to_str().expect("a path in UTF-8")
 }
 
+#[test]
+fn a_test_of_the_notifications_says_of_each_place_what_happened() {
+    let files = Files::new();
+    siphound(&["alert", "test", "log"]).with(0).saying(&["test of the notifications"]);
+    let config = files.write(
+        "siphound.toml",
+        b"[[notify.webhook]]\nname = \"chat\"\nurl = \"http://127.0.0.1:9/s3cret\"\n[[notify.command]]\nargv = [\"true\"]\n",
+    );
+    let ended = siphound(&["alert", "test", "--config", text(&config)]).with(1);
+    for line in ["FAILED  webhook chat: ", "ok      command command: exit status: 0", "ok      log log: written"] {
+        assert!(ended.out.contains(line), "{line:?} is missing in:\n{}", ended.out);
+    }
+    assert!(!format!("{}{}", ended.out, ended.err).contains("s3cret"));
+    siphound(&["alert", "test", "--config", text(&config), "command"]).with(0);
+    siphound(&["alert", "test", "--config", text(&config), "pager"]).with(2).saying(&["pager", text(&config)]);
+    let config = files.write("nosecret.toml", b"[[notify.webhook]]\nurl = \"http://127.0.0.1\"\nsecret_file = \"/nonexistent/secret\"\n");
+    for command in [&["check"][..], &["alert", "test"]] {
+        let ended = siphound(&[command, &["--config", text(&config)]].concat()).with(2);
+        ended.saying(&["notify.webhook.secret_file", "/nonexistent/secret"]);
+    }
+}
+
 const FIVE_MISTAKES: &str = r#"
 [capture]
 snaplen = 1

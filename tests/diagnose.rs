@@ -1,84 +1,12 @@
 //! What `siphound diagnose` says of the users of `pcaps/`: each runbook with cases that are broken, and cases that only look so.
 
+mod support;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use serde_json::Value as Json;
-
-/// Case, user, problem (or `-` for "is anything wrong?"), verdict.
-const VERDICTS: &[(&str, &str, &str, &str)] = &[
-    // Cannot connect.
-    ("reg-wrong-password", "1001", "cannot-connect", "auth-failed-loop"),
-    ("reg-403-after-digest", "1001", "cannot-connect", "auth-failed-loop"),
-    ("reg-challenge-ignored", "1001", "cannot-connect", "auth-failed-loop"),
-    ("reg-404", "1001", "cannot-connect", "registration-rejected"),
-    ("reg-silent-source", "2001", "cannot-connect", "registrar-silent"),
-    ("reg-silent-source", "1001", "cannot-connect", "ok"),
-    ("reg-401-lost", "2001", "cannot-connect", "response-not-reaching-client"),
-    ("reg-expired-alive", "1001", "cannot-connect", "registration-expired"),
-    ("reg-mass-unregister", "1001", "cannot-connect", "mass-unregister"),
-    ("reg-typo-once", "1001", "cannot-connect", "temporary-network-problem"),
-    ("reg-503-once", "1001", "cannot-connect", "temporary-network-problem"),
-    ("reg-ok", "1001", "cannot-connect", "ok"),
-    ("reg-nonce-aged", "1001", "cannot-connect", "ok"),
-    ("reg-423", "1001", "cannot-connect", "ok"),
-    ("reg-shared-ok", "1001", "cannot-connect", "ok"),
-    ("reg-ipv6", "2001:db8:1:2::20", "cannot-connect", "ok"),
-    ("reg-tcp", "2001", "cannot-connect", "not-an-issue"),
-    ("reg-ok", "4711", "cannot-connect", "no-traffic"),
-    ("one-way", "1001", "cannot-connect", "cannot-tell"),
-    ("server-outage", "1001", "cannot-connect", "temporary-network-problem"),
-    ("scanner", "100", "cannot-connect", "no-traffic"),
-    ("scanner", "192.0.2.66", "cannot-connect", "sip-scanner"),
-    // Cannot call.
-    ("call-bridged", "1001", "cannot-call", "ok"),
-    ("reg-wrong-password", "1001", "cannot-call", "auth-failed-loop"),
-    ("invite-ignored", "2001", "cannot-call", "invite-ignored"),
-    ("callee-off", "2001", "cannot-call", "not-an-issue"),
-    ("pbx-480-no-bleg", "2001", "cannot-call", "not-an-issue"),
-    ("call-busy-decline-notfound", "1001", "cannot-call", "not-an-issue"),
-    ("rang-out", "1001", "cannot-call", "not-an-issue"),
-    ("call-loops", "2001", "cannot-call", "routing-loop"),
-    ("trunk-dead", "2001", "cannot-call", "trunk-no-response"),
-    ("ack-missing-32", "1001", "cannot-call", "ack-missing"),
-    ("eof-open", "1001", "cannot-call", "cannot-tell"),
-    ("server-outage", "2001", "cannot-call", "temporary-network-problem"),
-    // Cannot receive.
-    ("callee-off", "1001", "cannot-receive", "registration-expired"),
-    ("pbx-480-no-bleg", "1001", "cannot-receive", "call-failed-callee-unreachable"),
-    ("call-bridged", "2001", "cannot-receive", "ok"),
-    ("proxy-two-hops", "2001", "cannot-receive", "ok"),
-    ("nat-ok", "1001", "cannot-receive", "ok"),
-    ("options-unsupported", "1001", "cannot-receive", "ok"),
-    ("ring-group", "2101", "cannot-receive", "not-an-issue"),
-    ("ring-group", "900", "cannot-receive", "delivered-elsewhere"),
-    ("reg-ok", "1001", "cannot-receive", "cannot-tell"),
-    ("never-registered", "2222", "cannot-receive", "never-registered"),
-    ("reg-duplicate-evict", "1001", "cannot-receive", "duplicate-registration"),
-    // Calls that drop, and calls that do not end.
-    ("ack-missing-32", "1001", "call-dropped", "ack-missing"),
-    ("ack-late", "1001", "call-dropped", "not-an-issue"),
-    ("call-bridged", "1001", "call-dropped", "not-an-issue"),
-    ("call-open-at-end", "1001", "call-dropped", "ok"),
-    ("reg-ok", "1001", "call-dropped", "cannot-tell"),
-    ("leg-left-up", "1001", "call-does-not-end", "leg-left-up"),
-    ("leg-left-up", "2001", "call-does-not-end", "leg-left-up"),
-    ("bye-unanswered", "1001", "call-does-not-end", "bye-unanswered"),
-    ("bye-crossed", "1001", "call-does-not-end", "ok"),
-    ("transfer", "1001", "call-does-not-end", "ok"),
-    ("ivr-continues", "1001", "call-does-not-end", "ok"),
-    // Loses connection.
-    ("reg-flap", "1001", "loses-connection", "registration-flapping"),
-    ("reg-duplicate-evict", "1001", "loses-connection", "duplicate-registration"),
-    ("nat-ok", "1001", "loses-connection", "ok"),
-    ("quiet-night", "1001", "loses-connection", "ok"),
-    // Is anything wrong?
-    ("reg-404", "1001", "-", "registration-rejected"),
-    ("leg-left-up", "2001", "-", "leg-left-up"),
-    ("nat-ok", "1001", "-", "ok"),
-    ("quiet-day", "5000", "-", "ok"),
-    ("call-bridged", "sip:1001@pbx.example.com", "-", "ok"),
-];
+use support::verdicts::VERDICTS;
 
 #[test]
 fn each_user_gets_its_verdict() {
@@ -146,6 +74,55 @@ fn a_time_that_is_named_decides_what_is_known() {
 fn what_ended_for_lack_of_news_is_not_mended() {
     let verdict = json("callee-off", "1001", "cannot-receive", &["--at", "2026-01-31 09:02"]);
     assert_eq!(verdict["verdict"], "callee-no-response");
+}
+
+#[test]
+fn a_bundle_holds_what_an_escalation_needs_and_nothing_of_others() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("case.tar.gz");
+    let path = file.to_str().expect("a path in UTF-8");
+    let output = run("site-30-phones", "1100", "-", &["--bundle", path]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&file.metadata().expect("it is there").permissions()) & 0o777, 0o600);
+    let files = support::archive::unpacked(&file);
+    assert_eq!(String::from_utf8_lossy(&files["siphound/verdict.txt"]), String::from_utf8_lossy(&output.stdout));
+    let report: Json = serde_json::from_slice(&files["siphound/report.json"]).expect("JSON");
+    assert_eq!(report["registrations"].as_array().map(Vec::len), Some(1), "the user alone");
+    let packets = folder.path().join("packets.pcap");
+    std::fs::write(&packets, &files["siphound/packets.pcap"]).expect("a file");
+    let replayed = support::replay::report(&packets, &[]).expect("a capture");
+    assert_eq!(replayed["registrations"].as_array().map(Vec::len), Some(1), "no packet of another phone");
+    assert_eq!(replayed["registrations"][0]["aor"], report["registrations"][0]["aor"]);
+    assert_eq!(replayed["registrations"][0]["attempts"], report["registrations"][0]["attempts"]);
+}
+
+#[test]
+fn the_packets_of_a_bundle_tell_the_same_calls() {
+    for case in ["call-bridged", "fragmented-invite-ok", "call-tcp-coalesced", "any-dup"] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("case.tar.gz");
+        run(case, "1001", "-", &["--bundle", file.to_str().expect("a path in UTF-8")]);
+        let files = support::archive::unpacked(&file);
+        let report: Json = serde_json::from_slice(&files["siphound/report.json"]).expect("JSON");
+        let packets = folder.path().join("packets.pcap");
+        std::fs::write(&packets, &files["siphound/packets.pcap"]).expect("a file");
+        let replayed = support::replay::report(&packets, &[]).expect("a capture");
+        assert!(report["calls"].as_array().is_some_and(|calls| !calls.is_empty()), "{case}");
+        assert_eq!(replayed["calls"], report["calls"], "{case}");
+        assert!(String::from_utf8_lossy(&files["siphound/calls/001.txt"]).contains("INVITE"), "{case}");
+    }
+}
+
+#[test]
+fn a_bundle_overwrites_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("case.tar.gz");
+    std::fs::write(&file, "mine").expect("a file");
+    let output = run("reg-ok", "1001", "-", &["--bundle", file.to_str().expect("a path in UTF-8")]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("case.tar.gz"));
+    assert!(output.stdout.is_empty(), "told before anything is read");
+    assert_eq!(std::fs::read(&file).expect("it is there"), b"mine");
 }
 
 #[test]

@@ -95,6 +95,37 @@ fn the_pages_show_what_siphound_says() {
     assert!(stale.is_empty(), "out of date, rewrite with BLESS=1: {}", stale.join(", "));
 }
 
+/// The page of live assistance: a session in which nothing works, and one in which all does.
+#[test]
+fn the_page_of_live_assistance_shows_what_siphound_says() {
+    const BROKEN: [&str; 6] = ["assist", "1001", "--since", "2026-01-31 09:11:40", "--pcap", "pcaps/assist-nothing/input.pcap"];
+    const NAT: [&str; 8] =
+        ["assist", "1001", "--steps", "inbound-call", "--since", "2026-01-31 09:03:30", "--pcap", "pcaps/nat-gap-chan_sip/input.pcap"];
+    const HEALTHY: [&str; 8] =
+        ["assist", "1001", "--echo", "600", "--since", "2026-01-31 09:01:30", "--pcap", "pcaps/assist-ok/input.pcap"];
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let file = root.join("docs/assist.md");
+    let known = fs::read_to_string(&file).unwrap_or_default();
+    let (story, _) = known.split_once("\n## ").unwrap_or((&known, ""));
+    let mut page = story.to_owned();
+    for (title, arguments) in [
+        ("Broken: nothing arrives, while a neighbour goes on", &BROKEN[..]),
+        ("Broken: calls reach the phone late", &NAT),
+        ("Healthy: the phone is back, and each step passes", &HEALTHY),
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_siphound")).current_dir(root).args(arguments).output().expect("it starts");
+        assert!(output.status.success(), "{title}: {}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).expect("text");
+        let quoted: Vec<_> =
+            arguments.iter().map(|part| if part.contains(' ') { format!("'{part}'") } else { (*part).to_owned() }).collect();
+        write!(page, "\n## {title}\n\n```console\n$ siphound {}\n{text}```\n", quoted.join(" ")).expect("a string");
+    }
+    if std::env::var_os("BLESS").is_some() {
+        fs::write(&file, &page).expect("the page is writable");
+    }
+    assert!(known == page || std::env::var_os("BLESS").is_some(), "docs/assist.md is out of date, rewrite with BLESS=1");
+}
+
 fn page(root: &Path, runbook: &Runbook) -> String {
     let mut page = format!("# {}\n\n{}\n", runbook.title, runbook.story);
     for example in runbook.examples {

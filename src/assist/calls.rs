@@ -110,15 +110,14 @@ impl TestCall {
     }
 
     /// What to say when the time is over.
-    pub(super) fn time_out(&self) -> Ended {
-        let unseen = Sighting::default();
+    pub(super) fn time_out(&self, at: Sighting, waited: &str) -> Ended {
         if self.call.is_some() {
-            return Ended::failed(unseen, "the call was not answered");
+            return Ended::failed(at, format!("the call was not answered within {waited}"));
         }
         if self.refused > 0 {
-            return Ended::new(StepResult::Undecided, unseen, "each call was refused or given up by people");
+            return Ended::new(StepResult::Undecided, at, "each call was refused or given up by people");
         }
-        Ended::failed(unseen, "no call came: if the user tried, it never left the phone")
+        Ended::failed(at, format!("no call came within {waited}: if the user tried, it never left the phone"))
             .next_step("Check account, line key and dial plan of the phone (S1-c).")
     }
 
@@ -229,7 +228,7 @@ impl Hold {
         }
         let far = calls.partners(self.held.call).find(|(_, leg)| leg.record.ended_by == Some(EndedBy::Callee));
         match far {
-            Some((_, leg)) => (format!("the called side, {}", leg.record.to), Ender::Person),
+            Some((_, leg)) => (format!("the called side ({})", leg.record.to), Ender::Person),
             None => ("the PBX".to_owned(), Ender::Server),
         }
     }

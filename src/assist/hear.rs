@@ -9,16 +9,17 @@ use crate::assist::who::{is_from_pbx, sent_by};
 use crate::assist::{CALLS, Phase, Session, Watch};
 use crate::decode::flow::Transport;
 use crate::decode::signal::Signal;
+use crate::detect::catalog::FindingId;
 use crate::detect::finding::Finding;
 use crate::detect::listener::Heard;
-use crate::detect::store::FindingChange;
+use crate::detect::store::{ChangeKind, FindingChange};
 use crate::report::model::{AssistStep, SentBy, StepResult};
 use crate::sip::message::Kind;
 use crate::sip::method::Method;
 use crate::table::Handle;
 use crate::time::Span;
 use crate::track::event::{AttemptEnd, AttemptReport, Event, Sighting};
-use crate::track::vocabulary::{Confidence, RegistrationState};
+use crate::track::vocabulary::{Confidence, RegistrationState, Severity};
 use crate::track::{Novelty, Tracker};
 
 /// A registration that is under way.
@@ -74,9 +75,16 @@ impl Session {
             if !self.who.is_aor(tracker, report.aor) {
                 return;
             }
-            if report.end == AttemptEnd::Accepted && !self.note_registration(tracker, report) {
-                return;
+            if report.end == AttemptEnd::Accepted {
+                self.note_registration(tracker, report);
             }
+        }
+        if let Event::RegistrationState { aor, to: RegistrationState::Unregistered, at, .. } = *event
+            && self.who.is_aor(tracker, aor)
+        {
+            self.shown.logged_off = true;
+            self.pending = None;
+            self.pen.note(tracker, at.time, "the phone has logged off");
         }
         let mut scene = Scene { tracker, who: &self.who, plan: &self.plan, pen: &mut self.pen };
         let ended = match &mut self.watch {
@@ -95,12 +103,18 @@ impl Session {
     /// What became of a finding: one that explains why the step cannot work ends it at once.
     pub fn finding(&mut self, tracker: &Tracker, change: &FindingChange) {
         let Some(finding) = self.findings.note(tracker, &self.who, &self.calls, change).cloned() else { return };
-        if self.phase != Phase::Stepping || !self.explanations().contains(&finding.id) || finding.last < self.pen.began {
+        if self.phase != Phase::Stepping || finding.last < self.pen.began {
+            return;
+        }
+        if !self.explanations().contains(&finding.id) {
+            if finding.severity > Severity::Info && change.kind == ChangeKind::Raised {
+                self.pen.note(tracker, change.at, format!("{}: {}", finding.id, finding.message));
+            }
             return;
         }
         if let Some(ended) = self.failing.take() {
             self.end(tracker, ended, Some(&finding));
-        } else if is_proof(&finding) {
+        } else if self.is_proof(&finding) {
             let at = Sighting { time: change.at, frame: 0 };
             self.end(tracker, Ended::failed(at, finding.message.clone()), Some(&finding));
         } else {
@@ -128,6 +142,8 @@ impl Session {
         let devices = self.who.devices(tracker);
         let (device, _) = devices.iter().find(|(_, device)| device.flow.source == source && device.last_register == heard.at.time)?;
         let Some((_, place)) = self.places.iter_mut().find(|(known, _)| known == device) else {
+            // What another phone was like before says nothing about this one.
+            pending.silence = None;
             self.places.push((*device, source));
             return None;
         };
@@ -142,29 +158,24 @@ impl Session {
         Some(was)
     }
 
-    /// Takes note of an accepted REGISTER; tells whether it registered a phone.
-    fn note_registration(&mut self, tracker: &Tracker, report: &AttemptReport) -> bool {
+    /// Takes note of an accepted REGISTER.
+    fn note_registration(&mut self, tracker: &Tracker, report: &AttemptReport) {
         let pending = self.pending.take();
-        let device = tracker.registrations.device(report.device);
-        if device.is_none_or(|device| device.state == RegistrationState::Unregistered) {
-            self.logged_off = true;
-            self.pen.note(tracker, report.last.time, "the phone has logged off");
-            return false;
-        }
         self.device = Some(report.device);
         let registered = Registered {
             first: report.first,
             moved: pending.and_then(|pending| pending.moved),
-            was_registered: report.was_registered || self.logged_off,
+            was_registered: report.was_registered || self.shown.logged_off,
             silence: pending.and_then(|pending| pending.silence),
         };
         // What mended the trouble is what the verdict is about, however often the phone registers after that.
         if self.shown.registered.is_none_or(|known| !known.mends() || registered.mends()) {
             self.shown.registered = Some(registered);
         }
-        self.pen.recall(tracker, report.first, registered.words());
+        if registered.mends() || self.pen.step == AssistStep::Reconnection {
+            self.pen.recall(tracker, report.first, registered.words());
+        }
         self.last_registered = Some(registered);
-        true
     }
 
     /// A message of a call.
@@ -225,6 +236,13 @@ impl Session {
         self.who.has(tracker, heard.flow.destination) || (!other() && self.who.is_party(tracker, to.user, to.host))
     }
 
+    /// Whether a finding is sure enough to end the step. What the OPTIONS of the PBX show is no call that failed.
+    fn is_proof(&self, finding: &Finding) -> bool {
+        let of_server = finding.id == FindingId::PbxNotResponding;
+        let tried = !matches!(&self.watch, Watch::Inbound(step) if !step.is_called());
+        finding.confidence > Confidence::Suspected && (tried || of_server)
+    }
+
     /// Whether a call is the one that the step is about.
     fn is_mine(&self, call: Option<Handle>) -> bool {
         call.is_some_and(|call| match &self.watch {
@@ -242,9 +260,4 @@ impl Session {
         }
         self.calls.push(call);
     }
-}
-
-/// Whether a finding is sure enough to end a step.
-fn is_proof(finding: &Finding) -> bool {
-    finding.confidence > Confidence::Suspected
 }

@@ -10,6 +10,9 @@ use crate::time::{PacketTime, Span};
 use crate::track::event::{Event, Sighting};
 use crate::track::vocabulary::{Direction, Outcome};
 
+/// A phone that rings so late did not get the first INVITEs: they were lost on the way, or it was asleep.
+const LATE: Span = Span::from_secs(4);
+
 /// How long the phone must have done nothing.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Idle {
@@ -44,6 +47,11 @@ impl Inbound {
 
     pub(super) fn is(&self, call: Handle) -> bool {
         self.call == Some(call)
+    }
+
+    /// Whether a call to the phone was seen.
+    pub(super) fn is_called(&self) -> bool {
+        self.call.is_some()
     }
 
     /// When the agent shall call, where that is not at once.
@@ -98,7 +106,11 @@ impl Inbound {
             (None, Some(answered)) => (answered, "was answered"),
             (None, None) => return None,
         };
-        let after = lasting(reached.since(self.invited));
+        let delay = reached.since(self.invited);
+        let after = lasting(delay);
+        if delay >= LATE {
+            return Some(Ended::failed(at, format!("it {what} only after {after}: the first INVITEs did not reach the phone")));
+        }
         Some(match self.idle {
             Some(idle) => {
                 Ended::passed(at, format!("{what} after {after}, with the phone idle for {} before: no NAT gap", lasting(idle.span)))
@@ -124,9 +136,9 @@ impl Inbound {
     }
 
     /// What to say when the time is over.
-    pub(super) fn time_out() -> Ended {
-        Ended::failed(Sighting::default(), "no call to this user was seen: if one was placed, it was lost before the PBX called the phone")
-            .next_step("Second level: check the routing of the number and the trunk (S2-e).")
+    pub(super) fn time_out(at: Sighting, waited: &str) -> Ended {
+        let because = format!("no call to this user was seen for {waited}: if one was placed, the PBX never called the phone");
+        Ended::failed(at, because).next_step("Second level: check the routing of the number and the trunk (S2-e).")
     }
 
     fn outcome(&self, scene: &Scene<'_>, call: Handle, outcome: Outcome, status: u16, at: Sighting) -> Option<Ended> {

@@ -150,8 +150,6 @@ pub struct Session {
     pending: Option<Pending>,
     /// The last registration that the session saw.
     last_registered: Option<Registered>,
-    /// Whether the phone took its registration back during the session.
-    logged_off: bool,
     /// When the phone was last heard of before the packet in hand.
     last_heard: Option<PacketTime>,
     /// The phone that reconnected or called.
@@ -179,7 +177,6 @@ impl Session {
             places: Vec::new(),
             pending: None,
             last_registered: None,
-            logged_off: false,
             last_heard: who.last_heard(tracker),
             device: None,
             shown: Shown::default(),
@@ -324,13 +321,15 @@ impl Session {
             self.shown.nothing = Some(waited);
             return Ended::failed(at, format!("nothing arrived from this user for {}", lasting(waited)));
         }
-        let arrived = counted(self.arrived, "packet", "packets");
-        let ended = match &self.watch {
-            Watch::Reconnection(step) => Ended::failed(at, format!("{} ({arrived} arrived from this user)", step.time_out())),
-            Watch::TestCall(step) => Ended { at, ..step.time_out() },
-            Watch::Hold(_) | Watch::Inbound(_) => Ended { at, ..Inbound::time_out() },
-        };
-        Ended { because: format!("{} within {}", ended.because, lasting(waited)), ..ended }
+        let in_time = lasting(waited);
+        match &self.watch {
+            Watch::Reconnection(step) => {
+                let arrived = counted(self.arrived, "packet", "packets");
+                Ended::failed(at, format!("{} within {in_time}, though {arrived} of this user did", step.time_out()))
+            }
+            Watch::TestCall(step) => step.time_out(at, &in_time),
+            Watch::Hold(_) | Watch::Inbound(_) => Inbound::time_out(at, &in_time),
+        }
     }
 
     fn introduce(&mut self, tracker: &Tracker, now: PacketTime) {
@@ -415,7 +414,7 @@ impl Session {
     /// The longest interval between keep-alives of the phone.
     fn longest_keepalive(&self, tracker: &Tracker) -> Option<Span> {
         let devices = self.who.devices(tracker);
-        let (_, device) = devices.iter().find(|(handle, _)| Some(*handle) == self.device).or(devices.last())?;
+        let (_, device) = devices.iter().find(|(handle, _)| Some(*handle) == self.device).or_else(|| devices.last())?;
         let (_, _, longest) = tracker.world.flows.cadence(device.flow)?;
         Some(longest)
     }

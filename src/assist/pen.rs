@@ -175,7 +175,7 @@ fn detail(message: Message<'_>) -> Option<String> {
         }
         Kind::Request(_) => credentials().map(str::to_owned),
         Kind::Response(200..300) if message.method() == Method::Register => {
-            let granted = message.contacts().find_map(|contact| contact.expires).or(message.expires())?;
+            let granted = message.contacts().find_map(|contact| contact.expires).or_else(|| message.expires())?;
             Some(format!("expires {granted} s"))
         }
         Kind::Response(_) => None,

@@ -28,6 +28,8 @@ pub(super) struct Shown {
     pub(super) results: Vec<(AssistStep, StepResult)>,
     /// The registration that the session saw.
     pub(super) registered: Option<Registered>,
+    /// Whether the phone logged off during the session.
+    pub(super) logged_off: bool,
     /// How long before the test call the phone had reconnected.
     pub(super) reconnected: Option<Span>,
     /// How long nothing at all came from the user.
@@ -172,7 +174,9 @@ fn all_passed(shown: &Shown, diagnosis: Verdict) -> Verdict {
     let worked = worked(shown);
     let mended = shown.registered.filter(Registered::mends);
     let Some(registered) = mended else {
-        if diagnosis.verdict == Judgement::Temporary {
+        // That it was not registered for a moment is what the agent asked for.
+        let asked_for = shown.logged_off && diagnosis.worst.is_none_or(|worst| worst <= Severity::Info);
+        if diagnosis.verdict == Judgement::Temporary && !asked_for {
             return diagnosis;
         }
         return Verdict {

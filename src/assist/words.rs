@@ -9,6 +9,7 @@ pub(super) fn lasting(span: Span) -> String {
         ..1.0 => format!("{seconds:.2} s"),
         ..10.0 => format!("{seconds:.1} s"),
         ..120.0 => format!("{seconds:.0} s"),
+        _ if span.as_secs() < 600 && span.as_secs() % 60 == 0 => format!("{} s", span.as_secs()),
         _ => format!("{} min {:02} s", span.as_secs() / 60, span.as_secs() % 60),
     }
 }

@@ -1,7 +1,11 @@
 //! `siphound diagnose` without a capture: the running daemon is asked.
 
-use axum::http::StatusCode;
+use std::path::Path;
 
+use axum::http::StatusCode;
+use serde_json::Value;
+
+use super::bundle::Bundle;
 use super::diagnose::Asked;
 use super::exit::{Exit, Failure};
 use super::options::{Color, Format};
@@ -15,20 +19,34 @@ const DIAGNOSIS: &str = "/api/v1/diagnosis";
 /// The header with the worst finding.
 const WORST: &str = "siphound-worst";
 
+/// Where its calls are.
+const CALLS: &str = "/api/v1/calls";
+/// Where its registrations are.
+const REGISTRATIONS: &str = "/api/v1/registrations";
+/// Calls that a bundle draws, the latest.
+const LADDERS: usize = 20;
+
 impl Asked {
-    /// Asks the daemon and prints its verdict; tells the worst finding.
-    pub(super) fn execute(&self) -> Result<Option<Severity>, Failure> {
-        let answer = self.ask(self.format, self.color)?;
+    /// Asks the daemon, prints its verdict and writes the bundle; tells the worst finding.
+    pub(super) fn execute(&self, bundle: Option<&Path>) -> Result<Option<Severity>, Failure> {
+        let client = self.client()?;
+        let answer = self.verdict(&client, self.format, self.color)?;
         let worst = answer.headers.get(WORST).and_then(|worst| worst.to_str().ok());
         print(|out| out.write_all(&answer.body))?;
+        if let Some(path) = bundle {
+            self.bundle(&client)?.write(path)?;
+        }
         Ok(worst.and_then(|worst| Severity::ALL.iter().copied().find(|severity| severity.as_str() == worst)))
     }
 
-    /// The verdict in that form.
-    pub(super) fn ask(&self, format: Format, color: Color) -> Result<Answer, Failure> {
+    fn client(&self) -> Result<Client, Failure> {
         let token = self.token_file.as_deref().map(token).transpose()?;
         let tls = self.ca.as_deref().map(ClientTls::trusting).transpose()?;
-        let client = Client::new(&self.daemon, token, tls)?;
+        Ok(Client::new(&self.daemon, token, tls)?)
+    }
+
+    /// The verdict in that form.
+    fn verdict(&self, client: &Client, format: Format, color: Color) -> Result<Answer, Failure> {
         let since = self.since.map(|since| since.to_string());
         let until = self.until.map(|until| until.to_string());
         let mut query = vec![("user", self.user.as_str())];
@@ -37,14 +55,37 @@ impl Asked {
         query.extend(until.as_deref().map(|until| ("until", until)));
         query.push(("format", if format == Format::Json { "json" } else { "text" }));
         query.push(("color", if color == Color::On { "always" } else { "never" }));
-        let answer = client.get(DIAGNOSIS, &query)?;
-        if answer.status == StatusCode::OK { Ok(answer) } else { Err(refused(&client, &answer)) }
+        ask(client, DIAGNOSIS, &query)
     }
+
+    fn bundle(&self, client: &Client) -> Result<Bundle, Failure> {
+        let user = ("user", self.user.as_str());
+        let mut bundle = Bundle::default();
+        bundle.add("verdict.txt", self.verdict(client, Format::Text, Color::Off)?.body);
+        bundle.add("verdict.json", self.verdict(client, Format::Json, Color::Off)?.body);
+        bundle.add("registrations.json", ask(client, REGISTRATIONS, &[user])?.body);
+        let calls = ask(client, CALLS, &[user, ("order", "newest")])?.body;
+        let listed: Value = serde_json::from_slice(&calls).unwrap_or_default();
+        bundle.add("calls.json", calls);
+        let ids = listed["items"].as_array().into_iter().flatten().filter_map(|call| call["call_id"].as_str());
+        for (number, call_id) in (1..).zip(ids.take(LADDERS)) {
+            let page = format!("{CALLS}/{}", call_id.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>());
+            bundle.add(format!("calls/{number:03}.json"), ask(client, &page, &[])?.body);
+        }
+        bundle.note("There are no packets in here: a daemon was asked. A bundle with --pcap FILE has them.");
+        Ok(bundle)
+    }
+}
+
+/// Asks for a page, and takes nothing but the page for an answer.
+fn ask(client: &Client, page: &str, query: &[(&str, &str)]) -> Result<Answer, Failure> {
+    let answer = client.get(page, query)?;
+    if answer.status == StatusCode::OK { Ok(answer) } else { Err(refused(client, &answer)) }
 }
 
 /// What a daemon says that does not answer the question.
 fn refused(client: &Client, answer: &Answer) -> Failure {
-    let problem: Option<serde_json::Value> = serde_json::from_slice(&answer.body).ok();
+    let problem: Option<Value> = serde_json::from_slice(&answer.body).ok();
     let detail = problem.as_ref().and_then(|problem| problem["detail"].as_str()).unwrap_or("its answer is not that of siphound");
     let failure = Failure::new(Exit::Refused, format_args!("{} says {}: {detail}", client.url(), answer.status.as_u16()));
     match answer.status {

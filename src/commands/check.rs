@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::exit::{Exit, Failure};
 use super::{settings, stdout};
+use crate::alert;
 
 /// Which configuration to check.
 #[derive(Args, Debug)]
@@ -17,7 +18,8 @@ pub(super) struct CheckArgs {
 
 /// Says OK, or everything that is wrong.
 pub(super) fn check(args: &CheckArgs) -> Result<Exit, Failure> {
-    let (_, origin) = settings::load_or_default(args.config.as_deref())?;
+    let (config, origin) = settings::load_or_default(args.config.as_deref())?;
+    alert::check(&config)?;
     stdout::print(|out| writeln!(out, "OK: {origin}"))?;
     Ok(Exit::Done)
 }

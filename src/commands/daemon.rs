@@ -11,12 +11,13 @@ use tokio::sync::oneshot;
 use super::exit::{Exit, Failure};
 use super::run::{Daemon, Task};
 use super::serving::servings;
-use super::settings::{finding_limits, random_seed, tracker_settings};
+use super::settings::{finding_limits, host_name, random_seed, tracker_settings};
 use super::stdout::print;
+use crate::alert::{AskOpen, Change, Fate, Notifier, NotifierCounts, OpenFindings, SinkKind};
 use crate::decode::frame::LinkType;
 use crate::decode::ports::PortFilter;
-use crate::http::{EngineSource, Events, Server, SnapshotSource, Unavailable, View};
-use crate::metrics::{DropPlace, Snapshot};
+use crate::http::{Assistants, EngineSource, Events, Server, SnapshotSource, Unavailable, View};
+use crate::metrics::{DropPlace, NotificationResult, NotificationSink, Snapshot};
 use crate::pipeline::engine::{Engine, Query};
 use crate::pipeline::ingest::{Ingest, IngestConfig};
 use crate::pipeline::live::{Feed, run};
@@ -30,6 +31,8 @@ use crate::track::Settings;
 
 /// Questions to the engine that may wait at a time; more are refused.
 const QUERIES: usize = 16;
+/// How long the notifications wait for the engine.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a source that failed is left alone at first.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -67,11 +70,15 @@ impl Daemon {
         engine.remember(seed, self.config.limits.recent_messages as usize);
         let events = Arc::new(Events::new(mask));
         engine.listen(Box::new(events.listener()));
+        let assistants = Arc::new(Assistants::default());
+        engine.listen(Box::new(assistants.listener()));
         let ports = PortFilter::Only(self.config.capture.ports.ranges().to_vec());
         let ingest = Ingest::new(IngestConfig { ports, digester: Digester::new(seed), thresholds: self.config.thresholds });
         let (queries, asked) = bounded(QUERIES);
         let condition = Arc::new(Condition::new(self.config.capture.interfaces.names()));
-        let source = Scrapes { queries, condition: Arc::clone(&condition), events };
+        let (notifier, listener) = Notifier::start(&self.config, &host_name(), mask, ask_open(queries.clone(), mask))?;
+        engine.listen(Box::new(listener));
+        let source = Scrapes { queries, condition: Arc::clone(&condition), notified: notifier.counts(), events, assistants };
         let start = |serving| Server::start(serving, mask, source.clone());
         let servers = servings.into_iter().map(start).collect::<Result<Vec<_>, _>>()?;
         let (handle, stopped) = stop();
@@ -84,6 +91,8 @@ impl Daemon {
         servers.into_iter().for_each(Server::stop);
         let finished = result?;
         let frames = finished.engine.frames();
+        drop(finished);
+        notifier.stop();
         tracing::info!(frames = frames.frames, sip = frames.sip, "Stopped");
         Ok(())
     }
@@ -140,6 +149,20 @@ impl Daemon {
             }
         }
     }
+}
+
+/// Lets the notifications ask for what is open.
+fn ask_open(queries: Sender<Query>, mask: Mask) -> AskOpen {
+    Box::new(move || {
+        let (reply, answer) = bounded(1);
+        let query: Query = Box::new(move |engine| {
+            let open = engine.detectors.findings.open().map(|finding| Change::open(&engine.tracker, finding, &mask));
+            // Whoever asked may have given up meanwhile.
+            let _ = reply.send(OpenFindings { at: engine.tracker.now(), findings: open.collect() });
+        });
+        queries.try_send(query).ok()?;
+        answer.recv_timeout(PATIENCE).ok()
+    })
 }
 
 /// The link type of frames of an interface that is not open yet.
@@ -226,10 +249,20 @@ impl Condition {
 struct Scrapes {
     queries: Sender<Query>,
     condition: Arc<Condition>,
+    notified: NotifierCounts,
     events: Arc<Events>,
+    assistants: Arc<Assistants>,
 }
 
 impl Scrapes {
+    /// Adds what became of the notifications.
+    fn complete(&self, mut snapshot: Snapshot) -> Snapshot {
+        for (sink, fate, count) in self.notified.all() {
+            snapshot.outputs.set_notifications(sink_label(sink), fate_label(fate), count);
+        }
+        snapshot
+    }
+
     /// Has the engine answer a question between two batches.
     async fn ask<T: Send + 'static>(&self, question: impl FnOnce(&mut Engine) -> T + Send + 'static) -> Result<T, Unavailable> {
         let (reply, answer) = oneshot::channel();
@@ -247,12 +280,31 @@ impl Scrapes {
     }
 }
 
+const fn sink_label(sink: SinkKind) -> NotificationSink {
+    match sink {
+        SinkKind::Policy => NotificationSink::Policy,
+        SinkKind::Log => NotificationSink::Log,
+        SinkKind::Alertmanager => NotificationSink::Alertmanager,
+        SinkKind::Webhook => NotificationSink::Webhook,
+        SinkKind::Command => NotificationSink::Command,
+    }
+}
+
+const fn fate_label(fate: Fate) -> NotificationResult {
+    match fate {
+        Fate::Sent => NotificationResult::Sent,
+        Fate::Failed => NotificationResult::Failed,
+        Fate::Dropped => NotificationResult::Dropped,
+        Fate::Retried => NotificationResult::Retried,
+    }
+}
+
 impl SnapshotSource for Scrapes {
     async fn snapshot(&self) -> Result<Snapshot, Unavailable> {
         let lost = self.condition.counts();
         let mut snapshot = self.ask(move |engine| engine.snapshot(&lost)).await?;
         snapshot.capture.set_event_streams_cut(self.events.cut());
-        Ok(snapshot)
+        Ok(self.complete(snapshot))
     }
 
     fn readiness(&self) -> Result<(), Unavailable> {
@@ -261,6 +313,10 @@ impl SnapshotSource for Scrapes {
 }
 
 impl EngineSource for Scrapes {
+    fn assistants(&self) -> &Arc<Assistants> {
+        &self.assistants
+    }
+
     fn events(&self) -> &Arc<Events> {
         &self.events
     }

@@ -1,10 +1,11 @@
 //! `siphound diagnose`: what is the matter with one user.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
+use super::bundle::{must_be_free, of_captures};
 use super::exit::{Exit, Failure};
 use super::options::{Color, ColorWhen, Format, severity};
 use super::replay::{Input, all_there};
@@ -24,6 +25,7 @@ Examples:
   siphound diagnose 1001@pbx.example.com --pcap *.pcap.gz
   siphound diagnose 198.51.100.7 --problem cannot-connect --pcap monday.pcap
   siphound diagnose 1001 --problem call-dropped --at '2026-01-31 10:15' --pcap monday.pcap
+  siphound diagnose 1001 --problem cannot-receive --pcap monday.pcap --bundle case-4711.tar.gz
   siphound diagnose 1001 --problem cannot-receive
   siphound diagnose 1001 --daemon https://pbx.example.com:15061 --token-file ~/.siphound --ca pbx.pem
 
@@ -84,6 +86,10 @@ pub(super) struct DiagnoseArgs {
     #[arg(long, value_name = "IP[:PORT]", value_delimiter = ',', requires = "pcap")]
     pbx: Vec<PbxAddress>,
 
+    /// Also write what an escalation needs to this file: a .tar.gz with the verdict, the report, the calls and the packets of the user
+    #[arg(long, value_name = "FILE")]
+    bundle: Option<PathBuf>,
+
     /// Exit with 1 when a finding of this severity or above was made about this user or about everybody
     #[arg(long, value_name = "SEVERITY", value_parser = severity())]
     fail_on: Option<Severity>,
@@ -103,6 +109,7 @@ pub(super) struct Diagnosis {
     /// The configuration, with the addresses of the PBX from the command line where there are any.
     pub(super) config: Config,
     source: Source,
+    bundle: Option<PathBuf>,
     fail_on: Option<Severity>,
 }
 
@@ -164,9 +171,10 @@ impl DiagnoseArgs {
         if !self.pbx.is_empty() {
             config.pbx.addresses.clone_from(&self.pbx);
         }
-        let fail_on = self.fail_on;
+        let (fail_on, bundle) = (self.fail_on, self.bundle.clone());
+        bundle.as_deref().map_or(Ok(()), must_be_free)?;
         let source = if self.pcap.is_empty() { Source::Daemon(self.ask()) } else { Source::Captures(Box::new(self.read(until)?)) };
-        Ok(Diagnosis { config, source, fail_on })
+        Ok(Diagnosis { config, source, bundle, fail_on })
     }
 
     fn read(self, until: Option<PacketTime>) -> Result<Captures, Failure> {
@@ -202,8 +210,8 @@ impl Diagnosis {
     /// Has the question answered and prints the verdict.
     pub(super) fn execute(&self) -> Result<Exit, Failure> {
         let worst = match &self.source {
-            Source::Captures(captures) => captures.execute(&self.config)?,
-            Source::Daemon(asked) => asked.execute()?,
+            Source::Captures(captures) => captures.execute(&self.config, self.bundle.as_deref())?,
+            Source::Daemon(asked) => asked.execute(self.bundle.as_deref())?,
         };
         Ok(match (worst, self.fail_on) {
             (Some(worst), Some(limit)) if worst >= limit => Exit::Found,
@@ -213,8 +221,8 @@ impl Diagnosis {
 }
 
 impl Captures {
-    /// Reads the captures and prints the verdict; tells the worst finding.
-    fn execute(&self, config: &Config) -> Result<Option<Severity>, Failure> {
+    /// Reads the captures, prints the verdict and writes the bundle; tells the worst finding.
+    fn execute(&self, config: &Config, bundle: Option<&Path>) -> Result<Option<Severity>, Failure> {
         let reading = Reading { inputs: &self.inputs, ports: self.ports.as_ref(), config, until: self.until };
         let read = reading.read(|_| {})?;
         let report = read.report();
@@ -225,6 +233,9 @@ impl Captures {
             Format::Json => json::write(&verdict, out),
             Format::Text => out.write_all(text::render_verdict(&verdict, self.color.style()).as_bytes()),
         })?;
+        if let Some(path) = bundle {
+            of_captures(&reading, &verdict, report)?.write(path)?;
+        }
         Ok(verdict.worst)
     }
 }

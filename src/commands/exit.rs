@@ -12,7 +12,7 @@ use crate::http::HttpError;
 pub enum Exit {
     /// Done, also for a capture without packets and for a cut one.
     Done = 0,
-    /// A finding of the severity given with `--fail-on`, or above, was made.
+    /// A finding of the severity given with `--fail-on`, or above, was made; or a test of the notifications failed.
     Found = 1,
     /// Bad arguments, a missing file or a bad configuration.
     Usage = 2,

@@ -1,7 +1,9 @@
 //! One module per subcommand: what the user may write, what it means, and how it ends.
 
+mod alert;
 mod asking;
 mod assist;
+mod bundle;
 mod check;
 mod daemon;
 mod diagnose;
@@ -52,6 +54,8 @@ enum Command {
     Assist(Box<assist::AssistArgs>),
     /// Follow live traffic and serve metrics
     Run(Box<run::RunArgs>),
+    /// Try out whether notifications arrive
+    Alert(alert::AlertArgs),
     /// Check the configuration and say all that is wrong with it
     Check(check::CheckArgs),
     /// Print completions for a shell
@@ -109,6 +113,7 @@ impl Command {
                 logging::start(&daemon.config.log)?;
                 daemon.execute()
             }
+            Self::Alert(args) => args.execute(),
             Self::Check(args) => check::check(&args),
             Self::Completions { shell } => print_bytes(|page| clap_complete::generate(shell, &mut Cli::command(), "siphound", page)),
             Self::Man { command } => man(command.as_deref()),

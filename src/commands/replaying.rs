@@ -173,7 +173,8 @@ impl Replay {
 }
 
 impl Input {
-    fn path(&self) -> PathBuf {
+    /// Its path; - stands for standard input.
+    pub(super) fn path(&self) -> PathBuf {
         match self {
             Self::Stdin => PathBuf::from("-"),
             Self::File(path) => path.clone(),

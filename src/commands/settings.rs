@@ -79,6 +79,11 @@ pub(super) fn finding_limits(config: &Config) -> FindingLimits {
     FindingLimits { open: all.div_ceil(2), ended: all.div_ceil(2) }
 }
 
+/// The name of this host.
+pub(super) fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
 /// A seed that no sender can know, since senders choose the keys of the tables.
 pub(super) fn random_seed() -> Result<u64, Failure> {
     let mut bytes = [0; 8];

@@ -8,6 +8,7 @@ mod api;
 mod capture;
 mod limits;
 mod moment;
+mod notify;
 mod problem;
 mod reader;
 mod section;
@@ -23,6 +24,7 @@ pub use self::api::{Api, Privacy};
 pub use self::capture::{Capture, Log, Metrics, Pbx};
 pub use self::limits::Limits;
 pub use self::moment::parse_moment;
+pub use self::notify::{Alertmanager, HttpUrl, MinSeverity, Notify, NotifyCommand, NotifyScope, Webhook};
 pub use self::problem::{ConfigError, Fault, Problem, Problems};
 pub use self::thresholds::Thresholds;
 pub use self::types::{Bytes, Interfaces, LogFormat, LogLevel, NotAllowed, PbxAddress, PortRange, Ports, Rate, Ratio};
@@ -46,6 +48,14 @@ pub struct Config {
     pub privacy: Privacy,
     /// The log.
     pub log: Log,
+    /// What somebody is told, and when.
+    pub notify: Notify,
+    /// The Alertmanagers that are told.
+    pub alertmanagers: Vec<Alertmanager>,
+    /// The webhooks that are told.
+    pub webhooks: Vec<Webhook>,
+    /// The commands that are run.
+    pub commands: Vec<NotifyCommand>,
     /// Capacities.
     pub limits: Limits,
     /// Thresholds of the findings.
@@ -72,6 +82,10 @@ impl Config {
             api: reader.section(),
             privacy: reader.section(),
             log: reader.section(),
+            alertmanagers: reader.items(),
+            webhooks: reader.items(),
+            commands: reader.items(),
+            notify: reader.section(),
             limits: reader.section(),
             thresholds: reader.section(),
         };
@@ -289,6 +303,75 @@ lossy_share = "5%"
     fn a_section_that_is_no_table_is_refused() {
         assert_eq!(problems("log = 1\n"), ["line 1: log: 1 is not allowed; wanted: a section [log]"]);
         assert_eq!(problems("[[log]]\n"), ["line 1: log: [[log]] is not allowed; wanted: a section [log]"]);
+    }
+
+    #[test]
+    fn places_for_notifications_are_read_each() {
+        let text = r#"
+            [notify]
+            watch = ["1001"]
+            scopes = ["trunk", "phone"]
+            [[notify.alertmanager]]
+            urls = ["http://127.0.0.1:9093", "http://[2001:db8::1]:9093/am"]
+            [[notify.webhook]]
+            name = "chat"
+            url = "http://127.0.0.1:8080/hook?key=x"
+            secret_file = "/etc/siphound/secret"
+            [[notify.webhook]]
+            url = "http://127.0.0.1:8081"
+            [[notify.command]]
+            argv = ["/bin/page", ""]
+            min_severity = "critical"
+        "#;
+        let config = Config::parse(text).expect("valid");
+        assert_eq!(config.notify.scopes, [NotifyScope::Trunk, NotifyScope::Phone]);
+        assert_eq!(config.alertmanagers[0].urls[1].to_string(), "http://[2001:db8::1]:9093/am");
+        assert_eq!(config.webhooks.iter().map(|webhook| webhook.name.as_str()).collect::<Vec<_>>(), ["chat", "webhook"]);
+        assert_eq!(format!("{:?}", config.webhooks[0].url), "http://127.0.0.1:8080", "the rest may be a secret");
+        assert_eq!((config.commands[0].argv.len(), config.commands[0].min_severity), (2, MinSeverity::Critical));
+    }
+
+    #[test]
+    fn all_that_is_wrong_with_the_notifications_is_told_and_no_password_repeated() {
+        let text = r#"[notify]
+scopes = ["site", "phones"]
+group_wait = "1h"
+[[notify.alertmanager]]
+urls = []
+[[notify.webhook]]
+url = "http://admin:hunter2@example.com/"
+secret_fil = "x"
+[[notify.webhook]]
+secret_file = "secret"
+[[notify.command]]
+argv = [""]
+[notify.mail]
+"#;
+        let found = problems(text);
+        let begins = [
+            r#"line 2: notify.scopes: "phones" is not allowed; wanted: one of "phone", "site""#,
+            r#"line 3: notify.group_wait: "1h" is not allowed; wanted: from "0s" to "10min""#,
+            "line 5: notify.alertmanager.urls: [] is not allowed; wanted: a list of at least one URL",
+            "line 7: notify.webhook.url:  is not allowed; wanted: a URL without user and password",
+            "line 8: notify.webhook.secret_fil: there is no such key; did you mean notify.webhook.secret_file?",
+            "line 9: notify.webhook.url: is missing; wanted: a URL",
+            r#"line 10: notify.webhook.secret_file: "secret" is not allowed; wanted: the absolute path of a file"#,
+            r#"line 12: notify.command.argv: [""] is not allowed; wanted: a program and its arguments"#,
+            "line 13: notify.mail: there is no such key",
+        ];
+        for (found, begin) in found.iter().zip(begins) {
+            assert!(found.starts_with(begin), "{found}\n{begin}");
+        }
+        assert_eq!(found.len(), begins.len(), "{found:?}");
+        assert!(!found.iter().any(|line| line.contains("hunter2")));
+    }
+
+    #[test]
+    fn one_table_where_several_may_be_is_refused() {
+        let found = problems("[notify.webhook]\nurl = \"http://127.0.0.1\"\n[notify]\nalertmanager = [1]\n");
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(found.iter().any(|line| line.contains("wanted: sections [[notify.webhook]]")), "{found:?}");
+        assert!(found.iter().any(|line| line.contains("wanted: a section [[notify.alertmanager]]")), "{found:?}");
     }
 
     #[test]

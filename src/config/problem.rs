@@ -24,6 +24,13 @@ pub enum Fault {
         /// The key that was probably meant.
         nearest: Option<String>,
     },
+    /// The key is needed and missing.
+    Missing {
+        /// The key with its section.
+        key: String,
+        /// What is allowed.
+        allowed: String,
+    },
     /// The value is not allowed for this key.
     NotAllowed {
         /// The key with its section.
@@ -73,6 +80,7 @@ impl fmt::Display for Problem {
             Fault::Syntax(message) => write!(f, "{message}"),
             Fault::UnknownKey { key, nearest: Some(nearest) } => write!(f, "{key}: there is no such key; did you mean {nearest}?"),
             Fault::UnknownKey { key, nearest: None } => write!(f, "{key}: there is no such key"),
+            Fault::Missing { key, allowed } => write!(f, "{key}: is missing; wanted: {allowed}"),
             Fault::NotAllowed { key, value, allowed } => write!(f, "{key}: {value} is not allowed; wanted: {allowed}"),
         }
     }

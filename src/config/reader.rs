@@ -9,8 +9,8 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::problem::{Fault, Problem, Problems};
-use super::section::Section;
-use super::value::{Refusal, Setting};
+use super::section::{Item, Section};
+use super::value::{Needed, Refusal, Setting};
 
 /// Longest part of a value that a message repeats, in characters.
 const SHOWN: usize = 60;
@@ -42,6 +42,8 @@ struct UnknownKey {
 pub(super) struct Fields<'r, 't> {
     reader: &'r mut Reader<'t>,
     section: &'static str,
+    /// Where the section begins.
+    at: usize,
     table: DeTable<'t>,
 }
 
@@ -67,11 +69,38 @@ impl<'t> Reader<'t> {
     pub(super) fn section<S: Section>(&mut self) -> S {
         self.known.push(KnownSection { name: S::NAME, keys: S::KEYS });
         let table = self.take_table(S::NAME);
-        let mut fields = Fields { reader: self, section: S::NAME, table };
+        let mut fields = Fields { reader: self, section: S::NAME, at: 0, table };
         let section = S::read(&mut fields);
         let left = fields.table;
         self.unknown.extend(unknown_keys(Some(S::NAME), left));
         section
+    }
+
+    /// Reads each `[[section.name]]`; to be called before the section itself is read.
+    pub(super) fn items<I: Item>(&mut self) -> Vec<I> {
+        self.known.push(KnownSection { name: I::NAME, keys: I::KEYS });
+        let (section, name) = I::NAME.split_once('.').unwrap_or((I::NAME, ""));
+        let Some(DeValue::Table(outer)) = self.root.get_mut(section).map(Spanned::get_mut) else { return Vec::new() };
+        let Some((_, value)) = outer.remove_entry(name) else { return Vec::new() };
+        let at = value.span();
+        let DeValue::Array(tables) = value.into_inner() else {
+            self.refuse(I::NAME, vec![Refusal { at, allowed: format!("sections [[{}]]", I::NAME) }]);
+            return Vec::new();
+        };
+        tables.into_iter().filter_map(|table| self.item(table)).collect()
+    }
+
+    fn item<I: Item>(&mut self, value: Spanned<DeValue<'t>>) -> Option<I> {
+        let at = value.span();
+        let DeValue::Table(table) = value.into_inner() else {
+            self.refuse(I::NAME, vec![Refusal { at, allowed: format!("a section [[{}]]", I::NAME) }]);
+            return None;
+        };
+        let mut fields = Fields { reader: self, section: I::NAME, at: at.start, table };
+        let item = I::read(&mut fields);
+        let left = fields.table;
+        self.unknown.extend(unknown_keys(Some(I::NAME), left));
+        item
     }
 
     /// Reads a section whose keys are names that the user chose.
@@ -180,6 +209,24 @@ impl Fields<'_, '_> {
             }
         };
         self.read(key, read).unwrap_or(default)
+    }
+
+    /// The value of `key`; nothing where it is missing or refused.
+    pub(super) fn take_optional<T: Setting>(&mut self, key: &'static str) -> Option<T> {
+        self.read(key, T::read)
+    }
+
+    /// The value of `key`, which must be there and not be empty; `allowed` says what it may be.
+    pub(super) fn need<T: Setting + Needed>(&mut self, key: &'static str, allowed: &str) -> Option<T> {
+        if self.table.contains_key(key) {
+            return self.read(key, |value| {
+                let read = T::read(value)?;
+                if read.is_empty() { Err(vec![Refusal::new(value, allowed)]) } else { Ok(read) }
+            });
+        }
+        let fault = Fault::Missing { key: qualified(Some(self.section), key), allowed: allowed.to_owned() };
+        self.reader.faults.push((self.at, fault));
+        None
     }
 
     fn read<T>(&mut self, key: &'static str, read: impl FnOnce(&Spanned<DeValue<'_>>) -> Result<T, Vec<Refusal>>) -> Option<T> {

@@ -29,6 +29,17 @@ pub(super) trait Section: Default {
     fn entries(&self) -> Vec<Entry>;
 }
 
+/// One of several tables of the same name, such as each `[[notify.webhook]]`.
+pub(super) trait Item: Sized {
+    /// The name between the brackets.
+    const NAME: &'static str;
+    /// The keys it knows.
+    const KEYS: &'static [&'static str];
+
+    /// Takes the table's keys; nothing where one that it needs is missing or refused.
+    fn read(fields: &mut Fields<'_, '_>) -> Option<Self>;
+}
+
 /// Declares a section: `key: Type = default;`, with bounds `key: Type = default, within low..=high;` where the type is ordered.
 macro_rules! section {
     (

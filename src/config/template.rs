@@ -19,6 +19,36 @@ const TRUNKS: &str = "
 # carrier = [\"192.0.2.1\", \"192.0.2.2:5060\"]
 ";
 
+/// What stands in place of the ways to tell, of which there are none by default.
+const SINKS: &str = "
+# Alertmanager, API v2. Several that form a cluster stand in one list; each is told everything.
+# [[notify.alertmanager]]
+# urls = [\"http://127.0.0.1:9093\"]
+# token_file = \"/etc/siphound/alertmanager.token\"
+# timeout = \"10s\"
+# resolve_timeout = \"5min\"
+
+# A service that takes JSON by POST. With a secret, the header X-Siphound-Signature is sha256= and the HMAC-SHA256 of the header
+# X-Siphound-Timestamp, a dot, and the body. Redirects are not followed.
+# [[notify.webhook]]
+# name = \"chat\"
+# url = \"https://hooks.example.com/siphound\"
+# secret_file = \"/etc/siphound/webhook.secret\"
+# token_file = \"/etc/siphound/webhook.token\"
+# min_severity = \"info\"
+# timeout = \"10s\"
+# give_up = \"1h\"
+
+# A command, run without a shell, one at a time, with the message as JSON on its standard input and SIPHOUND_STATUS, SIPHOUND_SEVERITY,
+# SIPHOUND_SCOPE, SIPHOUND_SUBJECT, SIPHOUND_FINDING and SIPHOUND_TEXT in its environment. What the phones wrote is in there: quote it.
+# [[notify.command]]
+# name = \"pager\"
+# argv = [\"/usr/local/bin/page\", \"--team\", \"voice\"]
+# min_severity = \"error\"
+# timeout = \"10s\"
+# give_up = \"1h\"
+";
+
 /// The configuration as an annotated file.
 pub(super) fn annotated(config: &Config) -> String {
     let mut file = HEAD.to_owned();
@@ -26,7 +56,11 @@ pub(super) fn annotated(config: &Config) -> String {
     section(&mut file, &config.pbx);
     file.push_str(TRUNKS);
     section(&mut file, &config.metrics);
+    section(&mut file, &config.api);
+    section(&mut file, &config.privacy);
     section(&mut file, &config.log);
+    section(&mut file, &config.notify);
+    file.push_str(SINKS);
     section(&mut file, &config.limits);
     section(&mut file, &config.thresholds);
     file

@@ -167,8 +167,8 @@ section! {
         trunk_silent: Rate = rate(3, minutes(1)), within rate(1, seconds(1))..=rate(1_000, hours(1));
         /// Unanswered requests that do not fit one packet, while small ones are answered, that show lost fragments.
         large_unanswered: Rate = rate(4, hours(1)), within rate(1, seconds(1))..=rate(1_000, hours(24));
-        /// Incomplete datagrams of a peer that are no accident.
-        fragments_lost: Rate = rate(2, minutes(1)), within rate(1, seconds(1))..=rate(1_000, hours(1));
+        /// Incomplete datagrams of a peer that make a finding.
+        fragments_lost: Rate = rate(1, minutes(1)), within rate(1, seconds(1))..=rate(1_000, hours(1));
 
         /// A leg left up this long after the other ended is suspect.
         leg_suspect: Span = seconds(5), within seconds(1)..=hours(1);
@@ -179,7 +179,7 @@ section! {
         /// An older call is looked at whether its ends can still be in it.
         max_call_age: Span = hours(4), within minutes(5)..=hours(24 * 7);
         /// Silence of an unregistered phone after which it is in no call.
-        hung_silence: Span = minutes(30), within minutes(1)..=hours(24);
+        hung_silence: Span = minutes(30), within minutes(1)..=hours(1);
         /// Calls that end together that make a mass drop …
         mass_drop: Rate = rate(5, seconds(2)), within rate(2, millis(100))..=rate(1_000, minutes(1));
         /// … if they are this share of all calls that were up.

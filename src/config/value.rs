@@ -2,11 +2,13 @@
 
 use std::net::SocketAddr;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use toml::Spanned;
 use toml::de::DeValue;
 
+use super::notify::{HttpUrl, MinSeverity, NotifyScope};
 use super::types::{Bytes, Interfaces, LogFormat, LogLevel, PbxAddress, PortRange, Ports, Rate, Ratio};
 use crate::time::Span;
 
@@ -101,7 +103,50 @@ macro_rules! name_settings {
     )+};
 }
 
-name_settings!(LogLevel, LogFormat);
+name_settings!(LogLevel, LogFormat, MinSeverity, NotifyScope);
+
+/// The reason for a refusal must not repeat a password in a URL, so no part of the value is shown.
+impl Setting for HttpUrl {
+    fn read(value: &Spanned<DeValue<'_>>) -> Result<Self, Vec<Refusal>> {
+        read_text(value, Self::ALLOWED).map_err(|refusals: Vec<Refusal>| {
+            refusals.into_iter().map(|refusal| Refusal { at: refusal.at.start..refusal.at.start, ..refusal }).collect()
+        })
+    }
+
+    fn write(&self) -> String {
+        write_text(&self.to_string())
+    }
+}
+
+impl Setting for PathBuf {
+    fn read(value: &Spanned<DeValue<'_>>) -> Result<Self, Vec<Refusal>> {
+        let path = value.get_ref().as_str().map(Self::from).filter(|path| path.is_absolute());
+        path.ok_or_else(|| vec![Refusal::new(value, "the absolute path of a file")])
+    }
+
+    fn write(&self) -> String {
+        write_text(&self.to_string_lossy())
+    }
+}
+
+/// A value that a key may have to have.
+pub(super) trait Needed {
+    /// Whether it is as good as none.
+    fn is_empty(&self) -> bool;
+}
+
+impl Needed for HttpUrl {
+    fn is_empty(&self) -> bool {
+        false
+    }
+}
+
+/// A list is empty without a first item that says something.
+impl<T: Setting> Needed for Vec<T> {
+    fn is_empty(&self) -> bool {
+        self.first().is_none_or(|first| first.write() == "\"\"")
+    }
+}
 
 impl Setting for bool {
     fn read(value: &Spanned<DeValue<'_>>) -> Result<Self, Vec<Refusal>> {

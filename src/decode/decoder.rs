@@ -123,7 +123,8 @@ impl<F: Framer> Decoder<F> {
         }
     }
 
-    /// Lets time pass while no frame comes, by the clock of the capturing host. Returns the time up to which everything is known.
+    /// Lets time pass while no frame comes, by the clock of the capturing host. Returns the time up to which everything is known: that of
+    /// the last frame, until the silence is long enough to be a hole. Whether the capture still sees anything only the next frame shows.
     pub fn tick(&mut self, now: PacketTime) -> PacketTime {
         let until = self.clock.tick(now) - self.reorder;
         self.handle_until(until);
@@ -131,7 +132,10 @@ impl<F: Framer> Decoder<F> {
         if self.silence == Silence::Untold && self.tell_hole(until) {
             self.silence = Silence::Told;
         }
-        self.settled()
+        match (self.silence, self.last_frame) {
+            (Silence::Untold, Some(last)) => self.settled().min(last),
+            _ => self.settled(),
+        }
     }
 
     /// Notes that the capture lost packets; told with the next frame or tick.

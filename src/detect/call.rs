@@ -2,16 +2,17 @@
 
 use std::net::SocketAddr;
 
+use crate::decode::flow::Flow;
 use crate::detect::catalog::{FindingId, Slot};
 use crate::detect::finding::{Raise, Reason, Subject, sent};
 use crate::detect::legs::overbilled;
-use crate::detect::parties::{call_subject, related_parties};
+use crate::detect::parties::{call_subject, called, related_parties};
 use crate::detect::registration::{placed, status_text};
 use crate::detect::store::FindingStore;
 use crate::table::Handle;
 use crate::time::PacketTime;
 use crate::track::Tracker;
-use crate::track::call::Call;
+use crate::track::call::{Call, Reliable};
 use crate::track::event::{Event, Sighting, Unanswered};
 use crate::track::vocabulary::{Confidence, Direction, Outcome};
 
@@ -50,6 +51,12 @@ impl CallDetector {
                     findings.raise(raise, last.time);
                 }
             }
+            Event::PrackMissing { call, reliable, end } => {
+                if let Some(raise) = prack_raise(tracker, call, &reliable, end) {
+                    findings.raise(raise, end.time.max(reliable.last.time));
+                }
+            }
+            Event::Looping { call, flow, passes, at } => came_round(tracker, call, flow, passes, at, findings),
             Event::AckArrived { call, at } => {
                 if let Some(subject) = call_subject(tracker, call) {
                     findings.clear(FindingId::AckMissing, &subject, at.time);
@@ -101,7 +108,7 @@ fn callee_answered(tracker: &Tracker, call: Handle, at: PacketTime, findings: &m
 fn loops(tracker: &Tracker, call: Handle, status: u16, at: Sighting, findings: &mut FindingStore) {
     let Some(entry) = tracker.calls.get(call).filter(|entry| !tracker.world.peers.scans(entry.flow.source.ip())) else { return };
     let hops = entry.further.map_or(0, |further| further.branches);
-    if status != 483 && u32::from(hops) < tracker.thresholds().loop_passes {
+    if !went_round(status, hops, tracker.thresholds().loop_passes) {
         return;
     }
     let Some(subject) = call_subject(tracker, call) else { return };
@@ -117,13 +124,35 @@ fn loops(tracker: &Tracker, call: Handle, status: u16, at: Sighting, findings: &
     findings.raise(related_parties(tracker, raise, call), at.time);
 }
 
+/// A call that comes by the same server again and again.
+fn came_round(tracker: &Tracker, call: Handle, flow: Flow, passes: u16, at: Sighting, findings: &mut FindingStore) {
+    if u32::from(passes) < tracker.thresholds().loop_passes {
+        return;
+    }
+    let Some(entry) = tracker.calls.get(call).filter(|entry| !tracker.world.peers.scans(entry.flow.source.ip())) else { return };
+    let Some(subject) = call_subject(tracker, call) else { return };
+    let Flow { source: from, destination: to, .. } = flow;
+    let message = format!("{subject}: passed {to} {passes}×, each time with fewer hops left, the last time from {from}");
+    let raise = Raise::new(FindingId::RoutingLoop, subject, message)
+        .evidence(entry.first.time, entry.first.frame, format!("INVITE from {} to {to}", entry.flow.source))
+        .evidence(at.time, at.frame, format!("the same INVITE comes by {to} again, from {from}, pass {passes}"))
+        .fill(Slot::LoopFrom, from.to_string())
+        .fill(Slot::LoopTo, to.to_string());
+    findings.raise(related_parties(tracker, raise, call), at.time);
+}
+
+/// Whether a request that was passed on so often went round.
+fn went_round(status: u16, hops: u16, least: u32) -> bool {
+    status == 483 || u32::from(hops) >= least
+}
+
 /// The AoR that is called at `destination`: the device that registered there, or the called user where it is a known AoR.
 pub(super) fn callee(tracker: &Tracker, call: &Call, destination: SocketAddr) -> Option<(Box<str>, Option<Handle>)> {
     if let Some(device) = tracker.registrations.at_address(&tracker.world, destination) {
         let aor = tracker.registrations.device(device)?.aor;
         return Some((tracker.registrations.aor(aor)?.name.clone(), Some(device)));
     }
-    let aor = tracker.registrations.find_aor(&tracker.world, &call.record.to_aor)?;
+    let aor = called(tracker, call)?;
     Some((tracker.registrations.aor(aor)?.name.clone(), None))
 }
 
@@ -170,6 +199,29 @@ fn ack_raise(tracker: &Tracker, call: Handle, first: Sighting, detail: &str) -> 
     Some(related_parties(tracker, raise, call))
 }
 
+/// A provisional response was repeated without PRACK, until `end` where its sender gave up.
+fn prack_raise(tracker: &Tracker, call: Handle, reliable: &Reliable, end: Sighting) -> Option<Raise> {
+    let subject = call_subject(tracker, call)?;
+    let Reliable { status, flow, first, last, transmissions, .. } = *reliable;
+    let answer = status_text(status);
+    let (confidence, detail) = match end.frame {
+        0 => (Confidence::Suspected, "so far".to_owned()),
+        _ => (Confidence::Confirmed, format!("given up after {}", end.time.since(first.time))),
+    };
+    let message = format!("{subject}: {answer} sent {transmissions}× without PRACK, {detail}");
+    let raise = Raise::new(FindingId::AckMissing, subject, message)
+        .reason(Reason::PrackMissing)
+        .confidence(confidence)
+        .evidence(first.time, first.frame, format!("{answer} that requires PRACK from {} to {}", flow.source, flow.destination))
+        .remedy("Turn 100rel off at {side} or make its Contact/Record-Route reachable, and disable SIP ALG.")
+        .fill(Slot::Side, flow.source.to_string());
+    let raise = match end.frame {
+        0 => raise.evidence(last.time, last.frame, format!("sent again, transmission {transmissions}, and still no PRACK")),
+        frame => raise.evidence(end.time, frame, "the side that waited for PRACK gives the call up"),
+    };
+    Some(related_parties(tracker, raise, call))
+}
+
 fn misrouted_ack(tracker: &Tracker, call: Handle, first: Sighting, to: SocketAddr, transmissions: u16) -> Option<Raise> {
     let from = tracker.calls.get(call)?.answer?.flow.source;
     let subject = call_subject(tracker, call)?;
@@ -178,4 +230,15 @@ fn misrouted_ack(tracker: &Tracker, call: Handle, first: Sighting, to: SocketAdd
         .evidence(first.time, first.frame, format!("200 OK from {from}"))
         .fill(Slot::Side, from.to_string());
     Some(related_parties(tracker, raise, call))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn from_how_many_hops_on_a_call_went_round_is_configured() {
+        assert!(went_round(482, 3, 3) && !went_round(482, 3, 4));
+        assert!(went_round(483, 0, 4), "the hops ran out");
+    }
 }

@@ -2,6 +2,7 @@
 
 use crate::decode::flow::Flow;
 use crate::sip::message::Kind;
+use crate::sip::method::Method;
 use crate::time::PacketTime;
 use crate::track::event::{Event, Sighting};
 use crate::track::{Novelty, Tracker};
@@ -9,6 +10,7 @@ use crate::track::{Novelty, Tracker};
 use super::answers;
 use super::call::CallDetector;
 use super::capture::CaptureDetector;
+use super::delivery::DeliveryDetector;
 use super::devices::DeviceDetector;
 use super::drops::DropDetector;
 use super::durations::DurationDetector;
@@ -34,6 +36,7 @@ use super::slowness::SlownessDetector;
 use super::store::{FindingStore, Limits};
 use super::strangers::StrangerDetector;
 use super::undelivered::UndeliveredDetector;
+use super::vanished::VanishedDetector;
 
 /// All detectors and what they found.
 #[derive(Debug)]
@@ -47,9 +50,11 @@ pub struct Detectors {
     moves: MoveDetector,
     probes: ProbeDetector,
     undelivered: UndeliveredDetector,
+    delivery: DeliveryDetector,
     ignored: IgnoredDetector,
     call: CallDetector,
     setup: SetupDetector,
+    vanished: VanishedDetector,
     drops: DropDetector,
     durations: DurationDetector,
     short: ShortDetector,
@@ -74,9 +79,11 @@ impl Detectors {
             moves: MoveDetector::default(),
             probes: ProbeDetector::default(),
             undelivered: UndeliveredDetector::default(),
+            delivery: DeliveryDetector::default(),
             ignored: IgnoredDetector::default(),
             call: CallDetector,
             setup: SetupDetector::default(),
+            vanished: VanishedDetector::default(),
             drops: DropDetector::default(),
             durations: DurationDetector::default(),
             short: ShortDetector::default(),
@@ -95,14 +102,15 @@ impl Detectors {
         self.server.advance(tracker, now, &mut self.findings);
         self.slowness.advance(tracker.thresholds(), now, &mut self.findings);
         self.reachability.advance(tracker, now, &mut self.findings);
+        self.vanished.advance(tracker, now, &mut self.findings);
         self.capture.advance(tracker, now, &mut self.findings);
         self.findings.advance(now);
     }
 
-    /// Handles a message, after tracking has.
-    pub fn message(&mut self, tracker: &Tracker, kind: Kind, novelty: Novelty, flow: Flow, at: Sighting) {
+    /// Handles a message of a transaction of `method`, after tracking has.
+    pub fn message(&mut self, tracker: &Tracker, (kind, method): (Kind, Method), novelty: Novelty, flow: Flow, at: Sighting) {
         self.server.message(tracker, kind, flow, at, &mut self.findings);
-        self.restart.message(tracker, kind, novelty, flow, at, &mut self.findings);
+        self.restart.message(tracker, (kind, method), novelty, flow, at, &mut self.findings);
         if let Kind::Response(status) = kind {
             self.load.response(tracker, status, flow, at, novelty, &mut self.findings);
         }
@@ -123,11 +131,14 @@ impl Detectors {
             rewriting::event(tracker, event, &mut self.findings);
         }
         self.undelivered.event(tracker, event, &mut self.findings);
+        self.delivery.event(tracker, event, &mut self.findings);
         self.ignored.event(tracker, event, &mut self.findings);
         self.call.event(tracker, event, &mut self.findings);
         self.setup.event(tracker, event, &mut self.findings);
         media::event(tracker, event, &mut self.findings);
         maintenance::event(tracker, event, &mut self.findings);
+        self.vanished.event(tracker, event, &mut self.findings);
+        self.restart.event(tracker, event, &mut self.findings);
         self.drops.event(tracker, event, &mut self.findings);
         self.durations.event(tracker, event, &mut self.findings);
         self.short.event(tracker, event, &mut self.findings);

@@ -3,12 +3,14 @@
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
+use crate::config::Thresholds;
 use crate::decode::flow::{Flow, Transport};
 use crate::decode::signal::Signal;
 
 use crate::detect::catalog::{FindingId, Slot};
 use crate::detect::finding::{Raise, Subject, sent};
 use crate::detect::parties::related_parties;
+use crate::detect::registration::is_heard;
 use crate::detect::store::FindingStore;
 use crate::table::Handle;
 use crate::time::PacketTime;
@@ -19,6 +21,8 @@ use crate::track::vocabulary::{Confidence, Direction, Outcome};
 
 /// Requests larger than this do not fit one packet on every way (RFC 3261 §18.1.1).
 const LARGE: u32 = 1300;
+/// Incomplete datagrams from which on it is no accident.
+const NO_ACCIDENT: usize = 2;
 /// Requests, sources and losses remembered, each.
 const REMEMBERED: usize = 4096;
 
@@ -74,7 +78,8 @@ impl IgnoredDetector {
         let source = request.flow.source.ip();
         let since = request.first.time - tracker.thresholds().others_served;
         let others = self.served.iter().filter(|(other, at)| *other != source && *at >= since).count();
-        let Some(entry) = tracker.calls.get(call).filter(|_| others > 0) else { return };
+        let ignored = others > 0 && !is_heard(request.flow.transport, request.transmissions);
+        let Some(entry) = tracker.calls.get(call).filter(|_| ignored) else { return };
         let message = format!("{source}: INVITE unanswered ({}) while {others} others are served", sent(request.transmissions));
         let raise = Raise::new(FindingId::InviteIgnored, Subject::Source(source), message)
             .evidence(request.first.time, request.first.frame, format!("INVITE from {}", request.flow.source))
@@ -140,7 +145,10 @@ impl IgnoredDetector {
 
     fn fragments_lost(&mut self, tracker: &Tracker, flow: Flow, bytes: u32, at: Sighting, findings: &mut FindingStore) {
         let Some(peer) = peer(tracker, flow).filter(|&peer| !tracker.world.peers.scans(peer)) else { return };
-        let accident = tracker.thresholds().fragments_lost;
+        let Thresholds { fragments_lost: accident, fragment_timeout, .. } = *tracker.thresholds();
+        if !tracker.world.absence.is_sound_since(at.time - fragment_timeout) {
+            return;
+        }
         push(&mut self.fragments, Lost { peer, at, bytes });
         let mine = self.fragments.iter().filter(|lost| lost.peer == peer && at.time.since(lost.at.time) <= accident.window);
         let lost: Vec<Lost> = mine.copied().collect();
@@ -149,7 +157,8 @@ impl IgnoredDetector {
         }
         let message =
             format!("{peer}: UDP message of at least {bytes} B fragmented, fragments lost ({} within {})", lost.len(), accident.window);
-        let raise = Raise::new(FindingId::FragmentLoss, Subject::Source(peer), message);
+        let confidence = if lost.len() >= NO_ACCIDENT { Confidence::Confirmed } else { Confidence::Suspected };
+        let raise = Raise::new(FindingId::FragmentLoss, Subject::Source(peer), message).confidence(confidence);
         let raise = lost.iter().fold(raise, |raise, lost| {
             let fact = format!("datagram from {} of at least {} B never came together", flow.source.ip(), lost.bytes);
             match lost.at.frame {

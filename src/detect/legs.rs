@@ -2,7 +2,7 @@
 
 use crate::detect::catalog::{FindingId, Slot};
 use crate::detect::finding::{Raise, Subject};
-use crate::detect::parties::call_subject;
+use crate::detect::parties::{call_subject, related_parties};
 use crate::detect::store::FindingStore;
 use crate::table::Handle;
 use crate::time::{PacketTime, Span};
@@ -19,6 +19,12 @@ pub(super) fn event(tracker: &Tracker, event: &Event, findings: &mut FindingStor
             };
             let lasted = at.time.since(end.time);
             let billed = billed(tracker, end.time, at.time);
+            if end.frame == 0 {
+                if confidence == Confidence::Confirmed {
+                    findings.raise(hung(tracker, subject, ended, left, &call_id, end, at), at.time);
+                }
+                return;
+            }
             let message = format!("{subject}: one leg ended, {call_id} is still up {lasted} later: {billed} over-billed so far");
             let raise = raise(subject, message, confidence, end, &billed).absence(at.time, format!("no BYE of {call_id} within {lasted}"));
             findings.raise(raise, at.time);
@@ -27,20 +33,43 @@ pub(super) fn event(tracker: &Tracker, event: &Event, findings: &mut FindingStor
             let (Some(subject), Some(call_id)) = (subject(tracker, ended, left), call_id(tracker, left)) else {
                 return;
             };
+            if end.frame == 0 {
+                findings.clear(FindingId::HungCall, &subject, at.time);
+                return;
+            }
             let billed = billed(tracker, end.time, at.time);
             let leg = if subject.to_string() == *call_id { "this leg".to_owned() } else { format!("leg {call_id}") };
             let message = format!("{subject}: {leg} stayed up after the other one had ended: {billed} over-billed");
             let raise = raise(subject.clone(), message, confidence, end, &billed);
-            findings.raise(raise.evidence(at.time, at.frame, format!("BYE of {call_id}")), at.time);
+            let raise = match at.frame {
+                0 => raise.absence(at.time, format!("{call_id} was over, too, and nobody had hung up")),
+                frame => raise.evidence(at.time, frame, format!("BYE of {call_id}")),
+            };
+            findings.raise(raise, at.time);
             findings.clear(FindingId::LegLeftUp, &subject, at.time);
         }
         Event::LegGoesOn { ended, left, at } => {
             if let Some(subject) = subject(tracker, ended, left) {
                 findings.clear(FindingId::LegLeftUp, &subject, at.time);
+                findings.clear(FindingId::HungCall, &subject, at.time);
             }
         }
         _ => {}
     }
+}
+
+/// One leg was over without a BYE, and nobody ended the other.
+fn hung(tracker: &Tracker, subject: Subject, ended: Handle, left: Handle, call_id: &str, end: Sighting, at: Sighting) -> Raise {
+    let lasted = at.time.since(end.time);
+    let why = tracker.calls.get(ended).and_then(|call| call.record.end_reason.clone()).unwrap_or_default();
+    let message = format!("{subject}: {call_id} is still up {lasted} after its other leg was over without BYE ({why})");
+    let call = subject.to_string();
+    let raise = Raise::new(FindingId::HungCall, subject, message)
+        .absence(end.time, format!("the other leg was over: {why}"))
+        .absence(at.time, format!("no BYE of {call_id} within {lasted}"))
+        .fill(Slot::Call, call)
+        .fill(Slot::Overbilled, billed(tracker, end.time, at.time));
+    related_parties(tracker, raise, left)
 }
 
 fn raise(subject: Subject, message: String, confidence: Confidence, end: Sighting, billed: &str) -> Raise {

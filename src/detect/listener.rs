@@ -2,10 +2,13 @@
 
 use crate::decode::flow::Flow;
 use crate::decode::signal::Signal;
+use crate::detect::call::callee;
 use crate::detect::store::FindingChange;
 use crate::sip::message::Message;
+use crate::table::Handle;
 use crate::time::PacketTime;
-use crate::track::event::{Event, Sighting};
+use crate::track::event::{Event, Sighting, Unanswered};
+use crate::track::vocabulary::Direction;
 use crate::track::{Novelty, Tracker};
 
 /// A message that was tracked.
@@ -39,4 +42,12 @@ pub trait Listener: Send {
 
     /// All of a batch was handled, the last of it at `now`.
     fn batch(&mut self, _tracker: &Tracker, _now: PacketTime) {}
+}
+
+/// Whose phone the PBX called with a request that was never answered; nobody where it did not come from the PBX.
+pub fn called_in_vain(tracker: &Tracker, call: Handle, request: &Unanswered) -> Option<Box<str>> {
+    if tracker.world.peers.direction(request.flow) != Direction::Out {
+        return None;
+    }
+    callee(tracker, tracker.calls.get(call)?, request.flow.destination).map(|(aor, _)| aor)
 }

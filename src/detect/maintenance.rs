@@ -5,16 +5,17 @@ use std::net::SocketAddr;
 
 use crate::detect::catalog::{FindingId, Slot};
 use crate::detect::finding::{Raise, Reason};
+use crate::detect::legs::overbilled;
 use crate::detect::parties::{call_subject, ends, related_parties};
 use crate::detect::registration::status_text;
 use crate::detect::store::FindingStore;
 use crate::table::Handle;
 use crate::time::PacketTime;
 use crate::track::Tracker;
-use crate::track::call::Lost;
 use crate::track::call::session::{Failure, Lapse, Side, Timer};
+use crate::track::call::{Call, Lost};
 use crate::track::event::Event;
-use crate::track::vocabulary::RegistrationState;
+use crate::track::vocabulary::{Confidence, RegistrationState};
 
 /// Tells of calls that were not kept up.
 pub(super) fn event(tracker: &Tracker, event: &Event, findings: &mut FindingStore) {
@@ -116,12 +117,30 @@ fn aged(tracker: &Tracker, call: Handle, now: PacketTime, findings: &mut Finding
         let is_silent = now.since(tracker.world.flows.last_seen(device.flow)) >= tracker.thresholds().hung_silence;
         (is_gone && is_silent).then(|| (device.source(), device.state))
     });
-    let Some((phone, state)) = gone else { return };
+    let gone = gone.map(|(phone, state)| (format!("the registration of {phone} is {state}"), Confidence::Confirmed));
+    let Some((why, confidence)) = gone.or_else(|| Some((busy_elsewhere(tracker, call, entry)?, Confidence::Suspected))) else { return };
     let age = now.since(answer.at.time);
-    let message = format!("{subject}: still up after {age}, though the registration of {phone} is {state}");
+    let message = format!("{subject}: still up after {age}, though {why}");
     let raise = Raise::new(FindingId::HungCall, subject.clone(), message)
+        .confidence(confidence)
         .evidence(answer.at.time, answer.at.frame, "2xx that answers the call")
-        .absence(now, format!("no BYE within {age}; the registration of {phone} is {state}"))
-        .fill(Slot::Call, subject.to_string());
+        .absence(now, format!("no BYE within {age}; {why}"))
+        .fill(Slot::Call, subject.to_string())
+        .fill(Slot::Overbilled, overbilled(tracker, age));
     findings.raise(related_parties(tracker, raise, call), now);
+}
+
+/// That a phone of the call is in another one since, without having put this one on hold. What carries many calls at once is a gateway.
+fn busy_elsewhere(tracker: &Tracker, handle: Handle, call: &Call) -> Option<String> {
+    let since = call.activity.max(call.answer?.at.time);
+    let devices = ends(call).into_iter().filter_map(|end| tracker.registrations.at_address(&tracker.world, end));
+    devices.into_iter().find_map(|device| {
+        let is_its =
+            |other: &Call| ends(other).into_iter().any(|end| tracker.registrations.at_address(&tracker.world, end) == Some(device));
+        let mut others = tracker.calls.iter().filter(|(other, entry)| *other != handle && entry.is_up() && is_its(entry));
+        let (_, newer) = others.next()?;
+        let is_alone = others.next().is_none() && newer.record.answered.is_some_and(|answered| answered > since);
+        let phone = tracker.registrations.device(device)?.source();
+        is_alone.then(|| format!("{phone} is in another call since"))
+    })
 }

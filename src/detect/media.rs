@@ -1,7 +1,7 @@
 //! What session descriptions say of the sound that will not be heard (DETECTION §4.6).
 
 use crate::detect::catalog::FindingId;
-use crate::detect::finding::Raise;
+use crate::detect::finding::{Raise, Subject};
 use crate::detect::parties::{call_subject, related_parties};
 use crate::detect::registration::status_text;
 use crate::detect::store::FindingStore;
@@ -39,6 +39,7 @@ pub(super) fn event(tracker: &Tracker, event: &Event, findings: &mut FindingStor
             // Carriers, and what relays media for phones, send back to where media comes from, whatever the description says.
             let severity = if relayed { Severity::Info } else { Severity::Warning };
             let raise = Raise::new(FindingId::SdpPrivateToPublic, subject, message).severity(severity).confidence(Confidence::Probable);
+            let raise = tracker.world.peers.pbx_of(flow).into_iter().fold(raise, |raise, pbx| raise.related(Subject::Pbx(pbx)));
             (
                 call,
                 raise.evidence(at.time, at.frame, format!("session description with c= {address} from {} to {peer}", flow.source)),

@@ -238,6 +238,7 @@ fn aor(tracker: &Tracker, device: Handle) -> Option<Box<str>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Ratio;
 
     fn secs(seconds: i64) -> Span {
         Span::from_secs(seconds)
@@ -276,5 +277,15 @@ mod tests {
             record.note(if n % 4 == 0 { ProbeResult::Late } else { ProbeResult::Ok }, secs(10));
         }
         assert_eq!(record.loss(&Thresholds::default()), None);
+    }
+
+    #[test]
+    fn the_share_of_late_answers_that_is_lag_is_configured() {
+        let mut record = Record::default();
+        for n in 0..20 {
+            record.note(if n % 5 == 4 { ProbeResult::Lagged } else { ProbeResult::Ok }, secs(10));
+        }
+        let lags = |percent| record.lags(&Thresholds { lagged_share: Ratio::from_percent(percent), ..Thresholds::default() });
+        assert!(lags(20) && !lags(21));
     }
 }

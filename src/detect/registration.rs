@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 
+use crate::decode::flow::Transport;
 use crate::detect::catalog::{FindingId, Slot, rejection_remedy};
 use crate::detect::finding::{Raise, Reason, Subject, sent};
 use crate::detect::store::FindingStore;
@@ -14,6 +15,8 @@ use crate::track::registration::device::Device;
 use crate::track::site::Site;
 use crate::track::vocabulary::{Confidence, RegistrationState, Scope};
 
+/// Transmissions that show that the sender heard nothing (DETECTION §1.3).
+const UNHEARD: u16 = 3;
 /// Rejections and answered sources remembered.
 const REMEMBERED: usize = 4096;
 
@@ -65,6 +68,8 @@ impl RegistrationDetector {
             }
             AttemptEnd::Rejected | AttemptEnd::ContactDropped => self.rejected(tracker, report, aor, findings),
             AttemptEnd::CredentialsRejected | AttemptEnd::ChallengeIgnored => credentials(tracker, report, aor, findings),
+            // What is sent over UDP is sent again until an answer arrives: sent once, it was answered, and the capture missed that.
+            AttemptEnd::NoAnswer if is_heard(report.flow.transport, report.transmissions) => {}
             AttemptEnd::NoAnswer => self.silent(tracker, report, aor, findings),
             AttemptEnd::Unknown => {}
         }
@@ -135,6 +140,11 @@ impl RegistrationDetector {
         }
         self.answered.push_back((source, now));
     }
+}
+
+/// Whether a request along a datagram flow was sent so seldom that its sender must have heard something (DETECTION §1.3).
+pub(super) fn is_heard(transport: Transport, transmissions: u16) -> bool {
+    transport == Transport::Udp && transmissions < UNHEARD
 }
 
 fn credentials(tracker: &Tracker, report: &AttemptReport, aor: Box<str>, findings: &mut FindingStore) {

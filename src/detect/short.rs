@@ -139,4 +139,13 @@ mod tests {
         assert!(!count(2, 10).is_odd(count(0, 40), &Thresholds::default()), "too few short ones");
         assert!(!count(4, 10).is_odd(count(12, 40), &Thresholds::default()), "all calls are short here");
     }
+
+    #[test]
+    fn how_many_times_the_others_is_configured() {
+        let odd = |short_call_factor| {
+            let thresholds = Thresholds { short_call_factor, ..Thresholds::default() };
+            Count { all: 10, short: 4 }.is_odd(Count { all: 40, short: 8 }, &thresholds)
+        };
+        assert!(odd(2) && !odd(3));
+    }
 }

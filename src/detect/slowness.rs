@@ -193,4 +193,15 @@ mod tests {
         judge(&Thresholds::default(), pbx, [well; 4], PacketTime::from_parts(800, 0), &mut findings);
         assert_eq!(findings.open().count(), 0);
     }
+
+    #[test]
+    fn how_many_times_the_baseline_is_slow_is_configured() {
+        let slow = |slow_factor| reading(20, 900, Some(100)).is_slow(&Thresholds { slow_factor, ..Thresholds::default() });
+        assert!(slow(8) && !slow(9));
+        let accounts = |db_slow_factor| {
+            let thresholds = Thresholds { db_slow_factor, db_slow: Span::from_secs(60), ..Thresholds::default() };
+            reading(20, 900, Some(100)).accounts_are_slow(&thresholds)
+        };
+        assert!(accounts(8) && !accounts(9));
+    }
 }

@@ -7,8 +7,9 @@ use crate::decode::flow::Flow;
 use crate::decode::signal::Signal;
 use crate::detect::catalog::{FindingId, Slot};
 use crate::detect::finding::{Raise, Subject};
-use crate::detect::registration::status_text;
+use crate::detect::registration::{is_heard, status_text};
 use crate::detect::store::FindingStore;
+use crate::time::PacketTime;
 use crate::track::Tracker;
 use crate::track::event::{AttemptEnd, AttemptReport, Event, Sighting};
 use crate::track::site::Site;
@@ -20,6 +21,10 @@ const KEPT: usize = 8;
 const REMEMBERED: usize = 4096;
 /// Served domains remembered; with more, no domain is called wrong.
 const DOMAINS: usize = 1024;
+
+/// Refusals, which say nothing of the one who knocks where the PBX speaks to nobody: then it is down.
+const TCP_REFUSED: &str = "TCP connection refused";
+const UDP_REFUSED: &str = "UDP refused by ICMP";
 
 /// Watches tries that cannot succeed.
 #[derive(Debug, Default)]
@@ -33,13 +38,24 @@ impl StrangerDetector {
     pub(super) fn event(&mut self, tracker: &Tracker, event: &Event, findings: &mut FindingStore) {
         match event {
             Event::Noticed { signal: Signal::Refused(flow), at } if tracker.world.peers.direction(*flow) == Direction::In => {
-                self.knocked(tracker, *flow, "TCP connection refused", *at, findings);
+                self.knocked(tracker, *flow, TCP_REFUSED, *at, findings);
             }
+            Event::Noticed { signal: Signal::Unreachable(flow), at } if is_sip(tracker, *flow) => {
+                self.knocked(tracker, *flow, UDP_REFUSED, *at, findings);
+            }
+            Event::TlsWanted { flow, at } if tracker.world.peers.direction(*flow) == Direction::In => {
+                self.knocked(tracker, *flow, "TLS asked for without TLS", *at, findings);
+            }
+            Event::Noticed { signal: Signal::Tls(flow) | Signal::Http(flow), .. }
+                if tracker.world.peers.direction(*flow) == Direction::Through => {}
             Event::Noticed { signal: Signal::Tls(flow), at } => self.knocked(tracker, *flow, "TLS", *at, findings),
             Event::Noticed { signal: Signal::Http(flow), at } => self.knocked(tracker, *flow, "HTTP", *at, findings),
             Event::RegistrationEnded(report) => match report.end {
                 AttemptEnd::Accepted => self.served(tracker, report, findings),
                 AttemptEnd::Rejected => self.rejected(tracker, report, findings),
+                AttemptEnd::NoAnswer | AttemptEnd::Unknown if self.is_elsewhere(tracker, report) => {
+                    self.knocked(tracker, report.flow, "SIP to an address that is no PBX", report.first, findings);
+                }
                 _ => {}
             },
             _ => {}
@@ -50,7 +66,7 @@ impl StrangerDetector {
         let (source, door) = match tracker.world.peers.direction(flow) {
             Direction::In => (flow.source.ip(), flow.destination),
             Direction::Out => (flow.destination.ip(), flow.source),
-            Direction::Through => return,
+            Direction::Through => (flow.source.ip(), flow.destination),
         };
         if tracker.world.peers.scans(source) {
             return;
@@ -63,7 +79,9 @@ impl StrangerDetector {
         {
             knocks.pop_front();
         }
-        if !least.is_reached(knocks.len()) {
+        let refused = [TCP_REFUSED, UDP_REFUSED].contains(&what);
+        let lives = knocks.front().is_some_and(|(first, _)| tracker.world.peers.sent_since(door.ip(), first.time));
+        if !least.is_reached(knocks.len()) || (refused && !lives) {
             return;
         }
         let kinds: BTreeSet<&str> = knocks.iter().map(|(_, what)| *what).collect();
@@ -71,7 +89,20 @@ impl StrangerDetector {
         let message = format!("{source}: {kinds} on port {} of {}", door.port(), door.ip());
         let raise = Raise::new(FindingId::WrongTransportOrPort, Subject::Source(source), message).related(Subject::Site(Site::of(source)));
         let raise = knocks.iter().fold(raise, |raise, (at, what)| raise.evidence(at.time, at.frame, format!("{what} to {door}")));
+        let pbx = tracker.world.peers.pbx_addresses().into_iter().next();
+        let raise = pbx.into_iter().fold(raise, |raise, pbx| raise.fill(Slot::Expected, format!("UDP or TCP to {pbx}")));
         findings.raise(raise, at.time);
+    }
+
+    /// Whether a REGISTER went to an address that never registered anybody, where it is known who does. That it was sent again and again
+    /// shows that nobody answered, whatever the capture sees of that address.
+    fn is_elsewhere(&self, tracker: &Tracker, report: &AttemptReport) -> bool {
+        let flow = report.flow;
+        !self.domains.is_empty()
+            && tracker.world.peers.direction(flow) == Direction::Through
+            && report.transmissions > 1
+            && !is_heard(flow.transport, report.transmissions)
+            && tracker.world.flows.last_seen(flow.reversed()) == PacketTime::MIN
     }
 
     fn served(&mut self, tracker: &Tracker, report: &AttemptReport, findings: &mut FindingStore) {
@@ -118,6 +149,11 @@ impl StrangerDetector {
             findings.replace((FindingId::WrongDomain, &subject), (FindingId::RegistrationRejected, &symptom), at.time);
         }
     }
+}
+
+/// Whether a datagram towards a PBX carried SIP, rather than sound.
+fn is_sip(tracker: &Tracker, flow: Flow) -> bool {
+    tracker.world.peers.direction(flow) == Direction::In && tracker.world.flows.last_seen(flow) > PacketTime::MIN
 }
 
 /// The host of the AoR, in lower case.

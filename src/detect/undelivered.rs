@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use crate::detect::call::callee;
 use crate::detect::catalog::{FindingId, Slot};
 use crate::detect::finding::{Finding, Raise, Subject};
+use crate::detect::parties::{called, called_name};
 use crate::detect::registration::{placed, status_text};
 use crate::detect::store::FindingStore;
 use crate::table::Handle;
@@ -58,8 +59,9 @@ impl UndeliveredDetector {
     fn outcome(&mut self, tracker: &Tracker, handle: Handle, outcome: Outcome, status: u16, at: Sighting, findings: &mut FindingStore) {
         let Some(call) = tracker.calls.get(handle) else { return };
         if outcome == Outcome::Answered {
-            self.recent.remove(&call.record.to_aor);
-            findings.clear(FindingId::CallFailedCalleeUnreachable, &Subject::Aor(call.record.to_aor.clone()), at.time);
+            let name = called_name(tracker, call);
+            self.recent.remove(&name);
+            findings.clear(FindingId::CallFailedCalleeUnreachable, &Subject::Aor(name), at.time);
             return;
         }
         let Some(refused) = Refused::of(tracker, call, status) else { return };
@@ -89,7 +91,7 @@ impl UndeliveredDetector {
         if !burst.is_reached(recent.len()) {
             return;
         }
-        let message = format!("{} undelivered calls to {name} in {}", recent.len(), burst.window);
+        let message = format!("{} undelivered calls to {name} in {} min", recent.len(), burst.window.as_secs() / 60);
         let raise = Raise::new(FindingId::UnansweredBurst, Subject::Aor(name.clone()), message).fill(Slot::Callee, name);
         let raise = recent.iter().fold(raise, |raise, at| raise.evidence(at.time, at.frame, "a call that did not reach the phone"));
         findings.raise(located(tracker, raise, device), at.time);
@@ -102,6 +104,11 @@ impl UndeliveredDetector {
             self.recent.retain(|_, recent| recent.back().is_some_and(|last| now.since(last.time) <= window));
         }
     }
+}
+
+/// Whether the PBX refused the call because the called user is not there, without calling anybody.
+pub(super) fn is_refused_without_call(tracker: &Tracker, call: &Call, status: u16) -> bool {
+    Refused::of(tracker, call, status).is_some()
 }
 
 /// A call that the PBX refused without calling anybody.
@@ -124,13 +131,13 @@ impl<'a> Refused<'a> {
         if !is_candidate || call.record.rang.is_some() {
             return None;
         }
-        let aor = tracker.registrations.find_aor(&tracker.world, &call.record.to_aor);
+        let aor = called(tracker, call);
         let absent = call.cause() == Some(SUBSCRIBER_ABSENT);
         let known_to_be_away = status != 404 && aor.is_some_and(|aor| is_away(tracker, aor));
         ((absent || known_to_be_away) && !has_callee_leg(tracker, call)).then(|| Self {
             call,
             status,
-            name: call.record.to_aor.clone(),
+            name: called_name(tracker, call),
             aor,
         })
     }

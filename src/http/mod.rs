@@ -5,6 +5,7 @@
 
 mod access;
 mod api;
+mod assist;
 mod client;
 mod events;
 mod lease;
@@ -17,6 +18,7 @@ use std::future::Future;
 
 pub use self::access::{Access, Peers, Token};
 pub use self::api::document;
+pub use self::assist::{AssistListener, Assistants};
 pub use self::client::{Answer, Client, ClientError};
 pub use self::events::{EventListener, Events};
 pub use self::server::{HttpError, Server, Serving};

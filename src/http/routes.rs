@@ -9,13 +9,18 @@ use axum::http::{StatusCode, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::access::{Access, admit};
-use super::{EngineSource, Events, SnapshotSource, Unavailable, View, api};
+use super::{Assistants, EngineSource, Events, SnapshotSource, Unavailable, View, api};
 use crate::metrics::CONTENT_TYPE;
 use crate::report::mask::Mask;
 
 const INDEX: &str = "siphound\n\n/metrics  numbers for Prometheus\n/healthz  whether siphound works\n/readyz   whether it follows traffic\n/api/v1/  what it knows, as JSON\n";
+
+/// The engine is left alone no longer than that after it looked something up.
+const LONGEST_REST: Duration = Duration::from_secs(1);
 
 /// What the pages need.
 pub(super) struct Shared<S> {
@@ -23,6 +28,8 @@ pub(super) struct Shared<S> {
     patience: Duration,
     /// What is hidden in the answers of the API.
     pub(super) mask: Mask,
+    /// Whose turn it is to have the engine look something up.
+    turn: Arc<Semaphore>,
 }
 
 impl<S: EngineSource> Shared<S> {
@@ -31,13 +38,30 @@ impl<S: EngineSource> Shared<S> {
         self.source.events()
     }
 
-    /// Has the engine look something up, and waits no longer than the patience lasts.
+    /// Where sessions of live assistance are.
+    pub(super) fn assistants(&self) -> &Arc<Assistants> {
+        self.source.assistants()
+    }
+
+    /// Has the engine look something up, and waits no longer than the patience lasts. Lookups take turns, and after each the engine is left
+    /// alone for twice as long as it took: whoever asks without end gets at most a third of its time.
     pub(super) async fn look<T, F>(&self, look: F) -> Result<T, Unavailable>
     where
         T: Send + 'static,
         F: FnOnce(&View<'_>) -> T + Send + 'static,
     {
-        tokio::time::timeout(self.patience, self.source.look(look)).await.unwrap_or(Err(Unavailable::Busy))
+        let looked = timeout(self.patience, async {
+            let turn = Arc::clone(&self.turn).acquire_owned().await.map_err(|_| Unavailable::Busy)?;
+            let began = Instant::now();
+            let seen = self.source.look(look).await;
+            let rest = (began.elapsed() * 2).min(LONGEST_REST);
+            drop(tokio::spawn(async move {
+                sleep(rest).await;
+                drop(turn);
+            }));
+            seen
+        });
+        looked.await.unwrap_or(Err(Unavailable::Busy))
     }
 }
 
@@ -56,11 +80,11 @@ pub(super) fn router<S: EngineSource>(source: S, patience: Duration, api: Option
         .route("/readyz", get(readyz::<S>))
         .fallback(|| async { (StatusCode::NOT_FOUND, "there is no such page\n") })
         .method_not_allowed_fallback(|| async { (StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are answered\n") })
-        .with_state(Arc::new(Shared { source, patience, mask }))
+        .with_state(Arc::new(Shared { source, patience, mask, turn: Arc::new(Semaphore::new(1)) }))
 }
 
 async fn metrics<S: SnapshotSource>(State(shared): State<Arc<Shared<S>>>) -> Response {
-    let snapshot = match tokio::time::timeout(shared.patience, shared.source.snapshot()).await {
+    let snapshot = match timeout(shared.patience, shared.source.snapshot()).await {
         Ok(Ok(snapshot)) => snapshot,
         Ok(Err(reason)) => return unavailable(reason),
         Err(_) => return unavailable(Unavailable::Busy),

@@ -249,7 +249,7 @@ mod tests {
     use std::sync::OnceLock;
 
     use super::*;
-    use crate::http::{Events, SnapshotSource, Unavailable, View};
+    use crate::http::{Assistants, Events, SnapshotSource, Unavailable, View};
     use crate::metrics::Snapshot;
 
     /// An engine that answers in one fixed way.
@@ -281,6 +281,11 @@ mod tests {
         fn events(&self) -> &Arc<Events> {
             static EVENTS: OnceLock<Arc<Events>> = OnceLock::new();
             EVENTS.get_or_init(Arc::default)
+        }
+
+        fn assistants(&self) -> &Arc<Assistants> {
+            static ASSISTANTS: OnceLock<Arc<Assistants>> = OnceLock::new();
+            ASSISTANTS.get_or_init(Arc::default)
         }
 
         async fn look<T, F>(&self, _: F) -> Result<T, Unavailable>

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use super::{Events, SnapshotSource, Unavailable};
+use super::{Assistants, Events, SnapshotSource, Unavailable};
 use crate::detect::store::FindingStore;
 use crate::report::model::{CaptureSummary, Stamp};
 use crate::report::recent::Recent;
@@ -33,6 +33,9 @@ impl View<'_> {
 pub trait EngineSource: SnapshotSource {
     /// Where the listeners of the engine tell what happens.
     fn events(&self) -> &Arc<Events>;
+
+    /// Where the sessions of live assistance hear the engine.
+    fn assistants(&self) -> &Arc<Assistants>;
 
     /// Has the engine run `look` between two batches. It holds up the capture meanwhile: `look` picks and copies what an answer needs and
     /// leaves the rest to its caller. The server gives up waiting after a few seconds.

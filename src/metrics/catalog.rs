@@ -5,8 +5,8 @@
 use super::family::{Counter, Family, Gauge, Histogram, Kind, LabelValues, NamedCounter, NamedGauge, Names, Sample, TimeCounter};
 use super::labels::{
     BindingChange, CallPhase, CodeLabel, DelayResult, Dir, DropPlace, FailureReason, FragmentResult, FrameOutcome, FromState,
-    KeepaliveLabel, MessageKind, MethodLabel, NatProbe, NatStage, NatVerdict, QualifyResult, ServerResponse, SessionResult, ShortCall,
-    ToReachability, ToState, Unanswered,
+    KeepaliveLabel, MessageKind, MethodLabel, NatProbe, NatStage, NatVerdict, NotificationResult, NotificationSink, QualifyResult,
+    ServerResponse, SessionResult, ShortCall, ToReachability, ToState, Unanswered,
 };
 use crate::decode::flow::Transport;
 use crate::track::vocabulary::{Outcome, PeerClass, Reachability, RegistrationState, Severity};
@@ -220,6 +220,14 @@ families! {
         fragments: Counter<FragmentResult>, "siphound_fragments_total" of Tool;
         /// Clients of the event stream that were cut off because they read too slowly.
         event_streams_cut: Counter<()>, "siphound_api_event_streams_cut_total" of Tool;
+    }
+}
+
+families! {
+    /// What the outputs counted, filled at the time of a scrape.
+    OutputTally {
+        /// Notifications of findings by where they went; the policy drops where more findings change than it can follow, and then asks anew.
+        notifications: Counter<(NotificationSink, NotificationResult)>, "siphound_notifications_total" of Tool;
     }
 }
 

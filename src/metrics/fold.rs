@@ -130,6 +130,11 @@ impl Fold {
             | Event::AnswerLost(_)
             | Event::AnswerTaken { .. }
             | Event::Noticed { .. }
+            | Event::DeviceRestarted { .. }
+            | Event::OldNonce { .. }
+            | Event::PrackMissing { .. }
+            | Event::Looping { .. }
+            | Event::TlsWanted { .. }
             | Event::ScannerFound { .. } => {}
         }
     }

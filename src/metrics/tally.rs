@@ -1,10 +1,10 @@
 //! What happens, in the words of the field, and which series it counts in. Times are those of packets.
 
-use super::catalog::{AnomalyLabel, CaptureTally, FindingLabel, Gauges, TableLabel, Tally};
+use super::catalog::{AnomalyLabel, CaptureTally, FindingLabel, Gauges, OutputTally, TableLabel, Tally};
 use super::labels::{
     BindingChange, CodeLabel, DelayResult, Dir, DropPlace, FailureReason, FragmentResult, FrameOutcome, FromState, KeepaliveLabel,
-    MessageKind, MethodLabel, NatProbe, NatStage, QualifyResult, ServerResponse, SessionResult, ShortCall, ToReachability, ToState,
-    Unanswered,
+    MessageKind, MethodLabel, NatProbe, NatStage, NotificationResult, NotificationSink, QualifyResult, ServerResponse, SessionResult,
+    ShortCall, ToReachability, ToState, Unanswered,
 };
 use crate::decode::flow::Transport;
 use crate::decode::outcome::{FrameCounts, Skip};
@@ -179,6 +179,13 @@ impl CaptureTally {
     /// Takes over how many fragmented datagrams came out as `result` so far.
     pub fn set_fragments(&mut self, result: FragmentResult, datagrams: u64) {
         self.fragments.set(result, datagrams);
+    }
+}
+
+impl OutputTally {
+    /// Takes over how many notifications to `sink` came out as `result` so far.
+    pub fn set_notifications(&mut self, sink: NotificationSink, result: NotificationResult, count: u64) {
+        self.notifications.set((sink, result), count);
     }
 }
 

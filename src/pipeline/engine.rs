@@ -163,7 +163,7 @@ impl Engine {
         for (table, evicted) in self.evictions() {
             tally.evicted(table, evicted);
         }
-        Snapshot { tally, capture, gauges: self.gauges() }
+        Snapshot { tally, capture, gauges: self.gauges(), ..Snapshot::default() }
     }
 
     /// Entries dropped for lack of room, by table.
@@ -271,7 +271,7 @@ impl Engine {
         let at = Sighting { time: arrival.time, frame: arrival.frame };
         let novelty = self.tracker.message(message, flow, at);
         self.fold.message(&self.tracker, message.kind(), message.method(), novelty, flow);
-        self.detectors.message(&self.tracker, message.kind(), novelty, flow, at);
+        self.detectors.message(&self.tracker, (message.kind(), message.method()), novelty, flow, at);
         let heard = Heard { message, flow, at, novelty };
         for listener in &mut self.listeners {
             listener.message(&self.tracker, &heard);
@@ -284,6 +284,7 @@ impl Engine {
     }
 
     fn signal(&mut self, arrival: Arrival, signal: &Signal) {
+        self.tracker.foresee(signal, arrival.time);
         self.advance(arrival);
         let at = Sighting { time: arrival.time, frame: arrival.frame };
         self.tracker.signal(signal, at);

@@ -9,6 +9,7 @@
 
 mod decoding;
 pub mod engine;
+pub mod extract;
 pub mod ingest;
 pub mod lane;
 pub mod live;

@@ -11,8 +11,21 @@ const LONG: usize = 7;
 /// Digits from which on it is one where a user stands.
 const SHORT: usize = 3;
 /// After these words stands a user.
-const BEFORE_USER: [&str; 12] =
-    ["call to ", "calls to ", "calls for ", "INVITE of ", "diagnose ", "User ", "user ", "caller ", "called ", "sip:", "sips:", "tel:"];
+const BEFORE_USER: [&str; 13] = [
+    "call of ",
+    "call to ",
+    "calls to ",
+    "calls for ",
+    "INVITE of ",
+    "diagnose ",
+    "User ",
+    "user ",
+    "caller ",
+    "called ",
+    "sip:",
+    "sips:",
+    "tel:",
+];
 
 /// Whether numbers are hidden, and by which key.
 #[derive(Clone, Copy, Debug, Default)]
@@ -27,6 +40,11 @@ impl Mask {
     /// Hides nothing.
     pub fn none() -> Self {
         Self(None)
+    }
+
+    /// Whether it hides anything.
+    pub fn is_on(&self) -> bool {
+        self.0.is_some()
     }
 
     /// A user as parties of calls are named: a number, or a number at a host.
@@ -97,13 +115,12 @@ impl Mask {
         }
     }
 
-    /// A verdict.
-    pub fn verdict(&self, verdict: &mut Verdict) {
+    /// A verdict, with the names of those whom it may speak of.
+    pub fn verdict(&self, verdict: &mut Verdict, known: &[&str]) {
         let asked = verdict.user.clone();
-        let known = [asked.split('@').next().unwrap_or_default()];
         let facts = verdict.evidence.iter_mut().map(|evidence| &mut evidence.fact);
         let others = verdict.ruled_out.iter_mut().map(|other| &mut other.why);
-        facts.chain(others).chain([&mut verdict.headline, &mut verdict.next_step]).for_each(|text| self.text(text, &known));
+        facts.chain(others).chain([&mut verdict.headline, &mut verdict.next_step]).for_each(|text| self.text(text, known));
         if asked.parse::<std::net::IpAddr>().is_err() && asked.parse::<std::net::SocketAddr>().is_err() {
             self.user(&mut verdict.user);
         }

@@ -15,38 +15,92 @@ pub const WATERMARK: Span = Span::from_secs(2);
 /// How recently a direction must have been seen to be trusted.
 pub const SEEN_WITHIN: Span = Span::from_secs(600);
 
-/// Remembers the last time at which the capture was not to be trusted.
+/// Remembers when the capture was last not to be trusted.
 #[derive(Clone, Copy, Debug)]
 pub struct Absence {
-    void_until: PacketTime,
+    /// The last flaw: from the last packet before it, or [`PacketTime::MIN`] where that is not known, to when it was noticed.
+    flaw: (PacketTime, PacketTime),
+    /// The end of the flaw before that.
+    earlier: PacketTime,
 }
 
 impl Absence {
     /// A capture without flaw so far.
     pub fn new() -> Self {
-        Self { void_until: PacketTime::MIN }
+        Self { flaw: (PacketTime::MIN, PacketTime::MIN), earlier: PacketTime::MIN }
     }
 
     /// Takes note of a flaw of the capture at `now`: drops, clock steps and holes void every window that overlaps them.
     pub fn note(&mut self, signal: &Signal, now: PacketTime) {
-        if matches!(signal, Signal::Dropped(_) | Signal::ClockStep { .. } | Signal::Hole { .. }) {
-            self.void_until = self.void_until.max(now);
+        let from = match *signal {
+            Signal::Hole { from } => from,
+            Signal::Dropped(_) | Signal::ClockStep { .. } => PacketTime::MIN,
+            _ => return,
+        };
+        // A silence that goes on is told of again.
+        let goes_on = from > PacketTime::MIN && from == self.flaw.0;
+        let repeated = now == self.flaw.1;
+        if !goes_on && !repeated {
+            self.earlier = self.earlier.max(self.flaw.1);
         }
+        self.flaw = (if repeated { from.min(self.flaw.0) } else { from }, self.flaw.1.max(now));
     }
 
     /// Whether the capture was sound from `start` until now.
     pub fn is_sound_since(&self, start: PacketTime) -> bool {
-        self.void_until < start
+        self.flaw.1 < start
+    }
+
+    /// Whether the capture was sound between `start` and `end`: a flaw that began after `end` takes nothing from it.
+    pub fn was_sound(&self, start: PacketTime, end: PacketTime) -> bool {
+        self.is_sound_since(start) || (end <= self.flaw.0 && self.earlier < start)
     }
 
     /// Whether a packet along `missing` would have been captured had it been sent between `start` and `end`.
     pub fn could_see(&self, missing: Flow, start: PacketTime, end: PacketTime, flows: &Flows, peers: &Peers) -> bool {
-        self.is_sound_since(start) && (flows.seen_within(missing, end - SEEN_WITHIN) || peers.direction_is_seen(missing, end - SEEN_WITHIN))
+        self.was_sound(start, end) && (flows.seen_within(missing, end - SEEN_WITHIN) || peers.direction_is_seen(missing, end - SEEN_WITHIN))
     }
 }
 
 impl Default for Absence {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> PacketTime {
+        PacketTime::from_parts(seconds, 0)
+    }
+
+    #[test]
+    fn a_hole_voids_what_overlaps_it_and_nothing_else() {
+        let mut absence = Absence::new();
+        absence.note(&Signal::Hole { from: at(200) }, at(1100));
+        assert!(absence.was_sound(at(100), at(200)), "over before the hole");
+        assert!(!absence.was_sound(at(190), at(222)), "its end lies in the hole");
+        assert!(!absence.was_sound(at(500), at(532)), "all of it lies in the hole");
+        assert!(!absence.was_sound(at(1099), at(1200)));
+        assert!(absence.was_sound(at(1101), at(1200)));
+    }
+
+    #[test]
+    fn an_earlier_flaw_is_not_forgotten_for_a_later_one() {
+        let mut absence = Absence::new();
+        absence.note(&Signal::Dropped(3), at(100));
+        absence.note(&Signal::Hole { from: at(200) }, at(1100));
+        assert!(!absence.was_sound(at(90), at(150)), "packets were dropped in it");
+        assert!(absence.was_sound(at(101), at(150)));
+    }
+
+    #[test]
+    fn nobody_knows_when_dropped_packets_were_due() {
+        let mut absence = Absence::new();
+        absence.note(&Signal::Dropped(3), at(100));
+        assert!(!absence.was_sound(at(50), at(82)));
+        assert!(absence.was_sound(at(101), at(133)));
     }
 }

@@ -7,8 +7,8 @@ use crate::decode::signal::{KeepaliveKind, Signal};
 use crate::sip::method::Method;
 use crate::table::Handle;
 use crate::time::{PacketTime, Span};
-use crate::track::call::Lost;
 use crate::track::call::session::Lapse;
+use crate::track::call::{Lost, Reliable};
 use crate::track::nat::event::NatEvent;
 use crate::track::vocabulary::{Confidence, Outcome, Reachability, RegistrationState};
 
@@ -230,6 +230,26 @@ pub enum Event {
         /// The packet that showed it.
         at: Sighting,
     },
+    /// A device began a new REGISTER Call-ID and counts from the start again, as one does that was switched off.
+    DeviceRestarted {
+        /// The device.
+        device: Handle,
+        /// The way of its REGISTER.
+        flow: Flow,
+        /// The REGISTER.
+        at: Sighting,
+    },
+    /// A REGISTER with the nonce of an earlier registration was answered.
+    OldNonce {
+        /// The registrar.
+        pbx: SocketAddr,
+        /// Who used it.
+        client: SocketAddr,
+        /// Whether it was still good.
+        accepted: bool,
+        /// The answer.
+        at: Sighting,
+    },
     /// What happened to phones behind NAT.
     Nat(NatEvent),
     /// A call attempt began.
@@ -395,6 +415,33 @@ pub enum Event {
         /// The call.
         call: Handle,
         /// The ACK.
+        at: Sighting,
+    },
+    /// A reliable provisional response was repeated at least three times without PRACK, or its sender gave the call up over it.
+    PrackMissing {
+        /// The call.
+        call: Handle,
+        /// The response.
+        reliable: Reliable,
+        /// The failure that ended the call; frame 0 before it.
+        end: Sighting,
+    },
+    /// A call came by the same server again, with fewer hops left than before.
+    Looping {
+        /// The call.
+        call: Handle,
+        /// The way of the INVITE that came last.
+        flow: Flow,
+        /// How often it came by.
+        passes: u16,
+        /// The INVITE that came last.
+        at: Sighting,
+    },
+    /// A request asks for TLS but came without it, and was refused or never answered.
+    TlsWanted {
+        /// The way of the request.
+        flow: Flow,
+        /// The request.
         at: Sighting,
     },
     /// A request was repeated at least T1 after its answer.

@@ -238,4 +238,18 @@ mod tests {
         }
         assert_eq!(flows.cadence(flow().reversed()), None);
     }
+
+    #[test]
+    fn how_many_intervals_and_how_even_ones_are_periodic_is_configured() {
+        let periodic = |ka_min_intervals, percent| {
+            let thresholds = Thresholds { ka_min_intervals, ka_periodic_mad: Ratio::from_percent(percent), ..Thresholds::default() };
+            let mut flows = Flows::new(Digester::new(0), 10, Periodic::from(&thresholds));
+            for second in [0, 10, 22, 30, 44, 54, 62] {
+                flows.note_keepalive(flow(), KeepaliveKind::CrlfCrlf, at(second));
+            }
+            flows.cadence(flow()).is_some()
+        };
+        assert!(!periodic(5, 15) && periodic(5, 25), "a median deviation of 2 s in 10 s");
+        assert!(periodic(6, 25) && !periodic(7, 25), "six intervals");
+    }
 }

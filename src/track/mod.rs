@@ -186,11 +186,17 @@ impl Tracker {
         is_due
     }
 
+    /// Takes note of a flaw of the capture that ends at `now`, before the deadlines that fell due in it are handled: what they would
+    /// conclude from what is missing nobody can know.
+    pub fn foresee(&mut self, signal: &Signal, now: PacketTime) {
+        self.world.absence.note(signal, now);
+    }
+
     /// Handles something that is not a message.
     pub fn signal(&mut self, signal: &Signal, at: Sighting) {
         let now = at.time;
+        self.foresee(signal, now);
         self.advance(now);
-        self.world.absence.note(signal, now);
         match signal {
             Signal::Keepalive(flow, kind) => {
                 let before = self.world.flows.note(*flow, now);
@@ -254,6 +260,9 @@ impl Tracker {
         self.registrations.expire(&mut self.world, now);
         self.nat.expire(&mut self.world, &self.registrations, now);
         self.calls.expire(&mut self.world, now);
+        for (call, end) in self.calls.take_unseen_ends() {
+            self.orphans.ended(&mut self.world, &self.calls, call, Sighting { time: end, frame: 0 });
+        }
         self.orphans.expire(&mut self.world, &mut self.calls, now);
         self.world.expire(now);
         self.scans.expire(now);

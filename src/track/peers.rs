@@ -139,6 +139,11 @@ impl Peers {
         self.pbxs.iter().find(|pbx| pbx.address == address).map_or(PacketTime::MIN, |pbx| pbx.sent.latest())
     }
 
+    /// Whether the PBX at `address` sent anything at or after `since`, from whatever port.
+    pub fn sent_since(&self, address: IpAddr, since: PacketTime) -> bool {
+        self.pbxs.iter().any(|pbx| pbx.address.ip() == address && pbx.sent.latest() > PacketTime::MIN && pbx.sent.latest() >= since)
+    }
+
     /// Whether so many packets of a PBX were seen in the direction of `missing` since `since` that one more would have been seen too.
     pub fn direction_is_seen(&self, missing: Flow, since: PacketTime) -> bool {
         self.pbxs.iter().any(|pbx| {

@@ -4,7 +4,7 @@ use crate::decode::flow::Flow;
 use crate::sip::message::{Kind, Message};
 use crate::sip::method::Method;
 use crate::table::Handle;
-use crate::time::PacketTime;
+use crate::time::{PacketTime, Span};
 use crate::track::call::{ByeKind, is_initial, tell_server_delay};
 use crate::track::event::{Event, Giveaway, LostAnswer, ServerClass, Sighting};
 use crate::track::scan::Try;
@@ -12,6 +12,9 @@ use crate::track::transaction::{Owner, Requested, Responded, Transaction};
 use crate::track::vocabulary::Direction;
 use crate::track::world::Seen;
 use crate::track::{Novelty, Tracker};
+
+/// How long a request may wait for a response: an INVITE that rings, while its response is repeated each minute.
+const LONGEST_WAIT: Span = Span::from_secs(200);
 
 impl Tracker {
     /// Handles a SIP message. Deadlines before it are handled first.
@@ -33,6 +36,7 @@ impl Tracker {
     pub(super) fn expire_transactions(&mut self, now: PacketTime) {
         while let Some(handle) = self.world.transactions.pop_unanswered(now) {
             let Some(transaction) = self.world.transactions.get(handle).cloned() else { continue };
+            self.note_unanswered_tls(&transaction);
             match transaction.owner {
                 Owner::CallerInvite(call) => self.calls.unanswered(&mut self.world, call, &transaction),
                 Owner::FurtherInvite(call) => self.calls.further_unanswered(&mut self.world, call, &transaction),
@@ -40,6 +44,15 @@ impl Tracker {
                 Owner::Register(attempt) => self.registrations.unanswered(&mut self.world, attempt, &transaction),
                 Owner::FurtherRegister | Owner::Probe(_) | Owner::Nobody => {}
             }
+        }
+    }
+
+    /// A request that asks for TLS and was sent without it: nobody answers.
+    fn note_unanswered_tls(&mut self, request: &Transaction) {
+        let deadline = request.unanswered().deadline;
+        let visible = self.world.would_see_answer(request.flow, request.first.time, deadline);
+        if request.wants_tls && request.first_response.is_none() && visible {
+            self.world.tell(Event::TlsWanted { flow: request.flow, at: request.first });
         }
     }
 
@@ -131,6 +144,9 @@ impl Tracker {
         if let Some(transaction) = self.world.transactions.get_mut(transaction) {
             transaction.owner = Owner::InDialog(call);
         }
+        if method == Method::Prack {
+            self.calls.prack(&mut self.world, call, seen);
+        }
         if method == Method::Bye {
             let invite = self.calls.get(call).and_then(|call| call.answer).and_then(|answer| self.world.transactions.get(answer.invite));
             let invite = invite.cloned();
@@ -173,12 +189,19 @@ impl Tracker {
                 Novelty::Distinct
             }
             Responded::Repeated(transaction) => {
+                self.note_reliable(seen, status, transaction);
                 self.repeated(seen, status, transaction);
                 Novelty::Retransmission
             }
             Responded::Provisional(transaction) | Responded::Final(transaction) | Responded::Further(transaction) => {
                 self.test_trigger(seen.flow.reversed(), true, seen.at);
+                self.test_near_trigger(seen.flow.reversed(), true, seen.at);
                 let Some(request) = self.world.transactions.get(transaction).cloned() else { return Novelty::Distinct };
+                // A challenge or a redirection refuses nothing.
+                if request.wants_tls && status >= 400 && !matches!(status, 401 | 407) {
+                    self.world.tell(Event::TlsWanted { flow: request.flow, at: request.first });
+                }
+                self.note_reliable(seen, status, transaction);
                 self.route_response(seen, method, status, transaction, &request);
                 if method == Method::Invite && status < 300 && !seen.message.body().is_empty() {
                     self.look_at_media(seen);
@@ -222,6 +245,13 @@ impl Tracker {
         }
     }
 
+    fn note_reliable(&mut self, seen: &Seen<'_>, status: u16, invite: Handle) {
+        let owner = self.world.transactions.get(invite).map(|invite| invite.owner);
+        if let Some(Owner::CallerInvite(call) | Owner::FurtherInvite(call)) = owner.filter(|_| status < 200) {
+            self.calls.reliable(&mut self.world, call, seen, status);
+        }
+    }
+
     fn repeated(&mut self, seen: &Seen<'_>, status: u16, handle: Handle) {
         let Some(request) = self.world.transactions.get(handle).cloned() else { return };
         let (Owner::CallerInvite(call) | Owner::FurtherInvite(call) | Owner::InDialog(call)) = request.owner else { return };
@@ -235,6 +265,7 @@ impl Tracker {
             self.world.triggers.watch(seen.flow.source.ip());
         }
         self.test_trigger(seen.flow.reversed(), false, seen.at);
+        self.test_near_trigger(seen.flow.reversed(), false, seen.at);
         let begins_a_record = method == Method::Invite && status > 100 && !matches!(status, 401 | 407);
         if begins_a_record && seen.message.to_tag().is_some() {
             self.calls.from_response(&mut self.world, seen);
@@ -325,6 +356,13 @@ impl Tracker {
             self.world.triggers.note_seen(source, destination, at.time);
         } else {
             self.world.triggers.note_unseen(source, destination, at.time);
+        }
+    }
+
+    /// Counts a response: its request was sent shortly before, unless the capture had not begun then.
+    fn test_near_trigger(&mut self, flow: Flow, seen: bool, at: Sighting) {
+        if self.started.is_some_and(|started| at.time.since(started) >= LONGEST_WAIT) {
+            self.world.triggers.note_near(flow.source.ip(), flow.destination.ip(), seen, at.time);
         }
     }
 

@@ -174,6 +174,7 @@ impl Tried {
 mod tests {
     use super::*;
 
+    const WINDOW: Span = Span::from_secs(60);
     const X: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 66));
 
     fn at(seconds: i64) -> PacketTime {
@@ -216,5 +217,19 @@ mod tests {
         let mut scans = Scans::new(Digester::new(0), 10, Limits::from(&Thresholds::default()));
         assert!(!scans.is_tool(X, b"Yealink SIP-T46S", at(0)));
         assert!(scans.is_tool(X, b"Friendly-Scanner", at(1)));
+    }
+
+    #[test]
+    fn how_many_users_in_vain_and_which_share_is_configured() {
+        let found = |users, percent| {
+            let thresholds =
+                Thresholds { scan: Rate::new(users, WINDOW), scan_failed: Ratio::from_percent(percent), ..Thresholds::default() };
+            let mut scans = Scans::new(Digester::new(0), 10, Limits::from(&thresholds));
+            let tries = [Try::Failed, Try::Failed, Try::Succeeded, Try::Failed];
+            let mut tried = (0..).zip(tries).map(|(n, result)| scans.note(X, Method::Register, &[b'a' + n], result, at(i64::from(n))));
+            tried.any(|giveaway| giveaway.is_some())
+        };
+        assert!(found(3, 75) && !found(4, 75), "the users");
+        assert!(!found(3, 76), "the share");
     }
 }

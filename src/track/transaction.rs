@@ -8,6 +8,7 @@ use crate::config::Thresholds;
 use crate::decode::flow::Flow;
 use crate::sip::message::Message;
 use crate::sip::method::Method;
+use crate::sip::uri::{Scheme, Uri};
 use crate::table::{Digest, Digester, ExpiringTable, Handle, Rank};
 use crate::time::{PacketTime, Span};
 use crate::track::absence::WATERMARK;
@@ -34,6 +35,18 @@ pub struct Timing {
 impl From<&Thresholds> for Timing {
     fn from(thresholds: &Thresholds) -> Self {
         Self { t1: thresholds.t1, timeout: thresholds.txn_timeout_t1 as u16 }
+    }
+}
+
+impl Timing {
+    /// T1 of a sender whose first repeat came after `gap`.
+    fn t1(self, gap: Span) -> Span {
+        if gap >= T1_RANGE.0 && gap <= T1_RANGE.1 { gap } else { self.t1 }
+    }
+
+    /// How long that sender waits: 64·T1.
+    fn patience(self, gap: Span) -> Span {
+        self.t1(gap).times(i64::from(self.timeout))
     }
 }
 
@@ -87,6 +100,8 @@ pub struct Transaction {
     pub acked: bool,
     /// Whether the request carried credentials.
     pub authorized: bool,
+    /// Whether it asks for TLS though it came without, and no proxy can have taken that off it.
+    pub wants_tls: bool,
     /// Whether patience ran out before any final response.
     pub gave_up: bool,
     /// Who is told.
@@ -104,22 +119,22 @@ pub struct Transaction {
 impl Transaction {
     /// T1 of the sender: the gap between the first two transmissions, or what it is by default.
     pub fn t1(&self) -> Span {
-        if self.second_gap >= T1_RANGE.0 && self.second_gap <= T1_RANGE.1 { self.second_gap } else { self.timing.t1 }
+        self.timing.t1(self.second_gap)
     }
 
     /// T1 of the sender of the final response: the gap between its first two transmissions, or what it is by default.
     pub fn answer_t1(&self) -> Span {
-        if self.answer_gap >= T1_RANGE.0 && self.answer_gap <= T1_RANGE.1 { self.answer_gap } else { self.timing.t1 }
+        self.timing.t1(self.answer_gap)
     }
 
     /// 64·T1: timers B and F.
     pub fn patience(&self) -> Span {
-        self.t1().times(i64::from(self.timing.timeout))
+        self.timing.patience(self.second_gap)
     }
 
     /// 64·T1 of the sender of the final response: Timer H, and the end of the repeats of a 2xx.
     pub fn answer_patience(&self) -> Span {
-        self.answer_t1().times(i64::from(self.timing.timeout))
+        self.timing.patience(self.answer_gap)
     }
 
     /// The response after which the sender has no reason to repeat the request (RFC 3261 §17.1.1.2, §17.1.2.2).
@@ -233,6 +248,7 @@ impl Transactions {
             repeats_after_response: 0,
             acked: false,
             authorized: false,
+            wants_tls: wants_tls(message),
             gave_up: false,
             owner: Owner::Nobody,
             timing: self.timing,
@@ -309,6 +325,13 @@ fn is_cookie(branch: &[u8]) -> bool {
     branch.get(..7).is_some_and(|cookie| cookie.eq_ignore_ascii_case(b"z9hG4bK")) && branch.len() > 7
 }
 
+/// Whether a REGISTER or INVITE names `sips:` or `transport=tls`. Behind a proxy, TLS may have ended there.
+fn wants_tls(message: &Message<'_>) -> bool {
+    let begins = matches!(message.method(), Method::Register | Method::Invite);
+    let Some(uri) = message.request_uri().filter(|_| begins && message.via_count() == 1).map(Uri::parse) else { return false };
+    uri.scheme == Scheme::Sips || uri.param("transport").is_some_and(|transport| transport.eq_ignore_ascii_case(b"tls"))
+}
+
 fn repeat(transaction: &mut Transaction, at: Sighting) {
     if transaction.transmissions == 1 {
         transaction.second_gap = at.time.since(transaction.first.time);
@@ -351,6 +374,24 @@ fn respond(transaction: &mut Transaction, status: u16, tag: u32, at: Sighting, h
         Some(_) => {
             transaction.further = (status, tag);
             Responded::Further(handle)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patience_is_as_configured_where_no_repeat_shows_another_t1() {
+        let thresholds = Thresholds { t1: Span::from_secs(1), txn_timeout_t1: 32, ..Thresholds::default() };
+        for (timing, repeated, patience) in [
+            (Timing::from(&Thresholds::default()), Span::ZERO, Span::from_secs(32)),
+            (Timing::from(&thresholds), Span::ZERO, Span::from_secs(32)),
+            (Timing::from(&Thresholds { t1: Span::from_secs(2), ..Thresholds::default() }), Span::ZERO, Span::from_secs(128)),
+            (Timing::from(&thresholds), Span::from_millis(100), Span::from_millis(3200)),
+        ] {
+            assert_eq!(timing.patience(repeated), patience);
         }
     }
 }

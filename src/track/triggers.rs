@@ -8,6 +8,8 @@ use std::net::IpAddr;
 use crate::config::Thresholds;
 use crate::time::{PacketTime, Span};
 
+/// Unseen triggers that are no accident where both directions are captured.
+const SCATTERED: u32 = 3;
 /// A direction that carries this share of the packets of the other is not missing, whatever the triggers say: what is unseen then
 /// began before the capture did.
 const ALIVE: f64 = 0.2;
@@ -36,6 +38,16 @@ pub struct Tally {
     pub unseen: u32,
     /// Packets captured this way.
     pub packets: u32,
+    /// Messages whose trigger went this way shortly before them, so that it cannot be older than the capture.
+    pub near: u32,
+    /// Of those, how many triggers were not captured.
+    pub near_unseen: u32,
+}
+
+impl Tally {
+    fn share(&self) -> f64 {
+        f64::from(self.unseen) / f64::from(self.opportunities.max(1))
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -103,6 +115,14 @@ impl Triggers {
         });
     }
 
+    /// Counts a message whose trigger went from `source` to `destination` shortly before; `seen` tells whether it was captured.
+    pub fn note_near(&mut self, source: IpAddr, destination: IpAddr, seen: bool, now: PacketTime) {
+        self.each(source, destination, now, |tally| {
+            tally.near += 1;
+            tally.near_unseen += u32::from(!seen);
+        });
+    }
+
     /// What the last ten minutes say of what `address` sends or receives.
     pub fn verdict(&self, address: IpAddr, way: Way, thresholds: &Thresholds, now: PacketTime) -> Verdict {
         let Some(watched) = self.watched.iter().find(|watched| watched.address == address) else { return Verdict::Sound };
@@ -113,18 +133,23 @@ impl Triggers {
                 sum.opportunities += tally.opportunities;
                 sum.unseen += tally.unseen;
                 sum.packets += tally.packets;
+                sum.near += tally.near;
+                sum.near_unseen += tally.near_unseen;
             }
         }
         let (here, there) = match way {
             Way::Sent => (sums[0], sums[1]),
             Way::Received => (sums[1], sums[0]),
         };
-        let share = f64::from(here.unseen) / f64::from(here.opportunities.max(1));
+        let share = here.share();
         let alive = f64::from(here.packets) >= ALIVE * f64::from(there.packets);
+        let near = Tally { opportunities: here.near, unseen: here.near_unseen, ..here };
+        let (enough, lossy) = (thresholds.one_way_triggers, thresholds.lossy_share.get());
         match share {
-            _ if here.opportunities < thresholds.one_way_triggers || alive => Verdict::Sound,
-            share if share >= thresholds.one_way_share.get() => Verdict::OneWay(here),
-            share if share >= thresholds.lossy_share.get() => Verdict::Lossy(here),
+            _ if here.opportunities < enough => Verdict::Sound,
+            share if share >= thresholds.one_way_share.get() && !alive => Verdict::OneWay(here),
+            share if share >= lossy && !alive => Verdict::Lossy(here),
+            _ if near.opportunities >= enough && near.unseen >= SCATTERED && near.share() >= lossy => Verdict::Lossy(near),
             _ => Verdict::Sound,
         }
     }
@@ -155,6 +180,7 @@ fn bucket_number(now: PacketTime) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Ratio;
 
     const PBX: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(203, 0, 113, 10));
     const PHONE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 7));
@@ -178,6 +204,23 @@ mod tests {
     }
 
     #[test]
+    fn one_request_in_ten_that_nobody_saw_is_a_lossy_capture() {
+        let verdict = |lost: u32| {
+            let mut triggers = Triggers::new();
+            triggers.watch(PBX);
+            for n in 0..40 {
+                triggers.note_packet(PHONE, PBX, at(n));
+                triggers.note_packet(PBX, PHONE, at(n));
+                triggers.note_seen(PHONE, PBX, at(n));
+                triggers.note_near(PHONE, PBX, n >= i64::from(lost), at(n));
+            }
+            triggers.verdict(PBX, Way::Received, &Thresholds::default(), at(40))
+        };
+        assert!(matches!(verdict(4), Verdict::Lossy(Tally { unseen: 4, opportunities: 40, .. })));
+        assert_eq!(verdict(2), Verdict::Sound, "an accident");
+    }
+
+    #[test]
     fn a_capture_that_began_in_the_middle_is_not_one_way() {
         let mut triggers = Triggers::new();
         triggers.watch(PBX);
@@ -187,5 +230,22 @@ mod tests {
             triggers.note_packet(PBX, PHONE, at(n));
         }
         assert_eq!(triggers.verdict(PBX, Way::Sent, &Thresholds::default(), at(20)), Verdict::Sound);
+    }
+
+    #[test]
+    fn the_shares_that_are_too_many_are_configured() {
+        let mut triggers = Triggers::new();
+        triggers.watch(PBX);
+        for n in 0..20 {
+            triggers.note_packet(PHONE, PBX, at(n));
+            if n % 5 == 0 { triggers.note_unseen(PBX, PHONE, at(n)) } else { triggers.note_seen(PBX, PHONE, at(n)) }
+        }
+        let verdict = |one_way: u32, lossy: u32| {
+            let (one_way_share, lossy_share) = (Ratio::from_percent(one_way), Ratio::from_percent(lossy));
+            triggers.verdict(PBX, Way::Sent, &Thresholds { one_way_share, lossy_share, ..Thresholds::default() }, at(20))
+        };
+        assert!(matches!(verdict(50, 5), Verdict::Lossy(_)));
+        assert!(matches!(verdict(20, 5), Verdict::OneWay(_)));
+        assert_eq!(verdict(50, 25), Verdict::Sound);
     }
 }

@@ -3,6 +3,8 @@
 //! Each test has two hosts in network namespaces of its own, which needs root; where that or a server is missing, the test says
 //! `skipped: …` and passes. `./test.sh --with-servers` installs the servers.
 
+mod api;
+mod alerts;
 mod daemon;
 mod lab;
 mod servers;

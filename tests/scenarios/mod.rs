@@ -4,10 +4,12 @@ mod assist;
 mod calls;
 mod capture;
 mod drops;
+mod endings;
 mod legs;
 mod maintenance;
 mod nat;
 mod registration;
+mod surroundings;
 mod trouble;
 
 use crate::support::Scene;
@@ -37,7 +39,8 @@ use scenarios;
 
 /// Every scenario.
 pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
-    let families =
-        [registration::ALL, nat::ALL, calls::ALL, legs::ALL, maintenance::ALL, drops::ALL, capture::ALL, trouble::ALL, assist::ALL];
-    families.into_iter().flatten()
+    let registering = [registration::ALL, nat::ALL];
+    let calling = [calls::ALL, legs::ALL, maintenance::ALL, drops::ALL, endings::ALL];
+    let around = [capture::ALL, trouble::ALL, surroundings::ALL, assist::ALL];
+    registering.into_iter().chain(calling).chain(around).flatten()
 }

@@ -35,7 +35,7 @@ fn seldom(scene: &mut Scene, mut phone: Agent, until: f64) -> Agent {
 }
 
 /// A call that the PBX refuses without calling anybody.
-fn refused(scene: &mut Scene, at: f64, caller: &Agent, number: &str, status: u16, headers: &[(&str, &str)]) {
+pub(super) fn refused(scene: &mut Scene, at: f64, caller: &Agent, number: &str, status: u16, headers: &[(&str, &str)]) {
     let pbx = scene.pbx.clone();
     let mut leg = Leg::new(scene, caller, &pbx, &caller.user, number);
     leg.invite(scene, at, &[]);
@@ -43,7 +43,7 @@ fn refused(scene: &mut Scene, at: f64, caller: &Agent, number: &str, status: u16
     leg.fail(scene, at + 0.06, status, headers);
 }
 
-const ABSENT: (&str, &str) = ("X-Asterisk-HangupCauseCode", "20");
+pub(super) const ABSENT: (&str, &str) = ("X-Asterisk-HangupCauseCode", "20");
 
 fn never_registered(scene: &mut Scene) {
     let caller = seldom(scene, b1(), 3800.0);

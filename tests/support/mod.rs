@@ -5,6 +5,7 @@
 #![allow(dead_code, unused_imports, reason = "each test crate uses its own part of the support code")]
 
 pub(crate) mod agent;
+pub(crate) mod archive;
 pub(crate) mod call;
 pub(crate) mod capture;
 pub(crate) mod day;
@@ -23,6 +24,7 @@ pub(crate) mod scene;
 pub(crate) mod stream;
 pub(crate) mod upkeep;
 pub(crate) mod variants;
+pub(crate) mod verdicts;
 pub(crate) mod wire;
 
 pub(crate) use agent::{Agent, Brand};

@@ -26,7 +26,7 @@ const UNDELIVERED: [FindingId; 4] =
 
 impl FindingId {
     /// Every id that can explain others.
-    pub const CAUSES: [Self; 11] = [
+    pub const CAUSES: [Self; 17] = [
         Self::PbxNotResponding,
         Self::PbxRestarted,
         Self::MassCallDrop,
@@ -38,6 +38,12 @@ impl FindingId {
         Self::AuthFailedLoop,
         Self::SipAlgSuspected,
         Self::OptionsUnsupported,
+        Self::PbxAdvertisesPrivate,
+        Self::SessionRefreshMissed,
+        Self::DialogLost,
+        Self::LegLeftUp,
+        Self::WrongTransportOrPort,
+        Self::FragmentLoss,
     ];
 
     /// Whether this finding, once it is so sure, explains a `symptom`, and how the two belong together.
@@ -52,6 +58,13 @@ impl FindingId {
             Self::RegistrarSilent => (symptom == Self::RegistrationExpired, Reach::Twin),
             Self::SipAlgSuspected => (symptom == Self::ClientSideNatTraversal, Reach::Twin),
             Self::OptionsUnsupported => (symptom == Self::PeerUnreachable, Reach::Twin),
+            Self::PbxAdvertisesPrivate => (symptom == Self::SdpPrivateToPublic, Reach::Server),
+            Self::SessionRefreshMissed | Self::DialogLost => (symptom == Self::CallDroppedNoBye, Reach::Twin),
+            Self::LegLeftUp => (symptom == Self::HungCall, Reach::Twin),
+            Self::WrongTransportOrPort => {
+                (matches!(symptom, Self::RegistrarSilent | Self::RegistrationRejected | Self::InviteIgnored), Reach::Twin)
+            }
+            Self::FragmentLoss => (matches!(symptom, Self::InviteIgnored | Self::CalleeNoResponse | Self::UnansweredBurst), Reach::Effect),
             Self::PbxNotResponding | Self::PbxRestarted => (symptom.is_symptom_of_outage(), Reach::Server),
             Self::MassCallDrop if symptom == Self::DialogLost => (true, Reach::Server),
             Self::MassCallDrop => (symptom.is_symptom_of_outage() && symptom.row().proof == Proof::Absence, Reach::Server),

@@ -5,6 +5,7 @@ use crate::track::vocabulary::Severity;
 
 const AOR: &[SubjectKind] = &[SubjectKind::Aor];
 const AOR_OR_SITE: &[SubjectKind] = &[SubjectKind::Aor, SubjectKind::Site];
+const AOR_OR_PBX: &[SubjectKind] = &[SubjectKind::Aor, SubjectKind::Pbx];
 const SOURCE: &[SubjectKind] = &[SubjectKind::Source];
 const SITE: &[SubjectKind] = &[SubjectKind::Site];
 const CALL: &[SubjectKind] = &[SubjectKind::Call];
@@ -127,8 +128,8 @@ catalogue! {
     /// A call reached a phone only after several repeats.
     LateDelivery = "late-delivery": Warning, Absence, AOR, ["S4-nat"], hours(1),
         "Set phone keep-alive ≤ {keepalive} s or router UDP NAT timeout ≥ {nat_timeout} s (or qualify from the PBX every ≤ {keepalive} s; or use TCP/TLS).";
-    /// Several calls to a user were never delivered.
-    UnansweredBurst = "unanswered-burst": Warning, Absence, AOR, ["S2"], hours(1),
+    /// Several calls to a user, or a good part of all calls, reached no phone.
+    UnansweredBurst = "unanswered-burst": Warning, Absence, AOR_OR_PBX, ["S2"], hours(1),
         "Treat the *called* party: run \"can't receive\" for {callee}.";
     /// The PBX answers others but not the calls that come from this address.
     InviteIgnored = "invite-ignored": Error, Absence, SOURCE, ["S1"], minutes(10).or_when("the PBX answers it"),

@@ -1,5 +1,6 @@
 //! `/diagnosis`: what is the matter with one user.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -14,6 +15,7 @@ use super::query::{self, At, time};
 use crate::diagnose::{Moment, Question, Scene, diagnose};
 use crate::http::{EngineSource, View, routes::Shared};
 use crate::report::about::about;
+use crate::report::mask::Mask;
 use crate::report::model::{self, Report, Verdict};
 use crate::report::style::Style;
 use crate::report::text;
@@ -67,8 +69,8 @@ pub(super) async fn diagnosis<S: EngineSource>(State(shared): State<Arc<Shared<S
     }
     let question =
         Question { user: asked.user, problem: asked.problem, since: time(asked.since), until: time(asked.until), moment: Moment::Any };
-    let mut verdict = shared.look(move |view| answer(view, &question)).await?;
-    shared.mask.verdict(&mut verdict);
+    let mask = shared.mask;
+    let verdict = shared.look(move |view| answer(view, &question, mask)).await?;
     let worst = verdict.worst.map(|worst| (WORST, HeaderValue::from_static(worst.as_str())));
     let style = if asked.color == Some(Colors::Always) { Style::Colour } else { Style::Plain };
     let mut answer = match asked.format {
@@ -79,7 +81,16 @@ pub(super) async fn diagnosis<S: EngineSource>(State(shared): State<Arc<Shared<S
     Ok(answer)
 }
 
-fn answer(view: &View<'_>, question: &Question) -> Verdict {
+/// The verdict as of now, with numbers hidden by `mask`.
+pub(super) fn answer(view: &View<'_>, question: &Question, mask: Mask) -> Verdict {
     let report = Report { capture: view.capture.clone(), ..about(view.tracker, &question.user) };
-    diagnose(Scene { tracker: view.tracker, findings: view.findings, report: &report }, question)
+    let mut verdict = diagnose(Scene { tracker: view.tracker, findings: view.findings, report: &report }, question);
+    if mask.is_on() {
+        let registered = report.registrations.iter().map(|entry| entry.aor.as_str());
+        let parties = report.calls.iter().flat_map(|call| [&call.from, &call.to]).flatten().map(String::as_str);
+        let all = registered.chain(parties).chain([question.user.as_str()]);
+        let known: BTreeSet<_> = all.filter_map(|user| user.split('@').next()).collect();
+        mask.verdict(&mut verdict, &known.into_iter().collect::<Vec<_>>());
+    }
+    verdict
 }

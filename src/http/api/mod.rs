@@ -4,6 +4,7 @@
 //! server writes them.
 
 mod answer;
+mod assist;
 mod call;
 mod calls;
 mod diagnosis;
@@ -18,7 +19,7 @@ mod summary;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::get;
+use axum::routing::{get, post};
 
 pub(super) use self::answer::Problem;
 pub use self::openapi::document;
@@ -40,6 +41,8 @@ pub(super) fn router<S: EngineSource>() -> Router<Arc<Shared<S>>> {
         .route("/findings", get(findings::findings::<S>))
         .route("/nat", get(nat::nat::<S>))
         .route("/diagnosis", get(diagnosis::diagnosis::<S>))
+        .route("/assist", get(assist::assist::<S>))
+        .route("/assist/{session}/{command}", post(assist::command::<S>))
         .route("/openapi.json", get(openapi::openapi))
         .fallback(|| async { Problem::NoSuchPage })
         .method_not_allowed_fallback(|| async { Problem::MethodNotAllowed })

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::answer::{ProblemEntry, json_answer};
 use super::{ROOT, call, calls, diagnosis, findings, nat, registrations, summary};
 use crate::http::events::Event;
-use crate::report::model::{CallEntry, FindingEntry, NatEntry, RegistrationEntry, Verdict};
+use crate::report::model::{AssistLine, CallEntry, FindingEntry, NatEntry, RegistrationEntry, Verdict};
 use crate::report::page::Page;
 
 /// The media type of JSON.
@@ -30,6 +30,8 @@ pub fn document() -> Value {
     pages.add::<diagnosis::Asked, Verdict>("/diagnosis", "What is the matter with one user", &[JSON, "text/plain"]);
     let streams = ["text/event-stream", "application/x-ndjson"];
     pages.add::<super::events::Wanted, Event>("/events", "What happens, as it happens", &streams);
+    pages.add::<super::assist::Asked, AssistLine>("/assist", "A session of live assistance", &["application/x-ndjson", "text/plain"]);
+    pages.add_command("/assist/{session}/{command}", "Tells a session to skip, repeat or finish");
     pages.finish()
 }
 
@@ -58,23 +60,32 @@ impl Pages {
             .iter()
             .map(|&kind| (kind.to_owned(), json!({ "schema": if kind == "text/plain" { text.clone() } else { json!(answer) } })))
             .collect();
-        let named = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
-        let in_path = named.map(|name| json!({ "name": name, "in": "path", "required": true, "schema": text }));
-        let parameters: Vec<_> = in_path.chain(self.query::<Q>()).collect();
-        let mut responses = Map::new();
-        responses.insert("200".to_owned(), json!({ "description": summary, "content": content }));
-        for (status, description) in [
+        let parameters: Vec<_> = in_path(path).chain(self.query::<Q>()).collect();
+        let responses = self.responses("200", json!({ "description": summary, "content": content }));
+        let page = json!({ "get": { "summary": summary, "parameters": parameters, "responses": responses } });
+        self.paths.insert(path.to_owned(), page);
+    }
+
+    /// A command below [`ROOT`], which answers nothing.
+    fn add_command(&mut self, path: &str, summary: &str) {
+        let responses = self.responses("204", json!({ "description": summary }));
+        let parameters: Vec<_> = in_path(path).collect();
+        let page = json!({ "post": { "summary": summary, "parameters": parameters, "responses": responses } });
+        self.paths.insert(path.to_owned(), page);
+    }
+
+    /// The answer that was asked for, and those in its place.
+    fn responses(&self, status: &str, answer: Value) -> Map<String, Value> {
+        let refusals = [
             ("400", "The request makes no sense"),
             ("401", "The token is missing or wrong"),
             ("403", "The API is not served to where the request comes from"),
             ("404", "There is no such thing"),
             ("503", "The engine does not answer"),
-        ] {
-            let content = json!({ "application/problem+json": { "schema": self.problem } });
-            responses.insert(status.to_owned(), json!({ "description": description, "content": content }));
-        }
-        let page = json!({ "get": { "summary": summary, "parameters": parameters, "responses": responses } });
-        self.paths.insert(path.to_owned(), page);
+        ];
+        let content = json!({ "application/problem+json": { "schema": self.problem } });
+        let refused = refusals.map(|(status, description)| (status.to_owned(), json!({ "description": description, "content": content })));
+        [(status.to_owned(), answer)].into_iter().chain(refused).collect()
     }
 
     /// The parameters of the query.
@@ -108,6 +119,12 @@ impl Pages {
             "components": { "schemas": self.answers.take_definitions(true), "securitySchemes": { "token": bearer } },
         })
     }
+}
+
+/// The parameters in a path.
+fn in_path(path: &str) -> impl Iterator<Item = Value> {
+    let named = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+    named.map(|name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }))
 }
 
 /// A parameter that is left out is not there; it is never null.

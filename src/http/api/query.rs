@@ -43,7 +43,8 @@ impl JsonSchema for At {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string",
-            "description": "RFC 3339, `YYYY-MM-DD HH:MM` in UTC, or seconds since 1970",
+            "format": "date-time",
+            "description": "RFC 3339; `YYYY-MM-DD HH:MM` in UTC and seconds since 1970 are understood too",
             "examples": ["2026-01-31T09:00:00Z"],
         })
     }

@@ -31,6 +31,7 @@ pub(super) struct Wanted {
     #[schemars(range(min = 1, max = 1000))]
     limit: Option<usize>,
     /// The `next` of the page before.
+    #[schemars(regex(pattern = r"^-?[0-9]{1,18}\.[0-9]{1,18}\."))]
     after: Option<String>,
     /// Which end of the list comes first; otherwise the oldest.
     order: Option<Ends>,

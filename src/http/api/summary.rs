@@ -61,7 +61,7 @@ pub(super) struct Nothing {}
 
 pub(super) async fn summary<S: EngineSource>(State(shared): State<Arc<Shared<S>>>, uri: Uri) -> Result<Response, Problem> {
     let Nothing {} = query::read(&uri)?;
-    Ok(json_answer(&shared.look(|view| summarize(view)).await?))
+    Ok(json_answer(&shared.look(summarize).await?))
 }
 
 fn summarize(view: &View<'_>) -> Summary {

@@ -125,6 +125,7 @@ macro_rules! label_as {
 mod capture;
 mod event;
 mod message;
+mod notification;
 
 pub use self::capture::{DropPlace, FragmentResult, FrameOutcome};
 pub use self::event::{
@@ -132,6 +133,7 @@ pub use self::event::{
     ServerResponse, SessionResult, ShortCall, ToReachability, ToState, Unanswered,
 };
 pub use self::message::{CodeLabel, MessageKind, MethodLabel};
+pub use self::notification::{NotificationResult, NotificationSink};
 
 #[cfg(test)]
 mod tests {

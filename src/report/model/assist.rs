@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Evidence, Seconds, Stamp, Verdict};
@@ -66,7 +67,7 @@ vocabulary! {
 }
 
 /// One line of a session, in the order in which they are told.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(tag = "line", rename_all = "kebab-case")]
 pub enum AssistLine {
     /// The session began.
@@ -84,7 +85,7 @@ pub enum AssistLine {
 }
 
 /// Whom the session is about, as far as that is known.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct SessionBegan {
     /// When.
     pub at: Stamp,
@@ -103,7 +104,7 @@ pub struct SessionBegan {
 }
 
 /// What is waited for.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct StepBegan {
     /// Which step.
     pub step: AssistStep,
@@ -120,7 +121,7 @@ pub struct StepBegan {
 }
 
 /// A message of the user.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct PacketSeen {
     /// In which step.
     pub step: AssistStep,
@@ -151,7 +152,7 @@ pub struct PacketSeen {
 }
 
 /// Something worth knowing.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Noted {
     /// In which step.
     pub step: AssistStep,
@@ -164,7 +165,7 @@ pub struct Noted {
 }
 
 /// How a step came out.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct StepEnded {
     /// Which step.
     pub step: AssistStep,

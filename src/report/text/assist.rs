@@ -67,7 +67,10 @@ fn write_packet(packet: &PacketSeen, page: &mut Page) {
     }
     if let Some(agent) = &packet.user_agent {
         text.push_str(&format!(" from {}, {agent}", packet.source));
-    } else if packet.message == "INVITE" && !packet.repeat {
+    } else if packet.message == "INVITE"
+        && !packet.repeat
+        && !packet.detail.as_ref().is_some_and(|detail| detail.contains("with credentials"))
+    {
         let (what, address) = match packet.from {
             SentBy::Phone => ("from", packet.source),
             SentBy::Pbx => ("at", packet.destination),

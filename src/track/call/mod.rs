@@ -7,6 +7,7 @@
 mod dialog;
 mod media;
 pub mod outcome;
+mod prack;
 pub mod record;
 pub mod session;
 mod setup;
@@ -14,6 +15,7 @@ mod transfer;
 mod upkeep;
 
 pub use dialog::ByeKind;
+pub use prack::Reliable;
 pub(in crate::track) use setup::{is_initial, tell_server_delay};
 pub use upkeep::Lost;
 
@@ -63,6 +65,20 @@ pub struct Further {
     pub branches: u16,
 }
 
+/// How often the INVITE of a call came by the server that it was sent to first.
+#[derive(Clone, Copy, Debug)]
+struct Passes {
+    count: u16,
+    /// Max-Forwards of the last one.
+    hops_left: u32,
+}
+
+impl Passes {
+    fn first(message: &Message<'_>) -> Self {
+        Self { count: 1, hops_left: message.max_forwards().unwrap_or(0) }
+    }
+}
+
 /// A call in progress.
 #[derive(Debug)]
 pub struct Call {
@@ -84,6 +100,10 @@ pub struct Call {
     pub transmissions: u16,
     /// Whether it was told that a private media address was named.
     private_media: bool,
+    /// The provisional response that asked for PRACK last.
+    reliable: Option<Reliable>,
+    /// How its INVITE came by the same server.
+    passes: Passes,
     vias: u16,
     cseq: u32,
     caller_tag: u64,
@@ -122,6 +142,8 @@ pub struct Calls {
     keep_finished: usize,
     forgotten: u64,
     established: usize,
+    /// Calls that were found to have ended without a BYE, and when.
+    unseen_ends: Vec<(Handle, PacketTime)>,
 }
 
 impl Calls {
@@ -134,6 +156,7 @@ impl Calls {
             keep_finished,
             forgotten: 0,
             established: 0,
+            unseen_ends: Vec::new(),
         }
     }
 
@@ -207,6 +230,11 @@ impl Calls {
     /// When [`Self::expire`] next has something to do.
     pub fn next_deadline(&self) -> PacketTime {
         self.table.next_deadline().min(self.aliases.next_deadline())
+    }
+
+    /// The calls that were found to have ended without a BYE since the last time.
+    pub(in crate::track) fn take_unseen_ends(&mut self) -> Vec<(Handle, PacketTime)> {
+        std::mem::take(&mut self.unseen_ends)
     }
 
     /// Links two legs of one call, `first` towards the PBX and `second` from it.
@@ -348,6 +376,8 @@ impl Call {
             ack: None,
             transmissions: 0,
             private_media: false,
+            reliable: None,
+            passes: Passes::first(message),
             vias: message.via_count(),
             cseq: message.cseq().map_or(0, |cseq| cseq.number),
             caller_tag: tag_hash(world, from.tag),

@@ -144,4 +144,11 @@ mod tests {
             assert_eq!(outcome(&facts), expected, "{facts:?}");
         }
     }
+
+    #[test]
+    fn how_long_it_must_ring_to_ring_out_is_configured() {
+        let ring_min = Span::from_secs(31);
+        assert_eq!(outcome(&Facts { cancelled: Cancelled::ByPbx, ring_min, ..rang(30, 487) }), Outcome::Cancelled);
+        assert_eq!(outcome(&Facts { cancelled: Cancelled::ByPbx, ring_min, ..rang(31, 487) }), Outcome::NoAnswer);
+    }
 }

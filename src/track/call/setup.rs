@@ -7,7 +7,7 @@ use crate::track::call::media::refuses_all;
 use crate::track::call::outcome::{Cancelled, Credentials};
 use crate::track::call::record::Beginning;
 use crate::track::call::session::{Side, Timer};
-use crate::track::call::{ABANDONED, Answer, Call, Calls, Further, RETRY, is_retryable, tag_hash};
+use crate::track::call::{ABANDONED, Answer, Call, Calls, Further, Passes, RETRY, is_retryable, tag_hash};
 use crate::track::event::{Event, ServerClass, Sighting};
 use crate::track::transaction::{Owner, Transaction};
 use crate::track::vocabulary::{Direction, Outcome};
@@ -26,7 +26,7 @@ impl Calls {
         let found = self.find(world, message).or_else(|| self.continued_elsewhere(world, seen, key));
         let (owner, begun) = match found {
             Some(handle) if self.is_further_hop(handle, seen) => {
-                self.note_further(handle, seen);
+                self.note_further(world, handle, seen);
                 (Owner::FurtherInvite(handle), None)
             }
             Some(handle) if self.continues(handle, seen) => {
@@ -91,6 +91,11 @@ impl Calls {
             call.record.ring_ended.get_or_insert(seen.at.time);
         }
         note_reason(call, seen);
+        if let Some(reliable) = call.given_up_for_prack(status, seen.at.time)
+            && world.would_see_answer(reliable.flow, reliable.first.time, seen.at.time)
+        {
+            world.tell(Event::PrackMissing { call: handle, reliable, end: seen.at });
+        }
         if matches!(status, 401 | 407) {
             call.nonce = nonce.or(call.nonce);
             tell_server_delay(world, ServerClass::Challenge, invite, seen.at);
@@ -165,6 +170,7 @@ impl Calls {
         call.cseq = seen.message.cseq().map_or(call.cseq, |cseq| cseq.number);
         call.record.status = 0;
         call.final_at = None;
+        call.passes = Passes::first(&seen.message);
         note_credentials(world, call, seen);
         self.table.set_deadline(handle, crate::time::PacketTime::MAX);
         self.table.touch(handle);
@@ -233,8 +239,14 @@ impl Calls {
         Some(handle)
     }
 
-    fn note_further(&mut self, handle: Handle, seen: &Seen<'_>) {
+    fn note_further(&mut self, world: &mut World, handle: Handle, seen: &Seen<'_>) {
         let Some(call) = self.table.get_mut(handle) else { return };
+        let hops_left = seen.message.max_forwards().unwrap_or(0);
+        // Forks leave a proxy with as many hops left as each other, and do not come back to it.
+        if seen.flow.destination == call.flow.destination && hops_left < call.passes.hops_left {
+            call.passes = Passes { count: call.passes.count.saturating_add(1), hops_left };
+            world.tell(Event::Looping { call: handle, flow: seen.flow, passes: call.passes.count, at: seen.at });
+        }
         let branches = call.further.map_or(0, |further| further.branches).saturating_add(1);
         call.further = Some(Further { flow: seen.flow, branches });
         call.record.passed_on_to = Some(seen.flow.destination);

@@ -126,6 +126,7 @@ impl Calls {
         call.record.ended_by = Some(EndedBy::Timeout);
         call.record.end_reason = Some(why.into());
         call.record.completed = false;
+        self.unseen_ends.push((handle, end));
         world.tell(Event::CallEnded { call: handle, at: Sighting { time: end, frame: 0 } });
     }
 

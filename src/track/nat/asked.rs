@@ -28,6 +28,8 @@ const ANSWER: Span = Span::from_secs(4);
 const ROUND_TRIP: Span = Span::from_millis(400);
 /// By how much a keep-alive may be overdue (DETECTION §2.5, condition f).
 const OVERDUE: f64 = 1.2;
+/// Requests larger than this do not fit one packet on every way (RFC 3261 §18.1.1).
+const LARGE: u32 = 1300;
 
 impl Nat {
     /// Takes note of the first transmission of a request of the PBX.
@@ -253,7 +255,10 @@ impl Nat {
         let granted = registrations.device(phone.device).map_or(Span::ZERO, |device| device.granted);
         let in_time = back.since(asked.sent.time) <= phone.reappears(granted, &self.thresholds);
         let answered_since = next_requests(phone, asked, back, back + self.grace(phone)).next().is_none();
-        let repeats = world.transactions.get(asked.transaction).map_or(asked.sent.time, |request| request.last.time);
+        let request = world.transactions.get(asked.transaction);
+        let repeats = request.map_or(asked.sent.time, |request| request.last.time);
+        // What does not fit one packet may be lost on the way for its size alone (DETECTION §2.7).
+        let too_large = request.is_some_and(|request| request.size > LARGE);
         let ignored_after = matches!(asked.wait, Wait::Lost(_)) && repeats > back && repeats + ROUND_TRIP < now;
         let overdue = phone
             .rhythm
@@ -266,6 +271,7 @@ impl Nat {
             && answered_since
             && !ignored_after
             && !overdue
+            && !too_large
     }
 
     /// Counts a request that the NAT let fall.

@@ -149,6 +149,7 @@ impl Observations {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Ratio;
 
     fn secs(seconds: i64) -> Span {
         Span::from_secs(seconds)
@@ -207,5 +208,18 @@ mod tests {
     fn failures_at_any_age_are_loss_and_not_confirmed() {
         let estimate = observations(&[(10, 30), (30, 30), (50, 30), (59, 30)], &[3, 17, 29, 41, 55]).estimate(&Thresholds::default());
         assert_ne!(estimate.confidence, Some(Confidence::Confirmed));
+    }
+
+    #[test]
+    fn the_error_and_the_share_of_failures_that_confirm_are_configured() {
+        // One success in ten lies beyond the bound, and one of four requests beyond it arrived.
+        let observed = observations(&[(20, 9), (60, 1)], &[40, 50, 70, 80]);
+        let confidence = |error, guard| {
+            let (nat_confirm_error, nat_confirm_guard) = (Ratio::from_percent(error), Ratio::from_percent(guard));
+            observed.estimate(&Thresholds { nat_confirm_error, nat_confirm_guard, ..Thresholds::default() }).confidence
+        };
+        assert_eq!(confidence(10, 75), Some(Confidence::Confirmed));
+        assert_eq!(confidence(10, 80), Some(Confidence::Probable), "the share");
+        assert_eq!(confidence(4, 75), Some(Confidence::Probable), "the error");
     }
 }

@@ -250,3 +250,27 @@ impl Phone {
         self.asked.iter().map(|asked| asked.due).min().unwrap_or(PacketTime::MAX).min(change)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::flow::Transport;
+
+    #[test]
+    fn how_soon_a_phone_must_be_heard_again_is_configured() {
+        let digester = crate::table::Digester::new(0);
+        let (handle, _) =
+            crate::table::ExpiringTable::new(1).insert(digester.bytes(b"phone"), (), PacketTime::MAX, crate::table::Rank::Ordinary);
+        let flow = Flow {
+            transport: Transport::Udp,
+            source: "198.51.100.7:40001".parse().unwrap(),
+            destination: "203.0.113.10:5060".parse().unwrap(),
+        };
+        let phone = Phone::new(handle, 1, flow, PacketTime::from_parts(0, 0));
+        let within = |reappear_min, reappear_intervals| {
+            let thresholds = Thresholds { reappear_min: Span::from_secs(reappear_min), reappear_intervals, ..Thresholds::default() };
+            phone.reappears(Span::from_secs(30), &thresholds).as_secs()
+        };
+        assert_eq!((within(120, 2), within(10, 2), within(10, 3)), (120, 60, 90));
+    }
+}

@@ -329,4 +329,16 @@ mod tests {
         assert!(bytes <= 8192, "{bytes}");
         assert_eq!(pool.observations(None).delivered.iter().map(|bin| bin.count).sum::<u64>(), 10_000, "merged, not lost");
     }
+
+    #[test]
+    fn how_long_observations_count_is_configured() {
+        let held_after = |window: i64, hours: i64| {
+            let mut pool = Pool::new(Span::from_secs(window * 3600));
+            pool.delivered(Span::from_secs(10), Stage::Stream, at(0));
+            pool.forget(at(hours));
+            !pool.is_empty()
+        };
+        assert!(held_after(2, 1) && !held_after(2, 2));
+        assert!(held_after(48, 47) && !held_after(48, 48));
+    }
 }

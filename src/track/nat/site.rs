@@ -393,4 +393,14 @@ mod tests {
         }
         assert_eq!(site.moved_near(Span::from_secs(10), at(100)).len(), 1);
     }
+
+    #[test]
+    fn how_many_successes_mend_a_nat_is_configured() {
+        let mended_by = |enough: u32| {
+            let mut site = site();
+            site.failed(failure(40, Stage::Stream), at(0));
+            (0..10).position(|n: u32| site.delivered(Span::from_secs(500), n, Stage::Stream, enough, at(1000)))
+        };
+        assert_eq!((mended_by(4), mended_by(5)), (Some(3), Some(4)));
+    }
 }

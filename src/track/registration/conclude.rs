@@ -30,6 +30,13 @@ impl Registrations {
         if attempt.authorized || matches!(status, 401 | 407) {
             tell_server_delay(world, class, request, seen.at);
         }
+        if attempt.authorized && !attempt.fresh && matches!(status, 200..300 | 401 | 407) {
+            let Flow { source: client, destination: pbx, .. } = attempt.flow;
+            let known = attempt.sent_nonce.is_some_and(|nonce| world.nonce(nonce).is_some_and(|nonce| nonce.issued < attempt.first.time));
+            if known {
+                world.tell(Event::OldNonce { pbx, client, accepted: status < 300, at: seen.at });
+            }
+        }
         match status {
             200..300 => self.accepted(world, handle, seen),
             401 | 407 => self.challenged(world, handle, seen, status),
@@ -278,7 +285,7 @@ impl Registrations {
         let Some(device) = self.devices.get(handle) else { return };
         let end = device.expires_at.map(|at| at + self.grace).filter(|&end| device.is_registered() && end + WATERMARK <= now);
         if let Some(end) = end {
-            let visible = world.absence.is_sound_since(end - self.grace)
+            let visible = world.absence.was_sound(end - self.grace, end)
                 && (world.flows.seen_within(device.flow, end - REFRESH_SEEN)
                     || world.peers.received_since(device.flow.destination, end - REFRESH_SEEN));
             let state = if visible { RegistrationState::Expired } else { RegistrationState::Unknown };

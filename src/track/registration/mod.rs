@@ -7,7 +7,9 @@
 mod attempt;
 mod conclude;
 pub mod device;
+mod keys;
 mod qualify;
+mod users;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -23,6 +25,8 @@ use crate::track::flows::address_digest;
 use crate::track::nat::NatEvidence;
 use crate::track::registration::attempt::Attempt;
 use crate::track::registration::device::{Continuity, Device, Probes};
+use crate::track::registration::keys::{DeviceKeys, contact_address, contact_key, continuity, trim_instance};
+use crate::track::registration::users::Users;
 use crate::track::vocabulary::RegistrationState;
 use crate::track::world::{Seen, World, aor_text, text};
 
@@ -63,6 +67,7 @@ impl Aor {
 #[derive(Debug)]
 pub struct Registrations {
     aors: ExpiringTable<Aor>,
+    users: Users,
     devices: ExpiringTable<Device>,
     attempts: ExpiringTable<Attempt>,
     addresses: ExpiringTable<Handle>,
@@ -84,6 +89,7 @@ impl Registrations {
     pub fn new(capacity: usize, keep_delays: usize, thresholds: &Thresholds) -> Self {
         Self {
             aors: ExpiringTable::new(capacity),
+            users: Users::default(),
             devices: ExpiringTable::new(capacity),
             attempts: ExpiringTable::new(capacity),
             addresses: ExpiringTable::new(capacity.saturating_mul(2)),
@@ -176,7 +182,9 @@ impl Registrations {
             self.attempt_due(world, handle, deadline);
         }
         while let Some((handle, _)) = self.aors.pop_due(now) {
-            self.aors.remove(handle);
+            if let Some(gone) = self.aors.remove(handle) {
+                self.unindex_user(world, &gone);
+            }
         }
         while let Some((handle, _)) = self.addresses.pop_due(now) {
             self.addresses.remove(handle);
@@ -208,7 +216,12 @@ impl Registrations {
             last_status: None,
             devices: Vec::new(),
         };
-        self.aors.insert(key, aor, forget, rank).0
+        let (handle, evicted) = self.aors.insert(key, aor, forget, rank);
+        if let Some(gone) = evicted {
+            self.unindex_user(world, &gone);
+        }
+        self.index_user(world, handle);
+        handle
     }
 
     /// The device that a Contact of a REGISTER stands for, in the order of §0.2; `None` if it is a new one.
@@ -330,6 +343,10 @@ impl Registrations {
         device.nat = NatEvidence::of(&seen.message, seen.flow);
         if device.call_id_key != keys.call_id {
             device.restarted = seen.at.time;
+            // Only what lost its memory counts from the start again; a softphone that merely changes its network may do the former alone.
+            if keys.cseq <= device.cseq {
+                world.tell(Event::DeviceRestarted { device: handle, flow: seen.flow, at: seen.at });
+            }
         }
         device.address_key = keys.address;
         device.call_id_key = keys.call_id;
@@ -406,52 +423,6 @@ impl Registrations {
         let deadline = [expiry, probe].into_iter().flatten().min().unwrap_or(forget);
         self.devices.set_deadline(handle, deadline);
     }
-}
-
-/// What tells devices apart, as hashes; 0 where it is missing.
-struct DeviceKeys {
-    address: u64,
-    instance: u64,
-    call_id: u64,
-    cseq: u32,
-    agent: u64,
-}
-
-impl DeviceKeys {
-    fn of(world: &World, message: &Message<'_>, contact: &Contact<'_>) -> Self {
-        let hash = |bytes: &[u8]| if bytes.is_empty() { 0 } else { world.digester.bytes(bytes).low64() };
-        Self {
-            address: contact_key(world, contact),
-            instance: contact.instance.map_or(0, |instance| hash(trim_instance(instance))),
-            call_id: hash(message.call_id()),
-            cseq: message.cseq().map_or(0, |cseq| cseq.number),
-            agent: hash(message.user_agent()),
-        }
-    }
-}
-
-/// How a REGISTER with `keys` goes on from what is known of the device.
-fn continuity(device: &Device, keys: &DeviceKeys) -> Continuity {
-    match keys.cseq.checked_sub(device.cseq) {
-        Some(step @ 1..) if device.call_id_key == keys.call_id => Continuity::Continued(step),
-        _ => Continuity::Restarted,
-    }
-}
-
-/// Identity of a Contact: user, host and port as written.
-fn contact_key(world: &World, contact: &Contact<'_>) -> u64 {
-    let port = contact.uri.port.unwrap_or(5060).to_be_bytes();
-    world.digester.parts(&[contact.uri.user, contact.uri.host, &port]).low64()
-}
-
-/// The address that a Contact names, if it is one.
-fn contact_address(contact: &Contact<'_>) -> Option<SocketAddr> {
-    Some(SocketAddr::new(contact.uri.host_ip()?, contact.uri.port.unwrap_or(5060)))
-}
-
-fn trim_instance(instance: &[u8]) -> &[u8] {
-    let inner = instance.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(instance);
-    inner.strip_prefix(b"<").and_then(|rest| rest.strip_suffix(b">")).unwrap_or(inner)
 }
 
 /// Concluded attempts of a source.

@@ -1,0 +1,162 @@
+//! How many of all calls reach nobody's phone (DETECTION §4.4).
+
+use std::collections::{BTreeSet, VecDeque};
+use std::net::SocketAddr;
+
+use crate::detect::catalog::{FindingId, Slot};
+use crate::detect::finding::{Raise, Subject};
+use crate::detect::parties::called_name;
+use crate::detect::store::FindingStore;
+use crate::detect::undelivered::is_refused_without_call;
+use crate::table::Handle;
+use crate::time::Span;
+use crate::track::Tracker;
+use crate::track::call::Call;
+use crate::track::event::{Event, Sighting};
+use crate::track::vocabulary::{Direction, Outcome, Scope};
+
+/// Calls that a share is taken of (DETECTION §4.4).
+const ENOUGH: usize = 20;
+/// So many of a hundred that reach no phone are a burst.
+const PERCENT: usize = 20;
+/// Users that cannot be reached at least; with fewer it is theirs alone.
+const USERS: usize = 3;
+/// How long a call counts.
+const WITHIN: Span = Span::from_secs(1800);
+/// Calls remembered.
+const REMEMBERED: usize = 4096;
+/// Undelivered calls that are shown.
+const SHOWN: usize = 20;
+
+/// A call attempt that came to an end.
+#[derive(Clone, Debug)]
+struct Tried {
+    call: Handle,
+    pbx: SocketAddr,
+    at: Sighting,
+    callee: Box<str>,
+    undelivered: bool,
+}
+
+/// Watches the share of calls that are not delivered.
+#[derive(Debug, Default)]
+pub(super) struct DeliveryDetector {
+    tried: VecDeque<Tried>,
+    /// Calls in progress of which a leg to a phone went unanswered.
+    lost: BTreeSet<Handle>,
+}
+
+impl DeliveryDetector {
+    pub(super) fn event(&mut self, tracker: &Tracker, event: &Event, findings: &mut FindingStore) {
+        match *event {
+            Event::CallOutcome { call, outcome, status, at } => self.ended(tracker, call, outcome, status, at, findings),
+            Event::InviteUnanswered { call, request } if tracker.world.peers.direction(request.flow) == Direction::Out => {
+                self.leg_lost(tracker, call, findings);
+            }
+            _ => {}
+        }
+    }
+
+    fn ended(&mut self, tracker: &Tracker, handle: Handle, outcome: Outcome, status: u16, at: Sighting, findings: &mut FindingStore) {
+        let was_lost = self.lost.remove(&handle);
+        let Some(call) = tracker.calls.get(handle) else { return };
+        let Some(pbx) = tracker.world.peers.pbx_of(call.flow).filter(|_| counts(tracker, call, outcome)) else { return };
+        let undelivered = outcome != Outcome::Answered && (was_lost || is_refused_without_call(tracker, call, status));
+        while self.tried.front().is_some_and(|old| at.time.since(old.at.time) > WITHIN) || self.tried.len() >= REMEMBERED {
+            self.tried.pop_front();
+        }
+        self.tried.push_back(Tried { call: handle, pbx, at, callee: called_name(tracker, call), undelivered });
+        if undelivered {
+            self.judge(pbx, at, findings);
+        }
+    }
+
+    /// A leg went unanswered; its caller may have been told before.
+    fn leg_lost(&mut self, tracker: &Tracker, leg: Handle, findings: &mut FindingStore) {
+        let Some(own) = tracker.calls.get(leg) else { return };
+        let from = match tracker.world.peers.direction(own.flow) {
+            Direction::In => Some((leg, own)),
+            _ => tracker.calls.partners(leg).find(|(_, call)| tracker.world.peers.direction(call.flow) == Direction::In),
+        };
+        let Some((caller, call)) = from.filter(|(_, call)| !call.is_answered()) else { return };
+        if call.record.outcome.is_none() {
+            if self.lost.len() < REMEMBERED {
+                self.lost.insert(caller);
+            }
+            return;
+        }
+        let known = self.tried.iter_mut().rev().find(|tried| tried.call == caller && !tried.undelivered);
+        if let Some(tried) = known {
+            tried.undelivered = true;
+            let (pbx, at) = (tried.pbx, tried.at);
+            self.judge(pbx, at, findings);
+        }
+    }
+
+    fn judge(&self, pbx: SocketAddr, at: Sighting, findings: &mut FindingStore) {
+        let all: Vec<_> = self.tried.iter().filter(|tried| tried.pbx == pbx && at.time.since(tried.at.time) <= WITHIN).collect();
+        let missed: Vec<_> = all.iter().filter(|tried| tried.undelivered).collect();
+        let users: BTreeSet<_> = missed.iter().map(|tried| &tried.callee).collect();
+        if all.len() < ENOUGH || missed.len() * 100 < all.len() * PERCENT || users.len() < USERS {
+            return;
+        }
+        let percent = missed.len() * 100 / all.len();
+        let message = format!(
+            "{pbx}: {} of {} calls ({percent} %) in {} min reached no phone, to {} users",
+            missed.len(),
+            all.len(),
+            WITHIN.as_secs() / 60,
+            users.len()
+        );
+        let raise = Raise::new(FindingId::UnansweredBurst, Subject::Pbx(pbx), message)
+            .scope(Scope::Server)
+            .fill(Slot::Callee, "each of the called users");
+        let raise = missed.iter().rev().take(SHOWN).fold(raise, |raise, tried| {
+            raise.evidence(tried.at.time, tried.at.frame, format!("a call to {} that reached no phone", tried.callee))
+        });
+        findings.raise(raise, at.time);
+    }
+}
+
+/// Whether an attempt says anything of delivery: a call towards the PBX whose fate is known.
+fn counts(tracker: &Tracker, call: &Call, outcome: Outcome) -> bool {
+    let peers = &tracker.world.peers;
+    !matches!(outcome, Outcome::Unknown | Outcome::Redirected | Outcome::CompletedElsewhere)
+        && peers.direction(call.flow) == Direction::In
+        && !peers.scans(call.flow.source.ip())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::store::Limits;
+    use crate::table::{Digester, ExpiringTable, Rank};
+    use crate::time::PacketTime;
+
+    fn pbx() -> SocketAddr {
+        "203.0.113.10:5060".parse().unwrap()
+    }
+
+    /// Whether that many calls of which `missed` reached none of `users` users are a burst.
+    fn is_burst(calls: usize, missed: usize, users: usize) -> bool {
+        let mut table = ExpiringTable::new(1);
+        let (call, _) = table.insert(Digester::new(1).bytes(b"call"), (), PacketTime::MAX, Rank::Ordinary);
+        let at = Sighting { time: PacketTime::from_parts(100, 0), frame: 1 };
+        let tried = (0..calls).map(|number| {
+            let callee = format!("{}@pbx.example.com", 1000 + number % users).into();
+            Tried { call, pbx: pbx(), at, callee, undelivered: number < missed }
+        });
+        let detector = DeliveryDetector { tried: tried.collect(), lost: BTreeSet::new() };
+        let mut findings = FindingStore::new(Limits { open: 10, ended: 10 });
+        detector.judge(pbx(), at, &mut findings);
+        findings.is_open(FindingId::UnansweredBurst, &Subject::Pbx(pbx()))
+    }
+
+    #[test]
+    fn one_call_in_five_to_several_users_is_a_burst() {
+        assert!(is_burst(20, 4, 3));
+        assert!(!is_burst(20, 3, 3), "15 %");
+        assert!(!is_burst(19, 19, 3), "too few calls");
+        assert!(!is_burst(40, 40, 2), "the matter of two phones");
+    }
+}

@@ -1,0 +1,129 @@
+//! Whom a call is meant for, where it names the user in another way than the registration does (DETECTION §0.2).
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+use crate::table::Handle;
+use crate::track::registration::{Aor, Registrations};
+use crate::track::world::World;
+
+/// AoRs with the same user part that are kept for one another: so many tenants share an extension before it is found by no host but its own.
+const SAME_USER: usize = 64;
+
+/// The AoRs by user part, in the order in which they came.
+#[derive(Debug, Default)]
+pub(super) struct Users {
+    by_user: BTreeMap<u64, Vec<Handle>>,
+}
+
+impl Users {
+    pub(super) fn add(&mut self, user: u64, aor: Handle) {
+        let same = self.by_user.entry(user).or_default();
+        if same.len() <= SAME_USER {
+            same.push(aor);
+        }
+    }
+
+    /// Lets go of the AoRs of that user that are `gone`.
+    pub(super) fn prune(&mut self, user: u64, gone: impl Fn(Handle) -> bool) {
+        if let Some(same) = self.by_user.get_mut(&user) {
+            same.retain(|&aor| !gone(aor));
+            if same.is_empty() {
+                self.by_user.remove(&user);
+            }
+        }
+    }
+
+    /// The AoRs of that user; none where there are too many to tell.
+    fn of(&self, user: u64) -> &[Handle] {
+        self.by_user.get(&user).map(Vec::as_slice).filter(|same| same.len() <= SAME_USER).unwrap_or_default()
+    }
+}
+
+impl Registrations {
+    /// The AoR that a call along the PBX at `pbx` to `name` (`user@host`) is meant for: the one of that name; or the one whose phone bound
+    /// that very address; or, where the host is the PBX itself, the only one with that user that registers there. A host name that is not
+    /// known proves nothing: it may be another tenant's.
+    pub fn find_callee(&self, world: &World, name: &str, pbx: Option<SocketAddr>) -> Option<Handle> {
+        if let Some(aor) = self.find_aor(world, name) {
+            return Some(aor);
+        }
+        let (user, host) = name.rsplit_once('@')?;
+        let host: IpAddr = host.parse().ok()?;
+        let same = || self.users.of(user_key(world, user)).iter().copied();
+        let mut bound = same().filter(|&aor| self.is_bound_at(aor, host));
+        let mut served = same().filter(|&aor| pbx.is_some_and(|pbx| pbx.ip() == host && self.registers_at(aor, pbx.ip())));
+        only(&mut bound).or_else(|| only(&mut served))
+    }
+
+    pub(super) fn index_user(&mut self, world: &World, aor: Handle) {
+        if let Some(user) = self.aors.get(aor).map(|aor| user_key(world, aor.user())) {
+            self.users.add(user, aor);
+        }
+    }
+
+    /// Forgets an AoR that left the table.
+    pub(super) fn unindex_user(&mut self, world: &World, gone: &Aor) {
+        let Self { users, aors, .. } = self;
+        users.prune(user_key(world, gone.user()), |aor| aors.get(aor).is_none());
+    }
+
+    fn is_bound_at(&self, aor: Handle, host: IpAddr) -> bool {
+        self.devices_of(aor)
+            .any(|device| device.contact_address.is_some_and(|contact| contact.ip() == host) || device.source().ip() == host)
+    }
+
+    fn registers_at(&self, aor: Handle, pbx: IpAddr) -> bool {
+        self.devices_of(aor).any(|device| device.flow.destination.ip() == pbx)
+    }
+
+    fn devices_of(&self, aor: Handle) -> impl Iterator<Item = &super::Device> {
+        let devices = self.aors.get(aor).map_or(&[][..], |aor| &aor.devices);
+        devices.iter().filter_map(|&device| self.devices.get(device))
+    }
+}
+
+fn user_key(world: &World, user: &str) -> u64 {
+    world.digester.bytes(user.as_bytes()).low64()
+}
+
+/// The only one, if there is exactly one.
+fn only(aors: &mut impl Iterator<Item = Handle>) -> Option<Handle> {
+    let first = aors.next()?;
+    aors.next().is_none().then_some(first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::{Digester, ExpiringTable, Rank};
+    use crate::time::PacketTime;
+
+    /// That many handles.
+    fn handles(count: usize) -> Vec<Handle> {
+        let mut table = ExpiringTable::new(count);
+        let digester = Digester::new(1);
+        (0..count).map(|number| table.insert(digester.bytes(&number.to_be_bytes()), (), PacketTime::MAX, Rank::Ordinary).0).collect()
+    }
+
+    #[test]
+    fn a_user_of_too_many_tenants_is_nobodys() {
+        let mut users = Users::default();
+        for handle in handles(SAME_USER + 5) {
+            users.add(7, handle);
+        }
+        assert!(users.of(7).is_empty());
+    }
+
+    #[test]
+    fn those_who_left_are_let_go_of() {
+        let mut users = Users::default();
+        let [first, second] = handles(2).try_into().unwrap_or_else(|_| panic!("there are two"));
+        users.add(7, first);
+        users.add(7, second);
+        users.prune(7, |aor| aor == first);
+        assert_eq!(users.of(7), [second]);
+        users.prune(7, |_| true);
+        assert!(users.by_user.is_empty());
+    }
+}

@@ -1,0 +1,292 @@
+//! What stands around calls: the PBX, its names and nonces, the way there, and the capture; each with one that only looks like it.
+
+use super::scenarios;
+use super::trouble::{ABSENT, refused};
+use crate::support::agent::address;
+use crate::support::agent::cast::{a1, b1, c1, trunk};
+use crate::support::call::Bridge;
+use crate::support::scene::schedule;
+use crate::support::upkeep::times;
+use crate::support::wire::{Protocol, port_unreachable};
+use crate::support::{Agent, Brand, Leg, Scene, Side};
+
+scenarios! {
+    "restart-forgets-nonces" => restart_forgets_nonces,
+    "nonces-age" => nonces_age,
+    "tls-asked-on-5060" => tls_asked_on_5060,
+    "tls-behind-proxy" => tls_behind_proxy,
+    "icmp-from-pbx" => icmp_from_pbx,
+    "register-elsewhere" => register_elsewhere,
+    "many-users-away" => many_users_away,
+    "one-user-away" => one_user_away,
+    "large-invites-lost" => large_invites_lost,
+    "large-and-small-lost" => large_and_small_lost,
+    "media-private" => media_private,
+    "callee-by-pbx-address" => callee_by_pbx_address,
+    "callee-of-two-tenants" => callee_of_two_tenants,
+    "reg-rewritten" => reg_rewritten,
+    "hole-hides-answer" => hole_hides_answer,
+    "capture-lossy" => capture_lossy,
+}
+
+/// Phones at `count` sites, with nothing sent yet.
+fn sites(count: i32) -> Vec<Agent> {
+    let agent = |index: i32| {
+        let outer = format!("198.18.{index}.1:40000");
+        Agent::phone(&(4000 + index).to_string(), Brand::Yealink, "192.168.1.20:5060", &outer)
+    };
+    (0..count).map(agent).collect()
+}
+
+/// Two phones that nothing is wrong with.
+fn others(scene: &mut Scene, until: f64) {
+    for (index, phone) in [b1(), c1()].into_iter().enumerate() {
+        scene.healthy(&mut phone.expiring(900), 1.0 + index as f64, until);
+    }
+}
+
+/// A refresh with the nonce that the phone holds, which is not good any more.
+fn refresh_with_old_nonce(scene: &mut Scene, at: f64, phone: &mut Agent) {
+    scene.reg_rejected(at, phone, 401);
+    scene.refresh(at + 0.07, phone);
+}
+
+/// Six phones refresh with the nonces they hold, time and again. Then the PBX starts anew: it registers at its carrier with a new Call-ID,
+/// and knows none of the nonces.
+fn restart_forgets_nonces(scene: &mut Scene) {
+    let mut phones = sites(6);
+    for (index, phone) in phones.iter_mut().enumerate() {
+        let at = index as f64;
+        scene.reg_ok(at, phone);
+        scene.refresh(at + 140.0, phone);
+        refresh_with_old_nonce(scene, at + 280.0, phone);
+        scene.refresh(at + 420.0, phone);
+    }
+    let mut account = Agent { expires: 600, ..scene.pbx.clone() };
+    let carrier = trunk();
+    for (at, anew) in [(10.0, false), (130.0, false), (275.0, true)] {
+        if anew {
+            account.reboot();
+        }
+        let request = scene.register_message(&mut account);
+        scene.send(at, &account, &carrier, &request);
+        let response = request.response(200, account.outer, "carrier").with("Contact", format!("<{}>;expires=600", account.contact_uri()));
+        scene.send(at + 0.03, &carrier, &account, &response);
+    }
+}
+
+/// Phones refresh with nonces that are each good for one time only, as some PBXs have it; one phone after the other.
+fn nonces_age(scene: &mut Scene) {
+    let mut phones = sites(6);
+    for (index, phone) in phones.iter_mut().enumerate() {
+        let at = index as f64;
+        scene.reg_ok(at, phone);
+        for again in times(140.0, 140.0, 500.0) {
+            refresh_with_old_nonce(scene, at + again, phone);
+        }
+    }
+    // The PBX reloads the account at its carrier, nothing else.
+    let mut account = Agent { expires: 600, ..scene.pbx.clone() };
+    let carrier = trunk();
+    for at in [10.0, 275.0] {
+        account.reboot();
+        let request = scene.register_message(&mut account);
+        scene.send(at, &account, &carrier, &request);
+        let response = request.response(200, account.outer, "carrier").with("Contact", format!("<{}>;expires=600", account.contact_uri()));
+        scene.send(at + 0.03, &carrier, &account, &response);
+    }
+}
+
+/// A phone that is set to TLS sends to the port without TLS, and is refused.
+fn tls_asked_on_5060(scene: &mut Scene) {
+    others(scene, 200.0);
+    let (mut phone, pbx) = (a1(), scene.pbx.clone());
+    for at in [20.0, 80.0] {
+        let mut request = scene.register_message(&mut phone);
+        request.set_uri("sips:pbx.example.com");
+        scene.send(at, &phone, &pbx, &request);
+        scene.reject(at + 0.005, &mut phone, &request, 416);
+    }
+}
+
+/// The same wish, but a proxy takes TLS off before the PBX, which serves it.
+fn tls_behind_proxy(scene: &mut Scene) {
+    others(scene, 200.0);
+    let (mut phone, pbx) = (a1(), scene.pbx.clone());
+    for at in [20.0, 80.0] {
+        let mut request = scene.register_message(&mut phone);
+        request.set_uri("sip:pbx.example.com;transport=tls");
+        let via = Agent::server("edge", Brand::Kamailio, "198.51.100.7:40001").via(&mut scene.random);
+        request.push_top("Via", via);
+        scene.send(at, &phone, &pbx, &request);
+        scene.reject(at + 0.005, &mut phone, &request, 503);
+    }
+}
+
+/// A phone is set to a port of the PBX where nobody listens.
+fn icmp_from_pbx(scene: &mut Scene) {
+    others(scene, 200.0);
+    let (mut phone, pbx) = (a1(), scene.pbx.clone());
+    let wrong = Agent { outer: address("203.0.113.10:5062"), ..pbx.clone() };
+    for at in [20.0, 60.0, 100.0] {
+        let request = scene.register_message(&mut phone);
+        scene.send(at, &phone, &wrong, &request);
+        let quoted = scene.shots.last().map(|shot| shot.packet.clone()).unwrap_or_default();
+        scene.ip(at + 0.001, pbx.outer, phone.outer, Protocol::Icmp, &port_unreachable(&quoted));
+    }
+}
+
+/// A phone registers at a host that is no PBX, while the PBX serves others.
+fn register_elsewhere(scene: &mut Scene) {
+    others(scene, 200.0);
+    let mut phone = a1();
+    let elsewhere = Agent { outer: address("203.0.113.99:5060"), ..scene.pbx.clone() };
+    for at in [20.0, 80.0] {
+        let request = scene.register_message(&mut phone);
+        scene.repeat(at, &schedule::CAPPED, &phone, &elsewhere, &request);
+    }
+}
+
+/// Calls of B1, every 20 s: to C1, who answers, and in between to those who are `away`.
+fn calls(scene: &mut Scene, away: &[&str]) {
+    for index in 0..24 {
+        let at = 40.0 + f64::from(index) * 20.0;
+        match (index % 4, away) {
+            (3, [_, ..]) => refused(scene, at, &b1(), away[index as usize / 4 % away.len()], 480, &[ABSENT]),
+            _ => Bridge::new(scene, &b1(), &c1()).ordinary(scene, at, 2.0, 11.0, Side::Caller),
+        }
+    }
+}
+
+fn many_users_away(scene: &mut Scene) {
+    others(scene, 560.0);
+    calls(scene, &["4001", "4002", "4003", "4004", "4005", "4006"]);
+}
+
+/// As many calls fail, all to the same user.
+fn one_user_away(scene: &mut Scene) {
+    others(scene, 560.0);
+    calls(scene, &["4001"]);
+}
+
+/// Four calls to a phone, of which only the INVITEs that are too large for a packet are lost behind the capture.
+fn large_invites_lost(scene: &mut Scene) {
+    large_calls(scene, true);
+}
+
+/// The phone is off: small requests go unanswered just as large ones.
+fn large_and_small_lost(scene: &mut Scene) {
+    large_calls(scene, false);
+}
+
+fn large_calls(scene: &mut Scene, small_pass: bool) {
+    others(scene, 360.0);
+    let mut phone = a1().expiring(900);
+    scene.reg_ok(0.0, &mut phone);
+    if small_pass {
+        scene.upkeep(&mut phone, 0.0, 360.0);
+    }
+    let (pbx, padding) = (scene.pbx.clone(), "x".repeat(1000));
+    for at in [40.0, 100.0, 160.0, 220.0] {
+        let mut leg = Leg::new(scene, &pbx, &phone, "2001", "1001");
+        leg.invite_repeated(scene, at, &schedule::INVITE, &[("X-Capabilities", &padding)]);
+    }
+}
+
+/// The PBX names itself well, but a private address for the sound; a second call has ICE candidates beside it.
+fn media_private(scene: &mut Scene) {
+    others(scene, 200.0);
+    let (pbx, callee) = (scene.pbx.clone(), b1());
+    for (at, ice) in [(10.0, ""), (80.0, "a=candidate:1 1 UDP 2130706431 203.0.113.10 11780 typ host\r\n")] {
+        let mut leg = Leg::new(scene, &pbx, &callee, "900", "2001");
+        leg.prepare_invite(scene, &[]);
+        let inside = Agent { written: address("192.168.0.10:5060"), ..pbx.clone() };
+        let mut invite = leg.in_dialog(scene, Side::Caller, "INVITE");
+        for name in ["Via", "From", "To", "Call-ID", "CSeq"] {
+            let value = leg.invite.get(name).to_owned();
+            invite.set(name, &value);
+        }
+        invite.set_uri(leg.invite.uri());
+        leg.invite = invite.with_body("application/sdp", inside.sdp(1) + ice);
+        let invite = leg.invite.clone();
+        scene.send(at, &pbx, &callee, &invite);
+        leg.progress(scene, at + 0.3, 180);
+        leg.answer(scene, at + 4.0, &[]);
+        leg.bye(scene, at + 40.0, Side::Callee);
+    }
+}
+
+/// A call to a phone that is gone, dialled as a number at the address of the PBX.
+fn callee_by_pbx_address(scene: &mut Scene) {
+    others(scene, 300.0);
+    let mut phone = a1().expiring(60);
+    scene.reg_ok(0.0, &mut phone);
+    scene.unregister(40.0, &mut phone);
+    let caller = Agent { domain: "203.0.113.10".to_owned(), ..b1() };
+    refused(scene, 160.0, &caller, "1001", 480, &[]);
+}
+
+/// Two tenants have a user 1001 each; which of them is meant by the address of the PBX nobody can tell.
+fn callee_of_two_tenants(scene: &mut Scene) {
+    others(scene, 300.0);
+    for (index, domain) in ["alpha.example", "beta.example"].into_iter().enumerate() {
+        let mut phone = sites(2).remove(index);
+        phone.user = "1001".to_owned();
+        phone.domain = domain.to_owned();
+        let at = index as f64 * 3.0;
+        scene.reg_ok(at, &mut phone);
+        scene.unregister(40.0 + at, &mut phone);
+    }
+    let caller = Agent { domain: "203.0.113.10".to_owned(), ..b1() };
+    refused(scene, 160.0, &caller, "1001", 480, &[]);
+}
+
+/// The registrar keeps the address that it saw, and a third of the time that was asked for.
+fn reg_rewritten(scene: &mut Scene) {
+    let mut phone = a1().expiring(3600);
+    let pbx = scene.pbx.clone();
+    for at in [0.0, 500.0] {
+        if at < 1.0 {
+            scene.reg_rejected(at, &mut phone, 401);
+        }
+        let request = scene.register(at + 0.075, &mut phone);
+        let contact = format!("<sip:{}@{}>;expires=1200", phone.user, phone.outer);
+        let response = scene.registrar_response(&request, 200, &phone).with("Contact", contact);
+        scene.send(at + 0.09, &pbx, &phone, &response);
+    }
+    scene.keepalives(&phone, 20.0, 20.0, 600.0);
+    others(scene, 600.0);
+}
+
+/// A phone is called just before the capture stops for a quarter of an hour: its answer falls into the hole.
+fn hole_hides_answer(scene: &mut Scene) {
+    for (index, mut phone) in [a1(), b1()].into_iter().enumerate() {
+        phone.expires = 3600;
+        scene.healthy(&mut phone, index as f64, 1300.0);
+    }
+    let mut bridge = Bridge::new(scene, &b1(), &a1());
+    bridge.invite(scene, 199.0);
+    bridge.b.invite_repeated(scene, 199.05, &[0.0, 0.5], &[]);
+    let mut register = a1();
+    let request = scene.register_message(&mut register);
+    let pbx = scene.pbx.clone();
+    scene.send(199.7, &register, &pbx, &request);
+    scene.keep(|shot| !(200.0..1100.0).contains(&shot.at));
+}
+
+/// One packet in ten of the phones is not captured.
+fn capture_lossy(scene: &mut Scene) {
+    for (index, mut phone) in sites(8).into_iter().enumerate() {
+        let at = index as f64;
+        scene.reg_ok(at, &mut phone);
+        scene.keepalives(&phone, at + 20.0, 20.0, 420.0);
+        for again in times(60.0, 60.0, 400.0) {
+            refresh_with_old_nonce(scene, at + again, &mut phone);
+        }
+    }
+    let pbx = scene.pbx.outer;
+    let mut shots: Vec<f64> = scene.shots.iter().filter(|shot| shot.destination == pbx).map(|shot| shot.at).collect();
+    shots.sort_by(f64::total_cmp);
+    let lost: Vec<f64> = shots.into_iter().skip(8).step_by(9).collect();
+    scene.keep(|shot| shot.destination != pbx || !lost.contains(&shot.at));
+}
