@@ -127,11 +127,13 @@ impl Observations {
         all >= u64::from(thresholds.nat_confirm_failures) && thresholds.nat_confirm_guard.is_reached(failed as usize, all as usize)
     }
 
-    /// Whether most arrived beyond the upper bound: then what failed was lost on the way, however long the silence (DETECTION §2.7).
+    /// Whether nearly everything arrived beyond the upper bound: then what failed was lost on the way, however long the silence (DETECTION §2.7).
     fn is_loss(&self, thresholds: &Thresholds, upper: Span) -> bool {
         let (_, beyond) = self.beyond(upper);
         let failed = self.failed.iter().filter(|failed| failed.age >= upper).count() as u64;
-        beyond >= u64::from(thresholds.nat_confirm_failures) && failed < self.delivered_beyond(upper)
+        let delivered = self.delivered_beyond(upper);
+        let enough = beyond >= u64::from(thresholds.nat_confirm_failures);
+        enough && thresholds.nat_confirm_guard.is_reached(delivered as usize, (failed + delivered) as usize)
     }
 
     /// Requests beyond the upper bound that failed, and all of them.

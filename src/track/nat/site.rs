@@ -23,7 +23,7 @@ const MENDED_GAPS: usize = 3;
 /// How far beyond the bound.
 const BEYOND: Span = Span::from_secs(1);
 /// By how much a bound must move to be told again.
-const NOTICEABLE: f64 = 0.1;
+const NOTICEABLE: f64 = 0.02;
 
 /// A phone that changed its port.
 #[derive(Clone, Copy, Debug)]
@@ -364,7 +364,7 @@ mod tests {
             site.delivered(Span::from_secs(age), age as u32, Stage::Stream, 5, at(100));
             site.reconsider(&Thresholds::default())
         };
-        assert_eq!([20, 21, 30].map(&mut news), [News::Bounds, News::None, News::Bounds]);
+        assert_eq!([20, 20, 30].map(&mut news), [News::Bounds, News::None, News::Bounds]);
     }
 
     #[test]
