@@ -7,7 +7,7 @@
 //! A module imports only what stands to its left:
 //!
 //! ```text
-//! time, table, config ◄ decode ◄ sip ◄ track ◄ detect ◄ report ◄ {alert, assist, diagnose, metrics} ◄ http ◄ pipeline ◄ commands ◄ main
+//! time, table, config ◄ decode ◄ sip ◄ track ◄ detect ◄ report ◄ {alert, assist, diagnose, metrics, history} ◄ http ◄ pipeline ◄ commands ◄ main
 //!                                                                            ▲
 //!                                                                         capture
 //! ```
@@ -20,6 +20,7 @@ pub mod config;
 pub mod decode;
 pub mod detect;
 pub mod diagnose;
+pub mod history;
 pub mod http;
 pub mod metrics;
 pub mod pipeline;

@@ -376,7 +376,7 @@ fn a_text_report_fits_100_columns() {
 }
 
 /// Options of the commands that need no privilege, each in use. An option that help names and that is not here is not tested.
-const OPTIONS: [(&str, &[&str], &[&str]); 26] = [
+const OPTIONS: [(&str, &[&str], &[&str]); 27] = [
     ("replay", &["--format", "json"], &["\"schema\": 1"]),
     ("replay", &["-f", "text"], &["Performance"]),
     ("replay", &["--port", "5060,5070-5080"], &["SIP messages"]),
@@ -400,6 +400,7 @@ const OPTIONS: [(&str, &[&str], &[&str]); 26] = [
     ("run", &["--pbx", "192.0.2.1", "--print-filter"], &["port 5060"]),
     ("run", &["--listen", "127.0.0.1:9", "--print-filter"], &["port 5060"]),
     ("run", &["--filter", "udp", "--print-filter"], &["udp"]),
+    ("run", &["--state-dir", "/var/lib/siphound", "--print-filter"], &["port 5060"]),
     ("run", &["-i", "lo", "-p", "5098", "-c", "CONFIG", "--print-filter"], &["port 5098"]),
     ("check", &["--config", "CONFIG"], &["OK"]),
     ("check", &["-c", "CONFIG"], &["OK"]),

@@ -15,6 +15,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Nobody, on every Linux.
 const NOBODY: u32 = 65_534;
 
+/// Where a daemon that is refused would keep things: nowhere.
+const STATE: &str = "/proc/siphound";
+
 fn is_root() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     status.lines().any(|line| line.starts_with("Uid:") && line.split_whitespace().nth(2) == Some("0"))
@@ -59,8 +62,10 @@ impl Daemon {
         let path = files.path().join("siphound.toml");
         std::fs::write(&path, config).expect("a file can be written");
         let address = free_address();
+        let state = files.path().join("state").display().to_string();
         let path = path.to_str().expect("a path in UTF-8");
-        let mut child = run(&["--config", path, "-i", "lo", "--listen", &address.to_string()]).spawn().expect("siphound starts");
+        let mut child =
+            run(&["--config", path, "--state-dir", &state, "-i", "lo", "--listen", &address.to_string()]).spawn().expect("siphound starts");
         let stderr = BufReader::new(child.stderr.take().expect("a pipe"));
         let (lines, log) = channel();
         // The reader of the lines may be gone before the daemon is.
@@ -146,7 +151,7 @@ fn no_such_interface_lists_those_there_are() {
     if !may_capture() {
         return;
     }
-    let output = run(&["-i", "nosuch0", "--listen", "127.0.0.1:0"]).output().expect("siphound starts");
+    let output = run(&["-i", "nosuch0", "--listen", "127.0.0.1:0", "--state-dir", STATE]).output().expect("siphound starts");
     refused(&output, 3, &["no interface nosuch0; there are:", "lo"]);
 }
 
@@ -172,7 +177,7 @@ fn an_address_in_use_is_named() {
     }
     let taken = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket");
     let address = taken.local_addr().expect("an address").to_string();
-    refused(&run(&["-i", "lo", "--listen", &address]).output().expect("siphound starts"), 3, &[&address]);
+    refused(&run(&["-i", "lo", "--listen", &address, "--state-dir", STATE]).output().expect("siphound starts"), 3, &[&address]);
 }
 
 #[test]

@@ -9,6 +9,7 @@ use crossbeam_channel::{Sender, TrySendError, bounded};
 use tokio::sync::oneshot;
 
 use super::exit::{Exit, Failure};
+use super::keeping::Kept;
 use super::run::{Daemon, Task};
 use super::serving::servings;
 use super::settings::{finding_limits, host_name, random_seed, tracker_settings};
@@ -16,8 +17,9 @@ use super::stdout::print;
 use crate::alert::{AskOpen, Change, Fate, Notifier, NotifierCounts, OpenFindings, SinkKind};
 use crate::decode::frame::LinkType;
 use crate::decode::ports::PortFilter;
+use crate::history::{Loss, Status, Store};
 use crate::http::{Assistants, EngineSource, Events, Server, SnapshotSource, Unavailable, View};
-use crate::metrics::{DropPlace, NotificationResult, NotificationSink, Snapshot};
+use crate::metrics::{DropPlace, HistoryTally, LossLabel, NotificationResult, NotificationSink, Snapshot, StoreLabel};
 use crate::pipeline::engine::{Engine, Query};
 use crate::pipeline::ingest::{Ingest, IngestConfig};
 use crate::pipeline::live::{Feed, run};
@@ -68,6 +70,8 @@ impl Daemon {
             Settings { finished: self.config.limits.recent_calls as usize, ..tracker_settings(&self.config, seed, host_addresses()?) };
         let mut engine = Engine::new(&settings, finding_limits(&self.config));
         engine.remember(seed, self.config.limits.recent_messages as usize);
+        // What a restart takes up is told to nobody, so those who hear of what happens come after it.
+        let Kept { mut engine, history, status } = self.keep(engine)?;
         let events = Arc::new(Events::new(mask));
         engine.listen(Box::new(events.listener()));
         let assistants = Arc::new(Assistants::default());
@@ -78,7 +82,7 @@ impl Daemon {
         let condition = Arc::new(Condition::new(self.config.capture.interfaces.names()));
         let (notifier, listener) = Notifier::start(&self.config, &host_name(), mask, ask_open(queries.clone(), mask))?;
         engine.listen(Box::new(listener));
-        let source = Scrapes { queries, condition: Arc::clone(&condition), notified: notifier.counts(), events, assistants };
+        let source = Scrapes { queries, condition: Arc::clone(&condition), notified: notifier.counts(), events, assistants, status };
         let start = |serving| Server::start(serving, mask, source.clone());
         let servers = servings.into_iter().map(start).collect::<Result<Vec<_>, _>>()?;
         let (handle, stopped) = stop();
@@ -89,10 +93,13 @@ impl Daemon {
         let observer = |notice: Notice<'_>| condition.observe(&notice);
         let result = run(self.feeds(&condition), ingest, engine, asked, &stopped, &handle, &observer);
         servers.into_iter().for_each(Server::stop);
-        let finished = result?;
-        let frames = finished.engine.frames();
-        drop(finished);
+        // The listeners go with the engine, and their writers end with them, also when the capture failed.
+        let frames = result.map(|finished| finished.engine.frames());
         notifier.stop();
+        if let Some(history) = history {
+            history.finish();
+        }
+        let frames = frames?;
         tracing::info!(frames = frames.frames, sip = frames.sip, "Stopped");
         Ok(())
     }
@@ -149,6 +156,26 @@ impl Daemon {
             }
         }
     }
+}
+
+/// What the stores fared, as Prometheus wants it.
+fn history_tally(status: &Status) -> HistoryTally {
+    let mut tally = HistoryTally::default();
+    for (store, label) in [(Store::Database, StoreLabel::Database), (Store::Traces, StoreLabel::Traces)] {
+        for (loss, reason) in [(Loss::Queue, LossLabel::Queue), (Loss::Write, LossLabel::Write)] {
+            tally.set_dropped(label, reason, status.lost(store, loss));
+        }
+        let down = status.down_since(store);
+        tally.up.set(label, if status.is_on(store) && down.is_none() { 1.0 } else { 0.0 });
+        tally.bytes.set(label, status.bytes(store) as f64);
+        if let Some(down) = down {
+            tally.down_since.set(label, down.as_secs_f64());
+        }
+        if let Some(oldest) = status.oldest(store) {
+            tally.oldest.set(label, oldest.as_secs_f64());
+        }
+    }
+    tally
 }
 
 /// Lets the notifications ask for what is open.
@@ -252,6 +279,7 @@ struct Scrapes {
     notified: NotifierCounts,
     events: Arc<Events>,
     assistants: Arc<Assistants>,
+    status: Status,
 }
 
 impl Scrapes {
@@ -260,6 +288,7 @@ impl Scrapes {
         for (sink, fate, count) in self.notified.all() {
             snapshot.outputs.set_notifications(sink_label(sink), fate_label(fate), count);
         }
+        snapshot.history = history_tally(&self.status);
         snapshot
     }
 

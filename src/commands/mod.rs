@@ -8,6 +8,8 @@ mod check;
 mod daemon;
 mod diagnose;
 mod exit;
+mod keeping;
+mod kept;
 mod logging;
 
 mod options;
@@ -17,6 +19,7 @@ mod run;
 mod serving;
 mod settings;
 mod stdout;
+mod trace;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -54,6 +57,14 @@ enum Command {
     Assist(Box<assist::AssistArgs>),
     /// Follow live traffic and serve metrics
     Run(Box<run::RunArgs>),
+    /// List calls of the history that a daemon keeps
+    Calls(Box<kept::CallsArgs>),
+    /// List users and their devices
+    Peers(Box<kept::PeersArgs>),
+    /// List findings
+    Findings(Box<kept::FindingsArgs>),
+    /// Show the messages of a call or a user from the traces that a daemon keeps
+    Trace(Box<trace::TraceArgs>),
     /// Try out whether notifications arrive
     Alert(alert::AlertArgs),
     /// Check the configuration and say all that is wrong with it
@@ -113,6 +124,10 @@ impl Command {
                 logging::start(&daemon.config.log)?;
                 daemon.execute()
             }
+            Self::Calls(args) => args.execute(),
+            Self::Peers(args) => args.execute(),
+            Self::Findings(args) => args.execute(),
+            Self::Trace(args) => args.resolve()?.execute(),
             Self::Alert(args) => args.execute(),
             Self::Check(args) => check::check(&args),
             Self::Completions { shell } => print_bytes(|page| clap_complete::generate(shell, &mut Cli::command(), "siphound", page)),

@@ -45,6 +45,10 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "IP:PORT")]
     listen: Option<SocketAddr>,
 
+    /// Where the history and the traces are kept
+    #[arg(long, value_name = "DIRECTORY")]
+    state_dir: Option<PathBuf>,
+
     /// A filter in the language of pcap-filter(7) that narrows what is captured on the ports
     #[arg(long, value_name = "BPF")]
     filter: Option<String>,
@@ -98,6 +102,9 @@ impl RunArgs {
         }
         if let Some(filter) = self.filter {
             config.capture.filter = filter;
+        }
+        if let Some(directory) = &self.state_dir {
+            settings::set_state_directory(config, directory);
         }
         if let Some(listen) = self.listen {
             config.metrics.listen = listen;

@@ -6,8 +6,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use super::exit::{Exit, Failure};
-use crate::config::{Config, ConfigError, PbxAddress};
+use crate::config::{Bytes, Config, ConfigError, PbxAddress};
 use crate::detect::store::Limits as FindingLimits;
+use crate::history::{Place, Places};
+use crate::time::Span;
 use crate::track::Settings;
 
 /// Where the daemon's configuration is when nobody says otherwise.
@@ -55,6 +57,23 @@ pub(super) fn load_or_default(path: Option<&Path>) -> Result<(Config, Origin), C
 pub(super) fn load_if_given(path: Option<&Path>) -> Result<Config, ConfigError> {
     path.map_or_else(|| Ok(Config::default()), Config::load)
 }
+
+/// Where everything is kept that has no place of its own in the configuration, when the command line says so.
+pub(super) fn set_state_directory(config: &mut Config, directory: &Path) {
+    config.history.directory = directory.display().to_string();
+    config.traces.directory = directory.join("traces").display().to_string();
+}
+
+/// What is kept where.
+pub(super) fn places(config: &Config) -> Places {
+    let place = |directory: &str, days: u32, bytes: Bytes| {
+        let directory = Some(directory).filter(|directory| !directory.is_empty()).map(PathBuf::from);
+        directory.map(|directory| Place { directory, age: Span::from_secs(i64::from(days) * 86_400), bytes: bytes.get() })
+    };
+    let (history, traces) = (&config.history, &config.traces);
+    Places { database: place(&history.directory, history.days, history.bytes), traces: place(&traces.directory, traces.days, traces.bytes) }
+}
+
 /// What tracking must be told; `own` are the addresses of this host.
 pub(super) fn tracker_settings(config: &Config, seed: u64, own: Vec<IpAddr>) -> Settings {
     let limits = &config.limits;

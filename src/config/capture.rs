@@ -44,6 +44,31 @@ section! {
 }
 
 section! {
+    /// The history: calls, users, findings and NATs in SQLite, for `siphound calls`, `peers` and `findings`.
+    History in "history" {
+        /// Where it is; made for siphound alone. Empty turns the history off.
+        directory: String = "/var/lib/siphound".to_owned();
+        /// How many days it reaches back.
+        days: u32 = 7, within 1..=3_650;
+        /// How large it may become; the oldest goes first.
+        bytes: Bytes = Bytes::from_mib(256), within Bytes::from_mib(1)..=Bytes::from_mib(1_048_576);
+    }
+}
+
+section! {
+    /// The traces: all that was understood, as pcap files for `siphound trace`, `siphound replay` and Wireshark. The secrets of digests are
+    /// blanked. A daemon that is started again takes registrations and calls up from them.
+    Traces in "traces" {
+        /// Where they are; made for siphound alone. Empty turns the traces off.
+        directory: String = "/var/lib/siphound/traces".to_owned();
+        /// How many days they reach back.
+        days: u32 = 7, within 1..=3_650;
+        /// How large they may become together; the oldest goes first.
+        bytes: Bytes = Bytes::from_mib(1_024), within Bytes::from_mib(1)..=Bytes::from_mib(1_048_576);
+    }
+}
+
+section! {
     /// The log, on standard error.
     Log in "log" {
         /// What is logged: error, warn, info, debug or trace.

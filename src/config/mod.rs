@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 pub use self::api::{Api, Privacy};
-pub use self::capture::{Capture, Log, Metrics, Pbx};
+pub use self::capture::{Capture, History, Log, Metrics, Pbx, Traces};
 pub use self::limits::Limits;
 pub use self::moment::parse_moment;
 pub use self::notify::{Alertmanager, HttpUrl, MinSeverity, Notify, NotifyCommand, NotifyScope, Webhook};
@@ -42,6 +42,10 @@ pub struct Config {
     pub trunks: BTreeMap<String, Vec<PbxAddress>>,
     /// The HTTP server for Prometheus.
     pub metrics: Metrics,
+    /// The history.
+    pub history: History,
+    /// The traces.
+    pub traces: Traces,
     /// The JSON API.
     pub api: Api,
     /// What is hidden.
@@ -79,6 +83,8 @@ impl Config {
             pbx: reader.section(),
             trunks: reader.named("trunks"),
             metrics: reader.section(),
+            history: reader.section(),
+            traces: reader.section(),
             api: reader.section(),
             privacy: reader.section(),
             log: reader.section(),

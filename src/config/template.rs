@@ -58,6 +58,8 @@ pub(super) fn annotated(config: &Config) -> String {
     section(&mut file, &config.metrics);
     section(&mut file, &config.api);
     section(&mut file, &config.privacy);
+    section(&mut file, &config.history);
+    section(&mut file, &config.traces);
     section(&mut file, &config.log);
     section(&mut file, &config.notify);
     file.push_str(SINKS);

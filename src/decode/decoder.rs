@@ -123,8 +123,7 @@ impl<F: Framer> Decoder<F> {
         }
     }
 
-    /// Lets time pass while no frame comes, by the clock of the capturing host. Returns the time up to which everything is known: that of
-    /// the last frame, until the silence is long enough to be a hole. Whether the capture still sees anything only the next frame shows.
+    /// Lets time pass while no frame comes, by the clock of the capturing host. Returns the time up to which everything is known.
     pub fn tick(&mut self, now: PacketTime) -> PacketTime {
         let until = self.clock.tick(now) - self.reorder;
         self.handle_until(until);
@@ -132,10 +131,7 @@ impl<F: Framer> Decoder<F> {
         if self.silence == Silence::Untold && self.tell_hole(until) {
             self.silence = Silence::Told;
         }
-        match (self.silence, self.last_frame) {
-            (Silence::Untold, Some(last)) => self.settled().min(last),
-            _ => self.settled(),
-        }
+        self.settled()
     }
 
     /// Notes that the capture lost packets; told with the next frame or tick.
@@ -204,8 +200,8 @@ impl<F: Framer> Decoder<F> {
             if self.dropped > 0 {
                 self.handler.outlet.signal(current, Signal::Dropped(std::mem::take(&mut self.dropped)));
             }
-            if let Some(from) = self.last_frame.filter(|from| time - *from > self.hole) {
-                self.handler.outlet.signal(current, Signal::Hole { from });
+            if let Some(last) = self.last_frame.filter(|last| time - *last > self.hole) {
+                self.handler.outlet.signal(current, Signal::Hole { last, from: last + self.hole });
             }
             self.last_frame = Some(time);
             self.silence = Silence::Untold;
@@ -233,8 +229,8 @@ impl<F: Framer> Decoder<F> {
 
     /// Signals a hole if no frame was seen for so long before `now`.
     fn tell_hole(&mut self, now: PacketTime) -> bool {
-        let Some(from) = self.last_frame.filter(|from| now - *from > self.hole) else { return false };
-        self.handler.outlet.signal(Current { time: now, frame: 0, frames: 0 }, Signal::Hole { from });
+        let Some(last) = self.last_frame.filter(|last| now - *last > self.hole) else { return false };
+        self.handler.outlet.signal(Current { time: now, frame: 0, frames: 0 }, Signal::Hole { last, from: last + self.hole });
         true
     }
 

@@ -58,9 +58,12 @@ pub enum Signal {
     },
     /// The capture dropped this many packets (kernel, interface or queue) since the last signal.
     Dropped(u64),
-    /// The capture saw nothing between `from` and the time of the record, for longer than the rules allow (DETECTION §13).
+    /// The capture saw nothing between `last` and the time of the record, for longer than the rules allow (DETECTION §13).
     Hole {
         /// Time of the last frame before the hole.
+        last: PacketTime,
+        /// Since when absence proves nothing: `last` where the capture is known to have ended then, otherwise the end of the longest
+        /// silence that the rules allow.
         from: PacketTime,
     },
     /// Timestamps jumped back by `by` (a positive span); times of later records are moved on by the same amount.

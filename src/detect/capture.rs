@@ -45,7 +45,7 @@ impl CaptureDetector {
                 let raise = Raise::new(FindingId::CaptureLossy, whole(tracker), message);
                 findings.raise(raise.absence(at.time, format!("{packets} packets dropped since the last count")), at.time);
             }
-            Signal::Hole { from } => stalled(tracker, from, *at, findings),
+            Signal::Hole { last, .. } => stalled(tracker, last, *at, findings),
             Signal::ClockStep { by } => {
                 let message = format!("capture problem: the clock went back by {by}; absence findings across the step disabled");
                 let raise = Raise::new(FindingId::ClockStepped, whole(tracker), message);
@@ -123,16 +123,16 @@ fn after(time: PacketTime, unit: Span) -> PacketTime {
 
 /// Nothing was captured since `from`; the frame that ends the silence ends the finding. Where no PBX is known the file
 /// may be a collection of samples, and silence says nothing.
-fn stalled(tracker: &Tracker, from: PacketTime, at: Sighting, findings: &mut FindingStore) {
+fn stalled(tracker: &Tracker, last: PacketTime, at: Sighting, findings: &mut FindingStore) {
     let long = tracker.thresholds().capture_hole;
-    let Some(subject) = pbx_known(tracker).filter(|_| at.time.since(from) >= long) else { return };
+    let Some(subject) = pbx_known(tracker).filter(|_| at.time.since(last) >= long) else { return };
     // To the second: a copy of the last frame makes no difference.
-    let from = PacketTime::from_parts(from.as_nanos().div_euclid(1_000_000_000), 0);
+    let last = PacketTime::from_parts(last.as_nanos().div_euclid(1_000_000_000), 0);
     if !findings.is_open(FindingId::CaptureStalled, &subject) {
-        let since = tracker.printed(from);
+        let since = tracker.printed(last);
         let message = format!("capture problem: no packet at all since {since}; absence findings disabled meanwhile");
         let raise = Raise::new(FindingId::CaptureStalled, subject.clone(), message);
-        findings.raise(raise.absence(from, "the last packet before the silence"), (from + long).min(at.time));
+        findings.raise(raise.absence(last, "the last packet before the silence"), (last + long).min(at.time));
     }
     if at.frame != 0 {
         findings.clear(FindingId::CaptureStalled, &subject, at.time);

@@ -180,6 +180,11 @@ impl FindingStore {
         self.totals.iter().map(|(&(id, severity), &count)| (id, severity, count))
     }
 
+    /// Counts from 0 again.
+    pub fn forget_totals(&mut self) {
+        self.totals.clear();
+    }
+
     /// How many findings were dropped for lack of room.
     pub fn evicted(&self) -> u64 {
         self.evicted

@@ -5,8 +5,8 @@
 use super::family::{Counter, Family, Gauge, Histogram, Kind, LabelValues, NamedCounter, NamedGauge, Names, Sample, TimeCounter};
 use super::labels::{
     BindingChange, CallPhase, CodeLabel, DelayResult, Dir, DropPlace, FailureReason, FragmentResult, FrameOutcome, FromState,
-    KeepaliveLabel, MessageKind, MethodLabel, NatProbe, NatStage, NatVerdict, NotificationResult, NotificationSink, QualifyResult,
-    ServerResponse, SessionResult, ShortCall, ToReachability, ToState, Unanswered,
+    KeepaliveLabel, LossLabel, MessageKind, MethodLabel, NatProbe, NatStage, NatVerdict, NotificationResult, NotificationSink,
+    QualifyResult, ServerResponse, SessionResult, ShortCall, StoreLabel, ToReachability, ToState, Unanswered,
 };
 use crate::decode::flow::Transport;
 use crate::track::vocabulary::{Outcome, PeerClass, Reachability, RegistrationState, Severity};
@@ -220,6 +220,22 @@ families! {
         fragments: Counter<FragmentResult>, "siphound_fragments_total" of Tool;
         /// Clients of the event stream that were cut off because they read too slowly.
         event_streams_cut: Counter<()>, "siphound_api_event_streams_cut_total" of Tool;
+    }
+}
+
+families! {
+    /// What is kept on disk, filled at the time of a scrape. Stores that are off have no series of their own but the counter.
+    HistoryTally {
+        /// Whether a store is being written.
+        up: Gauge<StoreLabel>, "siphound_history_up" of Tool;
+        /// Since when a store cannot be written, in seconds since the epoch; no series where it can.
+        down_since: Gauge<StoreLabel>, "siphound_history_down_timestamp_seconds" of Tool;
+        /// How far back a store reaches, in seconds since the epoch.
+        oldest: Gauge<StoreLabel>, "siphound_history_oldest_timestamp_seconds" of Tool;
+        /// Bytes of a store on disk.
+        bytes: Gauge<StoreLabel>, "siphound_history_bytes" of Tool;
+        /// Records that were not kept.
+        dropped: Counter<(StoreLabel, LossLabel)>, "siphound_history_dropped_total" of Tool;
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::catalog::{CaptureTally, Entry, Families, Gauges, OutputTally, Owner, Tally};
+use super::catalog::{CaptureTally, Entry, Families, Gauges, HistoryTally, OutputTally, Owner, Tally};
 use super::family::{Kind, LabelValues};
 
 const HEAD: &str = "\
@@ -25,6 +25,7 @@ pub fn markdown() -> String {
     let mut page = HEAD.to_owned();
     section(&mut page, "What happened", &Tally::entries());
     section(&mut page, "What the capture saw", &CaptureTally::entries());
+    section(&mut page, "What is kept on disk", &HistoryTally::entries());
     section(&mut page, "What siphound told", &OutputTally::entries());
     section(&mut page, "How things stand", &Gauges::entries());
     label_section(&mut page);
@@ -56,7 +57,7 @@ fn buckets(bounds: &[f64]) -> String {
 /// The values of each label; a label with other values in other families has a line for each set of values.
 fn label_section(page: &mut String) {
     let _ = writeln!(page, "\n## Labels\n\n| label | values |\n| --- | --- |");
-    let entries = [Tally::entries(), CaptureTally::entries(), OutputTally::entries(), Gauges::entries()].concat();
+    let entries = [Tally::entries(), CaptureTally::entries(), HistoryTally::entries(), OutputTally::entries(), Gauges::entries()].concat();
     let mut labels: Vec<LabelValues> = Vec::new();
     for label in entries.into_iter().flat_map(|entry| entry.labels) {
         if !labels.contains(&label) {
@@ -96,7 +97,8 @@ mod tests {
 
     #[test]
     fn names_follow_the_conventions_of_prometheus() {
-        let entries = [Tally::entries(), CaptureTally::entries(), OutputTally::entries(), Gauges::entries()].concat();
+        let entries =
+            [Tally::entries(), CaptureTally::entries(), HistoryTally::entries(), OutputTally::entries(), Gauges::entries()].concat();
         for Entry { name, help, kind, bounds, labels, .. } in &entries {
             assert!(name.starts_with("siphound_"), "{name}");
             assert_eq!(name.ends_with("_total"), *kind == Kind::Counter, "{name}");

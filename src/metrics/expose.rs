@@ -5,7 +5,7 @@
 use prometheus::proto::{self, LabelPair, Metric, MetricFamily, MetricType};
 use prometheus::{Encoder, TextEncoder};
 
-use super::catalog::{CaptureTally, Entry, Families, Gauges, OutputTally, Owner, Tally, VersionLabel};
+use super::catalog::{CaptureTally, Entry, Families, Gauges, HistoryTally, OutputTally, Owner, Tally, VersionLabel};
 use super::family::{Kind, Sample, Value};
 
 /// The media type of the exposition.
@@ -21,6 +21,8 @@ pub struct Snapshot {
     pub tally: Tally,
     /// What the capture counted.
     pub capture: CaptureTally,
+    /// What is kept on disk.
+    pub history: HistoryTally,
     /// What the outputs counted.
     pub outputs: OutputTally,
     /// How things stand.
@@ -33,6 +35,7 @@ impl Snapshot {
         self.gauges.build_info.set(VersionLabel(env!("CARGO_PKG_VERSION")), 1.0);
         let mut families = families(&self.tally);
         families.extend(self::families(&self.capture));
+        families.extend(self::families(&self.history));
         families.extend(self::families(&self.outputs));
         families.extend(self::families(&self.gauges));
         families.sort_by(|a, b| a.name().cmp(b.name()));

@@ -11,13 +11,13 @@ mod fold;
 mod labels;
 mod tally;
 
-pub use self::catalog::{AnomalyLabel, CaptureTally, FindingLabel, Gauges, OutputTally, TableLabel, Tally, VersionLabel};
+pub use self::catalog::{AnomalyLabel, CaptureTally, FindingLabel, Gauges, HistoryTally, OutputTally, TableLabel, Tally, VersionLabel};
 pub use self::doc::markdown;
 pub use self::expose::{CONTENT_TYPE, Snapshot};
 pub use self::family::{Counter, Gauge, Histogram, NamedCounter, NamedGauge, Names, TimeCounter};
 pub use self::fold::Fold;
 pub use self::labels::{
     BindingChange, CallPhase, CodeLabel, DelayResult, Dir, DropPlace, FailureReason, FragmentResult, FrameOutcome, FromState,
-    KeepaliveLabel, Labels, MessageKind, MethodLabel, NatProbe, NatStage, NatVerdict, NotificationResult, NotificationSink, QualifyResult,
-    ServerResponse, SessionResult, ShortCall, ToReachability, ToState, Unanswered,
+    KeepaliveLabel, Labels, LossLabel, MessageKind, MethodLabel, NatProbe, NatStage, NatVerdict, NotificationResult, NotificationSink,
+    QualifyResult, ServerResponse, SessionResult, ShortCall, StoreLabel, ToReachability, ToState, Unanswered,
 };

@@ -1,10 +1,10 @@
 //! What happens, in the words of the field, and which series it counts in. Times are those of packets.
 
-use super::catalog::{AnomalyLabel, CaptureTally, FindingLabel, Gauges, OutputTally, TableLabel, Tally};
+use super::catalog::{AnomalyLabel, CaptureTally, FindingLabel, Gauges, HistoryTally, OutputTally, TableLabel, Tally};
 use super::labels::{
     BindingChange, CodeLabel, DelayResult, Dir, DropPlace, FailureReason, FragmentResult, FrameOutcome, FromState, KeepaliveLabel,
-    MessageKind, MethodLabel, NatProbe, NatStage, NotificationResult, NotificationSink, QualifyResult, ServerResponse, SessionResult,
-    ShortCall, ToReachability, ToState, Unanswered,
+    LossLabel, MessageKind, MethodLabel, NatProbe, NatStage, NotificationResult, NotificationSink, QualifyResult, ServerResponse,
+    SessionResult, ShortCall, StoreLabel, ToReachability, ToState, Unanswered,
 };
 use crate::decode::flow::Transport;
 use crate::decode::outcome::{FrameCounts, Skip};
@@ -151,6 +151,13 @@ impl Tally {
     /// `n` objects were dropped from the full table `kind`.
     pub fn evicted(&mut self, kind: &'static str, n: u64) {
         self.evicted.add(TableLabel(kind), n);
+    }
+}
+
+impl HistoryTally {
+    /// Takes over how many records of `store` were not kept so far, by reason.
+    pub fn set_dropped(&mut self, store: StoreLabel, reason: LossLabel, records: u64) {
+        self.dropped.set((store, reason), records);
     }
 }
 

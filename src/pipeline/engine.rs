@@ -100,6 +100,13 @@ impl Engine {
         self.listeners.push(listener);
     }
 
+    /// Counts from here on: what was told so far was counted when it happened, by another run.
+    pub fn begin_counting(&mut self) {
+        self.fold = Fold::default();
+        self.counts = None;
+        self.detectors.findings.forget_totals();
+    }
+
     /// Keeps the messages of the call with this Call-ID.
     pub fn draw(&mut self, call_id: &str) {
         self.ladder = Some(Ladder { call_id: call_id.as_bytes().to_vec(), messages: Vec::new() });

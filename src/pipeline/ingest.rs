@@ -107,7 +107,7 @@ impl Ingest {
         while let Some(leaving) = decoder.leaving() {
             let at = arrival(leaving.origin);
             if let Some(hole) = hole.take_if(|hole| at.time >= hole.to) {
-                out.push_signal(at, Signal::Hole { from: hole.from });
+                out.push_signal(at, Signal::Hole { last: hole.from, from: hole.from });
             }
             match leaving.item {
                 Item::Signal(signal) => out.push_signal(at, signal),

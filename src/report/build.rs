@@ -12,6 +12,7 @@ use crate::report::model::{
 };
 use crate::report::nat;
 use crate::sip::method::Method;
+use crate::table::Handle;
 use crate::time::Span;
 use crate::track::Tracker;
 use crate::track::call::Call;
@@ -36,6 +37,15 @@ pub fn build(tracker: &Tracker, findings: &FindingStore) -> Report {
     };
     report.sort();
     report
+}
+
+/// A call in progress as it stands, seen through those of its other legs that are known too; `None` where it is not known.
+pub fn call_now(tracker: &Tracker, handle: Handle) -> Option<CallEntry> {
+    let this = tracker.calls.get(handle)?;
+    let calls = std::iter::once(this).chain(tracker.calls.partners(handle).map(|(_, partner)| partner));
+    let outcome = |call: &Call| call.record.outcome.unwrap_or_else(|| call.outcome_at_end());
+    let records: Vec<_> = calls.map(|call| (&call.record, outcome(call), direction(tracker, &call.record))).collect();
+    records.first().map(|first| call(tracker, &Legs::of(&records, tracker.now()), first))
 }
 
 /// A call with its outcome and direction as of the end of the capture.

@@ -15,25 +15,36 @@ pub const WATERMARK: Span = Span::from_secs(2);
 /// How recently a direction must have been seen to be trusted.
 pub const SEEN_WITHIN: Span = Span::from_secs(600);
 
-/// Remembers when the capture was last not to be trusted.
+/// The longest gap between two transmissions of an unanswered request (RFC 3261 §17.1.1.2): where nothing at all was seen for longer, the
+/// repeats are missing too, and it is the capture that fell silent.
+const LONGEST_GAP: Span = Span::from_secs(16);
+
+/// Remembers when the capture was last not to be trusted, and when it last saw anything.
 #[derive(Clone, Copy, Debug)]
 pub struct Absence {
     /// The last flaw: from the last packet before it, or [`PacketTime::MIN`] where that is not known, to when it was noticed.
     flaw: (PacketTime, PacketTime),
     /// The end of the flaw before that.
     earlier: PacketTime,
+    /// The last message or signal.
+    heard: PacketTime,
 }
 
 impl Absence {
     /// A capture without flaw so far.
     pub fn new() -> Self {
-        Self { flaw: (PacketTime::MIN, PacketTime::MIN), earlier: PacketTime::MIN }
+        Self { flaw: (PacketTime::MIN, PacketTime::MIN), earlier: PacketTime::MIN, heard: PacketTime::MIN }
+    }
+
+    /// Takes note that something was captured at `now`.
+    pub fn hear(&mut self, now: PacketTime) {
+        self.heard = now;
     }
 
     /// Takes note of a flaw of the capture at `now`: drops, clock steps and holes void every window that overlaps them.
     pub fn note(&mut self, signal: &Signal, now: PacketTime) {
         let from = match *signal {
-            Signal::Hole { from } => from,
+            Signal::Hole { from, .. } => from,
             Signal::Dropped(_) | Signal::ClockStep { .. } => PacketTime::MIN,
             _ => return,
         };
@@ -54,6 +65,11 @@ impl Absence {
     /// Whether the capture was sound between `start` and `end`: a flaw that began after `end` takes nothing from it.
     pub fn was_sound(&self, start: PacketTime, end: PacketTime) -> bool {
         self.is_sound_since(start) || (end <= self.flaw.0 && self.earlier < start)
+    }
+
+    /// Whether the capture saw anything so late that the silence up to `end` is that of one request and not of all.
+    pub fn is_heard_until(&self, end: PacketTime) -> bool {
+        end - self.heard <= LONGEST_GAP
     }
 
     /// Whether a packet along `missing` would have been captured had it been sent between `start` and `end`.
@@ -79,7 +95,7 @@ mod tests {
     #[test]
     fn a_hole_voids_what_overlaps_it_and_nothing_else() {
         let mut absence = Absence::new();
-        absence.note(&Signal::Hole { from: at(200) }, at(1100));
+        absence.note(&Signal::Hole { last: at(200), from: at(200) }, at(1100));
         assert!(absence.was_sound(at(100), at(200)), "over before the hole");
         assert!(!absence.was_sound(at(190), at(222)), "its end lies in the hole");
         assert!(!absence.was_sound(at(500), at(532)), "all of it lies in the hole");
@@ -91,7 +107,7 @@ mod tests {
     fn an_earlier_flaw_is_not_forgotten_for_a_later_one() {
         let mut absence = Absence::new();
         absence.note(&Signal::Dropped(3), at(100));
-        absence.note(&Signal::Hole { from: at(200) }, at(1100));
+        absence.note(&Signal::Hole { last: at(200), from: at(200) }, at(1100));
         assert!(!absence.was_sound(at(90), at(150)), "packets were dropped in it");
         assert!(absence.was_sound(at(101), at(150)));
     }

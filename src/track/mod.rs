@@ -197,6 +197,9 @@ impl Tracker {
         let now = at.time;
         self.foresee(signal, now);
         self.advance(now);
+        if at.frame != 0 {
+            self.world.absence.hear(now);
+        }
         match signal {
             Signal::Keepalive(flow, kind) => {
                 let before = self.world.flows.note(*flow, now);

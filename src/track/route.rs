@@ -20,6 +20,7 @@ impl Tracker {
     /// Handles a SIP message. Deadlines before it are handled first.
     pub fn message(&mut self, message: Message<'_>, flow: Flow, at: Sighting) -> Novelty {
         self.advance(at.time);
+        self.world.absence.hear(at.time);
         let before = self.world.flows.note(flow, at.time);
         self.world.peers.note(flow, at.time);
         self.world.triggers.note_packet(flow.source.ip(), flow.destination.ip(), at.time);

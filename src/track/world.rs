@@ -90,7 +90,7 @@ impl World {
 
     /// Whether an answer to a request along `flow` between `start` and `end` would have been captured.
     pub fn would_see_answer(&self, flow: Flow, start: PacketTime, end: PacketTime) -> bool {
-        self.absence.could_see(flow.reversed(), start, end, &self.flows, &self.peers)
+        self.absence.is_heard_until(end) && self.absence.could_see(flow.reversed(), start, end, &self.flows, &self.peers)
     }
 
     /// Remembers that `nonce` was issued.

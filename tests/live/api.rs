@@ -13,7 +13,12 @@ fn mistyped(lab: &Lab, daemon: &Daemon<'_>) {
     phone.send(SERVER, &request("INVITE", "mistyped"));
     daemon.counts(1, "session_attempts_total", &[]);
     pbx.send(PHONE, &response("404 Not Found", "INVITE", "mistyped"));
-    daemon.counts(1, "session_outcomes_total", &["outcome=not_found"]);
+    // An outcome is settled once time has passed, and other traffic shows that it has.
+    let settled = until(SOON, || {
+        phone.send(SERVER, &request("OPTIONS", "meanwhile"));
+        (daemon.metrics().sum("session_outcomes_total", &["outcome=not_found"]) == 1).then_some(())
+    });
+    assert!(settled.is_some(), "{}", daemon.metrics().of("session_outcomes_total"));
 }
 
 /// Runs `siphound diagnose` on the host of the PBX.

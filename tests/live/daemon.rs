@@ -21,7 +21,8 @@ pub(crate) struct Daemon<'a> {
 impl<'a> Daemon<'a> {
     /// Starts `siphound run` with these arguments and waits until it captures.
     pub(crate) fn start(lab: &'a Lab, arguments: &[&str]) -> Self {
-        let command = [&[SIPHOUND, "run"], arguments].concat();
+        let state = lab.path("state").display().to_string();
+        let command = [&[SIPHOUND, "run", "--state-dir", &state], arguments].concat();
         let mut daemon = Self { lab, process: lab.start(Host::Pbx, "siphound", &command) };
         let ready =
             until(SOON, || (!daemon.process.is_running() || daemon.get("/readyz") == Some((200, "ready\n".to_owned()))).then_some(()));
@@ -55,7 +56,8 @@ impl<'a> Daemon<'a> {
 
 /// Runs `siphound run`, which is to be refused, after other words such as `setpriv …`, and returns its exit code and what it said.
 pub(crate) fn refused(lab: &Lab, before: &[&str], arguments: &[&str]) -> (Option<i32>, String) {
-    let command = [before, &[SIPHOUND, "run"], arguments].concat();
+    let state = lab.path("state").display().to_string();
+    let command = [before, &[SIPHOUND, "run", "--state-dir", &state], arguments].concat();
     let mut process = lab.start(Host::Pbx, "refused", &command);
     let (status, _) = process.wait(SOON);
     (status.code(), process.log())

@@ -3,8 +3,8 @@
 //! Each test has two hosts in network namespaces of its own, which needs root; where that or a server is missing, the test says
 //! `skipped: …` and passes. `./test.sh --with-servers` installs the servers.
 
-mod api;
 mod alerts;
+mod api;
 mod daemon;
 mod lab;
 mod servers;
@@ -179,4 +179,57 @@ fn drops_are_counted_and_withhold_what_rests_on_absence() {
     daemon.process.says("Frames were lost");
     daemon.counts_within(give_up, 1, "session_outcomes_total", &["outcome=unknown"]);
     daemon.counts(1, "session_outcomes_total", &["outcome=no_response"]);
+}
+
+/// A daemon that was killed knows registrations and calls again, tells nobody that they failed meanwhile, and counts from 0.
+#[test]
+fn a_daemon_that_was_killed_knows_registrations_and_calls_again() {
+    let Some(lab) = Lab::build(&[]) else { return };
+    let mut daemon = Daemon::start(&lab, &[]);
+    let (pbx, phone) = (Agent::new(&lab, Host::Pbx, SERVER), Agent::new(&lab, Host::Phones, PHONE));
+    phone.send(SERVER, &request("REGISTER", "reg").replace("To: <sip:100@", "Expires: 600\r\nTo: <sip:200@"));
+    let accepted =
+        response("200 OK", "REGISTER", "reg").replace("To: <sip:100@", "Contact: <sip:200@192.0.2.2:5080>;expires=600\r\nTo: <sip:200@");
+    pbx.send(PHONE, &accepted);
+    phone.send(SERVER, &request("INVITE", "call"));
+    pbx.send(PHONE, &response("200 OK", "INVITE", "call"));
+    phone.send(SERVER, &request("ACK", "call"));
+    // Nobody answers this one while the daemon is away.
+    phone.send(SERVER, &request("INVITE", "unanswered"));
+    let knows = |daemon: &Daemon<'_>| {
+        let metrics = daemon.metrics();
+        metrics.sum("registrations", &["state=registered"]) == 1 && metrics.sum("calls_active", &["state=confirmed"]) == 1
+    };
+    let known = until(SOON, || knows(&daemon).then_some(()));
+    assert!(known.is_some(), "{}\n{}", daemon.metrics().of("registrations"), daemon.metrics().of("calls_active"));
+    // What was heard is on disk within a second; nothing is written at the end of a process that is killed.
+    std::thread::sleep(Duration::from_millis(1_500));
+    // Both are read while they are written.
+    let state = lab.path("state").display().to_string();
+    let told = |arguments: &[&str]| {
+        let command = [&[env!("CARGO_BIN_EXE_siphound")], arguments, &["--state-dir", &state]].concat();
+        let output = lab.run(Host::Pbx, &command);
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    assert!(told(&["peers", "--open"]).contains("200@192.0.2.1"));
+    assert!(told(&["calls", "--open"]).contains("call"));
+    assert!(told(&["trace", "call"]).contains("Call-ID: call"));
+    daemon.process.signal(Signal::KILL);
+    daemon.process.wait(SOON);
+    drop(daemon);
+
+    let daemon = Daemon::start(&lab, &[]);
+    daemon.process.says("Registrations and calls were taken up from the traces");
+    assert!(knows(&daemon), "{}\n{}", daemon.metrics().of("registrations"), daemon.metrics().of("calls_active"));
+    assert_eq!(daemon.metrics().sum("messages_total", &[]), 0, "what was counted before is not counted again");
+    assert_eq!(daemon.metrics().sum("findings_total", &[]), 0);
+    pbx.send(PHONE, &request("BYE", "call"));
+    phone.send(SERVER, &response("200 OK", "BYE", "call"));
+    daemon.counts(1, "messages_total", &["method=BYE"]);
+    daemon.counts(0, "findings_total", &[]);
+    daemon.counts(0, "session_outcomes_total", &["outcome=no_response"]);
+    for store in ["database", "traces"] {
+        assert_eq!(daemon.metrics().sum("history_up", &[&format!("store={store}")]), 1);
+    }
 }

@@ -124,6 +124,7 @@ macro_rules! label_as {
 
 mod capture;
 mod event;
+mod history;
 mod message;
 mod notification;
 
@@ -132,6 +133,7 @@ pub use self::event::{
     BindingChange, CallPhase, DelayResult, Dir, FailureReason, FromState, KeepaliveLabel, NatProbe, NatStage, NatVerdict, QualifyResult,
     ServerResponse, SessionResult, ShortCall, ToReachability, ToState, Unanswered,
 };
+pub use self::history::{LossLabel, StoreLabel};
 pub use self::message::{CodeLabel, MessageKind, MethodLabel};
 pub use self::notification::{NotificationResult, NotificationSink};
 

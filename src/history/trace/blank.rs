@@ -1,0 +1,177 @@
+//! Secrets blanked at equal length, so that nothing else of a message moves.
+
+use crate::sip::headers::HeaderName;
+
+/// What stands in the place of a secret.
+const BLANK: u8 = b'0';
+/// The parameters of a digest that say something of the password. Nonces stay: they are evidence.
+const SECRET: [&[u8]; 3] = [b"response", b"cnonce", b"rspauth"];
+/// Headers that the scanner has no name for and that carry parts of a digest.
+const INFO: [&[u8]; 2] = [b"authentication-info", b"proxy-authentication-info"];
+
+/// Blanks the `response` and `cnonce` of each digest in the message, and the whole of credentials that are no digest.
+pub fn blank_secrets(message: &mut [u8]) {
+    let mut at = 0;
+    let mut secret = Header::Plain;
+    while let Some(rest) = message.get_mut(at..).filter(|rest| !rest.is_empty()) {
+        let length = memchr::memchr(b'\n', rest).map_or(rest.len(), |end| end + 1);
+        let Some(line) = rest.get_mut(..length) else { return };
+        let continues = matches!(line.first(), Some(b' ' | b'\t'));
+        let value = if continues { 0 } else { memchr::memchr(b':', line).map_or(0, |colon| colon + 1) };
+        if !continues {
+            secret = Header::of(line.get(..value.saturating_sub(1)).unwrap_or_default());
+        }
+        if let (Header::Secret, Some(value)) = (secret, line.get_mut(value..)) {
+            if !continues && !is_digest(value) {
+                blank_words(value);
+            } else {
+                blank_parameters(value);
+            }
+        }
+        at += length;
+    }
+}
+
+/// Whether a header carries secrets.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Header {
+    Plain,
+    Secret,
+}
+
+impl Header {
+    fn of(name: &[u8]) -> Self {
+        let name = name.trim_ascii();
+        let known = matches!(HeaderName::from_bytes(name), Some(HeaderName::Authorization | HeaderName::ProxyAuthorization));
+        if known || INFO.iter().any(|info| name.eq_ignore_ascii_case(info)) { Self::Secret } else { Self::Plain }
+    }
+}
+
+/// Whether the value begins with parameters or names the scheme of digests; a folded value may begin on the next line.
+fn is_digest(value: &[u8]) -> bool {
+    let value = value.trim_ascii_start();
+    let word = value.iter().take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'-').count();
+    let (word, rest) = value.split_at_checked(word).unwrap_or((value, &[]));
+    value.is_empty() || word.eq_ignore_ascii_case(b"digest") || rest.trim_ascii_start().first() == Some(&b'=')
+}
+
+/// Blanks what follows the scheme, such as the password of Basic.
+fn blank_words(value: &mut [u8]) {
+    let scheme = value.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+    let scheme = scheme + value.iter().skip(scheme).take_while(|byte| !byte.is_ascii_whitespace()).count();
+    for byte in value.iter_mut().skip(scheme).filter(|byte| !byte.is_ascii_whitespace()) {
+        *byte = BLANK;
+    }
+}
+
+fn blank_parameters(value: &mut [u8]) {
+    let mut at = 0;
+    while at < value.len() {
+        let rest = value.get(at..).unwrap_or_default();
+        let skipped = rest.iter().take_while(|byte| !is_name(**byte) && **byte != b'"').count();
+        let name = rest.iter().skip(skipped).take_while(|byte| is_name(**byte)).count();
+        let word = rest.get(skipped..skipped + name).unwrap_or_default();
+        let is_secret = SECRET.iter().any(|secret| word.eq_ignore_ascii_case(secret));
+        at += skipped + name;
+        let rest = value.get(at..).unwrap_or_default();
+        let space = rest.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+        let equals = usize::from(rest.get(space) == Some(&b'='));
+        let after = if equals == 1 { rest.iter().skip(space + 1).take_while(|byte| byte.is_ascii_whitespace()).count() } else { 0 };
+        // A quoted string that belongs to no name is passed over whole, too.
+        at += if equals == 1 { space + 1 + after } else { 0 };
+        let (start, end, next) = extent(value, at, equals == 1);
+        if is_secret && equals == 1 {
+            value.get_mut(start..end).unwrap_or_default().fill(BLANK);
+        }
+        at = next.max(at + usize::from(skipped + name + equals == 0 && next == at));
+    }
+}
+
+/// Where a value begins and ends without its quotes, and where the next parameter may begin.
+fn extent(bytes: &[u8], at: usize, has_value: bool) -> (usize, usize, usize) {
+    let rest = bytes.get(at..).unwrap_or_default();
+    if rest.first() == Some(&b'"') {
+        let mut escaped = false;
+        let inner = rest.iter().skip(1).take_while(|byte| {
+            let ends = **byte == b'"' && !escaped;
+            escaped = **byte == b'\\' && !escaped;
+            !ends
+        });
+        let end = at + 1 + inner.count();
+        return (at + 1, end, (end + 1).min(bytes.len()));
+    }
+    let length = if has_value { rest.iter().take_while(|byte| !matches!(byte, b',' | b'\r' | b'\n' | b' ' | b'\t')).count() } else { 0 };
+    (at, at + length, at + length)
+}
+
+fn is_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn blanked(text: &str) -> String {
+        let mut bytes = text.as_bytes().to_vec();
+        blank_secrets(&mut bytes);
+        assert_eq!(bytes.len(), text.len(), "nothing may move");
+        String::from_utf8(bytes).expect("text")
+    }
+
+    #[test]
+    fn the_secret_parts_of_a_digest_are_blanked_and_its_evidence_stays() {
+        let message = "REGISTER sip:pbx SIP/2.0\r\nAuthorization: Digest username=\"1001\", realm=\"pbx\", nonce=\"abcd\", \
+                       uri=\"sip:pbx\", response=\"6629fae49393a05397450978507c4ef1\", cnonce=\"0a4f113b\", nc=00000001, qop=auth\r\n\r\n";
+        let expected = message.replace("6629fae49393a05397450978507c4ef1", &"0".repeat(32)).replace("0a4f113b", "00000000");
+        assert_eq!(blanked(message), expected);
+    }
+
+    #[test]
+    fn however_it_is_written() {
+        for (written, expected) in [
+            ("authorization:Digest RESPONSE=6629fae4,nonce=ab\r\n", "authorization:Digest RESPONSE=00000000,nonce=ab\r\n"),
+            (
+                "Proxy-Authorization : Digest\r\n  cnonce = \"a\\\"b\" , x=1\r\n",
+                "Proxy-Authorization : Digest\r\n  cnonce = \"0000\" , x=1\r\n",
+            ),
+            (
+                "Authentication-Info: qop=auth, rspauth=\"ff\", cnonce=\"a\"\n",
+                "Authentication-Info: qop=auth, rspauth=\"00\", cnonce=\"0\"\n",
+            ),
+            ("Authorization: Basic QWxhZGRpbg==\r\n", "Authorization: Basic 000000000000\r\n"),
+            ("Authorization: Digest response=\"ab", "Authorization: Digest response=\"00"),
+            (
+                "Authorization: Digest username=\"response=ab\", response=\"ab\"\r\n",
+                "Authorization: Digest username=\"response=ab\", response=\"00\"\r\n",
+            ),
+        ] {
+            assert_eq!(blanked(written), expected);
+        }
+    }
+
+    #[test]
+    fn what_is_no_secret_stays() {
+        for text in [
+            "WWW-Authenticate: Digest realm=\"pbx\", nonce=\"cnonce\", opaque=\"response\"\r\n",
+            "Subject: response=1, cnonce=2\r\n",
+            "X-Authorization: response=\"12\"\r\n",
+            "\r\n\r\nresponse=\"12\"",
+        ] {
+            assert_eq!(blanked(text), text);
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_keep_their_length(mut bytes: Vec<u8>, tail: Vec<u8>) {
+            let length = bytes.len();
+            blank_secrets(&mut bytes);
+            proptest::prop_assert_eq!(bytes.len(), length);
+            let mut line = [b"Authorization: Digest ".as_slice(), &tail].concat();
+            let length = line.len();
+            blank_secrets(&mut line);
+            proptest::prop_assert_eq!(line.len(), length);
+        }
+    }
+}

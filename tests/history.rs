@@ -1,0 +1,294 @@
+//! What a daemon keeps, asked for with the commands that read it.
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value as Json;
+use siphound::history::{History, Loss, Place, Places, Status, Store};
+use siphound::pipeline::replay::{Threads, replay};
+use siphound::pipeline::source::CaptureFiles;
+use siphound::time::Span;
+use support::{lab, pcaps};
+use tempfile::TempDir;
+
+fn places(state: &Path) -> Places {
+    let place = |directory: PathBuf| Some(Place { directory, age: Span::from_secs(36_500 * 86_400), bytes: 1 << 30 });
+    Places { database: place(state.to_owned()), traces: place(state.join("traces")) }
+}
+
+/// Runs a capture through an engine that keeps what it does.
+fn keep(case: &str, places: Places) -> Status {
+    let status = Status::default();
+    let (history, recorder) = History::start(places, status.clone()).expect("a thread");
+    let mut engine = lab::engine(&lab::roomy());
+    engine.listen(Box::new(recorder));
+    let ingest = lab::ingest();
+    let mut source = CaptureFiles::open(&[pcaps::path(case)]).expect("a capture");
+    let mut finished = replay(&mut source, ingest, engine, Threads::One, &|_| {}).expect("a replay");
+    finished.engine.finish();
+    drop(finished);
+    history.finish();
+    status
+}
+
+fn kept(case: &str) -> TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    keep(case, places(folder.path()));
+    folder
+}
+
+fn siphound(arguments: &[&str], state: &Path) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_siphound"));
+    command.args(arguments).arg("--state-dir").arg(state).env("NO_COLOR", "1").output().expect("siphound starts")
+}
+
+#[track_caller]
+fn said(arguments: &[&str], state: &Path) -> String {
+    let output = siphound(arguments, state);
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text")
+}
+
+#[track_caller]
+fn json(arguments: &[&str], state: &Path) -> Json {
+    serde_json::from_str(&said(&[arguments, &["--format", "json"]].concat(), state)).expect("JSON")
+}
+
+/// The report on a case, for comparison.
+fn report(case: &str) -> Json {
+    support::replay::report(&pcaps::path(case), &[]).expect("a report")
+}
+
+#[test]
+fn calls_are_those_of_the_report() {
+    for case in ["call-ok-auth", "call-bridged", "hung-call", "cancel-200-race"] {
+        let state = kept(case);
+        let (calls, report) = (json(&["calls"], state.path()), report(case));
+        let ids = |list: &Json| -> Vec<String> {
+            let keys = ["call_id", "from", "to", "outcome", "status", "started", "ended", "talk_s"];
+            list.as_array().expect("a list").iter().map(|call| keys.map(|key| call[key].to_string()).join(" ")).collect()
+        };
+        let (mut kept, mut told) = (ids(&calls["calls"]), ids(&report["calls"]));
+        kept.sort();
+        told.sort();
+        assert_eq!(kept, told, "{case}");
+        assert_eq!(calls["schema"], 1);
+    }
+}
+
+#[test]
+fn users_and_findings_are_those_of_the_report() {
+    for case in ["reg-ok", "reg-wrong-password", "nat-gap-pjsip", "never-registered"] {
+        let state = kept(case);
+        let report = report(case);
+        let peers = json(&["peers"], state.path());
+        let users = |list: &Json| -> Vec<String> {
+            list.as_array().expect("a list").iter().map(|user| format!("{} {}", user["aor"], user["state"])).collect()
+        };
+        assert_eq!(users(&peers["registrations"]), users(&report["registrations"]), "{case}");
+        let findings = json(&["findings"], state.path());
+        let names = |list: &Json| -> Vec<String> {
+            let mut names: Vec<String> =
+                list.as_array().expect("a list").iter().map(|found| format!("{} {}", found["id"], found["subject"])).collect();
+            names.sort();
+            names
+        };
+        assert_eq!(names(&findings["findings"]), names(&report["findings"]), "{case}");
+    }
+}
+
+#[test]
+fn open_findings_of_an_id_come_with_the_command_that_looks_into_them() {
+    let state = kept("nat-gap-pjsip");
+    let all = json(&["findings", "--open"], state.path());
+    let found =
+        all["findings"].as_array().expect("a list").iter().find(|found| found["scope"] == "phone" || found["scope"] == "phone-or-site");
+    let Some(found) = found else { panic!("no finding of a phone: {all}") };
+    let (id, subject) = (found["id"].as_str().expect("an id"), found["subject"].as_str().expect("a subject"));
+    let text = said(&["findings", "--open", "--id", id], state.path());
+    let command = format!("siphound diagnose {subject} --pcap {}", state.path().join("traces").display());
+    assert!(text.lines().any(|line| line == command), "{command} is not in\n{text}");
+    let mut words = command.split(' ').skip(1);
+    let answer = Command::new(env!("CARGO_BIN_EXE_siphound")).args(&mut words).output().expect("siphound starts");
+    assert!(answer.status.success() && String::from_utf8_lossy(&answer.stdout).contains(subject), "{answer:?}");
+    assert!(!said(&["findings", "--open"], state.path()).contains("siphound diagnose"));
+}
+
+#[test]
+fn tables_and_spreadsheets_have_a_line_for_each() {
+    let state = kept("call-ok-auth");
+    let table = said(&["calls"], state.path());
+    assert!(table.starts_with("start ") && table.lines().count() > 1, "{table}");
+    let csv = said(&["calls", "--format", "csv"], state.path());
+    assert!(csv.starts_with("\"start\",\"from\",") && csv.lines().count() == table.lines().count(), "{csv}");
+    assert_eq!(said(&["calls", "nobody"], state.path()), "nothing of that kind is in the history\n");
+}
+
+#[test]
+fn a_call_is_traced_with_its_other_leg() {
+    let state = kept("call-bridged");
+    let calls = json(&["calls"], state.path());
+    let call_id = calls["calls"][0]["call_id"].as_str().expect("a Call-ID").to_owned();
+    let text = said(&["trace", &call_id], state.path());
+    assert!(text.contains("INVITE") && text.contains("200 OK") && text.contains(&format!("Call-ID: {call_id}")), "{text}");
+    for linked in calls["calls"][0]["linked"].as_array().expect("a list") {
+        assert!(text.contains(linked.as_str().expect("a Call-ID")), "{linked} is not in\n{text}");
+    }
+    assert!(text.contains("response=\"00000000000000000000000000000000\"") || !text.contains("response="), "secrets are blanked:\n{text}");
+}
+
+#[test]
+fn a_trace_for_wireshark_is_a_capture_of_this_user_alone() {
+    let state = kept("reg-ok");
+    let peers = json(&["peers"], state.path());
+    let user = peers["registrations"][0]["aor"].as_str().expect("a user").to_owned();
+    let file = state.path().join("out.pcap");
+    let path = file.to_str().expect("a path in UTF-8");
+    said(&["trace", &user, "--pcap", path], state.path());
+    let report = support::replay::report(&file, &[]).expect("a capture");
+    assert_eq!(report["registrations"][0]["aor"], Json::String(user.clone()));
+
+    said(&["trace", &user, "--anonymise", "--pcap", path], state.path());
+    let bytes = std::fs::read(&file).expect("there");
+    assert!(memchr::memmem::find(&bytes, user.as_bytes()).is_none(), "{user} is in it");
+    let masked = support::replay::report(&file, &[]).expect("a capture");
+    assert_eq!(masked["registrations"][0]["state"], report["registrations"][0]["state"]);
+    assert_ne!(masked["registrations"][0]["aor"], report["registrations"][0]["aor"]);
+}
+
+#[test]
+fn what_is_not_there_is_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (arguments, parts) in [(&["calls"][..], ["no history at", "--state-dir"]), (&["trace", "1001"], ["no traces in", "--state-dir"])] {
+        let output = siphound(arguments, folder.path());
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{error}");
+        for part in parts {
+            assert!(error.contains(part) && error.contains(folder.path().to_str().expect("UTF-8")), "{error}");
+        }
+    }
+    let state = kept("reg-ok");
+    let output = siphound(&["trace", "no-such-call"], state.path());
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("siphound calls"), "{output:?}");
+}
+
+/// A capture goes on over a directory that cannot be written, and the stores say that they are down.
+#[test]
+fn a_directory_that_cannot_be_written_is_told_and_nothing_else_happens() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("file");
+    std::fs::write(&file, "in the way").expect("written");
+    let status = keep("reg-ok", places(&file.join("state")));
+    for store in [Store::Database, Store::Traces] {
+        assert!(status.down_since(store).is_some(), "{store:?}");
+    }
+    assert!(status.lost(Store::Traces, Loss::Write) > 0);
+    assert_eq!(status.lost(Store::Traces, Loss::Queue), 0);
+}
+
+/// Half a file system is not enough; what was written before it was full is whole.
+#[test]
+fn a_full_disk_leaves_what_was_written_whole() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=128k", "tmpfs"]).arg(folder.path()).output();
+    if !mounted.is_ok_and(|output| output.status.success()) {
+        println!("skipped: a small file system needs root and mount");
+        return;
+    }
+    let directory = folder.path().join("traces");
+    let place = Place { directory: directory.clone(), age: Span::MAX, bytes: 1 << 30 };
+    let status = keep("quiet-day", Places { database: None, traces: Some(place) });
+    let listed: Vec<_> = std::fs::read_dir(&directory).expect("there").map(|entry| entry.expect("an entry").path()).collect();
+    let files = if listed.is_empty() { Err(siphound_error()) } else { support::replay::report(&directory, &[]) };
+    let unmounted = Command::new("umount").arg("-l").arg(folder.path()).status().expect("umount runs");
+    assert!(unmounted.success());
+    assert!(status.down_since(Store::Traces).is_some() && status.lost(Store::Traces, Loss::Write) > 0, "{status:?}");
+    let report = files.expect("what is there can be read");
+    assert_eq!(report["capture"]["cut"], false);
+}
+
+fn siphound_error() -> String {
+    "nothing was written".to_owned()
+}
+
+/// Each option that help names, in use.
+#[test]
+fn every_option_of_help_works() {
+    let state = kept("call-ok-auth");
+    let config = state.path().join("siphound.toml");
+    std::fs::write(&config, "").expect("written");
+    let config = config.to_str().expect("UTF-8");
+    let common: &[&[&str]] = &[&["--since", "2020-01-01 00:00"], &["--until", "2100-01-01 00:00"], &["--config", config], &["-c", config]];
+    let lists: &[&[&str]] = &[&["--open"], &["--limit", "1"], &["--format", "csv"], &["-f", "json"]];
+    let out = state.path().join("o.pcap").display().to_string();
+    let pcap = ["--pcap", out.as_str()];
+    let commands: [(&[&str], Vec<&[&str]>); 4] = [
+        (&["calls"], [common, lists, &[&["--outcome", "answered"]]].concat()),
+        (&["peers"], [common, lists, &[&["--state", "registered"]]].concat()),
+        (&["findings"], [common, lists, &[&["--id", "auth-failure"]]].concat()),
+        (&["trace", "1001"], [common, &[&["--anonymise"], &pcap, &["--color", "never"]]].concat()),
+    ];
+    for (command, options) in commands {
+        for option in &options {
+            said(&[command, *option].concat(), state.path());
+        }
+        let help = Command::new(env!("CARGO_BIN_EXE_siphound")).arg(command[0]).arg("--help").output().expect("siphound starts");
+        let help = String::from_utf8(help.stdout).expect("text");
+        let lines = help.lines().map(str::trim_start).filter(|line| line.starts_with('-'));
+        let words = lines.flat_map(|line| line.split([' ', ',']).take_while(|word| word.is_empty() || word.starts_with('-')));
+        for word in words.filter(|word| word.len() > 1 && !["-h", "--help", "-V", "--version", "--state-dir", "-"].contains(word)) {
+            assert!(options.iter().any(|option| option[0] == word), "{} {word} is not tried out", command[0]);
+        }
+    }
+}
+
+/// A store that could not be opened is taken up by itself once it can.
+#[test]
+fn what_was_in_the_way_is_gone_and_it_goes_on_by_itself() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let state = folder.path().join("state");
+    std::fs::write(&state, "in the way").expect("written");
+    let status = Status::default();
+    let (history, recorder) = History::start(places(&state), status.clone()).expect("a thread");
+    let both = |down: bool| [Store::Database, Store::Traces].iter().all(|store| status.down_since(*store).is_some() == down);
+    wait_until(|| both(true));
+    std::fs::remove_file(&state).expect("removed");
+    wait_until(|| both(false));
+    drop(recorder);
+    history.finish();
+    assert!(state.join("history.db").is_file() && state.join("traces").is_dir());
+}
+
+/// A database that somebody else holds loses nothing.
+#[test]
+fn a_lock_is_waited_out() {
+    let folder = tempfile::tempdir().expect("a folder");
+    keep("reg-ok", places(folder.path()));
+    let other = rusqlite::Connection::open(folder.path().join("history.db")).expect("there");
+    other.execute_batch("BEGIN IMMEDIATE; DELETE FROM registrations; DELETE FROM calls").expect("locked");
+    let status = Status::default();
+    let (history, recorder) = History::start(places(folder.path()), status.clone()).expect("a thread");
+    let mut engine = lab::engine(&lab::roomy());
+    engine.listen(Box::new(recorder));
+    let mut source = CaptureFiles::open(&[pcaps::path("call-ok-auth")]).expect("a capture");
+    drop(replay(&mut source, lab::ingest(), engine, Threads::One, &|_| {}).expect("a replay"));
+    wait_until(|| status.down_since(Store::Database).is_some());
+    other.execute_batch("COMMIT").expect("free");
+    history.finish();
+    assert_eq!(status.lost(Store::Database, Loss::Write) + status.lost(Store::Database, Loss::Queue), 0);
+    assert!(!json(&["calls"], folder.path())["calls"].as_array().expect("a list").is_empty());
+}
+
+#[track_caller]
+fn wait_until(ready: impl Fn() -> bool) {
+    for _ in 0..2_000 {
+        if ready() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    panic!("it does not come about");
+}
