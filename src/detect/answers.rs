@@ -3,6 +3,7 @@
 use crate::config::Thresholds;
 use crate::detect::catalog::{FindingId, Slot};
 use crate::detect::finding::{Raise, Subject};
+use crate::detect::parties::related_user;
 use crate::detect::registration::status_text;
 use crate::detect::store::FindingStore;
 use crate::track::Tracker;
@@ -44,7 +45,7 @@ fn answer_lost(tracker: &Tracker, lost: &LostAnswer, findings: &mut FindingStore
         .related(Subject::Site(Site::of(source)))
         .related(Subject::Pbx(lost.flow.destination))
         .fill(Slot::Pbx, lost.flow.destination.to_string());
-    findings.raise(raise, lost.last.time);
+    findings.raise(related_user(tracker, raise, lost.flow.source), lost.last.time);
 }
 
 fn is_proof(thresholds: &Thresholds, lost: &LostAnswer) -> bool {

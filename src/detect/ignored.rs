@@ -1,7 +1,7 @@
 //! INVITEs that nobody answers: a caller that the PBX ignores, a trunk that is dead, packets too large for the way (DETECTION §4.3).
 
 use std::collections::VecDeque;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::config::Thresholds;
 use crate::decode::flow::{Flow, Transport};
@@ -9,7 +9,7 @@ use crate::decode::signal::Signal;
 
 use crate::detect::catalog::{FindingId, Slot};
 use crate::detect::finding::{Raise, Subject, sent};
-use crate::detect::parties::related_parties;
+use crate::detect::parties::{related_parties, related_user};
 use crate::detect::registration::is_heard;
 use crate::detect::store::FindingStore;
 use crate::table::Handle;
@@ -138,7 +138,7 @@ impl IgnoredDetector {
             raise.evidence(call.first.time, call.first.frame, format!("INVITE of {} B, never answered", call.size))
         });
         let subject = Subject::Source(peer);
-        findings.raise(raise.related(Subject::Site(Site::of(peer))), request.deadline);
+        findings.raise(beyond(tracker, raise, request.flow), request.deadline);
         findings.replace((FindingId::FragmentLoss, &subject), (FindingId::InviteIgnored, &subject), request.deadline);
         true
     }
@@ -166,7 +166,7 @@ impl IgnoredDetector {
                 frame => raise.evidence(lost.at.time, frame, fact),
             }
         });
-        findings.raise(raise.related(Subject::Site(Site::of(peer))), at.time);
+        findings.raise(beyond(tracker, raise, flow), at.time);
     }
 
     fn note_served(&mut self, source: IpAddr, now: PacketTime) {
@@ -177,12 +177,24 @@ impl IgnoredDetector {
     }
 }
 
-/// The end of a flow that is not the PBX.
+/// The address of the end of a flow that is not the PBX.
 fn peer(tracker: &Tracker, flow: Flow) -> Option<IpAddr> {
+    far_end(tracker, flow).map(|end| end.ip())
+}
+
+fn far_end(tracker: &Tracker, flow: Flow) -> Option<SocketAddr> {
     match tracker.world.peers.direction(flow) {
-        Direction::In => Some(flow.source.ip()),
-        Direction::Out => Some(flow.destination.ip()),
+        Direction::In => Some(flow.source),
+        Direction::Out => Some(flow.destination),
         Direction::Through => None,
+    }
+}
+
+/// Names the site and the user at the end of a flow that is not the PBX.
+fn beyond(tracker: &Tracker, raise: Raise, flow: Flow) -> Raise {
+    match far_end(tracker, flow) {
+        Some(end) => related_user(tracker, raise.related(Subject::Site(Site::of(end.ip()))), end),
+        None => raise,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::detect::catalog::FindingId;
 use crate::detect::finding::{Raise, Subject};
-use crate::detect::parties::{call_subject, related_parties};
+use crate::detect::parties::{call_subject, ends, related_parties};
 use crate::detect::registration::status_text;
 use crate::detect::store::FindingStore;
 use crate::track::Tracker;
@@ -21,7 +21,9 @@ pub(super) fn event(tracker: &Tracker, event: &Event, findings: &mut FindingStor
                 return;
             }
             let status = status_text(status);
-            let message = format!("{subject}: {} answered {status} to the session that was offered", entry.flow.destination);
+            // What the PBX passes on is the word of whoever it asked.
+            let [_, by] = ends(entry);
+            let message = format!("{subject}: {by} answered {status} to the session that was offered");
             let raise = Raise::new(FindingId::CodecMismatch, subject, message);
             let raise = raise.evidence(entry.first.time, entry.first.frame, format!("INVITE to {}", entry.flow.destination));
             (call, raise.evidence(at.time, at.frame, status), at.time)

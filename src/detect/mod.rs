@@ -34,6 +34,7 @@ mod server;
 mod setup;
 mod short;
 mod sketch;
+mod sleep;
 mod slowness;
 pub mod store;
 mod strangers;

@@ -27,6 +27,14 @@ pub(super) fn related_parties(tracker: &Tracker, raise: Raise, call: Handle) -> 
     ends(entry).into_iter().filter_map(|address| user_at(tracker, address)).fold(raise, |raise, name| raise.related(Subject::Aor(name)))
 }
 
+/// Names the user whose device is at an address: of several phones behind one it is that one's matter.
+pub(super) fn related_user(tracker: &Tracker, raise: Raise, address: SocketAddr) -> Raise {
+    match user_at(tracker, address) {
+        Some(name) => raise.related(Subject::Aor(name)),
+        None => raise,
+    }
+}
+
 /// The AoR of the called user, if it is known.
 pub(super) fn called(tracker: &Tracker, call: &Call) -> Option<Handle> {
     let pbx = tracker.world.peers.pbx_of(call.flow);

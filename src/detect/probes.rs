@@ -1,4 +1,4 @@
-//! What the PBX's probes of a phone show beside its NAT: lag, loss, sleep, and phones that ignore them (DETECTION §2.7, §3.3).
+//! What the PBX's probes of a phone show beside its NAT: lag, loss, and phones that ignore them (DETECTION §2.7, §3.3).
 
 use std::collections::BTreeMap;
 
@@ -7,14 +7,14 @@ use crate::detect::catalog::FindingId;
 use crate::detect::finding::{Raise, Subject};
 use crate::detect::nat;
 use crate::detect::registration::placed;
+use crate::detect::sleep::Sleepers;
 use crate::detect::store::FindingStore;
 use crate::table::Handle;
 use crate::time::{PacketTime, Span};
 use crate::track::Tracker;
 use crate::track::event::{Event, ProbeResult, Sighting};
 use crate::track::nat::event::NatEvent;
-use crate::track::nat::verdict;
-use crate::track::vocabulary::{BehindNat, Reachability};
+use crate::track::vocabulary::Reachability;
 
 /// Answered probes after which older ones count half.
 const MEMORY: u32 = 400;
@@ -32,8 +32,6 @@ struct Record {
     repeated: u32,
     /// Seconds of silence before probes that were answered at once, and before those that needed a repeat.
     silence: (f64, f64),
-    /// Returns from outages within the last hour.
-    naps: Vec<PacketTime>,
     is_lagged: bool,
     ignores: bool,
 }
@@ -79,6 +77,7 @@ impl Record {
 #[derive(Debug, Default)]
 pub(super) struct ProbeDetector {
     records: BTreeMap<Handle, Record>,
+    sleepers: Sleepers,
 }
 
 impl ProbeDetector {
@@ -95,8 +94,10 @@ impl ProbeDetector {
             }
             Event::Reachability { device, from, to, at, last_rtt, .. } => {
                 peer_state(tracker, device, from, to, at, last_rtt, findings);
-                if from == Reachability::Unreachable {
-                    self.returned(tracker, device, at, findings);
+                match (from, to) {
+                    (_, Reachability::Unreachable) => self.sleepers.gone(device, at.time),
+                    (Reachability::Unreachable, _) => self.sleepers.returned(tracker, device, at, findings),
+                    _ => {}
                 }
             }
             _ => {}
@@ -170,23 +171,6 @@ impl ProbeDetector {
         if !nat::is_forgotten(tracker, device) {
             findings.replace((FindingId::OptionsUnsupported, &subject), (FindingId::NatBindingTimeout, &subject), at.time);
         }
-    }
-
-    /// A phone that nothing but sleep explains came back: it is behind no NAT and did not restart.
-    fn returned(&mut self, tracker: &Tracker, device: Handle, at: Sighting, findings: &mut FindingStore) {
-        let Some(entry) = tracker.registrations.device(device) else { return };
-        if verdict(&tracker.registrations, entry) >= BehindNat::Likely {
-            return;
-        }
-        let Some(record) = self.record(device) else { return };
-        let sleep = tracker.thresholds().sleep;
-        record.naps.retain(|nap| at.time.since(*nap) <= sleep.window);
-        record.naps.push(at.time);
-        let naps = record.naps.len();
-        let Some(aor) = aor(tracker, device).filter(|_| sleep.is_reached(naps)) else { return };
-        let message = format!("{aor}: fell silent and came back {naps}× within an hour without NAT or restart, as a sleeping device does");
-        let raise = Raise::new(FindingId::EndpointSleepSuspected, Subject::Aor(aor), message);
-        raise_of(tracker, device, raise.evidence(at.time, at.frame, "it answers OPTIONS again"), at.time, findings);
     }
 }
 

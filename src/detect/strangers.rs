@@ -143,9 +143,9 @@ impl StrangerDetector {
         let fact = format!("REGISTER for {domain} answered {}", status_text(report.status));
         let raise = strays.iter().fold(raise, |raise, at| raise.evidence(at.time, at.frame, fact.clone()));
         let subject = Subject::Source(source);
-        findings.raise(raise, at.time);
         if let Some(aor) = tracker.registrations.aor(report.aor) {
             let symptom = Subject::Aor(aor.name.clone());
+            findings.raise(raise.related(symptom.clone()), at.time);
             findings.replace((FindingId::WrongDomain, &subject), (FindingId::RegistrationRejected, &symptom), at.time);
         }
     }

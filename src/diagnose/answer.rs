@@ -1,8 +1,10 @@
 //! What a rule that is met says.
 
+use crate::detect::catalog::FindingId;
 use crate::detect::finding::Finding;
 use crate::diagnose::case::Case;
 use crate::diagnose::judge::escalation;
+use crate::diagnose::nearby;
 use crate::report::model::{Escalation, Evidence, Judgement, Stamp};
 use crate::time::PacketTime;
 use crate::track::vocabulary::{Confidence, Scope, Severity};
@@ -41,9 +43,13 @@ impl Answer {
     /// What a finding amounts to.
     pub(super) fn finding(case: &Case<'_>, finding: &Finding) -> Self {
         let meaning = finding.id.row().meaning;
+        let mut evidence = case.evidence_of(finding);
+        if finding.id == FindingId::NatBindingTimeout {
+            evidence.extend(nearby::silences(case));
+        }
         Self {
             severity: Some(finding.severity),
-            evidence: case.evidence_of(finding),
+            evidence,
             runbook: finding.id.runbook().to_vec(),
             ..Self::new(Judgement::Finding(finding.id), format!("{meaning} {}.", finding.message.trim_end_matches('.')))
                 .confidence(finding.confidence)

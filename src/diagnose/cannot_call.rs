@@ -1,5 +1,7 @@
 //! "The user cannot call" (DETECTION §8.2; S1).
 
+use std::net::SocketAddr;
+
 use crate::detect::catalog::FindingId as F;
 use crate::diagnose::answer::Answer;
 use crate::diagnose::cannot_connect::{self, REGISTRATION, STATE, temporary};
@@ -10,10 +12,13 @@ use crate::diagnose::rule::{Check, Rule, Step};
 use crate::diagnose::words::{clock, dialled, lasting, outcome};
 use crate::report::model::{CallEntry, DeviceEntry, Escalation, Judgement, RegistrationEntry};
 use crate::time::Span;
+use crate::track::event::Unanswered;
 use crate::track::vocabulary::{Confidence, Direction, Outcome, Reachability, RegistrationState, Scope, Severity};
 
 /// A registration so shortly before a call was taken up in order to place it (DETECTION §8.2).
 const TO_PLACE_IT: Span = Span::from_secs(30);
+/// A call that took longer until it rang or was answered is called slow (DETECTION §4.2).
+const SLOW: Span = Span::from_secs(6);
 /// Calls that are listed as evidence.
 const LISTED: usize = 5;
 
@@ -54,15 +59,21 @@ pub(super) const STEPS: &[Step] = &[
 
 /// A trouble that is over, where no call was tried since or the last one fell into it.
 fn over(case: &Case<'_>) -> Check {
-    match case.made().next() {
+    match last_made(case) {
         Some(attempt) if case.past_trouble(attempt).is_none() => Check::Pass,
         _ => cannot_connect::over(case),
     }
 }
 
+/// The call of the user that tells most: the last one that has come out, unless one in the making goes unheeded.
+fn last_made<'s, 'a>(case: &'s Case<'a>) -> Option<&'s Attempt<'a>> {
+    let latest = case.made().next().filter(|latest| case.unheeded(latest).is_some());
+    latest.or_else(|| Case::last_settled(case.made()))
+}
+
 /// A call that the phone had to reconnect for.
 fn reconnected(case: &Case<'_>) -> Check {
-    let Some(attempt) = case.made().next().filter(|attempt| attempt.main.outcome == Outcome::Answered) else { return Check::Pass };
+    let Some(attempt) = last_made(case).filter(|attempt| attempt.main.outcome == Outcome::Answered) else { return Check::Pass };
     let before = |device: &DeviceEntry| {
         let since = device.registered_at?.0;
         let known_before = case.party.registrations.iter().any(|entry| entry.accepted > 1);
@@ -82,10 +93,11 @@ fn reconnected(case: &Case<'_>) -> Check {
 
 /// What became of the last call.
 fn last_call(case: &Case<'_>) -> Check {
-    let Some(attempt) = case.made().next() else { return Check::met(no_call(case)) };
-    let answer = match attempt.main.outcome {
-        Outcome::Answered => answered(case, attempt),
-        _ => failed(case, attempt),
+    let Some(attempt) = last_made(case) else { return Check::met(no_call(case)) };
+    let answer = match (case.unheeded(attempt), attempt.main.outcome) {
+        (Some(invite), _) => unheeded(case, attempt, &invite),
+        (None, Outcome::Answered) => answered(case, attempt),
+        (None, _) => failed(case, attempt),
     };
     Check::met(answer.facts(facts::calls(case.made().take(LISTED))))
 }
@@ -101,11 +113,13 @@ fn no_call(case: &Case<'_>) -> Answer {
 
 fn answered(case: &Case<'_>, attempt: &Attempt<'_>) -> Answer {
     let main = attempt.main;
-    let earlier = case.made().skip(1).find(|other| is_technical(other.main.outcome));
+    let earlier = case.made().filter(|other| other.started() < attempt.started()).find(|other| is_technical(other.main.outcome));
+    let slowly =
+        main.setup_s.filter(|setup| setup.0 > SLOW).map_or_else(String::new, |setup| format!(" after {} of waiting", lasting(setup.0)));
     match earlier {
         Some(other) => {
             let headline = format!(
-                "The call to {} at {} {}, but the last one, to {} at {}, was answered.",
+                "The call to {} at {} {}, but the last one, to {} at {}, was answered{slowly}.",
                 dialled(other.main),
                 clock(case, other.started()),
                 outcome(other.main),
@@ -115,7 +129,8 @@ fn answered(case: &Case<'_>, attempt: &Attempt<'_>) -> Answer {
             temporary(case, headline)
         }
         None => {
-            let headline = format!("The last call, to {} at {}, was answered: it can call.", dialled(main), clock(case, attempt.started()));
+            let headline =
+                format!("The last call, to {} at {}, was answered{slowly}: it can call.", dialled(main), clock(case, attempt.started()));
             Answer::new(Judgement::Healthy, headline).scope(case.scope())
         }
     }
@@ -171,7 +186,7 @@ pub(super) fn suspected(id: F, headline: String) -> Answer {
 
 fn server(case: &Case<'_>, attempt: &Attempt<'_>, what: String) -> Answer {
     if let Some(leg) = attempt.legs.iter().find(|leg| leg.outcome == Outcome::NoResponse) {
-        return other_end_silent(case, leg, what);
+        return other_end_silent(case, leg.destination, dialled(leg), what);
     }
     let id = if attempt.main.outcome == Outcome::ServerError { F::ServerErrorBurst } else { F::PbxSlow };
     suspected(id, format!("{what}: the PBX took the call and could not handle it."))
@@ -187,7 +202,7 @@ fn other_party(case: &Case<'_>, attempt: &Attempt<'_>, what: String) -> Answer {
     let party = Party::find(called, report);
     let Some(entry) = party.registrations.first().copied() else {
         if let Some(leg) = attempt.legs.iter().find(|leg| leg.outcome == Outcome::NoResponse) {
-            return other_end_silent(case, leg, what);
+            return other_end_silent(case, leg.destination, dialled(leg), what);
         }
         return people(format!("{what}, and {called} was not seen to be registered."))
             .confidence(Confidence::Suspected)
@@ -219,17 +234,38 @@ fn is_offline(entry: &RegistrationEntry) -> bool {
 
 fn no_response(case: &Case<'_>, attempt: &Attempt<'_>, what: String) -> Answer {
     if attempt.main.direction == Direction::Out {
-        return other_end_silent(case, attempt.main, what);
+        return other_end_silent(case, attempt.main.destination, dialled(attempt.main), what);
     }
-    suspected(F::InviteIgnored, format!("{what} at all from the PBX."))
+    ignored(format!("{what} at all"))
+}
+
+/// Nothing has come back yet from where the call is being sent to.
+fn unheeded(case: &Case<'_>, attempt: &Attempt<'_>, invite: &Unanswered) -> Answer {
+    let what = format!(
+        "The call to {} is being set up since {}, and its INVITE to {} was sent {} times without an answer so far",
+        dialled(attempt.main),
+        clock(case, attempt.started()),
+        invite.flow.destination,
+        invite.transmissions
+    );
+    let answer = match case.scene.tracker.world.peers.direction(invite.flow) {
+        Direction::In => ignored(what),
+        _ => other_end_silent(case, invite.flow.destination, dialled(attempt.main), what),
+    };
+    answer.fact(case.printed(invite.first.time), invite.first.frame, format!("INVITE to {}, not answered yet", invite.flow.destination))
+}
+
+/// The PBX does not react to the phone.
+fn ignored(what: String) -> Answer {
+    suspected(F::InviteIgnored, format!("{what}: the PBX does not react."))
         .scope(Scope::Source)
         .next_step("On the PBX check fail2ban, firewall and ACL for the address of the phone, and whether the PBX was up.")
         .escalate(Escalation::L2)
 }
 
 /// The PBX called on and nobody answered: a carrier or a phone.
-fn other_end_silent(case: &Case<'_>, leg: &CallEntry, what: String) -> Answer {
-    let place = leg.destination.ip();
+fn other_end_silent(case: &Case<'_>, place: SocketAddr, called: &str, what: String) -> Answer {
+    let place = place.ip();
     if case.scene.tracker.world.peers.is_trunk(place) {
         return suspected(F::TrunkNoResponse, format!("{what}: the trunk {place} did not answer the PBX."))
             .scope(Scope::Trunk)
@@ -237,7 +273,7 @@ fn other_end_silent(case: &Case<'_>, leg: &CallEntry, what: String) -> Answer {
             .escalate(Escalation::L2);
     }
     suspected(F::CalleeNoResponse, format!("{what}: the phone at {place} did not answer the PBX."))
-        .next_step(format!("Treat the called party: run diagnose {} --problem cannot-receive.", dialled(leg)))
+        .next_step(format!("Treat the called party: run diagnose {called} --problem cannot-receive."))
 }
 
 fn unknown(main: &CallEntry, what: String) -> Answer {

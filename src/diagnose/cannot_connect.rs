@@ -1,8 +1,11 @@
 //! "The user cannot connect" (DETECTION §8.1; S0, S4).
 
 use crate::detect::catalog::{FindingId as F, rejection_remedy};
+use crate::detect::finding::Finding;
 use crate::diagnose::answer::Answer;
 use crate::diagnose::case::Case;
+use crate::diagnose::concern::Concern;
+use crate::diagnose::history;
 use crate::diagnose::rule::{Check, Rule, Step};
 use crate::diagnose::words::{clock, counted, lasting};
 use crate::report::model::{Escalation, Judgement};
@@ -152,19 +155,56 @@ pub(super) fn over(case: &Case<'_>) -> Check {
         return Check::Pass;
     }
     let recent = case.past().filter(|finding| case.now.since(case.printed(finding.last)) <= DAY);
-    if let Some(finding) = recent.max_by_key(|finding| (finding.severity, finding.last)) {
-        let end = finding.cleared.map_or(case.now, |end| case.printed(end));
-        let message = finding.message.trim_end_matches('.');
-        let headline = format!(
-            "There was a problem from {} to {}, and it is over. {message}.",
-            clock(case, case.printed(finding.since)),
-            clock(case, end)
-        );
-        let mut answer = temporary(case, headline).scope(finding.scope).facts(case.evidence_of(finding));
-        answer.runbook = finding.id.runbook().to_vec();
-        return Check::met(answer.fact(end, 0, format!("{} ended", finding.id)));
+    // The user's own trouble comes before what everybody shared, unless that was the PBX.
+    let weight = |finding: &&Finding| {
+        let is_near = case.concern(finding) == Concern::User || finding.severity == Severity::Critical;
+        (is_near, finding.severity, finding.last)
+    };
+    if let Some(finding) = recent.max_by_key(weight) {
+        return Check::met(mended(case, finding));
     }
     taken_up_again(case)
+}
+
+/// What a finding that is over amounts to: nothing is to be done, but its remedy stays good for the next time.
+fn mended(case: &Case<'_>, finding: &Finding) -> Answer {
+    let end = finding.cleared.map_or(case.now, |end| case.printed(end));
+    let restart = history::restarted(case, finding);
+    let restarted = restart.map_or_else(String::new, |at| format!(" The phone restarted and was back at {}.", clock(case, at)));
+    let headline = format!(
+        "There was a problem from {} to {}, and it is over. What was found then: {}.{restarted}{}",
+        clock(case, case.printed(finding.since)),
+        clock(case, end),
+        diagnosis(finding),
+        change(case, finding)
+    );
+    let next_step =
+        format!("Nothing to do now: let the user try, and close the incident if it works. If it comes back: {}", finding.remedy);
+    let mut answer = temporary(case, headline).scope(finding.scope).facts(case.evidence_of(finding)).next_step(next_step);
+    answer.runbook = finding.id.runbook().to_vec();
+    answer.fact(end, 0, format!("{} ended", finding.id))
+}
+
+/// The message of a finding without the advice that it ends with.
+fn diagnosis(finding: &Finding) -> &str {
+    let message = finding.message.trim_end_matches('.');
+    match finding.id {
+        F::NatBindingTimeout => message.split("; ").next().unwrap_or(message),
+        _ => message,
+    }
+}
+
+/// What was changed, so that it is over.
+fn change(case: &Case<'_>, finding: &Finding) -> String {
+    if finding.id != F::NatBindingTimeout {
+        return String::new();
+    }
+    if let Some(experiment) = case.finding(F::KeepaliveExperiment) {
+        return format!(" Since then {}.", experiment.message);
+    }
+    let lived =
+        case.party.addresses().into_iter().filter_map(|address| case.scene.tracker.nat.view(Site::of(address))?.estimate.lower).max();
+    lived.map_or_else(String::new, |lived| format!(" Since then idle bindings were seen to live for {} and more.", lasting(lived)))
 }
 
 /// Attempts that failed before one that worked, or a registration that was taken up again.

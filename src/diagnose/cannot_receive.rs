@@ -9,8 +9,9 @@ use crate::diagnose::facts;
 use crate::diagnose::parties::Attempt;
 use crate::diagnose::rule::{Check, Rule, Step};
 use crate::diagnose::words::{caller, clock, dialled, outcome};
-use crate::report::model::{CallEntry, Escalation, Judgement};
-use crate::track::vocabulary::{Confidence, Direction, Outcome, Scope};
+use crate::report::model::{CallEntry, Escalation, Judgement, RegistrationEntry};
+use crate::track::event::Unanswered;
+use crate::track::vocabulary::{CallState, Confidence, Direction, Outcome, Scope};
 
 /// Calls that are listed as evidence.
 const LISTED: usize = 5;
@@ -57,7 +58,13 @@ const OVER_IF_NONE_FAILED: Step = Step { runbook: OVER.runbook, rules: &[Rule::C
 
 fn over(case: &Case<'_>) -> Check {
     let failed = |attempt: &Attempt<'_>| leg_or_main(case, attempt).outcome != Outcome::Answered && case.past_trouble(attempt).is_none();
-    if case.received().next().is_some_and(failed) { Check::Pass } else { crate::diagnose::cannot_connect::over(case) }
+    if last_received(case).is_some_and(failed) { Check::Pass } else { crate::diagnose::cannot_connect::over(case) }
+}
+
+/// The call for the user that tells most: the last one that has come out, unless one in the making goes unheeded.
+fn last_received<'s, 'a>(case: &'s Case<'a>) -> Option<&'s Attempt<'a>> {
+    let latest = case.received().next().filter(|latest| case.unheeded(latest).is_some());
+    latest.or_else(|| Case::last_settled(case.received()))
 }
 
 /// What happened at the user's own phone, or to the caller where no leg to it was captured.
@@ -67,31 +74,38 @@ fn leg_or_main<'a>(case: &Case<'a>, attempt: &Attempt<'a>) -> &'a CallEntry {
 
 /// The call was for the user and went to somebody else.
 fn elsewhere(case: &Case<'_>) -> Check {
-    let Some(attempt) = case.received().next() else { return Check::Pass };
+    let Some(attempt) = last_received(case) else { return Check::Pass };
     if attempt.leg_to(&case.party).is_some() {
         return Check::Unseen("the PBX did call a phone of this user");
     }
     let from = caller(attempt.main);
     let at = clock(case, attempt.started());
-    let reached = reached(attempt);
-    let headline = match (attempt.main.outcome, reached.as_slice()) {
-        (_, []) => return answered_by_pbx(case, attempt),
-        (Outcome::Answered, _) => {
-            format!("The call of {from} to {} at {at} went to {} and was answered.", case.asked(), reached.join(", "))
-        }
-        _ => format!("The call of {from} to {} at {at} went to {} and {}.", case.asked(), reached.join(", "), outcome(attempt.main)),
+    let reached = reached(case, attempt);
+    let (way, result) = (if attempt.main.forwarded { "was forwarded" } else { "went" }, outcome(attempt.main));
+    let headline = match reached.as_slice() {
+        [] => return answered_by_pbx(case, attempt),
+        _ => format!("The call of {from} to {} at {at} {way} to {} and {result}.", case.asked(), reached.join(", ")),
+    };
+    let next_step = match attempt.main.forwarded {
+        true => "If that is not meant, turn off call forwarding on the phone, and its forwarding on the PBX.",
+        false => "If that is not meant, correct the forwarding, group or number routing on the PBX.",
     };
     let answer = Answer::new(Judgement::DeliveredElsewhere, headline)
         .scope(Scope::Call)
         .facts([facts::call(attempt.main)])
         .facts(attempt.legs.iter().map(|leg| facts::call(leg)))
-        .next_step("If that is not meant, correct the forwarding, group or number routing on the PBX.");
+        .next_step(next_step);
     Check::met(answer)
 }
 
-/// The users that a call went to.
-fn reached(attempt: &Attempt<'_>) -> Vec<String> {
+/// The users that a call went to: the called sides of its legs, or whose phone is where a proxy passed it on to.
+fn reached(case: &Case<'_>, attempt: &Attempt<'_>) -> Vec<String> {
     let mut names: Vec<String> = attempt.legs.iter().map(|leg| dialled(leg).to_owned()).collect();
+    if let Some(place) = attempt.main.passed_on_to.filter(|place| names.is_empty() && !case.party.is_at(*place)) {
+        let is_there = |entry: &&RegistrationEntry| entry.devices.iter().any(|device| device.source == place);
+        let there = case.scene.report.registrations.iter().filter(is_there).filter_map(|entry| entry.aor.split('@').next());
+        names.extend(there.map(str::to_owned));
+    }
     names.dedup();
     names
 }
@@ -119,10 +133,11 @@ fn answered_by_pbx(case: &Case<'_>, attempt: &Attempt<'_>) -> Check {
 }
 
 fn last_call(case: &Case<'_>) -> Check {
-    let Some(attempt) = case.received().next() else { return Check::met(no_call(case)) };
-    let answer = match attempt.leg_to(&case.party) {
-        Some(leg) => at_the_phone(case, attempt, leg),
-        None => not_at_the_phone(case, attempt),
+    let Some(attempt) = last_received(case) else { return Check::met(no_call(case)) };
+    let answer = match (case.unheeded(attempt), attempt.leg_to(&case.party)) {
+        (Some(invite), _) => unheeded(case, attempt, &invite),
+        (None, Some(leg)) => at_the_phone(case, attempt, leg),
+        (None, None) => not_at_the_phone(case, attempt),
     };
     Check::met(answer.facts(facts::calls(case.received().take(LISTED))))
 }
@@ -136,6 +151,29 @@ fn no_call(case: &Case<'_>) -> Answer {
         .confidence(Confidence::Suspected)
         .scope(case.scope())
         .next_step("Place a test call to the user while capturing; if none appears, the fault is before the PBX: number routing or trunk.")
+}
+
+/// Nothing has come back yet from where the call is being sent to.
+fn unheeded(case: &Case<'_>, attempt: &Attempt<'_>, invite: &Unanswered) -> Answer {
+    let what = format!(
+        "The call of {} to {} is being set up since {}, and its INVITE to {} was sent {} times without an answer so far",
+        caller(attempt.main),
+        dialled(attempt.main),
+        clock(case, attempt.started()),
+        invite.flow.destination,
+        invite.transmissions
+    );
+    let tracker = case.scene.tracker;
+    let answer = match tracker.world.peers.direction(invite.flow) {
+        Direction::In => suspected(F::InviteIgnored, format!("{what}: the PBX does not react, so it never came as far as this user."))
+            .scope(Scope::Source)
+            .next_step(format!("Treat the caller: run diagnose {} --problem cannot-call.", caller(attempt.main)))
+            .escalate(Escalation::L2),
+        _ => suspected(F::CalleeNoResponse, format!("{what}: the phone does not react."))
+            .scope(case.scope())
+            .next_step("Check that the phone is on; force a reconnection and call again."),
+    };
+    answer.fact(case.printed(invite.first.time), invite.first.frame, format!("INVITE to {}, not answered yet", invite.flow.destination))
 }
 
 /// The PBX called the user's phone.
@@ -152,10 +190,15 @@ fn at_the_phone(case: &Case<'_>, attempt: &Attempt<'_>, leg: &CallEntry) -> Answ
         O::Busy | O::Declined | O::NoAnswer | O::Cancelled | O::Stalled18x | O::Unavailable => {
             people(format!("{what}: it reached the phone; what followed is what people did."))
         }
+        O::Unknown if leg.state == CallState::Ringing && !leg.partial => {
+            Answer::new(Judgement::Healthy, format!("{what} at the moment of the question: calls reach the phone.")).scope(case.scope())
+        }
         O::CompletedElsewhere => people(format!("{what}: it rang here too.")),
-        O::Redirected => Answer::new(Judgement::DeliveredElsewhere, format!("{what}: the phone itself forwards its calls."))
-            .scope(case.scope())
-            .next_step("Turn off call forwarding on the phone if it is not meant."),
+        O::Redirected => {
+            Answer::new(Judgement::DeliveredElsewhere, format!("{what}: the phone itself forwards its calls{}.", onwards(case, attempt)))
+                .scope(case.scope())
+                .next_step("Turn off call forwarding on the phone if it is not meant.")
+        }
         O::NoResponse | O::Timeout => suspected(F::CalleeNoResponse, format!("{what} from the phone at {}.", leg.destination))
             .scope(case.scope())
             .next_step("Check that the phone is on; force a reconnection and call again."),
@@ -169,6 +212,12 @@ fn at_the_phone(case: &Case<'_>, attempt: &Attempt<'_>, leg: &CallEntry) -> Answ
         }
         _ => not_captured(&what),
     }
+}
+
+/// Where a call went that the user's phone forwarded.
+fn onwards(case: &Case<'_>, attempt: &Attempt<'_>) -> String {
+    let others = attempt.legs.iter().filter(|leg| !case.party.is_called(leg.to.as_deref()) && !case.party.is_at(leg.destination));
+    others.last().map_or_else(String::new, |leg| format!(", this one to {}", dialled(leg)))
 }
 
 /// The PBX did not call the user's phone.

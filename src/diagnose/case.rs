@@ -1,19 +1,26 @@
 //! What is known of the user and of the time that a question is about.
 
 use crate::detect::catalog::{FindingId, SubjectKind, WINDOW_AFTER, WINDOW_BEFORE};
-use crate::detect::finding::{Finding, Subject};
+use crate::detect::finding::Finding;
+use crate::diagnose::concern::Concern;
 use crate::diagnose::judge::is_about_capture;
 use crate::diagnose::parties::{Attempt, Party};
 use crate::diagnose::words::clock;
 use crate::diagnose::{Moment, Question, Scene};
-use crate::report::model::{DeviceEntry, Evidence, Problem, RegistrationEntry, Stamp};
+use crate::report::model::{CallEntry, DeviceEntry, Evidence, Problem, RegistrationEntry, Stamp};
+use crate::table::Handle;
 use crate::time::{PacketTime, Span};
+use crate::track::event::Unanswered;
 use crate::track::registration::device::Device;
 use crate::track::site::Site;
+use crate::track::transaction::{Owner, Transaction};
 use crate::track::vocabulary::{Outcome, Reachability, RegistrationState, Scope, Severity};
 
 /// How far back the capture must have seen the PBX speak to a phone for its silence to mean something (DETECTION §0.1).
 const SEEN_WITHIN: Span = Span::from_secs(600);
+
+/// Transmissions of an INVITE without a word in return from which on it is no accident: the fourth comes after 3.5 s (RFC 3261 §17.1.1.2).
+const UNHEEDED: u16 = 4;
 
 /// One question with all that bears on it.
 pub(super) struct Case<'a> {
@@ -24,8 +31,12 @@ pub(super) struct Case<'a> {
     pub(super) party: Party<'a>,
     /// The calls that the user made or got, in order of time.
     pub(super) attempts: Vec<Attempt<'a>>,
+    /// Calls that others made in the user's name.
+    pub(super) impostures: Vec<&'a CallEntry>,
     /// Findings about the user, its site, its calls, the PBX and the capture.
     findings: Vec<&'a Finding>,
+    /// Findings about other phones behind the user's address.
+    nearby: Vec<&'a Finding>,
 }
 
 impl<'a> Case<'a> {
@@ -35,16 +46,17 @@ impl<'a> Case<'a> {
         let since = question.since.unwrap_or(PacketTime::MIN);
         let until = question.until.unwrap_or(PacketTime::MAX);
         let mut attempts = Attempt::all(scene.report);
-        attempts.retain(|attempt| {
-            let takes_part = attempt.is_by(&party) || (attempt.is_to(&party) && !attempt.main.by_scanner);
-            takes_part && attempt.main.ended.is_none_or(|end| end.0 >= since) && attempt.started() <= until
-        });
+        attempts.retain(|attempt| attempt.main.ended.is_none_or(|end| end.0 >= since) && attempt.started() <= until);
+        let impostures = attempts.iter().filter(|attempt| attempt.is_in_the_name_of(&party)).map(|attempt| attempt.main).collect();
+        attempts.retain(|attempt| attempt.is_by(&party) || (attempt.is_to(&party) && !attempt.main.by_scanner));
         let now = scene.tracker.printed(scene.tracker.now());
-        let mut case = Self { scene, question, now, party, attempts, findings: Vec::new() };
+        let mut case = Self { scene, question, now, party, attempts, impostures, findings: Vec::new(), nearby: Vec::new() };
         let in_time = |finding: &Finding| {
             finding.cleared.is_none_or(|end| scene.tracker.printed(end) >= since) && scene.tracker.printed(finding.at) <= until
         };
-        case.findings = scene.findings.listed(|finding| in_time(finding) && case.concerns(finding));
+        let found = scene.findings.listed(in_time);
+        case.findings = found.iter().copied().filter(|finding| case.concern(finding) >= Concern::Everybody).collect();
+        case.nearby = found.into_iter().filter(|finding| case.concern(finding) == Concern::Neighbours).collect();
         case
     }
 
@@ -63,6 +75,11 @@ impl<'a> Case<'a> {
     pub(super) fn finding(&self, id: FindingId) -> Option<&'a Finding> {
         let found = self.findings.iter().copied().filter(|finding| finding.id == id);
         found.max_by_key(|finding| (!self.is_over(finding), finding.severity, finding.last))
+    }
+
+    /// The finding of that id about other phones behind the user's address, if it goes on and counts.
+    pub(super) fn nearby(&self, id: FindingId) -> Option<&'a Finding> {
+        self.nearby.iter().copied().find(|finding| finding.id == id && finding.cleared.is_none() && self.counts(finding))
     }
 
     /// The findings about the user or about everybody, in order of time.
@@ -158,8 +175,16 @@ impl<'a> Case<'a> {
 
     /// How far something reaches that only this phone shows: possibly its whole site, where it is the only one there.
     pub(super) fn scope(&self) -> Scope {
-        let alone = |device: &DeviceEntry| self.scene.tracker.registrations.devices_at(device.source.ip()) < 2;
-        if self.devices().any(alone) { Scope::PhoneOrSite } else { Scope::Phone }
+        if self.is_alone() { Scope::PhoneOrSite } else { Scope::Phone }
+    }
+
+    /// Whether a phone of the user is the only one at its address.
+    pub(super) fn is_alone(&self) -> bool {
+        let there = |device: &DeviceEntry| {
+            let all = self.scene.report.registrations.iter().filter(|entry| !entry.by_scanner).flat_map(|entry| &entry.devices);
+            all.filter(|other| other.source.ip() == device.source.ip()).count()
+        };
+        self.devices().any(|device| there(device) < 2)
     }
 
     /// The evidence of a finding, with printed times.
@@ -179,38 +204,23 @@ impl<'a> Case<'a> {
         if !tracker.world.absence.is_sound_since(now - SEEN_WITHIN) {
             return Some("the capture has a hole in the last ten minutes".to_owned());
         }
-        let mut flows = self.tracked_devices().map(|device| device.flow).peekable();
+        let mut flows = self.tracked_devices().map(|(_, device)| device.flow).peekable();
         flows.peek()?;
         let seen = flows.any(|flow| tracker.world.would_see_answer(flow, now - SEEN_WITHIN, now));
         (!seen).then(|| "no packet from the PBX to this phone was captured in the last ten minutes".to_owned())
     }
 
-    fn tracked_devices(&self) -> impl Iterator<Item = &'a Device> {
+    /// The phones of the user as they are tracked.
+    pub(super) fn tracked_devices(&self) -> impl Iterator<Item = (Handle, &'a Device)> {
         let tracker = self.scene.tracker;
         let aors = self.party.registrations.iter().filter_map(|entry| tracker.registrations.find_aor(&tracker.world, &entry.aor));
         let handles = aors.filter_map(|handle| tracker.registrations.aor(handle)).flat_map(|aor| &aor.devices);
-        handles.filter_map(|&handle| tracker.registrations.device(handle))
+        handles.filter_map(|&handle| Some((handle, tracker.registrations.device(handle)?)))
     }
 
-    /// Whether a finding is about the user, its site, one of its calls, or about everybody.
-    fn concerns(&self, finding: &Finding) -> bool {
-        let by_relation = !matches!(finding.subject.kind(), SubjectKind::Aor | SubjectKind::Call);
-        let related =
-            || finding.related.iter().any(|subject| matches!(subject, Subject::Aor(_) | Subject::Call(_)) && self.is_own(subject));
-        self.is_own(&finding.subject) || (by_relation && related())
-    }
-
-    fn is_own(&self, subject: &Subject) -> bool {
-        let entries = || self.attempts.iter().flat_map(Attempt::entries);
-        match subject {
-            Subject::Pbx(_) | Subject::Capture => true,
-            Subject::Aor(aor) => self.party.is_aor(aor),
-            Subject::Source(address) => self.party.addresses().contains(address),
-            Subject::Site(site) => self.party.addresses().iter().any(|address| Site::of(*address) == *site),
-            Subject::Call(call_id) => self.in_question().flat_map(Attempt::entries).any(|call| *call.call_id == **call_id),
-            Subject::Trunk(address) => entries().any(|call| call.destination.ip() == *address || call.source.ip() == *address),
-            Subject::Group(group) => self.is_in_group(group),
-        }
+    /// Whether the complaint can be about a call.
+    pub(super) fn is_in_question(&self, call_id: &str) -> bool {
+        self.in_question().flat_map(Attempt::entries).any(|call| call.call_id == call_id)
     }
 
     /// The calls that a complaint can be about: those that the user made, or got, or all.
@@ -234,7 +244,7 @@ impl<'a> Case<'a> {
     }
 
     /// Whether the user is one of a group of calls: by the name of its phone, its site, or an address its calls went to.
-    fn is_in_group(&self, group: &str) -> bool {
+    pub(super) fn is_in_group(&self, group: &str) -> bool {
         let agents = self.devices().filter_map(|device| device.user_agent.as_deref());
         let mut addresses = self.attempts.iter().flat_map(Attempt::entries).flat_map(|call| [call.source, call.destination]);
         group.strip_prefix("ua:").is_some_and(|agent| agents.into_iter().any(|own| own == agent))
@@ -250,6 +260,35 @@ impl<'a> Case<'a> {
     /// The calls for the user, the latest first.
     pub(super) fn received(&self) -> impl Iterator<Item = &Attempt<'a>> {
         self.attempts.iter().rev().filter(|attempt| attempt.is_to(&self.party))
+    }
+
+    /// The last of some calls that has come out; the last of them where none has.
+    pub(super) fn last_settled<'s>(calls: impl Iterator<Item = &'s Attempt<'a>>) -> Option<&'s Attempt<'a>>
+    where
+        'a: 's,
+    {
+        let mut latest = None;
+        for attempt in calls {
+            if !attempt.is_pending() {
+                return Some(attempt);
+            }
+            latest = latest.or(Some(attempt));
+        }
+        latest
+    }
+
+    /// The INVITE of a call that is still being set up, if it was sent again and again and nothing came back yet.
+    pub(super) fn unheeded(&self, attempt: &Attempt<'_>) -> Option<Unanswered> {
+        let tracker = self.scene.tracker;
+        let is_leg =
+            |handle| tracker.calls.get(handle).is_some_and(|call| attempt.entries().any(|leg| *leg.call_id == *call.record.call_id));
+        let waits = |invite: &&Transaction| {
+            let of_call = matches!(invite.owner, Owner::CallerInvite(call) | Owner::FurtherInvite(call) if is_leg(call));
+            let unheeded = invite.first_response.is_none() && invite.transmissions >= UNHEEDED;
+            unheeded && of_call && tracker.world.would_see_answer(invite.flow, invite.first.time, invite.last.time)
+        };
+        let waiting = attempt.is_pending().then(|| tracker.world.transactions.iter().find(waits));
+        waiting.flatten().map(Transaction::unanswered)
     }
 
     /// The calls that a question about one call may mean, the latest first: the last alone where a time was named.

@@ -1,9 +1,10 @@
 //! Facts that every verdict gives: who was meant, how the registration stands, and how many others are well.
 
 use crate::diagnose::case::Case;
+use crate::diagnose::history;
 use crate::diagnose::parties::Attempt;
-use crate::diagnose::words::{caller, dialled, outcome, registration};
-use crate::report::model::{CallEntry, Evidence, RegistrationEntry, Stamp};
+use crate::diagnose::words::{caller, counted, dialled, outcome, registration};
+use crate::report::model::{CallEntry, Evidence, Problem, RegistrationEntry, Stamp};
 use crate::track::site::Site;
 use crate::track::vocabulary::{Reachability, RegistrationState};
 
@@ -16,6 +17,10 @@ const NAMED: usize = 5;
 pub(super) fn gather(case: &Case<'_>, mut facts: Vec<Evidence>) -> Vec<Evidence> {
     facts.extend(case.party.registrations.iter().take(NAMED).map(|entry| standing(case, entry)));
     facts.extend(neighbours(case));
+    facts.extend(impostures(case));
+    if matches!(case.question.problem, Some(Problem::LosesConnection) | None) {
+        facts.extend(history::changes(case));
+    }
     if facts.iter().all(|fact| !fact.fact.starts_with("call ")) {
         facts.extend(calls(case.attempts.iter().rev().take(CALLS)));
     }
@@ -63,6 +68,14 @@ fn standing(case: &Case<'_>, entry: &RegistrationEntry) -> Evidence {
         _ => "",
     };
     Evidence { at, frame: None, fact: format!("{}{place} {}{reach}", entry.aor, registration(entry.state)) }
+}
+
+/// Calls in the user's name that were not the user's.
+fn impostures(case: &Case<'_>) -> Option<Evidence> {
+    let first = case.impostures.first()?;
+    let calls = counted(case.impostures.len(), "call", "calls");
+    let fact = format!("{calls} in the name of {} from {}, where no phone of it is: not this user's", case.asked(), first.source.ip());
+    Some(Evidence { at: Stamp(first.first_seen), frame: (first.first_frame > 0).then_some(first.first_frame), fact })
 }
 
 /// How the other phones at the user's addresses are (S4-1).

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use crate::report::filter::{Filter, is_user};
 use crate::report::model::{CallEntry, RegistrationEntry, Report};
 use crate::time::PacketTime;
-use crate::track::vocabulary::{Direction, Outcome};
+use crate::track::vocabulary::{CallState, Direction, Outcome};
 
 /// The user, by each of its names.
 pub(super) struct Party<'a> {
@@ -18,6 +18,8 @@ pub(super) struct Party<'a> {
     pub(super) sockets: BTreeSet<SocketAddr>,
     /// The address asked for, where it is one.
     address: Option<IpAddr>,
+    /// Its names with the address of the PBX in place of the domain, as carriers and other PBXs call it.
+    by_address: Vec<String>,
     /// Its AoRs.
     pub(super) registrations: Vec<&'a RegistrationEntry>,
 }
@@ -36,6 +38,7 @@ impl<'a> Party<'a> {
             users: registrations.iter().filter_map(|entry| entry.aor.split('@').next()).collect(),
             sockets: devices().map(|device| device.source).chain(socket).collect(),
             address,
+            by_address: by_address(&registrations, report),
             registrations,
         }
     }
@@ -47,7 +50,9 @@ impl<'a> Party<'a> {
 
     /// Whether `aor` is one of its names.
     pub(super) fn is_aor(&self, aor: &str) -> bool {
-        self.registrations.iter().any(|entry| entry.aor == aor) || is_user(self.asked, aor)
+        self.registrations.iter().any(|entry| entry.aor == aor)
+            || is_user(self.asked, aor)
+            || self.by_address.iter().any(|name| name == aor)
     }
 
     /// Whether one of its phones is there.
@@ -55,9 +60,31 @@ impl<'a> Party<'a> {
         self.sockets.contains(&address) || self.address == Some(address.ip())
     }
 
+    /// Whether an address was asked for, and so everybody behind it.
+    pub(super) fn is_address(&self) -> bool {
+        self.address.is_some()
+    }
+
     /// The addresses of its phones, without ports.
     pub(super) fn addresses(&self) -> BTreeSet<IpAddr> {
         self.sockets.iter().map(SocketAddr::ip).chain(self.address).collect()
+    }
+}
+
+/// Names of users whose user part nobody else on the PBX has, with each address of the PBX: which tenant is meant is not in doubt then.
+fn by_address(registrations: &[&RegistrationEntry], report: &Report) -> Vec<String> {
+    let user = |entry: &RegistrationEntry| entry.aor.split('@').next().unwrap_or_default().to_owned();
+    let is_only = |name: &&String| report.registrations.iter().filter(|entry| !entry.by_scanner && user(entry) == **name).count() == 1;
+    let names: Vec<String> = registrations.iter().map(|entry| user(entry)).collect();
+    let hosts: BTreeSet<String> = report.pbx_addresses.iter().map(host).collect();
+    names.iter().filter(is_only).flat_map(|name| hosts.iter().map(move |host| format!("{name}@{host}"))).collect()
+}
+
+/// An address as the host of a SIP URI.
+fn host(address: &SocketAddr) -> String {
+    match address.ip() {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("[{address}]"),
     }
 }
 
@@ -93,7 +120,21 @@ impl<'a> Attempt<'a> {
     /// Whether `party` made the call.
     pub(super) fn is_by(&self, party: &Party<'_>) -> bool {
         let from_phone = self.main.direction != Direction::Out && party.is_at(self.main.source);
-        from_phone || party.is_called(self.main.from.as_deref())
+        from_phone || (party.is_called(self.main.from.as_deref()) && !self.is_in_the_name_of(party))
+    }
+
+    /// Whether somebody else used the name of `party`: a scanner, or who could not prove it from an address where no phone of it is.
+    pub(super) fn is_in_the_name_of(&self, party: &Party<'_>) -> bool {
+        let main = self.main;
+        let is_elsewhere = main.direction != Direction::Out && !party.addresses().contains(&main.source.ip());
+        let unproven = main.by_scanner || (main.outcome == Outcome::AuthFailed && !party.registrations.is_empty());
+        party.is_called(main.from.as_deref()) && is_elsewhere && unproven
+    }
+
+    /// Whether it was still being set up when the question was asked.
+    pub(super) fn is_pending(&self) -> bool {
+        let in_setup = |call: &CallEntry| matches!(call.state, CallState::Setup | CallState::Ringing);
+        self.main.outcome == Outcome::Unknown && !self.main.partial && in_setup(self.main)
     }
 
     /// The leg that rang at `party`, if there is one.

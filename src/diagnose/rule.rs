@@ -3,6 +3,7 @@
 use crate::detect::catalog::{FindingId, Proof};
 use crate::diagnose::answer::Answer;
 use crate::diagnose::case::Case;
+use crate::diagnose::nearby;
 use crate::diagnose::words::clock;
 use crate::report::model::{Escalation, Ground, Judgement, RuledOut};
 use crate::track::vocabulary::Confidence;
@@ -101,10 +102,17 @@ fn finding(case: &Case<'_>, id: FindingId, otherwise: &'static str) -> Check {
             Some(why) => Check::Not(why),
             None => Check::met(Answer::finding(case, finding)),
         },
-        None if id.row().proof == Proof::Absence => match case.blind_spot() {
-            Some(why) => Check::Not(format!("cannot be ruled out: {why}")),
-            None => Check::Unseen(otherwise),
-        },
+        None => unseen(case, id, otherwise),
+    }
+}
+
+/// No finding of the user's own: its neighbours may have one, and what rests on absence may have been missed.
+fn unseen(case: &Case<'_>, id: FindingId, otherwise: &'static str) -> Check {
+    if let Some(finding) = case.nearby(id) {
+        return Check::Not(nearby::why(case, finding));
+    }
+    match case.blind_spot().filter(|_| id.row().proof == Proof::Absence) {
+        Some(why) => Check::Not(format!("cannot be ruled out: {why}")),
         None => Check::Unseen(otherwise),
     }
 }

@@ -63,6 +63,7 @@ fn call(from: &str, to: &str, start: i64, outcome: Outcome, status: u16) -> Call
         first_seen: at(start),
         first_frame: 9,
         passed_on_to: None,
+        forwarded: false,
         by_scanner: false,
         call_id: format!("{from}-{to}-{start}"),
         from: Some(from.to_owned()),
@@ -304,4 +305,169 @@ fn what_matters_most_answers_whether_anything_is_wrong() {
     assert_eq!(world.ask("1001", None).verdict.as_str(), "ok", "a busy line is no fault of the user");
     world.raise(FindingId::LegLeftUp, Subject::Call("1001-2001-900".into()), 950);
     assert_eq!(world.ask("1001", None).verdict.as_str(), "leg-left-up");
+}
+
+fn site() -> Subject {
+    Subject::Site(Site::of(address(PHONE).ip()))
+}
+
+fn why_not(verdict: &Verdict, id: &str) -> String {
+    verdict.ruled_out.iter().find(|item| item.verdict == id).map(|item| item.why.clone()).unwrap_or_default()
+}
+
+#[test]
+fn a_site_finding_concerns_the_phones_that_it_names() {
+    let about = |name: &str| {
+        let mut world = World::new(registered(), Vec::new());
+        world.findings.raise(Raise::new(FindingId::NatBindingTimeout, site(), "forgets").related(aor(name)), at(900));
+        world.ask("1001", Some(Problem::LosesConnection))
+    };
+    assert_eq!(about("1001@a.example").verdict.as_str(), "nat-binding-timeout");
+    let neighbour = about("1002@a.example");
+    assert_eq!(neighbour.verdict.as_str(), "ok");
+    let why = why_not(&neighbour, "nat-binding-timeout");
+    assert!(why.contains("forgets 1002@a.example") && why.contains("no request to this one"), "{why}");
+}
+
+#[test]
+fn what_happens_to_a_whole_site_concerns_each_phone_there() {
+    let mut world = World::new(registered(), Vec::new());
+    world.findings.raise(Raise::new(FindingId::SourceIpChanged, site(), "x").related(aor("1002@a.example")), at(900));
+    assert_eq!(world.verdict(Problem::LosesConnection), "source-ip-changed");
+}
+
+#[test]
+fn a_full_list_of_phones_leaves_nobody_out() {
+    let mut world = World::new(registered(), Vec::new());
+    let raise = Raise::new(FindingId::NatBindingTimeout, site(), "forgets many");
+    let raise = (2000..2030).fold(raise, |raise, user| raise.related(aor(&format!("{user}@a.example"))));
+    world.findings.raise(raise, at(900));
+    assert_eq!(world.verdict(Problem::LosesConnection), "nat-binding-timeout");
+}
+
+#[test]
+fn answers_that_get_lost_are_the_trouble_of_the_phone_that_waits_for_them() {
+    let source = || Subject::Source(address(PHONE).ip());
+    let about = |name: &str| {
+        let mut world = World::new(registered(), Vec::new());
+        world.findings.raise(Raise::new(FindingId::ResponseNotReachingClient, source(), "lost").related(aor(name)), at(900));
+        world.verdict(Problem::CannotConnect)
+    };
+    assert_eq!(about("1001@a.example"), "response-not-reaching-client");
+    assert_eq!(about("1002@a.example"), "ok");
+}
+
+#[test]
+fn who_knocks_at_the_wrong_door_is_no_phone_that_is_registered_beside_others() {
+    let knock = |state: RegistrationState| {
+        let phones =
+            vec![phone("1001@a.example", PHONE, state, 990), phone("1002@a.example", NEIGHBOUR, RegistrationState::Registered, 990)];
+        let mut world = World::new(phones, Vec::new());
+        world.raise(FindingId::WrongTransportOrPort, Subject::Source(address(PHONE).ip()), 900);
+        world.verdict(Problem::CannotConnect)
+    };
+    assert_eq!(knock(RegistrationState::Expired), "wrong-transport-or-port");
+    assert_eq!(knock(RegistrationState::Registered), "ok", "the one beside it may be anything");
+}
+
+#[test]
+fn the_own_trouble_comes_before_that_of_everybody() {
+    let mut world = World::new(registered(), Vec::new());
+    let over = |world: &mut World, id: FindingId, subject: Subject, message: &str| {
+        world.findings.raise(Raise::new(id, subject.clone(), message).evidence(at(100), 3, "a fact"), at(100));
+        world.findings.clear(id, &subject, at(200));
+    };
+    over(&mut world, FindingId::SipAlgSuspected, site(), "of the router");
+    over(&mut world, FindingId::ProbeLoss, aor("1001@a.example"), "of the phone");
+    let verdict = world.ask("1001", Some(Problem::CannotConnect));
+    assert!(verdict.headline.contains("What was found then: of the phone."), "{}", verdict.headline);
+    over(&mut world, FindingId::PbxNotResponding, Subject::Pbx(address(PBX)), "of the PBX");
+    let verdict = world.ask("1001", Some(Problem::CannotConnect));
+    assert!(verdict.headline.contains("What was found then: of the PBX."), "{}", verdict.headline);
+}
+
+#[test]
+fn what_is_over_orders_nothing() {
+    let mut world = World::new(registered(), Vec::new());
+    let raise = Raise::new(FindingId::NatBindingTimeout, aor("1001@a.example"), "NAT forgets it after 15 s; set keep-alive ≤ 15 s");
+    world.findings.raise(raise, at(100));
+    world.findings.clear(FindingId::NatBindingTimeout, &aor("1001@a.example"), at(200));
+    let verdict = world.ask("1001", Some(Problem::LosesConnection));
+    assert_eq!(verdict.verdict.as_str(), "temporary-network-problem");
+    assert!(
+        verdict.headline.contains("NAT forgets it after 15 s.") && !verdict.headline.contains("set keep-alive"),
+        "{}",
+        verdict.headline
+    );
+    assert!(
+        verdict.next_step.starts_with("Nothing to do now") && verdict.next_step.contains("If it comes back: "),
+        "{}",
+        verdict.next_step
+    );
+}
+
+#[test]
+fn a_call_in_the_name_of_a_user_is_not_the_users() {
+    let made = |source: &str, outcome: Outcome| {
+        let mut own = call("1001", "2001", 900, Outcome::Answered, 200);
+        own.source = address(PHONE);
+        let mut other = call("1001", "0097259", 950, outcome, 407);
+        other.source = address(source);
+        World::new(registered(), vec![own, other]).ask("1001", Some(Problem::CannotCall))
+    };
+    let imposture = made("198.18.0.66:5074", Outcome::AuthFailed);
+    assert_eq!(imposture.verdict.as_str(), "ok");
+    assert!(imposture.evidence.iter().any(|fact| fact.fact.contains("in the name of 1001 from 198.18.0.66")), "{:?}", imposture.evidence);
+    assert_eq!(made(PHONE, Outcome::AuthFailed).verdict.as_str(), "auth-failed-loop", "its own phone has the wrong password");
+    assert_eq!(made("198.18.0.66:5074", Outcome::NotAcceptable).verdict.as_str(), "codec-mismatch", "it could prove its name");
+}
+
+#[test]
+fn a_phone_whose_calls_are_forwarded_gets_none() {
+    let forwarded = |forwarded: bool, place: &str| {
+        let phones = vec![registered().remove(0), phone("1024@a.example", "192.0.2.9:5060", RegistrationState::Registered, 990)];
+        let main = call("1022", "1001", 900, Outcome::Answered, 200);
+        let main = CallEntry { source: address("192.0.2.7:5060"), passed_on_to: Some(address(place)), forwarded, ..main };
+        World::new(phones, vec![main]).ask("1001", Some(Problem::CannotReceive))
+    };
+    let elsewhere = forwarded(true, "192.0.2.9:5060");
+    assert_eq!(elsewhere.verdict.as_str(), "delivered-elsewhere");
+    assert!(elsewhere.headline.contains("was forwarded to 1024 and was answered"), "{}", elsewhere.headline);
+    assert!(forwarded(false, "192.0.2.9:5060").headline.contains("went to 1024"), "the PBX sent it there by itself");
+    assert_eq!(forwarded(true, PHONE).verdict.as_str(), "ok", "it came back to its own phone");
+}
+
+#[test]
+fn a_user_is_known_by_the_address_of_the_pbx_where_nobody_shares_its_number() {
+    let found = |phones: Vec<RegistrationEntry>| {
+        let mut world = World::new(phones, Vec::new());
+        world.report.pbx_addresses = vec![address(PBX)];
+        world.raise(FindingId::CallFailedCalleeUnreachable, aor("1001@203.0.113.10"), 900);
+        world.ask("1001@a.example", Some(Problem::CannotReceive)).verdict.as_str()
+    };
+    assert_eq!(found(registered()), "call-failed-callee-unreachable");
+    let tenants = vec![registered().remove(0), phone("1001@b.example", "192.0.2.9:5060", RegistrationState::Registered, 990)];
+    assert_eq!(found(tenants), "cannot-tell", "which of the tenants was called is not known");
+}
+
+#[test]
+fn a_call_in_the_making_settles_nothing() {
+    let ringing = |state: CallState| CallEntry { state, ended: None, status: None, ..call("1001", "2002", 995, Outcome::Unknown, 0) };
+    let before = || call("1001", "2001", 900, Outcome::Answered, 200);
+    let verdict = |calls: Vec<CallEntry>| World::new(registered(), calls).ask("1001", Some(Problem::CannotCall)).verdict.as_str();
+    assert_eq!(verdict(vec![before(), ringing(CallState::Ringing)]), "ok");
+    assert_eq!(verdict(vec![before(), ringing(CallState::Setup)]), "ok");
+    assert_eq!(verdict(vec![ringing(CallState::Setup)]), "cannot-tell");
+    let failed = || call("1001", "2001", 900, Outcome::NotAcceptable, 488);
+    assert_eq!(verdict(vec![failed(), ringing(CallState::Ringing)]), "codec-mismatch");
+}
+
+#[test]
+fn a_long_wait_before_the_answer_is_told() {
+    let headline = |seconds: i64| {
+        let answered = CallEntry { setup_s: Some(Seconds(Span::from_secs(seconds))), ..call("1001", "2001", 900, Outcome::Answered, 200) };
+        World::new(registered(), vec![answered]).ask("1001", Some(Problem::CannotCall)).headline
+    };
+    assert!(headline(9).contains("was answered after 9.0 s of waiting"), "{}", headline(9));
+    assert!(!headline(3).contains("waiting"), "{}", headline(3));
 }

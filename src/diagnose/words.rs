@@ -3,7 +3,7 @@
 use crate::diagnose::case::Case;
 use crate::report::model::{CallEntry, Stamp};
 use crate::time::{PacketTime, Span};
-use crate::track::vocabulary::{EndedBy, Outcome, RegistrationState};
+use crate::track::vocabulary::{CallState, EndedBy, Outcome, RegistrationState};
 
 /// The time of day in UTC, with the date where it is another day than that of the question.
 pub(super) fn clock(case: &Case<'_>, time: PacketTime) -> String {
@@ -67,6 +67,8 @@ pub(super) fn outcome(call: &CallEntry) -> String {
         Outcome::Stalled100 => "never rang",
         Outcome::Stalled18x => "rang without end",
         Outcome::Glare => "collided with another",
+        Outcome::Unknown if call.state == CallState::Ringing && !call.partial => "was still ringing",
+        Outcome::Unknown if call.state == CallState::Setup && !call.partial => "was still being set up",
         Outcome::Unknown => "has no outcome that was captured",
     };
     match call.status {

@@ -139,8 +139,12 @@ impl Fold {
         }
     }
 
-    /// Counts what still waits at the end of a capture in which no PBX was found: all of it as going towards one.
+    /// Counts calls whose outcome is open at the end of a capture (DETECTION §0.1), and what still waits where no PBX was found: all of it
+    /// as going towards one.
     pub fn finish(&mut self, tracker: &Tracker) {
+        for (handle, call) in tracker.calls.iter().filter(|(_, call)| call.record.outcome.is_none()) {
+            self.call_outcome(tracker, handle, call.outcome_at_end(), call.record.status);
+        }
         if tracker.world.peers.knows_pbx() {
             return;
         }

@@ -132,6 +132,7 @@ fn call(tracker: &Tracker, legs: &Legs<'_>, &(record, outcome, direction): &Reco
         first_seen: tracker.printed(record.started),
         first_frame: record.first_frame,
         passed_on_to: record.passed_on_to,
+        forwarded: record.forwarded,
         by_scanner: tracker.world.peers.scans(record.source.ip()) && outcome != Outcome::Answered,
         call_id: record.call_id.to_string(),
         from: text(&record.from),
@@ -179,7 +180,10 @@ fn aor_is_scanned(tracker: &Tracker, aor: &Aor) -> bool {
 
 fn device(tracker: &Tracker, device: &Device) -> DeviceEntry {
     let last_seen = tracker.world.flows.last_seen(device.flow).max(device.last_register);
-    let cadence = tracker.world.flows.cadence(device.flow);
+    // A phone that sends nothing else keeps its binding alive by registering (DETECTION §2.3).
+    let by_register = || device.refreshes.regular(tracker.thresholds()).map(|(interval, longest)| ("register", interval, longest));
+    let cadence = tracker.world.flows.cadence(device.flow).map(|(kind, interval, longest)| (kind.as_str(), interval, longest));
+    let cadence = cadence.or_else(by_register);
     DeviceEntry {
         first_seen: tracker.printed(device.first_seen),
         contact: device.contact.to_string(),
@@ -193,7 +197,7 @@ fn device(tracker: &Tracker, device: &Device) -> DeviceEntry {
         last_seen: Some(Stamp(tracker.printed(last_seen))),
         behind_nat: verdict(&tracker.registrations, device),
         keepalive: cadence.map(|(kind, interval, longest)| KeepaliveEntry {
-            kind: kind.as_str(),
+            kind,
             interval_s: Seconds(interval),
             max_gap_s: Seconds(longest),
         }),

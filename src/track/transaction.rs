@@ -289,6 +289,11 @@ impl Transactions {
         self.table.get_mut(handle)
     }
 
+    /// All transactions that are held.
+    pub fn iter(&self) -> impl Iterator<Item = &Transaction> {
+        self.table.iter().map(|(_, transaction)| transaction)
+    }
+
     /// The transaction of `key`.
     pub fn find(&self, key: Digest) -> Option<Handle> {
         self.table.find(key)

@@ -6,7 +6,7 @@ use crate::support::agent::cast::{a1, a2, b1, c1, l1};
 use crate::support::call::Bridge;
 use crate::support::scene::schedule::{self, QUALIFY, QUALIFY_CHAN_SIP};
 use crate::support::upkeep::times;
-use crate::support::{Agent, Leg, Scene, Side};
+use crate::support::{Agent, Brand, Leg, Scene, Side};
 
 scenarios! {
     "nat-gap-pjsip" => nat_gap_pjsip,
@@ -14,6 +14,8 @@ scenarios! {
     "nat-invite-lost-t1-100" => nat_invite_lost_t1_100,
     "nat-linux-two-stage" => nat_linux_two_stage,
     "nat-ok" => nat_ok,
+    "nat-steady-neighbour" => nat_steady_neighbour,
+    "nat-phone-sleeps" => nat_phone_sleeps,
     "reboot-not-nat" => reboot_not_nat,
     "lan-sleep-sawtooth" => lan_sleep_sawtooth,
     "site-ip-change" => site_ip_change,
@@ -132,6 +134,48 @@ fn nat_linux_two_stage(scene: &mut Scene) {
     delivered(scene, 550.0, &caller, &phone);
     scene.qualify(605.0, &phone);
     delivered(scene, 820.0, &caller, &phone);
+}
+
+fn nat_steady_neighbour(scene: &mut Scene) {
+    let mut steady = Agent::phone("1003", Brand::Snom, "192.168.1.22:5060", "198.51.100.7:40003").expiring(1200);
+    for (index, mut phone) in [a1().expiring(1200), a2().expiring(1200)].into_iter().enumerate() {
+        let shift = index as f64;
+        registered(scene, &mut phone, shift, 640.0);
+        scene.keepalives(&phone, 60.0 + shift, 60.0, 640.0);
+        for at in times(45.0 + shift, 60.0, 600.0) {
+            scene.qualify_lost(at, &QUALIFY, &phone);
+        }
+    }
+    registered(scene, &mut steady, 2.0, 640.0);
+    scene.keepalives(&steady, 22.0, 20.0, 640.0);
+    for at in times(39.0, 60.0, 640.0) {
+        scene.qualify(at, &steady);
+    }
+    scene.healthy(&mut b1(), 1.0, 640.0);
+    for at in times(46.5, 60.0, 640.0) {
+        scene.qualify(at, &b1());
+    }
+}
+
+fn nat_phone_sleeps(scene: &mut Scene) {
+    let (mut sleeper, mut neighbour) = (a1().expiring(3600), a2().expiring(3600));
+    scene.reg_ok(0.0, &mut sleeper);
+    for awake in [0.0, 200.0, 400.0, 600.0] {
+        scene.keepalives(&sleeper, awake + 20.0, 20.0, awake + 101.0);
+        scene.qualify(awake + 50.0, &sleeper);
+        if awake < 600.0 {
+            scene.qualify_lost(awake + 150.0, &QUALIFY_CHAN_SIP, &sleeper);
+        }
+    }
+    scene.reg_ok(1.0, &mut neighbour);
+    scene.keepalives(&neighbour, 21.0, 20.0, 701.0);
+    for at in times(52.0, 50.0, 700.0) {
+        scene.qualify(at, &neighbour);
+    }
+    scene.healthy(&mut b1(), 2.0, 700.0);
+    for at in times(53.0, 50.0, 700.0) {
+        scene.qualify(at, &b1());
+    }
 }
 
 fn nat_ok(scene: &mut Scene) {

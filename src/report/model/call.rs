@@ -21,6 +21,9 @@ pub struct CallEntry {
     /// The callee's end of the last hop where a proxy passed the call on, not printed.
     #[serde(skip)]
     pub passed_on_to: Option<SocketAddr>,
+    /// Whether a 3xx sent the caller elsewhere, and it went there. Not printed.
+    #[serde(skip)]
+    pub forwarded: bool,
     /// Whether a scanner made it. Not printed.
     #[serde(skip)]
     pub by_scanner: bool,

@@ -235,6 +235,7 @@ mod tests {
             first_seen: at(20).0,
             first_frame: 12,
             passed_on_to: None,
+            forwarded: false,
             call_id: "a@b".to_owned(),
             from: Some("1001".to_owned()),
             to: Some("2002".to_owned()),

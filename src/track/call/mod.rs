@@ -347,6 +347,7 @@ impl Call {
             source: seen.flow.source,
             destination: seen.flow.destination,
             passed_on_to: None,
+            forwarded: false,
             started: seen.at.time,
             first_frame: seen.at.frame,
             beginning,

@@ -31,6 +31,8 @@ pub struct CallRecord {
     pub destination: SocketAddr,
     /// The callee's end of the last hop, where a proxy passed the INVITE on.
     pub passed_on_to: Option<SocketAddr>,
+    /// Whether a 3xx sent the caller elsewhere, and it went there.
+    pub forwarded: bool,
     /// The first packet of the call.
     pub started: PacketTime,
     /// Its frame.

@@ -168,6 +168,7 @@ impl Calls {
     fn retry(&mut self, world: &World, handle: Handle, seen: &Seen<'_>) {
         let Some(call) = self.table.get_mut(handle) else { return };
         call.cseq = seen.message.cseq().map_or(call.cseq, |cseq| cseq.number);
+        call.record.forwarded |= (300..400).contains(&call.record.status);
         call.record.status = 0;
         call.final_at = None;
         call.passes = Passes::first(&seen.message);

@@ -262,8 +262,8 @@ impl Nat {
         let ignored_after = matches!(asked.wait, Wait::Lost(_)) && repeats > back && repeats + ROUND_TRIP < now;
         let overdue = phone
             .rhythm
-            .regular(self.thresholds.ka_periodic_mad)
-            .is_some_and(|regular| asked.silence.as_secs_f64() > OVERDUE * regular.longest.as_secs_f64());
+            .longest_beat(self.thresholds.ka_periodic_mad)
+            .is_some_and(|longest| asked.silence.as_secs_f64() > OVERDUE * longest.as_secs_f64());
         is_behind(registrations, phone.device)
             && in_time
             && asked.others == Others::Well

@@ -211,6 +211,11 @@ impl Phone {
         if self.rhythm.has_begun() { self.rhythm.regular(deviation) } else { self.gaps.regular(deviation) }
     }
 
+    /// How often it sends keep-alives while it is on.
+    pub(super) fn beat(&self, thresholds: &Thresholds) -> Option<Span> {
+        self.rhythm.beat(thresholds.ka_periodic_mad)
+    }
+
     /// Whether it sends nothing over UDP that would keep a binding open.
     pub(super) fn lacks_keepalive(&self) -> bool {
         !self.rhythm.has_begun() && !self.flow.transport.is_stream()

@@ -14,6 +14,8 @@ const LOSS_WINDOW: Span = Span::from_secs(3600);
 const INTERVALS: usize = 8;
 /// Intervals needed before they are called regular here: keep-alives of a phone whose port changes are few.
 const ENOUGH: usize = 3;
+/// Intervals of this many usual ones lack a keep-alive.
+const LEFT_OUT: f64 = 1.5;
 /// By how much the interval must change to be another (DETECTION §2.6).
 const CHANGED: f64 = 0.20;
 /// Intervals of another length that make a change of them.
@@ -113,6 +115,25 @@ impl Rhythm {
 
     pub(super) fn regular(&self, deviation: Ratio) -> Option<Regular> {
         regular(self.ring.get(..(self.count as usize).min(INTERVALS))?, deviation)
+    }
+
+    /// The shortest interval that recurs: the rhythm of a phone while it is on, also of one that is off half of the time.
+    pub(super) fn beat(&self, deviation: Ratio) -> Option<Span> {
+        let mut sorted: Vec<_> = self.ring.get(..(self.count as usize).min(INTERVALS))?.to_vec();
+        sorted.sort_unstable();
+        let recurs = |interval: &Tenths| {
+            let near = |other: &&Tenths| f64::from(other.abs_diff(*interval)) <= deviation.get() * f64::from(*interval);
+            sorted.iter().filter(near).count() >= ENOUGH
+        };
+        sorted.iter().copied().find(recurs).map(span).filter(|beat| *beat >= SHORTEST_GAP)
+    }
+
+    /// The longest interval in which no keep-alive was left out: a phone that sleeps is not due only when it wakes.
+    pub(super) fn longest_beat(&self, deviation: Ratio) -> Option<Span> {
+        let longest = self.regular(deviation)?.longest;
+        let Some(beat) = self.beat(deviation) else { return Some(longest) };
+        let kept = self.ring.get(..(self.count as usize).min(INTERVALS))?.iter().map(|interval| span(*interval));
+        kept.filter(|interval| interval.as_secs_f64() < LEFT_OUT * beat.as_secs_f64()).max()
     }
 
     /// Whether a keep-alive at `now` is in time: whole intervals after the last one, which is not long past.
@@ -216,6 +237,7 @@ fn span(tenths: Tenths) -> Span {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Thresholds;
 
     fn secs(seconds: i64) -> Span {
         Span::from_secs(seconds)
@@ -223,6 +245,27 @@ mod tests {
 
     fn at(seconds: i64) -> PacketTime {
         PacketTime::from_parts(seconds, 0)
+    }
+
+    #[test]
+    fn a_phone_that_is_off_half_of_the_time_has_the_rhythm_of_when_it_is_on() {
+        let deviation = Thresholds::default().ka_periodic_mad;
+        let rhythm = |intervals: &[i64]| {
+            let mut rhythm = Rhythm::new();
+            let mut now = PacketTime::from_parts(100, 0);
+            rhythm.note(now);
+            for seconds in intervals {
+                now = now + secs(*seconds);
+                rhythm.note(now);
+            }
+            rhythm
+        };
+        let beat = |intervals: &[i64]| rhythm(intervals).beat(deviation);
+        assert_eq!(rhythm(&[20, 21, 20, 20, 120]).longest_beat(deviation), Some(secs(21)), "it slept once");
+        assert_eq!(rhythm(&[60, 61, 60, 59]).longest_beat(deviation), Some(secs(61)));
+        assert_eq!(beat(&[20, 50, 20, 50, 20, 50]), Some(secs(20)));
+        assert_eq!(beat(&[25, 25, 25, 25]), Some(secs(25)));
+        assert_eq!(beat(&[3, 50, 9, 110, 31, 70]), None, "nothing recurs");
     }
 
     #[test]

@@ -122,6 +122,30 @@ impl Nat {
         (phones().filter(|phone| site.pool.has_failed(phone.number, site.uppers)).map(|phone| phone.device).collect(), phones().count())
     }
 
+    /// The devices of a site whose phones were heard within a day.
+    pub fn devices_of(&self, site: Site) -> Vec<Handle> {
+        let site = self.sites.find(self.site_key(site)).and_then(|found| self.sites.get(found));
+        let phones = site.into_iter().flat_map(|site| &site.phones);
+        phones.filter_map(|phone| self.phones.get(*phone)).map(|phone| phone.device).collect()
+    }
+
+    /// How often the phone of a device sends keep-alives while it is on.
+    pub fn beat(&self, registrations: &Registrations, device: Handle) -> Option<Span> {
+        self.phone_of(registrations, device)?.beat(&self.thresholds)
+    }
+
+    /// The longest silence of a device that ended after `since`, counted back from when it was heard at `now`.
+    pub fn longest_silence(&self, registrations: &Registrations, device: Handle, since: PacketTime, now: PacketTime) -> Option<Span> {
+        let phone = self.phone_of(registrations, device)?;
+        let mut end = now;
+        let ended_after = phone.gaps.recent().take_while(|gap| {
+            let counts = end >= since;
+            end = end - *gap;
+            counts
+        });
+        ended_after.max()
+    }
+
     fn phone_of(&self, registrations: &Registrations, device: Handle) -> Option<&Phone> {
         self.phones.get(registrations.device(device)?.phone?)
     }

@@ -7,6 +7,7 @@ use crate::table::Handle;
 use crate::time::{PacketTime, Span};
 use crate::track::event::Sighting;
 use crate::track::nat::NatEvidence;
+use crate::track::registration::changes::{Changes, Refreshes};
 use crate::track::vocabulary::{Reachability, RegistrationState};
 
 /// Round trips that the median is taken over (REPORT `rtt_s`).
@@ -55,6 +56,10 @@ pub struct Device {
     pub credential_rejections: u16,
     /// Consecutive challenges without credentials in return.
     pub ignored_challenges: u16,
+    /// What changed about it.
+    pub changes: Changes,
+    /// How regularly it registers.
+    pub refreshes: Refreshes,
     /// What the PBX's probes say.
     pub probes: Probes,
     /// Where it was last seen.

@@ -5,6 +5,7 @@
 //! a 423 and their retries are one. AoRs and devices leave a day after their last sign of life.
 
 mod attempt;
+pub mod changes;
 mod conclude;
 pub mod device;
 mod keys;
@@ -24,6 +25,7 @@ use crate::track::event::{Event, Sighting};
 use crate::track::flows::address_digest;
 use crate::track::nat::NatEvidence;
 use crate::track::registration::attempt::Attempt;
+use crate::track::registration::changes::{Change, Changes, Refreshes};
 use crate::track::registration::device::{Continuity, Device, Probes};
 use crate::track::registration::keys::{DeviceKeys, contact_address, contact_key, continuity, trim_instance};
 use crate::track::registration::users::Users;
@@ -268,6 +270,8 @@ impl Registrations {
             nat: NatEvidence::of(message, seen.flow),
             credential_rejections: 0,
             ignored_challenges: 0,
+            changes: Changes::default(),
+            refreshes: Refreshes::default(),
             probes: Probes::new(),
             place: seen.flow.source,
             continuity: Continuity::First,
@@ -329,6 +333,7 @@ impl Registrations {
         device.continuity = continuity(device, keys);
         let place = std::mem::replace(&mut device.place, seen.flow.source);
         if place != seen.flow.source {
+            device.changes.note(Change::Address(place, seen.flow.source), seen.at);
             world.tell(Event::BindingChange { device: handle, old: place, new: seen.flow.source, at: seen.at });
         }
         if device.address_key != keys.address {
@@ -336,13 +341,16 @@ impl Registrations {
             device.contact_address = contact_address(contact);
         }
         if device.agent_key != keys.agent {
-            device.user_agent = text(seen.message.user_agent());
+            let old = std::mem::replace(&mut device.user_agent, text(seen.message.user_agent()));
+            device.changes.note(Change::Agent(old), seen.at);
         }
+        device.refreshes.note(seen.at.time.since(device.last_register));
         device.flow = seen.flow;
         device.last_register = seen.at.time;
         device.nat = NatEvidence::of(&seen.message, seen.flow);
         if device.call_id_key != keys.call_id {
             device.restarted = seen.at.time;
+            device.changes.note(Change::Restart, seen.at);
             // Only what lost its memory counts from the start again; a softphone that merely changes its network may do the former alone.
             if keys.cseq <= device.cseq {
                 world.tell(Event::DeviceRestarted { device: handle, flow: seen.flow, at: seen.at });
@@ -381,6 +389,7 @@ impl Registrations {
         let Some(device) = self.devices.get_mut(handle) else { return };
         let old = std::mem::replace(&mut device.place, address);
         if old != address {
+            device.changes.note(Change::Address(old, address), at);
             world.tell(Event::BindingChange { device: handle, old, new: address, at });
         }
         self.remember_address(world, address, handle, at.time);

@@ -1,0 +1,75 @@
+//! Whose a finding is: the user's own, that of everybody at its address or on the PBX, or only that of its neighbours.
+
+use crate::detect::catalog::FindingId as F;
+use crate::detect::finding::{Finding, Subject};
+use crate::diagnose::case::Case;
+use crate::diagnose::parties::Attempt;
+use crate::track::site::Site;
+
+/// Whom a finding concerns, seen from the user of a question; the nearest last.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) enum Concern {
+    /// Somebody else.
+    Nobody,
+    /// Other phones behind the user's address.
+    Neighbours,
+    /// Everybody on the PBX, in a group, or behind the user's address.
+    Everybody,
+    /// The user by name, or one of its calls.
+    User,
+}
+
+/// What a router or a guest of the network does to every phone behind an address, whoever suffered first.
+const WHOLE_ADDRESS: [F; 5] = [F::SourceIpChanged, F::SipAlgSuspected, F::SipScanner, F::AuthBruteforce, F::ScannerSucceeded];
+
+impl Case<'_> {
+    /// Whom a finding concerns.
+    pub(super) fn concern(&self, finding: &Finding) -> Concern {
+        let names_user = || finding.related.iter().any(|subject| self.is_named(subject));
+        match &finding.subject {
+            Subject::Aor(aor) => if_so(self.party.is_aor(aor), Concern::User),
+            Subject::Call(call_id) => if_so(self.is_in_question(call_id), Concern::User),
+            _ if names_user() => Concern::User,
+            // Of a part of all calls the user's own is told by what was found of the user.
+            Subject::Pbx(_) if finding.id == F::UnansweredBurst => Concern::Nobody,
+            Subject::Pbx(_) | Subject::Capture => Concern::Everybody,
+            Subject::Source(address) => if_so(self.party.addresses().contains(address), self.at_its_address(finding)),
+            Subject::Site(site) => {
+                let is_there = self.party.addresses().iter().any(|address| Site::of(*address) == *site);
+                if_so(is_there, self.at_its_address(finding))
+            }
+            Subject::Trunk(address) => {
+                let meets = self
+                    .attempts
+                    .iter()
+                    .flat_map(Attempt::entries)
+                    .any(|call| [call.destination, call.source].map(|end| end.ip()).contains(address));
+                if_so(meets, Concern::Everybody)
+            }
+            Subject::Group(group) => if_so(self.is_in_group(group), Concern::Everybody),
+        }
+    }
+
+    /// A finding about the user's address that does not name the user.
+    fn at_its_address(&self, finding: &Finding) -> Concern {
+        let names_others = finding.related.iter().any(|subject| matches!(subject, Subject::Aor(_) | Subject::Call(_)));
+        // A full list does not tell who is not on it; and what nobody is named for is not done by a phone that is registered.
+        let may_be_its = match names_others {
+            true => finding.related.len() >= Finding::RELATED,
+            false => !self.is_registered() || self.is_alone(),
+        };
+        if WHOLE_ADDRESS.contains(&finding.id) || self.party.is_address() || may_be_its { Concern::Everybody } else { Concern::Neighbours }
+    }
+
+    fn is_named(&self, subject: &Subject) -> bool {
+        match subject {
+            Subject::Aor(aor) => self.party.is_aor(aor),
+            Subject::Call(call_id) => self.attempts.iter().flat_map(Attempt::entries).any(|call| *call.call_id == **call_id),
+            _ => false,
+        }
+    }
+}
+
+fn if_so(is_so: bool, concern: Concern) -> Concern {
+    if is_so { concern } else { Concern::Nobody }
+}
