@@ -8,6 +8,7 @@ mod check;
 mod daemon;
 mod diagnose;
 mod exit;
+mod following;
 mod keeping;
 mod kept;
 mod logging;
