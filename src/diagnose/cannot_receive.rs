@@ -216,8 +216,8 @@ fn at_the_phone(case: &Case<'_>, attempt: &Attempt<'_>, leg: &CallEntry) -> Answ
 
 /// Where a call went that the user's phone forwarded.
 fn onwards(case: &Case<'_>, attempt: &Attempt<'_>) -> String {
-    let others = attempt.legs.iter().filter(|leg| !case.party.is_called(leg.to.as_deref()) && !case.party.is_at(leg.destination));
-    others.last().map_or_else(String::new, |leg| format!(", this one to {}", dialled(leg)))
+    let mut others = attempt.legs.iter().filter(|leg| !case.party.is_called(leg.to.as_deref()) && !case.party.is_at(leg.destination));
+    others.next_back().map_or_else(String::new, |leg| format!(", this one to {}", dialled(leg)))
 }
 
 /// The PBX did not call the user's phone.

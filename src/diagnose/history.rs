@@ -16,7 +16,7 @@ const AFTER_RESTART: Span = Span::from_secs(60);
 pub(super) fn changes(case: &Case<'_>) -> Vec<Evidence> {
     let devices = case.tracked_devices().flat_map(|(_, device)| device.changes.iter());
     let mut all: Vec<Evidence> = devices.map(|(at, change)| fact(case, *at, change)).collect();
-    all.sort_by(|a, b| (a.at, a.frame).cmp(&(b.at, b.frame)));
+    all.sort_by_key(|fact| (fact.at, fact.frame));
     all.split_off(all.len().saturating_sub(LISTED))
 }
 

@@ -255,7 +255,7 @@ mod tests {
             let mut now = PacketTime::from_parts(100, 0);
             rhythm.note(now);
             for seconds in intervals {
-                now = now + secs(*seconds);
+                now += secs(*seconds);
                 rhythm.note(now);
             }
             rhythm
