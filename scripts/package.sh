@@ -19,7 +19,7 @@ rm -rf target/package
 mkdir -p target/package/man target/package/completions
 "$siphound" man >target/package/man/siphound.1
 "$siphound" man --list | while read -r command; do
-    "$siphound" man "$command" >"target/package/man/siphound-${command// /-}.1"
+    "$siphound" man "$command" >"target/package/man/siphound-$command.1"
 done
 gzip --best --no-name target/package/man/*.1
 "$siphound" completions bash >target/package/completions/siphound.bash

@@ -2,10 +2,10 @@
 
 mod support;
 
-use std::io::{Read as _, Write as _};
+use std::io::{BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -14,24 +14,26 @@ use serde_json::{Value as Json, json};
 use siphound::capture::CaptureFiles;
 use siphound::detect::listener::Listener as _;
 use siphound::http::{
-    Access, Assistants, Client, ClientTls, EngineSource, Events, Peers, Server, ServerTls, Serving, SnapshotSource, Token, Unavailable,
-    View, document,
+    Access, Assistants, Client, ClientError, ClientTls, EngineSource, Events, Peers, Server, ServerTls, Serving, SnapshotSource, Stream,
+    Token, Unavailable, View, document,
 };
 use siphound::metrics::Snapshot;
-use siphound::pipeline::engine::Engine;
 use siphound::pipeline::replay::{Threads, replay};
 use siphound::report::mask::Mask;
-use support::lab;
+use support::Scene;
+use support::agent::cast::a1;
+use support::capture::{CaptureFile, EPOCH};
+use support::lab::{self, Lab};
 use support::verdicts::VERDICTS;
 
 /// How long anything may take before it counts as hanging.
 const PATIENCE: Duration = Duration::from_secs(20);
 const SECRET: &str = "correct-horse-battery";
 
-/// An engine at rest.
+/// An engine, at rest unless a test feeds it.
 #[derive(Clone)]
 struct Known {
-    engine: Arc<Mutex<Engine>>,
+    lab: Arc<Mutex<Lab>>,
     events: Arc<Events>,
     assistants: Arc<Assistants>,
 }
@@ -48,7 +50,15 @@ impl Known {
         engine.remember(1, 10_000);
         let mut finished = replay(&mut source, lab::ingest(), engine, Threads::One, &|_| {}).expect("a replay");
         finished.engine.finish();
-        Self { engine: Arc::new(Mutex::new(finished.engine)), events: Arc::new(Events::new(mask)), assistants: Arc::default() }
+        let mut lab = Lab::new(&settings);
+        lab.engine = finished.engine;
+        Self::around(lab, mask)
+    }
+
+    fn around(mut lab: Lab, mask: Mask) -> Self {
+        let assistants = Arc::new(Assistants::default());
+        lab.engine.listen(Box::new(assistants.listener()));
+        Self { lab: Arc::new(Mutex::new(lab)), events: Arc::new(Events::new(mask)), assistants }
     }
 }
 
@@ -76,7 +86,7 @@ impl EngineSource for Known {
         T: Send + 'static,
         F: FnOnce(&View<'_>) -> T + Send + 'static,
     {
-        Ok(look(&self.engine.lock().expect("no panic").view()))
+        Ok(look(&self.lab.lock().expect("no panic").engine.view()))
     }
 }
 
@@ -92,7 +102,10 @@ impl Api {
     }
 
     fn with(case: &str, mask: Mask, api: Option<Access>, tls: Option<ServerTls>) -> Self {
-        let known = Known::of(case, mask);
+        Self::over(Known::of(case, mask), mask, api, tls)
+    }
+
+    fn over(known: Known, mask: Mask, api: Option<Access>, tls: Option<ServerTls>) -> Self {
         let serving = Serving { address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), api, tls };
         let server = Server::start(serving, mask, known.clone()).expect("a free port");
         Self { server, known }
@@ -486,7 +499,7 @@ fn events_are_told_as_they_happen() {
     };
     let head = read(":\n\n");
     assert!(head.contains("200 OK") && head.contains("text/event-stream"), "{head}");
-    let engine = api.known.engine.lock().expect("no panic");
+    let lab = api.known.lab.lock().expect("no panic");
     let mut listener = api.known.events.listener();
     let mut store = siphound::detect::store::FindingStore::default();
     store.record_changes();
@@ -494,7 +507,7 @@ fn events_are_told_as_they_happen() {
     let raise =
         siphound::detect::finding::Raise::new(siphound::detect::catalog::FindingId::RegistrationRejected, subject, "no answer".to_owned());
     store.raise(raise, lab::time(1_769_850_000_000_000));
-    listener.finding(&engine.tracker, &store.next_change().expect("a change"));
+    listener.finding(&lab.engine.tracker, &store.next_change().expect("a change"));
     let told = read("\n\n");
     let data = told.lines().find_map(|line| line.strip_prefix("data: ")).expect("data");
     let event: Json = serde_json::from_str(data).expect("JSON");
@@ -503,6 +516,213 @@ fn events_are_told_as_they_happen() {
         (&json!("finding"), &json!("raised"), &json!("registration-rejected"))
     );
     assert_eq!(mismatch(&document(), "/events", "200", "text/event-stream", &event), None);
+}
+
+/// A server over an engine that is fed while it is asked: 1001 registers at 1 s, and refreshes at 60 s.
+struct Live {
+    api: Api,
+    file: CaptureFile,
+    fed: usize,
+}
+
+impl Live {
+    fn new(mask: Mask) -> Self {
+        let (mut scene, mut phone) = (Scene::new("api-assist"), a1());
+        scene.reg_ok(1.0, &mut phone);
+        scene.refresh(60.0, &mut phone);
+        let access = Access { peers: Peers::ThisHost, token: None };
+        let api = Api::over(Known::around(Lab::new(&lab::roomy()), mask), mask, Some(access), None);
+        let mut live = Self { api, file: CaptureFile::from_bytes(&scene.finish()), fed: 0 };
+        live.feed(30.0);
+        live
+    }
+
+    /// Hands on what was captured up to `seconds`.
+    fn feed(&mut self, seconds: f64) {
+        let end = EPOCH * 1_000_000 + (seconds * 1e6) as i64;
+        let mut lab = self.api.known.lab.lock().expect("no panic");
+        for record in self.file.records[self.fed..].iter().take_while(|record| record.micros <= end) {
+            lab.frame(self.file.link, record);
+            self.fed += 1;
+        }
+        lab.tick(end);
+    }
+
+    fn follow(&self, query: &[(&str, &str)]) -> Session {
+        let query = [&[("user", "1001"), ("steps", "reconnection,inbound-call")], query].concat();
+        let stream = self.api.client().follow("/api/v1/assist", &query).expect("a session");
+        assert_eq!(stream.status.as_u16(), 200);
+        Session { stream, read: String::new() }
+    }
+}
+
+/// What a client reads of a session.
+struct Session {
+    stream: Stream,
+    read: String,
+}
+
+impl Session {
+    fn command(&self, live: &Live, command: &str) -> u16 {
+        let number = self.stream.headers["siphound-session"].to_str().expect("a number");
+        live.api.client().post(&format!("/api/v1/assist/{number}/{command}")).expect("an answer").status.as_u16()
+    }
+
+    /// The lines up to the first that holds `text`.
+    fn until(&mut self, text: &str) -> Vec<Json> {
+        let end = loop {
+            let whole = self.read.rfind('\n').map_or(0, |end| end + 1);
+            if let Some(found) = self.read[..whole].find(text) {
+                break found + self.read[found..].find('\n').expect("a whole line") + 1;
+            }
+            let piece = self.stream.piece().expect("it goes on").unwrap_or_else(|| panic!("{text:?} never comes: {}", self.read));
+            self.read.push_str(std::str::from_utf8(&piece).expect("text"));
+        };
+        let rest = self.read.split_off(end);
+        let lines = std::mem::replace(&mut self.read, rest);
+        lines.lines().filter(|line| !line.is_empty()).map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
+    }
+
+    fn rest(&mut self) -> String {
+        while let Some(piece) = self.stream.piece().expect("it goes on") {
+            self.read.push_str(std::str::from_utf8(&piece).expect("text"));
+        }
+        std::mem::take(&mut self.read)
+    }
+}
+
+#[test]
+fn a_session_tells_what_happens_while_it_happens() {
+    let mut live = Live::new(Mask::none());
+    let mut session = live.follow(&[]);
+    assert_eq!(session.stream.headers["content-type"], "application/x-ndjson");
+    let mut lines = session.until("\"line\":\"step\"");
+    assert_eq!(lines[0]["aors"], json!(["1001@pbx.example.com"]));
+    live.feed(61.0);
+    let refreshed = session.until("inbound-call");
+    let packets: Vec<_> = refreshed.iter().filter(|line| line["line"] == "packet").map(|line| &line["message"]).collect();
+    assert!(packets.contains(&&json!("REGISTER")) && packets.contains(&&json!("200 OK")), "{packets:?}");
+    let passed = refreshed.iter().find(|line| line["line"] == "result").expect("the step is over");
+    assert_eq!((&passed["step"], &passed["result"]), (&json!("reconnection"), &json!("passed")));
+    lines.extend(refreshed);
+    assert_eq!(session.command(&live, "nonsense"), 404);
+    assert_eq!(session.command(&live, "skip"), 204);
+    let last = session.until("\"line\":\"verdict\"");
+    assert!(last.iter().any(|line| line["result"] == "skipped"), "{last:?}");
+    assert_eq!(session.rest(), "", "the verdict is the last line");
+    lines.extend(last);
+    let document = document();
+    let wrong: Vec<_> = lines.iter().filter_map(|line| mismatch(&document, "/assist", "200", "application/x-ndjson", line)).collect();
+    assert!(wrong.is_empty(), "{wrong:?}");
+    assert_eq!(session.command(&live, "finish"), 404, "it is over");
+}
+
+#[test]
+fn a_session_hides_numbers() {
+    for format in ["json", "text"] {
+        let mut live = Live::new(Mask::keyed(3));
+        let mut session = live.follow(&[("format", format)]);
+        live.feed(61.0);
+        assert_eq!(session.command(&live, "finish"), 204);
+        let told = session.rest();
+        assert!(told.to_lowercase().contains("verdict") && told.contains("REGISTER"), "{told}");
+        for user in ["\"1001\"", "1001@", " 1001 ", " 1001\n"] {
+            assert!(!told.contains(user), "{user:?}: {told}");
+        }
+    }
+}
+
+#[test]
+fn a_session_ends_with_its_client() {
+    let live = Live::new(Mask::none());
+    for format in ["json", "text"] {
+        let session = live.follow(&[("format", format)]);
+        assert_eq!(session.command(&live, "repeat"), 204);
+        let number = session.stream.headers["siphound-session"].to_str().expect("a number").to_owned();
+        drop(session);
+        let page = format!("/api/v1/assist/{number}/repeat");
+        // The server looks ten times a second.
+        let is_over = (0..10_000).any(|_| live.api.client().post(&page).expect("an answer").status.as_u16() == 404);
+        assert!(is_over, "the session outlives its client");
+    }
+}
+
+#[test]
+fn a_session_that_the_daemon_breaks_off_does_not_look_complete() {
+    let live = Live::new(Mask::none());
+    let mut session = live.follow(&[]);
+    session.until("\"line\":\"step\"");
+    live.api.server.stop();
+    let end = loop {
+        match session.stream.piece() {
+            Ok(Some(_)) => {}
+            end => break end,
+        }
+    };
+    assert!(matches!(&end, Err(ClientError::Lost { .. })), "{end:?}");
+}
+
+/// `siphound assist` at a daemon, with its standard input and output at hand.
+fn assist(live: &Live, arguments: &[&str]) -> (Child, BufReader<std::process::ChildStdout>) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_siphound"))
+        .args(["assist", "1001", "--steps", "reconnection,inbound-call", "--daemon", &live.api.url()])
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("siphound starts");
+    let out = BufReader::new(child.stdout.take().expect("a pipe"));
+    (child, out)
+}
+
+/// What is printed up to the line that holds `text`.
+fn until(out: &mut impl std::io::BufRead, text: &str) -> String {
+    let mut told = String::new();
+    while !told.contains(text) {
+        assert_ne!(out.read_line(&mut told).expect("a line"), 0, "{text:?} never comes: {told}");
+    }
+    told
+}
+
+#[test]
+fn assist_prints_what_the_daemon_tells_and_hands_on_what_is_typed() {
+    let mut live = Live::new(Mask::none());
+    let (mut child, mut out) = assist(&live, &[]);
+    let mut told = until(&mut out, "Waiting up to 180 s for REGISTER");
+    live.feed(61.0);
+    told += &until(&mut out, "for INVITE");
+    child.stdin.as_mut().expect("a pipe").write_all(b"what?\ns\n").expect("a pipe");
+    told += &until(&mut out, "as of");
+    assert!(child.wait().expect("it ends").success());
+    for part in ["User 1001@pbx.example.com", "REGISTER", "STEP 1 PASSED", "STEP 4 SKIPPED", "VERDICT"] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    let mut said = String::new();
+    child.stderr.take().expect("a pipe").read_to_string(&mut said).expect("text");
+    assert!(said.contains("s skips the step") && !said.contains("error"), "{said}");
+}
+
+#[test]
+fn assist_says_that_the_daemon_is_not_there_wants_a_token_or_broke_off() {
+    let live = Live::new(Mask::none());
+    let (child, mut out) = assist(&live, &["--format", "json"]);
+    until(&mut out, "\"line\":\"step\"");
+    let url = live.api.url();
+    live.api.server.stop();
+    let ended = child.wait_with_output().expect("it ends");
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(3), "{said}");
+    assert!(said.contains("broke off") && said.contains("begin again"), "{said}");
+
+    let (code, _, said) = siphound(&["assist", "1001", "--daemon", &url]);
+    assert_eq!(code, Some(3), "{said}");
+    assert!(said.contains("no daemon answers at") && said.contains("siphound run"), "{said}");
+
+    let guarded = Api::with("reg-ok", Mask::none(), Some(Access { peers: Peers::Anyone, token: Token::new(SECRET) }), None);
+    let (code, _, said) = siphound(&["assist", "1001", "--daemon", &guarded.url()]);
+    assert_eq!(code, Some(3), "{said}");
+    assert!(said.contains("says 401") && said.contains("--token-file"), "{said}");
 }
 
 #[test]
@@ -520,13 +740,23 @@ fn what_no_request_should_be_is_refused() {
         ("/diagnosis", ("problem", "broken")),
         ("/events", ("only", "everything")),
         ("/summary", ("x", "y")),
+        ("/assist", ("user", "")),
     ] {
         let (status, answer) = api.get(page, &[query]);
         assert_eq!(status, 400, "{page} {query:?}: {answer}");
         assert!(answer["detail"].as_str().is_some_and(|detail| detail.contains(query.0)), "{page} {query:?}: {answer}");
     }
+    for (name, value) in [("steps", "hold,,"), ("step_timeout", "0"), ("on_failure", "maybe")] {
+        let (status, answer) = api.get("/assist", &[("user", "1001"), (name, value)]);
+        assert_eq!(status, 400, "{name}: {answer}");
+        assert!(answer["detail"].as_str().is_some_and(|detail| detail.contains(name)), "{name}: {answer}");
+    }
     assert_eq!(api.get("/nowhere", &[]).0, 404);
-    assert!(api.raw("POST /api/v1/calls HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").starts_with("HTTP/1.1 405 "));
+    for (method, page, allowed) in [("POST", "/calls", "GET,HEAD"), ("GET", "/assist/1/skip", "POST")] {
+        let answer = api.raw(&format!("{method} /api/v1{page} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"));
+        assert!(answer.starts_with("HTTP/1.1 405 ") && answer.contains(&format!("allow: {allowed}\r\n")), "{answer}");
+        assert!(answer.contains("POST /assist/SESSION/COMMAND"), "{answer}");
+    }
     let long = "x".repeat(100_000);
     let answer = api.raw(&format!("GET /api/v1/calls?user={long} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"));
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{}", answer.chars().take(80).collect::<String>());

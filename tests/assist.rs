@@ -576,6 +576,36 @@ mod inbound {
         assert!(results(&lines)[0].because.contains("no NAT gap"), "{}", results(&lines)[0].because);
     }
 
+    /// The NAT forgets the phone after 5 s; that becomes probable while the call rings, from OPTIONS before the step.
+    #[test]
+    fn what_comes_out_about_earlier_requests_does_not_fail_a_call_that_rings() {
+        let (mut scene, mut phone, mut other) = (Scene::new("assist-late-judgement"), a1(), b1());
+        scene.reg_ok(0.5, &mut phone);
+        scene.reg_ok(0.6, &mut other);
+        scene.keepalives(&phone, 10.5, 10.0, 60.0);
+        for at in [3.5, 9.5, 14.5, 20.1] {
+            scene.qualify(at, &other);
+        }
+        for at in [3.5, 14.5] {
+            scene.qualify(at, &phone);
+        }
+        for (at, answer) in [(9.5, 1.52), (20.1, 0.52)] {
+            let request = scene.qualify_message(&phone);
+            let offsets: Vec<_> = [0.0, 0.5, 1.5].into_iter().filter(|offset| *offset < answer).collect();
+            scene.qualify_answered(at, &offsets, &phone, &request, answer);
+        }
+        let pbx = scene.pbx.clone();
+        let mut leg = Leg::new(&mut scene, &pbx, &phone, "2001", "1001");
+        leg.invite_repeated(&mut scene, 29.0, &[0.0, 0.5, 1.5], &[]);
+        leg.progress(&mut scene, 30.52, 180);
+        let lines = Run::of("1001").steps(&[InboundCall]).from(22.0).until(60.0).lines(scene);
+        let called = lines.iter().position(|line| matches!(line, AssistLine::Packet(packet) if packet.message == "INVITE"));
+        let judged =
+            lines.iter().position(|line| matches!(line, AssistLine::Note(note) if note.text.starts_with("nat-binding-timeout (probable)")));
+        assert!(called.is_some() && called < judged, "{lines:#?}");
+        assert_eq!((results(&lines)[0].result, &*results(&lines)[0].because), (Passed, "rang after 1.5 s"));
+    }
+
     #[test]
     fn an_idle_test_that_fails_proves_the_gap() {
         let (mut scene, mut phone) = (stage("assist-idle-gap"), a1());

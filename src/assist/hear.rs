@@ -236,11 +236,13 @@ impl Session {
         self.who.has(tracker, heard.flow.destination) || (!other() && self.who.is_party(tracker, to.user, to.host))
     }
 
-    /// Whether a finding is sure enough to end the step. What the OPTIONS of the PBX show is no call that failed.
+    /// Whether a finding is sure enough to end the step. What the OPTIONS of the PBX show is no call that failed, and what only now comes
+    /// out about the time before the step says nothing about the step.
     fn is_proof(&self, finding: &Finding) -> bool {
         let of_server = finding.id == FindingId::PbxNotResponding;
         let tried = !matches!(&self.watch, Watch::Inbound(step) if !step.is_called());
-        finding.confidence > Confidence::Suspected && (tried || of_server)
+        let of_step = finding.evidence.iter().any(|fact| fact.at >= self.pen.began);
+        finding.confidence > Confidence::Suspected && of_step && (tried || of_server)
     }
 
     /// Whether a call is the one that the step is about.

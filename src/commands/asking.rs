@@ -1,8 +1,9 @@
-//! `siphound diagnose` without a capture: the running daemon is asked.
+//! Commands without a capture: the running daemon is asked.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use axum::http::StatusCode;
+use clap::Args;
 use serde_json::Value;
 
 use super::bundle::Bundle;
@@ -11,6 +12,7 @@ use super::exit::{Exit, Failure};
 use super::options::{Color, Format};
 use super::serving::token;
 use super::stdout::print;
+use crate::config::Metrics;
 use crate::http::{Answer, Client, ClientError, ClientTls};
 use crate::track::vocabulary::Severity;
 
@@ -26,10 +28,40 @@ const REGISTRATIONS: &str = "/api/v1/registrations";
 /// Calls that a bundle draws, the latest.
 const LADDERS: usize = 20;
 
+/// Which daemon is asked.
+#[derive(Args, Clone, Debug)]
+pub(super) struct DaemonArgs {
+    /// The daemon that is asked where there is no capture [default: http://127.0.0.1:15060]
+    #[arg(long, value_name = "URL", conflicts_with = "pcap")]
+    daemon: Option<String>,
+
+    /// The file of the daemon's token, where it has one
+    #[arg(long, value_name = "FILE", conflicts_with = "pcap")]
+    token_file: Option<PathBuf>,
+
+    /// The certificates in PEM that a daemon at https:// is trusted by
+    #[arg(long, value_name = "FILE", conflicts_with = "pcap")]
+    ca: Option<PathBuf>,
+}
+
+impl DaemonArgs {
+    /// Its address.
+    pub(super) fn url(&self) -> String {
+        self.daemon.clone().unwrap_or_else(|| format!("http://{}", Metrics::default().listen))
+    }
+
+    /// What asks it.
+    pub(super) fn client(&self) -> Result<Client, Failure> {
+        let token = self.token_file.as_deref().map(token).transpose()?;
+        let tls = self.ca.as_deref().map(ClientTls::trusting).transpose()?;
+        Ok(Client::new(&self.url(), token, tls)?)
+    }
+}
+
 impl Asked {
     /// Asks the daemon, prints its verdict and writes the bundle; tells the worst finding.
     pub(super) fn execute(&self, bundle: Option<&Path>) -> Result<Option<Severity>, Failure> {
-        let client = self.client()?;
+        let client = self.daemon.client()?;
         let answer = self.verdict(&client, self.format, self.color)?;
         let worst = answer.headers.get(WORST).and_then(|worst| worst.to_str().ok());
         print(|out| out.write_all(&answer.body))?;
@@ -37,12 +69,6 @@ impl Asked {
             self.bundle(&client)?.write(path)?;
         }
         Ok(worst.and_then(|worst| Severity::ALL.iter().copied().find(|severity| severity.as_str() == worst)))
-    }
-
-    fn client(&self) -> Result<Client, Failure> {
-        let token = self.token_file.as_deref().map(token).transpose()?;
-        let tls = self.ca.as_deref().map(ClientTls::trusting).transpose()?;
-        Ok(Client::new(&self.daemon, token, tls)?)
     }
 
     /// The verdict in that form.
@@ -84,13 +110,13 @@ fn ask(client: &Client, page: &str, query: &[(&str, &str)]) -> Result<Answer, Fa
 }
 
 /// What a daemon says that does not answer the question.
-fn refused(client: &Client, answer: &Answer) -> Failure {
+pub(super) fn refused(client: &Client, answer: &Answer) -> Failure {
     let problem: Option<Value> = serde_json::from_slice(&answer.body).ok();
     let detail = problem.as_ref().and_then(|problem| problem["detail"].as_str()).unwrap_or("its answer is not that of siphound");
     let failure = Failure::new(Exit::Refused, format_args!("{} says {}: {detail}", client.url(), answer.status.as_u16()));
     match answer.status {
         StatusCode::UNAUTHORIZED => failure.with_remedy("give the file of its token: --token-file FILE (api.token_file of the daemon)"),
-        StatusCode::FORBIDDEN => failure.with_remedy("run diagnose on the host of the daemon, or have it serve others: api.listen"),
+        StatusCode::FORBIDDEN => failure.with_remedy("run this on the host of the daemon, or have it serve others: api.listen"),
         _ => failure,
     }
 }
@@ -102,6 +128,7 @@ impl From<ClientError> for Failure {
                       (record one on the PBX, while the user tries: tcpdump -i any -w trouble.pcap port 5060)";
         match error {
             ClientError::Connect { .. } => Self::new(exit, error).with_remedy(remedy),
+            ClientError::Lost { .. } => Self::new(exit, error).with_remedy("the log of the daemon says whether it stopped; begin again"),
             other => Self::new(exit, other),
         }
     }

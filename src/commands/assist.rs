@@ -8,7 +8,9 @@ use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use crossbeam_channel::{Receiver, bounded};
 
+use super::asking::DaemonArgs;
 use super::exit::{Exit, Failure};
+use super::following::Following;
 use super::options::{ColorWhen, Format};
 use super::replay::{Input, all_there};
 use super::replaying::{SEED, paths};
@@ -33,15 +35,20 @@ use crate::time::{PacketTime, Span};
 
 const EXAMPLES: &str = "\
 Examples:
+  siphound assist 1001 --echo 600
+  siphound assist 1001 --steps inbound-call --idle-test --daemon https://pbx.example.com:15061 --token-file ~/.siphound --ca pbx.pem
   siphound assist 1001 --echo 600 --pcap monday.pcap --since '2026-01-31 09:01:30'
   siphound assist 1001@pbx.example.com --pcap training.pcap --pace 1
   siphound assist 1001 --steps inbound-call --pcap monday.pcap
 
-With --pace on a terminal: s and Enter skips a step, r repeats it, q asks for the verdict at once.
+Without --pcap the running daemon follows the user. There, and with --pace on a terminal: s and Enter skips a step, r repeats it, q asks
+for the verdict at once. Ctrl-C ends the session.
 
-Exit codes: 0 done; 2 bad arguments, missing file or bad configuration; 3 the system refuses what is needed; 4 a file is not a
-capture and nothing could be read.";
+Exit codes: 0 done; 2 bad arguments, missing file or bad configuration; 3 the system or the daemon refuses what is needed, no daemon
+answers, or it breaks off; 4 a file is not a capture and nothing could be read.";
 
+/// What the agent may type, each with Enter.
+pub(super) const KEYS: &str = "s skips the step, r repeats it, q asks for the verdict";
 /// Commands of the agent that may wait.
 const COMMANDS: usize = 16;
 
@@ -58,16 +65,19 @@ pub(super) struct AssistArgs {
     echo: Option<String>,
 
     /// Capture files (pcap or pcapng, also .gz and .zst), merged by time; - is standard input
-    #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
+    #[arg(long, value_name = "FILE", num_args = 1..)]
     pcap: Vec<PathBuf>,
+
+    #[command(flatten)]
+    daemon: DaemonArgs,
 
     /// When the agent begins; otherwise with the first packet. What comes before tells what the phone was like: RFC 3339,
     /// 'YYYY-MM-DD HH:MM' in UTC, or seconds since 1970
-    #[arg(long, value_name = "TIME", value_parser = parse_moment)]
+    #[arg(long, value_name = "TIME", value_parser = parse_moment, requires = "pcap")]
     since: Option<PacketTime>,
 
     /// Replay at so many times the speed of the capture; otherwise as fast as possible
-    #[arg(long, value_name = "TIMES", value_parser = pace())]
+    #[arg(long, value_name = "TIMES", value_parser = pace(), requires = "pcap")]
     pace: Option<f64>,
 
     /// The steps to take, in this order: reconnection, test-call, hold, inbound-call, idle-test [separate by commas]
@@ -87,11 +97,11 @@ pub(super) struct AssistArgs {
     format: Format,
 
     /// Follow SIP on these ports alone; otherwise on any port [repeat, or separate by commas]
-    #[arg(short, long = "port", value_name = "PORT|FIRST-LAST", value_delimiter = ',')]
+    #[arg(short, long = "port", value_name = "PORT|FIRST-LAST", value_delimiter = ',', requires = "pcap")]
     ports: Vec<PortRange>,
 
     /// Addresses of the PBX; otherwise learned from the capture [repeat, or separate by commas]
-    #[arg(long, value_name = "IP[:PORT]", value_delimiter = ',')]
+    #[arg(long, value_name = "IP[:PORT]", value_delimiter = ',', requires = "pcap")]
     pbx: Vec<PbxAddress>,
 
     /// The configuration file; without it the built-in defaults hold, whatever is installed on this machine
@@ -108,6 +118,21 @@ pub(super) struct AssistArgs {
 pub(super) struct Assistance {
     /// The configuration, with the addresses of the PBX from the command line where there are any.
     pub(super) config: Config,
+    source: Source,
+}
+
+/// Who follows the user.
+#[derive(Debug)]
+enum Source {
+    /// This process, through captures.
+    Captures(Box<Captures>),
+    /// A daemon.
+    Daemon(Following),
+}
+
+/// A session over captures.
+#[derive(Debug)]
+struct Captures {
     plan: Plan,
     inputs: Vec<Input>,
     ports: Option<Ports>,
@@ -122,28 +147,42 @@ impl AssistArgs {
         if self.user.is_empty() {
             return Err(Failure::new(Exit::Usage, "USER is empty").with_remedy("name an extension or an address"));
         }
-        let inputs: Vec<_> = self.pcap.into_iter().map(Input::from).collect();
-        all_there(&inputs)?;
         let mut config = settings::load_if_given(self.config.as_deref())?;
         if !self.pbx.is_empty() {
-            config.pbx.addresses = self.pbx;
+            config.pbx.addresses.clone_from(&self.pbx);
         }
-        let mut steps = if self.steps.is_empty() { Plan::STEPS.to_vec() } else { self.steps };
+        let source = if self.pcap.is_empty() { Source::Daemon(self.follow()) } else { Source::Captures(Box::new(self.read()?)) };
+        Ok(Assistance { config, source })
+    }
+
+    fn read(self) -> Result<Captures, Failure> {
+        let inputs: Vec<_> = self.pcap.iter().cloned().map(Input::from).collect();
+        all_there(&inputs)?;
+        let pace = self.pace.map_or(Pace::Unbound, Pace::Times);
+        let on_failure = if is_watched(pace, &inputs) { OnFailure::Wait } else { OnFailure::Conclude };
+        Ok(Captures {
+            plan: self.plan(on_failure),
+            inputs,
+            pace,
+            since: self.since,
+            writer: Writer { format: self.format, style: self.color.decide().style() },
+            ports: Ports::new(self.ports),
+        })
+    }
+
+    fn follow(self) -> Following {
+        // Without a terminal nobody is expected to repeat a step.
+        let on_failure = if std::io::stdin().is_terminal() { OnFailure::Wait } else { OnFailure::Conclude };
+        Following { plan: self.plan(on_failure), daemon: self.daemon, format: self.format, color: self.color.decide() }
+    }
+
+    fn plan(&self, on_failure: OnFailure) -> Plan {
+        let mut steps = if self.steps.is_empty() { Plan::STEPS.to_vec() } else { self.steps.clone() };
         if self.idle_test && !steps.contains(&AssistStep::IdleTest) {
             steps.push(AssistStep::IdleTest);
         }
-        let pace = self.pace.map_or(Pace::Unbound, Pace::Times);
-        let on_failure = if is_watched(pace, &inputs) { OnFailure::Wait } else { OnFailure::Conclude };
         let timeout = Span::from_secs(i64::from(self.step_timeout));
-        Ok(Assistance {
-            config,
-            plan: Plan { echo: self.echo, steps, timeout, on_failure, ..Plan::new(self.user) },
-            inputs,
-            ports: Ports::new(self.ports),
-            since: self.since,
-            pace,
-            writer: Writer { format: self.format, style: self.color.decide().style() },
-        })
+        Plan { echo: self.echo.clone(), steps, timeout, on_failure, ..Plan::new(self.user.clone()) }
     }
 }
 
@@ -153,15 +192,25 @@ fn is_watched(pace: Pace, inputs: &[Input]) -> bool {
 }
 
 impl Assistance {
-    /// Replays the captures and prints the session.
+    /// Prints the session.
     pub(super) fn execute(self) -> Result<Exit, Failure> {
+        match self.source {
+            Source::Captures(captures) => captures.execute(&self.config),
+            Source::Daemon(following) => following.execute(),
+        }
+    }
+}
+
+impl Captures {
+    /// Replays the captures and prints the session.
+    fn execute(self, config: &Config) -> Result<Exit, Failure> {
         let paths = paths(&self.inputs);
         let enough = Enough::default();
         let mut source = Paced::new(CaptureFiles::open(&paths)?, self.since, self.pace, enough.clone());
         let ports = self.ports.as_ref().map_or(PortFilter::Any, |ports| PortFilter::Only(ports.ranges().to_vec()));
-        let ingest = Ingest::new(IngestConfig { ports, digester: Digester::new(SEED), thresholds: self.config.thresholds });
+        let ingest = Ingest::new(IngestConfig { ports, digester: Digester::new(SEED), thresholds: config.thresholds });
         let engine = Assisting {
-            engine: Engine::new(&tracker_settings(&self.config, SEED, Vec::new()), finding_limits(&self.config)),
+            engine: Engine::new(&tracker_settings(config, SEED, Vec::new()), finding_limits(config)),
             commands: (self.plan.on_failure == OnFailure::Wait).then(commands),
             plan: self.plan,
             since: self.since,
@@ -292,7 +341,7 @@ impl Assisting {
 }
 
 /// What the agent types, line by line.
-fn commands() -> Receiver<Command> {
+pub(super) fn commands() -> Receiver<Command> {
     let (sender, commands) = bounded(COMMANDS);
     // It ends with the process: nobody can take back a read of a terminal.
     thread::spawn(move || {
@@ -302,7 +351,7 @@ fn commands() -> Receiver<Command> {
                 "r" => Command::Repeat,
                 "q" => Command::Finish,
                 _ => {
-                    let _ = writeln!(std::io::stderr(), "s skips the step, r repeats it, q asks for the verdict");
+                    let _ = writeln!(std::io::stderr(), "{KEYS}");
                     continue;
                 }
             };

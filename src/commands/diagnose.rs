@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
+use super::asking::DaemonArgs;
 use super::bundle::{must_be_free, of_captures};
 use super::exit::{Exit, Failure};
 use super::options::{Color, ColorWhen, Format, severity};
@@ -12,7 +13,7 @@ use super::replay::{Input, all_there};
 use super::replaying::Reading;
 use super::settings;
 use super::stdout::print;
-use crate::config::{Config, Metrics, PbxAddress, PortRange, Ports, parse_moment};
+use crate::config::{Config, PbxAddress, PortRange, Ports, parse_moment};
 use crate::diagnose::{Moment, Question, Scene, diagnose};
 use crate::report::model::Problem;
 use crate::report::{json, text};
@@ -50,17 +51,8 @@ pub(super) struct DiagnoseArgs {
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pcap: Vec<PathBuf>,
 
-    /// The daemon that is asked where there is no capture [default: http://127.0.0.1:15060]
-    #[arg(long, value_name = "URL", conflicts_with = "pcap")]
-    daemon: Option<String>,
-
-    /// The file of the daemon's token, where it has one
-    #[arg(long, value_name = "FILE", conflicts_with = "pcap")]
-    token_file: Option<PathBuf>,
-
-    /// The certificates in PEM that a daemon at https:// is trusted by
-    #[arg(long, value_name = "FILE", conflicts_with = "pcap")]
-    ca: Option<PathBuf>,
+    #[command(flatten)]
+    daemon: DaemonArgs,
 
     /// Answer as of this time, not the end of the capture: RFC 3339, 'YYYY-MM-DD HH:MM' in UTC, or seconds since 1970
     #[arg(long, value_name = "TIME", value_parser = parse_moment, requires = "pcap")]
@@ -137,12 +129,8 @@ struct Captures {
 /// A question to a daemon.
 #[derive(Clone, Debug)]
 pub(super) struct Asked {
-    /// Its address.
-    pub(super) daemon: String,
-    /// The file of its token.
-    pub(super) token_file: Option<PathBuf>,
-    /// Whom to trust.
-    pub(super) ca: Option<PathBuf>,
+    /// Which.
+    pub(super) daemon: DaemonArgs,
     /// The user.
     pub(super) user: String,
     /// The complaint.
@@ -193,9 +181,7 @@ impl DiagnoseArgs {
 
     fn ask(self) -> Asked {
         Asked {
-            daemon: self.daemon.unwrap_or_else(|| format!("http://{}", Metrics::default().listen)),
-            token_file: self.token_file,
-            ca: self.ca,
+            daemon: self.daemon,
             user: self.user,
             problem: self.problem,
             since: self.since,
@@ -275,7 +261,7 @@ mod tests {
     #[test]
     fn without_a_capture_the_daemon_is_asked_and_with_one_it_is_not() {
         let Source::Daemon(asked) = resolve(&["1001"]).expect("valid").source else { panic!("no daemon") };
-        assert_eq!(asked.daemon, "http://127.0.0.1:15060");
+        assert_eq!(asked.daemon.url(), "http://127.0.0.1:15060");
         let mixed = [["1001", "--pcap", "-", "--daemon", "http://127.0.0.1"], ["1001", "--at", "1769850000", "--port", "5060"]];
         for arguments in mixed {
             assert!(Cli::try_parse_from(["diagnose"].iter().chain(&arguments)).is_err(), "{arguments:?}");

@@ -8,6 +8,7 @@ mod check;
 mod daemon;
 mod diagnose;
 mod exit;
+mod following;
 mod keeping;
 mod kept;
 mod logging;
@@ -78,6 +79,9 @@ enum Command {
     Man {
         /// The command whose page it is; siphound's own without
         command: Option<String>,
+        /// Print the names of the commands that have a page, one a line
+        #[arg(long, conflicts_with = "command")]
+        list: bool,
     },
     /// Print the page about the metrics
     #[command(hide = true)]
@@ -131,7 +135,8 @@ impl Command {
             Self::Alert(args) => args.execute(),
             Self::Check(args) => check::check(&args),
             Self::Completions { shell } => print_bytes(|page| clap_complete::generate(shell, &mut Cli::command(), "siphound", page)),
-            Self::Man { command } => man(command.as_deref()),
+            Self::Man { list: true, .. } => list_pages(),
+            Self::Man { command, .. } => man(command.as_deref()),
             Self::MetricsDoc => print_bytes(|page| page.extend_from_slice(metrics::markdown().as_bytes())),
         }
     }
@@ -149,6 +154,14 @@ fn man(command: Option<&str>) -> Result<Exit, Failure> {
         None => root,
     };
     print(|out| clap_mangen::Man::new(chosen).render(out))?;
+    Ok(Exit::Done)
+}
+
+/// Prints the names of the commands that people may use.
+fn list_pages() -> Result<Exit, Failure> {
+    let root = Cli::command();
+    let visible = root.get_subcommands().filter(|command| !command.is_hide_set());
+    print(|out| visible.map(clap::Command::get_name).try_for_each(|name| writeln!(out, "{name}")))?;
     Ok(Exit::Done)
 }
 

@@ -6,19 +6,30 @@ use super::exit::{Exit, Failure};
 
 /// Writes to standard output. A reader that has gone away, such as `head`, wants no more; that is no failure.
 pub fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Failure> {
-    print_to(io::stdout().lock(), write)
+    print_to(io::stdout().lock(), write).map(drop)
 }
 
-fn print_to(output: impl Write, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Failure> {
+/// Whether anybody reads standard output.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Reader {
+    There,
+    Gone,
+}
+
+/// As [`print`], for what goes on: tells whether more is wanted.
+pub(super) fn tell(bytes: &[u8]) -> Result<Reader, Failure> {
+    print_to(io::stdout().lock(), |out| out.write_all(bytes))
+}
+
+fn print_to(output: impl Write, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<Reader, Failure> {
     let mut output = BufWriter::new(output);
     let written = write(&mut output).and_then(|()| output.flush());
     // What is still in the buffer could not be written; dropping the buffer would try again.
     drop(output.into_parts());
     match written {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::new(Exit::Refused, format_args!("cannot write to standard output: {error}")))
-        }
-        _ => Ok(()),
+        Ok(()) => Ok(Reader::There),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Reader::Gone),
+        Err(error) => Err(Failure::new(Exit::Refused, format_args!("cannot write to standard output: {error}"))),
     }
 }
 
@@ -41,7 +52,7 @@ mod tests {
 
     #[test]
     fn a_reader_that_went_away_is_no_failure() {
-        assert_eq!(print_to(Failing(io::ErrorKind::BrokenPipe), |out| writeln!(out, "report")), Ok(()));
+        assert_eq!(print_to(Failing(io::ErrorKind::BrokenPipe), |out| writeln!(out, "report")), Ok(Reader::Gone));
     }
 
     #[test]

@@ -179,19 +179,31 @@ impl Finding {
 
     /// Merges what a detector says again into what is known, and returns the subjects that are newly related.
     pub(super) fn merge(&mut self, raise: Raise, now: PacketTime) -> Vec<Subject> {
+        self.last = self.last.max(now);
+        self.count += 1;
+        self.reword(raise)
+    }
+
+    /// Takes over what a detector knows better, and returns the subjects that are newly related.
+    pub(super) fn reword(&mut self, raise: Raise) -> Vec<Subject> {
         self.remedy = raise.filled_remedy();
         self.severity = self.severity.max(raise.severity);
         self.confidence = self.confidence.max(raise.confidence);
         self.reason = raise.reason.or(self.reason);
         self.scope = raise.scope;
         self.message = raise.message;
-        self.last = self.last.max(now);
-        self.count += 1;
         self.add_evidence(raise.evidence);
         let room = Self::RELATED.saturating_sub(self.related.len());
         let fresh: Vec<_> = raise.related.into_iter().filter(|subject| !self.related.contains(subject)).take(room).collect();
         self.related.extend(fresh.iter().cloned());
         fresh
+    }
+
+    /// Takes over what a finding of the same id says of a part of this one's subject.
+    pub(super) fn take_over(&mut self, part: &Self) {
+        self.since = self.since.min(part.since);
+        self.evidence_omitted += part.evidence_omitted;
+        self.add_evidence(part.evidence.clone());
     }
 
     /// Adds facts that are not known yet and drops those in the middle when there are too many.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::config::Thresholds;
 use crate::detect::catalog::FindingId;
 use crate::detect::finding::{Raise, Subject};
+use crate::detect::nat;
 use crate::detect::registration::placed;
 use crate::detect::sleep::Sleepers;
 use crate::detect::store::FindingStore;
@@ -85,7 +86,12 @@ impl ProbeDetector {
             Event::Probe { device, result, rtt, sent, silence } if result != ProbeResult::Lost => {
                 self.answered(tracker, device, result, rtt, silence, sent, findings);
             }
-            Event::Nat(NatEvent::ProbesIgnored { device, silence, at }) => self.ignored(tracker, device, silence, at, findings),
+            Event::Nat(NatEvent::ProbesIgnored { device, site, silence, at }) => {
+                if let Some(silence) = silence {
+                    self.ignored(tracker, device, silence, at, findings);
+                }
+                nat::refresh(tracker, site, at.time, findings);
+            }
             Event::Reachability { device, from, to, at, last_rtt, .. } => {
                 peer_state(tracker, device, from, to, at, last_rtt, findings);
                 match (from, to) {
@@ -158,8 +164,13 @@ impl ProbeDetector {
         }
         let sent = tracker.registrations.device(device).map_or(0, |device| device.probes.sent);
         let message = format!("{aor}: answers none of {sent} OPTIONS but other requests after {silence} of silence");
-        let raise = Raise::new(FindingId::OptionsUnsupported, Subject::Aor(aor), message);
+        let subject = Subject::Aor(aor);
+        let raise = Raise::new(FindingId::OptionsUnsupported, subject.clone(), message);
         raise_of(tracker, device, raise.evidence(at.time, at.frame, "answer to another request"), at.time, findings);
+        findings.replace((FindingId::OptionsUnsupported, &subject), (FindingId::PeerUnreachable, &subject), at.time);
+        if !nat::is_forgotten(tracker, device) {
+            findings.replace((FindingId::OptionsUnsupported, &subject), (FindingId::NatBindingTimeout, &subject), at.time);
+        }
     }
 }
 

@@ -78,12 +78,12 @@ impl FindingStore {
     pub fn raise(&mut self, raise: Raise, now: PacketTime) {
         self.advance(now);
         if let Some(seq) = self.find_open(raise.id, &raise.subject) {
-            self.update(seq, raise, now);
+            self.update(seq, now, |finding| finding.merge(raise, now));
             return;
         }
         if let Some(seq) = self.find_recent(raise.id, &raise.subject, now) {
             self.reopen(seq, now);
-            self.update(seq, raise, now);
+            self.update(seq, now, |finding| finding.merge(raise, now));
             self.absorb_symptoms(seq, now);
             self.make_room(now);
             return;
@@ -95,6 +95,18 @@ impl FindingStore {
             return;
         }
         self.insert(finding);
+    }
+
+    /// Words an open finding anew where its detector knows better by now: message, remedy, and the phones that it concerns. That is no
+    /// further raise.
+    pub fn revise(&mut self, raise: Raise, now: PacketTime) {
+        self.advance(now);
+        let Some(seq) = self.find_open(raise.id, &raise.subject) else { return };
+        let Some(finding) = self.findings.get_mut(&seq) else { return };
+        let is_over = |subject: &Subject| matches!(subject, Subject::Aor(_)) && !raise.related.contains(subject);
+        let over: Vec<_> = finding.related.extract_if(.., |subject| is_over(subject)).collect();
+        self.index.unrelate(seq, raise.id, &over);
+        self.update(seq, now, |finding| finding.reword(raise));
     }
 
     /// Ends an open finding at `at`; tells whether there was one.
@@ -129,6 +141,11 @@ impl FindingStore {
     pub fn was_open_since(&self, id: FindingId, subject: &Subject, since: PacketTime) -> bool {
         let mut episodes = self.index.about(subject, id).filter_map(|seq| self.findings.get(&seq));
         episodes.any(|finding| finding.subject == *subject && finding.cleared.is_none_or(|end| end >= since))
+    }
+
+    /// The open findings of that id about a subject or related to it, in the order in which they were raised.
+    pub fn open_about<'a>(&'a self, id: FindingId, subject: &'a Subject) -> impl Iterator<Item = &'a Finding> {
+        self.index.about(subject, id).filter_map(|seq| self.findings.get(&seq)).filter(|finding| finding.cleared.is_none())
     }
 
     /// Whether a finding of that id and subject is open.
@@ -206,13 +223,13 @@ impl FindingStore {
         self.make_room(now);
     }
 
-    fn update(&mut self, seq: Seq, raise: Raise, now: PacketTime) {
+    fn update(&mut self, seq: Seq, now: PacketTime, merge: impl FnOnce(&mut Finding) -> Vec<Subject>) {
         let Some(finding) = self.findings.get_mut(&seq) else {
             return;
         };
         let (severity, confidence, since) = (finding.severity, finding.confidence, finding.since);
         self.open.remove(severity, deadline(finding), seq);
-        let fresh = finding.merge(raise, now);
+        let fresh = merge(finding);
         self.open.insert(finding.severity, deadline(finding), seq);
         self.index.relate(seq, finding.id, &fresh);
         let (worse, surer) = (finding.severity > severity, finding.confidence > confidence);
@@ -338,6 +355,9 @@ impl FindingStore {
                 && cause.sufferers.len() < Finding::RELATED
             {
                 cause.sufferers.insert(user.clone());
+            }
+            if cause.id == symptom.id {
+                cause.take_over(symptom);
             }
         }
     }

@@ -26,14 +26,14 @@ pub(super) fn why(case: &Case<'_>, finding: &Finding) -> String {
 pub(super) fn silences(case: &Case<'_>) -> Vec<Evidence> {
     let tracker = case.scene.tracker;
     let fact = |(handle, device): (Handle, &Device)| {
-        let regular = tracker.nat.silence(&tracker.registrations, handle)?;
-        let view = tracker.nat.view(Site::of(device.source().ip()))?;
-        let loss = tracker.nat.loss(&tracker.registrations, handle, &view.estimate);
-        let is_enough = view.estimate.lower.is_some_and(|lower| regular.longest <= lower);
-        let missed = loss
+        let view = tracker.nat.view_for(&tracker.registrations, Site::of(device.source().ip()), handle)?;
+        let longest = view.gap?;
+        let is_enough = view.estimate.lower.is_some_and(|lower| longest <= lower);
+        let missed = view
+            .loss
             .filter(|_| !is_enough)
             .map_or_else(String::new, |[least, most]| format!("; {:.0}–{:.0} % of calls would miss it", least * 100.0, most * 100.0));
-        let fact = format!("the phone at {} lets up to {} pass between its packets{missed}", device.source(), lasting(regular.longest));
+        let fact = format!("the phone at {} lets up to {} pass between its packets{missed}", device.source(), lasting(longest));
         Some(Evidence { at: Stamp(case.now), frame: None, fact })
     };
     case.tracked_devices().filter_map(fact).collect()
@@ -53,8 +53,9 @@ fn others(finding: &Finding) -> String {
 /// What keeps this phone from the fate of its neighbours.
 fn steadiness(case: &Case<'_>) -> String {
     let tracker = case.scene.tracker;
-    let silences =
-        case.tracked_devices().map(|(handle, _)| tracker.nat.silence(&tracker.registrations, handle).map(|regular| regular.longest));
+    let silences = case
+        .tracked_devices()
+        .map(|(handle, device)| tracker.nat.view_for(&tracker.registrations, Site::of(device.source().ip()), handle)?.gap);
     // One phone without a rhythm leaves the user without one.
     let longest: Option<Span> = silences.collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().max());
     let lived = case.party.addresses().into_iter().filter_map(|address| tracker.nat.view(Site::of(address))?.estimate.lower).min();

@@ -19,7 +19,7 @@ use std::future::Future;
 pub use self::access::{Access, Peers, Token};
 pub use self::api::document;
 pub use self::assist::{AssistListener, Assistants};
-pub use self::client::{Answer, Client, ClientError};
+pub use self::client::{Answer, Client, ClientError, Stream};
 pub use self::events::{EventListener, Events};
 pub use self::server::{HttpError, Server, Serving};
 pub use self::tls::{ClientTls, ServerTls, TlsError};

@@ -1,4 +1,4 @@
-//! Two hosts in network namespaces of their own, and what runs on them.
+//! Two hosts in network namespaces of their own, where wanted a third behind a NAT, and what runs on them.
 //!
 //! Nothing leaves the namespaces, and they are gone, with all that runs in them, when the [`Lab`] is dropped.
 
@@ -20,8 +20,12 @@ use tempfile::TempDir;
 
 /// The address of the host with the PBX.
 pub(crate) const PBX: &str = "192.0.2.1";
-/// The address of the host with the phones.
+/// The address of the host with the phones, which is also the NAT's.
 pub(crate) const PHONES: &str = "192.0.2.2";
+/// A further address of the host with the phones: another site, where there is a NAT.
+pub(crate) const OTHER_SITE: &str = "192.0.2.3";
+/// The address of the host behind the NAT.
+pub(crate) const BEHIND: &str = "192.168.77.11";
 /// The interface of either host that leads to the other.
 pub(crate) const LINK: &str = "link0";
 /// How long anything may take that should come at once.
@@ -32,6 +36,8 @@ pub(crate) const SOON: Duration = Duration::from_secs(10);
 pub(crate) enum Host {
     Pbx,
     Phones,
+    /// Behind the NAT that the host with the phones becomes: see [`Lab::add_nat`].
+    BehindNat,
 }
 
 /// Two hosts with a link between them, and a folder for what runs there.
@@ -43,11 +49,6 @@ pub(crate) struct Lab {
 impl Lab {
     /// Builds the hosts, or says why the test is skipped: it needs root, network namespaces and the `programs`.
     pub(crate) fn build(programs: &[&str]) -> Option<Self> {
-        let skipped = |reason: fmt::Arguments<'_>| {
-            // Not with `eprintln!`, which is only shown of tests that fail.
-            let _ = writeln!(std::io::stderr(), "skipped: {reason}");
-            None
-        };
         if !geteuid().is_root() {
             return skipped(format_args!("network namespaces need root"));
         }
@@ -77,6 +78,38 @@ impl Lab {
             must(&["-n", namespace, "address", "add", &format!("{address}/24"), "dev", LINK]);
             must(&["-n", namespace, "link", "set", LINK, "up"]);
         }
+    }
+
+    /// Makes the host with the phones a router with a NAT in front of a third host; the kernel forgets a UDP flow after `timeout`. Says
+    /// why the test is skipped where the kernel has no NAT.
+    ///
+    /// The router keeps ports, as most do, and takes what comes from outside without a binding without a word.
+    pub(crate) fn add_nat(&self, timeout: Duration) -> Option<()> {
+        let [router, behind] = [Host::Phones, Host::BehindNat].map(|host| self.namespace(host));
+        let rules = format!(
+            "table ip nat {{
+               chain after {{ type nat hook postrouting priority srcnat; ip saddr 192.168.77.0/24 masquerade; }}
+               chain to_router {{ type filter hook input priority filter; ip daddr {PHONES} udp dport 1-65535 ct state new drop; }}
+             }}"
+        );
+        let seconds = timeout.as_secs();
+        let timeouts =
+            ["udp_timeout", "udp_timeout_stream"].map(|name| format!("echo {seconds} > /proc/sys/net/netfilter/nf_conntrack_{name}"));
+        let script = format!("set -e; nft '{rules}'; {}; echo 1 > /proc/sys/net/ipv4/ip_forward", timeouts.join("; "));
+        let made = self.run(Host::Phones, &["sh", "-c", &script]);
+        if !made.status.success() {
+            return skipped(format_args!("this kernel has no NAT: {}", String::from_utf8_lossy(&made.stderr).trim()));
+        }
+        must(&["netns", "add", &behind]);
+        must(&["-n", &behind, "link", "set", "lo", "up"]);
+        must(&["link", "add", "lan0", "netns", &router, "type", "veth", "peer", "name", LINK, "netns", &behind]);
+        must(&["-n", &router, "address", "add", "192.168.77.1/24", "dev", "lan0"]);
+        must(&["-n", &router, "link", "set", "lan0", "up"]);
+        must(&["-n", &behind, "address", "add", &format!("{BEHIND}/24"), "dev", LINK]);
+        must(&["-n", &behind, "link", "set", LINK, "up"]);
+        must(&["-n", &behind, "route", "add", "default", "via", "192.168.77.1"]);
+        must(&["-n", &router, "address", "add", &format!("{OTHER_SITE}/24"), "dev", LINK]);
+        Some(())
     }
 
     /// Takes the link away.
@@ -130,6 +163,7 @@ impl Lab {
         let suffix = match host {
             Host::Pbx => "pbx",
             Host::Phones => "phones",
+            Host::BehindNat => "nat",
         };
         format!("{}-{suffix}", self.name)
     }
@@ -137,7 +171,7 @@ impl Lab {
 
 impl Drop for Lab {
     fn drop(&mut self) {
-        for host in [Host::Pbx, Host::Phones] {
+        for host in [Host::Pbx, Host::Phones, Host::BehindNat] {
             let namespace = self.namespace(host);
             let pids = ip(&["netns", "pids", &namespace]).stdout;
             for pid in String::from_utf8_lossy(&pids).split_whitespace() {
@@ -201,6 +235,12 @@ pub(crate) fn until<T>(patience: Duration, mut ask: impl FnMut() -> Option<T>) -
             answer => return answer,
         }
     }
+}
+
+fn skipped<T>(reason: fmt::Arguments<'_>) -> Option<T> {
+    // Not with `eprintln!`, which is only shown of tests that fail.
+    let _ = writeln!(std::io::stderr(), "skipped: {reason}");
+    None
 }
 
 fn is_installed(program: &str) -> bool {

@@ -7,6 +7,8 @@ mod alerts;
 mod api;
 mod daemon;
 mod lab;
+mod nat;
+mod phone;
 mod servers;
 mod sip;
 

@@ -141,14 +141,14 @@ fn start_callee(lab: &Lab, scenario: &str, port: u16) -> Process {
 }
 
 /// Waits until a UDP port is taken.
-fn listens(lab: &Lab, host: Host, port: u16) {
+pub(crate) fn listens(lab: &Lab, host: Host, port: u16) {
     let taken = until(SOON, || {
         lab.on(host, || std::net::UdpSocket::bind((if host == Host::Pbx { PBX } else { PHONES }, port)).is_err()).then_some(())
     });
     assert!(taken.is_some(), "nobody listens on {port}");
 }
 
-fn fixture(name: &str) -> PathBuf {
+pub(crate) fn fixture(name: &str) -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/live")).join(name)
 }
 

@@ -28,6 +28,12 @@ scenarios! {
     "lagged" => lagged,
     "random-loss" => random_loss,
     "qualify-retransmitted" => qualify_retransmitted,
+    "nat-two-stage-unchanged" => nat_two_stage_unchanged,
+    "nat-mended" => nat_mended,
+    "keepalives-shortened" => keepalives_shortened,
+    "keepalive-shortened-by-one" => keepalive_shortened_by_one,
+    "probe-lost-once" => probe_lost_once,
+    "probes-ignored-among-others" => probes_ignored_among_others,
 }
 
 /// Registers a phone and refreshes it at half time, without keep-alive or qualify.
@@ -353,4 +359,97 @@ fn qualify_retransmitted(scene: &mut Scene) {
             _ => scene.qualify_answered(at, &[0.0], &phone, &probe, 0.03),
         }
     }
+}
+
+/// A NAT of two stages that stays as it is: what arrives at streams does not mend one-way bindings.
+fn nat_two_stage_unchanged(scene: &mut Scene) {
+    let (mut phone, mut caller) = (a1().expiring(3600), b1());
+    scene.healthy(&mut caller, 1.0, 1900.0);
+    scene.reg_ok(0.0, &mut phone);
+    scene.keepalives(&phone, 120.0, 120.0, 1900.0);
+    for at in [160.0, 285.0] {
+        lost(scene, at, &caller, &phone, None);
+        scene.qualify(at + 1.0, &caller);
+    }
+    for (index, at) in times(365.0, 240.0, 1700.0).enumerate() {
+        scene.qualify(at, &phone);
+        delivered(scene, at + 185.0 + index as f64 * 3.0, &caller, &phone);
+    }
+}
+
+/// A NAT whose one lifetime was raised from 30 s after ten minutes.
+fn nat_mended(scene: &mut Scene) {
+    let mut phone = a1().expiring(3600);
+    scene.reg_ok(0.0, &mut phone);
+    scene.keepalives(&phone, 60.0, 60.0, 1200.0);
+    scene.healthy(&mut b1(), 1.0, 1210.0);
+    for at in times(65.0, 60.0, 1200.0) {
+        scene.qualify(at, &phone);
+        if at < 600.0 {
+            scene.qualify_lost(at + 40.0, &QUALIFY, &phone);
+        } else {
+            scene.qualify(at + 50.0, &phone);
+        }
+        scene.qualify(at + 41.0, &b1());
+    }
+}
+
+/// A phone behind a NAT of 30 s that sends keep-alives each 60 s, and from some time on each 20 s.
+fn shortened(scene: &mut Scene, phone: &mut Agent, from: f64, changed: f64, until: f64) {
+    scene.reg_ok(from, phone);
+    let changed = from + changed;
+    scene.keepalives(phone, from + 60.0, 60.0, changed.min(until));
+    scene.keepalives(phone, changed + 20.0, 20.0, until);
+    for at in times(from + 70.0, 60.0, until) {
+        scene.qualify(at, phone);
+        if at < changed {
+            scene.qualify_lost(at + 35.0, &QUALIFY, phone);
+        } else {
+            scene.qualify(at + 28.0, phone);
+        }
+        scene.qualify(at + 36.0, &b1());
+    }
+}
+
+fn keepalives_shortened(scene: &mut Scene) {
+    scene.healthy(&mut b1(), 1.0, 1500.0);
+    shortened(scene, &mut a1().expiring(3600), 0.0, 900.0, 1500.0);
+    shortened(scene, &mut a2().expiring(3600), 32.0, 900.0, 1500.0);
+}
+
+fn keepalive_shortened_by_one(scene: &mut Scene) {
+    scene.healthy(&mut b1(), 1.0, 1500.0);
+    shortened(scene, &mut a1().expiring(3600), 0.0, 900.0, 1500.0);
+    shortened(scene, &mut a2().expiring(3600), 32.0, 1500.0, 1500.0);
+}
+
+/// One probe of many is lost, soon after a packet of the phone.
+fn probe_lost_once(scene: &mut Scene) {
+    let mut phone = a1().expiring(3600);
+    scene.reg_ok(0.0, &mut phone);
+    scene.keepalives(&phone, 20.0, 20.0, 600.0);
+    scene.healthy(&mut b1(), 1.0, 600.0);
+    for (index, at) in times(24.0, 15.0, 590.0).enumerate() {
+        scene.qualify(at + 0.5, &b1());
+        match index {
+            20 => scene.qualify_lost(at, &[0.0], &phone),
+            _ => scene.qualify(at, &phone),
+        }
+    }
+}
+
+/// A phone that answers calls and no probe, next to one that answers probes after longer silences.
+fn probes_ignored_among_others(scene: &mut Scene) {
+    let (mut phone, mut other, mut caller) = (a1().expiring(3600), a2().expiring(3600), b1());
+    scene.healthy(&mut caller, 1.0, 400.0);
+    for (agent, from) in [(&mut phone, 0.0), (&mut other, 3.0)] {
+        scene.reg_ok(from, agent);
+        scene.keepalives(agent, from + 20.0, 20.0, 400.0);
+    }
+    for at in times(24.0, 15.0, 390.0) {
+        scene.qualify_lost(at, &[0.0], &phone);
+        scene.qualify(at + 1.0, &other);
+        scene.qualify(at + 2.0, &caller);
+    }
+    delivered(scene, 208.0, &caller, &phone);
 }

@@ -26,7 +26,7 @@ const UNDELIVERED: [FindingId; 4] =
 
 impl FindingId {
     /// Every id that can explain others.
-    pub const CAUSES: [Self; 16] = [
+    pub const CAUSES: [Self; 17] = [
         Self::PbxNotResponding,
         Self::PbxRestarted,
         Self::MassCallDrop,
@@ -37,6 +37,7 @@ impl FindingId {
         Self::RegistrarSilent,
         Self::AuthFailedLoop,
         Self::SipAlgSuspected,
+        Self::OptionsUnsupported,
         Self::PbxAdvertisesPrivate,
         Self::SessionRefreshMissed,
         Self::DialogLost,
@@ -56,6 +57,7 @@ impl FindingId {
             Self::AuthFailedLoop => (symptom == Self::RegistrationRejected, Reach::Twin),
             Self::RegistrarSilent => (symptom == Self::RegistrationExpired, Reach::Twin),
             Self::SipAlgSuspected => (symptom == Self::ClientSideNatTraversal, Reach::Twin),
+            Self::OptionsUnsupported => (symptom == Self::PeerUnreachable, Reach::Twin),
             Self::PbxAdvertisesPrivate => (symptom == Self::SdpPrivateToPublic, Reach::Server),
             Self::SessionRefreshMissed | Self::DialogLost => (symptom == Self::CallDroppedNoBye, Reach::Twin),
             Self::LegLeftUp => (symptom == Self::HungCall, Reach::Twin),

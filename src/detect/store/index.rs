@@ -32,11 +32,16 @@ impl Index {
         if let Some(set) = self.by_id.get_mut(&finding.id) {
             set.remove(&seq);
         }
-        for subject in std::iter::once(&finding.subject).chain(&finding.related) {
+        self.unrelate(seq, finding.id, std::iter::once(&finding.subject).chain(&finding.related));
+    }
+
+    /// Finds a finding by `subjects` no longer.
+    pub(super) fn unrelate<'a>(&mut self, seq: Seq, id: FindingId, subjects: impl IntoIterator<Item = &'a Subject>) {
+        for subject in subjects {
             let Some(set) = self.by_subject.get_mut(subject) else {
                 continue;
             };
-            set.remove(&(finding.id, seq));
+            set.remove(&(id, seq));
             if set.is_empty() {
                 self.by_subject.remove(subject);
             }

@@ -60,6 +60,43 @@ mod life {
     use super::*;
 
     #[test]
+    fn what_is_known_better_is_worded_anew_and_is_no_further_raise() {
+        let mut store = watched(Limits::default());
+        let told = |text: &str, phones: &[&str]| {
+            let raise = Raise::new(NatBindingTimeout, site(), text).severity(Severity::Info).related(pbx(1));
+            phones.iter().fold(raise, |raise, phone| raise.related(aor(phone)))
+        };
+        store.raise(told("two phones", &[ALICE, BOB]), at(10));
+        store.revise(told("one phone", &[BOB]).severity(Severity::Error), at(20));
+
+        let finding = store.get(NatBindingTimeout, &site()).unwrap();
+        assert_eq!((finding.message.as_str(), finding.count, finding.last), ("one phone", 1, at(10)));
+        assert_eq!(finding.related, [pbx(1), aor(BOB)]);
+        assert_eq!(kinds(&mut store), [(NatBindingTimeout, ChangeKind::Raised), (NatBindingTimeout, ChangeKind::Updated)]);
+        let about = |subject: &Subject| store.open_about(NatBindingTimeout, subject).count();
+        assert_eq!((about(&aor(ALICE)), about(&aor(BOB)), about(&site())), (0, 1, 1));
+    }
+
+    #[test]
+    fn nothing_is_worded_anew_that_is_not_open() {
+        let mut store = FindingStore::default();
+        store.revise(say(NatBindingTimeout, site()), at(10));
+        assert!(store.all().is_empty());
+    }
+
+    #[test]
+    fn what_becomes_the_matter_of_the_site_keeps_its_beginning_and_its_proof() {
+        let mut store = FindingStore::default();
+        store.raise(seen(NatBindingTimeout, aor(ALICE), 10), at(12));
+        store.raise(seen(NatBindingTimeout, site(), 30).related(aor(ALICE)), at(31));
+        assert!(store.replace((NatBindingTimeout, &site()), (NatBindingTimeout, &aor(ALICE)), at(31)));
+
+        let all = store.all();
+        let [finding] = all.as_slice() else { panic!("one entry, not {}", all.len()) };
+        assert_eq!((finding.since, finding.at, finding.evidence.len(), finding.explains.len()), (at(10), at(31), 2, 0));
+    }
+
+    #[test]
     fn a_finding_raised_again_is_one_finding_that_knows_more() {
         let mut store = watched(Limits::default());
         let suspected = seen(RegistrationRejected, aor(ALICE), 10).confidence(Confidence::Suspected).severity(Severity::Warning);

@@ -26,11 +26,11 @@ pub(in crate::http) enum Problem {
     /// No route has this path.
     #[error("there is no such page; /api/v1/openapi.json lists those there are")]
     NoSuchPage,
-    /// The API is read-only.
-    #[error("only GET and HEAD are answered")]
+    /// The page does not answer this method.
+    #[error("this page does not answer that method: POST /assist/SESSION/COMMAND tells a session what to do, all else is for GET and HEAD")]
     MethodNotAllowed,
     /// Too many clients want to be told what happens.
-    #[error("too many clients listen to events; try again later")]
+    #[error("too many clients are being told what happens; try again later")]
     TooMany,
     /// The engine does not answer.
     #[error(transparent)]

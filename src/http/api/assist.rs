@@ -1,6 +1,6 @@
 //! `/assist`: a session of live assistance, as lines of JSON while it goes on.
 
-use std::convert::Infallible;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -55,10 +55,22 @@ pub(super) struct Asked {
     steps: Option<String>,
     /// How many seconds a step waits; otherwise 180.
     step_timeout: Option<u32>,
+    /// What follows a step that failed; otherwise wait: it may be repeated for as long as a step waits.
+    on_failure: Option<AfterFailure>,
     /// How the lines are written; otherwise json, one object a line.
     format: Option<Form>,
     /// Whether the text has colours for a terminal; otherwise never.
     color: Option<Colors>,
+}
+
+/// What follows a step that failed.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum AfterFailure {
+    /// The verdict.
+    Conclude,
+    /// A command, or, when none comes, the verdict.
+    Wait,
 }
 
 /// How lines are written.
@@ -107,7 +119,11 @@ impl Asked {
             Some(_) => return Err(Problem::BadRequest(format!("step_timeout: seconds from 1 to {LONGEST} are wanted"))),
             None => Plan::TIMEOUT,
         };
-        Ok(Plan { echo: self.echo, steps, timeout, on_failure: OnFailure::Wait, ..Plan::new(self.user) })
+        let on_failure = match self.on_failure {
+            Some(AfterFailure::Conclude) => OnFailure::Conclude,
+            Some(AfterFailure::Wait) | None => OnFailure::Wait,
+        };
+        Ok(Plan { echo: self.echo, steps, timeout, on_failure, ..Plan::new(self.user) })
     }
 }
 
@@ -140,7 +156,7 @@ pub(super) async fn assist<S: EngineSource>(
         Writer::Text(_) => "text/plain; charset=utf-8",
     };
     let headers = [(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-store"), (SESSION, &number)];
-    Ok((headers, Body::new(Lines(queue))).into_response())
+    Ok((headers, Body::new(Lines { queue, is_over: false })).into_response())
 }
 
 /// Tells a session what the agent wants.
@@ -161,7 +177,7 @@ pub(super) async fn command<S: EngineSource>(
 }
 
 /// Hands on what the session says until it is over or its client has gone.
-async fn follow<S: EngineSource>(shared: Arc<Shared<S>>, watched: Watched, client: Sender<Bytes>, writer: Writer) {
+async fn follow<S: EngineSource>(shared: Arc<Shared<S>>, watched: Watched, client: Sender<Piece>, writer: Writer) {
     let mut looks = interval(LOOK);
     let mut last = Instant::now();
     loop {
@@ -176,7 +192,7 @@ async fn follow<S: EngineSource>(shared: Arc<Shared<S>>, watched: Watched, clien
         let piece = if text.is_empty() && last.elapsed() >= HEARTBEAT { writer.sign_of_life().to_vec() } else { text };
         if !piece.is_empty() {
             last = Instant::now();
-            if client.send(Bytes::from(piece)).await.is_err() {
+            if client.send(Piece { bytes: piece.into(), is_last: is_over }).await.is_err() {
                 return;
             }
         }
@@ -238,14 +254,32 @@ fn hide(mask: &Mask, user: &str, line: &mut AssistLine) {
     }
 }
 
-/// A body that goes on until the session is over.
-struct Lines(Receiver<Bytes>);
+/// Lines that go to the client together.
+struct Piece {
+    bytes: Bytes,
+    /// Whether the verdict is among them.
+    is_last: bool,
+}
+
+/// A body that goes on until the session is over. Where the session ends without a verdict, the body breaks off: no client takes that for
+/// the end.
+struct Lines {
+    queue: Receiver<Piece>,
+    is_over: bool,
+}
 
 impl HttpBody for Lines {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = io::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.0.poll_recv(context).map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        self.queue.poll_recv(context).map(|piece| match piece {
+            Some(piece) => {
+                self.is_over = piece.is_last;
+                Some(Ok(Frame::data(piece.bytes)))
+            }
+            None if self.is_over => None,
+            None => Some(Err(io::Error::other("the session ended without a verdict"))),
+        })
     }
 }

@@ -5,8 +5,10 @@ use crate::table::Handle;
 use crate::time::{PacketTime, Span};
 use crate::track::event::Sighting;
 use crate::track::nat::event::{DeliveredLate, NatEvent, NatOutcome, NatProbe};
-use crate::track::nat::phone::{Asked, Missed, Others, Phone, Probes, Wait};
+use crate::track::nat::ignored::unanswered_before;
+use crate::track::nat::phone::{Asked, Calm, Others, Phone, Probes, Wait};
 use crate::track::nat::pool::{Failure, FailureKind};
+use crate::track::nat::site::News;
 use crate::track::nat::stage::Stage;
 use crate::track::nat::witness::Witnesses;
 use crate::track::nat::{Nat, REMEMBERED, is_behind};
@@ -28,8 +30,6 @@ const ROUND_TRIP: Span = Span::from_millis(400);
 const OVERDUE: f64 = 1.2;
 /// Requests larger than this do not fit one packet on every way (RFC 3261 §18.1.1).
 const LARGE: u32 = 1300;
-/// No NAT forgets so soon: a phone that never answered a probe and misses one after so short a silence ignores them.
-const TOO_SOON: Span = Span::from_secs(10);
 
 impl Nat {
     /// Takes note of the first transmission of a request of the PBX.
@@ -48,7 +48,7 @@ impl Nat {
         if seen.before.against == PacketTime::MIN || !is_behind(registrations, phone.device) {
             return;
         }
-        if method == Method::Options && matches!(phone.probes, Probes::Unsupported) {
+        if method == Method::Options && matches!(phone.probes, Probes::Unsupported { .. }) {
             return;
         }
         let now = seen.at.time;
@@ -110,11 +110,12 @@ impl Nat {
     ) {
         let now = seen.at.time;
         if request.method == Method::Options {
-            self.release_probes(world, handle, now);
+            self.note_answers_probes(world, handle, seen.at);
         }
         let Some(phone) = self.phones.get_mut(handle) else { return };
         let position = phone.asked.iter().position(|asked| asked.transaction == transaction);
         let asked = position.map(|position| phone.asked.remove(position));
+        let ignored = asked.map_or(0, |asked| unanswered_before(phone, &asked, request.last.time));
         // An answer to something sent later shows that the binding was alive: what was lost before was lost otherwise.
         let last = request.last.time;
         phone
@@ -123,26 +124,24 @@ impl Nat {
         phone.binding.answered(now);
         let last_heard = if seen.before.along > PacketTime::MIN { seen.before.along } else { phone.heard };
         phone.gaps.note(now.since(last_heard));
+        phone.contact.note(seen.flow.source, now);
         phone.heard = now;
         self.phones.touch(handle);
+        // Whether it ignores probes comes first: what they say of the NAT depends on it.
+        if let Some(asked) = asked.filter(|asked| asked.method != Method::Options && asked.wait == Wait::Sign) {
+            let reached = (request.transmissions == 1).then_some(asked.silence);
+            self.note_reached(world, registrations, handle, reached, ignored, seen.at);
+        }
         if let Some(asked) = asked {
-            self.settle_answer(world, registrations, handle, asked, seen, request);
+            self.settle_answer(world, handle, asked, seen, request);
         }
         self.arm(handle);
     }
 
     /// What an answer says: delivered at once, delivered late because the phone had to come back first, or nothing.
-    fn settle_answer(
-        &mut self,
-        world: &mut World,
-        registrations: &Registrations,
-        handle: Handle,
-        asked: Asked,
-        seen: &Seen<'_>,
-        request: &Transaction,
-    ) {
+    fn settle_answer(&mut self, world: &mut World, handle: Handle, asked: Asked, seen: &Seen<'_>, request: &Transaction) {
         match asked.wait {
-            Wait::Sign if request.transmissions == 1 => self.note_delivered(world, registrations, handle, &asked, seen.at),
+            Wait::Sign if request.transmissions == 1 => self.note_delivered(world, handle, &asked, seen.at),
             Wait::Lost(back) => {
                 let after_repeat = seen.at.time.since(request.last.time) <= ROUND_TRIP;
                 if request.transmissions < 2 || request.last.time < back || !after_repeat {
@@ -168,15 +167,13 @@ impl Nat {
         }
     }
 
-    fn note_delivered(&mut self, world: &mut World, registrations: &Registrations, handle: Handle, asked: &Asked, at: Sighting) {
+    fn note_delivered(&mut self, world: &mut World, handle: Handle, asked: &Asked, at: Sighting) {
         let Some(phone) = self.phones.get_mut(handle) else { return };
         let device = phone.device;
         if let Some(experiment) = &mut phone.experiment {
             experiment.asked(0);
         }
-        if asked.method != Method::Options {
-            self.contradict_probes(world, registrations, handle, asked.silence, at);
-        }
+        phone.calm.delivered = phone.calm.delivered.saturating_add(1);
         let Some(site) = self.phones.get(handle).map(|phone| Site::of(phone.flow.source.ip())) else { return };
         let successes = self.thresholds.nat_mended;
         let Some(nat) = self.site_mut(site) else { return };
@@ -187,6 +184,7 @@ impl Nat {
             outcome: NatOutcome::Delivered,
             stage,
             age: asked.idle,
+            place: asked.flow.destination,
             sent: asked.sent,
             back: at,
             at,
@@ -236,7 +234,9 @@ impl Nat {
         }
         phone.asked.retain(|asked| asked.transaction != transaction);
         let asked = Asked { others, ..asked };
-        if matches!(asked.wait, Wait::Lost(_) | Wait::Late(_)) && self.is_failure(world, registrations, handle, &asked, now) {
+        if self.is_ignored(world, handle, &asked) {
+            self.note_reached(world, registrations, handle, None, 1, Sighting { time: now, frame: 0 });
+        } else if matches!(asked.wait, Wait::Lost(_) | Wait::Late(_)) && self.is_failure(world, registrations, handle, &asked, now) {
             self.lost_request(world, handle, &asked, now);
         }
     }
@@ -280,11 +280,16 @@ impl Nat {
         if let Some(experiment) = &mut phone.experiment {
             experiment.asked(1);
         }
+        let doubtful = self.is_doubtful(handle, asked.silence);
         let Some(nat) = self.phones.get(handle).and_then(|phone| self.site_of(phone)) else { return };
         let known = nat.pool.shortest_failure(Stage::Oneway);
         let lifetime = known.map_or(asked.silence, |known| known.min(asked.silence));
         let Some(phone) = self.phones.get_mut(handle) else { return };
-        let kind = if asked.method == Method::Options { FailureKind::Options } else { FailureKind::Request };
+        let kind = match asked.method {
+            Method::Options if doubtful => FailureKind::Doubtful,
+            Method::Options => FailureKind::Options,
+            _ => FailureKind::Request,
+        };
         let failure =
             Failure { age: asked.silence, gap: asked.gap(), phone: phone.number, stage: asked.binding.stage(Some(lifetime)), kind };
         let back = match asked.wait {
@@ -292,93 +297,41 @@ impl Nat {
             Wait::Sign | Wait::NewPort => phone.since,
         };
         let back = Sighting { time: back, frame: 0 };
-        if kind == FailureKind::Options
-            && let Probes::Unanswered(held) = &mut phone.probes
-        {
-            if failure.age < TOO_SOON {
-                phone.probes = Probes::Unsupported;
-                return;
-            }
-            held.push(Missed { failure, sent: asked.sent, back });
-            let silences = held.iter().any(|other| other.failure.gap != failure.gap);
-            if !silences {
-                return;
-            }
-            self.release_probes(world, handle, now);
-            return;
-        }
         let outcome = if matches!(asked.wait, Wait::Late(_)) { NatOutcome::Late } else { NatOutcome::Undelivered };
-        self.note_outcome(world, handle, failure, outcome, asked.sent, back, now);
+        let probe = NatProbe {
+            device: phone.device,
+            outcome,
+            stage: failure.stage,
+            age: failure.age,
+            place: asked.flow.destination,
+            sent: asked.sent,
+            back,
+            at: Sighting { time: now, frame: 0 },
+        };
+        self.note_failure(world, handle, failure, probe);
     }
 
     /// Counts a failure of the NAT and tells it.
-    pub(super) fn note_failure(
-        &mut self,
-        world: &mut World,
-        handle: Handle,
-        failure: Failure,
-        sent: Sighting,
-        back: Sighting,
-        now: PacketTime,
-    ) {
-        self.note_outcome(world, handle, failure, NatOutcome::Undelivered, sent, back, now);
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "these are the fields of one event")]
-    fn note_outcome(
-        &mut self,
-        world: &mut World,
-        handle: Handle,
-        failure: Failure,
-        outcome: NatOutcome,
-        sent: Sighting,
-        back: Sighting,
-        now: PacketTime,
-    ) {
-        let Some(phone) = self.phones.get(handle) else { return };
-        let (device, site) = (phone.device, Site::of(phone.flow.source.ip()));
+    pub(super) fn note_failure(&mut self, world: &mut World, handle: Handle, failure: Failure, probe: NatProbe) {
+        let Some(phone) = self.phones.get_mut(handle) else { return };
+        phone.calm = Calm::default();
+        let site = Site::of(phone.flow.source.ip());
         let Some(nat) = self.site_mut(site) else { return };
-        nat.failed(failure, now);
-        let at = Sighting { time: now, frame: 0 };
-        let Failure { age, stage, kind, .. } = failure;
-        let outcome = if kind == FailureKind::NewPort { NatOutcome::NewPort } else { outcome };
-        world.tell_nat(NatEvent::Probe(NatProbe { device, outcome, stage, age, sent, back, at }));
-        self.reconsider(world, site, at);
+        nat.failed(failure, probe.at.time);
+        world.tell_nat(NatEvent::Probe(probe));
+        self.reconsider(world, site, probe.at);
     }
 
-    /// Tells when it became surer or less sure that the NAT of a site forgets too early.
-    fn reconsider(&mut self, world: &mut World, site: Site, at: Sighting) {
+    /// Tells when it became surer or less sure that the NAT of a site forgets too early, or when it is known better how early.
+    pub(super) fn reconsider(&mut self, world: &mut World, site: Site, at: Sighting) {
         let Some(nat) = self.sites.find(self.site_key(site)).and_then(|found| self.sites.get_mut(found)) else { return };
-        if nat.reconsider(&self.thresholds) {
-            let confidence = nat.confidence;
-            world.tell_nat(NatEvent::Verdict { site, confidence, at });
-        }
-    }
-
-    /// Enough speaks for probes that the phone missed before: they count.
-    fn release_probes(&mut self, world: &mut World, handle: Handle, now: PacketTime) {
-        let Some(phone) = self.phones.get_mut(handle) else { return };
-        let Probes::Unanswered(held) = std::mem::replace(&mut phone.probes, Probes::Answered) else { return };
-        for Missed { failure, sent, back } in held {
-            self.note_failure(world, handle, failure, sent, back, now);
-        }
-    }
-
-    /// A request other than a probe arrived after as long a silence as probes failed: the phone ignores probes.
-    fn contradict_probes(&mut self, world: &mut World, registrations: &Registrations, handle: Handle, silence: Span, at: Sighting) {
-        let Some(phone) = self.phones.get_mut(handle) else { return };
-        let Some(device) = registrations.device(phone.device) else { return };
-        let Probes::Unanswered(held) = &phone.probes else { return };
-        let ignores = device.probes.answered == 0 && device.probes.sent >= self.thresholds.options_ignored;
-        if ignores && held.iter().all(|missed| missed.failure.age <= silence) {
-            let number = phone.number;
-            let device = phone.device;
-            phone.probes = Probes::Unsupported;
-            phone.asked.retain(|asked| asked.method != Method::Options);
-            if let Some(site) = self.phones.get(handle).map(|phone| Site::of(phone.flow.source.ip())).and_then(|site| self.site_mut(site)) {
-                site.pool.retract_probes(number);
+        match nat.reconsider(&self.thresholds) {
+            News::Verdict => {
+                let confidence = nat.confidence;
+                world.tell_nat(NatEvent::Verdict { site, confidence, at });
             }
-            world.tell_nat(NatEvent::ProbesIgnored { device, silence, at });
+            News::Bounds => world.tell_nat(NatEvent::Exposure { site, at }),
+            News::None => {}
         }
     }
 

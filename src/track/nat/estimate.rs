@@ -51,7 +51,7 @@ pub struct Estimate {
     pub failures: u64,
     /// The balanced error of the best step, 0 where the observations agree.
     pub error: f64,
-    /// How sure it is that bindings time out; none where nothing failed.
+    /// How sure it is that bindings time out; none where nothing failed, or what failed was lost by accident.
     pub confidence: Option<Confidence>,
 }
 
@@ -69,6 +69,9 @@ impl Observations {
         let (step, error) = self.best_step(&informative);
         let lower = self.delivered.iter().map(|delivered| delivered.age).filter(|age| *age <= step).max().or(weak);
         let upper = self.failed.iter().map(|failed| failed.age).filter(|age| *age >= step).min().unwrap_or(shortest_failure);
+        if error > thresholds.nat_confirm_error.get() && self.is_loss(thresholds, upper) {
+            return Estimate { lower: longest.or(weak), upper: None, successes, failures, error, confidence: None };
+        }
         let confidence = self.confidence(thresholds, upper, error, successes);
         Estimate { lower, upper: Some(upper), successes, failures, error, confidence: Some(confidence) }
     }
@@ -105,7 +108,8 @@ impl Observations {
     }
 
     fn confidence(&self, thresholds: &Thresholds, upper: Span, error: f64, successes: u64) -> Confidence {
-        let gaps = self.failed.iter().map(|failed| failed.gap).collect::<BTreeSet<_>>().len();
+        // What failed before the bound is loss, not the NAT.
+        let gaps = self.failed.iter().filter(|failed| failed.age >= upper).map(|failed| failed.gap).collect::<BTreeSet<_>>().len();
         let arrives = self.answers_arrive || self.delivered.iter().any(|delivered| delivered.age < upper);
         let enough = gaps >= thresholds.nat_confirm_failures as usize && successes >= u64::from(thresholds.nat_confirm_successes);
         if enough && error <= thresholds.nat_confirm_error.get() && self.guard(thresholds, upper) {
@@ -119,11 +123,28 @@ impl Observations {
 
     /// Whether nearly everything beyond the upper bound failed.
     fn guard(&self, thresholds: &Thresholds, upper: Span) -> bool {
+        let (failed, all) = self.beyond(upper);
+        all >= u64::from(thresholds.nat_confirm_failures) && thresholds.nat_confirm_guard.is_reached(failed as usize, all as usize)
+    }
+
+    /// Whether nearly everything arrived beyond the upper bound: then what failed was lost on the way, however long the silence (DETECTION §2.7).
+    fn is_loss(&self, thresholds: &Thresholds, upper: Span) -> bool {
+        let (_, beyond) = self.beyond(upper);
+        let failed = self.failed.iter().filter(|failed| failed.age >= upper).count() as u64;
+        let delivered = self.delivered_beyond(upper);
+        let enough = beyond >= u64::from(thresholds.nat_confirm_failures);
+        enough && thresholds.nat_confirm_guard.is_reached(delivered as usize, (failed + delivered) as usize)
+    }
+
+    /// Requests beyond the upper bound that failed, and all of them.
+    fn beyond(&self, upper: Span) -> (u64, u64) {
         let beyond = upper + BEYOND;
         let failed = self.failed.iter().filter(|failed| failed.age >= beyond).count() as u64;
-        let delivered: u64 = self.delivered.iter().filter(|delivered| delivered.age >= beyond).map(|delivered| delivered.count).sum();
-        let all = failed + delivered;
-        all >= u64::from(thresholds.nat_confirm_failures) && thresholds.nat_confirm_guard.is_reached(failed as usize, all as usize)
+        (failed, failed + self.delivered_beyond(upper))
+    }
+
+    fn delivered_beyond(&self, upper: Span) -> u64 {
+        self.delivered.iter().filter(|delivered| delivered.age >= upper + BEYOND).map(|delivered| delivered.count).sum()
     }
 }
 
@@ -169,6 +190,20 @@ mod tests {
         let estimate = observations(&[(20, 50), (28, 50)], &[10, 31, 33, 35, 36, 40, 41, 42, 45, 50, 55]).estimate(&Thresholds::default());
         assert_eq!((estimate.lower, estimate.upper), (Some(secs(28)), Some(secs(31))));
         assert!(estimate.error > 0.0);
+    }
+
+    #[test]
+    fn a_loss_before_the_bound_makes_nothing_surer() {
+        let estimate = observations(&[(5, 60), (15, 60)], &[4, 20]).estimate(&Thresholds::default());
+        assert_eq!((estimate.lower, estimate.upper, estimate.confidence), (Some(secs(15)), Some(secs(20)), Some(Confidence::Suspected)));
+    }
+
+    #[test]
+    fn a_loss_among_many_that_arrived_after_longer_silences_is_no_bound() {
+        let estimate = observations(&[(3, 20), (15, 99)], &[4]).estimate(&Thresholds::default());
+        assert_eq!((estimate.lower, estimate.upper, estimate.confidence), (Some(secs(15)), None, None));
+        let estimate = observations(&[(3, 20), (15, 2)], &[4]).estimate(&Thresholds::default());
+        assert_eq!(estimate.confidence, Some(Confidence::Suspected), "too few to tell");
     }
 
     #[test]

@@ -24,6 +24,13 @@ pub enum NatEvent {
         /// When.
         at: Sighting,
     },
+    /// The bounds of the lifetime moved, or other phones suffer from it: what was said of the NAT of a site is to be said anew.
+    Exposure {
+        /// The site.
+        site: Site,
+        /// When.
+        at: Sighting,
+    },
     /// Requests arrive at a site after silences that they did not survive before.
     Mended {
         /// The site.
@@ -77,13 +84,15 @@ pub enum NatEvent {
         /// When.
         at: Sighting,
     },
-    /// A phone answers other requests but no OPTIONS.
+    /// OPTIONS reach a phone, but it answers none.
     ProbesIgnored {
         /// The device.
         device: Handle,
-        /// The silence after which another request was answered.
-        silence: Span,
-        /// That answer.
+        /// Its site.
+        site: Site,
+        /// The longest silence after which another request was answered; none where there was no other.
+        silence: Option<Span>,
+        /// What shows it.
         at: Sighting,
     },
     /// Somebody writes public addresses into the messages of a phone.
@@ -132,6 +141,8 @@ pub struct NatProbe {
     pub stage: Stage,
     /// How long the flow had been idle.
     pub age: Span,
+    /// Where the request went; for a change of port the new one.
+    pub place: SocketAddr,
     /// First transmission; for a change of port the last packet from the old one.
     pub sent: Sighting,
     /// The next sign of life of the phone.

@@ -9,6 +9,7 @@ mod asked;
 pub mod estimate;
 pub mod event;
 mod evidence;
+mod ignored;
 mod moves;
 mod phone;
 mod pool;
@@ -38,7 +39,7 @@ use crate::track::event::Sighting;
 use crate::track::flows::LastTimes;
 use crate::track::nat::event::NatEvent;
 use crate::track::nat::phone::Phone;
-use crate::track::nat::rhythm::Experiment;
+use crate::track::nat::rhythm::{COMPARED_INTERVALS, Experiment};
 use crate::track::nat::site::SiteNat;
 use crate::track::nat::witness::Witnesses;
 use crate::track::registration::Registrations;
@@ -122,6 +123,7 @@ impl Nat {
         }
         if let Some(phone) = self.phones.get_mut(phone) {
             phone.flow = seen.flow;
+            phone.contact.registered(seen.flow.source, seen.at.time);
         }
         let alive = matches!(continuity, Continuity::Continued(1..=LARGEST_STEP));
         self.heard(world, registrations, phone, seen.before, seen.at, if alive { Sign::Unasked } else { Sign::Restart });
@@ -150,6 +152,9 @@ impl Nat {
                 None => return,
             },
         };
+        if let Some(phone) = self.phones.get_mut(phone) {
+            phone.contact.note(seen.flow.source, seen.at.time);
+        }
         self.heard(world, registrations, phone, seen.before, seen.at, Sign::Unasked);
         if seen.message.sdp().is_some() {
             self.note_writes(world, phone, seen);
@@ -165,9 +170,17 @@ impl Nat {
             Some(phone) => phone,
             None => match self.sender(world, registrations, flow, at) {
                 Some(phone) => phone,
-                None => return,
+                None => {
+                    if let Some(site) = self.site_mut(Site::of(flow.source.ip())) {
+                        site.stranger(flow.source, at);
+                    }
+                    return;
+                }
             },
         };
+        if let Some(phone) = self.phones.get_mut(phone) {
+            phone.contact.note(flow.source, at.time);
+        }
         self.heard(world, registrations, phone, before, at, Sign::Unasked);
         self.note_rhythm(world, phone, at);
     }
@@ -214,9 +227,14 @@ impl Nat {
     }
 
     fn note_rhythm(&mut self, world: &mut World, handle: Handle, at: Sighting) {
+        let Some(phone) = self.phones.get(handle) else { return };
+        let (lower, upper) = self.site_of(phone).map(|site| site.bounds).unwrap_or_default();
         let Some(phone) = self.phones.get_mut(handle) else { return };
         let device = phone.device;
         let Some(interval) = phone.rhythm.note(at.time) else { return };
+        let is_in_time = lower.is_some_and(|lower| interval <= lower);
+        phone.calm.intervals = if is_in_time { phone.calm.intervals.saturating_add(1) } else { 0 };
+        let is_calm = phone.calm.intervals >= COMPARED_INTERVALS && phone.calm.delivered > 0;
         let eras = phone.experiment.get_or_insert_with(|| Box::new(Experiment::default())).note(interval);
         let keeps = phone.rhythm.regular(self.thresholds.ka_periodic_mad).is_some();
         let begun = keeps && !std::mem::replace(&mut phone.keeps, keeps);
@@ -225,6 +243,24 @@ impl Nat {
         }
         if let Some((before, after)) = eras {
             world.tell_nat(NatEvent::KeepaliveChanged { device, before, after, at });
+        }
+        let helped = eras.is_some_and(|(before, after)| {
+            let in_time = upper.is_some_and(|upper| after.interval < upper);
+            before.failed > 0 && after.failed == 0 && after.asked > 0 && in_time
+        });
+        if is_calm || helped {
+            self.ease(world, handle, at);
+        }
+    }
+
+    /// A phone refreshes its binding in time: it does not suffer from its NAT any more.
+    fn ease(&mut self, world: &mut World, handle: Handle, at: Sighting) {
+        let Some(phone) = self.phones.get(handle) else { return };
+        let (number, site) = (phone.number, Site::of(phone.flow.source.ip()));
+        let Some(nat) = self.site_mut(site) else { return };
+        if nat.pool.has_failed(number, nat.uppers) {
+            nat.pool.ease(number);
+            world.tell_nat(NatEvent::Exposure { site, at });
         }
     }
 

@@ -5,7 +5,7 @@ use crate::sip::message::Kind;
 use crate::table::Handle;
 use crate::time::{PacketTime, Span};
 use crate::track::event::Sighting;
-use crate::track::nat::event::{NatEvent, StaleTarget};
+use crate::track::nat::event::{NatEvent, NatOutcome, NatProbe, StaleTarget};
 use crate::track::nat::phone::{Candidate, Change, Left, Wait, gap_of};
 use crate::track::nat::pool::{Failure, FailureKind};
 use crate::track::nat::rhythm::Gaps;
@@ -33,9 +33,14 @@ impl Nat {
         at: Sighting,
         continuity: Continuity,
     ) {
-        let Some(phone) = self.phones.get_mut(handle) else { return };
+        let Some(phone) = self.phones.get(handle) else { return };
         let old = phone.flow;
         let heard = world.flows.last_seen(old).min(at.time);
+        // Keep-alives may have come from the new port before it was known whose it is.
+        let site = Site::of(to.source.ip());
+        let due = at.time + self.thresholds.port_flush.window;
+        let at = self.site_mut(site).and_then(|site| site.identify(to.source, heard)).unwrap_or(at);
+        let Some(phone) = self.phones.get_mut(handle) else { return };
         phone.flow = to;
         phone.since = at.time;
         phone.binding = Binding::new(at.time);
@@ -43,7 +48,7 @@ impl Nat {
         let device = phone.device;
         let same_place = old.source.ip() == to.source.ip() && !old.transport.is_stream() && !to.transport.is_stream();
         if same_place && continuity != Continuity::Restarted && heard > PacketTime::MIN {
-            phone.change = Some(Box::new(Change { old, heard, at, due: at.time + self.thresholds.port_flush.window }));
+            phone.change = Some(Box::new(Change { old, to: to.source, heard, at, due }));
             for asked in phone.asked.iter_mut().filter(|asked| asked.flow.destination == old.source && asked.sent.time >= heard) {
                 asked.wait = Wait::NewPort;
             }
@@ -51,6 +56,7 @@ impl Nat {
             phone.change = None;
             phone.asked.clear();
             phone.gaps = Gaps::default();
+            phone.contact.gaps = Gaps::default();
         }
         let together = self.thresholds.port_flush.window;
         let (from, into) = (Site::of(old.source.ip()), Site::of(to.source.ip()));
@@ -90,8 +96,17 @@ impl Nat {
             stage: binding.stage(Some(silence)),
             kind: FailureKind::NewPort,
         };
-        let lost = Sighting { time: change.heard, frame: 0 };
-        self.note_failure(world, handle, failure, lost, change.at, now);
+        let probe = NatProbe {
+            device,
+            outcome: NatOutcome::NewPort,
+            stage: failure.stage,
+            age: silence,
+            place: change.to,
+            sent: Sighting { time: change.heard, frame: 0 },
+            back: change.at,
+            at: Sighting { time: now, frame: 0 },
+        };
+        self.note_failure(world, handle, failure, probe);
     }
 
     /// Whether the router forgot all its bindings at once: half of its phones, and at least two, changed their port together, and none

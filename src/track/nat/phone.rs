@@ -8,7 +8,6 @@ use crate::sip::method::Method;
 use crate::table::Handle;
 use crate::time::{PacketTime, Span};
 use crate::track::event::Sighting;
-use crate::track::nat::pool::Failure;
 use crate::track::nat::rewrite::Rewrites;
 use crate::track::nat::rhythm::{Experiment, Gaps, Regular, Rhythm};
 use crate::track::nat::stage::Binding;
@@ -77,6 +76,8 @@ pub(super) fn gap_of(phone: SocketAddr, since: PacketTime) -> u32 {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Change {
     pub(super) old: Flow,
+    /// The new port.
+    pub(super) to: SocketAddr,
     /// The last packet from there.
     pub(super) heard: PacketTime,
     /// The first packet from the new port.
@@ -113,34 +114,69 @@ pub(super) struct Phone {
     pub(super) binding: Binding,
     pub(super) rhythm: Rhythm,
     pub(super) gaps: Gaps,
+    /// The way that the PBX knows: where it registered from.
+    pub(super) contact: Contact,
+    pub(super) calm: Calm,
     pub(super) experiment: Option<Box<Experiment>>,
     pub(super) asked: Vec<Asked>,
     pub(super) change: Option<Box<Change>>,
     pub(super) candidate: Option<Box<Candidate>>,
     pub(super) probes: Probes,
+    /// Probes that it left unanswered although they reached it, while it never answered any.
+    pub(super) ignored: u32,
+    /// The longest silence after which it answered another request at once.
+    pub(super) reached: Option<Span>,
     pub(super) rewrites: Rewrites,
     /// Whether it was said that it keeps its binding open.
     pub(super) keeps: bool,
 }
 
-/// A probe that was lost while none was answered yet.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Missed {
-    pub(super) failure: Failure,
-    pub(super) sent: Sighting,
-    /// The phone's next sign of life.
-    pub(super) back: Sighting,
-}
-
 /// What the PBX's OPTIONS do to a phone.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Probes {
     /// It answered one.
     Answered,
-    /// None was answered so far; lost ones are not believed before they fall into two silences.
-    Unanswered(Vec<Missed>),
-    /// It answers other requests but not these.
-    Unsupported,
+    /// None was answered so far.
+    Unanswered,
+    /// It gets them and answers none. Whether it is known to answer other requests was told or not.
+    Unsupported { told: bool },
+}
+
+/// The address that a phone registered from, and the silences there: when it comes from elsewhere the PBX reaches nobody until it
+/// registers again.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Contact {
+    pub(super) address: SocketAddr,
+    heard: PacketTime,
+    pub(super) gaps: Gaps,
+}
+
+impl Contact {
+    fn new(address: SocketAddr, now: PacketTime) -> Self {
+        Self { address, heard: now, gaps: Gaps::default() }
+    }
+
+    /// A packet from `source`.
+    pub(super) fn note(&mut self, source: SocketAddr, now: PacketTime) {
+        if source == self.address {
+            self.gaps.note(now.since(std::mem::replace(&mut self.heard, now)));
+        }
+    }
+
+    /// The phone registers from `address`.
+    pub(super) fn registered(&mut self, address: SocketAddr, now: PacketTime) {
+        self.note(self.address, now);
+        self.address = address;
+    }
+}
+
+/// What a phone did since it last missed a request for its NAT.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Calm {
+    /// Keep-alives in a row that came before a binding dies.
+    pub(super) intervals: u32,
+    /// Requests that arrived at once.
+    pub(super) delivered: u32,
 }
 
 impl Phone {
@@ -155,11 +191,15 @@ impl Phone {
             binding: Binding::new(now),
             rhythm: Rhythm::new(),
             gaps: Gaps::default(),
+            contact: Contact::new(flow.source, now),
+            calm: Calm::default(),
             experiment: None,
             asked: Vec::new(),
             change: None,
             candidate: None,
-            probes: Probes::Unanswered(Vec::new()),
+            probes: Probes::Unanswered,
+            ignored: 0,
+            reached: None,
             rewrites: Rewrites::default(),
             keeps: false,
         }

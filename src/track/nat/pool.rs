@@ -28,6 +28,8 @@ pub(super) struct Failure {
 pub(super) enum FailureKind {
     /// A probe was not answered.
     Options,
+    /// A probe was not answered by a phone that never answered any, after a silence that other bindings of the site survive.
+    Doubtful,
     /// Another request was not answered.
     Request,
     /// The phone came back on another port.
@@ -42,6 +44,21 @@ struct Kept {
     hour: u32,
     stage: Stage,
     kind: FailureKind,
+    /// The phone refreshes its binding in time since, so it does not suffer from the NAT any more.
+    eased: bool,
+}
+
+impl FailureKind {
+    fn is_probe(self) -> bool {
+        matches!(self, Self::Options | Self::Doubtful)
+    }
+}
+
+impl Kept {
+    /// As an observation; however many are doubtful, they count as one silence.
+    fn observed(&self) -> Failed {
+        Failed { age: span(self.age), gap: if self.kind == FailureKind::Doubtful { 0 } else { self.gap } }
+    }
 }
 
 /// Successes of one hour, stage and age bin; ages in milliseconds.
@@ -103,17 +120,31 @@ impl Pool {
             self.failures.remove(0);
         }
         let Failure { age, gap, phone, stage, kind } = failure;
-        self.failures.push(Kept { age: millis(age), gap, phone, hour: hour(now), stage, kind });
+        self.failures.push(Kept { age: millis(age), gap, phone, hour: hour(now), stage, kind, eased: false });
     }
 
     /// Takes back the failed probes of a phone that turned out not to answer probes at all.
     pub(super) fn retract_probes(&mut self, phone: u32) {
-        self.failures.retain(|failure| failure.phone != phone || failure.kind != FailureKind::Options);
+        self.failures.retain(|failure| failure.phone != phone || !failure.kind.is_probe());
     }
 
-    /// Drops the failures of a NAT that was mended.
-    pub(super) fn mend(&mut self) {
-        self.failures.clear();
+    /// A phone answers probes after all: those that it missed were lost.
+    pub(super) fn believe_probes(&mut self, phone: u32) {
+        for failure in self.failures.iter_mut().filter(|failure| failure.phone == phone && failure.kind == FailureKind::Doubtful) {
+            failure.kind = FailureKind::Options;
+        }
+    }
+
+    /// Drops the failures at a stage whose lifetime was mended.
+    pub(super) fn mend(&mut self, stage: Stage) {
+        self.failures.retain(|failure| failure.stage != stage);
+    }
+
+    /// A phone refreshes its binding in time: what it missed before stays proof of the lifetime, but is over.
+    pub(super) fn ease(&mut self, phone: u32) {
+        for failure in self.failures.iter_mut().filter(|failure| failure.phone == phone) {
+            failure.eased = true;
+        }
     }
 
     /// Whether anything was observed.
@@ -126,9 +157,22 @@ impl Pool {
         !self.failures.is_empty()
     }
 
-    /// Whether any request to the phone failed.
-    pub(super) fn has_failed(&self, phone: u32) -> bool {
-        self.failures.iter().any(|failure| failure.phone == phone)
+    /// Whether a request to the phone failed that the NAT and no accident let fall: after at least the silence in
+    /// `uppers`, by stage.
+    pub(super) fn has_failed(&self, phone: u32, uppers: [Option<Span>; 2]) -> bool {
+        let counts = |failure: &Kept| uppers[failure.stage as usize].is_some_and(|upper| span(failure.age) >= upper);
+        self.failures.iter().any(|failure| failure.phone == phone && !failure.eased && counts(failure))
+    }
+
+    /// Probes that a phone missed after a silence of at most `age`.
+    pub(super) fn missed_probes(&self, phone: u32, age: Span) -> usize {
+        let missed = |failure: &&Kept| failure.phone == phone && failure.kind.is_probe() && span(failure.age) <= age;
+        self.failures.iter().filter(missed).count()
+    }
+
+    /// The longest age at which a request arrived; a one-way binding lives no longer than a stream.
+    pub(super) fn longest_success(&self, stage: Stage) -> Option<Span> {
+        self.successes.iter().filter(|bin| bin.stage <= stage).map(|bin| span(bin.longest)).max()
     }
 
     /// The shortest age that is proven to fail at `stage`.
@@ -143,7 +187,7 @@ impl Pool {
         let failed = self.failures.iter().filter(|failure| wanted(failure.stage));
         Observations {
             delivered: delivered.map(|bin| Delivered { age: span(bin.longest), count: u64::from(bin.count) }).collect(),
-            failed: failed.map(|failure| Failed { age: span(failure.age), gap: failure.gap }).collect(),
+            failed: failed.map(Kept::observed).collect(),
             answers_arrive: self.answers_arrive.is_some(),
         }
     }
@@ -236,7 +280,42 @@ mod tests {
         pool.failed(failure(60, 2, FailureKind::Options), at(0));
         pool.retract_probes(1);
         assert_eq!(pool.observations(None).failed.len(), 2);
-        assert!(pool.has_failed(1) && pool.has_failed(2));
+        let from = [Some(Span::ZERO); 2];
+        assert!(pool.has_failed(1, from) && pool.has_failed(2, from));
+        assert_eq!((pool.missed_probes(1, Span::from_secs(99)), pool.missed_probes(2, Span::from_secs(60))), (0, 1));
+    }
+
+    #[test]
+    fn what_is_eased_or_fell_before_the_bound_is_no_trouble_of_the_phone() {
+        let mut pool = Pool::new(Span::from_secs(24 * 3600));
+        pool.failed(failure(40, 1, FailureKind::Request), at(0));
+        let beyond = |seconds| [None, Some(Span::from_secs(seconds))];
+        assert!(pool.has_failed(1, beyond(40)) && !pool.has_failed(1, beyond(41)));
+        pool.ease(1);
+        assert!(!pool.has_failed(1, beyond(40)) && pool.has_failures());
+        pool.failed(failure(45, 1, FailureKind::Request), at(0));
+        assert!(pool.has_failed(1, beyond(40)), "it missed one again");
+    }
+
+    #[test]
+    fn doubtful_probes_count_as_one_silence_until_one_is_answered() {
+        let mut pool = Pool::new(Span::from_secs(24 * 3600));
+        for age in [40, 50] {
+            pool.failed(failure(age, 1, FailureKind::Doubtful), at(0));
+        }
+        let silences = |pool: &Pool| pool.observations(None).failed.iter().map(|failed| failed.gap).collect::<Vec<_>>();
+        assert_eq!(silences(&pool), [0, 0]);
+        pool.believe_probes(1);
+        assert_eq!(silences(&pool), [40, 50]);
+    }
+
+    #[test]
+    fn streams_are_mended_apart_from_one_way_bindings() {
+        let mut pool = Pool::new(Span::from_secs(24 * 3600));
+        pool.failed(failure(40, 1, FailureKind::Request), at(0));
+        pool.failed(Failure { stage: Stage::Oneway, ..failure(30, 1, FailureKind::Request) }, at(0));
+        pool.mend(Stage::Stream);
+        assert_eq!((pool.shortest_failure(Stage::Oneway), pool.shortest_failure(Stage::Stream)), (Some(Span::from_secs(30)), None));
     }
 
     #[test]

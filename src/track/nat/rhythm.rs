@@ -21,14 +21,14 @@ const CHANGED: f64 = 0.20;
 /// Intervals of another length that make a change of them.
 const CHANGED_INTERVALS: u32 = 3;
 /// Intervals on both sides of a change that make a comparison (DETECTION §2.6).
-const COMPARED_INTERVALS: u32 = 10;
+pub(super) const COMPARED_INTERVALS: u32 = 10;
 
 /// Tenths of a second.
 type Tenths = u16;
 
 /// Something regular.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Regular {
+pub(super) struct Regular {
     /// The median.
     pub middle: Span,
     /// The longest.

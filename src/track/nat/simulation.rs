@@ -6,7 +6,7 @@ use crate::config::Thresholds;
 use crate::time::{PacketTime, Span};
 use crate::track::nat::estimate::Estimate;
 use crate::track::nat::pool::{Failure, FailureKind};
-use crate::track::nat::site::SiteNat;
+use crate::track::nat::site::{News, SiteNat, surest};
 use crate::track::nat::stage::Stage;
 use crate::track::site::Site;
 use crate::track::vocabulary::Confidence;
@@ -77,12 +77,13 @@ fn observe(network: Network, seed: u64) -> Estimate {
         }
         at += network.probe;
     }
-    site.surest(&thresholds).unwrap_or_else(|| site.estimates(&thresholds)[0].1)
+    let estimates = site.estimates(&thresholds);
+    surest(&estimates).unwrap_or(estimates[0].1)
 }
 
 fn lost(site: &mut SiteNat, silence: f64, since: f64, now: PacketTime) -> bool {
     site.failed(failure(silence, since), now);
-    site.reconsider(&Thresholds::default())
+    site.reconsider(&Thresholds::default()) != News::None
 }
 
 fn failure(silence: f64, since: f64) -> Failure {

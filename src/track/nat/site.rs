@@ -16,10 +16,14 @@ use crate::track::vocabulary::Confidence;
 const PHONES: usize = 64;
 /// Changes of ports remembered.
 const MOVES: usize = 64;
+/// Ports remembered that keep-alives came from and no registration named.
+const STRANGERS: usize = 16;
 /// Silences that the successes of a mended NAT must fall into (DETECTION §13).
 const MENDED_GAPS: usize = 3;
 /// How far beyond the bound.
 const BEYOND: Span = Span::from_secs(1);
+/// By how much a bound must move to be told again.
+const NOTICEABLE: f64 = 0.02;
 
 /// A phone that changed its port.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +41,39 @@ struct Mending {
     distinct: usize,
 }
 
+impl Mending {
+    /// Takes note of one more, in a silence. Tells whether they suffice.
+    fn note(&mut self, gap: u32, enough: u32) -> bool {
+        self.successes += 1;
+        let known = self.gaps.iter().take(self.distinct).any(|known| *known == gap);
+        if let (false, Some(slot)) = (known, self.gaps.get_mut(self.distinct)) {
+            *slot = gap;
+            self.distinct += 1;
+        }
+        self.successes >= enough && self.distinct >= MENDED_GAPS
+    }
+}
+
+/// A port that keep-alives came from and no registration named.
+#[derive(Clone, Copy, Debug)]
+struct Stranger {
+    address: SocketAddr,
+    first: Sighting,
+}
+
+/// What became known by one more observation.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum News {
+    None,
+    /// It is surer, or less sure, that bindings time out.
+    Verdict,
+    /// The bounds of the lifetime moved noticeably.
+    Bounds,
+}
+
+/// Bounds of the lifetime.
+type Bounds = (Option<Span>, Option<Span>);
+
 /// A site.
 #[derive(Debug)]
 pub(super) struct SiteNat {
@@ -48,11 +85,20 @@ pub(super) struct SiteNat {
     /// How sure it is that bindings time out.
     pub(super) confidence: Option<Confidence>,
     /// The bounds, where anything failed.
-    pub(super) bounds: (Option<Span>, Option<Span>),
+    pub(super) bounds: Bounds,
+    /// From which silence on a failure at a stage is the NAT's, as told.
+    pub(super) uppers: [Option<Span>; 2],
+    /// What each stage alone says of it.
+    mendable: [Option<Span>; 2],
+    /// Streams die and were not seen to outlive one-way bindings: what is learned of one kind holds for both.
+    one_lifetime: bool,
+    /// The bounds that were told, and for how many stages.
+    told: (Bounds, usize),
     /// The shortest silence that a stream is proven not to outlive.
     pub(super) stream_lifetime: Option<Span>,
     moves: Vec<Moved>,
-    mending: Mending,
+    strangers: Vec<Stranger>,
+    mending: [Mending; 2],
 }
 
 impl SiteNat {
@@ -64,9 +110,14 @@ impl SiteNat {
             phones: Vec::new(),
             confidence: None,
             bounds: (None, None),
+            uppers: [None; 2],
+            mendable: [None; 2],
+            one_lifetime: false,
+            told: ((None, None), 1),
             stream_lifetime: None,
             moves: Vec::new(),
-            mending: Mending::default(),
+            strangers: Vec::new(),
+            mending: [Mending::default(); 2],
         }
     }
 
@@ -96,68 +147,135 @@ impl SiteNat {
         near
     }
 
+    /// Takes note of a keep-alive from a port that no registration named and that nobody can be given yet.
+    pub(super) fn stranger(&mut self, address: SocketAddr, at: Sighting) {
+        if self.strangers.iter().any(|stranger| stranger.address == address) {
+            return;
+        }
+        if self.strangers.len() >= STRANGERS {
+            self.strangers.remove(0);
+        }
+        self.strangers.push(Stranger { address, first: at });
+    }
+
+    /// The first keep-alive from a port since `since`, once it is known whose the port is.
+    pub(super) fn identify(&mut self, address: SocketAddr, since: PacketTime) -> Option<Sighting> {
+        let position = self.strangers.iter().position(|stranger| stranger.address == address)?;
+        Some(self.strangers.remove(position).first).filter(|first| first.time > since)
+    }
+
+    /// The longest silence that a binding at a stage provably survives.
+    pub(super) fn survived(&self, stage: Stage) -> Option<Span> {
+        let longest = self.pool.longest_success(stage);
+        match self.bounds {
+            (lower, Some(_)) => longest.min(lower),
+            (_, None) => longest,
+        }
+    }
+
     pub(super) fn failed(&mut self, failure: Failure, now: PacketTime) {
         self.first.get_or_insert(now);
-        self.mending = Mending::default();
+        let (stage, age) = (failure.stage as usize, Some(failure.age));
+        if self.one_lifetime {
+            self.mending = [Mending::default(); 2];
+        }
+        self.mending[stage] = Mending::default();
+        self.mendable[stage] = self.mendable[stage].or(age);
+        self.uppers[stage] = self.uppers[stage].or(age);
         self.pool.failed(failure, now);
         self.stream_lifetime = self.pool.shortest_failure(Stage::Stream);
         self.bounds.1 = self.bounds.1.or(Some(failure.age));
     }
 
-    /// Draws the conclusions anew. Tells whether it became surer or less sure that bindings time out.
-    pub(super) fn reconsider(&mut self, thresholds: &Thresholds) -> bool {
+    /// Draws the conclusions anew, and tells what is new about them.
+    pub(super) fn reconsider(&mut self, thresholds: &Thresholds) -> News {
         if !self.pool.has_failures() && self.confidence.is_none() {
-            return false;
+            return News::None;
         }
-        let estimates = self.estimates(thresholds);
+        let apart = self.apart(thresholds);
+        let estimates = self.together_or(&apart, thresholds);
         let upper = estimates.iter().filter_map(|(_, estimate)| estimate.upper).max();
-        let surest = self.surest(thresholds);
+        let surest = surest(&estimates);
         self.bounds = (surest.and_then(|estimate| estimate.lower), upper);
+        self.uppers = match estimates[..] {
+            [(None, all)] => [all.upper; 2],
+            _ => apart.map(|estimate| estimate.upper),
+        };
+        if self.mending[Stage::Stream as usize].successes == 0 {
+            let [oneway, stream] = apart;
+            let outlives = oneway.upper.zip(stream.lower).is_some_and(|(upper, lower)| lower > upper + BEYOND);
+            self.one_lifetime = stream.upper.is_some() && !outlives;
+        }
+        self.mendable = if self.one_lifetime { [upper; 2] } else { apart.map(|estimate| estimate.upper) };
         self.stream_lifetime = self.pool.shortest_failure(Stage::Stream);
         let confidence = surest.and_then(|estimate| estimate.confidence);
-        std::mem::replace(&mut self.confidence, confidence) != confidence
+        if std::mem::replace(&mut self.confidence, confidence) != confidence {
+            self.told = (self.bounds, estimates.len());
+            return News::Verdict;
+        }
+        let (told, stages) = self.told;
+        if has_moved(told, self.bounds) || stages != estimates.len() {
+            self.told = (self.bounds, estimates.len());
+            return News::Bounds;
+        }
+        News::None
     }
 
-    /// Takes note of a request that arrived after `idle`. Tells whether the NAT is now known to be mended, which `enough` of them show.
+    /// Takes note of a request that arrived after `idle`. Tells whether the NAT is now known to be mended, which `enough` of them show:
+    /// requests to streams say so of streams only, unless streams were never seen to outlive one-way bindings.
     pub(super) fn delivered(&mut self, idle: Span, gap: u32, stage: Stage, enough: u32, now: PacketTime) -> bool {
         self.first.get_or_insert(now);
         self.pool.delivered(idle, stage, now);
-        if self.bounds.1.is_none_or(|upper| idle < upper + BEYOND) {
-            return false;
+        let mut mended = false;
+        // What a one-way binding survives a stream survives too.
+        let one_lifetime = self.one_lifetime;
+        for stage in [Stage::Oneway, Stage::Stream].into_iter().filter(|of| one_lifetime || *of >= stage) {
+            let beyond = self.mendable[stage as usize].is_some_and(|upper| idle >= upper + BEYOND);
+            if beyond && self.mending[stage as usize].note(gap, enough) {
+                self.pool.mend(stage);
+                self.mending[stage as usize] = Mending::default();
+                self.mendable[stage as usize] = None;
+                mended = true;
+            }
         }
-        let mending = &mut self.mending;
-        mending.successes += 1;
-        let known = mending.gaps.iter().take(mending.distinct).any(|known| *known == gap);
-        if let (false, Some(slot)) = (known, mending.gaps.get_mut(mending.distinct)) {
-            *slot = gap;
-            mending.distinct += 1;
-        }
-        let mended = mending.successes >= enough && mending.distinct >= MENDED_GAPS;
-        if mended {
-            self.pool.mend();
-            self.mending = Mending::default();
-        }
-        mended
+        mended && !self.pool.has_failures()
     }
 
     /// What follows from the observations: for all together, or for each stage where together they contradict each other and apart they
     /// do not.
     pub(super) fn estimates(&self, thresholds: &Thresholds) -> Vec<(Option<Stage>, Estimate)> {
+        self.together_or(&self.apart(thresholds), thresholds)
+    }
+
+    fn apart(&self, thresholds: &Thresholds) -> [Estimate; 2] {
+        [Stage::Oneway, Stage::Stream].map(|stage| self.pool.observations(Some(stage)).estimate(thresholds))
+    }
+
+    fn together_or(&self, apart: &[Estimate; 2], thresholds: &Thresholds) -> Vec<(Option<Stage>, Estimate)> {
         let all = self.pool.observations(None).estimate(thresholds);
-        let apart = [Stage::Oneway, Stage::Stream].map(|stage| (Some(stage), self.pool.observations(Some(stage)).estimate(thresholds)));
         let agree = thresholds.nat_confirm_error.get();
         let is_observed = |estimate: &Estimate| estimate.successes + estimate.failures > 0 && estimate.error <= agree;
-        if all.error > agree && apart.iter().all(|(_, estimate)| is_observed(estimate)) {
-            return apart.to_vec();
+        if all.error > agree && apart.iter().all(is_observed) {
+            let [oneway, stream] = *apart;
+            return vec![(Some(Stage::Oneway), oneway), (Some(Stage::Stream), stream)];
         }
         vec![(None, all)]
     }
+}
 
-    /// The estimate that is surest that bindings time out.
-    pub(super) fn surest(&self, thresholds: &Thresholds) -> Option<Estimate> {
-        let estimates = self.estimates(thresholds).into_iter().map(|(_, estimate)| estimate);
-        estimates.filter(|estimate| estimate.confidence.is_some()).max_by_key(|estimate| estimate.confidence)
-    }
+/// The estimate that is surest that bindings time out.
+pub(super) fn surest(estimates: &[(Option<Stage>, Estimate)]) -> Option<Estimate> {
+    let failing = estimates.iter().map(|(_, estimate)| *estimate).filter(|estimate| estimate.confidence.is_some());
+    failing.max_by_key(|estimate| estimate.confidence)
+}
+
+/// Whether bounds differ so much that who reads them would want to know.
+fn has_moved(told: Bounds, bounds: Bounds) -> bool {
+    let moved = |told: Option<Span>, bound: Option<Span>| match (told, bound) {
+        (Some(told), Some(bound)) => (told - bound).abs().as_secs_f64() > NOTICEABLE * told.max(bound).as_secs_f64(),
+        (told, bound) => told.is_some() != bound.is_some(),
+    };
+    moved(told.0, bounds.0) || moved(told.1, bounds.1)
 }
 
 #[cfg(test)]
@@ -203,7 +321,64 @@ mod tests {
         assert!(!mended(1, 50) && !mended(1, 51) && !mended(1, 52) && !mended(1, 53) && !mended(2, 50));
         assert!(!mended(3, 40), "not beyond");
         assert!(mended(3, 55));
-        assert!(site.surest(&Thresholds::default()).is_none());
+        assert!(surest(&site.estimates(&Thresholds::default())).is_none());
+    }
+
+    #[test]
+    fn streams_that_outlive_one_way_bindings_mend_nothing() {
+        let mut site = site();
+        site.failed(failure(37, Stage::Oneway), at(0));
+        site.reconsider(&Thresholds::default());
+        for gap in 0..20 {
+            assert!(!site.delivered(Span::from_secs(45), gap, Stage::Stream, 5, at(100)));
+            site.reconsider(&Thresholds::default());
+        }
+        assert_eq!(site.uppers, [Some(Span::from_secs(37)), None], "told apart");
+        for gap in 0..4 {
+            assert!(!site.delivered(Span::from_secs(45), gap, Stage::Oneway, 5, at(200)));
+        }
+        assert!(site.delivered(Span::from_secs(45), 4, Stage::Oneway, 5, at(200)), "one-way bindings live longer as well");
+    }
+
+    #[test]
+    fn a_nat_with_one_lifetime_is_mended_by_what_arrives_at_streams() {
+        let mut site = site();
+        for stage in [Stage::Oneway, Stage::Stream] {
+            site.failed(failure(20, stage), at(0));
+            site.reconsider(&Thresholds::default());
+        }
+        let mended = (0..9).position(|gap| {
+            let mended = site.delivered(Span::from_secs(25), gap, Stage::Stream, 5, at(100));
+            site.reconsider(&Thresholds::default());
+            mended
+        });
+        assert_eq!(mended, Some(4));
+    }
+
+    #[test]
+    fn bounds_are_told_again_when_they_moved() {
+        let mut site = site();
+        site.failed(failure(40, Stage::Stream), at(0));
+        assert_eq!(site.reconsider(&Thresholds::default()), News::Verdict);
+        let mut news = |age: i64| {
+            site.delivered(Span::from_secs(age), age as u32, Stage::Stream, 5, at(100));
+            site.reconsider(&Thresholds::default())
+        };
+        assert_eq!([20, 20, 30].map(&mut news), [News::Bounds, News::None, News::Bounds]);
+    }
+
+    #[test]
+    fn a_port_is_dated_by_the_first_keepalive_from_it() {
+        let mut site = site();
+        let sighting = |second, frame| Sighting { time: at(second), frame };
+        let port = |port: u16| SocketAddr::from(([198, 51, 100, 7], port));
+        for second in [10, 20] {
+            site.stranger(port(1), sighting(second, second as u64));
+            site.stranger(port(2), sighting(second, second as u64));
+        }
+        assert_eq!(site.identify(port(1), at(5)), Some(sighting(10, 10)));
+        assert_eq!(site.identify(port(1), at(5)), None, "once");
+        assert_eq!(site.identify(port(2), at(15)), None, "that was another phone");
     }
 
     #[test]

@@ -4,7 +4,6 @@ use crate::table::Handle;
 use crate::time::{PacketTime, Span};
 use crate::track::nat::estimate::Estimate;
 use crate::track::nat::phone::Phone;
-use crate::track::nat::rhythm::Regular;
 use crate::track::nat::site::SiteNat;
 use crate::track::nat::stage::Stage;
 use crate::track::nat::{Nat, advice};
@@ -23,9 +22,13 @@ pub struct SiteView {
     pub stage: Option<Stage>,
     /// Bounds of the lifetime and how sure they are.
     pub estimate: Estimate,
-    /// The longest regular silence of its phones, of those that it forgot where there are any.
+    /// The longest regular silence of its phones. Where it forgot phones, of those; none then if any of them is not regular.
     pub gap: Option<Span>,
-    /// Smallest and largest share of moments in which a call would not arrive; none without a failure.
+    /// The same, but of the regular ones only.
+    regular: Option<Span>,
+    /// The silence that no binding outlives, of whichever stage.
+    fatal: Option<Span>,
+    /// Smallest and largest share of moments in which a call to these phones would not arrive; none without a failure.
     pub loss: Option<[f64; 2]>,
 }
 
@@ -35,11 +38,35 @@ impl SiteView {
         Some(advice::keepalive(self.estimate.lower, self.estimate.upper?))
     }
 
-    /// The UDP timeout in seconds that the NAT needs at least, where its phones are not regular what any NAT should have; none without a
-    /// failure.
+    /// Whether some of its phones are regular and some are not.
+    pub fn is_partly_regular(&self) -> bool {
+        self.gap.is_none() && self.regular.is_some()
+    }
+
+    /// Whether a phone that sends a keep-alive as often as that would still be forgotten: then nothing that phones offer is short enough.
+    pub fn keepalive_is_too_long(&self) -> bool {
+        self.keepalive().zip(self.estimate.upper).is_some_and(|(seconds, upper)| seconds > advice::longest_refresh(upper))
+    }
+
+    /// The longest interval in seconds at which the PBX's own requests would keep the bindings; none without a failure.
+    pub fn qualify(&self) -> Option<u32> {
+        Some(self.keepalive()?.min(advice::longest_refresh(self.estimate.upper?)))
+    }
+
+    /// The UDP timeout in seconds that the NAT needs at least; where its phones are not regular at least what any NAT should have. None
+    /// without a failure.
     pub fn nat_timeout(&self) -> Option<u32> {
         let upper = self.estimate.upper?;
-        Some(self.gap.map_or_else(|| advice::better_nat_timeout(upper), advice::nat_timeout))
+        let regular = self.regular.map(advice::nat_timeout);
+        match self.gap {
+            Some(_) => regular,
+            None => regular.max(Some(advice::better_nat_timeout(upper))),
+        }
+    }
+
+    /// The UDP timeout in seconds that leaves room; none without a failure.
+    pub fn better_nat_timeout(&self) -> Option<u32> {
+        Some(advice::better_nat_timeout(self.regular.max(self.gap).unwrap_or(self.estimate.upper?)))
     }
 }
 
@@ -60,10 +87,22 @@ impl Nat {
         site.map(|site| self.site_views(site)).unwrap_or_default()
     }
 
-    /// What is known of one site.
+    /// What is known of one site, at the stage where it is surest that bindings time out.
     pub fn view(&self, site: Site) -> Option<SiteView> {
-        let site = self.sites.get(self.sites.find(self.site_key(site))?)?;
-        self.site_views(site).into_iter().max_by_key(|view| view.estimate.confidence)
+        self.views_of(site).into_iter().max_by_key(|view| view.estimate.confidence)
+    }
+
+    /// The same as it concerns one device: with its silences and its loss.
+    pub fn view_for(&self, registrations: &Registrations, site: Site, device: Handle) -> Option<SiteView> {
+        let view = self.view(site)?;
+        let phone = self.phone_of(registrations, device)?;
+        Some(self.concerning(view, &[phone]))
+    }
+
+    /// Whether a request that a site's NAT let fall at such an age and stage fell for the time of idleness and not by accident.
+    pub fn is_beyond(&self, site: Site, stage: Stage, age: Span) -> bool {
+        let site = self.sites.find(self.site_key(site)).and_then(|found| self.sites.get(found));
+        site.is_some_and(|site| site.uppers[stage as usize].is_some_and(|upper| age >= upper))
     }
 
     /// How sure it is that bindings time out, for each site where a request told something.
@@ -71,27 +110,16 @@ impl Nat {
         self.sites.iter().filter(|(_, site)| !site.pool.is_empty()).map(|(_, site)| site.confidence)
     }
 
-    /// The longest regular silence of the phone of a device.
-    pub fn silence(&self, registrations: &Registrations, device: Handle) -> Option<Regular> {
-        self.phone_of(registrations, device)?.silence(&self.thresholds)
-    }
-
     /// Whether a device sends nothing that would keep its binding open.
     pub fn lacks_keepalive(&self, registrations: &Registrations, device: Handle) -> bool {
         self.phone_of(registrations, device).is_some_and(Phone::lacks_keepalive)
     }
 
-    /// Smallest and largest share of moments in which a call to a device would not arrive.
-    pub fn loss(&self, registrations: &Registrations, device: Handle, estimate: &Estimate) -> Option<[f64; 2]> {
-        let phone = self.phone_of(registrations, device)?;
-        advice::loss(phone.gaps.recent(), estimate.lower, estimate.upper?)
-    }
-
-    /// The devices of a site to which a request failed, and how many of its phones were heard within a day.
+    /// The devices of a site that its NAT forgets, and how many of its phones were heard within a day.
     pub fn failing(&self, site: Site) -> (Vec<Handle>, usize) {
         let Some(site) = self.sites.find(self.site_key(site)).and_then(|found| self.sites.get(found)) else { return (Vec::new(), 0) };
         let phones = || site.phones.iter().filter_map(|phone| self.phones.get(*phone));
-        (phones().filter(|phone| site.pool.has_failed(phone.number)).map(|phone| phone.device).collect(), phones().count())
+        (phones().filter(|phone| site.pool.has_failed(phone.number, site.uppers)).map(|phone| phone.device).collect(), phones().count())
     }
 
     /// The devices of a site whose phones were heard within a day.
@@ -125,17 +153,31 @@ impl Nat {
     fn site_views(&self, site: &SiteNat) -> Vec<SiteView> {
         let Some(first) = site.first.filter(|_| !site.pool.is_empty()) else { return Vec::new() };
         let phones: Vec<_> = site.phones.iter().filter_map(|phone| self.phones.get(*phone)).collect();
-        let concerned = |phone: &&&Phone| !site.pool.has_failures() || site.pool.has_failed(phone.number);
-        let gap = phones.iter().filter(concerned).filter_map(|phone| phone.silence(&self.thresholds)).map(|regular| regular.longest).max();
-        let silences = || phones.iter().flat_map(|phone| phone.gaps.recent());
-        let view = |(stage, estimate): (Option<Stage>, Estimate)| SiteView {
-            site: site.site,
-            first,
-            stage,
-            estimate,
-            gap,
-            loss: estimate.upper.and_then(|upper| advice::loss(silences(), estimate.lower, upper)),
+        let failing: Vec<_> = phones.iter().copied().filter(|phone| site.pool.has_failed(phone.number, site.uppers)).collect();
+        let estimates = site.estimates(&self.thresholds);
+        let fatal = estimates.iter().map(|(_, estimate)| estimate.upper).reduce(|a, b| a.zip(b).map(|(a, b)| a.max(b))).flatten();
+        let view = |(stage, estimate): (Option<Stage>, Estimate)| {
+            let view = SiteView { site: site.site, first, stage, estimate, gap: None, regular: None, fatal, loss: None };
+            if failing.is_empty() {
+                SiteView { gap: self.slowest(&phones), ..self.concerning(view, &phones) }
+            } else {
+                self.concerning(view, &failing)
+            }
         };
-        site.estimates(&self.thresholds).into_iter().map(view).collect()
+        estimates.into_iter().map(view).collect()
+    }
+
+    /// The longest regular silence of those phones that are regular.
+    fn slowest(&self, phones: &[&Phone]) -> Option<Span> {
+        phones.iter().filter_map(|phone| phone.silence(&self.thresholds)).map(|regular| regular.longest).max()
+    }
+
+    /// A view with the silences and the loss of these phones.
+    fn concerning(&self, view: SiteView, phones: &[&Phone]) -> SiteView {
+        let regular = self.slowest(phones);
+        let all_regular = phones.iter().all(|phone| phone.silence(&self.thresholds).is_some());
+        let silences = || phones.iter().flat_map(|phone| phone.contact.gaps.recent());
+        let loss = view.estimate.upper.and_then(|_| advice::loss(silences(), view.estimate.lower, view.fatal));
+        SiteView { gap: regular.filter(|_| all_regular), regular, loss, ..view }
     }
 }
