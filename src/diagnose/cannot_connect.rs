@@ -163,7 +163,21 @@ pub(super) fn over(case: &Case<'_>) -> Check {
     if let Some(finding) = recent.max_by_key(weight) {
         return Check::met(mended(case, finding));
     }
-    taken_up_again(case)
+    match case.finding(F::KeepaliveExperiment).zip(case.nearby(F::NatBindingTimeout)) {
+        Some((experiment, nat)) => Check::met(escaped(case, experiment, nat)),
+        None => taken_up_again(case),
+    }
+}
+
+/// The NAT still forgets other phones, but not this one since its keep-alive was changed (S4-7).
+fn escaped(case: &Case<'_>, experiment: &Finding, nat: &Finding) -> Answer {
+    let headline = format!(
+        "The NAT at {} forgets other phones; the keep-alive of this one was changed, and it is not among them. {}.",
+        nat.subject, experiment.message
+    );
+    let mut answer = temporary(case, headline).facts(case.evidence_of(experiment));
+    answer.runbook = experiment.id.runbook().to_vec();
+    answer.next_step(format!("Nothing to do for this phone: it keeps the shorter interval. For the others: {}", nat.remedy))
 }
 
 /// What a finding that is over amounts to: nothing is to be done, but its remedy stays good for the next time.

@@ -330,6 +330,17 @@ fn a_site_finding_concerns_the_phones_that_it_names() {
 }
 
 #[test]
+fn a_phone_that_escaped_its_nat_by_a_shorter_keep_alive_keeps_it() {
+    let mut world = World::new(registered(), Vec::new());
+    world.findings.raise(Raise::new(FindingId::NatBindingTimeout, site(), "forgets").related(aor("1002@a.example")), at(890));
+    assert_eq!(world.verdict(Problem::LosesConnection), "ok");
+    world.raise(FindingId::KeepaliveExperiment, aor("1001@a.example"), 900);
+    let verdict = world.ask("1001", Some(Problem::LosesConnection));
+    assert_eq!(verdict.verdict.as_str(), "temporary-network-problem");
+    assert!(verdict.next_step.starts_with("Nothing to do for this phone"), "{}", verdict.next_step);
+}
+
+#[test]
 fn a_site_finding_concerns_the_phone_whose_trouble_it_explains() {
     let mut world = World::new(registered(), Vec::new());
     world.findings.raise(Raise::new(FindingId::NatBindingTimeout, site(), "forgets").related(aor("1002@a.example")), at(890));

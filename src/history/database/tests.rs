@@ -18,7 +18,6 @@ fn call(call_id: &str, second: i64, ended: Option<i64>) -> Row {
         passed_on_to: None,
         forwarded: false,
         by_scanner: false,
-        forwarded: false,
         call_id: call_id.to_owned(),
         from: Some("1001".to_owned()),
         to: Some("2002".to_owned()),
