@@ -71,6 +71,16 @@ fn a_time_that_is_named_decides_what_is_known() {
 }
 
 #[test]
+fn an_invite_that_is_repeated_in_vain_answers_before_its_time_is_up() {
+    let at = |case: &str, time: &str| json(case, "1001", "cannot-receive", &["--at", time]);
+    let early = at("nat-invite-lost-t1-100", "2026-01-31 09:00:44");
+    assert_eq!(early["verdict"], "callee-no-response");
+    assert_eq!(early["confidence"], "suspected");
+    assert!(early["headline"].as_str().is_some_and(|headline| headline.contains("without an answer so far")), "{early}");
+    assert_ne!(at("nat-invite-lost-t1-100", "2026-01-31 09:00:39")["verdict"], "callee-no-response", "nobody has called yet");
+}
+
+#[test]
 fn what_ended_for_lack_of_news_is_not_mended() {
     let verdict = json("callee-off", "1001", "cannot-receive", &["--at", "2026-01-31 09:02"]);
     assert_eq!(verdict["verdict"], "callee-no-response");
