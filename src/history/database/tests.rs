@@ -16,7 +16,6 @@ fn call(call_id: &str, second: i64, ended: Option<i64>) -> Row {
         first_seen: at(second),
         first_frame: 1,
         passed_on_to: None,
-        forwarded: false,
         by_scanner: false,
         call_id: call_id.to_owned(),
         from: Some("1001".to_owned()),
