@@ -17,6 +17,7 @@ fn call(call_id: &str, second: i64, ended: Option<i64>) -> Row {
         first_frame: 1,
         passed_on_to: None,
         by_scanner: false,
+        forwarded: false,
         call_id: call_id.to_owned(),
         from: Some("1001".to_owned()),
         to: Some("2002".to_owned()),
