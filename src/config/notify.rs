@@ -31,7 +31,7 @@ section! {
         max_per_hour: u32 = 30, within 1..=3_600;
         /// How often scanners are told of.
         digest: Span = Span::from_secs(3600), within Span::from_secs(60)..=Span::from_secs(86_400);
-        /// Where the runbook of a finding is, with {finding} for its id, such as "https://wiki.example.com/sip#{finding}".
+        /// Where the runbook of a finding is, with {finding} for its id, such as `https://wiki.example.com/sip#{finding}`.
         runbook_url: String = String::new();
     }
 }
