@@ -145,6 +145,12 @@ section! {
         ring_min: Span = seconds(10), within seconds(1)..=minutes(2);
         /// Undelivered calls to one user that make a burst.
         unanswered_burst: Rate = rate(3, minutes(30)), within rate(1, seconds(1))..=rate(1_000, hours(24));
+        /// Calls through one PBX from which the share of the undelivered ones is judged …
+        undelivered: Rate = rate(20, minutes(30)), within rate(1, seconds(1))..=rate(4_000, hours(24));
+        /// … the share of them that is a burst …
+        undelivered_share: Ratio = percent(20), within percent(1)..=percent(100);
+        /// … and the users that it must concern.
+        undelivered_users: u32 = 3, within 1..=1_000;
         /// Repeats of a 2xx without ACK that make the ACK missing.
         ack_suspect: u32 = 3, within 1..=10;
         /// More than this until it rings, for one call in twenty, is slow.

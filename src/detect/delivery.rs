@@ -3,26 +3,18 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
+use crate::config::Thresholds;
 use crate::detect::catalog::{FindingId, Slot};
 use crate::detect::finding::{Raise, Subject};
 use crate::detect::parties::called_name;
 use crate::detect::store::FindingStore;
 use crate::detect::undelivered::is_refused_without_call;
 use crate::table::Handle;
-use crate::time::Span;
 use crate::track::Tracker;
 use crate::track::call::Call;
 use crate::track::event::{Event, Sighting};
 use crate::track::vocabulary::{Direction, Outcome, Scope};
 
-/// Calls that a share is taken of (DETECTION §4.4).
-const ENOUGH: usize = 20;
-/// So many of a hundred that reach no phone are a burst.
-const PERCENT: usize = 20;
-/// Users that cannot be reached at least; with fewer it is theirs alone.
-const USERS: usize = 3;
-/// How long a call counts.
-const WITHIN: Span = Span::from_secs(1800);
 /// Calls remembered.
 const REMEMBERED: usize = 4096;
 /// Undelivered calls that are shown.
@@ -62,12 +54,14 @@ impl DeliveryDetector {
         let Some(call) = tracker.calls.get(handle) else { return };
         let Some(pbx) = tracker.world.peers.pbx_of(call.flow).filter(|_| counts(tracker, call, outcome)) else { return };
         let undelivered = outcome != Outcome::Answered && (was_lost || is_refused_without_call(tracker, call, status));
-        while self.tried.front().is_some_and(|old| at.time.since(old.at.time) > WITHIN) || self.tried.len() >= REMEMBERED {
+        while self.tried.front().is_some_and(|old| at.time.since(old.at.time) > tracker.thresholds().undelivered.window)
+            || self.tried.len() >= REMEMBERED
+        {
             self.tried.pop_front();
         }
         self.tried.push_back(Tried { call: handle, pbx, at, callee: called_name(tracker, call), undelivered });
         if undelivered {
-            self.judge(pbx, at, findings);
+            self.judge(pbx, tracker.thresholds(), at, findings);
         }
     }
 
@@ -89,15 +83,19 @@ impl DeliveryDetector {
         if let Some(tried) = known {
             tried.undelivered = true;
             let (pbx, at) = (tried.pbx, tried.at);
-            self.judge(pbx, at, findings);
+            self.judge(pbx, tracker.thresholds(), at, findings);
         }
     }
 
-    fn judge(&self, pbx: SocketAddr, at: Sighting, findings: &mut FindingStore) {
-        let all: Vec<_> = self.tried.iter().filter(|tried| tried.pbx == pbx && at.time.since(tried.at.time) <= WITHIN).collect();
+    fn judge(&self, pbx: SocketAddr, thresholds: &Thresholds, at: Sighting, findings: &mut FindingStore) {
+        let enough = thresholds.undelivered;
+        let all: Vec<_> = self.tried.iter().filter(|tried| tried.pbx == pbx && at.time.since(tried.at.time) <= enough.window).collect();
         let missed: Vec<_> = all.iter().filter(|tried| tried.undelivered).collect();
         let users: BTreeSet<_> = missed.iter().map(|tried| &tried.callee).collect();
-        if all.len() < ENOUGH || missed.len() * 100 < all.len() * PERCENT || users.len() < USERS {
+        let is_burst = enough.is_reached(all.len())
+            && thresholds.undelivered_share.is_reached(missed.len(), all.len())
+            && users.len() >= thresholds.undelivered_users as usize;
+        if !is_burst {
             return;
         }
         let percent = missed.len() * 100 / all.len();
@@ -105,7 +103,7 @@ impl DeliveryDetector {
             "{pbx}: {} of {} calls ({percent} %) in {} min reached no phone, to {} users",
             missed.len(),
             all.len(),
-            WITHIN.as_secs() / 60,
+            enough.window.as_secs() / 60,
             users.len()
         );
         let raise = Raise::new(FindingId::UnansweredBurst, Subject::Pbx(pbx), message)
@@ -148,7 +146,7 @@ mod tests {
         });
         let detector = DeliveryDetector { tried: tried.collect(), lost: BTreeSet::new() };
         let mut findings = FindingStore::new(Limits { open: 10, ended: 10 });
-        detector.judge(pbx(), at, &mut findings);
+        detector.judge(pbx(), &Thresholds::default(), at, &mut findings);
         findings.is_open(FindingId::UnansweredBurst, &Subject::Pbx(pbx()))
     }
 

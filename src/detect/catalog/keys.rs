@@ -49,7 +49,7 @@ impl F {
             Self::ProbeLoss => &["probe_loss", "probe_loss_probes", "probe_loss_repeats"],
             Self::CalleeNoResponse | Self::ByeUnanswered => &PATIENCE,
             Self::LateDelivery => &["late_delivery"],
-            Self::UnansweredBurst => &["unanswered_burst"],
+            Self::UnansweredBurst => &["unanswered_burst", "undelivered", "undelivered_share", "undelivered_users"],
             Self::InviteIgnored => &["t1", "txn_timeout_t1", "others_served"],
             Self::FragmentLoss => &["fragments_lost", "fragment_timeout", "large_unanswered"],
             Self::AckMissing => &["ack_suspect", "t1", "txn_timeout_t1"],
