@@ -77,18 +77,23 @@ impl DurationDetector {
         if meaning.is_none() && last.talk < LONG {
             return;
         }
+        // Few calls last as long as another: these are looked at, and their groups compared, only where they are enough.
+        let lasts = |ended: &&Ended| ended.by_pbx == last.by_pbx && (ended.talk - last.talk).abs() <= near;
+        let alike: Vec<_> = self.ended.iter().filter(lasts).collect();
+        if alike.len() < enough as usize {
+            return;
+        }
         let mut best: Option<(&str, Vec<&Ended>)> = None;
         for group in &last.groups {
+            let same: Vec<_> = alike.iter().copied().filter(|ended| ended.groups.contains(group)).collect();
+            if same.len() < enough as usize {
+                continue;
+            }
             let of_group = self.ended.iter().filter(|ended| ended.groups.contains(group));
             let long = of_group.clone().filter(|ended| ended.talk >= last.talk - LASTED).count();
-            let same: Vec<_> =
-                of_group.clone().filter(|ended| ended.by_pbx == last.by_pbx && (ended.talk - last.talk).abs() <= near).collect();
             let before = |ended: &&Ended| (near..=BEFORE).contains(&(last.talk - ended.talk));
-            let stands_out = meaning.is_some() || of_group.clone().filter(before).count() < same.len() * SCATTERED;
-            let is_pattern = same.len() >= enough as usize
-                && thresholds.fixed_duration_share.is_reached(same.len(), long)
-                && stands_out
-                && !end_together(&same);
+            let stands_out = meaning.is_some() || of_group.filter(before).count() < same.len() * SCATTERED;
+            let is_pattern = thresholds.fixed_duration_share.is_reached(same.len(), long) && stands_out && !end_together(&same);
             if is_pattern && best.as_ref().is_none_or(|(_, most)| same.len() > most.len()) {
                 best = Some((group, same));
             }
