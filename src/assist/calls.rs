@@ -5,6 +5,7 @@ use crate::assist::step::{Ended, Scene};
 use crate::assist::words::lasting;
 use crate::detect::listener::Heard;
 use crate::report::model::StepResult;
+use crate::report::sentence::became;
 use crate::sip::message::{Kind, Message};
 use crate::sip::method::Method;
 use crate::table::Handle;
@@ -90,7 +91,7 @@ impl TestCall {
         if self.call != Some(call) || outcome == Outcome::Answered {
             return None;
         }
-        let words = ended_with(outcome, status);
+        let words = became(outcome, (status > 0).then_some(status));
         if is_people(outcome) {
             self.call = None;
             self.refused += 1;
@@ -138,32 +139,6 @@ pub(super) fn is_people(outcome: Outcome) -> bool {
         outcome,
         Outcome::Busy | Outcome::NoAnswer | Outcome::Declined | Outcome::Cancelled | Outcome::CompletedElsewhere | Outcome::Redirected
     )
-}
-
-/// What became of a call: completes "the call …".
-pub(super) fn ended_with(outcome: Outcome, status: u16) -> String {
-    let words = match outcome {
-        Outcome::Redirected => "was forwarded",
-        Outcome::Cancelled => "was given up by the caller",
-        Outcome::CompletedElsewhere => "was taken at another phone",
-        Outcome::NoAnswer => "rang and was not picked up",
-        Outcome::Busy => "found the line busy",
-        Outcome::Declined => "was declined",
-        Outcome::AuthFailed => "was refused for its credentials",
-        Outcome::Forbidden => "was not allowed",
-        Outcome::NotFound => "went to a number that does not exist",
-        Outcome::Unavailable => "found nobody there",
-        Outcome::NotAcceptable => "found no common media",
-        Outcome::Loop => "went round in circles",
-        Outcome::Timeout => "timed out",
-        Outcome::ServerError => "met an error of the server",
-        Outcome::NoResponse => "got no answer at all",
-        Outcome::Stalled100 => "was taken by the PBX and never rang",
-        Outcome::Stalled18x => "rang without end",
-        Outcome::Answered => "was answered",
-        Outcome::Merged | Outcome::GlobalFailure | Outcome::ClientError | Outcome::Glare | Outcome::Unknown => "failed",
-    };
-    if status > 0 { format!("{words} ({status})") } else { words.to_owned() }
 }
 
 /// The hold in progress.

@@ -1,10 +1,10 @@
 //! Steps 4 and 5: the user is called, at once or after the phone did nothing for a while.
 
-use crate::assist::calls::ended_with;
 use crate::assist::step::{Ended, Scene};
 use crate::assist::words::{lasting, times};
 use crate::detect::listener::Heard;
 use crate::report::model::StepResult;
+use crate::report::sentence::became;
 use crate::table::Handle;
 use crate::time::{PacketTime, Span};
 use crate::track::event::{Event, Sighting};
@@ -142,7 +142,7 @@ impl Inbound {
     }
 
     fn outcome(&self, scene: &Scene<'_>, call: Handle, outcome: Outcome, status: u16, at: Sighting) -> Option<Ended> {
-        let words = ended_with(outcome, status);
+        let words = became(outcome, (status > 0).then_some(status));
         if self.call == Some(call) {
             return match outcome {
                 Outcome::Answered | Outcome::NoResponse => None,

@@ -2,6 +2,7 @@
 
 use crate::diagnose::case::Case;
 use crate::report::model::{CallEntry, Stamp};
+use crate::report::sentence::became;
 use crate::time::{PacketTime, Span};
 use crate::track::vocabulary::{CallState, EndedBy, Outcome, RegistrationState};
 
@@ -44,36 +45,10 @@ pub(super) fn caller(call: &CallEntry) -> &str {
 
 /// What became of a call: completes "the call …".
 pub(super) fn outcome(call: &CallEntry) -> String {
-    let words = match call.outcome {
-        Outcome::Answered => "was answered",
-        Outcome::Redirected => "was forwarded",
-        Outcome::Cancelled => "was given up by the caller",
-        Outcome::CompletedElsewhere => "was taken at another phone",
-        Outcome::NoAnswer => "rang and was not picked up",
-        Outcome::Busy => "found the line busy",
-        Outcome::Declined => "was declined",
-        Outcome::AuthFailed => "was refused for its credentials",
-        Outcome::Forbidden => "was not allowed",
-        Outcome::NotFound => "went to a number that does not exist",
-        Outcome::Unavailable => "found nobody there",
-        Outcome::NotAcceptable => "found no common media",
-        Outcome::Loop => "went round in circles",
-        Outcome::Merged => "arrived by two ways",
-        Outcome::Timeout => "timed out",
-        Outcome::ServerError => "met an error of the server",
-        Outcome::GlobalFailure => "was refused for good",
-        Outcome::ClientError => "was refused",
-        Outcome::NoResponse => "got no response",
-        Outcome::Stalled100 => "never rang",
-        Outcome::Stalled18x => "rang without end",
-        Outcome::Glare => "collided with another",
-        Outcome::Unknown if call.state == CallState::Ringing && !call.partial => "was still ringing",
-        Outcome::Unknown if call.state == CallState::Setup && !call.partial => "was still being set up",
-        Outcome::Unknown => "has no outcome that was captured",
-    };
-    match call.status {
-        Some(status) if call.outcome != Outcome::Answered => format!("{words} ({status})"),
-        _ => words.to_owned(),
+    match (call.outcome, call.state) {
+        (Outcome::Unknown, CallState::Ringing) if !call.partial => "was still ringing".to_owned(),
+        (Outcome::Unknown, CallState::Setup) if !call.partial => "was still being set up".to_owned(),
+        _ => became(call.outcome, call.status),
     }
 }
 

@@ -15,6 +15,7 @@ pub mod model;
 pub mod nat;
 pub mod page;
 pub mod recent;
+pub mod sentence;
 pub mod style;
 pub mod text;
 
