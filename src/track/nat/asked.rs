@@ -325,7 +325,7 @@ impl Nat {
     /// Tells when it became surer or less sure that the NAT of a site forgets too early, or when it is known better how early.
     pub(super) fn reconsider(&mut self, world: &mut World, site: Site, at: Sighting) {
         let Some(nat) = self.sites.find(self.site_key(site)).and_then(|found| self.sites.get_mut(found)) else { return };
-        match nat.reconsider(&self.thresholds) {
+        match nat.reconsider(&self.thresholds, at.time) {
             News::Verdict => {
                 let confidence = nat.confidence;
                 world.tell_nat(NatEvent::Verdict { site, confidence, at });

@@ -83,7 +83,7 @@ fn observe(network: Network, seed: u64) -> Estimate {
 
 fn lost(site: &mut SiteNat, silence: f64, since: f64, now: PacketTime) -> bool {
     site.failed(failure(silence, since), now);
-    site.reconsider(&Thresholds::default()) != News::None
+    site.reconsider(&Thresholds::default(), now) != News::None
 }
 
 fn failure(silence: f64, since: f64) -> Failure {

@@ -24,6 +24,8 @@ const MENDED_GAPS: usize = 3;
 const BEYOND: Span = Span::from_secs(1);
 /// By how much a bound must move to be told again.
 const NOTICEABLE: f64 = 0.02;
+/// How old what was told of a NAT may be: what it costs changes with each hour (DETECTION §2.5), also where the bounds stand.
+const RETOLD: Span = Span::from_secs(600);
 
 /// A phone that changed its port.
 #[derive(Clone, Copy, Debug)]
@@ -67,7 +69,7 @@ pub(super) enum News {
     None,
     /// It is surer, or less sure, that bindings time out.
     Verdict,
-    /// The bounds of the lifetime moved noticeably.
+    /// The bounds of the lifetime moved noticeably, or what was told of it is old.
     Bounds,
 }
 
@@ -94,6 +96,8 @@ pub(super) struct SiteNat {
     one_lifetime: bool,
     /// The bounds that were told, and for how many stages.
     told: (Bounds, usize),
+    /// When.
+    told_at: PacketTime,
     /// The shortest silence that a stream is proven not to outlive.
     pub(super) stream_lifetime: Option<Span>,
     moves: Vec<Moved>,
@@ -114,6 +118,7 @@ impl SiteNat {
             mendable: [None; 2],
             one_lifetime: false,
             told: ((None, None), 1),
+            told_at: PacketTime::MIN,
             stream_lifetime: None,
             moves: Vec::new(),
             strangers: Vec::new(),
@@ -188,7 +193,7 @@ impl SiteNat {
     }
 
     /// Draws the conclusions anew, and tells what is new about them.
-    pub(super) fn reconsider(&mut self, thresholds: &Thresholds) -> News {
+    pub(super) fn reconsider(&mut self, thresholds: &Thresholds, now: PacketTime) -> News {
         if !self.pool.has_failures() && self.confidence.is_none() {
             return News::None;
         }
@@ -211,11 +216,14 @@ impl SiteNat {
         let confidence = surest.and_then(|estimate| estimate.confidence);
         if std::mem::replace(&mut self.confidence, confidence) != confidence {
             self.told = (self.bounds, estimates.len());
+            self.told_at = now;
             return News::Verdict;
         }
         let (told, stages) = self.told;
-        if has_moved(told, self.bounds) || stages != estimates.len() {
+        let is_old = confidence.is_some() && now - self.told_at >= RETOLD;
+        if has_moved(told, self.bounds) || stages != estimates.len() || is_old {
             self.told = (self.bounds, estimates.len());
+            self.told_at = now;
             return News::Bounds;
         }
         News::None
@@ -328,10 +336,10 @@ mod tests {
     fn streams_that_outlive_one_way_bindings_mend_nothing() {
         let mut site = site();
         site.failed(failure(37, Stage::Oneway), at(0));
-        site.reconsider(&Thresholds::default());
+        site.reconsider(&Thresholds::default(), at(100));
         for gap in 0..20 {
             assert!(!site.delivered(Span::from_secs(45), gap, Stage::Stream, 5, at(100)));
-            site.reconsider(&Thresholds::default());
+            site.reconsider(&Thresholds::default(), at(100));
         }
         assert_eq!(site.uppers, [Some(Span::from_secs(37)), None], "told apart");
         for gap in 0..4 {
@@ -345,11 +353,11 @@ mod tests {
         let mut site = site();
         for stage in [Stage::Oneway, Stage::Stream] {
             site.failed(failure(20, stage), at(0));
-            site.reconsider(&Thresholds::default());
+            site.reconsider(&Thresholds::default(), at(100));
         }
         let mended = (0..9).position(|gap| {
             let mended = site.delivered(Span::from_secs(25), gap, Stage::Stream, 5, at(100));
-            site.reconsider(&Thresholds::default());
+            site.reconsider(&Thresholds::default(), at(100));
             mended
         });
         assert_eq!(mended, Some(4));
@@ -359,10 +367,10 @@ mod tests {
     fn bounds_are_told_again_when_they_moved() {
         let mut site = site();
         site.failed(failure(40, Stage::Stream), at(0));
-        assert_eq!(site.reconsider(&Thresholds::default()), News::Verdict);
+        assert_eq!(site.reconsider(&Thresholds::default(), at(100)), News::Verdict);
         let mut news = |age: i64| {
             site.delivered(Span::from_secs(age), age as u32, Stage::Stream, 5, at(100));
-            site.reconsider(&Thresholds::default())
+            site.reconsider(&Thresholds::default(), at(100))
         };
         assert_eq!([20, 20, 30].map(&mut news), [News::Bounds, News::None, News::Bounds]);
     }
