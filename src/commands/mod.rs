@@ -17,6 +17,7 @@ mod options;
 mod replay;
 mod replaying;
 mod run;
+mod series;
 mod serving;
 mod settings;
 mod stdout;
