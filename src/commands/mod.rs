@@ -12,6 +12,7 @@ mod following;
 mod keeping;
 mod kept;
 mod logging;
+mod next;
 
 mod options;
 mod replay;
