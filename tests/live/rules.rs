@@ -98,7 +98,7 @@ fn dashboards_show_data() {
     // The families of single sites are off by default.
     let skip = ["--skip", "siphound_nat_binding_lifetime_"];
     let said =
-        lab.run(Host::Pbx, &[&[&script, "--window", &windows[0], "--window", &windows[1]], &skip[..], &["http://127.0.0.1:9090"]].concat());
+        lab.run(Host::Pbx, &[&[script.as_str(), "--window", &windows[0], "--window", &windows[1]], &skip[..], &["http://127.0.0.1:9090"]].concat());
     assert!(said.status.success(), "{}{}", String::from_utf8_lossy(&said.stdout), String::from_utf8_lossy(&said.stderr));
 }
 
