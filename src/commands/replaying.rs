@@ -91,7 +91,7 @@ impl Reading<'_> {
             replay(source.as_mut(), ingest, engine, Threads::available(), &observer)?;
         drop(bar);
         engine.finish();
-        if let Some(timeline) = &mut timeline {
+        if let Some(timeline) = timeline.as_mut().filter(|timeline| !timeline.is_empty()) {
             timeline.take(engine.snapshot(&[]), engine.tracker.now());
         }
         let notes = notes.into_inner().unwrap_or_else(PoisonError::into_inner);
