@@ -150,7 +150,7 @@ fn what_siphound_told_itself_is_not_told_again_by_a_rule() {
     let Some(lab) = Lab::build(&[ALERTMANAGER, "amtool"]) else { return };
     let config = lab.path("siphound.toml");
     std::fs::write(&config, CONFIG).expect("a file");
-    let alertmanager = start_with(&lab, EXAMPLE);
+    let _alertmanager = start_with(&lab, EXAMPLE);
     let daemon = Daemon::start(&lab, &["--config", config.to_str().expect("a path in UTF-8")]);
     let ends = Ends { phone: Agent::new(&lab, Host::Phones, "192.0.2.2:5080"), pbx: Agent::new(&lab, Host::Pbx, SERVER) };
     // Not of this finding, not of this PBX, of no finding, and one of siphound's own: none of it is told twice.
@@ -176,6 +176,13 @@ fn what_siphound_told_itself_is_not_told_again_by_a_rule() {
         ends.register("100", call, "403 Forbidden");
     }
     heard(&lab, &daemon, &["NodeDown", "SipCallsFail", "SipOther", "SipPbxSlow", "SiphoundDown", "SiphoundFinding"], &["SipServerErrors"]);
+    // The command that the rules name says what to type next: the daemon is asked while it answers.
+    let state = lab.path("state").display().to_string();
+    let command =
+        [env!("CARGO_BIN_EXE_siphound"), "findings", "--open", "--id", "auth-failed-loop,registration-rejected", "--state-dir", &state];
+    let next = || String::from_utf8_lossy(&lab.run(Host::Pbx, &command).stdout).into_owned();
+    let told = until(SOON, || next().ends_with("\nsiphound diagnose 100@192.0.2.1\n").then_some(()));
+    assert!(told.is_some(), "{}", next());
     // When siphound says that it is over, the rule is heard as long as it holds.
     ends.register("100", 4, "200 OK");
     heard(&lab, &daemon, &all, &[]);
@@ -186,7 +193,6 @@ fn what_siphound_told_itself_is_not_told_again_by_a_rule() {
     post("SipMassCallDrop finding=mass-call-drop instance=127.0.0.1:15060 pbx=other");
     let still = ["NodeDown", "SipMassCallDrop", "SipOther", "SipPbxNotResponding", "SipPbxSlow", "SipServerErrors", "SiphoundDown"];
     heard(&lab, &daemon, &still, &["SipCallsFail", "SipTrunkNotResponding"]);
-    drop(alertmanager);
 }
 
 /// Waits until these alerts are told to people, and those are kept from them by an inhibit rule.
