@@ -412,6 +412,7 @@ fn a_text_report_fits_100_columns() {
 
 /// Options of the commands that need no privilege, each in use. An option that help names and that is not here is not tested.
 const OPTIONS: [(&str, &[&str], &[&str]); 27] = [
+    ("replay", &["--metrics-out", "SERIES", "--metrics-step", "30s", "--metrics-instance", "east"], &["siphound  "]),
     ("replay", &["--format", "json"], &["\"schema\": 1"]),
     ("replay", &["-f", "text"], &["Performance"]),
     ("replay", &["--port", "5060,5070-5080"], &["SIP messages"]),
@@ -445,6 +446,7 @@ const OPTIONS: [(&str, &[&str], &[&str]); 27] = [
 fn every_option_of_help_works() {
     let files = Files::new();
     let config = files.write("siphound.toml", b"");
+    let series = files.0.path().join("series.om");
     let capture = pcaps::path("reg-ok");
     let register = String::from_utf8_lossy(&pcaps::load("reg-ok").records[0].bytes).into_owned();
     let call_id = register.split("Call-ID: ").nth(1).and_then(|rest| rest.split("\r\n").next()).expect("a Call-ID").to_owned();
@@ -452,6 +454,7 @@ fn every_option_of_help_works() {
         let mut arguments = vec![command];
         arguments.extend(options.iter().map(|option| match *option {
             "CONFIG" => text(&config),
+            "SERIES" => text(&series),
             "REGISTER-CALL-ID" => call_id.as_str(),
             other => other,
         }));

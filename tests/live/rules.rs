@@ -55,6 +55,27 @@ fn rules_are_valid_and_pass_their_tests() {
     assert_eq!(run(&arguments).matches("SUCCESS").count(), tests.len());
 }
 
+/// Whoever is woken up finds what to run and what to read.
+#[test]
+fn each_alert_names_a_command_and_a_page_that_are_there() {
+    let file = |name: &str| std::fs::read_to_string(Path::new(HERE).join(name)).expect("a file");
+    let (alerts, findings) = (file("deploy/prometheus/alerts.yml"), file("docs/findings.md"));
+    let is_id = |id: &str| id.contains("$labels") || findings.lines().any(|line| line.strip_prefix("## ") == Some(id));
+    for alert in alerts.split("- alert: ").skip(1) {
+        let value = |key: &str| alert.lines().find_map(|line| line.trim().strip_prefix(key)).unwrap_or_default().trim_matches('\'');
+        let name = alert.lines().next().unwrap_or_default();
+        for key in ["severity: ", "summary: ", "description: ", "command: ", "runbook_url: "] {
+            assert!(!value(key).is_empty(), "{name} has no {key}");
+        }
+        let page = value("runbook_url: ").strip_prefix("file:///usr/share/doc/siphound/").expect("a page of the package");
+        let (page, anchor) = page.split_once('#').unwrap_or((page, ""));
+        assert!(["README.md", "docs/findings.md", "docs/metrics.md"].iter().any(|there| there.ends_with(page)), "{name}: {page}");
+        assert!(anchor.is_empty() || is_id(anchor), "{name}: #{anchor}");
+        let ids = value("command: ").split_once("--id ").map_or("", |(_, ids)| ids);
+        assert!(ids.split(',').all(|id| id.is_empty() || is_id(id)), "{name}: {ids}");
+    }
+}
+
 #[test]
 fn replayed_incidents_fire_their_alerts_and_healthy_days_none() {
     if installed(&["promtool", "python3"]).is_some() {
