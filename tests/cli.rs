@@ -411,7 +411,7 @@ fn a_text_report_fits_100_columns() {
 }
 
 /// Options of the commands that need no privilege, each in use. An option that help names and that is not here is not tested.
-const OPTIONS: [(&str, &[&str], &[&str]); 27] = [
+const OPTIONS: [(&str, &[&str], &[&str]); 28] = [
     ("replay", &["--metrics-out", "SERIES", "--metrics-step", "30s", "--metrics-instance", "east"], &["siphound  "]),
     ("replay", &["--format", "json"], &["\"schema\": 1"]),
     ("replay", &["-f", "text"], &["Performance"]),
