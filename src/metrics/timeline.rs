@@ -79,7 +79,8 @@ impl Timeline {
             MetricType::HISTOGRAM => "histogram",
             _ => "gauge",
         };
-        let base = family.name().strip_suffix("_total").filter(|_| kind == "counter").unwrap_or(family.name());
+        let name = family.name();
+        let base = name.strip_suffix("_total").filter(|_| kind == "counter").unwrap_or(name);
         let held = self.families.entry(base.to_owned());
         let held = held.or_insert_with(|| Family { help: family.help().to_owned(), kind, series: BTreeMap::new() });
         for metric in family.get_metric() {
