@@ -47,9 +47,10 @@ fn forgotten_by_its_router(scene: &mut Scene, phone: &mut Agent) {
     }
 }
 
-/// Fresh credentials, refused each time.
+/// Registered once; then fresh credentials are refused each time.
 fn wrong_password(scene: &mut Scene, phone: &mut Agent) {
-    for at in times(5.0, 40.0, LASTS) {
+    scene.reg_ok(0.6, phone);
+    for at in times(45.0, 40.0, LASTS) {
         phone.nonce = None;
         scene.reg_rejected(at, phone, 401);
         scene.reg_rejected(at + 0.04, phone, 401);
@@ -78,9 +79,10 @@ fn deaf(scene: &mut Scene, phone: &mut Agent) {
     }
 }
 
-/// Sends REGISTER again and again from where nothing comes back to it: no answer was ever captured.
+/// Sends REGISTER again and again, and gets no answer any more.
 fn asks_in_vain(scene: &mut Scene, phone: &mut Agent) {
     let pbx = scene.pbx.clone();
+    scene.reg_ok(0.7, phone);
     for at in times(70.0, 120.0, 500.0) {
         let request = scene.register_message(phone);
         scene.repeat(at, &crate::support::scene::schedule::CAPPED, phone, &pbx, &request);

@@ -33,9 +33,9 @@ pub(crate) struct Size {
 }
 
 /// For tables that have a configured capacity.
-pub(crate) const SMALL: Size = Size { room: 256, steps: 6_000, bytes: 16 << 20 };
+pub(crate) const SMALL: Size = Size { room: 128, steps: 2_500, bytes: 16 << 20 };
 /// For those of ingest, whose capacities are fixed.
-pub(crate) const LARGE: Size = Size { room: 256, steps: 140_000, bytes: 112 << 20 };
+pub(crate) const LARGE: Size = Size { room: 128, steps: 140_000, bytes: 112 << 20 };
 
 /// Floods run one after the other, so that the bytes held are those of one.
 static ALONE: Mutex<()> = Mutex::new(());

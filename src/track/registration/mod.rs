@@ -300,7 +300,9 @@ impl Registrations {
         entry.devices.retain(|&handle| self.devices.get(handle).is_some());
         entry.devices.push(device);
         if entry.devices.len() > DEVICES {
-            let worth = |handle: &Handle| self.devices.get(*handle).map(|device| (device.is_registered(), device.last_register));
+            let worth = |handle: &Handle| {
+                self.devices.get(*handle).map(|device| (device.is_registered(), device.was_accepted(), device.last_register))
+            };
             if let Some(position) = (0..entry.devices.len() - 1).min_by_key(|&i| entry.devices.get(i).and_then(worth)) {
                 let gone = entry.devices.remove(position);
                 self.forget_device(gone);
@@ -376,9 +378,16 @@ impl Registrations {
             device.expires_at = None;
         }
         let aor = device.aor;
-        let rank = if to == RegistrationState::Registered { Rank::Precious } else { Rank::Ordinary };
-        self.devices.set_rank(handle, rank);
-        self.aors.set_rank(aor, rank);
+        if to == RegistrationState::Registered {
+            self.devices.set_rank(handle, Rank::Precious);
+            self.aors.set_rank(aor, Rank::Precious);
+        } else {
+            self.devices.lower_rank(handle, Rank::Ordinary);
+            let others = self.aors.get(aor).map_or(&[][..], |aor| &aor.devices);
+            if !others.iter().any(|&other| self.devices.get(other).is_some_and(Device::is_registered)) {
+                self.aors.lower_rank(aor, Rank::Ordinary);
+            }
+        }
         if from != to {
             world.tell(Event::RegistrationState { aor, device: handle, from, to, at });
         }
@@ -409,6 +418,7 @@ impl Registrations {
 
     fn remember_address(&mut self, world: &World, address: SocketAddr, device: Handle, now: PacketTime) {
         let key = address_digest(world.digester, address);
+        let rank = self.devices.rank(device).unwrap_or(Rank::Unanswered);
         match self.addresses.find(key) {
             Some(found) => {
                 if let Some(entry) = self.addresses.get_mut(found) {
@@ -416,9 +426,10 @@ impl Registrations {
                 }
                 self.addresses.touch(found);
                 self.addresses.set_deadline(found, now + REMEMBERED);
+                self.addresses.set_rank(found, rank);
             }
             None => {
-                self.addresses.insert(key, device, now + REMEMBERED, Rank::Ordinary);
+                self.addresses.insert(key, device, now + REMEMBERED, rank);
             }
         }
     }
