@@ -44,7 +44,9 @@ fn capture(nasty: &[u8]) -> Vec<u8> {
     let mut scene = Scene::new("nasty");
     scene.reg_ok(0.0, &mut b1());
     let (phone, pbx) = (a1(), pbx());
-    for (number, (method, status)) in [("REGISTER", "404"), ("REGISTER", "404"), ("INVITE", "603"), ("OPTIONS", "200")].into_iter().enumerate() {
+    for (number, (method, status)) in
+        [("REGISTER", "404"), ("REGISTER", "404"), ("INVITE", "603"), ("OPTIONS", "200")].into_iter().enumerate()
+    {
         let text = |text: &str| text.replace("METHOD", method).replace("NUMBER", &number.to_string()).into_bytes();
         let headers = [
             text("Via: SIP/2.0/UDP 192.168.1.20;branch=z9hG4bKNUMBERMETHOD\r\nFrom: \""),

@@ -54,7 +54,10 @@ impl RegistrationDetector {
         let source = report.flow.source.ip();
         let Some(aor) = tracker.registrations.aor(report.aor).map(|aor| aor.name.clone()) else { return };
         if report.status != 0 && report.last.frame != 0 {
-            self.note_answered(source, tracker.thresholds().others_served, report.last.time);
+            // That a stranger is refused does not serve it.
+            if standing(tracker, source) == Standing::Known {
+                self.note_answered(source, tracker.thresholds().others_served, report.last.time);
+            }
             findings.clear(FindingId::RegistrarSilent, &Subject::Source(source), report.last.time);
         }
         if tracker.world.peers.scans(source) {

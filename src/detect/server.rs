@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use crate::config::Thresholds;
 use crate::decode::flow::Flow;
 use crate::detect::catalog::FindingId;
-use crate::detect::finding::{Standing, Raise, Subject};
+use crate::detect::finding::{Raise, Standing, Subject};
 use crate::detect::parties::standing;
 use crate::detect::store::FindingStore;
 use crate::sip::message::Kind;
@@ -84,7 +84,15 @@ impl ServerDetector {
         let silence = match self.silences.iter_mut().position(|silence| silence.pbx == flow.destination) {
             Some(position) => self.silences.get_mut(position),
             None if self.silences.len() < REMEMBERED => {
-                self.silences.push(Silence { pbx: flow.destination, requests: Vec::new(), more: 0, next: PacketTime::MIN, known: BTreeMap::new(), pruned: PacketTime::MIN, raised: false });
+                self.silences.push(Silence {
+                    pbx: flow.destination,
+                    requests: Vec::new(),
+                    more: 0,
+                    next: PacketTime::MIN,
+                    known: BTreeMap::new(),
+                    pruned: PacketTime::MIN,
+                    raised: false,
+                });
                 self.silences.last_mut()
             }
             None => None,

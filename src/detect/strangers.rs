@@ -171,4 +171,3 @@ fn domain<'t>(tracker: &'t Tracker, report: &AttemptReport) -> Option<&'t str> {
     let name = &tracker.registrations.aor(report.aor)?.name;
     Some(name.rsplit_once('@').map_or(&**name, |(_, host)| host))
 }
-

@@ -262,7 +262,11 @@ mod tests {
         triggers.watch(PBX);
         for n in 0..20 {
             triggers.note_packet(PHONE, PBX, Witness::Stranger, at(n));
-            if n % 5 == 0 { triggers.note_unseen(PBX, PHONE, Witness::Stranger, at(n)) } else { triggers.note_seen(PBX, PHONE, Witness::Stranger, at(n)) }
+            if n % 5 == 0 {
+                triggers.note_unseen(PBX, PHONE, Witness::Stranger, at(n))
+            } else {
+                triggers.note_seen(PBX, PHONE, Witness::Stranger, at(n))
+            }
         }
         let verdict = |one_way: u32, lossy: u32| {
             let (one_way_share, lossy_share) = (Ratio::from_percent(one_way), Ratio::from_percent(lossy));

@@ -71,6 +71,11 @@ fn credentials(user: &str, nonce: usize) -> String {
 }
 
 impl Attack {
+    /// The phone under whose name it is done, which is told of what is done under its name.
+    pub(crate) fn victim(self) -> Option<usize> {
+        (self == Self::Passwords).then_some(10)
+    }
+
     /// The packets of step `n`.
     pub(crate) fn step(self, n: usize, out: &mut Packets) {
         let id = format!("f{n}");
@@ -84,9 +89,10 @@ impl Attack {
             Self::AorsChallenged => {
                 exchange(out, stranger(n), &request("REGISTER", &id, &id, &id, "t", ""), "401 Unauthorized", &challenge(n));
             }
-            Self::Passwords => guess(out, stranger(n), "1110", n),
+            Self::Passwords => guess(out, stranger(n), &site::phone(10).user, n),
             Self::Contacts => {
-                let contacts: String = (0..20).map(|port| format!("Contact: <sip:100@198.19.0.1:{}>\r\n", 2_000 + (n * 20 + port) % 60_000)).collect();
+                let contacts: String =
+                    (0..20).map(|port| format!("Contact: <sip:100@198.19.0.1:{}>\r\n", 2_000 + (n * 20 + port) % 60_000)).collect();
                 exchange(out, stranger(0), &request("REGISTER", "100", "c", &id, "t", &contacts), "200 OK", "Expires: 60\r\n");
             }
             Self::Sources => out.udp(socket(n), pbx(), &ask("OPTIONS")),
@@ -113,7 +119,11 @@ impl Attack {
                 let answer = response(&ask("INVITE"), "200 OK", "");
                 out.udp(stranger(n), pbx(), &answer);
             }
-            Self::Byes => out.udp(stranger(n), pbx(), &String::from_utf8_lossy(&ask("BYE")).replace("com>\r\nCall", "com>;tag=x\r\nCall").into_bytes()),
+            Self::Byes => out.udp(
+                stranger(n),
+                pbx(),
+                &String::from_utf8_lossy(&ask("BYE")).replace("com>\r\nCall", "com>;tag=x\r\nCall").into_bytes(),
+            ),
             Self::ForgedTool => {
                 let source = site::phone(7 + n % 13).outer;
                 out.udp(source, pbx(), &request("OPTIONS", "100", &id, &id, "t", "User-Agent: friendly-scanner\r\n"));
@@ -153,14 +163,12 @@ impl Attack {
         let options = request("OPTIONS", "100", &n.to_string(), &n.to_string(), "t", "");
         match self {
             Self::Syns => out.tcp(socket(n), 1, flag::SYN, b""),
-            Self::TalkingConnections => {
-                out.tcp(socket(n), 1, flag::SYN, b"");
-                out.tcp(socket(n), 2, flag::ACK | flag::PSH, &options);
-            }
+            Self::TalkingConnections => out.tcp(socket(n), 2, flag::ACK | flag::PSH, &options[..60]),
             Self::HalfMessages => {
-                let body = "b".repeat(1_000);
+                let body = "b".repeat(1_300);
                 let half = request("MESSAGE", "100", "half", "half", "t", &format!("Content-Length: 1000000\r\n\r\n{body}"));
-                (0..4).for_each(|part| out.tcp(socket(n), 2 + part * 1_300, flag::ACK | flag::PSH, &half[..1_300]));
+                out.tcp(socket(n), 2, flag::ACK | flag::PSH, &half[..1_300]);
+                (1..4).for_each(|part| out.tcp(socket(n), 2 + part * 1_300, flag::ACK | flag::PSH, body.as_bytes()));
             }
             Self::Gaps => {
                 let source = socket(n / 60);

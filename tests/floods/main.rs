@@ -15,7 +15,7 @@ mod wire;
 use std::alloc::System;
 
 use attack::Attack;
-use stage::{LARGE, SMALL, survive};
+use stage::{HARD, LARGE, SMALL, Size, survive};
 
 /// Counts the bytes that are held.
 #[global_allocator]
@@ -49,20 +49,20 @@ floods! {
     methods: Attack::Methods, SMALL, full: ["transactions"];
     responses_to_nothing: Attack::Responses, SMALL, full: ["calls"];
     byes_of_unknown_calls: Attack::Byes, SMALL, full: ["transactions"];
-    forged_tool_name_from_the_address_of_a_phone: Attack::ForgedTool, SMALL, full: [];
+    forged_tool_name_from_the_address_of_a_phone: Attack::ForgedTool, Size { steps: 500, ..SMALL }, full: [];
     icmp_quotes: Attack::Icmp, SMALL, full: [];
     keepalives: Attack::Keepalives, SMALL, full: ["flows"];
-    fragments: Attack::Fragments, LARGE, full: ["fragments"];
+    fragments: Attack::Fragments, Size { steps: 6_000, ..LARGE }, full: [];
     overlapping_fragments: Attack::Overlaps, SMALL, full: [];
-    connections: Attack::Syns, LARGE, full: [];
-    connections_that_speak: Attack::TalkingConnections, LARGE, full: [];
-    half_messages: Attack::HalfMessages, LARGE, full: [];
-    segments_out_of_order: Attack::Gaps, LARGE, full: [];
+    connections: Attack::Syns, LARGE, full: ["streams"];
+    connections_that_speak: Attack::TalkingConnections, LARGE, full: ["streams"];
+    half_messages: Attack::HalfMessages, Size { steps: 18_000, ..LARGE }, full: [];
+    segments_out_of_order: Attack::Gaps, Size { steps: 60_000, ..LARGE }, full: [];
     websockets: Attack::WebSockets, SMALL, full: [];
-    long_headers: Attack::LongHeaders, SMALL, full: ["transactions"];
-    ten_thousand_headers: Attack::ManyHeaders, SMALL, full: [];
-    deep_vias: Attack::Vias, SMALL, full: [];
-    long_session_descriptions: Attack::Sdp, SMALL, full: [];
+    long_headers: Attack::LongHeaders, HARD, full: [];
+    ten_thousand_headers: Attack::ManyHeaders, HARD, full: [];
+    deep_vias: Attack::Vias, HARD, full: [];
+    long_session_descriptions: Attack::Sdp, HARD, full: [];
     long_reasons: Attack::Reasons, SMALL, full: ["calls"];
     findings: Attack::Findings, SMALL, full: ["findings"];
 }

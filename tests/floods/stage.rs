@@ -1,6 +1,7 @@
 //! A flood beside the twenty phones, looked at all the time.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value as Json;
@@ -11,7 +12,7 @@ use siphound::track::Settings;
 use crate::MEMORY;
 use crate::attack::Attack;
 use crate::site;
-use crate::support::capture::Record;
+use crate::support::capture::{CaptureFile, Record};
 use crate::support::lab::{Lab, limited, report};
 use crate::wire::Packets;
 
@@ -34,6 +35,8 @@ pub(crate) struct Size {
 
 /// For tables that have a configured capacity.
 pub(crate) const SMALL: Size = Size { room: 128, steps: 2_500, bytes: 16 << 20 };
+/// For messages that are hard to read.
+pub(crate) const HARD: Size = Size { room: 128, steps: 250, bytes: 16 << 20 };
 /// For those of ingest, whose capacities are fixed.
 pub(crate) const LARGE: Size = Size { room: 128, steps: 140_000, bytes: 112 << 20 };
 
@@ -53,13 +56,16 @@ struct Held {
 /// followed as without it.
 pub(crate) fn survive(name: &str, attack: Attack, size: Size, full: &[&str]) {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(directory) = std::env::var_os("SIPHOUND_FLOODS") {
+        return write(Path::new(&directory), name, attack);
+    }
     let (calm, _) = follow(None, size);
     let (flooded, held) = follow(Some(attack), size);
     let evicted: Vec<_> = flooded.evictions().into_iter().filter(|(_, count)| *count > 0).collect();
     for table in full {
         assert!(evicted.iter().any(|(name, _)| name == table), "{table} evicted nothing: {evicted:?} {:?}", flooded.tracker.tables());
     }
-    let followed = compare(&report(&calm), &report(&flooded));
+    let followed = compare(&report(&calm), &report(&flooded), attack.victim());
     println!(
         "| {name} | {} | {:.0}/s | {} kB | {} kB | {} kB | {} | {followed} of {} |",
         held.frames,
@@ -70,6 +76,21 @@ pub(crate) fn survive(name: &str, attack: Attack, size: Size, full: &[&str]) {
         evicted.iter().map(|(table, count)| format!("{table} {count}")).collect::<Vec<_>>().join(", "),
         site::PHONES,
     );
+}
+
+/// Writes the scene with the flood as a capture, for `scripts/floods.sh`, with as many steps as the environment says.
+fn write(directory: &Path, name: &str, attack: Attack) {
+    let steps: usize = std::env::var("SIPHOUND_FLOOD_STEPS").ok().and_then(|steps| steps.parse().ok()).unwrap_or(SMALL.steps);
+    let mut records = site::records();
+    let mut packets = Packets::default();
+    for step in 0..steps {
+        packets.begin(FROM + (UNTIL - FROM) * step as f64 / steps as f64);
+        attack.step(step, &mut packets);
+        records.append(&mut packets.records);
+    }
+    records.sort_by_key(|record| record.micros);
+    let file = CaptureFile { link: 1, records, tail: Vec::new() };
+    std::fs::write(directory.join(format!("{name}.pcap")), file.to_bytes()).expect("the capture can be written");
 }
 
 /// The engine after the scene, with or without the flood.
@@ -126,11 +147,21 @@ fn assert_within(engine: &Engine, size: Size) {
     assert!(findings <= 2 * size.room, "{findings} findings");
 }
 
-/// Fails unless the report says of the phones, their calls and their routers what it says without the flood. Returns how many phones that
-/// were.
-fn compare(calm: &Json, flooded: &Json) -> usize {
+/// Fails unless the report says of the phones, their calls and their routers what it says without the flood; of a `victim` it says more.
+/// Returns how many phones that were.
+fn compare(calm: &Json, flooded: &Json, victim: Option<usize>) -> usize {
     let phones: Vec<_> = (0..site::PHONES).map(site::phone).collect();
-    let names: BTreeSet<String> = phones.iter().map(|phone| format!("{}@{}", phone.user, phone.domain)).collect();
+    let name = |number: usize| format!("{}@{}", phones[number].user, phones[number].domain);
+    let mut names: BTreeSet<String> = (0..site::PHONES).map(name).collect();
+    if let Some(victim) = victim {
+        let devices = |report: &Json| entry(report, "registrations", "aor", &name(victim))["devices"].clone();
+        let [before, after] = [devices(calm), devices(flooded)];
+        let kept = before
+            .as_array()
+            .is_some_and(|before| before.iter().all(|device| after.as_array().is_some_and(|after| after.contains(device))));
+        assert!(kept, "{before} is not among {after}");
+        names.remove(&name(victim));
+    }
     let mut known: BTreeSet<String> = phones.iter().map(|phone| phone.outer.ip().to_string()).chain(names.iter().cloned()).collect();
     known.insert("192.0.2.50".to_owned());
     let calls: BTreeSet<String> = list(calm, "calls").iter().map(|call| text(call, "call_id")).collect();
@@ -154,7 +185,11 @@ fn compare(calm: &Json, flooded: &Json) -> usize {
     assert_eq!(doubts(calm), doubts(flooded), "the flood casts doubt on the capture");
     assert!(lines.is_empty(), "the phones are followed otherwise than without the flood:\n{}", lines.join("\n"));
     assert_eq!(pbxs(calm), pbxs(flooded));
-    names.iter().filter(|name| list(flooded, "registrations").iter().any(|entry| text(entry, "aor") == **name)).count()
+    names.iter().filter(|name| !entry(flooded, "registrations", "aor", name).is_null()).count() + usize::from(victim.is_some())
+}
+
+fn entry<'a>(report: &'a Json, entries: &str, key: &str, value: &str) -> &'a Json {
+    list(report, entries).iter().find(|entry| text(entry, key) == value).unwrap_or(&Json::Null)
 }
 
 fn pbxs(report: &Json) -> &Json {

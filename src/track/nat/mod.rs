@@ -290,7 +290,9 @@ impl Nat {
 
     /// Takes note that the registrar accepted a device: what is known of its NAT stays when strangers come.
     pub fn accepted(&mut self, registrations: &Registrations, device: Handle) {
-        let Some(handle) = registrations.device(device).filter(|device| device.is_registered()).and_then(|device| device.phone) else { return };
+        let Some(handle) = registrations.device(device).filter(|device| device.is_registered()).and_then(|device| device.phone) else {
+            return;
+        };
         self.phones.raise_rank(handle, Rank::Precious);
         let site = self.phones.get(handle).map(|phone| self.site_key(Site::of(phone.flow.source.ip())));
         if let Some(site) = site.and_then(|key| self.sites.find(key)) {

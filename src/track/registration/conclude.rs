@@ -296,7 +296,7 @@ impl Registrations {
         }
         let Some(device) = self.devices.get(handle) else { return };
         if device.last_register + REMEMBERED <= now && !device.is_registered() {
-            self.forget_device(handle);
+            self.forget_device(world, handle);
         } else {
             self.arm_device(handle);
         }

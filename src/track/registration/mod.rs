@@ -290,12 +290,12 @@ impl Registrations {
         if let Some(gone) = evicted {
             self.left(gone.flow.source.ip());
         }
-        self.attach(aor, handle);
+        self.attach(world, aor, handle);
         handle
     }
 
     /// Adds a device to its AoR; where that has too many, the one that is least worth goes.
-    fn attach(&mut self, aor: Handle, device: Handle) {
+    fn attach(&mut self, world: &World, aor: Handle, device: Handle) {
         let Some(entry) = self.aors.get_mut(aor) else { return };
         entry.devices.retain(|&handle| self.devices.get(handle).is_some());
         entry.devices.push(device);
@@ -305,15 +305,25 @@ impl Registrations {
             };
             if let Some(position) = (0..entry.devices.len() - 1).min_by_key(|&i| entry.devices.get(i).and_then(worth)) {
                 let gone = entry.devices.remove(position);
-                self.forget_device(gone);
+                self.forget_device(world, gone);
             }
         }
     }
 
-    fn forget_device(&mut self, handle: Handle) {
-        if let Some(gone) = self.devices.remove(handle) {
-            self.left(gone.flow.source.ip());
+    fn forget_device(&mut self, world: &World, handle: Handle) {
+        let Some(gone) = self.devices.remove(handle) else { return };
+        self.left(gone.flow.source.ip());
+        for found in self.addresses_of(world, handle, &gone).into_iter().flatten() {
+            self.addresses.remove(found);
         }
+    }
+
+    /// The entries of the addresses that stand for a device.
+    fn addresses_of(&self, world: &World, handle: Handle, device: &Device) -> [Option<Handle>; 3] {
+        [Some(device.flow.source), Some(device.place), device.contact_address].map(|address| {
+            let found = self.addresses.find(address_digest(world.digester, address?))?;
+            (self.addresses.get(found) == Some(&handle)).then_some(found)
+        })
     }
 
     fn arrived(&mut self, address: IpAddr) {
@@ -383,6 +393,10 @@ impl Registrations {
             self.aors.set_rank(aor, Rank::Precious);
         } else {
             self.devices.lower_rank(handle, Rank::Ordinary);
+            let addresses = self.devices.get(handle).map(|device| self.addresses_of(world, handle, device));
+            for found in addresses.into_iter().flatten().flatten() {
+                self.addresses.lower_rank(found, Rank::Ordinary);
+            }
             let others = self.aors.get(aor).map_or(&[][..], |aor| &aor.devices);
             if !others.iter().any(|&other| self.devices.get(other).is_some_and(Device::is_registered)) {
                 self.aors.lower_rank(aor, Rank::Ordinary);
