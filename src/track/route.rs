@@ -22,7 +22,8 @@ impl Tracker {
     pub fn message(&mut self, message: Message<'_>, flow: Flow, at: Sighting) -> Novelty {
         self.advance(at.time);
         self.world.absence.hear(at.time);
-        let rank = self.world.rank(flow);
+        // Whom the PBX calls is a partner from that packet on.
+        let rank = if self.calls_out(&message, flow) { self.world.rank(flow).max(Rank::Ordinary) } else { self.world.rank(flow) };
         let before = self.world.flows.note(flow, rank, at.time);
         self.world.peers.note(flow, at.time);
         self.world.triggers.note_packet(flow.source.ip(), flow.destination.ip(), Witness::of(rank), at.time);
@@ -70,7 +71,7 @@ impl Tracker {
             Requested::New(transaction) => {
                 self.note_answer_taken(seen, method);
                 self.look_for_scanner(seen, method);
-                self.note_called(seen, method);
+                self.note_called(seen);
                 self.test_credentials(seen, method);
                 self.route_request(seen, method, transaction);
                 if method == Method::Invite && !seen.message.body().is_empty() {
@@ -298,10 +299,16 @@ impl Tracker {
         }
     }
 
+    /// Whether the PBX calls or registers at somebody.
+    fn calls_out(&self, message: &Message<'_>, flow: Flow) -> bool {
+        matches!(message.kind(), Kind::Request(Method::Invite | Method::Register))
+            && message.to_tag().is_none()
+            && self.world.peers.direction(flow) == Direction::Out
+    }
+
     /// Takes note of whom the PBX calls or registers at.
-    fn note_called(&mut self, seen: &Seen<'_>, method: Method) {
-        let calls = matches!(method, Method::Invite | Method::Register) && seen.message.to_tag().is_none();
-        if calls && self.world.peers.direction(seen.flow) == Direction::Out {
+    fn note_called(&mut self, seen: &Seen<'_>) {
+        if self.calls_out(&seen.message, seen.flow) {
             self.world.peers.note_called(seen.flow.destination.ip(), seen.at.time);
         }
     }

@@ -125,8 +125,9 @@ impl Attack {
                 &String::from_utf8_lossy(&ask("BYE")).replace("com>\r\nCall", "com>;tag=x\r\nCall").into_bytes(),
             ),
             Self::ForgedTool => {
-                let source = site::phone(7 + n % 13).outer;
-                out.udp(source, pbx(), &request("OPTIONS", "100", &id, &id, "t", "User-Agent: friendly-scanner\r\n"));
+                let mut source = site::phone(7 + n % 13).outer;
+                source.set_port(9_999);
+                exchange(out, source, &request("OPTIONS", "100", &id, &id, "t", "User-Agent: friendly-scanner\r\n"), "200 OK", "");
             }
             Self::Icmp => {
                 let quoted = out.datagram(pbx(), stranger(n), &ask("OPTIONS")).swap_remove(0);

@@ -49,7 +49,7 @@ floods! {
     methods: Attack::Methods, SMALL, full: ["transactions"];
     responses_to_nothing: Attack::Responses, SMALL, full: ["calls"];
     byes_of_unknown_calls: Attack::Byes, SMALL, full: ["transactions"];
-    forged_tool_name_from_the_address_of_a_phone: Attack::ForgedTool, Size { steps: 500, ..SMALL }, full: [];
+    forged_tool_name_from_the_address_of_a_phone: Attack::ForgedTool, Size { steps: 100, ..SMALL }, full: [];
     icmp_quotes: Attack::Icmp, SMALL, full: [];
     keepalives: Attack::Keepalives, SMALL, full: ["flows"];
     fragments: Attack::Fragments, Size { steps: 6_000, ..LARGE }, full: [];

@@ -211,6 +211,12 @@ fn without_frames(mut entry: Json) -> Json {
             fields.remove("frame");
             fields.values_mut().for_each(|value| *value = without_frames(value.take()));
         }
+        // Whoever floods may be served too.
+        Json::String(text) => {
+            if let Some((before, after)) = text.split_once(" other sources are served") {
+                *text = format!("{} other sources are served{after}", before.trim_end_matches(|c: char| c.is_ascii_digit()));
+            }
+        }
         Json::Array(items) => items.iter_mut().for_each(|item| *item = without_frames(item.take())),
         _ => {}
     }

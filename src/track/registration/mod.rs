@@ -318,6 +318,14 @@ impl Registrations {
         }
     }
 
+    /// Lets the addresses go first that stood for a device before, and do not any more.
+    fn leave_addresses(&mut self, world: &World, handle: Handle, before: Option<[Option<Handle>; 3]>) {
+        let after = self.devices.get(handle).map(|device| self.addresses_of(world, handle, device)).unwrap_or_default();
+        for left in before.unwrap_or_default().into_iter().flatten().filter(|&address| !after.contains(&Some(address))) {
+            self.addresses.lower_rank(left, Rank::Ordinary);
+        }
+    }
+
     /// The entries of the addresses that stand for a device.
     fn addresses_of(&self, world: &World, handle: Handle, device: &Device) -> [Option<Handle>; 3] {
         [Some(device.flow.source), Some(device.place), device.contact_address].map(|address| {
@@ -340,6 +348,7 @@ impl Registrations {
     }
 
     fn renew_device(&mut self, world: &mut World, handle: Handle, seen: &Seen<'_>, contact: &Contact<'_>, keys: &DeviceKeys) {
+        let before = self.devices.get(handle).map(|device| self.addresses_of(world, handle, device));
         let Some(device) = self.devices.get_mut(handle) else { return };
         let old = device.flow.source;
         device.continuity = continuity(device, keys);
@@ -373,6 +382,7 @@ impl Registrations {
         device.cseq = keys.cseq;
         device.agent_key = keys.agent;
         self.devices.touch(handle);
+        self.leave_addresses(world, handle, before);
         if old.ip() != seen.flow.source.ip() {
             self.left(old.ip());
             self.arrived(seen.flow.source.ip());
