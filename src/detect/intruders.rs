@@ -15,7 +15,7 @@ use crate::track::event::{AttemptEnd, AttemptReport, Event, Giveaway, Sighting};
 use crate::track::vocabulary::{Confidence, Outcome};
 
 /// Sources and users remembered, each.
-const REMEMBERED: usize = 65_536;
+const REMEMBERED: usize = 16_384;
 
 /// Watches what scanners achieve, and credentials that are refused; not from where a phone is registered, as its neighbour may well have a
 /// wrong password.
