@@ -404,10 +404,10 @@ fn sources_that_are_refused() {
 #[test]
 fn sources_that_call_themselves_scanners() {
     let mut lab = Lab::new(&Settings { pbxs: vec![address("203.0.113.10:5060")], ..limited(100) });
-    let options = b"OPTIONS sip:x SIP/2.0\r\nUser-Agent: friendly-scanner\r\n\r\n";
     for index in 0..17_000_usize {
+        let options = format!("OPTIONS sip:x SIP/2.0\r\nCall-ID: {index}\r\nUser-Agent: friendly-scanner\r\n\r\n");
         let micros = EPOCH * 1_000_000 + index as i64 * 1_000;
-        lab.frame(1, &stranger_at(index, Protocol::Udp, micros, |source, pbx| wire::datagram(source, pbx, options)));
+        lab.frame(1, &stranger_at(index, Protocol::Udp, micros, |source, pbx| wire::datagram(source, pbx, options.as_bytes())));
         assert!(lab.engine.detectors.tables().iter().all(|(_, held, _)| *held <= 20_000));
     }
     assert!(evicted(&lab.finish().engine, "intruders") > 0);
