@@ -60,7 +60,7 @@ impl Digester {
 pub enum Rank {
     /// Belongs to a scanner.
     Scanner,
-    /// Was never answered.
+    /// Was begun by a stranger: nobody that the PBX ever served or called.
     Unanswered,
     /// Is over.
     Finished,

@@ -232,6 +232,9 @@ impl Engine {
         for (table, held, _) in tracker.tables().into_iter().chain(self.detectors.tables()) {
             gauges.set_tracked(table, held);
         }
+        for (table, held) in self.counts.iter().flat_map(|counts| counts.decode.held.named()) {
+            gauges.set_tracked(table, held as usize);
+        }
         gauges.set_tracked("unattributed", self.fold.waiting().0);
         if let Some((_, last)) = self.counts.as_ref().and_then(|counts| counts.decode.span) {
             gauges.set_last_packet(last);

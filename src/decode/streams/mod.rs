@@ -143,6 +143,11 @@ impl Streams {
         self.bytes = 0;
     }
 
+    /// Connections followed.
+    pub(super) fn len(&self) -> usize {
+        self.table.len()
+    }
+
     /// What became of the bytes of streams so far.
     pub(super) fn counts(&self) -> StreamCounts {
         self.counts

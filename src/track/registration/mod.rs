@@ -4,6 +4,7 @@
 //! REGISTER Call-ID, or the Contact as written with the User-Agent. An attempt is keyed by AoR and Call-ID: the challenge, a stale nonce or
 //! a 423 and their retries are one. AoRs and devices leave a day after their last sign of life.
 
+mod addresses;
 mod attempt;
 pub mod changes;
 mod conclude;
@@ -313,25 +314,7 @@ impl Registrations {
     fn forget_device(&mut self, world: &World, handle: Handle) {
         let Some(gone) = self.devices.remove(handle) else { return };
         self.left(gone.flow.source.ip());
-        for found in self.addresses_of(world, handle, &gone).into_iter().flatten() {
-            self.addresses.remove(found);
-        }
-    }
-
-    /// Lets the addresses go first that stood for a device before, and do not any more.
-    fn leave_addresses(&mut self, world: &World, handle: Handle, before: Option<[Option<Handle>; 3]>) {
-        let after = self.devices.get(handle).map(|device| self.addresses_of(world, handle, device)).unwrap_or_default();
-        for left in before.unwrap_or_default().into_iter().flatten().filter(|&address| !after.contains(&Some(address))) {
-            self.addresses.lower_rank(left, Rank::Ordinary);
-        }
-    }
-
-    /// The entries of the addresses that stand for a device.
-    fn addresses_of(&self, world: &World, handle: Handle, device: &Device) -> [Option<Handle>; 3] {
-        [Some(device.flow.source), Some(device.place), device.contact_address].map(|address| {
-            let found = self.addresses.find(address_digest(world.digester, address?))?;
-            (self.addresses.get(found) == Some(&handle)).then_some(found)
-        })
+        self.forget_addresses(world, handle, &gone);
     }
 
     fn arrived(&mut self, address: IpAddr) {
@@ -348,7 +331,7 @@ impl Registrations {
     }
 
     fn renew_device(&mut self, world: &mut World, handle: Handle, seen: &Seen<'_>, contact: &Contact<'_>, keys: &DeviceKeys) {
-        let before = self.devices.get(handle).map(|device| self.addresses_of(world, handle, device));
+        let before = self.addresses_held(world, handle);
         let Some(device) = self.devices.get_mut(handle) else { return };
         let old = device.flow.source;
         device.continuity = continuity(device, keys);
@@ -403,10 +386,7 @@ impl Registrations {
             self.aors.set_rank(aor, Rank::Precious);
         } else {
             self.devices.lower_rank(handle, Rank::Ordinary);
-            let addresses = self.devices.get(handle).map(|device| self.addresses_of(world, handle, device));
-            for found in addresses.into_iter().flatten().flatten() {
-                self.addresses.lower_rank(found, Rank::Ordinary);
-            }
+            self.lower_addresses(world, handle);
             let others = self.aors.get(aor).map_or(&[][..], |aor| &aor.devices);
             if !others.iter().any(|&other| self.devices.get(other).is_some_and(Device::is_registered)) {
                 self.aors.lower_rank(aor, Rank::Ordinary);
@@ -438,24 +418,6 @@ impl Registrations {
     /// The device that a registering attempt is about.
     pub(in crate::track) fn attempt_device(&self, attempt: Handle) -> Option<Handle> {
         self.attempts.get(attempt)?.device()
-    }
-
-    fn remember_address(&mut self, world: &World, address: SocketAddr, device: Handle, now: PacketTime) {
-        let key = address_digest(world.digester, address);
-        let rank = self.devices.rank(device).unwrap_or(Rank::Unanswered);
-        match self.addresses.find(key) {
-            Some(found) => {
-                if let Some(entry) = self.addresses.get_mut(found) {
-                    *entry = device;
-                }
-                self.addresses.touch(found);
-                self.addresses.set_deadline(found, now + REMEMBERED);
-                self.addresses.set_rank(found, rank);
-            }
-            None => {
-                self.addresses.insert(key, device, now + REMEMBERED, rank);
-            }
-        }
     }
 
     /// Sets the next moment at which something about the device is due.
