@@ -277,7 +277,8 @@ fn table(columns: &[Column], rows: &[Json], out: &mut dyn io::Write) -> io::Resu
     Ok(())
 }
 
-/// RFC 4180, every cell in quotes. A cell that a spreadsheet would take for a formula begins with an apostrophe.
+/// RFC 4180, every cell in quotes and on one line. A cell that a spreadsheet would take for a formula begins with an apostrophe; what a
+/// terminal would obey stands as an escape.
 fn csv(columns: &[Column], rows: &[Json], out: &mut dyn io::Write) -> io::Result<()> {
     let mut line = |cells: Vec<String>| write!(out, "{}\r\n", cells.join(","));
     line(columns.iter().map(|(title, _)| quoted_cell(title)).collect())?;
@@ -286,8 +287,16 @@ fn csv(columns: &[Column], rows: &[Json], out: &mut dyn io::Write) -> io::Result
 
 fn quoted_cell(text: &str) -> String {
     let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}']);
-    let guard = if is_formula { "'" } else { "" };
-    format!("\"{guard}{}\"", text.replace('"', "\"\""))
+    let mut cell = String::from(if is_formula { "\"'" } else { "\"" });
+    for c in text.chars() {
+        match c {
+            '"' => cell.push_str("\"\""),
+            c if escape::is_hidden(c) => cell.push_str(&escape::text(c.encode_utf8(&mut [0; 4])).to_string()),
+            c => cell.push(c),
+        }
+    }
+    cell.push('"');
+    cell
 }
 
 #[cfg(test)]
@@ -302,7 +311,9 @@ mod tests {
             ("+4912345", "\"'+4912345\""),
             ("@SUM(A1)", "\"'@SUM(A1)\""),
             ("-1", "\"'-1\""),
-            ("a,b\r\nc", "\"a,b\r\nc\""),
+            ("a,b\r\nc", "\"a,b\\r\\nc\""),
+            ("\t=1+1", "\"'\\t=1+1\""),
+            ("C:\\a\u{1b}[2J\u{202e}", "\"C:\\a\\x1b[2J\\u{202e}\""),
         ] {
             assert_eq!(quoted_cell(text), cell);
         }
