@@ -68,7 +68,7 @@ impl<S: EngineSource> Shared<S> {
 /// The pages over `source`, which may take at most `patience` for a snapshot. No page reads a request body.
 ///
 /// The API is there for those whom `api` names; without it, for nobody.
-pub(super) fn router<S: EngineSource>(source: S, patience: Duration, api: Option<Access>, mask: Mask) -> Router {
+pub fn router<S: EngineSource>(source: S, patience: Duration, api: Option<Access>, mask: Mask) -> Router {
     let routes = match api {
         Some(access) => Router::new().nest(api::ROOT, api::router().layer(from_fn_with_state(access, admit))),
         None => Router::new(),
