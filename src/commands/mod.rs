@@ -14,6 +14,7 @@ mod kept;
 mod logging;
 
 mod options;
+mod reloading;
 mod replay;
 mod replaying;
 mod run;
