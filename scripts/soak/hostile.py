@@ -18,9 +18,9 @@ def message(method, user, source, call=None, extra=""):
     """A request of a stranger."""
     host, port = source
     call = call or secrets.token_hex(8)
-    return (f"{method} sip:{user}@{PBX} SIP/2.0\r\nVia: SIP/2.0/UDP {host}:{port};branch=z9hG4bK{secrets.token_hex(6)}\r\nMax-Forwards: 70\r\n"
-            f"From: <sip:{user}@{PBX}>;tag={secrets.token_hex(4)}\r\nTo: <sip:{user}@{PBX}>\r\nCall-ID: {call}\r\nCSeq: 1 {method}\r\n"
-            f"Contact: <sip:{user}@{host}:{port}>\r\n{extra}Content-Length: 0\r\n\r\n").encode()
+    return (f"{method} sip:{user}@{PBX} SIP/2.0\r\nVia: SIP/2.0/UDP {host}:{port};branch=z9hG4bK{secrets.token_hex(6)}\r\n"
+            f"Max-Forwards: 70\r\nFrom: <sip:{user}@{PBX}>;tag={secrets.token_hex(4)}\r\nTo: <sip:{user}@{PBX}>\r\nCall-ID: {call}\r\n"
+            f"CSeq: 1 {method}\r\nContact: <sip:{user}@{host}:{port}>\r\n{extra}Content-Length: 0\r\n\r\n").encode()
 
 
 def stranger(host=None):

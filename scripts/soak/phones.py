@@ -308,7 +308,8 @@ class Phone:
         common = [frm, to, f"Call-ID: {call}"]
 
         def acknowledge():
-            lines = [f"ACK {target} SIP/2.0", self.via(new_branch()), "Max-Forwards: 70"] + [f"Route: {route}" for route in routes] + common + ["CSeq: 2 ACK", "Content-Length: 0", "", ""]
+            lines = [f"ACK {target} SIP/2.0", self.via(new_branch()), "Max-Forwards: 70"] + [f"Route: {route}" for route in routes]
+            lines += common + ["CSeq: 2 ACK", "Content-Length: 0", "", ""]
             self.wire.put("\r\n".join(lines).encode(), "ACK")
 
         self.up[call] = acknowledge
@@ -324,6 +325,7 @@ class Phone:
         self.world.open.pop(call, None)
         self.up.pop(call, None)
         self.world.told["hung up" if answer else "hung up without answer"] += 1
+        self.world.ended.append(call)
 
 
 class Repeats:
@@ -344,7 +346,7 @@ class World:
         self.sent, self.told = collections.Counter(), collections.Counter()
         self.loss = self.duplicate = self.reorder = self.deaf = 0.0
         self.talk, self.rate = (1, 3, 8), 2.0
-        self.pending, self.longest, self.tasks, self.open = 0, 0, set(), {}
+        self.pending, self.longest, self.tasks, self.open, self.ended = 0, 0, set(), {}, []
         self.going = asyncio.Event()
         self.phones = [Phone(self, 1_000 + number) for number in range(count)]
 
@@ -393,6 +395,7 @@ class World:
     def go(self, **quality):
         for name, value in quality.items():
             setattr(self, name, value)
+        self.ended = []
         self.going.set()
 
     def halt(self):
@@ -405,5 +408,5 @@ class World:
 
     def ledger(self):
         now = time.time()
-        return {"sent": dict(self.sent), "told": dict(self.told), "open": len(self.open), "longest": self.longest,
+        return {"sent": dict(self.sent), "told": dict(self.told), "open": sorted(self.open), "ended": self.ended, "longest": self.longest,
                 "registered": sorted(phone.user for phone in self.phones if phone.until > now)}

@@ -1,5 +1,6 @@
 """What siphound says of itself and what the kernel says of it, each second."""
 import collections
+import os
 import re
 import statistics
 import threading
@@ -62,7 +63,6 @@ def consumption(pid):
 
 
 def descriptors(pid):
-    import os
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
