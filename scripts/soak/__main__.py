@@ -111,6 +111,13 @@ class Soak(Accounts):
                 self.wrong(f"{phase.name}: something is under way for ever: {worker.ask('ledger')}")
         self.compare(phase, time.monotonic() - began)
 
+    def hang_up(self):
+        """Lets all calls come to their end."""
+        self.phones.ask("go", rate=1e-6)
+        lab.until(lambda: not self.phones.ask("ledger")["open"], "calls do not end", patience=60)
+        self.phones.settle()
+        self.compare(Phase("hanging up"), 0)
+
     def fill_disk(self, length):
         ballast = self.state / "ballast"
         with open(ballast, "wb", buffering=0) as file:

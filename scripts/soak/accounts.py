@@ -104,14 +104,15 @@ class Accounts:
         for key in [key for key in told if key.startswith("error")]:
             self.wrong(f"{phase.name}: a phone of the harness failed: {key}")
         if phase.exact:
-            self.exact(phase, row, offered, told, gained)
+            self.exact(phase, row, (before, now), offered, told, gained)
         else:
             self.bounded(phase, row, told, gained)
         self.who_is_registered(phase, now)
         self.check_descriptors(phase, row)
 
-    def exact(self, phase, row, offered, told, gained):
+    def exact(self, phase, row, moments, offered, told, gained):
         """The capture was up all the time: each number is the same on both sides."""
+        before, now = moments
         if row.offered != row.arrived:
             lost = row.offered - row.arrived
             self.notes.append(f"{phase.name}: {lost} of {row.offered} datagrams were lost before the PBX (kernel counters)")
@@ -132,7 +133,7 @@ class Accounts:
             more = len(self.unseen) if outcome == "answered" else 0
             if not told.get(key, 0) <= seen <= told.get(key, 0) + more:
                 self.wrong(f"{phase.name}: {told.get(key, 0)} calls came to {key}, {seen} are counted as {outcome}")
-        ended, completed = self.before.phones["ended"], gained("sessions_completed_total")
+        ended, completed = now.phones["ended"][len(before.phones["ended"]):], gained("sessions_completed_total")
         if not len(set(ended) - self.unseen) <= completed <= len(ended):
             self.wrong(f"{phase.name}: {len(ended)} calls were hung up, {completed} are counted")
         held, known = set(self.before.phones["open"]), self.calls_up()
@@ -184,13 +185,6 @@ class Accounts:
         self.base = self.base or row.fds
         if row.fds > self.base + 3:
             self.wrong(f"{phase.name}: {row.fds} descriptors are open, at first there were {self.base}")
-
-    def hang_up(self):
-        """Lets all calls come to their end."""
-        self.phones.ask("go", rate=1e-6)
-        lab.until(lambda: not self.phones.ask("ledger")["open"], "calls do not end", patience=60)
-        self.phones.settle()
-        self.compare(Phase("hanging up"), 0)
 
     def judge_growth(self, warm_up):
         if self.watch.failed:

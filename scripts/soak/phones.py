@@ -395,7 +395,6 @@ class World:
     def go(self, **quality):
         for name, value in quality.items():
             setattr(self, name, value)
-        self.ended = []
         self.going.set()
 
     def halt(self):
