@@ -15,6 +15,7 @@ mod logging;
 mod next;
 
 mod options;
+mod reloading;
 mod replay;
 mod replaying;
 mod run;
