@@ -167,7 +167,7 @@ fn without_permission_the_line_that_grants_it_is_told() {
     let mut command = Command::new(&copy);
     command.args(["run", "-i", "lo", "--listen", "127.0.0.1:0"]).uid(NOBODY).gid(NOBODY);
     let output = command.output().expect("siphound starts");
-    refused(&output, 3, &["no permission to capture on lo", "setcap cap_net_raw+ep", "AmbientCapabilities=CAP_NET_RAW"]);
+    refused(&output, 3, &["no permission to capture on lo", &format!("sudo setcap cap_net_raw=ep {}", copy.display()), "AmbientCapabilities=CAP_NET_RAW"]);
 }
 
 #[test]

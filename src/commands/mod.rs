@@ -5,6 +5,8 @@ mod asking;
 mod assist;
 mod bundle;
 mod check;
+mod condition;
+mod confine;
 mod daemon;
 mod diagnose;
 mod exit;
@@ -12,7 +14,6 @@ mod following;
 mod keeping;
 mod kept;
 mod logging;
-
 mod options;
 mod replay;
 mod replaying;
@@ -20,6 +21,7 @@ mod run;
 mod serving;
 mod settings;
 mod stdout;
+mod supervisor;
 mod trace;
 
 use std::ffi::OsString;
