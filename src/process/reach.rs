@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use landlock::{
-    ABI, Access as _, AccessFs, AccessNet, BitFlags, LandlockStatus, NetPort, RestrictionStatus, Ruleset, RulesetAttr as _,
-    RulesetCreatedAttr as _, RulesetError, RulesetStatus, Scope, path_beneath_rules,
+    ABI, Access as _, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible as _, LandlockStatus, NetPort, RestrictionStatus, Ruleset,
+    RulesetAttr as _, RulesetCreatedAttr as _, RulesetError, RulesetStatus, Scope, path_beneath_rules,
 };
 
 /// The rules that are asked for; a kernel that knows fewer keeps to those it knows. Linux 6.12 knows all.
@@ -107,6 +107,12 @@ fn write() -> BitFlags<AccessFs> {
         | AccessFs::Refer
 }
 
+/// Whether this kernel knows such rules.
+pub fn is_known() -> bool {
+    let anything = Ruleset::default().set_compatibility(CompatLevel::HardRequirement).handle_access(AccessFs::from_all(ABI::V1));
+    anything.and_then(Ruleset::create).is_ok()
+}
+
 fn describe(restricted: &RestrictionStatus) -> String {
     let known = match restricted.landlock {
         LandlockStatus::NotEnabled => "Landlock is not enabled".to_owned(),
@@ -119,4 +125,71 @@ fn describe(restricted: &RestrictionStatus) -> String {
         RulesetStatus::NotEnforced => "no rules",
     };
     format!("{enforced} ({known})")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::ErrorKind;
+    use std::net::{Ipv4Addr, TcpListener, TcpStream};
+    use std::thread;
+
+    use super::*;
+
+    /// A thread of its own, since what is out of reach stays so.
+    fn reaching<T: Send>(reach: Reach, work: impl FnOnce() -> T + Send) -> Option<T> {
+        if !is_known() {
+            println!("left out: this kernel has no Landlock");
+            return None;
+        }
+        thread::scope(|scope| {
+            let worker = scope.spawn(move || {
+                rustix::thread::set_no_new_privs(true).expect("every kernel has it");
+                reach.enforce().expect("rules");
+                work()
+            });
+            Some(worker.join().expect("the work"))
+        })
+    }
+
+    #[test]
+    fn only_what_is_named_is_read_and_written() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| folder.path().join(name);
+        for name in ["read", "write", "else"] {
+            fs::create_dir(path(name)).expect("a folder");
+            fs::write(path(name).join("file"), "x").expect("a file");
+        }
+        let reach = Reach { read: vec![path("read"), path("missing")], write: vec![path("write")], ..Reach::default() };
+        reaching(reach, || {
+            let kind = |result: std::io::Result<()>| result.map_err(|error| error.kind());
+            let refused = Err(ErrorKind::PermissionDenied);
+            assert_eq!(fs::read_to_string(path("read/file")).expect("named"), "x");
+            assert_eq!(kind(fs::write(path("read/file"), "y")), refused);
+            assert_eq!(kind(fs::rename(path("write/file"), path("write/new"))), Ok(()));
+            assert_eq!(kind(fs::write(path("write/other"), "y")), Ok(()));
+            assert_eq!(kind(fs::read(path("else/file")).map(drop)), refused);
+            assert_eq!(kind(fs::write(path("else/new"), "y")), refused);
+            assert_eq!(kind(std::process::Command::new("/bin/true").status().map(drop)), refused, "no programs");
+        });
+    }
+
+    #[test]
+    fn only_the_ports_that_are_named_are_connected_to() {
+        let [named, other] = [(); 2].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a listener"));
+        let port = |listener: &TcpListener| listener.local_addr().expect("an address").port();
+        let reach = Reach { connect: vec![port(&named)], ..Reach::default() };
+        // Kernels before 6.7 know no rules for ports.
+        let ports = Ruleset::default().set_compatibility(CompatLevel::HardRequirement).handle_access(AccessNet::ConnectTcp);
+        if ports.and_then(Ruleset::create).is_err() {
+            return println!("left out: this kernel has no rules for ports");
+        }
+        reaching(reach, || {
+            let connect = |listener| TcpStream::connect((Ipv4Addr::LOCALHOST, port(listener))).map(drop).map_err(|error| error.kind());
+            assert_eq!(connect(&named), Ok(()));
+            assert_eq!(connect(&other), Err(ErrorKind::PermissionDenied));
+            let bound = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map(drop).map_err(|error| error.kind());
+            assert_eq!(bound, Err(ErrorKind::PermissionDenied));
+        });
+    }
 }
