@@ -240,7 +240,7 @@ fn a_command_is_run_with_what_is_left() {
     );
     let daemon = Daemon::start(&config);
     make_a_finding(15_097);
-    daemon.page_until("/metrics", |page| page.contains("siphound_notifications_total{result=\"sent\",sink=\"command\"} 1"));
+    daemon.page_until("/metrics", |page| page.contains("siphound_notifications_total{sink=\"command\",result=\"sent\"} 1"));
     let status = fs::read_to_string(told).expect("the command has written");
     assert!(status.contains("CapEff:\t0000000000000000") && status.contains("NoNewPrivs:\t1"), "{status}");
 }
@@ -287,7 +287,7 @@ fn no_secret_is_ever_logged() {
     let request = String::from_utf8_lossy(&request[..length]).into_owned();
     assert!(request.contains(SECRETS[2]) && request.contains(SECRETS[3]), "the webhook gets both: {request}");
     drop((stream, webhook));
-    daemon.page_until("/metrics", |page| page.contains("siphound_notifications_total{result=\"retried\",sink=\"webhook\"} 1"));
+    daemon.page_until("/metrics", |page| page.contains("siphound_notifications_total{sink=\"webhook\",result=\"retried\"} 1"));
     daemon.page(&format!("/api/v1/summary?token={}", SECRETS[0]));
     daemon.signal("HUP");
     daemon.wait_for("The configuration is unchanged");
