@@ -54,6 +54,9 @@ check() {
     fi
 }
 
+# refuses COMMAND…: whether it fails.
+refuses() { ! "$@"; }
+
 # soon COMMAND…: tries for as long as PATIENCE seconds.
 soon() {
     local end=$((SECONDS + ${PATIENCE:-30}))
@@ -63,7 +66,7 @@ soon() {
     done
 }
 
-inside() { nsenter --target "$leader" --mount --uts --ipc --net --pid --cgroup --root --wd=/ -- env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 "$@"; }
+inside() { nsenter --target "$leader" --mount --uts --ipc --net --pid --cgroup --root -- env -C / -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 "$@"; }
 on_pbx() { ip netns exec "$pbx" "$@"; }
 on_phones() { ip netns exec "$phones" "$@"; }
 
@@ -90,6 +93,7 @@ link() {
 }
 link
 systemd-nspawn --quiet --directory="$root" --machine="$name" --register=no --keep-unit \
+    --system-call-filter="landlock_create_ruleset landlock_add_rule landlock_restrict_self" \
     --network-namespace-path="/run/netns/$pbx" --boot </dev/null >"$work/boot.log" 2>&1 &
 nspawn=$!
 leader=""
@@ -105,13 +109,13 @@ check "dpkg installs it" inside env DEBIAN_FRONTEND=noninteractive dpkg --instal
 check "each of its files is there and as packed" inside sh -c 'dpkg --listfiles siphound | while read -r path; do [ -e "$path" ] || { echo "$path"; exit 1; }; done && [ -z "$(dpkg --verify siphound)" ]'
 for path in /usr/bin/siphound /usr/share/man/man1/siphound.1.gz /usr/share/man/man1/siphound-run.1.gz \
     /usr/share/bash-completion/completions/siphound /usr/share/zsh/vendor-completions/_siphound \
-    /usr/share/fish/vendor_completions.d/siphound.fish /etc/siphound/siphound.toml /lib/systemd/system/siphound.service \
+    /usr/share/fish/vendor_completions.d/siphound.fish /etc/siphound/siphound.toml /usr/lib/systemd/system/siphound.service \
     /usr/lib/sysusers.d/siphound.conf /usr/lib/tmpfiles.d/siphound.conf /usr/share/siphound/prometheus/alerts.yml; do
     check "$path" grep -qxF "$path" <(inside dpkg --listfiles siphound)
 done
 check "the user siphound is there and cannot log in" inside sh -c 'getent passwd siphound | grep -q nologin'
 check "the default configuration is valid" inside siphound check --config /etc/siphound/siphound.toml
-check "systemd-analyze verify has nothing to say" inside sh -c 'said="$(systemd-analyze verify siphound.service 2>&1)"; echo "$said"; [ -z "$said" ]'
+check "systemd-analyze verify has nothing to say" inside sh -c 'said="$(systemd-analyze verify --man=no siphound.service 2>&1)"; echo "$said"; [ -z "$said" ]'
 security="$(inside systemd-analyze security --offline=true siphound.service --no-pager | awk '/Overall exposure/ { print $(NF - 2) }')"
 check "systemd-analyze security: $security, at most 1.7" awk "BEGIN { exit !($security <= 1.7) }"
 check "the unit is enabled" inside systemctl is-enabled siphound
@@ -121,7 +125,7 @@ is_active() { [ "$(inside systemctl is-active siphound)" = active ]; }
 check "the unit is active: systemd has heard READY=1" soon is_active
 pid() { inside systemctl show --property=MainPID --value siphound; }
 field() { inside sh -c "cat /proc/$(pid)/task/*/status" | awk -v name="$1:" '$1 == name { $1 = ""; print }' | sort -u | xargs; }
-check "it runs as siphound" test "$(inside ps -o user= -p "$(pid)" 2>/dev/null || inside stat -c %U "/proc/$(pid)")" = siphound
+check "it runs as siphound" test "$(field Uid)" = "$(inside id -u siphound | sed 's/.*/& & & &/')"
 for set in CapInh CapPrm CapEff CapAmb; do
     check "no thread has a capability: $set" test "$(field $set)" = 0000000000000000
 done
@@ -133,11 +137,11 @@ check "the history is siphound's alone" inside sh -c 'cd /var/lib/siphound && [ 
 metrics() { on_pbx curl --silent --fail http://127.0.0.1:15060/metrics; }
 counts() { metrics | awk -v name="$1" 'index($1, name) == 1 { sum += $2 } END { print sum + 0 }'; }
 check "/metrics answers on loopback" metrics
-check "and nowhere else" sh -c '! ip netns exec '"$phones"' curl --silent --max-time 3 http://192.0.2.1:15060/metrics'
-check "systemctl status has a line of its own" sh -c "nsenter --target $leader --all systemctl show --property=StatusText siphound | grep -q Capturing"
+check "and nowhere else" refuses on_phones curl --silent --max-time 3 http://192.0.2.1:15060/metrics
+check "systemctl status has a line of its own" grep -q Capturing <(inside systemctl show --property=StatusText siphound)
 check "a reload is taken" inside systemctl reload siphound
 inside sed -i 's/^\[limits\]$/&\ncallz = 1/' /etc/siphound/siphound.toml
-check "a reload of a configuration that is not valid is refused" sh -c "! nsenter --target $leader --all systemctl reload siphound"
+check "a reload of a configuration that is not valid is refused" refuses inside systemctl reload siphound
 inside sed -i '/^callz = 1$/d' /etc/siphound/siphound.toml
 check "the unit goes on all the while" is_active
 
@@ -224,12 +228,12 @@ inside sh -c 'rm -r /etc/systemd/system/siphound.service.d && systemctl daemon-r
 echo "# Removing"
 check "dpkg removes it" inside dpkg --remove siphound
 check "data and configuration stay" inside sh -c '[ -s /var/lib/siphound/history.db ] && [ -s /etc/siphound/siphound.toml ]'
-check "nothing of it runs" sh -c "! nsenter --target $leader --all pgrep -x siphound"
+check "nothing of it runs" refuses inside sh -c 'cat /proc/[0-9]*/comm | grep -qx siphound'
 check "dpkg purges it" inside dpkg --purge siphound
 inside find / -xdev -path /proc -prune -o -path /sys -prune -o -path /run -prune -o -path /var/log -prune -o -print | sort >"$work/after"
 left() { ! comm -13 "$work/before" "$work/after" | grep -vE '^/(siphound\.deb|var/lib/(dpkg|systemd|apt)|etc/.*-$|tmp/|var/tmp/)' | grep .; }
 check "nothing is left, also no data: a purge is meant so" left
-check "the user is gone" sh -c "! nsenter --target $leader --all getent passwd siphound"
+check "the user is gone" refuses inside getent passwd siphound
 
 echo "$passed checks passed, $failed failed"
 [ "$failed" -eq 0 ]
