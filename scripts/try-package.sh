@@ -205,11 +205,7 @@ PATIENCE=400 check "and that of Prometheus' rule" soon no_alert SipPbxNotRespond
 echo "# An interface that goes and comes"
 inside sh -c 'sed -i "s/^#* *interfaces = .*/interfaces = [\"link0\"]/" /etc/siphound/siphound.toml && systemctl restart siphound'
 restarts() { [ "$(inside systemctl show --property=NRestarts --value siphound)" = "$1" ]; }
-ip -n "$pbx" link set link0 down
-check "it goes down: that is told" soon says "the interface is down"
-ip -n "$pbx" link set link0 up
-check "it comes up: capturing goes on" soon says "Capturing again"
-check "  without a restart" restarts 0
+# The /sys of the container shows the interfaces of another namespace, so that siphound cannot see there that one is down: tests/live does.
 ip -n "$pbx" link delete link0
 gone() { [ "$(on_pbx curl --silent --output /dev/null --write-out '%{http_code}' http://127.0.0.1:15060/readyz)" = 503 ]; }
 check "it is removed: siphound goes on serving and is not ready" soon gone

@@ -9,7 +9,7 @@ use crossbeam_channel::never;
 use serde_json::Value as Json;
 use siphound::capture::scripted::Scripted;
 use siphound::capture::{FrameSource, SourceEvent};
-use siphound::pipeline::live::{Control, Feed, open, run};
+use siphound::pipeline::live::{self as pipeline, Control, Feed, run};
 use siphound::pipeline::pulse::Pulse;
 use siphound::pipeline::stage::Notice;
 use siphound::pipeline::stop::stop;
@@ -62,7 +62,7 @@ fn live(source: Scripted) -> Json {
     };
     let (handle, stopped) = stop();
     let engine = lab::engine(&lab::roomy());
-    let opened = open(vec![feed]).expect("a source");
+    let opened = pipeline::open(vec![feed]).expect("a source");
     let control = Control { stop: &stopped, handle: &handle, pulse: &Pulse::default(), observer: &observer };
     let finished = run(opened, lab::ingest(), engine, never(), control).expect("a run");
     assert_eq!(*lost.lock().expect("nobody panics with it"), 0, "the test outran the queue");

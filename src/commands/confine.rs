@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn the_folder_of_a_file_here_is_this_one() {
-        assert_eq!(super::folder(Path::new("siphound.toml")), Path::new("."));
-        assert_eq!(super::folder(Path::new("/etc/siphound/siphound.toml")), Path::new("/etc/siphound"));
+        assert_eq!(folder(Path::new("siphound.toml")), Path::new("."));
+        assert_eq!(folder(Path::new("/etc/siphound/siphound.toml")), Path::new("/etc/siphound"));
     }
 }
