@@ -259,7 +259,10 @@ impl From<CaptureError> for Failure {
     fn from(error: CaptureError) -> Self {
         let exit = match error {
             CaptureError::NotACapture { .. } => Exit::NotACapture,
-            CaptureError::NoInterface { .. } | CaptureError::NoPermission { .. } | CaptureError::Interface { .. } => Exit::Refused,
+            CaptureError::NoInterface { .. }
+            | CaptureError::NoPermission { .. }
+            | CaptureError::Down { .. }
+            | CaptureError::Interface { .. } => Exit::Refused,
             _ => Exit::Usage,
         };
         Self::new(exit, error)
@@ -270,6 +273,9 @@ impl From<PipelineError> for Failure {
     fn from(error: PipelineError) -> Self {
         match error {
             PipelineError::Capture(error) => error.into(),
+            PipelineError::MustRestart { .. } => {
+                Self::new(Exit::Restart, error).with_remedy("what it knew is saved; the unit starts it again by itself")
+            }
             other => Self::new(Exit::Refused, other),
         }
     }
