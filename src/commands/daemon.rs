@@ -69,6 +69,7 @@ impl Daemon {
         let settings =
             Settings { finished: self.config.limits.recent_calls as usize, ..tracker_settings(&self.config, seed, host_addresses()?) };
         let mut engine = Engine::new(&settings, finding_limits(&self.config));
+        engine.label(&self.config);
         engine.remember(seed, self.config.limits.recent_messages as usize);
         // What a restart takes up is told to nobody, so those who hear of what happens come after it.
         let Kept { mut engine, history, status } = self.keep(engine)?;

@@ -117,6 +117,8 @@ pub struct Finding {
     pub scope: Scope,
     /// What it is about.
     pub subject: Subject,
+    /// The number of the phone system that it concerns, where that is known.
+    pub system: Option<usize>,
     /// Time of the earliest evidence.
     pub since: PacketTime,
     /// When it was first raised.
@@ -159,6 +161,7 @@ impl Finding {
             reason: raise.reason,
             scope: raise.scope,
             subject: raise.subject,
+            system: None,
             since: now,
             at: now,
             last: now,
