@@ -39,12 +39,12 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const RETRY: Duration = Duration::from_secs(1);
 
 impl Daemon {
-    /// Captures until it is stopped, or prints the filter.
-    pub(super) fn execute(&self) -> Result<Exit, Failure> {
+    /// Captures until it is stopped, or prints the filter; what names people passes through `mask`.
+    pub(super) fn execute(&self, mask: Mask) -> Result<Exit, Failure> {
         let filters = self.filters()?;
         match self.task {
             Task::PrintFilter => print(|out| filters.iter().try_for_each(|filter| writeln!(out, "{filter}")))?,
-            Task::Capture => self.capture()?,
+            Task::Capture => self.capture(mask)?,
         }
         Ok(Exit::Done)
     }
@@ -61,10 +61,14 @@ impl Daemon {
         Ok(filters)
     }
 
-    fn capture(&self) -> Result<(), Failure> {
+    /// What hides the numbers of people in all that leaves the process, the log among it.
+    pub(super) fn mask(&self) -> Result<Mask, Failure> {
+        Ok(if self.config.privacy.mask_numbers { Mask::keyed(random_seed()?) } else { Mask::none() })
+    }
+
+    fn capture(&self, mask: Mask) -> Result<(), Failure> {
         let seed = random_seed()?;
         let servings = servings(&self.config)?;
-        let mask = if self.config.privacy.mask_numbers { Mask::keyed(random_seed()?) } else { Mask::none() };
         // A replay ends; a daemon would gather as many as it may in the course of the days.
         let settings =
             Settings { finished: self.config.limits.recent_calls as usize, ..tracker_settings(&self.config, seed, host_addresses()?) };

@@ -48,6 +48,8 @@ pub struct Snapshot {
     pub outputs: OutputTally,
     /// How siphound stands.
     pub tool: ToolGauges,
+    /// Whether sites or users are named in it.
+    pub names_somebody: bool,
     subjects: Vec<SubjectNumbers>,
     peers: Vec<PeerStanding>,
     sites: Vec<SiteStanding>,
@@ -62,6 +64,7 @@ impl Default for Snapshot {
             history: HistoryTally::default(),
             outputs: OutputTally::default(),
             tool: ToolGauges::default(),
+            names_somebody: false,
             subjects: Vec::new(),
             peers: Vec::new(),
             sites: Vec::new(),
@@ -86,6 +89,7 @@ impl Snapshot {
         Self {
             pbxs: numbers.map(|((name, tally), gauges)| PbxNumbers { name, tally, gauges }).collect(),
             capture,
+            names_somebody: fold.subjects.name_somebody(),
             subjects: fold.subjects.numbers(tracker.now()),
             peers,
             sites: sites(tracker, fold),

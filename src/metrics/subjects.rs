@@ -117,8 +117,13 @@ impl Subjects {
         [(Subject::Peer, self.peers.overflow), (Subject::Site, self.sites.overflow), (Subject::Aor, self.aors.overflow)]
     }
 
+    /// Whether sites or users are named.
+    pub(super) fn name_somebody(&self) -> bool {
+        self.sites.choice.is_on() || self.aors.choice.is_on()
+    }
+
     fn is_off(&self) -> bool {
-        self.peers.names.is_empty() && !self.sites.choice.is_on() && !self.aors.choice.is_on()
+        self.peers.names.is_empty() && !self.name_somebody()
     }
 }
 
