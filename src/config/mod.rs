@@ -32,6 +32,7 @@ pub use self::problem::{ConfigError, Fault, Problem, Problems};
 pub use self::systems::{PhoneSystem, Systems};
 pub use self::thresholds::Thresholds;
 pub use self::types::{Bytes, Interfaces, LogFormat, LogLevel, NotAllowed, PbxAddress, PortRange, Ports, Rate, Ratio};
+pub(crate) use self::value::parse_span;
 
 use self::reader::Reader;
 

@@ -91,6 +91,15 @@ impl fmt::Display for Subject {
     }
 }
 
+/// Whose trouble it is. In a full store that of strangers gives way: they can bring about as much of it as they like.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Standing {
+    /// Nobody that the PBX ever served.
+    Stranger,
+    /// All others.
+    Known,
+}
+
 /// A fact that a packet proves. Sorts by time, then by what it says: frame numbers differ between captures of the same traffic.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Evidence {
@@ -119,6 +128,8 @@ pub struct Finding {
     pub subject: Subject,
     /// The number of the phone system that it concerns, where that is known.
     pub system: Option<usize>,
+    /// Whose trouble it is.
+    pub standing: Standing,
     /// Time of the earliest evidence.
     pub since: PacketTime,
     /// When it was first raised.
@@ -162,6 +173,7 @@ impl Finding {
             scope: raise.scope,
             subject: raise.subject,
             system: None,
+            standing: raise.standing,
             since: now,
             at: now,
             last: now,
@@ -194,6 +206,7 @@ impl Finding {
         self.confidence = self.confidence.max(raise.confidence);
         self.reason = raise.reason.or(self.reason);
         self.scope = raise.scope;
+        self.standing = self.standing.max(raise.standing);
         self.message = raise.message;
         self.add_evidence(raise.evidence);
         let room = Self::RELATED.saturating_sub(self.related.len());
@@ -230,6 +243,7 @@ impl Finding {
 pub struct Raise {
     pub(super) id: FindingId,
     pub(super) subject: Subject,
+    pub(super) standing: Standing,
     pub(super) severity: Severity,
     pub(super) confidence: Confidence,
     pub(super) reason: Option<Reason>,
@@ -250,6 +264,7 @@ impl Raise {
             id,
             scope: subject.kind().scope(),
             subject,
+            standing: Standing::Known,
             severity: row.severity,
             confidence: Confidence::Confirmed,
             reason: None,
@@ -281,6 +296,12 @@ impl Raise {
     /// Sets the sub-case.
     pub fn reason(mut self, reason: Reason) -> Self {
         self.reason = Some(reason);
+        self
+    }
+
+    /// Sets whose trouble it is.
+    pub fn standing(mut self, standing: Standing) -> Self {
+        self.standing = standing;
         self
     }
 

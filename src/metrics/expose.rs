@@ -98,7 +98,14 @@ impl Snapshot {
     }
 
     /// The exposition, families without series left out. Fails only where the encoder does, which it does not on valid families.
-    pub fn to_text(mut self) -> Result<Vec<u8>, prometheus::Error> {
+    pub fn to_text(self) -> Result<Vec<u8>, prometheus::Error> {
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&self.into_families(), &mut text)?;
+        Ok(text)
+    }
+
+    /// The families that have series, by name.
+    pub(super) fn into_families(mut self) -> Vec<MetricFamily> {
         self.tool.build_info.set(VersionLabel(env!("CARGO_PKG_VERSION")), 1.0);
         let pbx = |number: usize| self.pbxs.get(number).map_or(Label::OTHER, |pbx| &pbx.name);
         let mut families = families(&self.pbxs.iter().map(|pbx| (vec![("pbx", pbx.name.as_str())], &pbx.tally)).collect::<Vec<_>>());
@@ -117,9 +124,7 @@ impl Snapshot {
         families.extend(self::families(&[(Vec::new(), &self.outputs)]));
         families.extend(self::families(&[(Vec::new(), &self.tool)]));
         families.sort_by(|a, b| a.name().cmp(b.name()));
-        let mut text = Vec::new();
-        TextEncoder::new().encode(&families, &mut text)?;
-        Ok(text)
+        families
     }
 }
 

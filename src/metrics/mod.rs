@@ -12,6 +12,7 @@ mod labels;
 mod standing;
 mod subjects;
 mod tally;
+mod timeline;
 mod whose;
 
 pub use self::catalog::{
@@ -27,4 +28,5 @@ pub use self::labels::{
     KeepaliveLabel, Labels, LossLabel, MessageKind, MethodLabel, NatProbe, NatStage, NatVerdict, NotificationResult, NotificationSink,
     QualifyResult, ServerResponse, SessionResult, ShortCall, StoreLabel, Subject, ToReachability, ToState, Unanswered,
 };
+pub use self::timeline::Timeline;
 pub use self::whose::system_of;

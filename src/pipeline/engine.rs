@@ -165,10 +165,12 @@ impl Engine {
         for (table, evicted) in self.evictions() {
             capture.set_evicted(table, evicted);
         }
-        for (table, held, _) in self.tracker.tables() {
+        for (table, held, _) in self.tracker.tables().into_iter().chain(self.detectors.tables()) {
             tool.set_tracked(table, held);
         }
-        tool.set_tracked("findings", self.detectors.findings.numbered().count());
+        for (table, held) in self.counts.iter().flat_map(|counts| counts.decode.held.named()) {
+            tool.set_tracked(table, held as usize);
+        }
         tool.set_tracked("unattributed", self.fold.waiting().0);
         snapshot
     }
@@ -178,7 +180,8 @@ impl Engine {
         let tracked = self.tracker.tables().into_iter().map(|(table, _, evicted)| (table, evicted));
         let decoded = self.counts.iter().flat_map(|counts| counts.decode.evicted.named());
         let (_, uncounted) = self.fold.waiting();
-        tracked.chain(decoded).chain([("findings", self.detectors.findings.evicted()), ("unattributed", uncounted)]).collect()
+        let detected = self.detectors.tables().into_iter().map(|(table, _, evicted)| (table, evicted));
+        tracked.chain(decoded).chain(detected).chain([("unattributed", uncounted)]).collect()
     }
 
     /// What was captured, as ingest counted it; the files are the caller's to name.
