@@ -40,12 +40,12 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const RETRY: Duration = Duration::from_secs(1);
 
 impl Daemon {
-    /// Captures until it is stopped, or prints the filter.
-    pub(super) fn execute(&self) -> Result<Exit, Failure> {
+    /// Captures until it is stopped, or prints the filter; what names people passes through `mask`.
+    pub(super) fn execute(&self, mask: Mask) -> Result<Exit, Failure> {
         let filters = self.filters()?;
         match self.task {
             Task::PrintFilter => print(|out| filters.iter().try_for_each(|filter| writeln!(out, "{filter}")))?,
-            Task::Capture => self.capture()?,
+            Task::Capture => self.capture(mask)?,
         }
         Ok(Exit::Done)
     }
@@ -62,10 +62,14 @@ impl Daemon {
         Ok(filters)
     }
 
-    fn capture(&self) -> Result<(), Failure> {
+    /// What hides the numbers of people in all that leaves the process, the log among it.
+    pub(super) fn mask(&self) -> Result<Mask, Failure> {
+        Ok(if self.config.privacy.mask_numbers { Mask::keyed(random_seed()?) } else { Mask::none() })
+    }
+
+    fn capture(&self, mask: Mask) -> Result<(), Failure> {
         let seed = random_seed()?;
         let servings = servings(&self.config)?;
-        let mask = if self.config.privacy.mask_numbers { Mask::keyed(random_seed()?) } else { Mask::none() };
         // A replay ends; a daemon would gather as many as it may in the course of the days.
         let settings =
             Settings { finished: self.config.limits.recent_calls as usize, ..tracker_settings(&self.config, seed, host_addresses()?) };
@@ -74,6 +78,7 @@ impl Daemon {
         let opened = open(self.feeds())?;
         // There is no other thread yet: each gets what this one has left.
         self.confine()?;
+        engine.label(&self.config);
         engine.remember(seed, self.config.limits.recent_messages as usize);
         // What a restart takes up is told to nobody, so those who hear of what happens come after it.
         let Kept { mut engine, history, status } = self.keep(engine, since)?;

@@ -80,6 +80,7 @@ impl Reading<'_> {
         let ports = self.ports.map_or(PortFilter::Any, |ports| PortFilter::Only(ports.ranges().to_vec()));
         let ingest = Ingest::new(IngestConfig { ports, digester, thresholds: self.config.thresholds });
         let mut engine = Engine::new(&tracker_settings(self.config, SEED, Vec::new()), finding_limits(self.config));
+        engine.label(self.config);
         prepare(&mut engine);
         let step = timeline.as_ref().map(Timeline::step);
         let mut source: Box<dyn FrameSource> = match step {

@@ -249,13 +249,15 @@ mod tests {
     use std::sync::OnceLock;
 
     use super::*;
-    use crate::http::{Assistants, Events, SnapshotSource, Unavailable, View};
+    use crate::http::{Assistants, Events, Peers, SnapshotSource, Token, Unavailable, View};
     use crate::metrics::Snapshot;
 
     /// An engine that answers in one fixed way.
     #[derive(Clone, Copy)]
     enum Engine {
         Well,
+        /// Its metrics name sites.
+        Naming,
         Silent,
         Down(Unavailable),
     }
@@ -264,6 +266,11 @@ mod tests {
         async fn snapshot(&self) -> Result<Snapshot, Unavailable> {
             match self {
                 Self::Well => Ok(Snapshot::default()),
+                Self::Naming => {
+                    let mut snapshot = Snapshot::default();
+                    snapshot.names_somebody = true;
+                    Ok(snapshot)
+                }
                 Self::Silent => pending().await,
                 Self::Down(reason) => Err(*reason),
             }
@@ -349,6 +356,23 @@ mod tests {
             assert!(answer.contains("x-content-type-options: nosniff\r\n"), "{answer}");
             assert!(answer.contains("content-security-policy: default-src 'none'; frame-ancestors 'none'\r\n"), "{answer}");
         }
+    }
+
+    #[test]
+    fn metrics_that_name_somebody_are_for_those_who_may_read_the_api() {
+        let own = server(Engine::Naming, BOUNDS);
+        assert!(ask(&own, "GET", "/metrics").starts_with("HTTP/1.1 200 "), "this host may");
+        let page = exchange(&own, "GET /metrics HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n");
+        assert!(page.starts_with("HTTP/1.1 403 "), "a page of a browser may not: {page}");
+        let api = Some(Access { peers: Peers::Anyone, token: Token::new("correct-horse-battery") });
+        let serving = Serving { address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), api, tls: None };
+        let guarded = Server::start(serving.clone(), Mask::none(), Engine::Naming).expect("a free port");
+        assert!(ask(&guarded, "GET", "/metrics").starts_with("HTTP/1.1 401 "));
+        assert!(ask(&guarded, "GET", "/healthz").starts_with("HTTP/1.1 200 "));
+        let token = "GET /metrics HTTP/1.1\r\nHost: pbx\r\nAuthorization: Bearer correct-horse-battery\r\nConnection: close\r\n\r\n";
+        assert!(exchange(&guarded, token).starts_with("HTTP/1.1 200 "));
+        let plain = Server::start(serving, Mask::none(), Engine::Well).expect("a free port");
+        assert!(ask(&plain, "GET", "/metrics").starts_with("HTTP/1.1 200 "), "numbers alone are for all");
     }
 
     #[test]
