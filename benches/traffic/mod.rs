@@ -7,6 +7,7 @@
 
 mod call;
 mod message;
+pub(crate) mod pcap;
 mod phone;
 #[path = "../../tests/support/random.rs"]
 mod random;

@@ -2,10 +2,10 @@
 
 use std::error::Error;
 use std::fs::File;
-use std::io::{self, BufWriter, ErrorKind, Write};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use crate::traffic::{Frame, Plan, Traffic, Truth};
+use crate::traffic::{Plan, Traffic, Truth, pcap};
 
 /// What to write.
 #[derive(clap::Args)]
@@ -39,33 +39,17 @@ impl Args {
         let plan = if self.endless { Plan { span: f64::INFINITY, ..plan } } else { plan };
         let mut traffic = Traffic::new(plan);
         if self.file == Path::new("-") {
-            match write(&mut traffic, io::stdout().lock()) {
+            match pcap::write(&mut traffic, io::stdout().lock()) {
                 Err(error) if error.kind() == ErrorKind::BrokenPipe && self.endless => {}
                 written => written?,
             }
             eprintln!("{}", told(traffic.truth()));
         } else {
-            write(&mut traffic, File::create(&self.file)?)?;
+            pcap::write(&mut traffic, File::create(&self.file)?)?;
             println!("{}", told(traffic.truth()));
         }
         Ok(())
     }
-}
-
-fn write(traffic: &mut Traffic, out: impl Write) -> io::Result<()> {
-    let mut out = BufWriter::with_capacity(1 << 20, out);
-    // Classic pcap: microseconds, version 2.4, whole frames of Ethernet.
-    for word in [0xa1b2_c3d4_u32, 2 | 4 << 16, 0, 0, 262_144, 1] {
-        out.write_all(&word.to_le_bytes())?;
-    }
-    for Frame { micros, bytes } in traffic {
-        let len = bytes.len() as u32;
-        for word in [(micros / 1_000_000) as u32, (micros % 1_000_000) as u32, len, len] {
-            out.write_all(&word.to_le_bytes())?;
-        }
-        out.write_all(&bytes)?;
-    }
-    out.flush()
 }
 
 fn told(truth: Truth) -> serde_json::Value {
