@@ -54,7 +54,7 @@ const ROWS: [Row; 4] = [
         plan: |sites| Plan { nat: 100, ..kept_open(sites) },
         without: kept_open,
         rest: 60.0,
-        count: |world| world.engine.tracker.nat.verdicts().count(),
+        count: |world| world.held("sites"),
     },
     Row {
         name: "call",
