@@ -11,7 +11,6 @@ import json
 import os
 import pathlib
 import re
-import select
 import signal
 import socket
 import statistics
@@ -88,18 +87,22 @@ class Siphound:
 
     def __init__(self, tools):
         self.state = tempfile.TemporaryDirectory()
-        self.log = tempfile.TemporaryFile("w+")
+        # A file, because a pipe that nobody empties would stop the daemon.
+        self.log = tempfile.NamedTemporaryFile("r")
         command = [tools.siphound, "run", "-i", "sip0", "--listen", LISTEN, "--state-dir", self.state.name]
         self.begun = time.monotonic()
-        self.process = subprocess.Popen(inside(NAMESPACES[1], *command), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        with open(self.log.name, "w") as log:
+            self.process = subprocess.Popen(inside(NAMESPACES[1], *command), stdout=subprocess.DEVNULL, stderr=log)
         self.capturing = self.wait_for("Capturing")
 
     def wait_for(self, words):
         """Seconds until the log says so."""
-        while line := self.process.stderr.readline():
-            if words in line:
+        while self.process.poll() is None:
+            if words in self.log.read():
                 return time.monotonic() - self.begun
-        sys.exit("siphound ended")
+            self.log.seek(0)
+            time.sleep(0.000_5)
+        sys.exit(f"siphound ended: {self.log.read()}")
 
     def metrics(self):
         text = subprocess.run(inside(NAMESPACES[1], "python3", "-c", f"import urllib.request as u; print(u.urlopen('http://{LISTEN}/metrics').read().decode())"),
@@ -115,14 +118,9 @@ class Siphound:
         fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
-    def drain(self):
-        # Ten times a second at most; a pipe that is full would stop the daemon.
-        while select.select([self.process.stderr], [], [], 0)[0] and self.process.stderr.readline():
-            pass
-
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
-        self.process.communicate()
+        self.process.wait()
         self.state.cleanup()
 
 
