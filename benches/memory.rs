@@ -10,12 +10,12 @@ mod world;
 
 use std::process::Command;
 
-use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+use cap::Cap;
 use traffic::{Plan, Traffic};
 use world::World;
 
 #[global_allocator]
-static ALLOCATOR: &StatsAlloc<std::alloc::System> = &INSTRUMENTED_SYSTEM;
+static ALLOCATOR: Cap<std::alloc::System> = Cap::new(std::alloc::System, usize::MAX);
 
 /// Phones beside the calls that are measured.
 const STAFF: u32 = 20_000;
@@ -134,17 +134,11 @@ fn weighed(row: &Row, side: &str, size: u32) -> Weight {
 
 fn weigh(plan: Plan, row: &Row) -> Weight {
     let end = plan.span.max(plan.ramp) + row.rest;
-    let before = live();
+    let before = ALLOCATOR.allocated();
     let mut world = World::new();
     world.feed(Traffic::new(plan));
     world.rest_until(end);
-    Weight { count: (row.count)(&world), live: live() - before, resident: resident() }
-}
-
-/// Bytes that are allocated and not yet freed.
-fn live() -> usize {
-    let stats = ALLOCATOR.stats();
-    (stats.bytes_allocated - stats.bytes_deallocated).saturating_add_signed(stats.bytes_reallocated)
+    Weight { count: (row.count)(&world), live: ALLOCATOR.allocated() - before, resident: resident() }
 }
 
 /// Bytes of this process in memory.

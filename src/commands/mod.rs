@@ -12,11 +12,13 @@ mod following;
 mod keeping;
 mod kept;
 mod logging;
+mod next;
 
 mod options;
 mod replay;
 mod replaying;
 mod run;
+mod series;
 mod serving;
 mod settings;
 mod stdout;

@@ -9,6 +9,7 @@ mod daemon;
 mod lab;
 mod nat;
 mod phone;
+mod rules;
 mod servers;
 mod sip;
 
