@@ -154,8 +154,7 @@ impl Replay {
                     return Err(Failure::new(Exit::Usage, format_args!("no message of the call {call_id:?} is in the capture"))
                         .with_remedy("the calls and their Call-IDs: --format json --only calls"));
                 }
-                let pbxs = engine.tracker.world.peers.pbx_addresses();
-                let roles = pbxs.into_iter().map(|address| (address, "PBX".to_owned())).collect();
+                let roles = engine.tracker.world.peers.pbx_roles();
                 let drawing = ladder::render(&Ladder { roles, messages }, style);
                 print(|out| out.write_all(drawing.as_bytes()))?;
             }

@@ -4,6 +4,7 @@
 //! from a PBX address with a single Via; that one is a carrier at which the PBX registers (DETECTION §13).
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::config::Systems;
@@ -134,6 +135,18 @@ impl Peers {
         let mut known: Vec<_> = self.pbxs.iter().filter(|pbx| !pbx.assumed).map(|pbx| pbx.address).collect();
         known.sort_unstable();
         known
+    }
+
+    /// The names that the user gave those of them that have one.
+    pub fn pbx_names(&self) -> BTreeMap<SocketAddr, String> {
+        let named = |address: SocketAddr| Some((address, self.systems.name_at(address)?.to_owned()));
+        self.pbx_addresses().into_iter().filter_map(named).collect()
+    }
+
+    /// What a drawing calls each of them: `PBX`, or `PBX berlin`.
+    pub fn pbx_roles(&self) -> BTreeMap<SocketAddr, String> {
+        let role = |address| self.systems.name_at(address).map_or_else(|| "PBX".to_owned(), |name| format!("PBX {name}"));
+        self.pbx_addresses().into_iter().map(|address| (address, role(address))).collect()
     }
 
     /// Whether any PBX address is known, not merely assumed.
