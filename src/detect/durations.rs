@@ -1,9 +1,10 @@
 //! Calls that end after the same time, again and again (DETECTION §5.5).
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::config::Thresholds;
+use crate::decode::ports::end_key;
 use crate::detect::catalog::FindingId;
 use crate::detect::finding::{Raise, Subject};
 use crate::detect::store::FindingStore;
@@ -41,9 +42,14 @@ struct Ended {
     interval: Option<Span>,
     acked: bool,
     call_id: Box<str>,
-    /// What it has in common with others, the narrowest first.
-    groups: Vec<Box<str>>,
+    groups: [GroupKey; GROUPS],
 }
+
+/// Groups that a call belongs to at most: those of the phone's software, its site or trunk, the PBX.
+const GROUPS: usize = 3;
+
+/// What names a group, as a hash; 0 for none.
+type GroupKey = u64;
 
 /// Watches how long calls last.
 #[derive(Debug, Default)]
@@ -54,10 +60,9 @@ pub(super) struct DurationDetector {
 impl DurationDetector {
     pub(super) fn event(&mut self, tracker: &Tracker, event: &Event, findings: &mut FindingStore) {
         let Event::CallEnded { call, at } = *event else { return };
-        if let Some(ended) = ended(tracker, call, at) {
-            self.remember(ended);
-            self.judge(tracker.thresholds(), findings);
-        }
+        let Some((ended, groups)) = ended(tracker, call, at) else { return };
+        self.remember(ended);
+        self.judge(tracker.thresholds(), &groups, findings);
     }
 
     fn remember(&mut self, ended: Ended) {
@@ -68,8 +73,8 @@ impl DurationDetector {
         self.ended.push_back(ended);
     }
 
-    /// Looks for calls that lasted as long as the one that ended last, in the group where there are most of them.
-    fn judge(&self, thresholds: &Thresholds, findings: &mut FindingStore) {
+    /// Looks for calls that lasted as long as the one that ended last, in the one of its groups where there are most of them.
+    fn judge(&self, thresholds: &Thresholds, groups: &Groups<'_>, findings: &mut FindingStore) {
         let near = thresholds.fixed_duration_spread;
         let Some(last) = self.ended.back() else { return };
         let meaning = meaning(last.talk, near, last.by_pbx, last.acked, last.interval);
@@ -83,23 +88,25 @@ impl DurationDetector {
         if alike.len() < enough as usize {
             return;
         }
-        let mut best: Option<(&str, Vec<&Ended>)> = None;
-        for group in &last.groups {
-            let same: Vec<_> = alike.iter().copied().filter(|ended| ended.groups.contains(group)).collect();
+        let mut best: Option<(GroupKey, Vec<&Ended>)> = None;
+        for &group in last.groups.iter().filter(|&&group| group != 0) {
+            let same: Vec<_> = alike.iter().copied().filter(|ended| ended.groups.contains(&group)).collect();
             if same.len() < enough as usize {
                 continue;
             }
-            let of_group = self.ended.iter().filter(|ended| ended.groups.contains(group));
-            let long = of_group.clone().filter(|ended| ended.talk >= last.talk - LASTED).count();
+            let of_group = || self.ended.iter().filter(|ended| ended.groups.contains(&group));
+            let mut long = of_group().filter(|ended| ended.talk >= last.talk - LASTED).zip(1..).map(|(_, long)| long);
+            // The more calls last as long or longer, the smaller is the share: the first that is too many decides.
+            let is_share = long.all(|long| thresholds.fixed_duration_share.is_reached(same.len(), long));
             let before = |ended: &&Ended| (near..=BEFORE).contains(&(last.talk - ended.talk));
-            let stands_out = meaning.is_some() || of_group.filter(before).count() < same.len() * SCATTERED;
-            let is_pattern = thresholds.fixed_duration_share.is_reached(same.len(), long) && stands_out && !end_together(&same);
+            let stands_out = || meaning.is_some() || of_group().filter(before).count() < same.len() * SCATTERED;
+            let is_pattern = is_share && !end_together(&same) && stands_out();
             if is_pattern && best.as_ref().is_none_or(|(_, most)| same.len() > most.len()) {
                 best = Some((group, same));
             }
         }
         if let Some((group, same)) = best {
-            raise(group, &same, last, meaning, near, findings);
+            raise(&groups.name(group), &same, last, meaning, near, findings);
         }
     }
 }
@@ -121,7 +128,7 @@ fn raise(group: &str, same: &[&Ended], last: &Ended, meaning: Option<&str>, near
 }
 
 /// The call, if its duration can tell anything: both its answer and its BYE were seen, and it did not merely follow its other leg.
-fn ended(tracker: &Tracker, handle: Handle, at: Sighting) -> Option<Ended> {
+fn ended(tracker: &Tracker, handle: Handle, at: Sighting) -> Option<(Ended, Groups<'_>)> {
     let call = tracker.calls.get(handle).filter(|_| at.frame > 0)?;
     let talk = at.time.since(call.record.answered?);
     let follows = tracker.calls.partners(handle).any(|(_, partner)| partner.is_answered() && !partner.is_up());
@@ -135,19 +142,57 @@ fn ended(tracker: &Tracker, handle: Handle, at: Sighting) -> Option<Ended> {
         _ => false,
     };
     let interval = call.timer().map(|timer| timer.interval);
+    let groups = Groups::of(tracker, call);
     let call_id = call.record.call_id.clone();
-    Some(Ended { at, talk, by_pbx, interval, acked: call.is_acked(), call_id, groups: groups(tracker, call) })
+    Some((Ended { at, talk, by_pbx, interval, acked: call.is_acked(), call_id, groups: groups.keys }, groups))
 }
 
-/// What the call has in common with others: the software of the phone, its site or trunk, the PBX.
-fn groups(tracker: &Tracker, call: &Call) -> Vec<Box<str>> {
-    let Some(pbx) = tracker.world.peers.pbx_of(call.flow) else { return Vec::new() };
-    let peer: SocketAddr = if call.flow.source == pbx { call.flow.destination } else { call.flow.source };
-    let device = tracker.registrations.at_address(&tracker.world, peer).and_then(|device| tracker.registrations.device(device));
-    let agent = device.map(|device| &device.user_agent).filter(|agent| !agent.is_empty());
-    let place = if tracker.world.peers.is_trunk(peer.ip()) { peer.ip().to_string() } else { Site::of(peer.ip()).to_string() };
-    let agent = agent.map(|agent| format!("ua:{agent}").into());
-    agent.into_iter().chain([place.into(), pbx.to_string().into()]).collect()
+/// What a call has in common with others, the narrowest first.
+#[derive(Debug, Default)]
+struct Groups<'a> {
+    keys: [GroupKey; GROUPS],
+    agent: &'a str,
+    place: Option<Place>,
+    pbx: Option<SocketAddr>,
+}
+
+/// Where the other end of the PBX is.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    Trunk(IpAddr),
+    Site(Site),
+}
+
+impl<'a> Groups<'a> {
+    fn of(tracker: &'a Tracker, call: &Call) -> Self {
+        let Some(pbx) = tracker.world.peers.pbx_of(call.flow) else { return Self::default() };
+        let peer: SocketAddr = if call.flow.source == pbx { call.flow.destination } else { call.flow.source };
+        let device = tracker.registrations.at_address(&tracker.world, peer).and_then(|device| tracker.registrations.device(device));
+        let agent = device.map_or("", |device| &device.user_agent);
+        let place = if tracker.world.peers.is_trunk(peer.ip()) { Place::Trunk(peer.ip()) } else { Place::Site(Site::of(peer.ip())) };
+        let hash = |kind: &[u8], bytes: &[u8]| tracker.world.digester.parts(&[kind, bytes]).low64().max(1);
+        let keys = [
+            if agent.is_empty() { 0 } else { hash(b"agent", agent.as_bytes()) },
+            match place {
+                Place::Trunk(ip @ IpAddr::V6(_)) => hash(b"host", &end_key(&SocketAddr::new(ip, 0))),
+                Place::Trunk(ip) => hash(b"site", &end_key(&SocketAddr::new(ip, 0))),
+                Place::Site(site) => hash(b"site", &end_key(&SocketAddr::new(site.address(), 0))),
+            },
+            hash(b"pbx", &end_key(&pbx)),
+        ];
+        Self { keys, agent, place: Some(place), pbx: Some(pbx) }
+    }
+
+    /// The group of that key as it is shown.
+    fn name(&self, key: GroupKey) -> String {
+        let [agent, place, _] = self.keys;
+        match (self.place, self.pbx) {
+            _ if key == agent => format!("ua:{}", self.agent),
+            (Some(Place::Trunk(ip)), _) if key == place => ip.to_string(),
+            (Some(Place::Site(site)), _) if key == place => site.to_string(),
+            (_, pbx) => pbx.map_or_else(String::new, |pbx| pbx.to_string()),
+        }
+    }
 }
 
 /// Whether the calls have an end in common rather than a duration.

@@ -107,8 +107,11 @@ impl LoadDetector {
         let Thresholds { err_burst, err_burst_share, .. } = *tracker.thresholds();
         let is_error = (500..600).contains(&status);
         answers.note(usize::from(!is_error), second(at.time));
+        if !is_error {
+            return;
+        }
         let [errors, others] = answers.sums(second(at.time));
-        if !is_error || errors < err_burst || !err_burst_share.is_reached(errors as usize, (errors + others) as usize) {
+        if errors < err_burst || !err_burst_share.is_reached(errors as usize, (errors + others) as usize) {
             return;
         }
         let answer = status_text(status);

@@ -77,7 +77,7 @@ impl<'a> Lines<'a> {
     /// Where the line ends in `rest` that begins at `start`, its LF not included.
     #[inline]
     fn line_end(&mut self, rest: &[u8], start: usize) -> usize {
-        let Some(length) = memchr(b'\n', from(rest, start)) else { return rest.len() };
+        let Some(length) = find(from(rest, start), b'\n') else { return rest.len() };
         let end = start + length;
         self.lone_lf |= length == 0 || rest.get(end - 1) != Some(&b'\r');
         end
@@ -87,21 +87,31 @@ impl<'a> Lines<'a> {
 impl<'a> Iterator for Lines<'a> {
     type Item = Line<'a>;
 
-    #[inline]
+    // Inlined so that the line is taken apart in registers: this is called for each line of each message.
+    #[inline(always)]
     fn next(&mut self) -> Option<Line<'a>> {
         let rest = from(self.bytes, self.position);
-        if rest.is_empty() {
-            return None;
+        let line_end = match rest {
+            [] => return None,
+            [b'\n', ..] => {
+                self.lone_lf = true;
+                Some(1)
+            }
+            [b'\r', b'\n', ..] => Some(2),
+            _ => None,
+        };
+        if let Some(length) = line_end {
+            self.position += length;
+            return Some(Line::Blank);
         }
         let mut end = self.line_end(rest, 0);
-        let is_blank = matches!(rest, [b'\n', ..] | [b'\r', b'\n', ..]);
         // A line that begins with white space continues the one before.
-        while !is_blank && matches!(rest.get(end + 1), Some(b' ' | b'\t')) {
+        while let Some(b' ' | b'\t') = rest.get(end + 1) {
             end = self.line_end(rest, end + 1);
         }
         self.position += rest.len().min(end + 1);
         let line = rest.get(..end).unwrap_or_default();
-        Some(if is_blank { Line::Blank } else { split_field(line.strip_suffix(b"\r").unwrap_or(line)) })
+        Some(split_field(line.strip_suffix(b"\r").unwrap_or(line)))
     }
 }
 

@@ -384,8 +384,8 @@ mod tests {
 
     #[test]
     fn headers_without_a_slot_and_unknown_ones_are_found() {
-        with("X-CID: 1\r\nMin-Expires: 60\r\nx-cid: 2\r\nPath: <sip:edge;lr>, <sip:core>\r\n", |message| {
-            assert_eq!(message.headers("X-Cid").collect::<Vec<_>>(), [b"1", b"2"]);
+        with("X-Own: 1\r\nMin-Expires: 60\r\nx-own: 2\r\nPath: <sip:edge;lr>, <sip:core>\r\n", |message| {
+            assert_eq!(message.headers("X-OWN").collect::<Vec<_>>(), [b"1", b"2"]);
             assert_eq!((message.min_expires(), message.retry_after()), (Some(60), None));
             assert_eq!(message.path().map(|uri| uri.host), Some(&b"edge"[..]));
         });

@@ -115,7 +115,13 @@ impl<'a, I: Iterator<Item = (u8, &'a [u8])>> Iterator for MediaSections<'a, I> {
 
 /// The `x=value` lines.
 fn fields(text: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
-    text.split(|byte| *byte == b'\n').filter_map(|line| match line {
+    let mut rest = Some(text);
+    let lines = std::iter::from_fn(move || {
+        let (line, behind) = split_at(rest?, b'\n');
+        rest = behind;
+        Some(line)
+    });
+    lines.filter_map(|line| match line {
         [kind, b'=', value @ ..] => Some((*kind, trim(value))),
         _ => None,
     })

@@ -3,7 +3,7 @@
 use super::anomaly::{Anomalies, Anomaly};
 use super::lines::{leading_line_ends, physical};
 use super::method::Method;
-use super::text::{self, from, is_lws, is_token_byte, trim, trim_end, trim_start};
+use super::text::{self, find, from, is_lws, is_token_byte, trim, trim_end, trim_start};
 use memchr::memchr3;
 use std::ops::Range;
 
@@ -36,7 +36,15 @@ const VERSION_LEN: usize = 7;
 pub fn looks_like_start_line(bytes: &[u8]) -> bool {
     let start = leading_line_ends(bytes);
     let text = from(bytes, start);
-    (is_version_prefix(text) || method_len(text).is_some()) && parse(bytes, physical(bytes, start).text).is_some()
+    if is_version_prefix(text) {
+        return text.get(VERSION_LEN) == Some(&b' ') || parse(bytes, physical(bytes, start).text).is_some();
+    }
+    method_len(text).is_some() && (is_common_request(text) || parse(bytes, physical(bytes, start).text).is_some())
+}
+
+/// Whether the line that begins with a method is a request line for sure: nearly all end like this.
+fn is_common_request(text: &[u8]) -> bool {
+    find(text, b'\n').and_then(|end| text.get(..end)).is_some_and(|line| line.ends_with(b" SIP/2.0\r"))
 }
 
 /// Reads a line as a start line.

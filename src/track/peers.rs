@@ -86,6 +86,8 @@ pub struct Peers {
     registrars: Vec<Registrar>,
     sources: ExpiringTable<Source>,
     learns: bool,
+    /// Whether any source was ever found to scan.
+    scanned: bool,
 }
 
 impl Peers {
@@ -99,6 +101,7 @@ impl Peers {
             registrars: Vec::new(),
             sources: ExpiringTable::new(capacity),
             learns: pbxs.is_empty(),
+            scanned: false,
         };
         for &address in pbxs {
             peers.add_pbx(address, false);
@@ -126,9 +129,9 @@ impl Peers {
     /// Takes note of a packet along `flow`.
     pub fn note(&mut self, flow: Flow, now: PacketTime) {
         for pbx in &mut self.pbxs {
-            if pbx.address.ip() == flow.source.ip() {
+            if is_same_host(&pbx.address, &flow.source) {
                 pbx.sent.note(now);
-            } else if pbx.address.ip() == flow.destination.ip() {
+            } else if is_same_host(&pbx.address, &flow.destination) {
                 pbx.received.note(now);
             }
         }
@@ -161,7 +164,7 @@ impl Peers {
 
     /// Which way `flow` goes, seen from the PBX: the end with the better claim to be one is it.
     pub fn direction(&self, flow: Flow) -> Direction {
-        match self.claim(flow.source).cmp(&self.claim(flow.destination)) {
+        match self.claim(&flow.source).cmp(&self.claim(&flow.destination)) {
             Ordering::Less => Direction::In,
             Ordering::Greater => Direction::Out,
             Ordering::Equal => Direction::Through,
@@ -200,13 +203,24 @@ impl Peers {
         self.trunks.contains(&address) || self.source(address).is_some_and(|source| source.registers || source.is_called)
     }
 
+    /// What an entry is worth that the peer at `address` brings about.
+    pub fn rank(&self, address: IpAddr) -> Rank {
+        match self.source(address) {
+            Some(source) if source.scans => Rank::Scanner,
+            Some(_) => Rank::Ordinary,
+            None if self.trunks.contains(&address) => Rank::Ordinary,
+            None => Rank::Unanswered,
+        }
+    }
+
     /// Whether requests from `address` are a scanner's.
     pub fn scans(&self, address: IpAddr) -> bool {
-        self.source(address).is_some_and(|source| source.scans)
+        self.scanned && self.source(address).is_some_and(|source| source.scans)
     }
 
     /// Marks `address` as a scanner.
     pub fn mark_scanner(&mut self, address: IpAddr, now: PacketTime) {
+        self.scanned = true;
         self.update(address, now, |source| source.scans = true);
     }
 
@@ -296,9 +310,10 @@ impl Peers {
     }
 
     /// The best claim of `address` to be a PBX.
-    fn claim(&self, address: SocketAddr) -> Option<Claim> {
-        let same_ip = self.pbxs.iter().filter(|pbx| pbx.address.ip() == address.ip());
-        same_ip.map(|pbx| Claim { exact: pbx.address == address, known: !pbx.assumed }).max()
+    #[inline]
+    fn claim(&self, address: &SocketAddr) -> Option<Claim> {
+        let same_ip = self.pbxs.iter().filter(|pbx| is_same_host(&pbx.address, address));
+        same_ip.map(|pbx| Claim { exact: pbx.address == *address, known: !pbx.assumed }).max()
     }
 
     fn is_pbx_ip(&self, ip: IpAddr) -> bool {
@@ -325,6 +340,16 @@ impl Peers {
             IpAddr::V4(v4) => self.digester.bytes(&v4.octets()),
             IpAddr::V6(v6) => self.digester.bytes(&v6.octets()),
         }
+    }
+}
+
+/// Whether two addresses differ in nothing but the port.
+#[inline]
+fn is_same_host(one: &SocketAddr, other: &SocketAddr) -> bool {
+    match (one, other) {
+        (SocketAddr::V4(one), SocketAddr::V4(other)) => one.ip() == other.ip(),
+        (SocketAddr::V6(one), SocketAddr::V6(other)) => one.ip() == other.ip(),
+        _ => false,
     }
 }
 

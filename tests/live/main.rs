@@ -12,6 +12,7 @@ mod lab;
 mod nat;
 mod phone;
 mod reload;
+mod rules;
 mod servers;
 mod sip;
 mod soak;

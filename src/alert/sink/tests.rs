@@ -389,6 +389,27 @@ fn a_command_gets_the_message_and_a_few_words_that_are_safe_to_show() {
     assert!(said.ends_with(r": firing error site 198.51.100.7\\x1b peer-unreachable"), "escaped by us, and again when shown: {said}");
 }
 
+/// What senders write reaches a command as data: no shell reads it, no argument is made of it, and no environment variable can be added.
+#[test]
+fn what_was_on_the_wire_is_never_a_part_of_the_command() {
+    for nasty in ["$(touch pwned)", "`id`", "; rm -rf /", "--config=/etc/shadow", "a\nSIPHOUND_STATUS=resolved", "nul\0byte", "\u{202e}x"] {
+        let mut message = message();
+        message.group = Some(Group { scope: Scope::Phone, subject: nasty.to_owned() });
+        message.text = crate::report::escape::fit(nasty, 400);
+        let config = config::NotifyCommand {
+            name: "pager".to_owned(),
+            argv: ["/bin/sh", "-c", "printf '%s|' \"$#\" \"$SIPHOUND_STATUS\" \"$SIPHOUND_SUBJECT\"", "sh"].map(str::to_owned).into(),
+            min_severity: config::MinSeverity::Info,
+            timeout: PATIENCE,
+            give_up: Span::ZERO,
+        };
+        let said = Command::new(&config).unwrap().deliver(&message).unwrap();
+        let shown = crate::report::escape::text(nasty).to_string();
+        let again = crate::report::escape::text(&shown).to_string();
+        assert!(said.ends_with(&format!(": 0|firing|{again}|")), "{nasty:?}: {said}");
+    }
+}
+
 #[test]
 fn a_command_that_fails_is_told_with_what_it_complained_of() {
     let refusal = script("echo hello; echo 'no modem\x1b[2J' >&2; exit 1", PATIENCE).unwrap_err();

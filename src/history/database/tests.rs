@@ -91,7 +91,10 @@ fn what_is_written_is_read_while_it_is_open_and_by_what_was_asked() {
     for user in ["100", "198.51.100.8", "198.51.100.7:1", "c", "%"] {
         assert_eq!(calls(Asked { user: Some(user.to_owned()), ..Asked::default() }).len(), 0, "{user}");
     }
-    assert_eq!(calls(Asked { is: Some("busy".to_owned()), ..Asked::default() }).len(), 0);
+    let is = |outcomes: &[&str]| Asked { is: outcomes.iter().map(|outcome| (*outcome).to_owned()).collect(), ..Asked::default() };
+    assert_eq!(calls(is(&["busy"])).len(), 0);
+    assert_eq!(calls(is(&["busy", "answered"])).len(), calls(is(&["answered"])).len());
+    assert_ne!(calls(is(&["answered"])).len(), 0);
     assert_eq!(calls(Asked { open: true, ..Asked::default() }).len(), 0);
 }
 

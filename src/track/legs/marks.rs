@@ -1,6 +1,9 @@
 //! What a leg has that its partner may have too.
 
-use crate::sip::headers::Address;
+use std::net::SocketAddr;
+
+use crate::decode::ports::end_key;
+use crate::sip::headers::{Address, HeaderName};
 use crate::sip::message::Message;
 use crate::sip::uri::Uri;
 use crate::track::registration::Registrations;
@@ -9,7 +12,7 @@ use crate::track::world::{Seen, World};
 /// Digits at the end of a number that make two numbers the same, whatever prefixes stand before them.
 const SUFFIX: usize = 7;
 /// Headers in which a B2BUA names the Call-ID of the other leg, as sngrep looks for them.
-const CROSS_REFERENCES: [&str; 2] = ["X-Call-ID", "X-CID"];
+const CROSS_REFERENCES: [HeaderName; 2] = [HeaderName::XCallId, HeaderName::XCid];
 /// Names of those who do not give theirs (RFC 3323).
 const NOBODY: [&[u8]; 4] = [b"anonymous", b"unknown", b"unavailable", b"restricted"];
 
@@ -45,7 +48,7 @@ impl Marks {
         let media = sdp.as_ref().and_then(|sdp| {
             let media = sdp.media().next()?;
             let address = media.connection_ip().or_else(|| sdp.connection_ip())?;
-            Some(hash(format!("{address}:{}", media.port).as_bytes()))
+            Some(hash(&end_key(&SocketAddr::new(address, media.port))))
         });
         let session = sdp.filter(|sdp| !sdp.session_id.is_empty());
         let callee = registrations.at_address(world, seen.flow.destination).and_then(|device| {
@@ -63,7 +66,7 @@ impl Marks {
             callers: [
                 number(message.from().uri.user),
                 number(message.p_asserted_identity().map_or(&[], |identity| identity.uri.user)),
-                number(message.header("Remote-Party-ID").map_or(&[], |value| Address::parse(value).uri.user)),
+                number(message.header(HeaderName::RemotePartyId).map_or(&[], |value| Address::parse(value).uri.user)),
             ],
             callees: [
                 number(message.to().uri.user),
@@ -98,9 +101,11 @@ impl Number {
         if user.is_empty() || NOBODY.iter().any(|nobody| user.eq_ignore_ascii_case(nobody)) {
             return Self::default();
         }
-        let digits: Vec<u8> = user.iter().copied().filter(u8::is_ascii_digit).collect();
-        let suffix = digits.len().checked_sub(SUFFIX).and_then(|start| digits.get(start..));
-        Self { whole: world.digester.bytes(user).low64(), suffix: suffix.map_or(0, |suffix| world.digester.bytes(suffix).low64()) }
+        let mut last = [0; SUFFIX];
+        let digits = user.iter().rev().filter(|byte| byte.is_ascii_digit());
+        let found = last.iter_mut().zip(digits).map(|(place, digit)| *place = *digit).count();
+        let suffix = if found == SUFFIX { world.digester.bytes(&last).low64() } else { 0 };
+        Self { whole: world.digester.bytes(user).low64(), suffix }
     }
 
     fn is(self, other: Self) -> bool {
@@ -110,7 +115,7 @@ impl Number {
 
 /// The Session-ID of the sender (RFC 7329, RFC 7989); empty if it has none yet, which is written as zeros.
 fn session_id<'a>(message: &Message<'a>) -> &'a [u8] {
-    let value = message.header("Session-ID").unwrap_or_default();
+    let value = message.header(HeaderName::SessionId).unwrap_or_default();
     let own = value.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
     if own.iter().all(|&byte| byte == b'0') { &[] } else { own }
 }
