@@ -168,29 +168,36 @@ class Phone:
         """A call comes in; its Call-ID says what the user does."""
         plan, contact = call.split("-")[0], f"Contact: {self.contact}\r\n"
         if plan == "busy":
-            return self.reply(key, 486, headers)
+            return await self.refuse(key, 486, headers)
         self.reply(key, 180, headers, contact)
         if plan == "cancel":
             cancelled = self.invited[call] = asyncio.Event()
             try:
                 await asyncio.wait_for(cancelled.wait(), LIFE)
-                self.reply(key, 487, headers)
+                await self.refuse(key, 487, headers)
             except asyncio.TimeoutError:
                 self.invited.pop(call, None)
             return None
         await asyncio.sleep(random.uniform(0.1, 0.5))
+        await self.until_acknowledged(call, self.reply(key, 200, headers, contact), "200")
+        return None
+
+    async def refuse(self, key, code, headers):
+        """Refuses a call."""
+        await self.until_acknowledged(headers["call-id"][0], self.reply(key, code, headers), str(code))
+
+    async def until_acknowledged(self, call, data, code):
+        """Repeats a final response until its ACK comes (RFC 3261 §13.3.1.4, §17.2.1)."""
         acknowledged = self.invited[call] = asyncio.Event()
         pause, end = T1, time.monotonic() + LIFE
-        data = self.reply(key, 200, headers, contact)
         while time.monotonic() < end:
             try:
                 await asyncio.wait_for(acknowledged.wait(), pause)
                 break
             except asyncio.TimeoutError:
-                self.wire.put(data, "200")
+                self.wire.put(data, code)
                 pause = min(pause * 2, T2)
         self.invited.pop(call, None)
-        return None
 
     # What it wants.
 
@@ -264,7 +271,8 @@ class Phone:
                                                        f"Call-ID: {call}", "CSeq: 2 CANCEL", "Content-Length: 0", "", ""], branch)
             answer = await transaction
             if answer is None:
-                self.world.told["call without answer"] += 1
+                # Whoever cancelled waits for no answer any longer (RFC 3261 §9.1).
+                self.world.told["call 487" if plan == "cancel" and cseq == 2 else "call without answer"] += 1
                 return
             code, got, branch = answer
             if code >= 300:

@@ -65,15 +65,19 @@ fn a_hup_changes_who_is_told_and_names_what_needs_a_restart() {
     let Some(lab) = Lab::build(&[]) else { return };
     let file = lab.path("siphound.toml");
     let write = |text: &str| std::fs::write(&file, text).expect("a file");
-    write("");
+    let (port, told) = service(&lab);
+    let sink = format!("[[notify.webhook]]\nname = \"chat\"\nurl = \"http://127.0.0.1:{port}\"\n");
+    let rules = "[notify]\nwatch = [\"100\", \"300\"]\ngroup_wait = \"0s\"\n";
+    write(&sink);
     let daemon = Daemon::start(&lab, &["--config", file.to_str().expect("a path in UTF-8")]);
     let (pbx, phone) = (Agent::new(&lab, Host::Pbx, SERVER), Agent::new(&lab, Host::Phones, PHONE));
     refused(&phone, &pbx, "100");
     daemon.counts(1, "findings_active", &["finding=registration-rejected"]);
 
-    let (port, told) = service(&lab);
-    let rules = "[notify]\nwatch = [\"100\", \"300\"]\ngroup_wait = \"0s\"\n";
-    let sink = format!("[[notify.webhook]]\nname = \"chat\"\nurl = \"http://127.0.0.1:{port}\"\n");
+    // What the process gave up when it started, it cannot get back.
+    write(&sink.replace(&port.to_string(), "9"));
+    daemon.process.signal(Signal::HUP);
+    daemon.process.says("this process gave up when it started; restart to apply");
 
     // A secret that is not there: all stays as it was.
     write(&format!("{rules}{sink}secret_file = \"{}\"\n", lab.path("nowhere").display()));
