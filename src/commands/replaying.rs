@@ -107,15 +107,18 @@ impl Replay {
     /// Replays and prints.
     pub(super) fn execute(&self) -> Result<Exit, Failure> {
         let reading = Reading { inputs: &self.inputs, ports: self.ports.as_ref(), config: &self.config, until: None };
-        let read = reading.read(|engine| {
+        let mut read = reading.read(|engine| {
             if let Output::Ladder { call_id } = &self.output {
                 engine.draw(call_id);
             }
         })?;
-        self.print(read)
+        let exit = self.print(&mut read);
+        // The process ends now: the state goes with it, and is not taken apart entry by entry.
+        std::mem::forget(read);
+        exit
     }
 
-    fn print(&self, mut read: Read) -> Result<Exit, Failure> {
+    fn print(&self, read: &mut Read) -> Result<Exit, Failure> {
         let style = self.color.style();
         let engine = &mut read.engine;
         match &self.output {
@@ -148,6 +151,7 @@ impl Replay {
                     Format::Json => json::write(&report, out),
                     Format::Text => out.write_all(text::render(&report, &filter, style).as_bytes()),
                 })?;
+                std::mem::forget(report);
                 return Ok(self.exit(worst));
             }
         }
