@@ -33,6 +33,8 @@ struct Silence {
     more: u64,
     /// Sources that asked it lately, with the last time.
     known: BTreeMap<IpAddr, PacketTime>,
+    /// None of them asked last before this.
+    earliest: PacketTime,
     raised: bool,
 }
 
@@ -73,7 +75,7 @@ impl ServerDetector {
         let silence = match self.silences.iter_mut().position(|silence| silence.pbx == flow.destination) {
             Some(position) => self.silences.get_mut(position),
             None if self.silences.len() < REMEMBERED => {
-                self.silences.push(Silence { pbx: flow.destination, requests: Vec::new(), more: 0, known: BTreeMap::new(), raised: false });
+                self.silences.push(Silence::of(flow.destination));
                 self.silences.last_mut()
             }
             None => None,
@@ -99,9 +101,14 @@ impl ServerDetector {
 }
 
 impl Silence {
+    fn of(pbx: SocketAddr) -> Self {
+        Self { pbx, requests: Vec::new(), more: 0, known: BTreeMap::new(), earliest: PacketTime::MIN, raised: false }
+    }
+
     fn note_source(&mut self, source: IpAddr, now: PacketTime) {
-        if self.known.len() >= KNOWN {
+        if self.known.len() >= KNOWN && now.since(self.earliest) > SEEN_WITHIN {
             self.known.retain(|_, last| now.since(*last) <= SEEN_WITHIN);
+            self.earliest = self.known.values().copied().min().unwrap_or(now);
         }
         if self.known.len() < KNOWN || self.known.contains_key(&source) {
             self.known.insert(source, now);

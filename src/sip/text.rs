@@ -192,19 +192,24 @@ impl<'a> Elements<'a> {
     pub(super) fn new(list: &'a [u8]) -> Self {
         Self { rest: Some(list) }
     }
+
+    /// The first element of a list, and the others.
+    pub(super) fn split_first(list: &'a [u8]) -> (&'a [u8], Option<&'a [u8]>) {
+        let (element, rest) = match find_comma(list) {
+            Some(index) => cut(list, index),
+            None => (list, None),
+        };
+        (trim(element), rest)
+    }
 }
 
 impl<'a> Iterator for Elements<'a> {
     type Item = &'a [u8];
 
     fn next(&mut self) -> Option<Self::Item> {
-        let list = self.rest?;
-        let (element, rest) = match find_comma(list) {
-            Some(index) => cut(list, index),
-            None => (list, None),
-        };
+        let (element, rest) = Self::split_first(self.rest?);
         self.rest = rest;
-        Some(trim(element))
+        Some(element)
     }
 }
 

@@ -67,15 +67,7 @@ impl<'a> Via<'a> {
             None => (&[][..], split_word(trim(head)).1),
         };
         let (host, port) = split_host(sent_by);
-        Self {
-            transport,
-            host,
-            port: port.and_then(text::port),
-            protocol: (trim(name), trim(version)),
-            sent_by,
-            params,
-            ..Self::default()
-        }
+        Self { transport, host, port: port.and_then(text::port), protocol: (trim(name), trim(version)), sent_by, params, ..Self::default() }
     }
 
     fn take(&mut self, param: text::Param<'a>) {

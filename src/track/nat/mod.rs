@@ -357,6 +357,6 @@ fn is_behind(registrations: &Registrations, device: Handle) -> bool {
 
 /// How sure it is that a device sits behind a NAT.
 pub fn verdict(registrations: &Registrations, device: &Device) -> BehindNat {
-    let shared = registrations.devices_at(device.source().ip()) > 1 && device.nat != NatEvidence::default();
+    let shared = device.nat != NatEvidence::default() && registrations.devices_at(device.source().ip()) > 1;
     if shared { device.nat.and(NatEvidence::SHARED_ADDRESS).verdict() } else { device.nat.verdict() }
 }
