@@ -4,7 +4,7 @@
 BUILD_PACKAGES=(libpcap-dev pkg-config gcc libc6-dev)
 
 # What the tests with real servers and clients need.
-SERVER_PACKAGES=(kamailio sip-tester prometheus prometheus-alertmanager chromium tcpdump iproute2 nftables)
+SERVER_PACKAGES=(kamailio sip-tester prometheus prometheus-alertmanager chromium tcpdump iproute2 nftables python3)
 
 say() { printf '%s\n' "$*" >&2; }
 

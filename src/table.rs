@@ -60,7 +60,7 @@ impl Digester {
 pub enum Rank {
     /// Belongs to a scanner.
     Scanner,
-    /// Was never answered.
+    /// Was begun by a stranger: nobody that the PBX ever served or called.
     Unanswered,
     /// Is over.
     Finished,
@@ -215,6 +215,25 @@ impl<V> ExpiringTable<V> {
             }
             self.link(handle.slot);
         }
+    }
+
+    /// Makes the entry no more worth than `most`.
+    pub fn lower_rank(&mut self, handle: Handle, most: Rank) {
+        if let Some(rank) = self.rank(handle) {
+            self.set_rank(handle, rank.min(most));
+        }
+    }
+
+    /// Makes the entry no less worth than `least`.
+    pub fn raise_rank(&mut self, handle: Handle, least: Rank) {
+        if let Some(rank) = self.rank(handle) {
+            self.set_rank(handle, rank.max(least));
+        }
+    }
+
+    /// How ready the entry is to be evicted.
+    pub fn rank(&self, handle: Handle) -> Option<Rank> {
+        self.slot(handle).map(|slot| slot.rank)
     }
 
     /// Takes the entry out.

@@ -54,6 +54,12 @@ impl PacketTime {
         self.as_nanos() as f64 / NANOS as f64
     }
 
+    /// The last whole multiple of `step` since the epoch that is not later; a step that is not positive changes nothing.
+    pub fn floor(self, step: Span) -> Self {
+        let nanos = self.as_nanos();
+        Self::from_nanos(nanos.saturating_sub(if step > Span::ZERO { nanos.rem_euclid(step.0) } else { 0 }))
+    }
+
     /// The time since `earlier`, or zero when `earlier` is later.
     pub fn since(self, earlier: Self) -> Span {
         Span(self.as_nanos().saturating_sub(earlier.as_nanos()).max(0))

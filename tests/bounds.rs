@@ -382,6 +382,45 @@ fn stranger_sends(index: usize, protocol: Protocol, micros: i64, payload: impl F
     Record { micros, original_len: bytes.len() as u32, bytes }
 }
 
+/// Sources that knock at the wrong door: detection remembers 4096.
+#[test]
+fn sources_that_are_refused() {
+    let mut lab = Lab::new(&Settings { pbxs: vec![address("203.0.113.10:5060")], ..limited(10_000) });
+    for index in 0..5_000_u32 {
+        let syn = |source, pbx| wire::segment(source, pbx, index, 0, flag::SYN, b"");
+        let knock = stranger_at(index as usize, Protocol::Tcp, EPOCH * 1_000_000 + i64::from(index) * 100, syn);
+        lab.frame(1, &knock);
+        let (source, pbx) = (stranger(index as usize), address("203.0.113.10:5060"));
+        let refusal = wire::segment(pbx, source, 0, index.wrapping_add(1), flag::RST | flag::ACK, b"");
+        let packet = wire::ip_packets(pbx.ip(), source.ip(), Protocol::Tcp, 1, &refusal).swap_remove(0);
+        let bytes = wire::Link::Ethernet.frame(&packet);
+        lab.frame(1, &Record { micros: knock.micros + 50, original_len: bytes.len() as u32, bytes });
+    }
+    let engine = lab.finish().engine;
+    assert!(evicted(&engine, "strangers") > 0, "{:?}", engine.detectors.tables());
+}
+
+/// Sources that name a scanning tool: detection remembers 16384.
+#[test]
+fn sources_that_call_themselves_scanners() {
+    let mut lab = Lab::new(&Settings { pbxs: vec![address("203.0.113.10:5060")], ..limited(100) });
+    for index in 0..17_000_usize {
+        let options = format!("OPTIONS sip:x SIP/2.0\r\nCall-ID: {index}\r\nUser-Agent: friendly-scanner\r\n\r\n");
+        let micros = EPOCH * 1_000_000 + index as i64 * 1_000;
+        lab.frame(1, &stranger_at(index, Protocol::Udp, micros, |source, pbx| wire::datagram(source, pbx, options.as_bytes())));
+        assert!(lab.engine.detectors.tables().iter().all(|(_, held, _)| *held <= 20_000));
+    }
+    assert!(evicted(&lab.finish().engine, "intruders") > 0);
+}
+
+/// What the stranger with that number sends to the PBX.
+fn stranger_at(index: usize, protocol: Protocol, micros: i64, payload: impl Fn(SocketAddr, SocketAddr) -> Vec<u8>) -> Record {
+    let (source, pbx) = (stranger(index), address("203.0.113.10:5060"));
+    let packet = wire::ip_packets(source.ip(), pbx.ip(), protocol, 1, &payload(source, pbx)).swap_remove(0);
+    let bytes = wire::Link::Ethernet.frame(&packet);
+    Record { micros, original_len: bytes.len() as u32, bytes }
+}
+
 /// Messages over SCTP of which only the first chunk comes; ingest has room for 1024.
 #[test]
 fn unfinished_chunks() {

@@ -238,6 +238,41 @@ fn a_capture_without_packets_is_a_report_without_trouble() {
     let report = siphound(&["replay", "--format", "json", text(&path)]).with(0).json();
     assert_eq!((&report["capture"]["frames"], &report["capture"]["first_packet"]), (&0.into(), &Json::Null));
     siphound(&["replay", "--metrics", text(&path)]).with(0);
+    let series = files.write("series.om", b"of another capture");
+    siphound(&["replay", "--metrics-out", text(&series), text(&path)]).with(0);
+    assert_eq!(fs::read_to_string(&series).expect("a file"), "# EOF\n");
+}
+
+#[test]
+fn the_metrics_of_each_moment_are_written_beside_the_report() {
+    let files = Files::new();
+    let series = files.0.path().join("series.om");
+    let capture = concat!(env!("CARGO_MANIFEST_DIR"), "/pcaps/trunk-dead/input.pcap");
+    let with =
+        siphound(&["replay", "--metrics-out", text(&series), "--metrics-step", "30s", "--metrics-instance", "east", capture]).with(0);
+    assert_eq!(with.out, siphound(&["replay", capture]).with(0).out);
+    let frames = siphound(&["replay", "--format", "json", capture]).with(0).json()["capture"]["frames"].clone();
+
+    let series = fs::read_to_string(&series).expect("a file");
+    let samples = |name: &str| -> Vec<(u64, u64)> {
+        let lines = series.lines().filter(|line| line.starts_with(name));
+        let sample = |line: &str| {
+            let mut words = line.rsplit(' ').map(|word| word.parse().expect("a number"));
+            words.next().zip(words.next()).expect("a value and a time")
+        };
+        lines.map(sample).collect()
+    };
+    let packets = samples("siphound_capture_packets_total{instance=\"east\",job=\"siphound\"} ");
+    assert_eq!(packets.first(), Some(&(1_769_850_000, 0)), "as it was before the first packet");
+    assert_eq!(packets.last().map(|(_, count)| Json::from(*count)), Some(frames), "all of it at the end");
+    assert!(packets.windows(2).all(|pair| pair[1].0 - pair[0].0 == 30 && pair[1].1 >= pair[0].1), "{packets:?}");
+    // The trunk ignored a third call within a minute, and 32 s later nobody waits for it any more (64 times T1).
+    let active = samples("siphound_findings_active{instance=\"east\",job=\"siphound\",pbx=\"default\",finding=\"trunk-no-response\"");
+    assert!(active.first().is_some_and(|(time, _)| *time > 1_769_850_030), "{active:?}");
+    assert_eq!(samples("siphound_findings_total").last().map(|(_, count)| *count), Some(1));
+
+    let nowhere = files.0.path().join("none/series.om");
+    siphound(&["replay", "--metrics-out", text(&nowhere), capture]).with(2).saying(&["cannot write", "none/series.om"]);
 }
 
 #[test]
@@ -376,7 +411,8 @@ fn a_text_report_fits_100_columns() {
 }
 
 /// Options of the commands that need no privilege, each in use. An option that help names and that is not here is not tested.
-const OPTIONS: [(&str, &[&str], &[&str]); 27] = [
+const OPTIONS: [(&str, &[&str], &[&str]); 28] = [
+    ("replay", &["--metrics-out", "SERIES", "--metrics-step", "30s", "--metrics-instance", "east"], &["siphound  "]),
     ("replay", &["--format", "json"], &["\"schema\": 1"]),
     ("replay", &["-f", "text"], &["Performance"]),
     ("replay", &["--port", "5060,5070-5080"], &["SIP messages"]),
@@ -410,6 +446,7 @@ const OPTIONS: [(&str, &[&str], &[&str]); 27] = [
 fn every_option_of_help_works() {
     let files = Files::new();
     let config = files.write("siphound.toml", b"");
+    let series = files.0.path().join("series.om");
     let capture = pcaps::path("reg-ok");
     let register = String::from_utf8_lossy(&pcaps::load("reg-ok").records[0].bytes).into_owned();
     let call_id = register.split("Call-ID: ").nth(1).and_then(|rest| rest.split("\r\n").next()).expect("a Call-ID").to_owned();
@@ -417,6 +454,7 @@ fn every_option_of_help_works() {
         let mut arguments = vec![command];
         arguments.extend(options.iter().map(|option| match *option {
             "CONFIG" => text(&config),
+            "SERIES" => text(&series),
             "REGISTER-CALL-ID" => call_id.as_str(),
             other => other,
         }));

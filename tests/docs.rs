@@ -157,3 +157,39 @@ fn links_are_recognised() {
     let text = "[a](docs/a.md#top) [b](https://example.com/x) [c](#here) [d](../LICENSE)";
     assert_eq!(local_links(text).collect::<Vec<_>>(), ["docs/a.md", "../LICENSE"]);
 }
+
+/// The names in backticks in the last column of the tables of the fault model: tests, files of tests, and modules.
+#[test]
+fn every_test_of_the_fault_model_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("docs/fault-model.md")).expect("the page is there");
+    let mut sources = String::new();
+    for folder in ["src", "tests"] {
+        read_all(&root.join(folder), &mut sources);
+    }
+    let mut named = 0;
+    for line in page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| ---")) {
+        let Some(cell) = line.trim_end_matches('|').rsplit(" | ").next() else { continue };
+        for name in cell.split('`').skip(1).step_by(2) {
+            if name.contains('/') {
+                assert!(root.join(name).exists() || ["docs/faults.md", "docs/fuzzing.md"].contains(&name), "{name} is not there: {line}");
+            } else if name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_') {
+                named += 1;
+                let is_function = sources.contains(&format!("fn {name}("));
+                let is_flood = sources.contains(&format!("    {name}: Attack::"));
+                assert!(is_function || is_flood, "there is no test {name}: {line}");
+            }
+        }
+    }
+    assert!(named > 50, "{named} tests");
+}
+
+fn read_all(folder: &Path, sources: &mut String) {
+    for entry in fs::read_dir(folder).expect("a folder is readable").map(|entry| entry.expect("an entry is listed").path()) {
+        if entry.is_dir() {
+            read_all(&entry, sources);
+        } else if entry.extension().is_some_and(|extension| extension == "rs") {
+            *sources += &fs::read_to_string(entry).expect("a source is readable");
+        }
+    }
+}

@@ -1,53 +1,10 @@
 //! Where rsip accepts a message, both read the same.
 
+mod support;
+
 use proptest::prelude::*;
-use siphound::sip::adapter::{SecondOpinion, second_opinion};
-use siphound::sip::message::{Kind, Message};
-use siphound::sip::scan::{Context, scan};
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-/// What siphound reads, in rsip's terms.
-fn own_opinion(bytes: &[u8]) -> SecondOpinion {
-    let scan = scan(bytes, Context::Datagram).expect("what rsip reads has a start line");
-    let message = Message::new(bytes, &scan);
-    let who = |address: siphound::sip::headers::Address<'_>| {
-        (Some(text(address.uri.user)).filter(|user| !user.is_empty()), address.tag.map(text))
-    };
-    SecondOpinion {
-        kind: match message.kind() {
-            Kind::Request(_) => Ok(text(message.method_name())),
-            Kind::Response(status) => Err(status),
-        },
-        call_id: Some(text(message.call_id())),
-        cseq: message.cseq().map(|cseq| (cseq.number, cseq.method.to_string())),
-        from: Some(who(message.from())),
-        to: Some(who(message.to())),
-        branch: message.top_via().and_then(|via| via.branch).map(text),
-    }
-}
-
-/// Whether both agree on all that rsip could read; `None` if it refused the message.
-fn agree(bytes: &[u8]) -> Option<()> {
-    let theirs = second_opinion(bytes)?;
-    let ours = own_opinion(bytes);
-    assert_eq!(ours.kind, theirs.kind);
-    assert!(theirs.call_id.is_none() || ours.call_id == theirs.call_id);
-    assert!(theirs.cseq.is_none() || ours.cseq == theirs.cseq);
-    assert_same_party(ours.from, theirs.from);
-    assert_same_party(ours.to, theirs.to);
-    assert!(theirs.branch.is_none() || ours.branch == theirs.branch);
-    Some(())
-}
-
-/// rsip does not see a user that ends in a dot; of one that it sees, both say the same.
-fn assert_same_party(ours: Option<(Option<String>, Option<String>)>, theirs: Option<(Option<String>, Option<String>)>) {
-    let (Some((our_user, our_tag)), Some((their_user, their_tag))) = (ours, theirs) else { return };
-    assert_eq!(our_tag, their_tag);
-    assert!(their_user.is_none() || our_user == their_user, "{our_user:?} {their_user:?}");
-}
+use siphound::sip::adapter::second_opinion;
+use support::opinion::{agree, own_opinion};
 
 fn message(start: &str, from: &str, to: &str, via: &str, method: &str) -> Vec<u8> {
     format!("{start}\r\nVia: {via}\r\nMax-Forwards: 70\r\nFrom: {from}\r\nTo: {to}\r\nCall-ID: a84b4c76e66710@pc33\r\nCSeq: 314159 {method}\r\nContent-Length: 0\r\n\r\n").into_bytes()

@@ -1,22 +1,23 @@
 //! Mutated input over every entry point, on the stable toolchain: nothing panics, every frame is accounted for, every number makes
-//! sense. Seeded, so that a failure comes again; `tests/fuzz` searches longer and deeper.
+//! sense. Seeded, so that a failure comes again; `tests/fuzz` runs the same bodies under libFuzzer, longer and deeper.
 
+#[path = "fuzz/src/bodies/mod.rs"]
+mod bodies;
 mod support;
 
+use std::collections::BTreeSet;
+use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
 
-use serde_json::Value as Json;
-use siphound::config::Config;
-use siphound::decode::frame::FrameBatch;
-use siphound::sip::delivery::Batch;
+use bodies::numbers::assert_sensible;
+use bodies::seeds::{self, Seed};
 use siphound::sip::message::Message;
 use siphound::sip::scan::{Context, scan};
-use support::agent::address;
-use support::capture::{CaptureFile, Record};
-use support::lab::{self, Lab, header};
+use support::capture::CaptureFile;
+use support::lab::{self, Lab};
 use support::random::Random;
-use support::reading::{frame_pieces, read_all, read_datagram};
-use support::wire::{self, Link, Protocol, flag};
+use support::reading::read_all;
 use support::{formats, pcaps};
 
 /// Cases whose frames are mutated: small ones that between them have all there is.
@@ -103,32 +104,91 @@ fn mangled(random: &mut Random) -> CaptureFile {
     file
 }
 
-/// Every SIP message of the cases, without the headers of its packet.
-fn messages() -> Vec<Vec<u8>> {
-    let records = CASES.iter().flat_map(|case| pcaps::load(case).records);
-    let payloads = records.filter_map(|record| {
-        let start = record.bytes.windows(8).position(|window| window == b"SIP/2.0 " || window.ends_with(b" sip:"))?;
-        let start = record.bytes[..start].iter().rposition(|byte| !byte.is_ascii_alphabetic()).map_or(start, |before| before + 1);
-        Some(record.bytes[start..].to_vec())
-    });
-    payloads.collect()
+/// What the cases give to each target, and what is written by hand.
+fn all_seeds() -> Vec<Seed> {
+    let mut seeds = seeds::written();
+    for case in CASES {
+        seeds.extend(seeds::of_frames(&seeds::frames(&pcaps::path(case), 150)));
+    }
+    let formats: [fn(&CaptureFile) -> Vec<u8>; 4] =
+        [CaptureFile::to_bytes, formats::big_endian, formats::pcapng, formats::pcapng_big_endian];
+    for (case, format) in ["reg-ok", "reg-tcp", "call-prack", "torture"].into_iter().zip(formats) {
+        let plain = format(&pcaps::load(case));
+        seeds.extend([formats::gzip(&plain), formats::zstd(&plain), plain].map(|bytes| ("files", bytes)));
+    }
+    seeds
 }
 
-#[test]
-fn sip_messages() {
-    let messages = messages();
-    assert!(messages.len() > 100 && messages.iter().filter(|message| scan(message, Context::Datagram).is_some()).count() > 100);
-    fuzz("sip", 3_000, |random| {
-        let mut bytes = pick(random, &messages);
-        mutate(random, &mut bytes);
-        read_datagram(&bytes);
+/// Runs a target on some of its seeds, on mutations of them, and on what was found before.
+fn smoke(name: &str, rounds: u64) {
+    let all: Vec<Vec<u8>> = all_seeds().into_iter().filter(|(target, _)| *target == name).map(|(_, bytes)| bytes).collect();
+    assert!(!all.is_empty(), "{name} has no seeds");
+    for path in found_before(name) {
+        let bytes = fs::read(&path).expect("an input can be read");
+        assert!(catch_unwind(AssertUnwindSafe(|| bodies::run(name, &bytes))).is_ok(), "{} fails", path.display());
+    }
+    fuzz(name, rounds, |random| {
+        let mut bytes = pick(random, &all);
+        if random.below(5) > 0 {
+            mutate(random, &mut bytes);
+        }
+        bodies::run(name, &bytes);
     });
 }
+
+/// Inputs that failed once.
+fn found_before(name: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/found").join(name);
+    let entries = fs::read_dir(folder).into_iter().flatten();
+    let mut paths: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    paths.sort();
+    paths
+}
+
+/// The targets with how often each is run here, by what a run takes.
+const ROUNDS: [(&str, u64); 12] = [
+    ("frame", 300),
+    ("fragments", 300),
+    ("stream", 300),
+    ("websocket", 200),
+    ("message", 2_000),
+    ("headers", 2_000),
+    ("sdp", 1_000),
+    ("opinion", 1_000),
+    ("config", 150),
+    ("query", 200),
+    ("files", 200),
+    ("engine", 150),
+];
+
+macro_rules! smoke_tests {
+    ($($name:ident)+) => {
+        $(#[test]
+        fn $name() {
+            let (name, rounds) = ROUNDS.into_iter().find(|(name, _)| *name == stringify!($name)).expect("a target");
+            smoke(name, rounds);
+        })+
+
+        #[test]
+        fn every_target_is_run_here_and_built_there() {
+            let here = [$(stringify!($name)),+];
+            let targets = bodies::TARGETS.map(|target| target.name);
+            assert_eq!(here, targets);
+            assert_eq!(ROUNDS.map(|(name, _)| name), targets);
+            let manifest = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/Cargo.toml")).expect("a manifest");
+            let binaries: Vec<_> = manifest.split("[[bin]]\nname = \"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+            assert_eq!(binaries, targets);
+        }
+    };
+}
+
+smoke_tests! { frame fragments stream websocket message headers sdp opinion config query files engine }
 
 /// A scan belongs to its bytes; with others it gives nonsense, no more.
 #[test]
-fn sip_messages_read_with_the_scan_of_another() {
-    let messages = messages();
+fn messages_read_with_the_scan_of_another() {
+    let messages: Vec<Vec<u8>> = all_seeds().into_iter().filter(|(target, _)| *target == "message").map(|(_, bytes)| bytes).collect();
+    assert!(messages.len() > 100);
     fuzz("other scan", 1_000, |random| {
         let scanned = pick(random, &messages);
         let mut other = pick(random, &messages);
@@ -136,113 +196,6 @@ fn sip_messages_read_with_the_scan_of_another() {
         if let Some(scan) = scan(&scanned, Context::Stream) {
             read_all(Message::new(&other, &scan));
         }
-    });
-}
-
-#[test]
-fn sip_streams_in_pieces() {
-    let messages = messages();
-    fuzz("stream", 300, |random| {
-        let mut stream: Vec<u8> = (0..4).flat_map(|_| pick(random, &messages)).collect();
-        mutate(random, &mut stream);
-        let size = 1 + random.below(900) as usize;
-        assert_eq!(frame_pieces(stream.chunks(size)), frame_pieces([&stream[..]]));
-    });
-}
-
-/// Segments of both directions with sequence numbers that overlap, leave holes and run round, from handshake to reset.
-#[test]
-fn tcp_segments() {
-    const FLAGS: [u8; 8] =
-        [flag::ACK, flag::ACK, flag::ACK, flag::PSH | flag::ACK, flag::SYN, flag::SYN | flag::ACK, flag::FIN | flag::ACK, flag::RST];
-    let messages = messages();
-    fuzz("tcp", 150, |random| {
-        let ends = [address("198.51.100.7:40001"), address("203.0.113.10:5060")];
-        let mut next = [random.next() as u32, u32::MAX - 300];
-        let mut lab = Lab::new(&lab::roomy());
-        let mut micros = 1_000_000_000;
-        for _ in 0..60 {
-            let from = random.below(2) as usize;
-            let mut payload = pick(random, &messages);
-            payload.truncate(random.below(1_400) as usize);
-            let sequence = match random.below(6) {
-                0 => next[from].wrapping_sub(random.below(2_000) as u32),
-                1 => next[from].wrapping_add(random.below(2_000) as u32),
-                2 => random.next() as u32,
-                _ => next[from],
-            };
-            next[from] = sequence.wrapping_add(payload.len() as u32);
-            let segment = wire::segment(ends[from], ends[1 - from], sequence, next[1 - from], pick(random, &FLAGS), &payload);
-            let packet = wire::ip_packets(ends[from].ip(), ends[1 - from].ip(), Protocol::Tcp, 1, &segment).swap_remove(0);
-            let bytes = Link::Ethernet.frame(&packet);
-            micros += random.below(3_000_000) as i64;
-            lab.frame(1, &Record { micros, original_len: bytes.len() as u32, bytes });
-        }
-        lab.finish().assert_conserved();
-    });
-}
-
-#[test]
-fn frames_on_any_link() {
-    const LINKS: [u32; 10] = [0, 1, 101, 108, 113, 228, 229, 276, 147, 65_535];
-    fuzz("frames", 500, |random| {
-        let mut ingest = lab::ingest();
-        let mut out = Batch::default();
-        for round in 0..4 {
-            let file = mangled(random);
-            let mut batch = FrameBatch::default();
-            for record in file.records.iter().take(100) {
-                batch.push(header(round * 1_000, pick(random, &LINKS), record), &record.bytes);
-            }
-            ingest.push(batch, &mut out);
-        }
-        ingest.finish(&mut out);
-        let frames = ingest.counts().decode.frames;
-        assert_eq!(frames.settled(), frames.frames);
-    });
-}
-
-#[test]
-fn configurations() {
-    let annotated = Config::default().annotated();
-    fuzz("config", 400, |random| {
-        let mut text = annotated.clone().into_bytes();
-        for _ in 0..random.below(30) {
-            mutate(random, &mut text);
-        }
-        let text = String::from_utf8_lossy(&text);
-        match Config::parse(&text) {
-            Ok(config) => assert_eq!(Config::parse(&config.annotated()).as_ref(), Ok(&config)),
-            Err(problems) => assert!(!problems.to_string().is_empty()),
-        }
-    });
-}
-
-#[test]
-fn capture_files() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("mutated");
-    fuzz("files", 400, |random| {
-        let file = pcaps::load(pick(random, &["reg-ok", "reg-tcp", "torture"]));
-        let formats: [fn(&CaptureFile) -> Vec<u8>; 4] =
-            [CaptureFile::to_bytes, formats::big_endian, formats::pcapng, formats::pcapng_big_endian];
-        let mut bytes = pick(random, &formats)(&file);
-        mutate(random, &mut bytes);
-        if random.below(4) == 0 {
-            bytes = pick(random, &[formats::gzip as fn(&[u8]) -> Vec<u8>, formats::zstd])(&bytes);
-            mutate(random, &mut bytes);
-        }
-        std::fs::write(&path, bytes).expect("a file can be written");
-        let Ok(mut source) = siphound::capture::CaptureFiles::open(std::slice::from_ref(&path)) else { return };
-        let stages = siphound::pipeline::replay::replay(
-            &mut source,
-            lab::ingest(),
-            lab::engine(&lab::roomy()),
-            siphound::pipeline::replay::Threads::One,
-            &|_| {},
-        );
-        let frames = stages.expect("a file that opened is read").ingest.counts().decode.frames;
-        assert_eq!(frames.settled(), frames.frames);
     });
 }
 
@@ -265,20 +218,6 @@ fn whole_captures() {
     });
 }
 
-/// Ratios lie within 0 and 1, shares too, counts and durations are not negative. A number that is none is no JSON and shows as null.
-fn assert_sensible(path: &str, value: &Json) {
-    match value {
-        Json::Object(map) => map.iter().for_each(|(key, value)| assert_sensible(&format!("{path}.{key}"), value)),
-        Json::Array(list) => list.iter().for_each(|value| assert_sensible(path, value)),
-        Json::Number(number) => {
-            let number = number.as_f64().expect("a number");
-            let most = if path.ends_with("_ratio") || path.ends_with("expected_loss") { 1.0 } else { f64::MAX };
-            assert!((0.0..=most).contains(&number), "{path} is {number}");
-        }
-        _ => {}
-    }
-}
-
 #[test]
 fn the_harness_notices_a_panic_and_tells_the_seed() {
     let seeds = panics("planted", 50, |random| assert_ne!(random.below(10), 7, "planted"));
@@ -288,8 +227,54 @@ fn the_harness_notices_a_panic_and_tells_the_seed() {
 
 #[test]
 fn the_harness_notices_numbers_that_make_no_sense() {
-    for wrong in [r#"{"a_ratio": 1.1}"#, r#"{"a": [{"talk_s": -0.1}]}"#] {
-        let value: Json = serde_json::from_str(wrong).expect("JSON");
+    let wrong = [
+        r#"{"a_ratio": 1.1}"#,
+        r#"{"a": [{"talk_s": -0.1}]}"#,
+        r#"{"attempts": 1, "accepted": 1, "rejected": 1}"#,
+        r#"{"min": 1, "mean": 2, "p50": 1, "p95": 3, "max": 2}"#,
+        r#"{"expected_loss": [0.5, 0.4]}"#,
+    ];
+    for wrong in wrong {
+        let value: serde_json::Value = serde_json::from_str(wrong).expect("JSON");
         assert!(catch_unwind(|| assert_sensible("", &value)).is_err(), "{wrong}");
+    }
+}
+
+/// For `scripts/fuzz.sh`: writes the seeds of all cases, and of the captures and messages below the folders that `FUZZ_CAPTURES` lists a line
+/// each, into one folder a target below the one that `FUZZ_SEEDS` names.
+#[test]
+#[ignore = "writes files for the fuzzer"]
+fn seeds_are_written() {
+    let into = PathBuf::from(std::env::var_os("FUZZ_SEEDS").expect("FUZZ_SEEDS names a folder"));
+    let mut all = all_seeds();
+    for case in pcaps::names() {
+        all.extend(seeds::of_frames(&seeds::frames(&pcaps::path(&case), 60)));
+    }
+    for folder in std::env::var("FUZZ_CAPTURES").unwrap_or_default().lines().filter(|folder| !folder.is_empty()) {
+        let mut paths = Vec::new();
+        collect(Path::new(folder), &mut paths);
+        for path in paths {
+            all.extend(seeds::of_frames(&seeds::frames(&path, 300)));
+            let bytes = fs::read(&path).expect("a file can be read");
+            all.extend(scan(&bytes, Context::Datagram).into_iter().flat_map(|_| seeds::of_message(&bytes)));
+            all.push(("files", bytes));
+        }
+    }
+    let mut written = BTreeSet::new();
+    for (name, bytes) in all {
+        let target = bodies::TARGETS.iter().find(|target| target.name == name).expect("a target");
+        if bytes.len() <= target.max_len && written.insert((name, bytes.clone())) {
+            let folder = into.join(name);
+            fs::create_dir_all(&folder).expect("a folder");
+            fs::write(folder.join(format!("{:05}", written.len())), bytes).expect("a seed can be written");
+        }
+    }
+    assert!(written.len() > 1_000, "{} seeds", written.len());
+}
+
+fn collect(folder: &Path, paths: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).expect("a folder can be read").flatten() {
+        let path = entry.path();
+        if path.is_dir() { collect(&path, paths) } else { paths.push(path) }
     }
 }

@@ -86,6 +86,8 @@ pub struct Live {
     /// How far behind the clock all frames are known to have arrived.
     lag: Span,
     failed: Option<CaptureError>,
+    /// Frames that wait until a step of the clock is told.
+    held: Option<FrameBatch>,
 }
 
 impl Live {
@@ -116,6 +118,7 @@ impl Live {
             lag: options.read_timeout + SETTLE,
             clock: Clock::start(),
             failed: None,
+            held: None,
             capture,
             name,
             filter,
@@ -181,22 +184,25 @@ impl Live {
         (drops.total() > 0).then_some(drops)
     }
 
-    /// What is due about once a second; drops not told for a step are told the next time.
+    /// What is due about once a second.
     fn look_around(&mut self) -> Result<Option<SourceEvent>, CaptureError> {
-        let Some(lap) = self.clock.lap() else { return Ok(None) };
+        if !self.clock.lap() {
+            return Ok(None);
+        }
         if is_down(&self.name) {
             // libpcap would wait for it to come up again and say nothing.
             return Err(CaptureError::Interface { name: self.name.clone(), reason: "the interface is down".to_owned() });
         }
-        Ok(match lap.step {
-            Some(by) => Some(SourceEvent::ClockStep { by }),
-            None => self.drops().map(SourceEvent::Dropped),
-        })
+        Ok(self.drops().map(SourceEvent::Dropped))
     }
 }
 
 impl FrameSource for Live {
     fn fill(&mut self, batch: &mut FrameBatch) -> Result<SourceEvent, CaptureError> {
+        if let Some(held) = self.held.take() {
+            *batch = held;
+            return Ok(SourceEvent::Frames);
+        }
         if let Some(event) = self.look_around()? {
             return Ok(event);
         }
@@ -206,6 +212,11 @@ impl FrameSource for Live {
         if batch.is_empty() && self.failed.is_none() {
             self.wait();
             self.take(batch);
+        }
+        // Told before any frame or time that follows it: what falls due across the step is no failure.
+        if let Some(by) = self.clock.step() {
+            self.held = (!batch.is_empty()).then(|| std::mem::take(batch));
+            return Ok(SourceEvent::ClockStep { by });
         }
         if !batch.is_empty() {
             return Ok(SourceEvent::Frames);

@@ -1,5 +1,6 @@
 //! Commands without a capture: the running daemon is asked.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
 use axum::http::StatusCode;
@@ -11,8 +12,10 @@ use super::diagnose::Asked;
 use super::exit::{Exit, Failure};
 use super::options::{Color, Format};
 use super::serving::token;
+use super::settings::load_or_default;
 use super::stdout::print;
-use crate::config::Metrics;
+use super::trace::packets;
+use crate::config::{Config, Metrics};
 use crate::http::{Answer, Client, ClientError, ClientTls};
 use crate::track::vocabulary::Severity;
 
@@ -21,6 +24,8 @@ const DIAGNOSIS: &str = "/api/v1/diagnosis";
 /// The header with the worst finding.
 const WORST: &str = "siphound-worst";
 
+/// Where it says how it is.
+const SUMMARY: &str = "/api/v1/summary";
 /// Where its calls are.
 const CALLS: &str = "/api/v1/calls";
 /// Where its registrations are.
@@ -45,6 +50,35 @@ pub(super) struct DaemonArgs {
 }
 
 impl DaemonArgs {
+    /// The daemon of a configuration, as this host reaches it.
+    pub(super) fn of(config: &Config) -> Self {
+        let api = &config.api;
+        let path = |text: &String| Some(PathBuf::from(text)).filter(|path| !path.as_os_str().is_empty());
+        let mut address = api.listen.unwrap_or(config.metrics.listen);
+        match address.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+            IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+            _ => {}
+        }
+        let ca = path(&api.tls_certificate).filter(|_| api.listen.is_some());
+        let scheme = if ca.is_some() { "https" } else { "http" };
+        let daemon = Some(format!("{scheme}://{address}")).filter(|_| address != Metrics::default().listen);
+        Self { daemon, token_file: path(&api.token_file), ca }
+    }
+
+    /// The words that name it on a command line; none for the one that is asked anyway.
+    pub(super) fn words(&self) -> Vec<String> {
+        let file = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+        let options = [("--daemon", self.daemon.clone()), ("--token-file", file(&self.token_file)), ("--ca", file(&self.ca))];
+        options.into_iter().filter_map(|(name, value)| Some([name.to_owned(), value?])).flatten().collect()
+    }
+
+    /// Whether it answers, and would answer a question.
+    pub(super) fn answers(&self) -> bool {
+        let summary = self.client().ok().and_then(|client| client.get(SUMMARY, &[]).ok());
+        summary.is_some_and(|answer| answer.status == StatusCode::OK)
+    }
+
     /// Its address.
     pub(super) fn url(&self) -> String {
         self.daemon.clone().unwrap_or_else(|| format!("http://{}", Metrics::default().listen))
@@ -98,8 +132,36 @@ impl Asked {
             let page = format!("{CALLS}/{}", call_id.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>());
             bundle.add(format!("calls/{number:03}.json"), ask(client, &page, &[])?.body);
         }
-        bundle.note("There are no packets in here: a daemon was asked. A bundle with --pcap FILE has them.");
+        self.add_packets(client, &mut bundle);
         Ok(bundle)
+    }
+
+    /// Adds what the traces of a daemon on this host hold of the user, or says why there is nothing of it.
+    fn add_packets(&self, client: &Client, bundle: &mut Bundle) {
+        if !client.is_here() {
+            bundle.note("There are no packets in here: the daemon runs on another host. A bundle that is made there has them.");
+            return;
+        }
+        let config = match load_or_default(self.config.as_deref()) {
+            Ok((config, _)) if config.privacy.mask_numbers => {
+                bundle.note("There are no packets in here: they would show the numbers that privacy.mask_numbers hides.");
+                return;
+            }
+            Ok((config, _)) => Ok(config),
+            Err(error) => Err(Failure::from(error)),
+        };
+        match config.and_then(|config| packets(&self.user, config, (self.since, self.until))) {
+            Ok((_, 0, _)) => bundle.note("There are no packets in here: the traces of the daemon have none of the user."),
+            Ok((file, _, left_out)) => {
+                bundle.add("packets.pcap", file);
+                bundle
+                    .note("The packets are those of the daemon's traces: as they were understood, with the responses of digests blanked.");
+                if left_out > 0 {
+                    bundle.note(format!("{left_out} messages of the user did not fit in here any more: use --since and --until."));
+                }
+            }
+            Err(failure) => bundle.note(format!("There are no packets in here: {}", failure.what())),
+        }
     }
 }
 
@@ -131,5 +193,26 @@ impl From<ClientError> for Failure {
             ClientError::Lost { .. } => Self::new(exit, error).with_remedy("the log of the daemon says whether it stopped; begin again"),
             other => Self::new(exit, other),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(text: &str) -> Vec<String> {
+        DaemonArgs::of(&Config::parse(text).expect("valid")).words()
+    }
+
+    #[test]
+    fn the_daemon_of_a_configuration_is_named_as_this_host_reaches_it() {
+        assert_eq!(words(""), [] as [&str; 0]);
+        assert_eq!(words("[metrics]\nlisten = \"127.0.0.1:15099\"\n"), ["--daemon", "http://127.0.0.1:15099"]);
+        assert_eq!(words("[metrics]\nlisten = \"0.0.0.0:15060\"\nallow_remote = true\n"), [] as [&str; 0]);
+        assert_eq!(words("[api]\ntoken_file = \"/etc/siphound/token\"\n"), ["--token-file", "/etc/siphound/token"]);
+        assert_eq!(
+            words("[api]\nlisten = \"[::1]:15061\"\ntls_certificate = \"/c.pem\"\ntls_key = \"/k.pem\"\n"),
+            ["--daemon", "https://[::1]:15061", "--ca", "/c.pem"]
+        );
     }
 }

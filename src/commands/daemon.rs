@@ -86,7 +86,7 @@ impl Daemon {
         let start = |serving| Server::start(serving, mask, source.clone());
         let servers = servings.into_iter().map(start).collect::<Result<Vec<_>, _>>()?;
         let (handle, stopped) = stop();
-        let reload = self.reload();
+        let reload = self.reload(notifier.reloader());
         signals::watch(handle.clone(), reload)
             .map_err(|error| Failure::new(Exit::Refused, format_args!("cannot watch for signals: {error}")))?;
         self.log_start();
@@ -139,22 +139,6 @@ impl Daemon {
 
     fn user_filter(&self) -> Option<&str> {
         Some(self.config.capture.filter.as_str()).filter(|filter| !filter.is_empty())
-    }
-
-    /// What a HUP does: the configuration is read again and checked. What is captured and where it is served needs a restart.
-    fn reload(&self) -> impl FnMut() + Send + 'static {
-        let (path, written) = (self.origin.path(), self.written.clone());
-        move || {
-            let Some(path) = &path else {
-                tracing::info!("No configuration file is in use; there is nothing to reload");
-                return;
-            };
-            match crate::config::Config::load(path) {
-                Ok(config) if config == written => tracing::info!(path = %path.display(), "The configuration is unchanged"),
-                Ok(_) => tracing::warn!(path = %path.display(), "The changed configuration is valid; restart to apply it"),
-                Err(error) => tracing::error!(%error, "The configuration is not valid; nothing is changed"),
-            }
-        }
     }
 }
 
@@ -258,6 +242,9 @@ impl Condition {
                 tracing::error!(interface = source, %error, again_s = again.as_secs(), "Capture failed; absences are not concluded until it is back");
             }
             Notice::Recovered { source } => tracing::info!(interface = source, "Capturing again"),
+            Notice::Stepped(by) => {
+                tracing::warn!(%by, "The system's clock was set; nothing is concluded from what is missing across the step");
+            }
             Notice::Note(note) => tracing::warn!("{note}"),
         }
     }

@@ -53,6 +53,11 @@ impl Failure {
         self.exit
     }
 
+    /// What happened, without what to do.
+    pub(super) fn what(&self) -> &str {
+        &self.what
+    }
+
     /// Says on standard error what happened and what to do. That nobody reads it is no further failure.
     pub(super) fn print(&self) {
         let _ = write!(io::stderr().lock(), "{self}");

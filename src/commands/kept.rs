@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use serde_json::{Map, Value as Json, json};
 
 use super::exit::{Exit, Failure};
+use super::next::NextStep;
 use super::settings;
 use super::stdout::print;
 use crate::config::{Config, parse_moment};
@@ -100,9 +101,10 @@ pub(super) struct FindingsArgs {
     #[command(flatten)]
     kept: KeptArgs,
 
-    /// Only findings with this id, such as nat-binding-timeout; with the command that looks into each
-    #[arg(long, value_name = "ID")]
-    id: Option<String>,
+    /// Only findings with this id, such as nat-binding-timeout; with --open also the command that looks into each [repeat, or separate
+    /// by commas]
+    #[arg(long = "id", value_name = "ID", value_delimiter = ',')]
+    ids: Vec<String>,
 }
 
 /// How entries are written.
@@ -157,7 +159,7 @@ const FINDINGS: &[Column] = &[
 impl CallsArgs {
     /// Prints the calls.
     pub(super) fn execute(self) -> Result<Exit, Failure> {
-        let entries = self.kept.read(Kind::Calls, self.outcome)?;
+        let entries = self.kept.read(Kind::Calls, self.outcome.into_iter().collect())?;
         self.kept.print("calls", CALLS, entries.clone(), entries, &[])
     }
 }
@@ -165,7 +167,7 @@ impl CallsArgs {
 impl PeersArgs {
     /// Prints the users, in a table with a line for each device.
     pub(super) fn execute(self) -> Result<Exit, Failure> {
-        let entries = self.kept.read(Kind::Peers, self.state)?;
+        let entries = self.kept.read(Kind::Peers, self.state.into_iter().collect())?;
         let rows = entries.iter().flat_map(device_rows).collect();
         self.kept.print("registrations", PEERS, entries, rows, &[])
     }
@@ -174,16 +176,18 @@ impl PeersArgs {
 impl FindingsArgs {
     /// Prints the findings.
     pub(super) fn execute(self) -> Result<Exit, Failure> {
-        let is_narrow = self.id.is_some() && self.kept.open;
-        let entries = self.kept.read(Kind::Findings, self.id)?;
-        let traces = self.kept.place.config()?.traces.directory;
-        let commands = if is_narrow { entries.iter().filter_map(|entry| command(entry, &traces)).collect() } else { Vec::new() };
+        let is_narrow = !self.ids.is_empty() && self.kept.open && self.kept.format == KeptFormat::Table;
+        let entries = self.kept.read(Kind::Findings, self.ids)?;
+        let commands = match is_narrow && !entries.is_empty() {
+            true => NextStep::of(&self.kept.place.config()?).commands(&entries),
+            false => Vec::new(),
+        };
         self.kept.print("findings", FINDINGS, entries.clone(), entries, &commands)
     }
 }
 
 impl KeptArgs {
-    fn read(&self, kind: Kind, is: Option<String>) -> Result<Vec<Json>, Failure> {
+    fn read(&self, kind: Kind, is: Vec<String>) -> Result<Vec<Json>, Failure> {
         if self.since.zip(self.until).is_some_and(|(since, until)| since >= until) {
             return Err(Failure::new(Exit::Usage, "--since is not before --until").with_remedy("times without an offset are UTC"));
         }
@@ -243,26 +247,6 @@ fn device_rows(entry: &Json) -> Vec<Json> {
     if rows.is_empty() { vec![bare()] } else { rows }
 }
 
-/// The command that looks into a finding; none where its subject could not be typed.
-fn command(entry: &Json, traces: &str) -> Option<String> {
-    let text = |key: &str| entry.get(key).and_then(Json::as_str);
-    let subject = quoted(text("subject")?)?;
-    match text("scope")? {
-        "phone" | "phone-or-site" | "source" => Some(format!("siphound diagnose {subject} --pcap {}", quoted(traces)?)),
-        "call" => Some(format!("siphound trace {subject}")),
-        _ => None,
-    }
-}
-
-/// A word for a shell, which takes nothing in it for its own; `None` where it holds what a terminal would obey.
-fn quoted(word: &str) -> Option<String> {
-    if word.starts_with('-') || word.chars().any(escape::is_hidden) {
-        return None;
-    }
-    let plain = word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"@._-:/[]+".contains(&byte));
-    Some(if plain { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) })
-}
-
 fn cell(row: &Json, pointer: &str) -> String {
     match row.pointer(pointer) {
         None | Some(Json::Null) => String::new(),
@@ -293,7 +277,8 @@ fn table(columns: &[Column], rows: &[Json], out: &mut dyn io::Write) -> io::Resu
     Ok(())
 }
 
-/// RFC 4180, every cell in quotes. A cell that a spreadsheet would take for a formula begins with an apostrophe.
+/// RFC 4180, every cell in quotes and on one line. A cell that a spreadsheet would take for a formula begins with an apostrophe; what a
+/// terminal would obey stands as an escape.
 fn csv(columns: &[Column], rows: &[Json], out: &mut dyn io::Write) -> io::Result<()> {
     let mut line = |cells: Vec<String>| write!(out, "{}\r\n", cells.join(","));
     line(columns.iter().map(|(title, _)| quoted_cell(title)).collect())?;
@@ -302,8 +287,16 @@ fn csv(columns: &[Column], rows: &[Json], out: &mut dyn io::Write) -> io::Result
 
 fn quoted_cell(text: &str) -> String {
     let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}']);
-    let guard = if is_formula { "'" } else { "" };
-    format!("\"{guard}{}\"", text.replace('"', "\"\""))
+    let mut cell = String::from(if is_formula { "\"'" } else { "\"" });
+    for c in text.chars() {
+        match c {
+            '"' => cell.push_str("\"\""),
+            c if escape::is_hidden(c) => cell.push_str(&escape::text(c.encode_utf8(&mut [0; 4])).to_string()),
+            c => cell.push(c),
+        }
+    }
+    cell.push('"');
+    cell
 }
 
 #[cfg(test)]
@@ -318,7 +311,9 @@ mod tests {
             ("+4912345", "\"'+4912345\""),
             ("@SUM(A1)", "\"'@SUM(A1)\""),
             ("-1", "\"'-1\""),
-            ("a,b\r\nc", "\"a,b\r\nc\""),
+            ("a,b\r\nc", "\"a,b\\r\\nc\""),
+            ("\t=1+1", "\"'\\t=1+1\""),
+            ("C:\\a\u{1b}[2J\u{202e}", "\"C:\\a\\x1b[2J\\u{202e}\""),
         ] {
             assert_eq!(quoted_cell(text), cell);
         }
@@ -331,22 +326,5 @@ mod tests {
         table(&[("start", "/started"), ("from", "/from"), ("status", "/status")], &rows, &mut out).expect("written");
         let text = String::from_utf8(out).expect("text");
         assert_eq!(text, "start  from     status\nnow    \\x1b[2J  486\nlater  電話\n");
-    }
-
-    #[test]
-    fn a_command_can_be_pasted() {
-        let finding = |scope: &str, subject: &str| command(&json!({"scope": scope, "subject": subject}), "/var/lib/siphound/traces");
-        assert_eq!(
-            finding("phone", "1001@pbx.example.com").as_deref(),
-            Some("siphound diagnose 1001@pbx.example.com --pcap /var/lib/siphound/traces")
-        );
-        assert_eq!(
-            finding("phone", "$(reboot)'@x").as_deref(),
-            Some(r"siphound diagnose '$(reboot)'\''@x' --pcap /var/lib/siphound/traces")
-        );
-        assert_eq!(finding("call", "a b").as_deref(), Some("siphound trace 'a b'"));
-        assert_eq!(finding("phone", "x\u{1b}[2J"), None);
-        assert_eq!(finding("phone", "--config=/etc/shadow"), None);
-        assert_eq!(finding("server", "203.0.113.10:5060"), None);
     }
 }

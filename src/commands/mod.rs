@@ -12,11 +12,14 @@ mod following;
 mod keeping;
 mod kept;
 mod logging;
+mod next;
 
 mod options;
+mod reloading;
 mod replay;
 mod replaying;
 mod run;
+mod series;
 mod serving;
 mod settings;
 mod stdout;

@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 
 use super::exit::{Exit, Failure};
 use super::options::{Color, ColorWhen, Format, severity};
+use super::series::{Series, SeriesArgs};
 use super::settings;
 use crate::config::{Config, PbxAddress, PortRange, Ports, parse_moment};
 use crate::time::PacketTime;
@@ -18,6 +19,7 @@ Examples:
   siphound replay --format json --fail-on error night.pcapng > report.json
   siphound replay --ladder 3c26700c1a2b@192.168.1.20 monday.pcap
   tcpdump -w - port 5060 | siphound replay -
+  siphound replay --metrics-out monday.om monday.pcap && promtool tsdb create-blocks-from openmetrics monday.om data/
 
 Exit codes: 0 done; 1 a finding as bad as --fail-on says; 2 bad arguments, missing file or bad configuration; 3 the system
 refuses what is needed; 4 a file is not a capture and nothing could be read.";
@@ -70,6 +72,9 @@ pub(super) struct ReplayArgs {
     #[arg(long, value_name = "CALL-ID", conflicts_with_all = ["format", "only"])]
     ladder: Option<String>,
 
+    #[command(flatten)]
+    series: SeriesArgs,
+
     /// Exit with 1 when a finding of this severity or above was made
     #[arg(long, value_name = "SEVERITY", value_parser = severity())]
     fail_on: Option<Severity>,
@@ -107,6 +112,8 @@ pub struct Replay {
     pub subject: Subject,
     /// What is printed.
     pub output: Output,
+    /// Where the metrics of each moment are written.
+    pub series: Option<Series>,
     /// Whether the output has colours.
     pub color: Color,
     /// From which severity on a finding makes the exit code 1.
@@ -177,6 +184,7 @@ impl ReplayArgs {
             config,
             subject: Subject { user: self.user, call_id: self.call_id, since: self.since, until: self.until },
             output,
+            series: self.series.resolve(),
             color: self.color.decide(),
             fail_on: self.fail_on,
         })

@@ -13,17 +13,20 @@ use super::settings::{finding_limits, tracker_settings};
 use super::stdout::print;
 use crate::config::{Config, Ports};
 use crate::decode::ports::PortFilter;
+use crate::metrics::Timeline;
 use crate::pipeline::engine::{Delivery, Engine, Query};
 use crate::pipeline::ingest::{Ingest, IngestConfig, IngestCounts};
 use crate::pipeline::progress::Bar;
 use crate::pipeline::replay::{Threads, replay};
-use crate::pipeline::source::{CaptureError, CaptureFiles, Note};
+use crate::pipeline::source::{CaptureError, CaptureFiles, FrameSource, Note};
 use crate::pipeline::stage::{EngineStage, Finished, Notice, PipelineError};
+use crate::pipeline::ticking::Ticking;
 use crate::pipeline::until::Until;
 use crate::report::filter::{Filter, Section};
 use crate::report::ladder::Ladder;
 use crate::report::model::{CaptureSummary, Report};
 use crate::report::{build, json, ladder, text};
+use crate::sip::delivery::Event;
 use crate::table::Digester;
 use crate::time::PacketTime;
 use crate::track::vocabulary::Severity;
@@ -50,11 +53,18 @@ pub(super) struct Read {
     counts: IngestCounts,
     notes: Vec<Note>,
     files: Vec<String>,
+    /// The metrics of each moment, where they were wanted.
+    timeline: Option<Timeline>,
 }
 
 impl Reading<'_> {
     /// Reads everything into an engine that `prepare` has made ready.
     pub(super) fn read(&self, prepare: impl FnOnce(&mut Engine)) -> Result<Read, Failure> {
+        self.read_into(None, prepare)
+    }
+
+    /// As [`Self::read`]; the metrics of each moment go to the timeline, which is given back with what was read.
+    fn read_into(&self, timeline: Option<Timeline>, prepare: impl FnOnce(&mut Engine)) -> Result<Read, Failure> {
         let paths = paths(self.inputs);
         let source = CaptureFiles::open(&paths)?;
         let notes = Mutex::new(Vec::new());
@@ -65,23 +75,31 @@ impl Reading<'_> {
         };
         let messages = Arc::new(AtomicU64::new(0));
         let bar = Bar::show(source.progress(), Arc::clone(&messages));
-        let mut source = Until::new(source, self.until.unwrap_or(PacketTime::MAX));
+        let source = Until::new(source, self.until.unwrap_or(PacketTime::MAX));
         let digester = Digester::new(SEED);
         let ports = self.ports.map_or(PortFilter::Any, |ports| PortFilter::Only(ports.ranges().to_vec()));
         let ingest = Ingest::new(IngestConfig { ports, digester, thresholds: self.config.thresholds });
         let mut engine = Engine::new(&tracker_settings(self.config, SEED, Vec::new()), finding_limits(self.config));
         prepare(&mut engine);
-        let engine = Counting { engine, messages };
-        let Finished { ingest, engine: Counting { mut engine, .. } } =
-            replay(&mut source, ingest, engine, Threads::available(), &observer)?;
+        let step = timeline.as_ref().map(Timeline::step);
+        let mut source: Box<dyn FrameSource> = match step {
+            Some(step) => Box::new(Ticking::new(source, step)),
+            None => Box::new(source),
+        };
+        let engine = Counting { engine, messages, timeline };
+        let Finished { ingest, engine: Counting { mut engine, mut timeline, .. } } =
+            replay(source.as_mut(), ingest, engine, Threads::available(), &observer)?;
         drop(bar);
         engine.finish();
+        if let Some(timeline) = timeline.as_mut().filter(|timeline| !timeline.is_empty()) {
+            timeline.take(engine.snapshot(&[]), engine.tracker.now());
+        }
         let notes = notes.into_inner().unwrap_or_else(PoisonError::into_inner);
         for note in &notes {
             tracing::warn!("{note}");
         }
         let files = paths.iter().map(|path| path.display().to_string()).collect();
-        Ok(Read { engine, counts: ingest.counts(), notes, files })
+        Ok(Read { engine, counts: ingest.counts(), notes, files, timeline })
     }
 }
 
@@ -106,12 +124,18 @@ pub(super) fn paths(inputs: &[Input]) -> Vec<PathBuf> {
 impl Replay {
     /// Replays and prints.
     pub(super) fn execute(&self) -> Result<Exit, Failure> {
+        // A file that cannot be written is told of before anything is read.
+        let series = self.series.as_ref().map(|series| series.create().map(|file| (series, file))).transpose()?;
+        let timeline = self.series.as_ref().map(|series| Timeline::new(series.step, series.instance.clone()));
         let reading = Reading { inputs: &self.inputs, ports: self.ports.as_ref(), config: &self.config, until: None };
-        let mut read = reading.read(|engine| {
+        let mut read = reading.read_into(timeline, |engine| {
             if let Output::Ladder { call_id } = &self.output {
                 engine.draw(call_id);
             }
         })?;
+        if let (Some((series, file)), Some(timeline)) = (series, &read.timeline) {
+            series.write(timeline, file)?;
+        }
         let exit = self.print(&mut read);
         // The process ends now: the state goes with it, and is not taken apart entry by entry.
         std::mem::forget(read);
@@ -186,10 +210,33 @@ impl Input {
     }
 }
 
-/// The engine with a counter for the progress bar.
+/// The engine with a counter for the progress bar, and what looks at its metrics.
 struct Counting {
     engine: Engine,
     messages: Arc<AtomicU64>,
+    timeline: Option<Timeline>,
+}
+
+impl Counting {
+    /// Takes the metrics as they were before the first record, and after each tick.
+    fn look(&mut self, delivery: &Delivery, moment: Moment) {
+        let Some(timeline) = &mut self.timeline else { return };
+        let records = delivery.batch.records();
+        let time = match moment {
+            Moment::Before => records.first().filter(|_| timeline.is_empty()).map(|(arrival, _)| arrival.time.floor(timeline.step())),
+            Moment::After => records.last().filter(|(_, event)| matches!(event, Event::Tick)).map(|(arrival, _)| arrival.time),
+        };
+        if let Some(time) = time {
+            timeline.take(self.engine.snapshot(&[]), time);
+        }
+    }
+}
+
+/// When the metrics are looked at.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Moment {
+    Before,
+    After,
 }
 
 impl EngineStage for Counting {
@@ -197,7 +244,9 @@ impl EngineStage for Counting {
     type Query = Query;
 
     fn handle(&mut self, batch: &Delivery) {
+        self.look(batch, Moment::Before);
         self.engine.take(batch);
+        self.look(batch, Moment::After);
         self.messages.fetch_add(batch.batch.len() as u64, Ordering::Relaxed);
     }
 

@@ -3,7 +3,7 @@
 use super::section::section;
 
 section! {
-    /// Capacities. A full table drops scanners first, then what was never answered, then what is finished, then the least recently used,
+    /// Capacities. A full table drops scanners first, then what strangers began, then what is finished, then the least recently used,
     /// and counts what it drops in `siphound_evicted_total`.
     Limits in "limits" {
         /// SIP transactions in progress.

@@ -6,6 +6,7 @@
 
 mod api;
 mod capture;
+mod difference;
 mod limits;
 mod moment;
 mod notify;
@@ -28,6 +29,7 @@ pub use self::notify::{Alertmanager, HttpUrl, MinSeverity, Notify, NotifyCommand
 pub use self::problem::{ConfigError, Fault, Problem, Problems};
 pub use self::thresholds::Thresholds;
 pub use self::types::{Bytes, Interfaces, LogFormat, LogLevel, NotAllowed, PbxAddress, PortRange, Ports, Rate, Ratio};
+pub(crate) use self::value::parse_span;
 
 use self::reader::Reader;
 

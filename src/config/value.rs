@@ -260,7 +260,7 @@ impl Setting for Interfaces {
 const UNITS: [(&str, i64); 5] = [("h", 3_600_000_000_000), ("min", 60_000_000_000), ("s", 1_000_000_000), ("ms", 1_000_000), ("us", 1_000)];
 
 /// Reads a time of one unit: a whole number or a decimal fraction, then `us`, `ms`, `s`, `min` or `h`.
-pub(super) fn parse_span(text: &str) -> Option<Span> {
+pub(crate) fn parse_span(text: &str) -> Option<Span> {
     let unit_at = text.find(|c: char| c.is_ascii_alphabetic())?;
     let (number, unit) = text.split_at(unit_at);
     let (_, nanos) = UNITS.into_iter().find(|(name, _)| *name == unit)?;

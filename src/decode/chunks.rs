@@ -67,6 +67,11 @@ impl Chunks {
         }
     }
 
+    /// Messages in reassembly.
+    pub(super) fn len(&self) -> usize {
+        self.table.len()
+    }
+
     /// Messages dropped for lack of room.
     pub(super) fn evicted(&self) -> u64 {
         self.table.evicted()

@@ -206,6 +206,11 @@ impl Copies {
         }
     }
 
+    /// Payloads remembered.
+    pub(super) fn len(&self) -> usize {
+        self.seen.len()
+    }
+
     /// Payloads forgotten before their time, for lack of room.
     pub fn evicted(&self) -> u64 {
         self.evicted

@@ -52,14 +52,16 @@ pub struct DecodeCounts {
     /// Losses in streams.
     pub streams: StreamCounts,
     /// Entries dropped for lack of room, by table.
-    pub evicted: Evicted,
+    pub evicted: ByTable,
+    /// Entries held, by table.
+    pub held: ByTable,
     /// Smallest and largest timestamp of the frames, as captured.
     pub span: Option<(PacketTime, PacketTime)>,
 }
 
-/// Entries dropped for lack of room, by table.
+/// A number for each table of this layer.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Evicted {
+pub struct ByTable {
     /// Payloads remembered for the removal of copies.
     pub copies: u64,
     /// Pairs of addresses known to speak SIP.
@@ -72,7 +74,7 @@ pub struct Evicted {
     pub chunks: u64,
 }
 
-impl Evicted {
+impl ByTable {
     /// The names of the tables in reports and metrics, each with its count.
     pub fn named(&self) -> [(&'static str, u64); 5] {
         let Self { copies, speakers, fragments, streams, chunks } = *self;
@@ -169,12 +171,19 @@ impl<F: Framer> Decoder<F> {
             copies: outlet.by_rule,
             fragments,
             streams,
-            evicted: Evicted {
+            evicted: ByTable {
                 copies: outlet.copies.evicted(),
                 speakers: outlet.speakers.evicted(),
                 fragments: fragments.evicted,
                 streams: streams.evicted,
                 chunks: self.handler.chunks.evicted(),
+            },
+            held: ByTable {
+                copies: outlet.copies.len() as u64,
+                speakers: outlet.speakers.len() as u64,
+                fragments: self.handler.fragments.len() as u64,
+                streams: self.handler.streams.len() as u64,
+                chunks: self.handler.chunks.len() as u64,
             },
             span: self.span,
         }

@@ -200,6 +200,11 @@ impl Fragments {
         None
     }
 
+    /// Datagrams in reassembly.
+    pub(super) fn len(&self) -> usize {
+        self.table.len()
+    }
+
     /// What reassembly came to so far.
     pub fn counts(&self) -> FragmentCounts {
         self.counts

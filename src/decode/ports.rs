@@ -83,6 +83,11 @@ impl Speakers {
         self.knows(&hosts(flow))
     }
 
+    /// Pairs known.
+    pub(super) fn len(&self) -> usize {
+        self.table.len()
+    }
+
     /// Pairs forgotten for lack of room.
     pub fn evicted(&self) -> u64 {
         self.table.evicted()

@@ -97,6 +97,16 @@ impl Detectors {
         }
     }
 
+    /// What is held for later comparison: name, entries held, entries dropped for lack of room.
+    pub fn tables(&self) -> [(&'static str, usize, u64); 3] {
+        let [(intruders, no_intruders), (strangers, no_strangers)] = [self.intruders.size(), self.strangers.size()];
+        [
+            ("findings", self.findings.len(), self.findings.evicted()),
+            ("intruders", intruders, no_intruders),
+            ("strangers", strangers, no_strangers),
+        ]
+    }
+
     /// Handles what became due by `now`, before the packet of `now`.
     pub fn advance(&mut self, tracker: &Tracker, now: PacketTime) {
         self.server.advance(tracker, now, &mut self.findings);

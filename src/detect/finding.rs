@@ -91,6 +91,15 @@ impl fmt::Display for Subject {
     }
 }
 
+/// Whose trouble it is. In a full store that of strangers gives way: they can bring about as much of it as they like.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Standing {
+    /// Nobody that the PBX ever served.
+    Stranger,
+    /// All others.
+    Known,
+}
+
 /// A fact that a packet proves. Sorts by time, then by what it says: frame numbers differ between captures of the same traffic.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Evidence {
@@ -117,6 +126,8 @@ pub struct Finding {
     pub scope: Scope,
     /// What it is about.
     pub subject: Subject,
+    /// Whose trouble it is.
+    pub standing: Standing,
     /// Time of the earliest evidence.
     pub since: PacketTime,
     /// When it was first raised.
@@ -159,6 +170,7 @@ impl Finding {
             reason: raise.reason,
             scope: raise.scope,
             subject: raise.subject,
+            standing: raise.standing,
             since: now,
             at: now,
             last: now,
@@ -191,6 +203,7 @@ impl Finding {
         self.confidence = self.confidence.max(raise.confidence);
         self.reason = raise.reason.or(self.reason);
         self.scope = raise.scope;
+        self.standing = self.standing.max(raise.standing);
         self.message = raise.message;
         self.add_evidence(raise.evidence);
         let room = Self::RELATED.saturating_sub(self.related.len());
@@ -227,6 +240,7 @@ impl Finding {
 pub struct Raise {
     pub(super) id: FindingId,
     pub(super) subject: Subject,
+    pub(super) standing: Standing,
     pub(super) severity: Severity,
     pub(super) confidence: Confidence,
     pub(super) reason: Option<Reason>,
@@ -247,6 +261,7 @@ impl Raise {
             id,
             scope: subject.kind().scope(),
             subject,
+            standing: Standing::Known,
             severity: row.severity,
             confidence: Confidence::Confirmed,
             reason: None,
@@ -278,6 +293,12 @@ impl Raise {
     /// Sets the sub-case.
     pub fn reason(mut self, reason: Reason) -> Self {
         self.reason = Some(reason);
+        self
+    }
+
+    /// Sets whose trouble it is.
+    pub fn standing(mut self, standing: Standing) -> Self {
+        self.standing = standing;
         self
     }
 

@@ -8,8 +8,8 @@ use crate::decode::flow::{Flow, Transport};
 use crate::decode::signal::Signal;
 
 use crate::detect::catalog::{FindingId, Slot};
-use crate::detect::finding::{Raise, Subject, sent};
-use crate::detect::parties::{related_parties, related_user};
+use crate::detect::finding::{Raise, Standing, Subject, sent};
+use crate::detect::parties::{related_parties, related_user, standing};
 use crate::detect::registration::is_heard;
 use crate::detect::store::FindingStore;
 use crate::table::Handle;
@@ -46,7 +46,9 @@ pub(super) struct IgnoredDetector {
 impl IgnoredDetector {
     pub(super) fn event(&mut self, tracker: &Tracker, event: &Event, findings: &mut FindingStore) {
         match *event {
-            Event::ServerResponse { client, at, .. } => self.note_served(client.ip(), at),
+            Event::ServerResponse { client, at, .. } if standing(tracker, client.ip()) == Standing::Known => {
+                self.note_served(client.ip(), at)
+            }
             Event::InviteUnanswered { call, request } => self.unanswered(tracker, call, &request, findings),
             Event::CallOutcome { call, outcome, at, .. } if outcome != Outcome::NoResponse && outcome != Outcome::Unknown => {
                 let Some(call) = tracker.calls.get(call) else { return };

@@ -1,31 +1,38 @@
 //! Who tries to get in, and who got in (DETECTION §7.6).
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::IpAddr;
 
 use crate::config::Thresholds;
 use crate::detect::catalog::{FindingId, Slot};
-use crate::detect::finding::{Finding, Raise, Reason, Subject};
+use crate::detect::finding::{Finding, Raise, Reason, Standing, Subject};
+use crate::detect::latest::Latest;
 use crate::detect::store::FindingStore;
 use crate::table::Handle;
-use crate::time::{PacketTime, Span};
+use crate::time::PacketTime;
 use crate::track::Tracker;
 use crate::track::event::{AttemptEnd, AttemptReport, Event, Giveaway, Sighting};
 use crate::track::vocabulary::{Confidence, Outcome};
 
 /// Sources and users remembered, each.
-const REMEMBERED: usize = 65_536;
+const REMEMBERED: usize = 16_384;
 
 /// Watches what scanners achieve, and credentials that are refused; not from where a phone is registered, as its neighbour may well have a
 /// wrong password.
 #[derive(Debug, Default)]
 pub(super) struct IntruderDetector {
-    refused: BTreeMap<IpAddr, VecDeque<(Handle, Sighting)>>,
-    attacked: BTreeMap<Handle, VecDeque<(IpAddr, Sighting)>>,
-    scanners: BTreeMap<IpAddr, PacketTime>,
+    refused: Latest<IpAddr, VecDeque<(Handle, Sighting)>, REMEMBERED>,
+    attacked: Latest<Handle, VecDeque<(IpAddr, Sighting)>, REMEMBERED>,
+    scanners: Latest<IpAddr, Option<PacketTime>, REMEMBERED>,
 }
 
 impl IntruderDetector {
+    /// Sources and users held, and how many were dropped for lack of room.
+    pub(super) fn size(&self) -> (usize, u64) {
+        let sizes = [self.refused.size(), self.attacked.size(), self.scanners.size()];
+        sizes.into_iter().fold((0, 0), |(held, evicted), size| (held + size.0, evicted + size.1))
+    }
+
     pub(super) fn event(&mut self, tracker: &Tracker, event: &Event, findings: &mut FindingStore) {
         match *event {
             Event::ScannerFound { source, giveaway, at, .. } => self.found(source.ip(), giveaway, at, findings),
@@ -37,7 +44,7 @@ impl IntruderDetector {
             Event::CallOutcome { call, outcome: Outcome::Answered, at, .. } => {
                 let Some(call) = tracker.calls.get(call) else { return };
                 let source = call.flow.source;
-                if self.scanners.contains_key(&source.ip()) && tracker.registrations.at_address(&tracker.world, source).is_none() {
+                if self.scanners.get(source.ip()).is_some() && tracker.registrations.at_address(&tracker.world, source).is_none() {
                     let what = format!("a call to {} was answered", call.record.to);
                     succeeded(source.ip(), &what, None, at, findings);
                 }
@@ -47,16 +54,14 @@ impl IntruderDetector {
     }
 
     fn found(&mut self, source: IpAddr, giveaway: Giveaway, at: Sighting, findings: &mut FindingStore) {
-        if self.scanners.len() >= REMEMBERED {
-            self.scanners.pop_first();
-        }
-        self.scanners.entry(source).or_insert(at.time);
+        self.scanners.entry(source).get_or_insert(at.time);
         let (what, fact) = match giveaway {
             Giveaway::Tool => ("calls itself a scanning tool", "the request that names the tool"),
             Giveaway::Users => ("tries out users in vain", "the answer that was one too many"),
             Giveaway::Numbers => ("tries to call number after number without being registered", "the answer that was one too many"),
         };
         let raise = Raise::new(FindingId::SipScanner, Subject::Source(source), format!("{source}: {what}"))
+            .standing(Standing::Stranger)
             .evidence(at.time, at.frame, fact)
             .fill(Slot::Ip, source.to_string());
         let raise = if giveaway == Giveaway::Numbers { raise.reason(Reason::InviteScan) } else { raise };
@@ -70,14 +75,12 @@ impl IntruderDetector {
         }
         let Thresholds { brute, brute_sources, .. } = *tracker.thresholds();
         let (within, sources) = (brute.window, brute_sources as usize);
-        forget(&mut self.refused, within, at.time, |refused| refused.back().map(|(_, at)| *at));
-        forget(&mut self.attacked, within, at.time, |attacked| attacked.back().map(|(_, at)| *at));
-        let refused = self.refused.entry(source).or_default();
+        let refused = self.refused.entry(source);
         refused.push_back((report.aor, at));
         while refused.len() > brute.count as usize || refused.front().is_some_and(|(_, first)| at.time.since(first.time) > within) {
             refused.pop_front();
         }
-        let attacked = self.attacked.entry(report.aor).or_default();
+        let attacked = self.attacked.entry(report.aor);
         attacked.retain(|&(known, last)| known != source && at.time.since(last.time) <= within);
         attacked.push_back((source, at));
         if attacked.len() > Finding::EVIDENCE {
@@ -97,6 +100,7 @@ impl IntruderDetector {
             return;
         };
         let raise = Raise::new(FindingId::AuthBruteforce, Subject::Source(source), message)
+            .standing(Standing::Stranger)
             .confidence(if one_user && attacked.len() < sources { Confidence::Suspected } else { Confidence::Confirmed })
             .fill(Slot::Ip, source.to_string());
         let raise = facts.iter().fold(raise, |raise, at| raise.evidence(at.time, at.frame, "credentials refused"));
@@ -106,7 +110,7 @@ impl IntruderDetector {
     /// A scanner that registers as a user who was not there before.
     fn registered(&self, tracker: &Tracker, report: &AttemptReport, findings: &mut FindingStore) {
         let source = report.flow.source.ip();
-        let Some(&since) = self.scanners.get(&source) else { return };
+        let Some(&Some(since)) = self.scanners.get(source) else { return };
         let is_new = tracker.registrations.device(report.device).is_some_and(|device| device.first_seen >= since);
         let Some(aor) = tracker.registrations.aor(report.aor).filter(|_| is_new && !report.was_registered) else { return };
         succeeded(source, &format!("registered as {}", aor.name), Some(&aor.name), report.last, findings);
@@ -118,14 +122,4 @@ fn succeeded(source: IpAddr, what: &str, aor: Option<&str>, at: Sighting, findin
         .evidence(at.time, at.frame, what)
         .fill(Slot::Ip, source.to_string());
     findings.raise(aor.into_iter().fold(raise, |raise, aor| raise.fill(Slot::Aor, aor)), at.time);
-}
-
-/// Makes room in a full table: what is older than the window goes, else the first.
-fn forget<K: Ord + Copy, V>(table: &mut BTreeMap<K, V>, window: Span, now: PacketTime, last: impl Fn(&V) -> Option<Sighting>) {
-    if table.len() >= REMEMBERED {
-        table.retain(|_, entry| last(entry).is_some_and(|last| now.since(last.time) <= window));
-    }
-    if table.len() >= REMEMBERED {
-        table.pop_first();
-    }
 }

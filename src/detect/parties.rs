@@ -1,9 +1,9 @@
 //! Whom a finding of a call is about, and who takes part in the call.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use crate::detect::finding::{Raise, Subject};
-use crate::table::Handle;
+use crate::detect::finding::{Raise, Standing, Subject};
+use crate::table::{Handle, Rank};
 use crate::track::Tracker;
 use crate::track::call::Call;
 
@@ -22,6 +22,7 @@ pub(super) fn call_subject(tracker: &Tracker, call: Handle) -> Option<Subject> {
 /// with it.
 pub(super) fn related_parties(tracker: &Tracker, raise: Raise, call: Handle) -> Raise {
     let Some(entry) = tracker.calls.get(call) else { return raise };
+    let raise = raise.standing(ends(entry).map(|end| standing(tracker, end.ip())).into_iter().fold(Standing::Stranger, Standing::max));
     let own = Subject::Call(entry.record.call_id.clone());
     let raise = if call_subject(tracker, call).as_ref() == Some(&own) { raise } else { raise.related(own) };
     ends(entry).into_iter().filter_map(|address| user_at(tracker, address)).fold(raise, |raise, name| raise.related(Subject::Aor(name)))
@@ -29,10 +30,16 @@ pub(super) fn related_parties(tracker: &Tracker, raise: Raise, call: Handle) -> 
 
 /// Names the user whose device is at an address: of several phones behind one it is that one's matter.
 pub(super) fn related_user(tracker: &Tracker, raise: Raise, address: SocketAddr) -> Raise {
+    let raise = raise.standing(standing(tracker, address.ip()));
     match user_at(tracker, address) {
         Some(name) => raise.related(Subject::Aor(name)),
         None => raise,
     }
+}
+
+/// Whether the peer at an address is one that the PBX ever served or called.
+pub(super) fn standing(tracker: &Tracker, address: IpAddr) -> Standing {
+    if tracker.world.peers.rank(address) > Rank::Unanswered { Standing::Known } else { Standing::Stranger }
 }
 
 /// The AoR of the called user, if it is known.

@@ -84,6 +84,9 @@ impl ReachabilityDetector {
             .evidence(probe.time, probe.frame, format!("OPTIONS to it, {}", sent(transmissions)))
             .absence(at.time, format!("no answer within {}", at.time.since(probe.time)));
         findings.raise(raise, at.time);
+        if self.down.len() >= REMEMBERED {
+            self.down.pop_first();
+        }
         self.down.insert(device, Down { since: at.time });
         self.escalations.insert((at.time + tracker.thresholds().unreachable_warning, device));
     }

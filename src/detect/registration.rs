@@ -5,7 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::decode::flow::Transport;
 use crate::detect::catalog::{FindingId, Slot, rejection_remedy};
-use crate::detect::finding::{Raise, Reason, Subject, sent};
+use crate::detect::finding::{Raise, Reason, Standing, Subject, sent};
+use crate::detect::parties::standing;
 use crate::detect::store::FindingStore;
 use crate::table::Handle;
 use crate::time::{PacketTime, Span};
@@ -53,7 +54,10 @@ impl RegistrationDetector {
         let source = report.flow.source.ip();
         let Some(aor) = tracker.registrations.aor(report.aor).map(|aor| aor.name.clone()) else { return };
         if report.status != 0 && report.last.frame != 0 {
-            self.note_answered(source, tracker.thresholds().others_served, report.last.time);
+            // That a stranger is refused does not serve it.
+            if standing(tracker, source) == Standing::Known {
+                self.note_answered(source, tracker.thresholds().others_served, report.last.time);
+            }
             findings.clear(FindingId::RegistrarSilent, &Subject::Source(source), report.last.time);
         }
         if tracker.world.peers.scans(source) {
@@ -117,6 +121,7 @@ impl RegistrationDetector {
             sent(report.transmissions)
         );
         let raise = Raise::new(FindingId::RegistrarSilent, Subject::Source(source), message)
+            .standing(standing(tracker, source))
             .confidence(confidence)
             .evidence(
                 report.first.time,
@@ -209,7 +214,13 @@ fn expired(tracker: &Tracker, handle: Handle, at: Sighting, findings: &mut Findi
 /// Names the places that an AoR's finding belongs to, and how far it reaches: the phone, or possibly its whole site where it is the only one.
 pub(super) fn placed(tracker: &Tracker, raise: Raise, source: SocketAddr) -> Raise {
     let alone = tracker.registrations.devices_at(source.ip()) < 2;
+    let served = match raise.subject() {
+        Subject::Aor(name) => tracker.registrations.find_aor(&tracker.world, name).and_then(|aor| tracker.registrations.aor(aor)),
+        _ => None,
+    };
+    let standing = if served.is_some_and(|aor| aor.accepted > 0) { Standing::Known } else { standing(tracker, source.ip()) };
     raise
+        .standing(standing)
         .scope(if alone { Scope::PhoneOrSite } else { Scope::Phone })
         .related(Subject::Source(source.ip()))
         .related(Subject::Site(Site::of(source.ip())))

@@ -6,7 +6,8 @@ use std::net::SocketAddr;
 use crate::config::Rate;
 use crate::decode::flow::Flow;
 use crate::detect::catalog::{FindingId, Slot};
-use crate::detect::finding::{Raise, Subject};
+use crate::detect::finding::{Raise, Standing, Subject};
+use crate::detect::parties::standing;
 use crate::detect::store::FindingStore;
 use crate::sip::message::Kind;
 use crate::sip::method::Method;
@@ -102,6 +103,8 @@ impl RestartDetector {
         watched.spoke(tracker.thresholds().restart_silence, at.time);
         let sign = match kind {
             _ if novelty != Novelty::Distinct => return,
+            // What was never there for a stranger was not forgotten.
+            Kind::Response(_) if standing(tracker, flow.destination.ip()) == Standing::Stranger => return,
             Kind::Response(481 | 489) if method == Method::Subscribe => Sign::Unsubscribed,
             Kind::Response(481) => Sign::Forgotten,
             Kind::Request(Method::Options | Method::Notify) if watched.is_waking(at.time) => Sign::Woken,
@@ -112,7 +115,7 @@ impl RestartDetector {
 
     pub(super) fn event(&mut self, tracker: &Tracker, event: &Event, findings: &mut FindingStore) {
         match *event {
-            Event::OldNonce { pbx, client, accepted, at } if !tracker.world.peers.scans(client.ip()) => {
+            Event::OldNonce { pbx, client, accepted, at } if standing(tracker, client.ip()) == Standing::Known => {
                 let Some(watched) = self.watch(pbx, at.time) else { return };
                 if watched.old_nonce(accepted) {
                     watched.sign(tracker, Sign::Nonce, client, at, findings);

@@ -6,11 +6,12 @@ use std::net::{IpAddr, SocketAddr};
 use crate::config::Thresholds;
 use crate::decode::flow::Flow;
 use crate::detect::catalog::FindingId;
-use crate::detect::finding::{Raise, Subject};
+use crate::detect::finding::{Raise, Standing, Subject};
+use crate::detect::parties::standing;
 use crate::detect::store::FindingStore;
 use crate::sip::message::Kind;
 use crate::sip::method::Method;
-use crate::time::PacketTime;
+use crate::time::{PacketTime, Span};
 use crate::track::Tracker;
 use crate::track::absence::{SEEN_WITHIN, WATERMARK};
 use crate::track::event::Sighting;
@@ -24,6 +25,8 @@ const KNOWN: usize = 4096;
 const SMALL_SOURCES: usize = 2;
 /// Requests remembered while a PBX is silent.
 const REMEMBERED: usize = 64;
+/// How often it is looked which sources were silent for too long.
+const PRUNE: Span = Span::from_secs(60);
 
 #[derive(Debug)]
 struct Silence {
@@ -31,10 +34,12 @@ struct Silence {
     /// Requests since the PBX last sent anything.
     requests: Vec<(IpAddr, Sighting)>,
     more: u64,
+    /// When something may have changed next; before then it need not be looked at.
+    next: PacketTime,
     /// Sources that asked it lately, with the last time.
     known: BTreeMap<IpAddr, PacketTime>,
-    /// None of them asked last before this.
-    earliest: PacketTime,
+    /// When those that are no longer lately were let go of.
+    pruned: PacketTime,
     raised: bool,
 }
 
@@ -48,7 +53,8 @@ impl ServerDetector {
     pub(super) fn message(&mut self, tracker: &Tracker, kind: Kind, flow: Flow, at: Sighting, findings: &mut FindingStore) {
         match (tracker.world.peers.direction(flow), kind) {
             (Direction::Out, _) => self.spoke(flow.source, at.time, findings),
-            (Direction::In, Kind::Request(method)) if method != Method::Ack && !tracker.world.peers.scans(flow.source.ip()) => {
+            // A firewall may well keep strangers from the PBX.
+            (Direction::In, Kind::Request(method)) if method != Method::Ack && standing(tracker, flow.source.ip()) == Standing::Known => {
                 self.asked(flow, at);
             }
             _ => {}
@@ -61,12 +67,15 @@ impl ServerDetector {
             let visible = tracker.world.absence.is_sound_since(first.time)
                 && tracker.world.peers.last_sent(silence.pbx) > PacketTime::MIN
                 && tracker.world.peers.last_sent(silence.pbx) >= first.time - SEEN_WITHIN;
-            if silence.raised || !visible {
+            let due = now - WATERMARK;
+            if silence.raised || !visible || due < silence.next {
                 continue;
             }
-            if let Some(at) = silence.proved_at(tracker.thresholds(), now - WATERMARK) {
+            if let Some(at) = silence.proved_at(tracker.thresholds(), due) {
                 silence.raised = true;
                 findings.raise(silence.raise(at), at);
+            } else {
+                silence.next = silence.candidates(tracker.thresholds()).into_iter().find(|end| *end > due).unwrap_or(PacketTime::MAX);
             }
         }
     }
@@ -75,7 +84,15 @@ impl ServerDetector {
         let silence = match self.silences.iter_mut().position(|silence| silence.pbx == flow.destination) {
             Some(position) => self.silences.get_mut(position),
             None if self.silences.len() < REMEMBERED => {
-                self.silences.push(Silence::of(flow.destination));
+                self.silences.push(Silence {
+                    pbx: flow.destination,
+                    requests: Vec::new(),
+                    more: 0,
+                    next: PacketTime::MIN,
+                    known: BTreeMap::new(),
+                    pruned: PacketTime::MIN,
+                    raised: false,
+                });
                 self.silences.last_mut()
             }
             None => None,
@@ -84,6 +101,7 @@ impl ServerDetector {
         silence.note_source(flow.source.ip(), at.time);
         if silence.requests.len() < REMEMBERED {
             silence.requests.push((flow.source.ip(), at));
+            silence.next = silence.next.min(at.time);
         } else {
             silence.more += 1;
         }
@@ -93,6 +111,7 @@ impl ServerDetector {
         for silence in self.silences.iter_mut().filter(|silence| silence.pbx.ip() == pbx.ip()) {
             silence.requests.clear();
             silence.more = 0;
+            silence.next = PacketTime::MIN;
             if std::mem::take(&mut silence.raised) {
                 findings.clear(FindingId::PbxNotResponding, &Subject::Pbx(silence.pbx), now);
             }
@@ -101,14 +120,10 @@ impl ServerDetector {
 }
 
 impl Silence {
-    fn of(pbx: SocketAddr) -> Self {
-        Self { pbx, requests: Vec::new(), more: 0, known: BTreeMap::new(), earliest: PacketTime::MIN, raised: false }
-    }
-
     fn note_source(&mut self, source: IpAddr, now: PacketTime) {
-        if self.known.len() >= KNOWN && now.since(self.earliest) > SEEN_WITHIN {
+        if self.known.len() >= KNOWN && now.since(self.pruned) >= PRUNE {
+            self.pruned = now;
             self.known.retain(|_, last| now.since(*last) <= SEEN_WITHIN);
-            self.earliest = self.known.values().copied().min().unwrap_or(now);
         }
         if self.known.len() < KNOWN || self.known.contains_key(&source) {
             self.known.insert(source, now);
@@ -120,15 +135,22 @@ impl Silence {
         asking >= FEW_SOURCES && self.known.values().filter(|last| **last >= first - SEEN_WITHIN).count() == asking
     }
 
+    /// When the silence may have been long enough, in order.
+    fn candidates(&self, thresholds: &Thresholds) -> Vec<PacketTime> {
+        let Some(&(_, first)) = self.requests.first() else { return Vec::new() };
+        let &Thresholds { pbx_silent, pbx_silent_small, .. } = thresholds;
+        let mut candidates = vec![first.time + pbx_silent, first.time + pbx_silent_small];
+        candidates.extend(self.requests.iter().map(|(_, at)| at.time).filter(|at| at.since(first.time) > pbx_silent));
+        candidates.sort_unstable();
+        candidates
+    }
+
     /// When, at or before `now`, the silence was long enough for what was asked in it.
     fn proved_at(&self, thresholds: &Thresholds, now: PacketTime) -> Option<PacketTime> {
         let (_, first) = self.requests.first()?;
         let asked_by = |end: PacketTime| self.requests.iter().filter(move |(_, at)| at.time <= end);
         let &Thresholds { pbx_silent, pbx_silent_small, pbx_silent_requests, pbx_silent_sources, .. } = thresholds;
-        let mut candidates = vec![first.time + pbx_silent, first.time + pbx_silent_small];
-        candidates.extend(self.requests.iter().map(|(_, at)| at.time).filter(|at| at.since(first.time) > pbx_silent));
-        candidates.sort_unstable();
-        candidates.into_iter().take_while(|end| *end <= now).find(|&end| {
+        self.candidates(thresholds).into_iter().take_while(|end| *end <= now).find(|&end| {
             let sources = distinct(asked_by(end).map(|(source, _)| *source));
             let lasted = end.since(first.time);
             let many = sources >= pbx_silent_sources as usize || self.all_known(first.time, sources);

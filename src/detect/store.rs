@@ -4,7 +4,7 @@
 //! entry, and the report lists both. It ends when its detector clears it, or by itself after its quiet time. A cause that
 //! [explains](FindingId::explains) a symptom takes it off the list, whichever of the two comes first, and names it.
 //!
-//! Open and ended findings are bounded by [`Limits`]; the least severe go first, and are counted.
+//! Open and ended findings are bounded by [`Limits`]; those of strangers go first, then the least severe, and are counted.
 
 mod change;
 mod index;
@@ -17,10 +17,10 @@ pub use change::{ChangeKind, FindingChange};
 use std::collections::BTreeMap;
 
 use crate::detect::catalog::{FindingId, Reach, SubjectKind, WINDOW_AFTER, WINDOW_BEFORE};
-use crate::detect::finding::{Finding, Raise, Subject};
+use crate::detect::finding::{Finding, Raise, Standing, Subject};
 use crate::detect::store::change::Changes;
 use crate::detect::store::index::Index;
-use crate::detect::store::ranked::Ranked;
+use crate::detect::store::ranked::{Ranked, Worth};
 use crate::time::PacketTime;
 use crate::track::vocabulary::{Confidence, Severity};
 
@@ -116,7 +116,7 @@ impl FindingStore {
             return false;
         };
         if let Some(finding) = self.findings.get(&seq) {
-            self.open.remove(finding.severity, deadline(finding), seq);
+            self.open.remove(worth(finding), deadline(finding), seq);
         }
         self.end(seq, at);
         true
@@ -185,6 +185,16 @@ impl FindingStore {
         self.totals.clear();
     }
 
+    /// Findings that are kept, open and ended.
+    pub fn len(&self) -> usize {
+        self.findings.len()
+    }
+
+    /// Whether none is kept.
+    pub fn is_empty(&self) -> bool {
+        self.findings.is_empty()
+    }
+
     /// How many findings were dropped for lack of room.
     pub fn evicted(&self) -> u64 {
         self.evicted
@@ -216,7 +226,7 @@ impl FindingStore {
         self.count(finding.id, finding.severity);
         self.changes.push(ChangeKind::Raised, &finding, finding.at);
         self.index.insert(seq, &finding);
-        self.open.insert(finding.severity, deadline(&finding), seq);
+        self.open.insert(worth(&finding), deadline(&finding), seq);
         let now = finding.at;
         self.findings.insert(seq, finding);
         self.absorb_symptoms(seq, now);
@@ -228,9 +238,9 @@ impl FindingStore {
             return;
         };
         let (severity, confidence, since) = (finding.severity, finding.confidence, finding.since);
-        self.open.remove(severity, deadline(finding), seq);
+        self.open.remove(worth(finding), deadline(finding), seq);
         let fresh = merge(finding);
-        self.open.insert(finding.severity, deadline(finding), seq);
+        self.open.insert(worth(finding), deadline(finding), seq);
         self.index.relate(seq, finding.id, &fresh);
         let (worse, surer) = (finding.severity > severity, finding.confidence > confidence);
         let explains_more = surer || finding.since < since || !fresh.is_empty();
@@ -255,7 +265,7 @@ impl FindingStore {
         };
         let at = at.max(finding.at);
         finding.cleared = Some(at);
-        self.ended.insert(finding.severity, at, seq);
+        self.ended.insert(worth(finding), at, seq);
         self.changes.push(ChangeKind::Cleared, finding, at);
         self.make_room(at);
     }
@@ -285,9 +295,9 @@ impl FindingStore {
     fn reopen(&mut self, seq: Seq, now: PacketTime) {
         let Some(finding) = self.findings.get_mut(&seq) else { return };
         if let Some(end) = finding.cleared.take() {
-            self.ended.remove(finding.severity, end, seq);
+            self.ended.remove(worth(finding), end, seq);
         }
-        self.open.insert(finding.severity, deadline(finding), seq);
+        self.open.insert(worth(finding), deadline(finding), seq);
         self.changes.push(ChangeKind::Raised, finding, now);
     }
 
@@ -378,11 +388,17 @@ impl FindingStore {
         let finding = self.findings.remove(&seq)?;
         self.index.remove(seq, &finding);
         match finding.cleared {
-            Some(at) => self.ended.remove(finding.severity, at, seq),
-            None => self.open.remove(finding.severity, deadline(&finding), seq),
+            Some(at) => self.ended.remove(worth(&finding), at, seq),
+            None => self.open.remove(worth(&finding), deadline(&finding), seq),
         }
         Some(finding)
     }
+}
+
+/// What a finding is worth: that of a stranger less than any other, unless it is critical.
+fn worth(finding: &Finding) -> Worth {
+    let standing = if finding.severity == Severity::Critical { Standing::Known } else { finding.standing };
+    (standing, finding.severity)
 }
 
 /// When an open finding ends by itself.

@@ -1,12 +1,14 @@
 //! Who knocks at the wrong door: another protocol, a closed port, a domain that is not served (DETECTION §7.8).
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::net::IpAddr;
 
 use crate::decode::flow::Flow;
 use crate::decode::signal::Signal;
 use crate::detect::catalog::{FindingId, Slot};
 use crate::detect::finding::{Raise, Subject};
+use crate::detect::latest::Latest;
+use crate::detect::parties::standing;
 use crate::detect::registration::{is_heard, status_text};
 use crate::detect::store::FindingStore;
 use crate::time::PacketTime;
@@ -29,12 +31,18 @@ const UDP_REFUSED: &str = "UDP refused by ICMP";
 /// Watches tries that cannot succeed.
 #[derive(Debug, Default)]
 pub(super) struct StrangerDetector {
-    knocks: BTreeMap<IpAddr, VecDeque<(Sighting, &'static str)>>,
-    strays: BTreeMap<IpAddr, VecDeque<Sighting>>,
+    knocks: Latest<IpAddr, VecDeque<(Sighting, &'static str)>, REMEMBERED>,
+    strays: Latest<IpAddr, VecDeque<Sighting>, REMEMBERED>,
     domains: BTreeSet<Box<str>>,
 }
 
 impl StrangerDetector {
+    /// Sources held, and how many were dropped for lack of room.
+    pub(super) fn size(&self) -> (usize, u64) {
+        let [knocks, strays] = [self.knocks.size(), self.strays.size()];
+        (knocks.0 + strays.0, knocks.1 + strays.1)
+    }
+
     pub(super) fn event(&mut self, tracker: &Tracker, event: &Event, findings: &mut FindingStore) {
         match event {
             Event::Noticed { signal: Signal::Refused(flow), at } if tracker.world.peers.direction(*flow) == Direction::In => {
@@ -72,7 +80,7 @@ impl StrangerDetector {
             return;
         }
         let least = tracker.thresholds().wrong_port;
-        let knocks = entry(&mut self.knocks, source);
+        let knocks = self.knocks.entry(source);
         knocks.push_back((at, what));
         while knocks.len() > KEPT.max(least.count as usize)
             || knocks.front().is_some_and(|(first, _)| at.time.since(first.time) > least.window)
@@ -87,7 +95,8 @@ impl StrangerDetector {
         let kinds: BTreeSet<&str> = knocks.iter().map(|(_, what)| *what).collect();
         let kinds = kinds.into_iter().collect::<Vec<_>>().join(", ");
         let message = format!("{source}: {kinds} on port {} of {}", door.port(), door.ip());
-        let raise = Raise::new(FindingId::WrongTransportOrPort, Subject::Source(source), message).related(Subject::Site(Site::of(source)));
+        let raise = Raise::new(FindingId::WrongTransportOrPort, Subject::Source(source), message).standing(standing(tracker, source));
+        let raise = raise.related(Subject::Site(Site::of(source)));
         let raise = knocks.iter().fold(raise, |raise, (at, what)| raise.evidence(at.time, at.frame, format!("{what} to {door}")));
         let pbx = tracker.world.peers.pbx_addresses().into_iter().next();
         let raise = pbx.into_iter().fold(raise, |raise, pbx| raise.fill(Slot::Expected, format!("UDP or TCP to {pbx}")));
@@ -113,7 +122,7 @@ impl StrangerDetector {
             self.domains.insert(domain.into());
         }
         let source = report.flow.source.ip();
-        if self.strays.remove(&source).is_some() {
+        if self.strays.remove(source).is_some() {
             findings.clear(FindingId::WrongDomain, &Subject::Source(source), report.last.time);
         }
     }
@@ -126,7 +135,7 @@ impl StrangerDetector {
             return;
         }
         let least = tracker.thresholds().wrong_port;
-        let strays = entry(&mut self.strays, source);
+        let strays = self.strays.entry(source);
         strays.push_back(at);
         while strays.len() > KEPT.max(least.count as usize) || strays.front().is_some_and(|first| at.time.since(first.time) > least.window)
         {
@@ -138,6 +147,7 @@ impl StrangerDetector {
         let message = format!("{source}: registers for the unknown domain {domain}");
         let known = self.domains.iter().take(3).map(|known| &**known).collect::<Vec<_>>().join(", ");
         let raise = Raise::new(FindingId::WrongDomain, Subject::Source(source), message)
+            .standing(standing(tracker, source))
             .related(Subject::Site(Site::of(source)))
             .fill(Slot::Expected, format!("the PBX serves {known}"));
         let fact = format!("REGISTER for {domain} answered {}", status_text(report.status));
@@ -160,11 +170,4 @@ fn is_sip(tracker: &Tracker, flow: Flow) -> bool {
 fn domain<'t>(tracker: &'t Tracker, report: &AttemptReport) -> Option<&'t str> {
     let name = &tracker.registrations.aor(report.aor)?.name;
     Some(name.rsplit_once('@').map_or(&**name, |(_, host)| host))
-}
-
-fn entry<V: Default>(table: &mut BTreeMap<IpAddr, V>, source: IpAddr) -> &mut V {
-    if table.len() >= REMEMBERED && !table.contains_key(&source) {
-        table.pop_first();
-    }
-    table.entry(source).or_default()
 }

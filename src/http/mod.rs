@@ -21,6 +21,7 @@ pub use self::api::document;
 pub use self::assist::{AssistListener, Assistants};
 pub use self::client::{Answer, Client, ClientError, Stream};
 pub use self::events::{EventListener, Events};
+pub use self::routes::router;
 pub use self::server::{HttpError, Server, Serving};
 pub use self::tls::{ClientTls, ServerTls, TlsError};
 pub use self::view::{EngineSource, View};

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::middleware::from_fn_with_state;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::sync::Semaphore;
@@ -68,7 +68,7 @@ impl<S: EngineSource> Shared<S> {
 /// The pages over `source`, which may take at most `patience` for a snapshot. No page reads a request body.
 ///
 /// The API is there for those whom `api` names; without it, for nobody.
-pub(super) fn router<S: EngineSource>(source: S, patience: Duration, api: Option<Access>, mask: Mask) -> Router {
+pub fn router<S: EngineSource>(source: S, patience: Duration, api: Option<Access>, mask: Mask) -> Router {
     let routes = match api {
         Some(access) => Router::new().nest(api::ROOT, api::router().layer(from_fn_with_state(access, admit))),
         None => Router::new(),
@@ -80,7 +80,16 @@ pub(super) fn router<S: EngineSource>(source: S, patience: Duration, api: Option
         .route("/readyz", get(readyz::<S>))
         .fallback(|| async { (StatusCode::NOT_FOUND, "there is no such page\n") })
         .method_not_allowed_fallback(|| async { (StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are answered\n") })
+        .layer(map_response(as_what_it_is))
         .with_state(Arc::new(Shared { source, patience, mask, turn: Arc::new(Semaphore::new(1)) }))
+}
+
+/// What phones wrote is in the pages: no browser may guess that one is a document, or put it into another site.
+async fn as_what_it_is(mut page: Response) -> Response {
+    let headers = page.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
+    page
 }
 
 async fn metrics<S: SnapshotSource>(State(shared): State<Arc<Shared<S>>>) -> Response {

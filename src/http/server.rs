@@ -340,6 +340,17 @@ mod tests {
         server.stop();
     }
 
+    /// What phones wrote is in the pages: a browser makes no document of them and shows them in no frame.
+    #[test]
+    fn pages_are_taken_for_what_they_are() {
+        let server = server(Engine::Well, BOUNDS);
+        for path in ["/", "/metrics", "/healthz", "/nothing", "/api/v1/nothing"] {
+            let answer = ask(&server, "GET", path);
+            assert!(answer.contains("x-content-type-options: nosniff\r\n"), "{answer}");
+            assert!(answer.contains("content-security-policy: default-src 'none'; frame-ancestors 'none'\r\n"), "{answer}");
+        }
+    }
+
     #[test]
     fn the_index_names_each_page_and_each_page_is_there() {
         let server = server(Engine::Well, BOUNDS);

@@ -31,7 +31,14 @@ pub struct Snapshot {
 
 impl Snapshot {
     /// The exposition, families without series left out. Fails only where the encoder does, which it does not on valid families.
-    pub fn to_text(mut self) -> Result<Vec<u8>, prometheus::Error> {
+    pub fn to_text(self) -> Result<Vec<u8>, prometheus::Error> {
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&self.into_families(), &mut text)?;
+        Ok(text)
+    }
+
+    /// The families that have series, by name.
+    pub(super) fn into_families(mut self) -> Vec<MetricFamily> {
         self.gauges.build_info.set(VersionLabel(env!("CARGO_PKG_VERSION")), 1.0);
         let mut families = families(&self.tally);
         families.extend(self::families(&self.capture));
@@ -39,9 +46,7 @@ impl Snapshot {
         families.extend(self::families(&self.outputs));
         families.extend(self::families(&self.gauges));
         families.sort_by(|a, b| a.name().cmp(b.name()));
-        let mut text = Vec::new();
-        TextEncoder::new().encode(&families, &mut text)?;
-        Ok(text)
+        families
     }
 }
 

@@ -10,6 +10,7 @@ mod family;
 mod fold;
 mod labels;
 mod tally;
+mod timeline;
 
 pub use self::catalog::{AnomalyLabel, CaptureTally, FindingLabel, Gauges, HistoryTally, OutputTally, TableLabel, Tally, VersionLabel};
 pub use self::doc::markdown;
@@ -21,3 +22,4 @@ pub use self::labels::{
     KeepaliveLabel, Labels, LossLabel, MessageKind, MethodLabel, NatProbe, NatStage, NatVerdict, NotificationResult, NotificationSink,
     QualifyResult, ServerResponse, SessionResult, ShortCall, StoreLabel, ToReachability, ToState, Unanswered,
 };
+pub use self::timeline::Timeline;

@@ -178,7 +178,8 @@ impl Engine {
         let tracked = self.tracker.tables().into_iter().map(|(table, _, evicted)| (table, evicted));
         let decoded = self.counts.iter().flat_map(|counts| counts.decode.evicted.named());
         let (_, uncounted) = self.fold.waiting();
-        tracked.chain(decoded).chain([("findings", self.detectors.findings.evicted()), ("unattributed", uncounted)]).collect()
+        let detected = self.detectors.tables().into_iter().map(|(table, _, evicted)| (table, evicted));
+        tracked.chain(decoded).chain(detected).chain([("unattributed", uncounted)]).collect()
     }
 
     /// What was captured, as ingest counted it; the files are the caller's to name.
@@ -228,8 +229,11 @@ impl Engine {
         for ((id, severity), count) in active {
             gauges.set_findings(id.as_str(), severity, count);
         }
-        for (table, held, _) in tracker.tables() {
+        for (table, held, _) in tracker.tables().into_iter().chain(self.detectors.tables()) {
             gauges.set_tracked(table, held);
+        }
+        for (table, held) in self.counts.iter().flat_map(|counts| counts.decode.held.named()) {
+            gauges.set_tracked(table, held as usize);
         }
         gauges.set_tracked("unattributed", self.fold.waiting().0);
         if let Some((_, last)) = self.counts.as_ref().and_then(|counts| counts.decode.span) {

@@ -20,6 +20,7 @@ pub mod signals;
 pub mod source;
 pub mod stage;
 pub mod stop;
+pub mod ticking;
 pub mod until;
 
 #[cfg(test)]

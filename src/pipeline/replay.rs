@@ -217,8 +217,9 @@ mod tests {
             let observer = |notice: crate::pipeline::stage::Notice<'_>| told.lock().expect("lock").push(format!("{notice:?}"));
             replay(&mut source(), Listing, Recorder::default(), threads, &observer).expect("a replay");
             let told = told.into_inner().expect("lock");
-            assert_eq!(told.len(), 3, "{told:?}");
+            assert_eq!(told.len(), 4, "{told:?}");
             assert_eq!(told[..2], ["Lost(Kernel, 2)", "Lost(Interface, 3)"]);
+            assert!(told[3].starts_with("Stepped("), "{told:?}");
         }
     }
 

@@ -2,4 +2,4 @@
 
 pub use crate::capture::bpf::filter_text;
 pub use crate::capture::live::{ANY, FrameNumbers, Live, LiveOptions, host_addresses};
-pub use crate::capture::{CaptureError, CaptureFiles, Note};
+pub use crate::capture::{CaptureError, CaptureFiles, FrameSource, Note};

@@ -113,6 +113,8 @@ pub enum Notice<'a> {
         /// How long until the next attempt.
         again: Duration,
     },
+    /// The clock that stamps the frames was set by so much.
+    Stepped(Span),
     /// A source that had failed captures again.
     Recovered {
         /// Its name.
@@ -152,7 +154,10 @@ impl Kind {
             SourceEvent::Frames => Self::Frames,
             SourceEvent::Idle { now } => Self::Idle(now),
             SourceEvent::Gap { from, to } => Self::Gap { from, to },
-            SourceEvent::ClockStep { by } => Self::ClockStep(by),
+            SourceEvent::ClockStep { by } => {
+                observer(Notice::Stepped(by));
+                Self::ClockStep(by)
+            }
             SourceEvent::Dropped(drops) => {
                 for (place, count) in [(LossPlace::Kernel, drops.kernel), (LossPlace::Interface, drops.interface)] {
                     if count > 0 {

@@ -8,6 +8,7 @@ use crate::sip::message::{Kind, Message};
 use crate::sip::method::Method;
 use crate::table::{Digest, Digester};
 use crate::track::event::Sighting;
+use crate::track::world::text;
 use crate::track::{Novelty, Tracker};
 
 /// The latest messages of calls, without their bodies; the oldest go first. Registrations and probes are not among them.
@@ -54,8 +55,8 @@ fn is_of_call(method: Method) -> bool {
 pub fn rung(tracker: &Tracker, message: &Message<'_>, flow: Flow, at: Sighting, novelty: Novelty) -> LadderMessage {
     let body = if message.has_sdp() { " (SDP)" } else { "" };
     let label = match message.kind() {
-        Kind::Request(_) => format!("{}{body}", String::from_utf8_lossy(message.method_name())),
-        Kind::Response(status) => format!("{status} {}{body}", String::from_utf8_lossy(message.reason_phrase())),
+        Kind::Request(_) => format!("{}{body}", text(message.method_name())),
+        Kind::Response(status) => format!("{status} {}{body}", text(message.reason_phrase())),
     };
     let repeat = match novelty {
         Novelty::Distinct => Repeat::First,

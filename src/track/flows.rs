@@ -114,9 +114,10 @@ impl Flows {
         Self { digester, pairs: ExpiringTable::new(capacity), periodic }
     }
 
-    /// Takes note of a packet along `flow`. Returns when the pair was last seen before.
-    pub fn note(&mut self, flow: Flow, now: PacketTime) -> LastTimes {
+    /// Takes note of a packet along `flow`, whose pair is worth `rank`. Returns when the pair was last seen before.
+    pub fn note(&mut self, flow: Flow, rank: Rank, now: PacketTime) -> LastTimes {
         let (handle, sender) = self.entry(flow, now);
+        self.pairs.set_rank(handle, rank);
         self.pairs.touch(handle);
         self.pairs.set_deadline(handle, now + IDLE);
         let Some(pair) = self.pairs.get_mut(handle) else { return LastTimes { along: PacketTime::MIN, against: PacketTime::MIN } };
@@ -177,7 +178,7 @@ impl Flows {
         let (key, sender) = self.key(flow);
         let handle = self.pairs.find(key).unwrap_or_else(|| {
             let pair = Pair { low_sent: PacketTime::MIN, high_sent: PacketTime::MIN, cadence: None };
-            self.pairs.insert(key, pair, now + IDLE, Rank::Ordinary).0
+            self.pairs.insert(key, pair, now + IDLE, Rank::Unanswered).0
         });
         (handle, sender)
     }
@@ -204,10 +205,10 @@ mod tests {
     #[test]
     fn each_direction_is_remembered_by_itself() {
         let mut flows = Flows::new(Digester::new(0), 10, Periodic::from(&Thresholds::default()));
-        flows.note(flow(), at(10));
+        flows.note(flow(), Rank::Ordinary, at(10));
         assert!(flows.seen_within(flow(), at(5)));
         assert!(!flows.seen_within(flow().reversed(), at(5)));
-        let before = flows.note(flow().reversed(), at(20));
+        let before = flows.note(flow().reversed(), Rank::Ordinary, at(20));
         assert_eq!((before.along, before.against), (PacketTime::MIN, at(10)));
     }
 

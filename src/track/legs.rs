@@ -8,7 +8,7 @@ mod marks;
 use std::collections::VecDeque;
 
 use crate::decode::flow::Flow;
-use crate::table::Handle;
+use crate::table::{Handle, Rank};
 use crate::time::{PacketTime, Span};
 use crate::track::call::{Call, Calls};
 use crate::track::registration::Registrations;
@@ -38,6 +38,15 @@ struct Leg {
     flow: Flow,
     begun: PacketTime,
     marks: Marks,
+    /// Whether a stranger began it.
+    is_strangers: bool,
+}
+
+impl Leg {
+    fn of(world: &World, registrations: &Registrations, seen: &Seen<'_>, call: Handle) -> Self {
+        let marks = Marks::of(world, registrations, seen);
+        Self { call, flow: seen.flow, begun: seen.at.time, marks, is_strangers: seen.rank <= Rank::Unanswered }
+    }
 }
 
 /// Why two legs may be one call, in points.
@@ -62,7 +71,7 @@ impl Legs {
     /// Takes note of a call that began with the INVITE `seen`.
     pub fn begun(&mut self, world: &World, registrations: &Registrations, calls: &mut Calls, seen: &Seen<'_>, call: Handle) {
         self.forget(seen.at.time);
-        let leg = Leg { call, flow: seen.flow, begun: seen.at.time, marks: Marks::of(world, registrations, seen) };
+        let leg = Leg::of(world, registrations, seen, call);
         let direction = world.peers.direction(seen.flow);
         if direction != Direction::Out {
             self.first.push_back(leg);
@@ -77,7 +86,7 @@ impl Legs {
     pub fn renewed(&mut self, world: &World, registrations: &Registrations, seen: &Seen<'_>, call: Handle) {
         let Some(index) = self.first.iter().rposition(|leg| leg.call == call) else { return };
         if self.first.remove(index).is_some_and(|leg| leg.flow.source == seen.flow.source) {
-            self.first.push_back(Leg { call, flow: seen.flow, begun: seen.at.time, marks: Marks::of(world, registrations, seen) });
+            self.first.push_back(Leg::of(world, registrations, seen, call));
         }
     }
 
@@ -131,8 +140,11 @@ impl Legs {
 
     fn forget(&mut self, now: PacketTime) {
         for legs in [&mut self.first, &mut self.second] {
-            while legs.len() >= REMEMBERED || legs.front().is_some_and(|leg| now.since(leg.begun) > PATIENCE) {
+            while legs.front().is_some_and(|leg| now.since(leg.begun) > PATIENCE) {
                 legs.pop_front();
+            }
+            if legs.len() >= REMEMBERED {
+                legs.remove(legs.iter().position(|leg| leg.is_strangers).unwrap_or(0));
             }
         }
     }

@@ -202,7 +202,8 @@ impl Tracker {
         }
         match signal {
             Signal::Keepalive(flow, kind) => {
-                let before = self.world.flows.note(*flow, now);
+                let rank = self.world.rank(*flow);
+                let before = self.world.flows.note(*flow, rank, now);
                 self.world.peers.note(*flow, now);
                 if let Some(interval) = self.world.flows.note_keepalive(*flow, *kind, now) {
                     self.world.tell(Event::KeepaliveInterval { flow: *flow, kind: *kind, interval });
@@ -231,7 +232,7 @@ impl Tracker {
             named("transactions", self.world.transactions.size()),
             named("calls", self.calls.size()),
             named("call_aliases", self.calls.aliases_size()),
-            named("finished_calls", (self.calls.finished().len(), self.calls.forgotten())),
+            named("finished_calls", self.calls.finished_size()),
             named("phones", phones),
             named("sites", sites),
             named("aors", aors),

@@ -199,6 +199,16 @@ impl Peers {
         self.trunks.contains(&address) || self.source(address).is_some_and(|source| source.registers || source.is_called)
     }
 
+    /// What an entry is worth that the peer at `address` brings about.
+    pub fn rank(&self, address: IpAddr) -> Rank {
+        match self.source(address) {
+            Some(source) if source.scans => Rank::Scanner,
+            Some(_) => Rank::Ordinary,
+            None if self.trunks.contains(&address) => Rank::Ordinary,
+            None => Rank::Unanswered,
+        }
+    }
+
     /// Whether requests from `address` are a scanner's.
     pub fn scans(&self, address: IpAddr) -> bool {
         self.scanned && self.source(address).is_some_and(|source| source.scans)

@@ -3,12 +3,13 @@
 use crate::decode::flow::Flow;
 use crate::sip::message::{Kind, Message};
 use crate::sip::method::Method;
-use crate::table::Handle;
+use crate::table::{Handle, Rank};
 use crate::time::{PacketTime, Span};
 use crate::track::call::{ByeKind, is_initial, tell_server_delay};
 use crate::track::event::{Event, Giveaway, LostAnswer, ServerClass, Sighting};
 use crate::track::scan::Try;
 use crate::track::transaction::{Owner, Requested, Responded, Transaction};
+use crate::track::triggers::Witness;
 use crate::track::vocabulary::Direction;
 use crate::track::world::Seen;
 use crate::track::{Novelty, Tracker};
@@ -21,10 +22,12 @@ impl Tracker {
     pub fn message(&mut self, message: Message<'_>, flow: Flow, at: Sighting) -> Novelty {
         self.advance(at.time);
         self.world.absence.hear(at.time);
-        let before = self.world.flows.note(flow, at.time);
+        // Whom the PBX calls is a partner from that packet on.
+        let rank = if self.calls_out(&message, flow) { self.world.rank(flow).max(Rank::Ordinary) } else { self.world.rank(flow) };
+        let before = self.world.flows.note(flow, rank, at.time);
         self.world.peers.note(flow, at.time);
-        self.world.triggers.note_packet(flow.source.ip(), flow.destination.ip(), at.time);
-        let seen = Seen { message, flow, at, before };
+        self.world.triggers.note_packet(flow.source.ip(), flow.destination.ip(), Witness::of(rank), at.time);
+        let seen = Seen { message, flow, at, before, rank };
         let novelty = match message.kind() {
             Kind::Request(method) => self.request(&seen, method),
             Kind::Response(status) => self.response(&seen, status),
@@ -59,7 +62,7 @@ impl Tracker {
 
     fn request(&mut self, seen: &Seen<'_>, method: Method) -> Novelty {
         let key = self.world.transactions.key(&seen.message, method);
-        match self.world.transactions.request(key, &seen.message, seen.flow, seen.at) {
+        match self.world.transactions.request(key, &seen.message, seen.flow, seen.rank, seen.at) {
             Requested::Repeated(transaction) => {
                 self.note_repeat(transaction, seen.at);
                 self.nat.packet(&mut self.world, &mut self.registrations, seen);
@@ -68,7 +71,7 @@ impl Tracker {
             Requested::New(transaction) => {
                 self.note_answer_taken(seen, method);
                 self.look_for_scanner(seen, method);
-                self.note_called(seen, method);
+                self.note_called(seen);
                 self.test_credentials(seen, method);
                 self.route_request(seen, method, transaction);
                 if method == Method::Invite && !seen.message.body().is_empty() {
@@ -140,7 +143,7 @@ impl Tracker {
     fn in_dialog(&mut self, seen: &Seen<'_>, method: Method, transaction: Handle) {
         let known = self.calls.find(&self.world, &seen.message).is_some();
         let Some(call) = self.calls.in_dialog(&mut self.world, seen) else { return };
-        self.test_trigger(seen.flow.reversed(), known, seen.at);
+        self.test_trigger(seen.flow.reversed(), known, seen);
         self.calls.renegotiates(&self.world, call, seen, transaction);
         if let Some(transaction) = self.world.transactions.get_mut(transaction) {
             transaction.owner = Owner::InDialog(call);
@@ -162,17 +165,17 @@ impl Tracker {
         if let Some(invite) = invite.and_then(|handle| self.world.transactions.get_mut(handle)) {
             invite.acked = true;
             let answered = invite.answered.is_some();
-            self.test_trigger(seen.flow.reversed(), answered, seen.at);
+            self.test_trigger(seen.flow.reversed(), answered, seen);
             return;
         }
         let answered = self.calls.ack(&mut self.world, seen).unwrap_or(false);
-        self.test_trigger(seen.flow.reversed(), answered, seen.at);
+        self.test_trigger(seen.flow.reversed(), answered, seen);
     }
 
     fn cancel(&mut self, seen: &Seen<'_>, transaction: Handle) {
         let key = self.world.transactions.key(&seen.message, Method::Invite);
         let invite = self.world.transactions.find(key).and_then(|handle| self.world.transactions.get(handle)).map(|invite| invite.owner);
-        self.test_trigger(seen.flow, invite.is_some(), seen.at);
+        self.test_trigger(seen.flow, invite.is_some(), seen);
         if let Some(Owner::CallerInvite(call)) = invite {
             self.calls.cancel(&self.world, call, seen);
             if let Some(transaction) = self.world.transactions.get_mut(transaction) {
@@ -195,8 +198,8 @@ impl Tracker {
                 Novelty::Retransmission
             }
             Responded::Provisional(transaction) | Responded::Final(transaction) | Responded::Further(transaction) => {
-                self.test_trigger(seen.flow.reversed(), true, seen.at);
-                self.test_near_trigger(seen.flow.reversed(), true, seen.at);
+                self.test_trigger(seen.flow.reversed(), true, seen);
+                self.test_near_trigger(seen.flow.reversed(), true, seen);
                 let Some(request) = self.world.transactions.get(transaction).cloned() else { return Novelty::Distinct };
                 // A challenge or a redirection refuses nothing.
                 if request.wants_tls && status >= 400 && !matches!(status, 401 | 407) {
@@ -234,6 +237,9 @@ impl Tracker {
             Owner::InDialog(call) if status >= 200 => self.calls.in_dialog_answered(&mut self.world, call, seen, status, request),
             Owner::Register(attempt) if status >= 200 => {
                 self.registrations.answered(&mut self.world, attempt, seen, status, request);
+                if let Some(device) = self.registrations.attempt_device(attempt) {
+                    self.nat.accepted(&self.registrations, device);
+                }
                 self.learn(seen, status, request);
                 self.note_try(seen, status, request);
             }
@@ -262,11 +268,12 @@ impl Tracker {
     }
 
     fn response_to_unseen(&mut self, seen: &Seen<'_>, method: Method, status: u16) {
-        if method == Method::Register {
+        // Of strangers anybody can say that they are registrars.
+        if method == Method::Register && (seen.rank > Rank::Unanswered || !self.world.peers.knows_pbx()) {
             self.world.triggers.watch(seen.flow.source.ip());
         }
-        self.test_trigger(seen.flow.reversed(), false, seen.at);
-        self.test_near_trigger(seen.flow.reversed(), false, seen.at);
+        self.test_trigger(seen.flow.reversed(), false, seen);
+        self.test_near_trigger(seen.flow.reversed(), false, seen);
         let begins_a_record = method == Method::Invite && status > 100 && !matches!(status, 401 | 407);
         if begins_a_record && seen.message.to_tag().is_some() {
             self.calls.from_response(&mut self.world, seen);
@@ -292,10 +299,16 @@ impl Tracker {
         }
     }
 
+    /// Whether the PBX calls or registers at somebody.
+    fn calls_out(&self, message: &Message<'_>, flow: Flow) -> bool {
+        matches!(message.kind(), Kind::Request(Method::Invite | Method::Register))
+            && message.to_tag().is_none()
+            && self.world.peers.direction(flow) == Direction::Out
+    }
+
     /// Takes note of whom the PBX calls or registers at.
-    fn note_called(&mut self, seen: &Seen<'_>, method: Method) {
-        let calls = matches!(method, Method::Invite | Method::Register) && seen.message.to_tag().is_none();
-        if calls && self.world.peers.direction(seen.flow) == Direction::Out {
+    fn note_called(&mut self, seen: &Seen<'_>) {
+        if self.calls_out(&seen.message, seen.flow) {
             self.world.peers.note_called(seen.flow.destination.ip(), seen.at.time);
         }
     }
@@ -303,7 +316,8 @@ impl Tracker {
     fn look_for_scanner(&mut self, seen: &Seen<'_>, method: Method) {
         let tries = matches!(method, Method::Register | Method::Invite | Method::Options);
         let source = seen.flow.source.ip();
-        if tries && self.world.peers.direction(seen.flow) != Direction::Out && !self.world.peers.scans(source) {
+        // Anybody can send a tool's name under the address of a phone.
+        if tries && self.world.peers.direction(seen.flow) != Direction::Out && seen.rank == Rank::Unanswered {
             let agent = seen.message.user_agent();
             if self.scans.is_tool(source, agent, seen.at.time) {
                 self.found_scanner(seen.flow, Giveaway::Tool, seen.at);
@@ -346,24 +360,24 @@ impl Tracker {
         }
         if let Some(credentials) = seen.message.credentials() {
             let known = self.world.nonce(self.world.digester.bytes(credentials.nonce)).is_some();
-            self.test_trigger(seen.flow.reversed(), known, seen.at);
+            self.test_trigger(seen.flow.reversed(), known, seen);
         }
     }
 
     /// Counts a message that proves another one, which went along `flow`.
-    fn test_trigger(&mut self, flow: Flow, seen: bool, at: Sighting) {
-        let (source, destination) = (flow.source.ip(), flow.destination.ip());
-        if seen {
-            self.world.triggers.note_seen(source, destination, at.time);
+    fn test_trigger(&mut self, flow: Flow, was_seen: bool, by: &Seen<'_>) {
+        let (source, destination, witness) = (flow.source.ip(), flow.destination.ip(), Witness::of(by.rank));
+        if was_seen {
+            self.world.triggers.note_seen(source, destination, witness, by.at.time);
         } else {
-            self.world.triggers.note_unseen(source, destination, at.time);
+            self.world.triggers.note_unseen(source, destination, witness, by.at.time);
         }
     }
 
     /// Counts a response: its request was sent shortly before, unless the capture had not begun then.
-    fn test_near_trigger(&mut self, flow: Flow, seen: bool, at: Sighting) {
-        if self.started.is_some_and(|started| at.time.since(started) >= LONGEST_WAIT) {
-            self.world.triggers.note_near(flow.source.ip(), flow.destination.ip(), seen, at.time);
+    fn test_near_trigger(&mut self, flow: Flow, was_seen: bool, by: &Seen<'_>) {
+        if self.started.is_some_and(|started| by.at.time.since(started) >= LONGEST_WAIT) {
+            self.world.triggers.note_near(flow.source.ip(), flow.destination.ip(), was_seen, Witness::of(by.rank), by.at.time);
         }
     }
 

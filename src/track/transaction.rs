@@ -222,8 +222,8 @@ impl Transactions {
         self.digester.parts(&[message.call_id(), &request, tag, sent_by, b"2543"])
     }
 
-    /// Takes note of a request.
-    pub fn request(&mut self, key: Digest, message: &Message<'_>, flow: Flow, at: Sighting) -> Requested {
+    /// Takes note of a request whose sender is worth `rank`.
+    pub fn request(&mut self, key: Digest, message: &Message<'_>, flow: Flow, rank: Rank, at: Sighting) -> Requested {
         if let Some(handle) = self.table.find(key) {
             self.table.touch(handle);
             if let Some(transaction) = self.table.get_mut(handle) {
@@ -259,7 +259,7 @@ impl Transactions {
             further: (0, 0),
         };
         let deadline = if message.method() == Method::Ack { at.time + LINGER } else { transaction.deadline() };
-        Requested::New(self.table.insert(key, transaction, deadline, Rank::Unanswered).0)
+        Requested::New(self.table.insert(key, transaction, deadline, rank).0)
     }
 
     /// Takes note of a response with `status`.
@@ -272,9 +272,7 @@ impl Transactions {
         let deadline = transaction.deadline();
         self.table.set_deadline(handle, deadline);
         if matches!(responded, Responded::Final(_)) {
-            self.table.set_rank(handle, Rank::Finished);
-        } else if matches!(responded, Responded::Provisional(_)) {
-            self.table.set_rank(handle, Rank::Ordinary);
+            self.table.lower_rank(handle, Rank::Finished);
         }
         responded
     }

@@ -6,6 +6,7 @@
 use std::net::IpAddr;
 
 use crate::config::Thresholds;
+use crate::table::Rank;
 use crate::time::{PacketTime, Span};
 
 /// Unseen triggers that are no accident where both directions are captured.
@@ -29,6 +30,23 @@ pub enum Way {
     Received = 1,
 }
 
+/// Whose messages say something of the capture: anybody can send what seems to answer something, and where there are partners they alone
+/// are believed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Witness {
+    /// Somebody of whom nothing is known.
+    Stranger = 0,
+    /// A phone that registered, or whom the PBX calls.
+    Partner = 1,
+}
+
+impl Witness {
+    /// The witness whose entries are worth `rank`.
+    pub fn of(rank: Rank) -> Self {
+        if rank > Rank::Unanswered { Self::Partner } else { Self::Stranger }
+    }
+}
+
 /// Counts of one direction in a window.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Tally {
@@ -45,6 +63,14 @@ pub struct Tally {
 }
 
 impl Tally {
+    fn add(&mut self, other: &Self) {
+        self.opportunities += other.opportunities;
+        self.unseen += other.unseen;
+        self.packets += other.packets;
+        self.near += other.near;
+        self.near_unseen += other.near_unseen;
+    }
+
     fn share(&self) -> f64 {
         f64::from(self.unseen) / f64::from(self.opportunities.max(1))
     }
@@ -53,7 +79,8 @@ impl Tally {
 #[derive(Clone, Copy, Debug, Default)]
 struct Bucket {
     number: i64,
-    ways: [Tally; 2],
+    /// By witness, then by way.
+    tallies: [[Tally; 2]; 2],
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -98,26 +125,26 @@ impl Triggers {
     }
 
     /// Counts a packet from `source` to `destination`.
-    pub fn note_packet(&mut self, source: IpAddr, destination: IpAddr, now: PacketTime) {
-        self.each(source, destination, now, |tally| tally.packets += 1);
+    pub fn note_packet(&mut self, source: IpAddr, destination: IpAddr, witness: Witness, now: PacketTime) {
+        self.each(source, destination, witness, now, |tally| tally.packets += 1);
     }
 
     /// Counts a message whose trigger went from `source` to `destination` and was captured.
-    pub fn note_seen(&mut self, source: IpAddr, destination: IpAddr, now: PacketTime) {
-        self.each(source, destination, now, |tally| tally.opportunities += 1);
+    pub fn note_seen(&mut self, source: IpAddr, destination: IpAddr, witness: Witness, now: PacketTime) {
+        self.each(source, destination, witness, now, |tally| tally.opportunities += 1);
     }
 
     /// Counts a message whose trigger went from `source` to `destination` and was not captured.
-    pub fn note_unseen(&mut self, source: IpAddr, destination: IpAddr, now: PacketTime) {
-        self.each(source, destination, now, |tally| {
+    pub fn note_unseen(&mut self, source: IpAddr, destination: IpAddr, witness: Witness, now: PacketTime) {
+        self.each(source, destination, witness, now, |tally| {
             tally.opportunities += 1;
             tally.unseen += 1;
         });
     }
 
     /// Counts a message whose trigger went from `source` to `destination` shortly before; `seen` tells whether it was captured.
-    pub fn note_near(&mut self, source: IpAddr, destination: IpAddr, seen: bool, now: PacketTime) {
-        self.each(source, destination, now, |tally| {
+    pub fn note_near(&mut self, source: IpAddr, destination: IpAddr, seen: bool, witness: Witness, now: PacketTime) {
+        self.each(source, destination, witness, now, |tally| {
             tally.near += 1;
             tally.near_unseen += u32::from(!seen);
         });
@@ -127,16 +154,13 @@ impl Triggers {
     pub fn verdict(&self, address: IpAddr, way: Way, thresholds: &Thresholds, now: PacketTime) -> Verdict {
         let Some(watched) = self.watched.iter().find(|watched| watched.address == address) else { return Verdict::Sound };
         let number = bucket_number(now);
-        let mut sums = [Tally::default(); 2];
+        let [mut strangers, mut partners] = [[Tally::default(); 2]; 2];
         for bucket in watched.buckets.iter().filter(|bucket| bucket.number > number - BUCKETS as i64) {
-            for (sum, tally) in sums.iter_mut().zip(bucket.ways) {
-                sum.opportunities += tally.opportunities;
-                sum.unseen += tally.unseen;
-                sum.packets += tally.packets;
-                sum.near += tally.near;
-                sum.near_unseen += tally.near_unseen;
+            for (sums, tallies) in [&mut strangers, &mut partners].into_iter().zip(&bucket.tallies) {
+                sums.iter_mut().zip(tallies).for_each(|(sum, tally)| sum.add(tally));
             }
         }
+        let sums = if partners.iter().any(|tally| tally.opportunities > 0) { partners } else { strangers };
         let (here, there) = match way {
             Way::Sent => (sums[0], sums[1]),
             Way::Received => (sums[1], sums[0]),
@@ -154,7 +178,7 @@ impl Triggers {
         }
     }
 
-    fn each(&mut self, source: IpAddr, destination: IpAddr, now: PacketTime, change: impl Fn(&mut Tally)) {
+    fn each(&mut self, source: IpAddr, destination: IpAddr, witness: Witness, now: PacketTime, change: impl Fn(&mut Tally)) {
         let number = bucket_number(now);
         for watched in &mut self.watched {
             let way = if watched.address == source {
@@ -168,7 +192,7 @@ impl Triggers {
             if bucket.number != number {
                 *bucket = Bucket { number, ..Bucket::default() };
             }
-            change(&mut bucket.ways[way as usize]);
+            change(&mut bucket.tallies[witness as usize][way as usize]);
         }
     }
 }
@@ -195,8 +219,8 @@ mod tests {
         triggers.watch(PBX);
         for n in 0..10 {
             assert_eq!(triggers.verdict(PBX, Way::Sent, &Thresholds::default(), at(n)), Verdict::Sound);
-            triggers.note_packet(PHONE, PBX, at(n));
-            triggers.note_unseen(PBX, PHONE, at(n));
+            triggers.note_packet(PHONE, PBX, Witness::Stranger, at(n));
+            triggers.note_unseen(PBX, PHONE, Witness::Stranger, at(n));
         }
         assert!(matches!(triggers.verdict(PBX, Way::Sent, &Thresholds::default(), at(10)), Verdict::OneWay(_)));
         assert_eq!(triggers.verdict(PBX, Way::Received, &Thresholds::default(), at(10)), Verdict::Sound);
@@ -209,10 +233,10 @@ mod tests {
             let mut triggers = Triggers::new();
             triggers.watch(PBX);
             for n in 0..40 {
-                triggers.note_packet(PHONE, PBX, at(n));
-                triggers.note_packet(PBX, PHONE, at(n));
-                triggers.note_seen(PHONE, PBX, at(n));
-                triggers.note_near(PHONE, PBX, n >= i64::from(lost), at(n));
+                triggers.note_packet(PHONE, PBX, Witness::Stranger, at(n));
+                triggers.note_packet(PBX, PHONE, Witness::Stranger, at(n));
+                triggers.note_seen(PHONE, PBX, Witness::Stranger, at(n));
+                triggers.note_near(PHONE, PBX, n >= i64::from(lost), Witness::Stranger, at(n));
             }
             triggers.verdict(PBX, Way::Received, &Thresholds::default(), at(40))
         };
@@ -225,9 +249,9 @@ mod tests {
         let mut triggers = Triggers::new();
         triggers.watch(PBX);
         for n in 0..20 {
-            triggers.note_packet(PHONE, PBX, at(n));
-            triggers.note_unseen(PBX, PHONE, at(n));
-            triggers.note_packet(PBX, PHONE, at(n));
+            triggers.note_packet(PHONE, PBX, Witness::Stranger, at(n));
+            triggers.note_unseen(PBX, PHONE, Witness::Stranger, at(n));
+            triggers.note_packet(PBX, PHONE, Witness::Stranger, at(n));
         }
         assert_eq!(triggers.verdict(PBX, Way::Sent, &Thresholds::default(), at(20)), Verdict::Sound);
     }
@@ -237,8 +261,12 @@ mod tests {
         let mut triggers = Triggers::new();
         triggers.watch(PBX);
         for n in 0..20 {
-            triggers.note_packet(PHONE, PBX, at(n));
-            if n % 5 == 0 { triggers.note_unseen(PBX, PHONE, at(n)) } else { triggers.note_seen(PBX, PHONE, at(n)) }
+            triggers.note_packet(PHONE, PBX, Witness::Stranger, at(n));
+            if n % 5 == 0 {
+                triggers.note_unseen(PBX, PHONE, Witness::Stranger, at(n))
+            } else {
+                triggers.note_seen(PBX, PHONE, Witness::Stranger, at(n))
+            }
         }
         let verdict = |one_way: u32, lossy: u32| {
             let (one_way_share, lossy_share) = (Ratio::from_percent(one_way), Ratio::from_percent(lossy));

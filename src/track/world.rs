@@ -12,6 +12,7 @@ use crate::track::nat::event::NatEvent;
 use crate::track::peers::Peers;
 use crate::track::transaction::Transactions;
 use crate::track::triggers::Triggers;
+use crate::track::vocabulary::Direction;
 
 /// How long an issued nonce is remembered; longer than phones reuse one.
 const NONCE_LIFE: Span = Span::from_secs(3600);
@@ -29,6 +30,8 @@ pub struct Seen<'a> {
     pub at: Sighting,
     /// When its flow was last seen before.
     pub before: LastTimes,
+    /// What entries that it brings about are worth, see [`World::rank`].
+    pub rank: Rank,
 }
 
 /// A nonce that was issued, and the call it was issued to.
@@ -93,11 +96,27 @@ impl World {
         self.absence.is_heard_until(end) && self.absence.could_see(flow.reversed(), start, end, &self.flows, &self.peers)
     }
 
-    /// Remembers that `nonce` was issued.
-    pub fn note_nonce(&mut self, nonce: &[u8], call: Option<Handle>, now: PacketTime) -> Digest {
+    /// What an entry is worth that a packet along `flow` brings about: that of a stranger gives way before that of a phone that was ever
+    /// registered, of a trunk, and of whomever the PBX calls.
+    pub fn rank(&self, flow: Flow) -> Rank {
+        let is_sent = self.peers.direction(flow) == Direction::Out;
+        self.peers.rank(if is_sent { flow.destination.ip() } else { flow.source.ip() })
+    }
+
+    /// Remembers the nonce that the challenge `seen` issues.
+    pub fn note_nonce(&mut self, nonce: &[u8], call: Option<Handle>, seen: &Seen<'_>) -> Digest {
         let key = self.digester.bytes(nonce);
-        self.nonces.insert(key, Nonce { issued: now, call }, now + NONCE_LIFE, Rank::Ordinary);
+        let now = seen.at.time;
+        self.nonces.insert(key, Nonce { issued: now, call }, now + NONCE_LIFE, seen.rank);
         key
+    }
+
+    /// Takes note that credentials with the nonce of `key` were accepted: its phone may use it again.
+    pub fn keep_nonce(&mut self, key: Digest) {
+        if let Some(handle) = self.nonces.find(key) {
+            self.nonces.touch(handle);
+            self.nonces.set_rank(handle, Rank::Ordinary);
+        }
     }
 
     /// What is known of the nonce with `key`.

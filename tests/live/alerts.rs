@@ -46,10 +46,17 @@ impl Ends {
     }
 }
 
+/// The example that is shipped.
+const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/alertmanager/alertmanager.yml");
+
 fn start(lab: &Lab) -> Process {
     let config = lab.path("alertmanager.yml");
     std::fs::write(&config, "route:\n  receiver: none\nreceivers:\n  - name: none\n").expect("a file");
-    let (config, data) = (format!("--config.file={}", config.display()), format!("--storage.path={}", lab.path("data").display()));
+    start_with(lab, &config.display().to_string())
+}
+
+fn start_with(lab: &Lab, config: &str) -> Process {
+    let (config, data) = (format!("--config.file={config}"), format!("--storage.path={}", lab.path("data").display()));
     lab.start(
         Host::Pbx,
         "alertmanager",
@@ -131,7 +138,83 @@ fn a_test_arrives_and_an_alertmanager_that_is_down_is_told() {
 #[test]
 fn the_example_for_alertmanager_is_valid() {
     let Some(lab) = Lab::build(&["amtool"]) else { return };
-    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/alertmanager/alertmanager.yml");
-    let checked = lab.run(Host::Pbx, &["amtool", "check-config", example]);
+    let checked = lab.run(Host::Pbx, &["amtool", "check-config", EXAMPLE]);
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+}
+
+/// The alert of a rule, as Prometheus posts it.
+const RULE: &str = "SipServerErrors finding=registration-rejected severity=warning instance=127.0.0.1:15060 pbx=default job=siphound";
+
+#[test]
+fn what_siphound_told_itself_is_not_told_again_by_a_rule() {
+    let Some(lab) = Lab::build(&[ALERTMANAGER, "amtool"]) else { return };
+    let config = lab.path("siphound.toml");
+    std::fs::write(&config, CONFIG).expect("a file");
+    let _alertmanager = start_with(&lab, EXAMPLE);
+    let daemon = Daemon::start(&lab, &["--config", config.to_str().expect("a path in UTF-8")]);
+    let ends = Ends { phone: Agent::new(&lab, Host::Phones, "192.0.2.2:5080"), pbx: Agent::new(&lab, Host::Pbx, SERVER) };
+    // Not of this finding, not of this PBX, of no finding, and one of siphound's own: none of it is told twice.
+    let post = |alert: &str| {
+        let words: Vec<&str> =
+            ["amtool", "--alertmanager.url=http://127.0.0.1:9093", "alert", "add"].into_iter().chain(alert.split(' ')).collect();
+        until(SOON, || lab.run(Host::Pbx, &words).status.success().then_some(())).expect("amtool");
+    };
+    for alert in [
+        RULE,
+        "SipPbxSlow finding=pbx-slow instance=127.0.0.1:15060 pbx=default",
+        "SipOther finding=registration-rejected instance=127.0.0.1:15060 pbx=other",
+        "SipCallsFail instance=127.0.0.1:15060 pbx=default",
+        "SiphoundDown instance=127.0.0.1:15060 job=siphound",
+        "NodeDown instance=127.0.0.1:9100",
+    ] {
+        post(alert);
+    }
+    let all = ["NodeDown", "SipCallsFail", "SipOther", "SipPbxSlow", "SipServerErrors", "SiphoundDown"];
+    heard(&lab, &daemon, &all, &[]);
+
+    for call in 1..=3 {
+        ends.register("100", call, "403 Forbidden");
+    }
+    heard(&lab, &daemon, &["NodeDown", "SipCallsFail", "SipOther", "SipPbxSlow", "SiphoundDown", "SiphoundFinding"], &["SipServerErrors"]);
+    // The command that the rules name says what to type next: the daemon is asked while it answers.
+    let state = lab.path("state").display().to_string();
+    let command =
+        [env!("CARGO_BIN_EXE_siphound"), "findings", "--open", "--id", "auth-failed-loop,registration-rejected", "--state-dir", &state];
+    let next = || String::from_utf8_lossy(&lab.run(Host::Pbx, &command).stdout).into_owned();
+    let told = until(SOON, || next().ends_with("\nsiphound diagnose 100@192.0.2.1\n").then_some(()));
+    assert!(told.is_some(), "{}", next());
+    // When siphound says that it is over, the rule is heard as long as it holds.
+    ends.register("100", 4, "200 OK");
+    heard(&lab, &daemon, &all, &[]);
+
+    // While the PBX is down, its trunk and its calls are no news; those of another PBX are.
+    post("SipPbxNotResponding finding=pbx-not-responding instance=127.0.0.1:15060 pbx=default");
+    post("SipTrunkNotResponding finding=trunk-no-response instance=127.0.0.1:15060 pbx=default");
+    post("SipMassCallDrop finding=mass-call-drop instance=127.0.0.1:15060 pbx=other");
+    let still = ["NodeDown", "SipMassCallDrop", "SipOther", "SipPbxNotResponding", "SipPbxSlow", "SipServerErrors", "SiphoundDown"];
+    heard(&lab, &daemon, &still, &["SipCallsFail", "SipTrunkNotResponding"]);
+}
+
+/// Waits until these alerts are told to people, and those are kept from them by an inhibit rule.
+fn heard(lab: &Lab, daemon: &Daemon<'_>, told: &[&str], inhibited: &[&str]) {
+    let asked = || {
+        let (_, body) = daemon::get(lab, ADDRESS, "/api/v2/alerts")?;
+        let alerts: serde_json::Value = serde_json::from_str(&unchunked(&body)).ok()?;
+        let (mut is_told, mut is_inhibited) = (Vec::new(), Vec::new());
+        for alert in alerts.as_array()? {
+            let by = alert["status"]["inhibitedBy"].as_array()?;
+            let name = alert["labels"]["alertname"].as_str()?.to_owned();
+            if by.is_empty() {
+                is_told.push(name)
+            } else {
+                is_inhibited.push(name)
+            };
+        }
+        is_told.sort();
+        is_inhibited.sort();
+        Some((is_told, is_inhibited))
+    };
+    let as_expected = || asked().is_some_and(|(is_told, is_inhibited)| is_told == told && is_inhibited == inhibited);
+    let found = until(BACK, || as_expected().then_some(()));
+    assert!(found.is_some(), "{:?} instead of {told:?} and {inhibited:?}\n{}", asked(), daemon.process.log());
 }

@@ -52,9 +52,8 @@ impl Lab {
         if !geteuid().is_root() {
             return skipped(format_args!("network namespaces need root"));
         }
-        if let Some(missing) = ["ip"].iter().chain(programs).find(|program| !is_installed(program)) {
-            return skipped(format_args!("{missing} is not installed"));
-        }
+        installed(&["ip"])?;
+        installed(programs)?;
         static BUILT: AtomicU32 = AtomicU32::new(0);
         let name = format!("siphound-{}-{}", std::process::id(), BUILT.fetch_add(1, Ordering::Relaxed));
         let lab = Self { name, folder: tempfile::tempdir().expect("a folder") };
@@ -115,6 +114,11 @@ impl Lab {
     /// Takes the link away.
     pub(crate) fn disconnect(&self) {
         must(&["-n", &self.namespace(Host::Pbx), "link", "delete", LINK]);
+    }
+
+    /// Takes the interface of the PBX down, or up again.
+    pub(crate) fn set_link(&self, state: &str) {
+        must(&["-n", &self.namespace(Host::Pbx), "link", "set", LINK, state]);
     }
 
     /// A path in the folder of this lab.
@@ -241,6 +245,14 @@ fn skipped<T>(reason: fmt::Arguments<'_>) -> Option<T> {
     // Not with `eprintln!`, which is only shown of tests that fail.
     let _ = writeln!(std::io::stderr(), "skipped: {reason}");
     None
+}
+
+/// Says why the test is skipped where one of the programs is missing.
+pub(crate) fn installed(programs: &[&str]) -> Option<()> {
+    match programs.iter().find(|program| !is_installed(program)) {
+        Some(missing) => skipped(format_args!("{missing} is not installed")),
+        None => Some(()),
+    }
 }
 
 fn is_installed(program: &str) -> bool {

@@ -6,11 +6,16 @@
 mod alerts;
 mod api;
 mod daemon;
+mod disk;
+mod faults;
 mod lab;
 mod nat;
 mod phone;
+mod reload;
+mod rules;
 mod servers;
 mod sip;
+mod soak;
 
 use std::time::Duration;
 
@@ -86,6 +91,7 @@ fn hup_changes_nothing_and_says_so() {
     for (text, told) in [
         ("[capture]\nports = [5060]\n", "The configuration is unchanged"),
         ("[capture]\nports = [5070]\n", "restart to apply it"),
+        ("[capture]\nports = [5070]\n[limits]\ncalls = 1000\n", "capture.ports, limits.calls"),
         ("[capture]\nports = [99999]\n", "The configuration is not valid; nothing is changed"),
     ] {
         write(text);

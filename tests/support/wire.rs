@@ -126,7 +126,8 @@ pub(crate) fn ip_packets(source: IpAddr, destination: IpAddr, protocol: Protocol
         .collect()
 }
 
-fn ipv4(source: [u8; 4], destination: [u8; 4], protocol: Protocol, id: u16, fragment: u16, payload: &[u8]) -> Vec<u8> {
+/// An IPv4 packet; `fragment` is the word of flags and offset.
+pub(crate) fn ipv4(source: [u8; 4], destination: [u8; 4], protocol: Protocol, id: u16, fragment: u16, payload: &[u8]) -> Vec<u8> {
     let mut packet = vec![0x45, 0];
     packet.extend_from_slice(&((IPV4_HEADER + payload.len()) as u16).to_be_bytes());
     packet.extend_from_slice(&id.to_be_bytes());

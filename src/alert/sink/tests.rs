@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, bounded, unbounded};
 
-use super::alertmanager::{Alert, Board, Endpoint, Naming, Teller};
+use super::alertmanager::{self, Alert, Board, Endpoint, Naming, Teller};
 use super::command::Command;
 use super::http::Client;
 use super::queue::{Backoff, Feeder};
@@ -255,6 +255,20 @@ fn pauses_double_up_to_their_limit() {
     }
 }
 
+/// An outage of ten minutes costs few attempts, and what waits is told within half a minute after it.
+#[test]
+fn an_alertmanager_that_is_away_for_ten_minutes_is_asked_now_and_then() {
+    let outage = Duration::from_secs(600);
+    let (mut passed, mut attempts) = (Duration::ZERO, 0);
+    while passed < outage {
+        let pause = alertmanager::BACKOFF.pause(attempts);
+        assert!(pause <= Duration::from_secs(30), "attempt {attempts} waits for {pause:?}");
+        passed += pause;
+        attempts += 1;
+    }
+    assert!((20..=120).contains(&attempts), "{attempts}");
+}
+
 fn naming() -> Naming {
     Naming { instance: "pbx1".to_owned(), runbook_url: "https://wiki.example.com/#{finding}".to_owned() }
 }
@@ -373,6 +387,27 @@ fn a_command_gets_the_message_and_a_few_words_that_are_safe_to_show() {
     let said =
         script("echo \"$SIPHOUND_STATUS $SIPHOUND_SEVERITY $SIPHOUND_SCOPE $SIPHOUND_SUBJECT $SIPHOUND_FINDING\"", PATIENCE).unwrap();
     assert!(said.ends_with(r": firing error site 198.51.100.7\\x1b peer-unreachable"), "escaped by us, and again when shown: {said}");
+}
+
+/// What senders write reaches a command as data: no shell reads it, no argument is made of it, and no environment variable can be added.
+#[test]
+fn what_was_on_the_wire_is_never_a_part_of_the_command() {
+    for nasty in ["$(touch pwned)", "`id`", "; rm -rf /", "--config=/etc/shadow", "a\nSIPHOUND_STATUS=resolved", "nul\0byte", "\u{202e}x"] {
+        let mut message = message();
+        message.group = Some(Group { scope: Scope::Phone, subject: nasty.to_owned() });
+        message.text = crate::report::escape::fit(nasty, 400);
+        let config = config::NotifyCommand {
+            name: "pager".to_owned(),
+            argv: ["/bin/sh", "-c", "printf '%s|' \"$#\" \"$SIPHOUND_STATUS\" \"$SIPHOUND_SUBJECT\"", "sh"].map(str::to_owned).into(),
+            min_severity: config::MinSeverity::Info,
+            timeout: PATIENCE,
+            give_up: Span::ZERO,
+        };
+        let said = Command::new(&config).unwrap().deliver(&message).unwrap();
+        let shown = crate::report::escape::text(nasty).to_string();
+        let again = crate::report::escape::text(&shown).to_string();
+        assert!(said.ends_with(&format!(": 0|firing|{again}|")), "{nasty:?}: {said}");
+    }
 }
 
 #[test]

@@ -66,6 +66,7 @@ struct Connection {
 struct Side {
     sequence: Sequence,
     reader: Reader,
+    has_spoken: bool,
     has_ended: bool,
 }
 
@@ -140,6 +141,11 @@ impl Streams {
             connection.give_up(Skip::IncompleteStream, outlet);
         }
         self.bytes = 0;
+    }
+
+    /// Connections followed.
+    pub(super) fn len(&self) -> usize {
+        self.table.len()
     }
 
     /// What became of the bytes of streams so far.
@@ -312,6 +318,8 @@ impl Connection {
         match (self.phase, self.protocol) {
             (Phase::Closed, _) => Rank::Finished,
             (Phase::Opening, _) | (_, Protocol::Unknown | Protocol::Encrypted | Protocol::Other) => Rank::Unanswered,
+            // One side alone can say anything: it need not even be where it says.
+            (Phase::Open, _) if !(self.forward.has_spoken && self.backward.has_spoken) => Rank::Unanswered,
             (Phase::Open, Protocol::Sip | Protocol::WebSocket) => Rank::Ordinary,
         }
     }
@@ -341,6 +349,7 @@ impl Side {
 
     fn feed<F: Framer>(&mut self, bytes: &[u8], protocol: &mut Protocol, scene: &Scene<'_, F>, outlet: &mut Outlet) {
         self.sequence.advance(bytes.len());
+        self.has_spoken |= !bytes.is_empty();
         self.reader.feed(bytes, protocol, scene, outlet);
     }
 

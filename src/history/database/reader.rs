@@ -37,8 +37,8 @@ pub struct Asked {
     pub since: Option<PacketTime>,
     /// Leaves out what began later.
     pub until: Option<PacketTime>,
-    /// The outcome of a call, the state of a user, the id of a finding.
-    pub is: Option<String>,
+    /// Outcomes of calls, states of users or ids of findings, any of them; everything where there is none.
+    pub is: Vec<String>,
     /// Leaves out findings and calls that are over.
     pub open: bool,
     /// At most so many, the latest.
@@ -70,6 +70,10 @@ impl Reader {
         let connection = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(sqlite)?;
         connection.busy_timeout(PATIENCE * 8).map_err(sqlite)?;
         schema::check_version(&connection, &path)?;
+        // A daemon has just begun it.
+        if schema::version(&connection).map_err(sqlite)? == 0 {
+            return Err(DatabaseError::Missing(path));
+        }
         Ok(Self { path, connection })
     }
 
@@ -83,7 +87,8 @@ impl Reader {
         let mut statement = self.connection.prepare(kind.query()).map_err(sqlite)?;
         let since = asked.since.map_or(i64::MIN, PacketTime::as_nanos);
         let until = asked.until.map_or(i64::MAX, PacketTime::as_nanos);
-        let mut rows = statement.query(params![since, until, asked.is, asked.open]).map_err(sqlite)?;
+        let wanted = if asked.is.is_empty() { None } else { Some(serde_json::to_string(&asked.is)?) };
+        let mut rows = statement.query(params![since, until, wanted, asked.open]).map_err(sqlite)?;
         let mut hits = Vec::new();
         while let Some(row) = rows.next().map_err(sqlite)?
             && hits.len() < asked.limit
@@ -106,17 +111,17 @@ impl Kind {
         match self {
             Self::Calls => {
                 "SELECT entry, caller, callee, source, call_id, destination FROM calls
-                 WHERE ifnull(ended, ?2) >= ?1 AND first_seen <= ?2 AND (?3 IS NULL OR outcome = ?3) AND (NOT ?4 OR ended IS NULL)
+                 WHERE ifnull(ended, ?2) >= ?1 AND first_seen <= ?2 AND (?3 IS NULL OR outcome IN (SELECT value FROM json_each(?3))) AND (NOT ?4 OR ended IS NULL)
                  ORDER BY first_seen DESC, call_id DESC"
             }
             Self::Peers => {
                 "SELECT entry, aor, NULL, NULL, NULL, NULL FROM registrations
-                 WHERE changed >= ?1 AND first_seen <= ?2 AND (?3 IS NULL OR state = ?3) AND (NOT ?4 OR state = 'registered')
+                 WHERE changed >= ?1 AND first_seen <= ?2 AND (?3 IS NULL OR state IN (SELECT value FROM json_each(?3))) AND (NOT ?4 OR state = 'registered')
                  ORDER BY first_seen DESC, aor DESC"
             }
             Self::Findings => {
                 "SELECT entry, subject, NULL, NULL, NULL, NULL FROM findings
-                 WHERE ifnull(cleared, ?2) >= ?1 AND at <= ?2 AND (?3 IS NULL OR id = ?3) AND (NOT ?4 OR cleared IS NULL)
+                 WHERE ifnull(cleared, ?2) >= ?1 AND at <= ?2 AND (?3 IS NULL OR id IN (SELECT value FROM json_each(?3))) AND (NOT ?4 OR cleared IS NULL)
                  ORDER BY at DESC, id DESC, subject DESC"
             }
         }

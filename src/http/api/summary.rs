@@ -88,9 +88,9 @@ fn summarize(view: &View<'_>) -> Summary {
         reachability: occurred(Reachability::ALL, &reached),
         calls: CallCounts {
             in_progress: tracker.calls.iter().filter(|(_, call)| call.record.ended.is_none()).count() as u64,
-            ended: tracker.calls.finished().len() as u64
+            ended: tracker.calls.finished_size().0 as u64
                 + tracker.calls.iter().filter(|(_, call)| call.record.ended.is_some()).count() as u64,
-            forgotten: tracker.calls.forgotten(),
+            forgotten: tracker.calls.finished_size().1,
         },
         findings_open,
     }

@@ -38,7 +38,7 @@ impl Calls {
         }
         let key = world.digester.parts(&[seen.message.call_id(), seen.message.from_tag().unwrap_or_default()]);
         let call = Call::new(world, seen, Beginning::Missed);
-        Some(self.insert(world, key, call))
+        Some(self.insert(world, key, call, seen.rank))
     }
 
     fn note_activity(&mut self, world: &World, handle: Handle, seen: &Seen<'_>) {
@@ -60,7 +60,7 @@ impl Calls {
         }
         let key = world.digester.parts(&[seen.message.call_id(), seen.message.from_tag().unwrap_or_default()]);
         let call = Call::new(world, &Seen { flow: seen.flow.reversed(), ..*seen }, Beginning::Missed);
-        self.insert(world, key, call);
+        self.insert(world, key, call, seen.rank);
     }
 
     /// Handles the ACK of a 2xx. Tells whether the 2xx had been seen, where the call is known.

@@ -5,6 +5,7 @@
 //! after its BYE. Records of finished calls are kept up to a bound.
 
 mod dialog;
+mod finished;
 mod media;
 pub mod outcome;
 mod prack;
@@ -19,12 +20,11 @@ pub use prack::Reliable;
 pub(in crate::track) use setup::{is_initial, tell_server_delay};
 pub use upkeep::Lost;
 
-use std::collections::VecDeque;
-
 use crate::decode::flow::Flow;
 use crate::sip::message::Message;
 use crate::table::{Digest, ExpiringTable, Handle, Rank};
 use crate::time::{PacketTime, Span};
+use crate::track::call::finished::Finished;
 use crate::track::call::outcome::{Cancelled, Credentials, Facts, outcome};
 use crate::track::call::record::{Beginning, CallRecord};
 use crate::track::call::session::{Session, Side, Timer};
@@ -128,6 +128,8 @@ pub struct Call {
     ring_min: Span,
     /// Whether a transfer involves it: REFER in it, or Replaces on it.
     pub is_referred: bool,
+    /// Whether a stranger began it, and nobody answered.
+    is_strangers: bool,
     /// The other legs, as far as they are in progress.
     partners: Vec<Handle>,
 }
@@ -138,9 +140,7 @@ pub struct Calls {
     table: ExpiringTable<Call>,
     /// Calls continued under another Call-ID.
     aliases: ExpiringTable<Handle>,
-    finished: VecDeque<CallRecord>,
-    keep_finished: usize,
-    forgotten: u64,
+    finished: Finished,
     established: usize,
     /// Calls that were found to have ended without a BYE, and when.
     unseen_ends: Vec<(Handle, PacketTime)>,
@@ -152,9 +152,7 @@ impl Calls {
         Self {
             table: ExpiringTable::new(capacity),
             aliases: ExpiringTable::new(capacity.min(4096)),
-            finished: VecDeque::new(),
-            keep_finished,
-            forgotten: 0,
+            finished: Finished::new(keep_finished),
             established: 0,
             unseen_ends: Vec::new(),
         }
@@ -171,18 +169,18 @@ impl Calls {
     }
 
     /// The records of finished calls, oldest first.
-    pub fn finished(&self) -> impl ExactSizeIterator<Item = &CallRecord> {
+    pub fn finished(&self) -> impl Iterator<Item = &CallRecord> {
         self.finished.iter()
+    }
+
+    /// Records of finished calls, and those dropped for lack of room.
+    pub fn finished_size(&self) -> (usize, u64) {
+        (self.finished.len(), self.finished.forgotten())
     }
 
     /// Calls that are answered and not ended.
     pub fn established(&self) -> usize {
         self.established
-    }
-
-    /// Records of finished calls that were dropped for lack of room.
-    pub fn forgotten(&self) -> u64 {
-        self.forgotten
     }
 
     /// Calls in progress, and calls dropped for lack of room.
@@ -264,8 +262,7 @@ impl Calls {
         partners.iter().filter_map(|&partner| Some((partner, self.table.get(partner)?)))
     }
 
-    fn insert(&mut self, world: &mut World, key: Digest, call: Call) -> Handle {
-        let rank = if call.record.beginning == Beginning::Captured { Rank::Unanswered } else { Rank::Ordinary };
+    fn insert(&mut self, world: &mut World, key: Digest, call: Call, rank: Rank) -> Handle {
         let deadline = if call.record.beginning == Beginning::Missed { call.first.time + PARTIAL_LIFE } else { PacketTime::MAX };
         let (handle, evicted) = self.table.insert(key, call, deadline, rank);
         if let Some(call) = evicted {
@@ -283,13 +280,14 @@ impl Calls {
         call.record.outcome = Some(outcome);
         let status = call.record.status;
         if outcome == Outcome::Answered {
+            call.is_strangers = false;
             self.table.set_rank(handle, Rank::Precious);
             self.rearm(handle);
         } else {
             call.is_over = true;
             call.record.ended.get_or_insert(at.time);
             call.record.ended_by = call.record.ended_by.or_else(|| blame(call, outcome));
-            self.table.set_rank(handle, Rank::Finished);
+            self.table.lower_rank(handle, Rank::Finished);
             self.table.set_deadline(handle, at.time + LINGER);
         }
         world.tell(Event::CallOutcome { call: handle, outcome, status, at });
@@ -315,18 +313,7 @@ impl Calls {
 
     fn let_go(&mut self, call: Call) {
         self.established -= usize::from(call.is_up());
-        self.keep(call.record);
-    }
-
-    fn keep(&mut self, record: CallRecord) {
-        if self.keep_finished == 0 {
-            return;
-        }
-        if self.finished.len() >= self.keep_finished {
-            self.forgotten += 1;
-            self.finished.pop_front();
-        }
-        self.finished.push_back(record);
+        self.finished.keep(call.record, call.is_strangers);
     }
 }
 
@@ -399,6 +386,7 @@ impl Call {
             activity: PacketTime::MIN,
             ring_min: world.thresholds.ring_min,
             is_referred: false,
+            is_strangers: seen.rank <= Rank::Unanswered,
             partners: Vec::new(),
         }
     }

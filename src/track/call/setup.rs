@@ -71,7 +71,9 @@ impl Calls {
         if status == 180 || !seen.message.body().is_empty() {
             record.audible.get_or_insert(seen.at.time);
         }
-        self.table.set_rank(handle, Rank::Ordinary);
+        if seen.rank > Rank::Unanswered {
+            self.table.raise_rank(handle, Rank::Ordinary);
+        }
     }
 
     /// Handles a final response to the caller's INVITE.
@@ -80,7 +82,7 @@ impl Calls {
             self.accept(world, handle, seen, status, transaction);
             return;
         }
-        let nonce = seen.message.challenge().map(|challenge| world.note_nonce(challenge.nonce, Some(handle), seen.at.time));
+        let nonce = seen.message.challenge().map(|challenge| world.note_nonce(challenge.nonce, Some(handle), seen));
         let Some(call) = self.table.get_mut(handle) else { return };
         if call.answer.is_some() || call.record.outcome.is_some() {
             return;
@@ -162,7 +164,7 @@ impl Calls {
         let mut call = Call::new(world, seen, Beginning::Captured);
         call.nonce = nonce;
         note_credentials(world, &mut call, seen);
-        self.insert(world, key, call)
+        self.insert(world, key, call, seen.rank)
     }
 
     fn retry(&mut self, world: &World, handle: Handle, seen: &Seen<'_>) {
@@ -236,7 +238,7 @@ impl Calls {
         if let Some(call) = self.table.get_mut(handle) {
             call.caller_tag = tag_hash(world, message.from_tag());
         }
-        self.aliases.insert(key, handle, seen.at.time + Span::from_secs(3600), Rank::Ordinary);
+        self.aliases.insert(key, handle, seen.at.time + Span::from_secs(3600), seen.rank);
         Some(handle)
     }
 

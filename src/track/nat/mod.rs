@@ -195,7 +195,7 @@ impl Nat {
         self.made = self.made.wrapping_add(1);
         let phone = Phone::new(device, self.made, seen.flow, seen.at.time);
         let key = self.digester.parts(&[b"phone", &self.made.to_be_bytes()]);
-        let (handle, _) = self.phones.insert(key, phone, seen.at.time + REMEMBERED, Rank::Ordinary);
+        let (handle, _) = self.phones.insert(key, phone, seen.at.time + REMEMBERED, seen.rank);
         registrations.set_phone(device, handle);
         handle
     }
@@ -288,7 +288,20 @@ impl Nat {
         }
     }
 
+    /// Takes note that the registrar accepted a device: what is known of its NAT stays when strangers come.
+    pub fn accepted(&mut self, registrations: &Registrations, device: Handle) {
+        let Some(handle) = registrations.device(device).filter(|device| device.is_registered()).and_then(|device| device.phone) else {
+            return;
+        };
+        self.phones.raise_rank(handle, Rank::Precious);
+        let site = self.phones.get(handle).map(|phone| self.site_key(Site::of(phone.flow.source.ip())));
+        if let Some(site) = site.and_then(|key| self.sites.find(key)) {
+            self.sites.raise_rank(site, Rank::Precious);
+        }
+    }
+
     fn join_site(&mut self, registrations: &Registrations, handle: Handle) {
+        let rank = self.phones.rank(handle).unwrap_or(Rank::Unanswered);
         let Some(phone) = self.phones.get(handle) else { return };
         if phone.flow.transport.is_stream() || !is_behind(registrations, phone.device) {
             return;
@@ -298,8 +311,9 @@ impl Nat {
         let found = self
             .sites
             .find(key)
-            .unwrap_or_else(|| self.sites.insert(key, SiteNat::new(site, &self.thresholds), heard + REMEMBERED, Rank::Ordinary).0);
+            .unwrap_or_else(|| self.sites.insert(key, SiteNat::new(site, &self.thresholds), heard + REMEMBERED, rank).0);
         self.sites.touch(found);
+        self.sites.raise_rank(found, rank);
         if let Some(site) = self.sites.get_mut(found) {
             site.arrived(handle);
         }

@@ -96,7 +96,7 @@ impl Registrations {
     }
 
     fn begin(&mut self, world: &mut World, seen: &Seen<'_>, key: Digest, purpose: Purpose, nonce: Option<Digest>) -> Handle {
-        let rank = if world.peers.scans(seen.flow.source.ip()) { Rank::Scanner } else { Rank::Unanswered };
+        let rank = seen.rank;
         let aor = self.aor_of(world, seen, rank);
         if purpose == Purpose::Register {
             if let Some(aor) = self.aors.get_mut(aor) {
@@ -135,7 +135,7 @@ impl Registrations {
         attempt.waits = Waits::Answer;
         attempt.flow = seen.flow;
         attempt.vias = vias.min(seen.message.via_count());
-        self.read_request(world, &mut attempt, seen, Rank::Unanswered);
+        self.read_request(world, &mut attempt, seen, seen.rank);
         self.mark_registering(world, &mut attempt, seen);
         if let Some(entry) = self.attempts.get_mut(handle) {
             *entry = attempt;

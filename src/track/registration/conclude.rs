@@ -62,7 +62,7 @@ impl Registrations {
 
     fn challenged(&mut self, world: &mut World, handle: Handle, seen: &Seen<'_>, status: u16) {
         let challenge = seen.message.challenge();
-        let nonce = challenge.map(|challenge| world.note_nonce(challenge.nonce, None, seen.at.time));
+        let nonce = challenge.map(|challenge| world.note_nonce(challenge.nonce, None, seen));
         let Some(attempt) = self.attempts.get_mut(handle) else { return };
         let is_stale = challenge.is_some_and(|challenge| challenge.stale);
         // A registrar that offers the very nonce of the credentials again refuses them, not the nonce.
@@ -96,6 +96,9 @@ impl Registrations {
         let Some(attempt) = self.attempts.get(handle) else { return };
         let (aor, asked, clears_all, requested) = (attempt.aor, attempt.asked, attempt.clears_all, attempt.requested);
         let flow = attempt.flow;
+        if let Some(nonce) = attempt.sent_nonce {
+            world.keep_nonce(nonce);
+        }
         if clears_all {
             self.unbind_all(world, aor, flow, seen.at);
         }
@@ -293,7 +296,7 @@ impl Registrations {
         }
         let Some(device) = self.devices.get(handle) else { return };
         if device.last_register + REMEMBERED <= now && !device.is_registered() {
-            self.forget_device(handle);
+            self.forget_device(world, handle);
         } else {
             self.arm_device(handle);
         }

@@ -83,6 +83,11 @@ impl Device {
         self.flow.source
     }
 
+    /// Whether the registrar ever accepted it.
+    pub fn was_accepted(&self) -> bool {
+        self.last_accepted.frame != 0
+    }
+
     /// Whether the registrar holds a binding of it.
     pub fn is_registered(&self) -> bool {
         self.state == RegistrationState::Registered

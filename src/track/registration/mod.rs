@@ -4,6 +4,7 @@
 //! REGISTER Call-ID, or the Contact as written with the User-Agent. An attempt is keyed by AoR and Call-ID: the challenge, a stale nonce or
 //! a 423 and their retries are one. AoRs and devices leave a day after their last sign of life.
 
+mod addresses;
 mod attempt;
 pub mod changes;
 mod conclude;
@@ -290,28 +291,30 @@ impl Registrations {
         if let Some(gone) = evicted {
             self.left(gone.flow.source.ip());
         }
-        self.attach(aor, handle);
+        self.attach(world, aor, handle);
         handle
     }
 
     /// Adds a device to its AoR; where that has too many, the one that is least worth goes.
-    fn attach(&mut self, aor: Handle, device: Handle) {
+    fn attach(&mut self, world: &World, aor: Handle, device: Handle) {
         let Some(entry) = self.aors.get_mut(aor) else { return };
         entry.devices.retain(|&handle| self.devices.get(handle).is_some());
         entry.devices.push(device);
         if entry.devices.len() > DEVICES {
-            let worth = |handle: &Handle| self.devices.get(*handle).map(|device| (device.is_registered(), device.last_register));
+            let worth = |handle: &Handle| {
+                self.devices.get(*handle).map(|device| (device.is_registered(), device.was_accepted(), device.last_register))
+            };
             if let Some(position) = (0..entry.devices.len() - 1).min_by_key(|&i| entry.devices.get(i).and_then(worth)) {
                 let gone = entry.devices.remove(position);
-                self.forget_device(gone);
+                self.forget_device(world, gone);
             }
         }
     }
 
-    fn forget_device(&mut self, handle: Handle) {
-        if let Some(gone) = self.devices.remove(handle) {
-            self.left(gone.flow.source.ip());
-        }
+    fn forget_device(&mut self, world: &World, handle: Handle) {
+        let Some(gone) = self.devices.remove(handle) else { return };
+        self.left(gone.flow.source.ip());
+        self.forget_addresses(world, handle, &gone);
     }
 
     fn arrived(&mut self, address: IpAddr) {
@@ -328,6 +331,7 @@ impl Registrations {
     }
 
     fn renew_device(&mut self, world: &mut World, handle: Handle, seen: &Seen<'_>, contact: &Contact<'_>, keys: &DeviceKeys) {
+        let before = self.addresses_held(world, handle);
         let Some(device) = self.devices.get_mut(handle) else { return };
         let old = device.flow.source;
         device.continuity = continuity(device, keys);
@@ -361,6 +365,7 @@ impl Registrations {
         device.cseq = keys.cseq;
         device.agent_key = keys.agent;
         self.devices.touch(handle);
+        self.leave_addresses(world, handle, before);
         if old.ip() != seen.flow.source.ip() {
             self.left(old.ip());
             self.arrived(seen.flow.source.ip());
@@ -376,9 +381,17 @@ impl Registrations {
             device.expires_at = None;
         }
         let aor = device.aor;
-        let rank = if to == RegistrationState::Registered { Rank::Precious } else { Rank::Ordinary };
-        self.devices.set_rank(handle, rank);
-        self.aors.set_rank(aor, rank);
+        if to == RegistrationState::Registered {
+            self.devices.set_rank(handle, Rank::Precious);
+            self.aors.set_rank(aor, Rank::Precious);
+        } else {
+            self.devices.lower_rank(handle, Rank::Ordinary);
+            self.lower_addresses(world, handle);
+            let others = self.aors.get(aor).map_or(&[][..], |aor| &aor.devices);
+            if !others.iter().any(|&other| self.devices.get(other).is_some_and(Device::is_registered)) {
+                self.aors.lower_rank(aor, Rank::Ordinary);
+            }
+        }
         if from != to {
             world.tell(Event::RegistrationState { aor, device: handle, from, to, at });
         }
@@ -405,22 +418,6 @@ impl Registrations {
     /// The device that a registering attempt is about.
     pub(in crate::track) fn attempt_device(&self, attempt: Handle) -> Option<Handle> {
         self.attempts.get(attempt)?.device()
-    }
-
-    fn remember_address(&mut self, world: &World, address: SocketAddr, device: Handle, now: PacketTime) {
-        let key = end_digest(world.digester, address);
-        match self.addresses.find(key) {
-            Some(found) => {
-                if let Some(entry) = self.addresses.get_mut(found) {
-                    *entry = device;
-                }
-                self.addresses.touch(found);
-                self.addresses.set_deadline(found, now + REMEMBERED);
-            }
-            None => {
-                self.addresses.insert(key, device, now + REMEMBERED, Rank::Ordinary);
-            }
-        }
     }
 
     /// Sets the next moment at which something about the device is due.

@@ -1,0 +1,52 @@
+//! One SIP message, or what pretends to be one: scanned, read, cut, blanked, masked.
+
+use siphound::history::mask::Mask;
+use siphound::sip::message::Message;
+use siphound::sip::scan::{Context, scan};
+
+use crate::support::reading::{frame_pieces, read_all, read_datagram};
+
+pub(crate) fn body(bytes: &[u8]) {
+    read_datagram(bytes);
+    let Some(scanned) = scan(bytes, Context::Datagram) else { return };
+    let message = Message::new(bytes, &scanned);
+    assert!(usize::from(message.via_count()) <= bytes.len() && message.contacts().count() <= bytes.len());
+
+    let own = &bytes[..scanned.consumed()];
+    assert_same_reading(message, own);
+    if let Some(framed) = frame_pieces([bytes]).first() {
+        let scan = scan(framed, Context::Stream).expect("what is framed has a start line");
+        assert_eq!(scan.consumed(), framed.len(), "what is framed is scanned to its end");
+    }
+    assert_secrets_are_blanked(own);
+    let mut mask = Mask::new(1);
+    let masked = mask.message(own);
+    assert_eq!(masked, Mask::new(1).message(own), "a mask is a function of its key");
+    if let Some(scan) = scan(&masked, Context::Datagram) {
+        let masked = Message::new(&masked, &scan);
+        assert_eq!((masked.kind(), masked.method()), (message.kind(), message.method()));
+    }
+}
+
+/// What stands behind a message has no part in it.
+fn assert_same_reading(message: Message<'_>, own: &[u8]) {
+    let again = scan(own, Context::Datagram).expect("has a start line");
+    assert_eq!(again.consumed(), own.len());
+    let (whole, alone) = (read_all(message), read_all(Message::new(own, &again)));
+    assert!(whole.iter().skip(1).eq(alone.iter().skip(1)), "reads otherwise without what follows it");
+}
+
+/// Blanking keeps the length and what is not secret.
+fn assert_secrets_are_blanked(own: &[u8]) {
+    let mut blanked = own.to_vec();
+    siphound::history::trace::blank_secrets(&mut blanked);
+    assert_eq!(blanked.len(), own.len());
+    let mut twice = blanked.clone();
+    siphound::history::trace::blank_secrets(&mut twice);
+    assert!(blanked == twice, "what is blank stays as it is");
+    let (before, after) = (scan(own, Context::Datagram), scan(&blanked, Context::Datagram));
+    let (Some(before), Some(after)) = (before, after) else { panic!("it is a message still") };
+    let (before, after) = (Message::new(own, &before), Message::new(&blanked, &after));
+    assert_eq!((before.kind(), before.call_id(), before.cseq()), (after.kind(), after.call_id(), after.cseq()));
+    assert_eq!(before.credentials().map(|digest| digest.nonce), after.credentials().map(|digest| digest.nonce));
+}

@@ -1,0 +1,51 @@
+//! What siphound and rsip read of one message, side by side.
+
+use siphound::sip::adapter::{SecondOpinion, second_opinion};
+use siphound::sip::headers::Address;
+use siphound::sip::message::{Kind, Message};
+use siphound::sip::scan::{Context, scan};
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// What siphound reads, in rsip's terms.
+pub(crate) fn own_opinion(bytes: &[u8]) -> SecondOpinion {
+    let scan = scan(bytes, Context::Datagram).expect("what rsip reads has a start line");
+    let message = Message::new(bytes, &scan);
+    let who = |address: Address<'_>| (Some(text(address.uri.user)).filter(|user| !user.is_empty()), address.tag.map(text));
+    SecondOpinion {
+        kind: match message.kind() {
+            Kind::Request(_) => Ok(text(message.method_name())),
+            Kind::Response(status) => Err(status),
+        },
+        call_id: Some(text(message.call_id())),
+        cseq: message.cseq().map(|cseq| (cseq.number, cseq.method.to_string())),
+        from: Some(who(message.from())),
+        to: Some(who(message.to())),
+        branch: message.top_via().and_then(|via| via.branch).map(text),
+    }
+}
+
+/// Whether both agree on all that rsip could read; `None` if it refused the message.
+pub(crate) fn agree(bytes: &[u8]) -> Option<()> {
+    let theirs = second_opinion(bytes)?;
+    let ours = own_opinion(bytes);
+    let shown = || text(bytes);
+    assert_eq!(ours.kind, theirs.kind, "{}", shown());
+    assert!(theirs.call_id.is_none() || ours.call_id == theirs.call_id, "{:?} {:?} {}", ours.call_id, theirs.call_id, shown());
+    assert!(theirs.cseq.is_none() || ours.cseq == theirs.cseq, "{:?} {:?} {}", ours.cseq, theirs.cseq, shown());
+    assert_same_party(ours.from, theirs.from, shown);
+    assert_same_party(ours.to, theirs.to, shown);
+    assert!(theirs.branch.is_none() || ours.branch == theirs.branch, "{:?} {:?} {}", ours.branch, theirs.branch, shown());
+    Some(())
+}
+
+type Party = Option<(Option<String>, Option<String>)>;
+
+/// rsip does not see a user that ends in a dot; of one that it sees, both say the same.
+fn assert_same_party(ours: Party, theirs: Party, shown: impl Fn() -> String) {
+    let (Some((our_user, our_tag)), Some((their_user, their_tag))) = (ours, theirs) else { return };
+    assert_eq!(our_tag, their_tag, "{}", shown());
+    assert!(their_user.is_none() || our_user == their_user, "{our_user:?} {their_user:?} {}", shown());
+}
