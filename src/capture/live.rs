@@ -98,6 +98,9 @@ impl Live {
     /// When there is no such interface, it is down, the process may not capture, or the user's filter does not compile.
     pub fn open(options: &LiveOptions, interface: u16, numbers: FrameNumbers) -> Result<Self, CaptureError> {
         let name = options.interface.clone();
+        if is_down(&name) {
+            return Err(CaptureError::Down { name });
+        }
         let refused = |error| refusal(&name, &error);
         let mut capture = Capture::from_device(name.as_str())
             .map_err(refused)?
@@ -158,7 +161,11 @@ impl Live {
                 }
                 Err(pcap::Error::TimeoutExpired) => return,
                 Err(error) => {
-                    self.failed = Some(CaptureError::Interface { name: self.name.clone(), reason: libpcap_reason(&error) });
+                    let name = self.name.clone();
+                    self.failed = Some(match is_down(&name) {
+                        true => CaptureError::Down { name },
+                        false => CaptureError::Interface { name, reason: libpcap_reason(&error) },
+                    });
                     return;
                 }
             }
@@ -191,7 +198,7 @@ impl Live {
         }
         if is_down(&self.name) {
             // libpcap would wait for it to come up again and say nothing.
-            return Err(CaptureError::Interface { name: self.name.clone(), reason: "the interface is down".to_owned() });
+            return Err(CaptureError::Down { name: self.name.clone() });
         }
         Ok(self.drops().map(SourceEvent::Dropped))
     }
@@ -254,9 +261,16 @@ fn refusal(name: &str, error: &pcap::Error) -> CaptureError {
     // libpcap tells the reason in words alone.
     let forbidden = ["CAP_NET_RAW", "CAP_NET_ADMIN", "permission", "Permission", "not permitted"];
     if forbidden.iter().any(|word| reason.contains(word)) {
-        return CaptureError::NoPermission { name };
+        return CaptureError::NoPermission { name, program: program() };
     }
     CaptureError::Interface { name, reason }
+}
+
+/// The path of this program, as a shell takes it.
+fn program() -> String {
+    let path = std::env::current_exe().map_or_else(|_| "siphound".to_owned(), |path| path.display().to_string());
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+".contains(c);
+    if path.chars().all(plain) { path } else { format!("'{}'", path.replace('\'', "'\\''")) }
 }
 
 /// The nearest number that libpcap takes.
@@ -281,7 +295,8 @@ mod tests {
         for reason in ["socket: Operation not permitted", "Attempt to create packet socket failed - CAP_NET_RAW may be required"] {
             let error = refusal("lo", &pcap::Error::PcapError(reason.to_owned()));
             let told = error.to_string();
-            assert!(told.contains("sudo setcap cap_net_raw+ep $(command -v siphound)"), "{told}");
+            let program = std::env::current_exe().expect("this program has a path");
+            assert!(told.contains(&format!("\n  sudo setcap cap_net_raw=ep {}\n", program.display())), "{told}");
             assert!(told.contains("AmbientCapabilities=CAP_NET_RAW"), "{told}");
         }
     }

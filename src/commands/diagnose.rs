@@ -160,7 +160,7 @@ impl DiagnoseArgs {
         }
         let mut config = settings::load_if_given(self.config.as_deref())?;
         if !self.pbx.is_empty() {
-            config.pbx.addresses.clone_from(&self.pbx);
+            config.set_pbx(self.pbx.clone());
         }
         let (fail_on, bundle) = (self.fail_on, self.bundle.clone());
         bundle.as_deref().map_or(Ok(()), must_be_free)?;

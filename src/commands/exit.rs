@@ -20,6 +20,8 @@ pub enum Exit {
     Refused = 3,
     /// A file is not a capture, and nothing could be read.
     NotACapture = 4,
+    /// The daemon must be started anew to capture again; all it knew is kept.
+    Restart = 5,
 }
 
 impl From<Exit> for ExitCode {

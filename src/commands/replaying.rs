@@ -80,6 +80,7 @@ impl Reading<'_> {
         let ports = self.ports.map_or(PortFilter::Any, |ports| PortFilter::Only(ports.ranges().to_vec()));
         let ingest = Ingest::new(IngestConfig { ports, digester, thresholds: self.config.thresholds });
         let mut engine = Engine::new(&tracker_settings(self.config, SEED, Vec::new()), finding_limits(self.config));
+        engine.label(self.config);
         prepare(&mut engine);
         let step = timeline.as_ref().map(Timeline::step);
         let mut source: Box<dyn FrameSource> = match step {
@@ -263,7 +264,10 @@ impl From<CaptureError> for Failure {
     fn from(error: CaptureError) -> Self {
         let exit = match error {
             CaptureError::NotACapture { .. } => Exit::NotACapture,
-            CaptureError::NoInterface { .. } | CaptureError::NoPermission { .. } | CaptureError::Interface { .. } => Exit::Refused,
+            CaptureError::NoInterface { .. }
+            | CaptureError::NoPermission { .. }
+            | CaptureError::Down { .. }
+            | CaptureError::Interface { .. } => Exit::Refused,
             _ => Exit::Usage,
         };
         Self::new(exit, error)
@@ -274,6 +278,9 @@ impl From<PipelineError> for Failure {
     fn from(error: PipelineError) -> Self {
         match error {
             PipelineError::Capture(error) => error.into(),
+            PipelineError::MustRestart { .. } => {
+                Self::new(Exit::Restart, error).with_remedy("what it knew is saved; the unit starts it again by itself")
+            }
             other => Self::new(Exit::Refused, other),
         }
     }

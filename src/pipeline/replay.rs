@@ -7,6 +7,7 @@ use crossbeam_channel::never;
 
 use crate::capture::{FrameSource, SourceEvent};
 use crate::pipeline::lane::{Buffer, Outlet, lane};
+use crate::pipeline::pulse::Beat;
 use crate::pipeline::stage::{
     Captured, EngineStage, Finished, IngestStage, Kind, Observer, PipelineError, ingest_one, join, run_engine, run_ingest, spawn,
 };
@@ -92,7 +93,7 @@ where
 {
     let (mut outlet, inlet) = lane(DEPTH);
     thread::scope(|scope| {
-        let engine = spawn(scope, "engine", move || run_engine(engine, &inlet, never()))?;
+        let engine = spawn(scope, "engine", move || run_engine(engine, &inlet, never(), &Beat::default()))?;
         let read = read_and_ingest(source, &mut ingest, &mut outlet, observer);
         drop(outlet);
         let engine = join(engine, "engine")?;
@@ -135,8 +136,8 @@ where
     let (mut frames, captured) = lane(DEPTH);
     let (outlet, inlet) = lane(DEPTH);
     thread::scope(|scope| {
-        let engine = spawn(scope, "engine", move || run_engine(engine, &inlet, never()))?;
-        let ingest = spawn(scope, "ingest", move || run_ingest(ingest, &captured, outlet))?;
+        let engine = spawn(scope, "engine", move || run_engine(engine, &inlet, never(), &Beat::default()))?;
+        let ingest = spawn(scope, "ingest", move || run_ingest(ingest, &captured, outlet, &Beat::default()))?;
         let read = read_all(source, &mut frames, observer);
         drop(frames);
         let (ingest, engine) = (join(ingest, "ingest"), join(engine, "engine"));

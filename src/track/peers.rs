@@ -6,6 +6,7 @@
 use std::cmp::Ordering;
 use std::net::{IpAddr, SocketAddr};
 
+use crate::config::Systems;
 use crate::decode::flow::Flow;
 use crate::table::{Digest, Digester, ExpiringTable, Rank};
 use crate::time::{PacketTime, Span};
@@ -71,6 +72,8 @@ struct Source {
     registers: bool,
     is_called: bool,
     scans: bool,
+    /// The number of the phone system that it scanned when it was found out.
+    scanned: Option<u8>,
 }
 
 /// The addresses that take part.
@@ -82,6 +85,7 @@ pub struct Peers {
     registrars: Vec<Registrar>,
     sources: ExpiringTable<Source>,
     learns: bool,
+    systems: Systems,
     /// Whether any source was ever found to scan.
     scanned: bool,
 }
@@ -97,6 +101,7 @@ impl Peers {
             registrars: Vec::new(),
             sources: ExpiringTable::new(capacity),
             learns: pbxs.is_empty(),
+            systems: Systems::default(),
             scanned: false,
         };
         for &address in pbxs {
@@ -108,6 +113,16 @@ impl Peers {
             }
         }
         peers
+    }
+
+    /// Tells the phone systems of the host apart, by the names that the user gave them.
+    pub fn name_systems(&mut self, systems: Systems) {
+        self.systems = systems;
+    }
+
+    /// The phone systems.
+    pub fn systems(&self) -> &Systems {
+        &self.systems
     }
 
     /// The PBX addresses, configured or learned, in order.
@@ -214,10 +229,14 @@ impl Peers {
         self.scanned && self.source(address).is_some_and(|source| source.scans)
     }
 
-    /// Marks `address` as a scanner.
-    pub fn mark_scanner(&mut self, address: IpAddr, now: PacketTime) {
+    /// Marks the source of `flow` as a scanner.
+    pub fn mark_scanner(&mut self, flow: Flow, now: PacketTime) {
         self.scanned = true;
-        self.update(address, now, |source| source.scans = true);
+        let scanned = self.systems.find(flow.destination).and_then(|system| u8::try_from(system).ok());
+        self.update(flow.source.ip(), now, |source| {
+            source.scans = true;
+            source.scanned = source.scanned.or(scanned);
+        });
     }
 
     /// Takes note that `client` was accepted as registered, so that it is no trunk.
@@ -271,9 +290,9 @@ impl Peers {
         (self.sources.len(), self.sources.evicted())
     }
 
-    /// How many of the remembered sources scan.
-    pub fn scanners(&self) -> usize {
-        self.sources.iter().filter(|(_, source)| source.scans).count()
+    /// The remembered sources that scan, each with the number of the phone system that it tried.
+    pub fn scanners(&self) -> impl Iterator<Item = Option<usize>> {
+        self.sources.iter().filter(|(_, source)| source.scans).map(|(_, source)| source.scanned.map(usize::from))
     }
 
     /// Takes `address` for a PBX, and no longer for one what turns out to be a carrier at which it registers.
