@@ -5,6 +5,8 @@ mod asking;
 mod assist;
 mod bundle;
 mod check;
+mod condition;
+mod confine;
 mod daemon;
 mod diagnose;
 mod exit;
@@ -13,8 +15,8 @@ mod keeping;
 mod kept;
 mod logging;
 mod next;
-
 mod options;
+mod reloading;
 mod replay;
 mod replaying;
 mod run;
@@ -22,6 +24,7 @@ mod series;
 mod serving;
 mod settings;
 mod stdout;
+mod supervisor;
 mod trace;
 
 use std::ffi::OsString;

@@ -129,7 +129,7 @@ impl Replay {
         let series = self.series.as_ref().map(|series| series.create().map(|file| (series, file))).transpose()?;
         let timeline = self.series.as_ref().map(|series| Timeline::new(series.step, series.instance.clone()));
         let reading = Reading { inputs: &self.inputs, ports: self.ports.as_ref(), config: &self.config, until: None };
-        let read = reading.read_into(timeline, |engine| {
+        let mut read = reading.read_into(timeline, |engine| {
             if let Output::Ladder { call_id } = &self.output {
                 engine.draw(call_id);
             }
@@ -137,10 +137,13 @@ impl Replay {
         if let (Some((series, file)), Some(timeline)) = (series, &read.timeline) {
             series.write(timeline, file)?;
         }
-        self.print(read)
+        let exit = self.print(&mut read);
+        // The process ends now: the state goes with it, and is not taken apart entry by entry.
+        std::mem::forget(read);
+        exit
     }
 
-    fn print(&self, mut read: Read) -> Result<Exit, Failure> {
+    fn print(&self, read: &mut Read) -> Result<Exit, Failure> {
         let style = self.color.style();
         let engine = &mut read.engine;
         match &self.output {
@@ -172,6 +175,7 @@ impl Replay {
                     Format::Json => json::write(&report, out),
                     Format::Text => out.write_all(text::render(&report, &filter, style).as_bytes()),
                 })?;
+                std::mem::forget(report);
                 return Ok(self.exit(worst));
             }
         }
@@ -259,7 +263,10 @@ impl From<CaptureError> for Failure {
     fn from(error: CaptureError) -> Self {
         let exit = match error {
             CaptureError::NotACapture { .. } => Exit::NotACapture,
-            CaptureError::NoInterface { .. } | CaptureError::NoPermission { .. } | CaptureError::Interface { .. } => Exit::Refused,
+            CaptureError::NoInterface { .. }
+            | CaptureError::NoPermission { .. }
+            | CaptureError::Down { .. }
+            | CaptureError::Interface { .. } => Exit::Refused,
             _ => Exit::Usage,
         };
         Self::new(exit, error)
@@ -270,6 +277,9 @@ impl From<PipelineError> for Failure {
     fn from(error: PipelineError) -> Self {
         match error {
             PipelineError::Capture(error) => error.into(),
+            PipelineError::MustRestart { .. } => {
+                Self::new(Exit::Restart, error).with_remedy("what it knew is saved; the unit starts it again by itself")
+            }
             other => Self::new(Exit::Refused, other),
         }
     }

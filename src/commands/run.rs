@@ -16,10 +16,11 @@ Examples:
   siphound run --config /etc/siphound/siphound.toml
   siphound run --print-filter
 
-Options overrule the configuration file. Capturing needs CAP_NET_RAW and nothing else:
-  setcap cap_net_raw+ep /usr/bin/siphound
+Options overrule the configuration file. Capturing needs CAP_NET_RAW and nothing else, and that is given up once the capture is open:
+  sudo setcap cap_net_raw=ep /usr/bin/siphound
 
-Exit codes: 0 stopped; 2 bad arguments or configuration; 3 no permission, no such interface or an address in use.";
+Exit codes: 0 stopped; 2 bad arguments or configuration; 3 no permission, no such interface or an address in use;
+5 an interface that had gone is there again, and siphound must be started anew to capture on it.";
 
 /// How the daemon runs.
 #[derive(Args, Debug)]

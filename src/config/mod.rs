@@ -6,6 +6,7 @@
 
 mod api;
 mod capture;
+mod difference;
 mod labels;
 mod limits;
 mod moment;

@@ -182,8 +182,7 @@ impl Accept {
         let routes = TowerToHyperService::new(self.router.clone());
         let of_requests = lease.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(of_requests.clone());
-            request.extensions_mut().insert(Peer(peer));
+            introduce(&mut request, peer, &of_requests);
             routes.call(request)
         });
         let mut stopped = self.stopped.clone();
@@ -213,6 +212,12 @@ impl Accept {
             drop(permit);
         }
     }
+}
+
+/// Tells the pages who sent a request, and over which connection.
+pub fn introduce<B>(request: &mut Request<B>, peer: SocketAddr, lease: &Lease) {
+    request.extensions_mut().insert(lease.clone());
+    request.extensions_mut().insert(Peer(peer));
 }
 
 /// What bytes go over.

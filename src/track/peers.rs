@@ -54,13 +54,9 @@ struct Pbx {
     received: Recent,
 }
 
-/// What speaks for an address being the PBX's: its port before all, then that it is more than assumed. So a gateway on the PBX's own host,
-/// at another port or another of its addresses, is told from the PBX.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-struct Claim {
-    exact: bool,
-    known: bool,
-}
+/// What speaks for an address being the PBX's, the larger the more: its port before all, then that it is more than assumed. So a gateway
+/// on the PBX's own host, at another port or another of its addresses, is told from the PBX. 0 where nothing does.
+type Claim = u8;
 
 /// An address that answers REGISTER, and who asked it.
 #[derive(Debug)]
@@ -343,9 +339,10 @@ impl Peers {
 
     /// The best claim of `address` to be a PBX.
     #[inline]
-    fn claim(&self, address: &SocketAddr) -> Option<Claim> {
+    fn claim(&self, address: &SocketAddr) -> Claim {
         let same_ip = self.pbxs.iter().filter(|pbx| is_same_host(&pbx.address, address));
-        same_ip.map(|pbx| Claim { exact: pbx.address == *address, known: !pbx.assumed }).max()
+        let claim = |pbx: &Pbx| 1 + 2 * u8::from(pbx.address.port() == address.port()) + u8::from(!pbx.assumed);
+        same_ip.fold(0, |best, pbx| best.max(claim(pbx)))
     }
 
     fn is_pbx_ip(&self, ip: IpAddr) -> bool {
