@@ -76,8 +76,8 @@ class Tools:
     def __init__(self, siphound, traffic):
         self.siphound, self.traffic = siphound, traffic
 
-    def offer(self, rate, seconds, phones):
-        command = [self.traffic, "offer", "sip0", "--rate", rate, "--seconds", seconds, "--phones", phones]
+    def offer(self, rate, seconds):
+        command = [self.traffic, "offer", "sip0", "--rate", rate, "--seconds", seconds]
         return json.loads(subprocess.run(inside(NAMESPACES[0], *command), stdout=subprocess.PIPE, check=True).stdout)
 
 
@@ -113,6 +113,18 @@ class Siphound:
         value = self.metrics()
         dropped = value("siphound_capture_dropped_total")
         return value("siphound_capture_frames_total"), dropped
+
+    def settled(self, offered):
+        """Counts once all that was offered is accounted for, or nothing has been added for three seconds."""
+        last, since = None, time.monotonic()
+        while time.monotonic() - since < 3.0:
+            counts = self.counts()
+            if sum(counts) >= offered:
+                break
+            if counts != last:
+                last, since = counts, time.monotonic()
+            time.sleep(0.2)
+        return counts
 
     def cpu(self):
         fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
@@ -150,13 +162,14 @@ def rates(tools, options):
             for receiver in (Siphound, Tcpdump):
                 run = receiver(tools)
                 before = run.cpu()
-                told = tools.offer(rate, options.seconds, 10_000)
-                time.sleep(2.0)
-                cpu = run.cpu() - before
+                told = tools.offer(rate, options.seconds)
+                time.sleep(0.5)
                 if receiver is Siphound:
-                    received, dropped = run.counts()
+                    received, dropped = run.settled(told["offered"])
+                    cpu = run.cpu() - before
                     run.stop()
                 else:
+                    cpu = run.cpu() - before
                     received, dropped = run.finish()
                 row = {"rate": rate, "tool": receiver.name, "offered": told["offered"], "per_second": told["per_second"], "late_ms": told["late_ms"],
                        "received": received, "dropped": dropped, "cpu_s": cpu}
@@ -178,7 +191,7 @@ def daemon(tools):
     shares = []
     for _ in range(3):
         before, begun = run.cpu(), time.monotonic()
-        tools.offer(500, 20, 500)
+        tools.offer(500, 20)
         shares.append(100 * (run.cpu() - before) / (time.monotonic() - begun))
     run.stop()
     idle = Siphound(tools)

@@ -32,8 +32,9 @@ impl Traffic {
         if !self.streams.contains_key(&phone) {
             self.open(at, phone);
         }
+        // Few enough pieces that a request is whole before it is answered.
         let cut = match self.random.below(10) {
-            0 => 1 + self.random.below(payload.len() as u64) as usize,
+            0 => payload.len().div_ceil(1 + self.random.below(8) as usize),
             _ => SEGMENT,
         };
         let repeated = self.random.below(50) == 0;

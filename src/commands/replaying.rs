@@ -129,7 +129,7 @@ impl Replay {
         let series = self.series.as_ref().map(|series| series.create().map(|file| (series, file))).transpose()?;
         let timeline = self.series.as_ref().map(|series| Timeline::new(series.step, series.instance.clone()));
         let reading = Reading { inputs: &self.inputs, ports: self.ports.as_ref(), config: &self.config, until: None };
-        let read = reading.read_into(timeline, |engine| {
+        let mut read = reading.read_into(timeline, |engine| {
             if let Output::Ladder { call_id } = &self.output {
                 engine.draw(call_id);
             }
@@ -137,10 +137,13 @@ impl Replay {
         if let (Some((series, file)), Some(timeline)) = (series, &read.timeline) {
             series.write(timeline, file)?;
         }
-        self.print(read)
+        let exit = self.print(&mut read);
+        // The process ends now: the state goes with it, and is not taken apart entry by entry.
+        std::mem::forget(read);
+        exit
     }
 
-    fn print(&self, mut read: Read) -> Result<Exit, Failure> {
+    fn print(&self, read: &mut Read) -> Result<Exit, Failure> {
         let style = self.color.style();
         let engine = &mut read.engine;
         match &self.output {
@@ -154,8 +157,7 @@ impl Replay {
                     return Err(Failure::new(Exit::Usage, format_args!("no message of the call {call_id:?} is in the capture"))
                         .with_remedy("the calls and their Call-IDs: --format json --only calls"));
                 }
-                let pbxs = engine.tracker.world.peers.pbx_addresses();
-                let roles = pbxs.into_iter().map(|address| (address, "PBX".to_owned())).collect();
+                let roles = engine.tracker.world.peers.pbx_roles();
                 let drawing = ladder::render(&Ladder { roles, messages }, style);
                 print(|out| out.write_all(drawing.as_bytes()))?;
             }
@@ -173,6 +175,7 @@ impl Replay {
                     Format::Json => json::write(&report, out),
                     Format::Text => out.write_all(text::render(&report, &filter, style).as_bytes()),
                 })?;
+                std::mem::forget(report);
                 return Ok(self.exit(worst));
             }
         }

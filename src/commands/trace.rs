@@ -150,12 +150,11 @@ fn no_traces(directory: &str, error: &io::Error) -> Failure {
 impl Trace {
     /// Reads the traces and shows the messages.
     pub(super) fn execute(&self) -> Result<Exit, Failure> {
-        let (mut chosen, pbxs) = self.asked.choose()?;
+        let (mut chosen, mut roles) = self.asked.choose()?;
         if chosen.messages.is_empty() {
             return Err(Failure::new(Exit::Usage, format_args!("no message of {:?} is in the traces", self.asked.subject))
                 .with_remedy("the calls and their Call-IDs: siphound calls; the users: siphound peers"));
         }
-        let mut roles: BTreeMap<_, _> = pbxs.into_iter().map(|address| (address, "PBX".to_owned())).collect();
         if let Some(key) = self.mask {
             let mut mask = Mask::new(key);
             chosen.mask(&mut mask);
@@ -173,21 +172,21 @@ impl Trace {
 }
 
 impl Asked {
-    /// Reads the traces twice: for the calls of the user with all their legs, then for the messages. Also tells the addresses of the PBX.
-    fn choose(&self) -> Result<(Chosen, Vec<SocketAddr>), Failure> {
-        let ports = &self.config.capture.ports;
+    /// Reads the traces twice: for the calls of the user with all their legs, then for the messages. Also names the addresses of the PBX.
+    fn choose(&self) -> Result<(Chosen, BTreeMap<SocketAddr, String>), Failure> {
+        let ports = &self.config.all_ports();
         let reading = Reading { inputs: &self.inputs, ports: Some(ports), config: &self.config, until: None };
         let read = reading.read(|_| {})?;
         let wanted = Wanted::new(&self.subject, read.report(), self.time);
-        let pbxs = read.engine.tracker.world.peers.pbx_addresses();
+        let roles = read.engine.tracker.world.peers.pbx_roles();
         drop(read);
-        Ok((self.collect(wanted)?, pbxs))
+        Ok((self.collect(wanted)?, roles))
     }
 
     fn collect(&self, wanted: Wanted) -> Result<Chosen, Failure> {
         let paths: Vec<PathBuf> = self.inputs.iter().map(Input::path).collect();
         let mut source = CaptureFiles::open(&paths)?;
-        let filter = PortFilter::Only(self.config.capture.ports.ranges().to_vec());
+        let filter = PortFilter::Only(self.config.all_ports().ranges().to_vec());
         let ingest = Ingest::new(IngestConfig { ports: filter, digester: Digester::new(SEED), thresholds: self.config.thresholds });
         let collector = Collector { wanted, chosen: Chosen::default(), offset: Span::ZERO };
         Ok(replay(&mut source, ingest, collector, Threads::available(), &|_| {})?.engine.chosen)

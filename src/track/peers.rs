@@ -4,6 +4,7 @@
 //! from a PBX address with a single Via; that one is a carrier at which the PBX registers (DETECTION §13).
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::config::Systems;
@@ -53,13 +54,9 @@ struct Pbx {
     received: Recent,
 }
 
-/// What speaks for an address being the PBX's: its port before all, then that it is more than assumed. So a gateway on the PBX's own host,
-/// at another port or another of its addresses, is told from the PBX.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-struct Claim {
-    exact: bool,
-    known: bool,
-}
+/// What speaks for an address being the PBX's, the larger the more: its port before all, then that it is more than assumed. So a gateway
+/// on the PBX's own host, at another port or another of its addresses, is told from the PBX. 0 where nothing does.
+type Claim = u8;
 
 /// An address that answers REGISTER, and who asked it.
 #[derive(Debug)]
@@ -134,6 +131,18 @@ impl Peers {
         let mut known: Vec<_> = self.pbxs.iter().filter(|pbx| !pbx.assumed).map(|pbx| pbx.address).collect();
         known.sort_unstable();
         known
+    }
+
+    /// The names that the user gave those of them that have one.
+    pub fn pbx_names(&self) -> BTreeMap<SocketAddr, String> {
+        let named = |address: SocketAddr| Some((address, self.systems.name_at(address)?.to_owned()));
+        self.pbx_addresses().into_iter().filter_map(named).collect()
+    }
+
+    /// What a drawing calls each of them: `PBX`, or `PBX berlin`.
+    pub fn pbx_roles(&self) -> BTreeMap<SocketAddr, String> {
+        let role = |address| self.systems.name_at(address).map_or_else(|| "PBX".to_owned(), |name| format!("PBX {name}"));
+        self.pbx_addresses().into_iter().map(|address| (address, role(address))).collect()
     }
 
     /// Whether any PBX address is known, not merely assumed.
@@ -330,9 +339,10 @@ impl Peers {
 
     /// The best claim of `address` to be a PBX.
     #[inline]
-    fn claim(&self, address: &SocketAddr) -> Option<Claim> {
+    fn claim(&self, address: &SocketAddr) -> Claim {
         let same_ip = self.pbxs.iter().filter(|pbx| is_same_host(&pbx.address, address));
-        same_ip.map(|pbx| Claim { exact: pbx.address == *address, known: !pbx.assumed }).max()
+        let claim = |pbx: &Pbx| 1 + 2 * u8::from(pbx.address.port() == address.port()) + u8::from(!pbx.assumed);
+        same_ip.fold(0, |best, pbx| best.max(claim(pbx)))
     }
 
     fn is_pbx_ip(&self, ip: IpAddr) -> bool {

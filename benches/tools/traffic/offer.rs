@@ -1,4 +1,4 @@
-//! Sending frames to an interface, each at its own time.
+//! Sending frames to an interface at a steady pace.
 
 #![expect(clippy::disallowed_types, reason = "a sender keeps pace with the wall clock")]
 
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use pcap::Capture;
 
-use crate::traffic::{Frame, Plan, START, Traffic};
+use crate::traffic::{Frame, Plan, Traffic};
 
 /// Frames held in memory at most: some two gigabytes.
 const MOST: f64 = 3e6;
@@ -20,15 +20,15 @@ const NAP: Duration = Duration::from_micros(200);
 pub(crate) struct Args {
     /// The interface
     interface: String,
-    /// SIP messages a second; 0 is as fast as possible
+    /// Frames a second; 0 is as fast as possible
     #[arg(long, default_value_t = 200_000.0)]
     rate: f64,
     /// How long the traffic lasts
     #[arg(long, default_value_t = 10.0)]
     seconds: f64,
-    /// Phones that register in that time
-    #[arg(long, default_value_t = 10_000)]
-    phones: u32,
+    /// Phones that register in that time; otherwise enough for a fifth of the traffic, 20,000 at most
+    #[arg(long)]
+    phones: Option<u32>,
 }
 
 impl Args {
@@ -39,17 +39,18 @@ impl Args {
         if messages > MOST {
             return Err(format!("{messages:.0} messages do not fit into memory: lower --rate or --seconds").into());
         }
-        let mut traffic = Traffic::new(Plan::ordinary(messages as u64, self.phones, self.seconds));
-        let frames: Vec<Frame> = traffic.by_ref().collect();
+        let phones = self.phones.unwrap_or((messages / 30.0).clamp(2.0, 20_000.0) as u32);
+        // Beyond the end, so that the calls of the beginning end within it.
+        let mut traffic = Traffic::new(Plan { span: self.seconds * 2.0, ..Plan::ordinary(messages as u64, phones, self.seconds) });
+        let frames: Vec<Frame> = traffic.by_ref().take(messages as usize).collect();
         let mut interface = Capture::from_device(self.interface.as_str())?.snaplen(64).open()?;
         // What this socket itself captures would only cost time.
         interface.filter("less 1", true)?;
         let begun = Instant::now();
         let (mut latest, mut refused) = (Duration::ZERO, 0_u64);
-        for frame in &frames {
+        for (index, frame) in frames.iter().enumerate() {
             if paced {
-                let due = Duration::from_micros(frame.micros - START);
-                latest = latest.max(wait(begun, due));
+                latest = latest.max(wait(begun, Duration::from_secs_f64(index as f64 / self.rate)));
             }
             // A full queue of the interface refuses frames: these were never on the wire.
             refused += u64::from(interface.sendpacket(frame.bytes.as_slice()).is_err());
