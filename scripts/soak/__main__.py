@@ -54,7 +54,7 @@ class Soak(Accounts):
         self.crowd = Worker("phones", hostile.Crowd)
         self.clients = Worker("pbx", hostile.Clients)
         lab.enter("pbx")
-        self.siphound = lab.Siphound(arguments.siphound, folder, self.state)
+        self.siphound = lab.Siphound(arguments.siphound, folder, self.state, arguments.interface)
         self.watch = Watch(self.siphound)
 
     # The phases.
@@ -167,6 +167,8 @@ def main():
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--seconds", type=float)
     parser.add_argument("--siphound", default="target/release/siphound", type=pathlib.Path)
+    parser.add_argument("--interface", default="any", choices=("any", lab.LINK),
+                        help="what is captured on: any goes on when the link goes away, the link alone makes siphound begin anew")
     arguments = parser.parse_args()
     missing = [program for program in PROGRAMS if not shutil.which(program)]
     if os.geteuid() or missing or not arguments.siphound.exists():

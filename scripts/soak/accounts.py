@@ -5,7 +5,7 @@ import statistics
 import time
 
 import lab
-from watch import Metrics, descriptors, growth, memory_line
+from watch import Metrics, consumption, descriptors, growth, memory_line
 
 # How much of memory may come and go: KiB, or a share of it.
 SLACK_KIB, SLACK_SHARE = 2_048, 0.03
@@ -97,7 +97,8 @@ class Accounts:
                   seen=gained("messages_total", dir="in"), copies=gained("capture_duplicates_total"), sent=kernel["out"],
                   seen_out=gained("messages_total", dir="out"), dropped=gained("capture_dropped_total"),
                   calls=sum(told.get(key, 0) for key in OUTCOMES), calls_seen=gained("session_outcomes_total", peer_class="endpoint"),
-                  registered=len(now.phones["registered"]), fds=descriptors(self.siphound.process.pid))
+                  registered=len(now.phones["registered"]), fds=descriptors(self.siphound.process.pid),
+                  memory=consumption(self.siphound.process.pid)[0] // 1024, objects=now.metrics.by("tracked_objects", "kind"))
         self.rows.append(row)
         row["difference"] = row.offered + row.sent - row.seen - row.seen_out - row.copies
         print(show(row), flush=True)
@@ -211,7 +212,8 @@ class Accounts:
         total = collections.Counter()
         for row in self.rows:
             total.update({key: value for key, value in row.items() if isinstance(value, (int, float))})
-        print(show(Row(total, name="all", registered=self.rows[-1].registered, fds=self.rows[-1].fds)))
+        last = self.rows[-1]
+        print(show(Row(total, name="all", registered=last.registered, fds=last.fds, memory=last.memory)))
         print("\nresident memory, MiB\n  from s    least  median    most")
         for second, least, median, most in memory_line(self.watch.samples, 300 if self.seconds > 600 else 60):
             print(f"  {second:6.0f}  {least:7.1f} {median:7.1f} {most:7.1f}")
@@ -220,6 +222,9 @@ class Accounts:
         print(f"scrapes: {self.watch.scrapes}, failed {self.watch.failed}, slowest {self.watch.slowest:.2f} s")
         print(f"starts of siphound: {self.siphound.starts}")
         metrics = self.before.metrics
+        print("objects in tables after each phase, where there are many:")
+        for kind in sorted({kind for row in self.rows for kind, count in row.objects.items() if count > 100}):
+            print(f"  {kind:<22} {' '.join(f'{row.objects[kind]:6}' for row in self.rows)}")
         print(f"evicted: {dict(metrics.by('evicted_total', 'kind'))}")
         print(f"history dropped: {dict(metrics.by('history_dropped_total', 'store'))}")
         print(f"findings: {dict(metrics.by('findings_total', 'finding'))}")
@@ -229,10 +234,10 @@ class Accounts:
             print(f"note   {note}")
 
 
-HEAD = ("phase                  s   offered  arrived     seen | PBX sent     seen   copies  dropped  difference | calls   seen  phones | fds")
+HEAD = ("phase                  s   offered  arrived     seen | PBX sent     seen   copies  dropped  difference | calls   seen  phones | fds  MiB")
 
 
 def show(row):
     return (f"{row['name']:<19}{row['took']:5.0f} {row['offered']:9} {row['arrived']:8} {row['seen']:8} | {row['sent']:8} "
             f"{row['seen_out']:8} {row['copies']:8} {row['dropped']:8} {row['difference']:11} | {row['calls']:5} {row['calls_seen']:6} "
-            f"{row['registered']:7} | {row['fds']:3}")
+            f"{row['registered']:7} | {row['fds']:3} {row['memory']:4}")

@@ -20,7 +20,7 @@ URL = "http://127.0.0.1:15060"
 
 CONFIG = """
 [capture]
-interfaces = ["{link}"]
+interfaces = ["{interface}"]
 buffer = "32MiB"
 [pbx]
 addresses = ["192.0.2.1:5060"]
@@ -30,15 +30,16 @@ bytes = "8MiB"
 [traces]
 directory = "{state}/traces"
 bytes = "8MiB"
+# Small, so that all are full when the first round is over.
 [limits]
-transactions = 20000
-calls = 2000
+transactions = 2000
+calls = 1000
 recent_calls = 500
 recent_messages = 5000
-bindings = 2000
-flows = 3000
-sources = 2000
-findings = 1000
+bindings = 1000
+flows = 2000
+sources = 500
+findings = 200
 """
 
 
@@ -126,9 +127,9 @@ class Kamailio:
 class Siphound:
     """The daemon, and the unit that starts it again."""
 
-    def __init__(self, binary, folder, state):
+    def __init__(self, binary, folder, state, interface):
         self.command = ["ip", "netns", "exec", "pbx", binary, "run", "--config", folder / "siphound.toml"]
-        (folder / "siphound.toml").write_text(CONFIG.format(link=LINK, state=state))
+        (folder / "siphound.toml").write_text(CONFIG.format(interface=interface, state=state))
         self.path = folder / "siphound.log"
         self.log = open(self.path, "w")
         self.starts = 0

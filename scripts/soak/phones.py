@@ -385,7 +385,8 @@ class World:
             await asyncio.sleep(20)
             for phone in self.phones:
                 await self.going.wait()
-                phone.wire.put(KEEPALIVE, "keep-alive")
+                # Always alike: one that is repeated soon would be taken for a copy of the capture.
+                phone.wire.now(KEEPALIVE, "keep-alive")
 
     async def make_calls(self):
         while True:
@@ -393,7 +394,9 @@ class World:
             known = [phone for phone in self.phones if phone.until > time.time() + 60]
             if len(known) > 1:
                 caller, callee = random.sample(known, 2)
-                plan = random.choices(("answer", "busy", "cancel", "nobody", "large"), (70, 8, 8, 6, 8))[0]
+                # A copy of what comes in fragments counts once for each of them.
+                large = 0 if self.duplicate else 8
+                plan = random.choices(("answer", "busy", "cancel", "nobody", "large"), (70, 8, 8, 6, large))[0]
                 number = callee.aor if plan != "nobody" else f"sip:9{random.randrange(10**6)}@{PBX}"
                 self.spawn(caller.call(number, plan))
             await asyncio.sleep(random.expovariate(self.rate))

@@ -47,6 +47,9 @@ class Watch(threading.Thread):
         while not self.ending.wait(1):
             began, start = time.monotonic(), self.siphound.starts
             status, _ = page("/metrics")
+            if status != 200:
+                # One that is about to end answers nobody any more.
+                time.sleep(1)
             if self.siphound.starts != start or self.siphound.process.poll() is not None:
                 continue
             self.scrapes += 1
