@@ -8,8 +8,8 @@
 //!
 //! ```text
 //! time, table, config ◄ decode ◄ sip ◄ track ◄ detect ◄ report ◄ {alert, assist, diagnose, metrics, history} ◄ http ◄ pipeline ◄ commands ◄ main
-//!                                                                            ▲
-//!                                                                         capture
+//!                                                                            ▲           ▲
+//!                                                                         capture     process
 //! ```
 
 pub mod alert;
@@ -24,6 +24,7 @@ pub mod history;
 pub mod http;
 pub mod metrics;
 pub mod pipeline;
+pub mod process;
 pub mod report;
 pub mod sip;
 pub mod table;

@@ -298,14 +298,17 @@ fn diagnose_prints_what_the_daemon_says_and_its_exit_code_knows_of_findings() {
 }
 
 #[test]
-fn a_bundle_of_the_daemon_says_that_it_has_no_packets() {
+fn a_bundle_of_a_daemon_without_traces_says_why_it_has_no_packets() {
     let api = Api::of("call-bridged");
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("case.tar.gz");
-    let (code, _, said) = siphound(&["diagnose", "1001", "--daemon", &api.url(), "--bundle", file.to_str().expect("a path in UTF-8")]);
+    let config = folder.path().join("siphound.toml");
+    std::fs::write(&config, "[traces]\ndirectory = \"\"\n").expect("written");
+    let [bundle, config] = [&file, &config].map(|path| path.to_str().expect("a path in UTF-8"));
+    let (code, _, said) = siphound(&["diagnose", "1001", "--daemon", &api.url(), "--config", config, "--bundle", bundle]);
     assert_eq!(code, Some(0), "{said}");
     let files = support::archive::unpacked(&file);
-    assert!(String::from_utf8_lossy(&files["siphound/README.txt"]).contains("no packets"));
+    assert!(String::from_utf8_lossy(&files["siphound/README.txt"]).contains("no packets in here: the configuration turns the traces off"));
     let verdict: Json = serde_json::from_slice(&files["siphound/verdict.json"]).expect("JSON");
     assert_eq!(verdict["verdict"], "ok");
     let call: Json = serde_json::from_slice(&files["siphound/calls/001.json"]).expect("JSON");

@@ -9,7 +9,8 @@ use crossbeam_channel::never;
 use serde_json::Value as Json;
 use siphound::capture::scripted::Scripted;
 use siphound::capture::{FrameSource, SourceEvent};
-use siphound::pipeline::live::{Feed, run};
+use siphound::pipeline::live::{self as pipeline, Control, Feed, run};
+use siphound::pipeline::pulse::Pulse;
 use siphound::pipeline::stage::Notice;
 use siphound::pipeline::stop::stop;
 use support::capture::CaptureFile;
@@ -61,7 +62,9 @@ fn live(source: Scripted) -> Json {
     };
     let (handle, stopped) = stop();
     let engine = lab::engine(&lab::roomy());
-    let finished = run(vec![feed], lab::ingest(), engine, never(), &stopped, &handle, &observer).expect("a run");
+    let opened = pipeline::open(vec![feed]).expect("a source");
+    let control = Control { stop: &stopped, handle: &handle, pulse: &Pulse::default(), observer: &observer };
+    let finished = run(opened, lab::ingest(), engine, never(), control).expect("a run");
     assert_eq!(*lost.lock().expect("nobody panics with it"), 0, "the test outran the queue");
     let mut engine = finished.engine;
     engine.finish();
@@ -92,5 +95,58 @@ fn the_moments_of_the_ticks_do_not_show() {
     for seed in 1..8 {
         let found = live(script(&file, &mut Random::seeded(&seed.to_string())));
         assert_eq!(expect::differences(&expected, &found), [""; 0], "seed {seed}");
+    }
+}
+
+/// A quiet capture whose clock is right: `clock-step` without its step.
+fn quiet() -> CaptureFile {
+    let mut file = pcaps::load("clock-step");
+    let back = file.records.windows(2).position(|pair| pair[1].micros < pair[0].micros - 3_000_000_000).expect("a step") + 1;
+    file.records[back..].iter_mut().for_each(|record| record.micros += 3_600_000_000);
+    file
+}
+
+/// The same as it comes when the clock is set by so many seconds amid the first long silence of its second half.
+fn stepped(file: &CaptureFile, by: i64) -> Scripted {
+    let micros = |seconds: i64| seconds * 1_000_000;
+    let half = file.records.len() / 2;
+    let silent = |index: &usize| file.records[index + 1].micros - file.records[*index].micros > micros(1);
+    let last = (half..file.records.len() - 1).find(silent).expect("a silence");
+    let idle = |source: Scripted, at: i64| source.event(SourceEvent::Idle { now: lab::time(at) });
+    let mut source = Scripted::new();
+    for (index, record) in file.records.iter().enumerate() {
+        let mut header = lab::header(index as u64 + 1, file.link, record);
+        if index > last {
+            header.time = lab::time(record.micros + micros(by));
+        }
+        source = source.frame(header, record.bytes.clone());
+        if index == last {
+            source = idle(source, record.micros + micros(1) / 4);
+            source = source.event(SourceEvent::ClockStep { by: siphound::time::Span::from_secs(by) });
+            // Nothing comes for a while, by the clock as it is then.
+            source = idle(source, record.micros + micros(1) / 2 + micros(by));
+        }
+    }
+    source
+}
+
+/// Whatever the clock is set to while siphound captures, no phone is lost for it.
+#[test]
+fn a_clock_that_is_set_makes_no_phone_fail() {
+    let file = quiet();
+    let plain = replayed(&file);
+    let states = |report: &Json| -> Vec<String> {
+        let list = report["registrations"].as_array().expect("a list");
+        list.iter().map(|entry| format!("{} {} {} {}", entry["aor"], entry["state"], entry["attempts"], entry["accepted"])).collect()
+    };
+    assert_eq!(plain["findings"].as_array().map(Vec::len), Some(0), "{}", plain["findings"]);
+    for by in [3_600, -3_600, 300, -300, 30, -30] {
+        let report = live(stepped(&file, by));
+        let allowed = ["clock-stepped", "capture-stalled"];
+        let findings = report["findings"].as_array().expect("a list");
+        let ids: Vec<_> = findings.iter().filter_map(|finding| finding["id"].as_str()).collect();
+        assert!(ids.iter().all(|id| allowed.contains(id)), "{by} s: {findings:#?}");
+        assert_eq!(states(&report), states(&plain), "{by} s");
+        assert_eq!(report["messages"], plain["messages"], "{by} s");
     }
 }

@@ -10,6 +10,7 @@ use super::change::{Input, OpenFindings};
 use super::counts::{Fate, SinkKind};
 use super::listener::Shared;
 use super::policy::{Output, Policy};
+use super::reload::{Reload, Threads};
 use super::sink::{Outlet, log};
 use crate::time::{PacketTime, Span};
 
@@ -29,6 +30,8 @@ pub(super) struct Dispatcher {
     pub(super) inputs: Receiver<Input>,
     pub(super) shared: Arc<Shared>,
     pub(super) outlets: Vec<Outlet>,
+    pub(super) reloads: Receiver<Reload>,
+    pub(super) threads: Threads,
     pub(super) ask_open: AskOpen,
     pub(super) now: PacketTime,
     /// When it was last asked what is open.
@@ -52,9 +55,25 @@ impl Dispatcher {
             self.close_gap();
             self.policy.advance(self.now);
             self.dispatch();
+            if let Ok(reload) = self.reloads.try_recv() {
+                self.reload(reload);
+            }
         }
         self.policy.finish(self.now);
         self.dispatch();
+    }
+
+    /// Takes other rules and sinks. Those before end once they have told what waits for them.
+    fn reload(&mut self, reload: Reload) {
+        match reload.start(&self.threads) {
+            Ok(changed) => {
+                self.outlets = changed.outlets;
+                self.policy.change_rules(changed.rules, changed.instance, self.now);
+                self.dispatch();
+                tracing::info!(sinks = self.outlets.len(), "Notifications follow the changed configuration");
+            }
+            Err(error) => tracing::error!(%error, "Notifications go on as before"),
+        }
     }
 
     fn take(&mut self, input: Input) {

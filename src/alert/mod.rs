@@ -16,6 +16,7 @@ mod dispatcher;
 mod listener;
 mod message;
 mod policy;
+mod reload;
 mod sink;
 #[cfg(test)]
 mod tests;
@@ -30,12 +31,14 @@ pub use self::counts::{Counts, Fate, SinkKind};
 pub use self::dispatcher::AskOpen;
 pub use self::listener::AlertListener;
 pub use self::message::{Listed, Message, MessageKind, Status};
+pub use self::reload::Reloader;
 pub use self::sink::http::BadSecret;
 
 use self::dispatcher::Dispatcher;
 use self::listener::Shared;
 use self::message::Draft;
 use self::policy::{Policy, Rules};
+use self::reload::Threads;
 use self::sink::alertmanager::{Alert, Endpoint, Naming, Teller};
 use self::sink::command::Command;
 use self::sink::http::{Client, secret};
@@ -79,6 +82,7 @@ pub struct Notifier {
     /// Closes when everything was told that could be.
     done: Receiver<()>,
     ending: Sender<()>,
+    reloader: Reloader,
 }
 
 /// What became of a test.
@@ -105,18 +109,27 @@ impl Notifier {
         let (running, done) = bounded(0);
         let (ending, ends) = bounded(0);
         let naming = naming(config, host);
-        let outlets = sinks.start(config, &naming, &shared, &running, &ends)?;
+        let threads = Threads { shared: Arc::clone(&shared), running: running.clone(), ends };
+        let outlets = sinks.start(config, &naming, &threads)?;
+        let (reloader, reloads) = Reloader::new(host);
         let dispatcher = Dispatcher {
             policy: Policy::new(rules(config), naming.instance),
             inputs: hears,
             shared: Arc::clone(&shared),
             outlets,
+            reloads,
+            threads,
             ask_open,
             now: PacketTime::MIN,
             asked: None,
         };
         spawn("notify", running, move || dispatcher.run())?;
-        Ok((Self { shared: Arc::clone(&shared), done, ending }, AlertListener { inputs, shared, mask }))
+        Ok((Self { shared: Arc::clone(&shared), done, ending, reloader }, AlertListener { inputs, shared, mask }))
+    }
+
+    /// What changes who is told while all of it runs.
+    pub fn reloader(&self) -> Reloader {
+        self.reloader.clone()
     }
 
     /// What became of the notifications so far.
@@ -201,58 +214,41 @@ impl Sinks {
         Ok(Self { alertmanagers, webhooks, commands })
     }
 
-    /// Starts a thread for each; `running` lives as long as they do, `ends` is closed when they are to end.
-    fn start(
-        self,
-        config: &Config,
-        naming: &Naming,
-        shared: &Arc<Shared>,
-        running: &Sender<()>,
-        ends: &Receiver<()>,
-    ) -> Result<Vec<Outlet>, AlertError> {
+    /// Starts a thread for each.
+    fn start(self, config: &Config, naming: &Naming, threads: &Threads) -> Result<Vec<Outlet>, AlertError> {
         let mut outlets = Vec::new();
         for (name, endpoint, resolve_timeout) in self.alertmanagers {
             let (alerts, queue) = bounded(ALERTS);
             outlets.push(Outlet::Alerts { name: name.clone(), queue: alerts });
-            let (naming, shared) = (naming.clone(), Arc::clone(shared));
+            let (naming, shared) = (naming.clone(), Arc::clone(&threads.shared));
             let teller = Teller { name, endpoint, naming, resolve_timeout, queue, shared };
-            spawn("alertmanager", running.clone(), move || teller.run())?;
+            spawn("alertmanager", threads.running.clone(), move || teller.run())?;
         }
-        let mut feed = Feed { outlets, shared, running, ends };
         for (sink, config) in self.webhooks.into_iter().zip(&config.webhooks) {
-            feed.start(SinkKind::Webhook, &config.name, config.min_severity, config.give_up, sink)?;
+            outlets.push(feed(threads, SinkKind::Webhook, &config.name, config.min_severity, config.give_up, sink)?);
         }
         for (sink, config) in self.commands.into_iter().zip(&config.commands) {
-            feed.start(SinkKind::Command, &config.name, config.min_severity, config.give_up, sink)?;
+            outlets.push(feed(threads, SinkKind::Command, &config.name, config.min_severity, config.give_up, sink)?);
         }
-        Ok(feed.outlets)
+        Ok(outlets)
     }
 }
 
-/// Starts the threads of sinks that take messages.
-struct Feed<'a> {
-    outlets: Vec<Outlet>,
-    shared: &'a Arc<Shared>,
-    running: &'a Sender<()>,
-    ends: &'a Receiver<()>,
-}
-
-impl Feed<'_> {
-    fn start(
-        &mut self,
-        kind: SinkKind,
-        name: &str,
-        min_severity: MinSeverity,
-        give_up: Span,
-        sink: impl Deliver + 'static,
-    ) -> Result<(), AlertError> {
-        let (messages, queue) = bounded(QUEUE);
-        self.outlets.push(Outlet::Messages { kind, name: name.to_owned(), min_severity: severity(min_severity), queue: messages });
-        let (ending, shared) = (self.ends.clone(), Arc::clone(self.shared));
-        let feeder =
-            Feeder { kind, name: name.to_owned(), sink, queue, ending, backoff: Backoff::ORDINARY, give_up: duration(give_up), shared };
-        spawn(kind.as_str(), self.running.clone(), move || feeder.run())
-    }
+/// Starts the thread of a sink that takes messages.
+fn feed(
+    threads: &Threads,
+    kind: SinkKind,
+    name: &str,
+    min_severity: MinSeverity,
+    give_up: Span,
+    sink: impl Deliver + 'static,
+) -> Result<Outlet, AlertError> {
+    let (messages, queue) = bounded(QUEUE);
+    let (ending, shared) = (threads.ends.clone(), Arc::clone(&threads.shared));
+    let feeder =
+        Feeder { kind, name: name.to_owned(), sink, queue, ending, backoff: Backoff::ORDINARY, give_up: duration(give_up), shared };
+    spawn(kind.as_str(), threads.running.clone(), move || feeder.run())?;
+    Ok(Outlet::Messages { kind, name: name.to_owned(), min_severity: severity(min_severity), queue: messages })
 }
 
 fn spawn(name: &str, running: Sender<()>, work: impl FnOnce() + Send + 'static) -> Result<(), AlertError> {

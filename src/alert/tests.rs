@@ -2,6 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
+use crossbeam_channel::never;
+
 use super::change::Turn;
 use super::*;
 use crate::config::Thresholds;
@@ -66,6 +68,8 @@ fn a_full_queue_is_not_waited_for_and_what_it_missed_is_asked_for() {
         inputs: hears,
         shared: Arc::clone(&shared),
         outlets: vec![outlet],
+        reloads: never(),
+        threads: Threads { shared: Arc::clone(&shared), running: bounded(0).0, ends: never() },
         ask_open: Box::new(move || Some(OpenFindings { at: at(1), findings: findings.clone() })),
         now: at(1),
         asked: None,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::time::{PacketTime, Span};
 
-/// How often a live source looks after its counters and its clock.
+/// How often a live source looks after its counters and its interface.
 const LAP: Duration = Duration::from_secs(1);
 /// A difference between the two clocks beyond which the system's clock was set, not disciplined (DETECTION §0.6).
 const STEP: Span = Span::from_secs(1);
@@ -14,19 +14,14 @@ const STEP: Span = Span::from_secs(1);
 /// The system's clock, watched for steps.
 pub(super) struct Clock {
     lap: Instant,
-    time: PacketTime,
-}
-
-/// The end of a lap of about a second.
-pub(super) struct Lap {
-    /// How far the clock was set in its course, if it was.
-    pub(super) step: Option<Span>,
+    /// When it was looked at last, by the steady clock and by the system's.
+    looked: (Instant, PacketTime),
 }
 
 impl Clock {
     /// Begins the first lap.
     pub(super) fn start() -> Self {
-        Self { lap: Instant::now(), time: system_time() }
+        Self { lap: Instant::now(), looked: (Instant::now(), system_time()) }
     }
 
     /// The time as the kernel stamps frames.
@@ -34,14 +29,20 @@ impl Clock {
         system_time()
     }
 
-    /// Ends the lap when it is time to.
-    pub(super) fn lap(&mut self) -> Option<Lap> {
-        let elapsed = self.lap.elapsed();
-        if elapsed < LAP {
-            return None;
+    /// How far the clock was set since it was looked at last, if it was.
+    pub(super) fn step(&mut self) -> Option<Span> {
+        let now = (Instant::now(), system_time());
+        let before = std::mem::replace(&mut self.looked, now);
+        step(now.1 - before.1, span(now.0 - before.0))
+    }
+
+    /// Ends the lap when it is time to, and says whether it did.
+    pub(super) fn lap(&mut self) -> bool {
+        let is_over = self.lap.elapsed() >= LAP;
+        if is_over {
+            self.lap = Instant::now();
         }
-        let before = std::mem::replace(self, Self::start());
-        Some(Lap { step: step(self.time - before.time, span(elapsed)) })
+        is_over
     }
 }
 

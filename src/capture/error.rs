@@ -41,14 +41,22 @@ pub enum CaptureError {
     },
     /// The process may not capture.
     #[error(
-        "no permission to capture on {name}; grant it with\n  sudo setcap cap_net_raw+ep $(command -v siphound)\n\
+        "no permission to capture on {name}; grant it with\n  sudo setcap cap_net_raw=ep {program}\n\
          or in the unit with\n  AmbientCapabilities=CAP_NET_RAW"
     )]
     NoPermission {
         /// The interface that was named.
         name: String,
+        /// The path of this program, as a shell takes it.
+        program: String,
     },
-    /// The interface is down, has gone, or fails otherwise; it may come back.
+    /// The interface is down. A capture that is open stays so, and goes on once the interface is up.
+    #[error("cannot capture on {name}: the interface is down")]
+    Down {
+        /// The interface.
+        name: String,
+    },
+    /// The interface has gone, or fails otherwise; it may come back.
     #[error("cannot capture on {name}: {reason}")]
     Interface {
         /// The interface.
@@ -67,6 +75,11 @@ pub enum CaptureError {
 }
 
 impl CaptureError {
+    /// Whether the source stays open and goes on by itself.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Down { .. })
+    }
+
     /// libpcap's refusal of a filter.
     pub(super) fn filter(text: &str, error: &pcap::Error) -> Self {
         Self::Filter { text: text.to_owned(), reason: libpcap_reason(error) }

@@ -86,6 +86,8 @@ pub struct Live {
     /// How far behind the clock all frames are known to have arrived.
     lag: Span,
     failed: Option<CaptureError>,
+    /// Frames that wait until a step of the clock is told.
+    held: Option<FrameBatch>,
 }
 
 impl Live {
@@ -96,6 +98,9 @@ impl Live {
     /// When there is no such interface, it is down, the process may not capture, or the user's filter does not compile.
     pub fn open(options: &LiveOptions, interface: u16, numbers: FrameNumbers) -> Result<Self, CaptureError> {
         let name = options.interface.clone();
+        if is_down(&name) {
+            return Err(CaptureError::Down { name });
+        }
         let refused = |error| refusal(&name, &error);
         let mut capture = Capture::from_device(name.as_str())
             .map_err(refused)?
@@ -116,6 +121,7 @@ impl Live {
             lag: options.read_timeout + SETTLE,
             clock: Clock::start(),
             failed: None,
+            held: None,
             capture,
             name,
             filter,
@@ -155,7 +161,11 @@ impl Live {
                 }
                 Err(pcap::Error::TimeoutExpired) => return,
                 Err(error) => {
-                    self.failed = Some(CaptureError::Interface { name: self.name.clone(), reason: libpcap_reason(&error) });
+                    let name = self.name.clone();
+                    self.failed = Some(match is_down(&name) {
+                        true => CaptureError::Down { name },
+                        false => CaptureError::Interface { name, reason: libpcap_reason(&error) },
+                    });
                     return;
                 }
             }
@@ -181,22 +191,25 @@ impl Live {
         (drops.total() > 0).then_some(drops)
     }
 
-    /// What is due about once a second; drops not told for a step are told the next time.
+    /// What is due about once a second.
     fn look_around(&mut self) -> Result<Option<SourceEvent>, CaptureError> {
-        let Some(lap) = self.clock.lap() else { return Ok(None) };
+        if !self.clock.lap() {
+            return Ok(None);
+        }
         if is_down(&self.name) {
             // libpcap would wait for it to come up again and say nothing.
-            return Err(CaptureError::Interface { name: self.name.clone(), reason: "the interface is down".to_owned() });
+            return Err(CaptureError::Down { name: self.name.clone() });
         }
-        Ok(match lap.step {
-            Some(by) => Some(SourceEvent::ClockStep { by }),
-            None => self.drops().map(SourceEvent::Dropped),
-        })
+        Ok(self.drops().map(SourceEvent::Dropped))
     }
 }
 
 impl FrameSource for Live {
     fn fill(&mut self, batch: &mut FrameBatch) -> Result<SourceEvent, CaptureError> {
+        if let Some(held) = self.held.take() {
+            *batch = held;
+            return Ok(SourceEvent::Frames);
+        }
         if let Some(event) = self.look_around()? {
             return Ok(event);
         }
@@ -206,6 +219,11 @@ impl FrameSource for Live {
         if batch.is_empty() && self.failed.is_none() {
             self.wait();
             self.take(batch);
+        }
+        // Told before any frame or time that follows it: what falls due across the step is no failure.
+        if let Some(by) = self.clock.step() {
+            self.held = (!batch.is_empty()).then(|| std::mem::take(batch));
+            return Ok(SourceEvent::ClockStep { by });
         }
         if !batch.is_empty() {
             return Ok(SourceEvent::Frames);
@@ -243,9 +261,16 @@ fn refusal(name: &str, error: &pcap::Error) -> CaptureError {
     // libpcap tells the reason in words alone.
     let forbidden = ["CAP_NET_RAW", "CAP_NET_ADMIN", "permission", "Permission", "not permitted"];
     if forbidden.iter().any(|word| reason.contains(word)) {
-        return CaptureError::NoPermission { name };
+        return CaptureError::NoPermission { name, program: program() };
     }
     CaptureError::Interface { name, reason }
+}
+
+/// The path of this program, as a shell takes it.
+fn program() -> String {
+    let path = std::env::current_exe().map_or_else(|_| "siphound".to_owned(), |path| path.display().to_string());
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+".contains(c);
+    if path.chars().all(plain) { path } else { format!("'{}'", path.replace('\'', "'\\''")) }
 }
 
 /// The nearest number that libpcap takes.
@@ -270,7 +295,8 @@ mod tests {
         for reason in ["socket: Operation not permitted", "Attempt to create packet socket failed - CAP_NET_RAW may be required"] {
             let error = refusal("lo", &pcap::Error::PcapError(reason.to_owned()));
             let told = error.to_string();
-            assert!(told.contains("sudo setcap cap_net_raw+ep $(command -v siphound)"), "{told}");
+            let program = std::env::current_exe().expect("this program has a path");
+            assert!(told.contains(&format!("\n  sudo setcap cap_net_raw=ep {}\n", program.display())), "{told}");
             assert!(told.contains("AmbientCapabilities=CAP_NET_RAW"), "{told}");
         }
     }

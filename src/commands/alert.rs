@@ -8,6 +8,7 @@ use super::exit::{Exit, Failure};
 use super::settings::{host_name, load_or_default};
 use super::stdout::print;
 use crate::alert::{self, AlertError};
+use crate::report::mask::Mask;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -47,7 +48,7 @@ impl AlertArgs {
     pub(super) fn execute(&self) -> Result<Exit, Failure> {
         let AlertCommand::Test(args) = &self.command;
         let (config, origin) = load_or_default(args.config.as_deref())?;
-        super::logging::start(&config.log)?;
+        super::logging::start(&config.log, Mask::none())?;
         let tested = alert::test(&config, &host_name(), args.sink.as_deref())?;
         if tested.is_empty() {
             let sink = args.sink.as_deref().unwrap_or_default();

@@ -12,7 +12,9 @@ use super::diagnose::Asked;
 use super::exit::{Exit, Failure};
 use super::options::{Color, Format};
 use super::serving::token;
+use super::settings::load_or_default;
 use super::stdout::print;
+use super::trace::packets;
 use crate::config::{Config, Metrics};
 use crate::http::{Answer, Client, ClientError, ClientTls};
 use crate::track::vocabulary::Severity;
@@ -130,8 +132,36 @@ impl Asked {
             let page = format!("{CALLS}/{}", call_id.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>());
             bundle.add(format!("calls/{number:03}.json"), ask(client, &page, &[])?.body);
         }
-        bundle.note("There are no packets in here: a daemon was asked. A bundle with --pcap FILE has them.");
+        self.add_packets(client, &mut bundle);
         Ok(bundle)
+    }
+
+    /// Adds what the traces of a daemon on this host hold of the user, or says why there is nothing of it.
+    fn add_packets(&self, client: &Client, bundle: &mut Bundle) {
+        if !client.is_here() {
+            bundle.note("There are no packets in here: the daemon runs on another host. A bundle that is made there has them.");
+            return;
+        }
+        let config = match load_or_default(self.config.as_deref()) {
+            Ok((config, _)) if config.privacy.mask_numbers => {
+                bundle.note("There are no packets in here: they would show the numbers that privacy.mask_numbers hides.");
+                return;
+            }
+            Ok((config, _)) => Ok(config),
+            Err(error) => Err(Failure::from(error)),
+        };
+        match config.and_then(|config| packets(&self.user, config, (self.since, self.until))) {
+            Ok((_, 0, _)) => bundle.note("There are no packets in here: the traces of the daemon have none of the user."),
+            Ok((file, _, left_out)) => {
+                bundle.add("packets.pcap", file);
+                bundle
+                    .note("The packets are those of the daemon's traces: as they were understood, with the responses of digests blanked.");
+                if left_out > 0 {
+                    bundle.note(format!("{left_out} messages of the user did not fit in here any more: use --since and --until."));
+                }
+            }
+            Err(failure) => bundle.note(format!("There are no packets in here: {}", failure.what())),
+        }
     }
 }
 

@@ -149,7 +149,7 @@ impl AssistArgs {
         }
         let mut config = settings::load_if_given(self.config.as_deref())?;
         if !self.pbx.is_empty() {
-            config.pbx.addresses.clone_from(&self.pbx);
+            config.set_pbx(self.pbx.clone());
         }
         let source = if self.pcap.is_empty() { Source::Daemon(self.follow()) } else { Source::Captures(Box::new(self.read()?)) };
         Ok(Assistance { config, source })

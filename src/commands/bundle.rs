@@ -114,7 +114,8 @@ pub(super) fn of_captures(reading: &Reading<'_>, verdict: &Verdict, mut report: 
         return Ok(bundle);
     }
     let collected = collect(reading, &report)?;
-    let roles: BTreeMap<_, _> = report.pbx_addresses.iter().map(|address| (*address, "PBX".to_owned())).collect();
+    let role = |address| report.pbx_names.get(address).map_or_else(|| "PBX".to_owned(), |name| format!("PBX {name}"));
+    let roles: BTreeMap<_, _> = report.pbx_addresses.iter().map(|address| (*address, role(address))).collect();
     let drawn = report.calls.iter().rev().take(LADDERS).filter_map(|call| Some((call, collected.ladders.get(call.call_id.as_bytes())?)));
     for (number, (call, messages)) in (1..).zip(drawn) {
         let ladder = Ladder { roles: roles.clone(), messages: messages.clone() };

@@ -1,31 +1,32 @@
 //! Runs the daemon until it is stopped.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{Sender, TrySendError, bounded};
 use tokio::sync::oneshot;
 
+use super::condition::Condition;
 use super::exit::{Exit, Failure};
-use super::keeping::Kept;
+use super::keeping::{Kept, wall_clock};
 use super::run::{Daemon, Task};
 use super::serving::servings;
 use super::settings::{finding_limits, host_name, random_seed, tracker_settings};
 use super::stdout::print;
+use super::supervisor::{AskInHand, InHand, Supervisor};
 use crate::alert::{AskOpen, Change, Fate, Notifier, NotifierCounts, OpenFindings, SinkKind};
 use crate::decode::frame::LinkType;
 use crate::decode::ports::PortFilter;
 use crate::history::{Loss, Status, Store};
 use crate::http::{Assistants, EngineSource, Events, Server, SnapshotSource, Unavailable, View};
-use crate::metrics::{DropPlace, HistoryTally, LossLabel, NotificationResult, NotificationSink, Snapshot, StoreLabel};
+use crate::metrics::{HistoryTally, LossLabel, NotificationResult, NotificationSink, Snapshot, StoreLabel};
 use crate::pipeline::engine::{Engine, Query};
 use crate::pipeline::ingest::{Ingest, IngestConfig};
-use crate::pipeline::live::{Feed, run};
+use crate::pipeline::live::{Control, Feed, open, run};
+use crate::pipeline::pulse::Pulse;
 use crate::pipeline::signals;
 use crate::pipeline::source::{ANY, CaptureError, FrameNumbers, Live, LiveOptions, filter_text, host_addresses};
-use crate::pipeline::stage::{LossPlace, Notice};
+use crate::pipeline::stage::Notice;
 use crate::pipeline::stop::stop;
 use crate::report::mask::Mask;
 use crate::table::Digester;
@@ -39,12 +40,12 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const RETRY: Duration = Duration::from_secs(1);
 
 impl Daemon {
-    /// Captures until it is stopped, or prints the filter.
-    pub(super) fn execute(&self) -> Result<Exit, Failure> {
+    /// Captures until it is stopped, or prints the filter; what names people passes through `mask`.
+    pub(super) fn execute(&self, mask: Mask) -> Result<Exit, Failure> {
         let filters = self.filters()?;
         match self.task {
             Task::PrintFilter => print(|out| filters.iter().try_for_each(|filter| writeln!(out, "{filter}")))?,
-            Task::Capture => self.capture()?,
+            Task::Capture => self.capture(mask)?,
         }
         Ok(Exit::Done)
     }
@@ -61,17 +62,26 @@ impl Daemon {
         Ok(filters)
     }
 
-    fn capture(&self) -> Result<(), Failure> {
+    /// What hides the numbers of people in all that leaves the process, the log among it.
+    pub(super) fn mask(&self) -> Result<Mask, Failure> {
+        Ok(if self.config.privacy.mask_numbers { Mask::keyed(random_seed()?) } else { Mask::none() })
+    }
+
+    fn capture(&self, mask: Mask) -> Result<(), Failure> {
         let seed = random_seed()?;
         let servings = servings(&self.config)?;
-        let mask = if self.config.privacy.mask_numbers { Mask::keyed(random_seed()?) } else { Mask::none() };
         // A replay ends; a daemon would gather as many as it may in the course of the days.
         let settings =
             Settings { finished: self.config.limits.recent_calls as usize, ..tracker_settings(&self.config, seed, host_addresses()?) };
         let mut engine = Engine::new(&settings, finding_limits(&self.config));
+        let since = wall_clock();
+        let opened = open(self.feeds())?;
+        // There is no other thread yet: each gets what this one has left.
+        self.confine()?;
+        engine.label(&self.config);
         engine.remember(seed, self.config.limits.recent_messages as usize);
         // What a restart takes up is told to nobody, so those who hear of what happens come after it.
-        let Kept { mut engine, history, status } = self.keep(engine)?;
+        let Kept { mut engine, history, status } = self.keep(engine, since)?;
         let events = Arc::new(Events::new(mask));
         engine.listen(Box::new(events.listener()));
         let assistants = Arc::new(Assistants::default());
@@ -82,16 +92,21 @@ impl Daemon {
         let condition = Arc::new(Condition::new(self.config.capture.interfaces.names()));
         let (notifier, listener) = Notifier::start(&self.config, &host_name(), mask, ask_open(queries.clone(), mask))?;
         engine.listen(Box::new(listener));
+        let in_hand = ask_in_hand(queries.clone());
         let source = Scrapes { queries, condition: Arc::clone(&condition), notified: notifier.counts(), events, assistants, status };
         let start = |serving| Server::start(serving, mask, source.clone());
         let servers = servings.into_iter().map(start).collect::<Result<Vec<_>, _>>()?;
         let (handle, stopped) = stop();
-        let reload = self.reload();
+        let reload = self.reload(notifier.reloader());
         signals::watch(handle.clone(), reload)
             .map_err(|error| Failure::new(Exit::Refused, format_args!("cannot watch for signals: {error}")))?;
         self.log_start();
+        let pulse = Pulse::default();
+        let supervisor =
+            Supervisor { pulse: pulse.clone(), stop: stopped.clone(), handle: handle.clone(), condition: Arc::clone(&condition), in_hand };
+        let supervised = supervisor.start()?;
         let observer = |notice: Notice<'_>| condition.observe(&notice);
-        let result = run(self.feeds(&condition), ingest, engine, asked, &stopped, &handle, &observer);
+        let result = run(opened, ingest, engine, asked, Control { stop: &stopped, handle: &handle, pulse: &pulse, observer: &observer });
         servers.into_iter().for_each(Server::stop);
         // The listeners go with the engine, and their writers end with them, also when the capture failed.
         let frames = result.map(|finished| finished.engine.frames());
@@ -99,25 +114,24 @@ impl Daemon {
         if let Some(history) = history {
             history.finish();
         }
+        supervised.end()?;
         let frames = frames?;
         tracing::info!(frames = frames.frames, sip = frames.sip, "Stopped");
         Ok(())
     }
 
-    fn feeds(&self, condition: &Arc<Condition>) -> Vec<Feed> {
+    fn feeds(&self) -> Vec<Feed> {
         let numbers = FrameNumbers::default();
         let names = self.config.capture.interfaces.names();
         let feed = |(index, name): (usize, &String)| {
             let options = self.live_options(name);
-            let (numbers, condition) = (numbers.clone(), Arc::clone(condition));
+            let numbers = numbers.clone();
             Feed {
                 name: name.clone(),
                 retry: RETRY,
                 open: Box::new(move || {
                     let live = Live::open(&options, index as u16, numbers.clone())?;
-                    if condition.set(&options.interface, Source::Open) == Source::Opening {
-                        tracing::info!(interface = options.interface, filter = live.filter(), "Capturing");
-                    }
+                    tracing::info!(interface = options.interface, filter = live.filter(), "The capture is open");
                     Ok(Box::new(live))
                 }),
             }
@@ -139,22 +153,6 @@ impl Daemon {
 
     fn user_filter(&self) -> Option<&str> {
         Some(self.config.capture.filter.as_str()).filter(|filter| !filter.is_empty())
-    }
-
-    /// What a HUP does: the configuration is read again and checked. What is captured and where it is served needs a restart.
-    fn reload(&self) -> impl FnMut() + Send + 'static {
-        let (path, written) = (self.origin.path(), self.written.clone());
-        move || {
-            let Some(path) = &path else {
-                tracing::info!("No configuration file is in use; there is nothing to reload");
-                return;
-            };
-            match crate::config::Config::load(path) {
-                Ok(config) if config == written => tracing::info!(path = %path.display(), "The configuration is unchanged"),
-                Ok(_) => tracing::warn!(path = %path.display(), "The changed configuration is valid; restart to apply it"),
-                Err(error) => tracing::error!(%error, "The configuration is not valid; nothing is changed"),
-            }
-        }
     }
 }
 
@@ -192,83 +190,23 @@ fn ask_open(queries: Sender<Query>, mask: Mask) -> AskOpen {
     })
 }
 
+/// Lets the supervisor ask what the engine has in hand.
+fn ask_in_hand(queries: Sender<Query>) -> AskInHand {
+    Box::new(move || {
+        let (reply, answer) = bounded(1);
+        let query: Query = Box::new(move |engine| {
+            let in_hand = InHand { calls: engine.tracker.calls.iter().count(), findings: engine.detectors.findings.open().count() };
+            // Whoever asked may have given up meanwhile.
+            let _ = reply.send(in_hand);
+        });
+        queries.try_send(query).ok()?;
+        answer.recv_timeout(PATIENCE).ok()
+    })
+}
+
 /// The link type of frames of an interface that is not open yet.
 fn likely_link(interface: &str) -> LinkType {
     if interface == ANY { LinkType::LINUX_SLL } else { LinkType::ETHERNET }
-}
-
-/// Where a source stands.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Source {
-    /// It was never open.
-    Opening,
-    Open,
-    /// It failed, and is opened again when possible.
-    Failed,
-}
-
-/// What the capture lost, and where its sources stand.
-#[derive(Debug)]
-struct Condition {
-    kernel: AtomicU64,
-    interface: AtomicU64,
-    queue: AtomicU64,
-    sources: Mutex<BTreeMap<String, Source>>,
-}
-
-impl Condition {
-    fn new(names: &[String]) -> Self {
-        let sources = names.iter().map(|name| (name.clone(), Source::Opening)).collect();
-        Self { kernel: AtomicU64::new(0), interface: AtomicU64::new(0), queue: AtomicU64::new(0), sources: Mutex::new(sources) }
-    }
-
-    /// Takes note of where a source stands and returns where it stood.
-    fn set(&self, name: &str, now: Source) -> Source {
-        self.sources().insert(name.to_owned(), now).unwrap_or(Source::Opening)
-    }
-
-    fn readiness(&self) -> Result<(), Unavailable> {
-        let sources = self.sources();
-        match sources.values().find(|&&source| source != Source::Open) {
-            None => Ok(()),
-            Some(Source::Failed) => Err(Unavailable::CaptureClosed),
-            Some(_) => Err(Unavailable::Starting),
-        }
-    }
-
-    fn sources(&self) -> MutexGuard<'_, BTreeMap<String, Source>> {
-        self.sources.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn observe(&self, notice: &Notice<'_>) {
-        match notice {
-            Notice::Lost(place, count) => {
-                let counter = match place {
-                    LossPlace::Kernel => &self.kernel,
-                    LossPlace::Interface => &self.interface,
-                    LossPlace::Queue => &self.queue,
-                };
-                if counter.fetch_add(*count, Ordering::Relaxed) == 0 {
-                    let place = place.as_str();
-                    tracing::warn!(place, count, "Frames were lost; siphound_capture_dropped_total counts these and all further ones");
-                }
-            }
-            Notice::Failed { source, error, again } => {
-                self.set(source, Source::Failed);
-                tracing::error!(interface = source, %error, again_s = again.as_secs(), "Capture failed; absences are not concluded until it is back");
-            }
-            Notice::Recovered { source } => tracing::info!(interface = source, "Capturing again"),
-            Notice::Note(note) => tracing::warn!("{note}"),
-        }
-    }
-
-    fn counts(&self) -> [(DropPlace, u64); 3] {
-        [
-            (DropPlace::Kernel, self.kernel.load(Ordering::Relaxed)),
-            (DropPlace::Interface, self.interface.load(Ordering::Relaxed)),
-            (DropPlace::Queue, self.queue.load(Ordering::Relaxed)),
-        ]
-    }
 }
 
 /// Asks the engine on behalf of the HTTP servers.

@@ -78,7 +78,8 @@ pub(super) struct DiagnoseArgs {
     #[arg(long, value_name = "IP[:PORT]", value_delimiter = ',', requires = "pcap")]
     pbx: Vec<PbxAddress>,
 
-    /// Also write what an escalation needs to this file: a .tar.gz with the verdict, the report, the calls and the packets of the user
+    /// Also write what an escalation needs to this file: a .tar.gz with the verdict, the report, the calls and the packets of the user,
+    /// which for a daemon on this host come from its traces
     #[arg(long, value_name = "FILE")]
     bundle: Option<PathBuf>,
 
@@ -86,7 +87,7 @@ pub(super) struct DiagnoseArgs {
     #[arg(long, value_name = "SEVERITY", value_parser = severity())]
     fail_on: Option<Severity>,
 
-    /// The configuration file; without it the built-in defaults hold, whatever is installed on this machine
+    /// The configuration file; without it the built-in defaults hold for captures, whatever is installed on this machine
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
 
@@ -143,6 +144,8 @@ pub(super) struct Asked {
     pub(super) format: Format,
     /// Whether it has colours.
     pub(super) color: Color,
+    /// The configuration of a daemon on this host, where it is not in its usual place.
+    pub(super) config: Option<PathBuf>,
 }
 
 impl DiagnoseArgs {
@@ -157,7 +160,7 @@ impl DiagnoseArgs {
         }
         let mut config = settings::load_if_given(self.config.as_deref())?;
         if !self.pbx.is_empty() {
-            config.pbx.addresses.clone_from(&self.pbx);
+            config.set_pbx(self.pbx.clone());
         }
         let (fail_on, bundle) = (self.fail_on, self.bundle.clone());
         bundle.as_deref().map_or(Ok(()), must_be_free)?;
@@ -188,6 +191,7 @@ impl DiagnoseArgs {
             until: self.until,
             format: self.format,
             color: self.color.decide(),
+            config: self.config,
         }
     }
 }

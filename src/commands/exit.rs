@@ -20,6 +20,8 @@ pub enum Exit {
     Refused = 3,
     /// A file is not a capture, and nothing could be read.
     NotACapture = 4,
+    /// The daemon must be started anew to capture again; all it knew is kept.
+    Restart = 5,
 }
 
 impl From<Exit> for ExitCode {
@@ -51,6 +53,11 @@ impl Failure {
     /// The exit code.
     pub fn exit(&self) -> Exit {
         self.exit
+    }
+
+    /// What happened, without what to do.
+    pub(super) fn what(&self) -> &str {
+        &self.what
     }
 
     /// Says on standard error what happened and what to do. That nobody reads it is no further failure.

@@ -41,21 +41,22 @@ struct Restored {
 }
 
 impl Daemon {
-    /// Has the engine take up what the traces tell, and keeps what it does from now on.
-    pub(super) fn keep(&self, engine: Engine) -> Result<Kept, Failure> {
+    /// Has the engine take up what the traces tell, and keeps what it does from then on.
+    ///
+    /// `since` is when the capture was opened: what comes from then on is handled, if later.
+    pub(super) fn keep(&self, engine: Engine, since: PacketTime) -> Result<Kept, Failure> {
         let status = Status::default();
         let places = self.writable(places(&self.config));
         if places == Places::default() {
             return Ok(Kept { engine, history: None, status });
         }
-        let now = wall_clock();
         let mut engine = match &places.traces {
-            Some(place) => self.restore(engine, &place.directory, now)?,
+            Some(place) => self.restore(engine, &place.directory, since)?,
             None => engine,
         };
         let (history, mut recorder) = History::start(places, status.clone())
             .map_err(|error| Failure::new(Exit::Refused, format_args!("cannot start the thread of the history: {error}")))?;
-        recorder.begin(&engine.tracker, &engine.detectors.findings, now);
+        recorder.begin(&engine.tracker, &engine.detectors.findings, since);
         engine.listen(Box::new(recorder));
         Ok(Kept { engine, history: Some(history), status })
     }
@@ -132,6 +133,7 @@ impl Daemon {
     }
 }
 
-fn wall_clock() -> PacketTime {
+/// The time on this host's clock.
+pub(super) fn wall_clock() -> PacketTime {
     PacketTime::from_nanos(i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX))
 }

@@ -5,6 +5,8 @@ mod asking;
 mod assist;
 mod bundle;
 mod check;
+mod condition;
+mod confine;
 mod daemon;
 mod diagnose;
 mod exit;
@@ -13,8 +15,8 @@ mod keeping;
 mod kept;
 mod logging;
 mod next;
-
 mod options;
+mod reloading;
 mod replay;
 mod replaying;
 mod run;
@@ -22,6 +24,7 @@ mod series;
 mod serving;
 mod settings;
 mod stdout;
+mod supervisor;
 mod trace;
 
 use std::ffi::OsString;
@@ -38,6 +41,7 @@ pub use self::stdout::print;
 
 use crate::config::{Log, LogLevel};
 use crate::metrics;
+use crate::report::mask::Mask;
 
 const ABOUT: &str = "Says why a phone cannot connect, cannot call, cannot be called, drops calls or does not hang up";
 
@@ -112,23 +116,24 @@ impl Command {
             Self::Replay(args) => {
                 let replay = args.resolve()?;
                 // A replay is read by a person who asked one question: only what went wrong is logged.
-                logging::start(&Log { level: LogLevel::Warn, ..replay.config.log.clone() })?;
+                logging::start(&Log { level: LogLevel::Warn, ..replay.config.log.clone() }, Mask::none())?;
                 replay.execute()
             }
             Self::Diagnose(args) => {
                 let diagnosis = args.resolve()?;
-                logging::start(&Log { level: LogLevel::Warn, ..diagnosis.config.log.clone() })?;
+                logging::start(&Log { level: LogLevel::Warn, ..diagnosis.config.log.clone() }, Mask::none())?;
                 diagnosis.execute()
             }
             Self::Assist(args) => {
                 let assistance = args.resolve()?;
-                logging::start(&Log { level: LogLevel::Warn, ..assistance.config.log.clone() })?;
+                logging::start(&Log { level: LogLevel::Warn, ..assistance.config.log.clone() }, Mask::none())?;
                 assistance.execute()
             }
             Self::Run(args) => {
                 let daemon = args.resolve()?;
-                logging::start(&daemon.config.log)?;
-                daemon.execute()
+                let mask = daemon.mask()?;
+                logging::start(&daemon.config.log, mask)?;
+                daemon.execute(mask)
             }
             Self::Calls(args) => args.execute(),
             Self::Peers(args) => args.execute(),

@@ -171,7 +171,7 @@ impl ReplayArgs {
         }
         let mut config = settings::load_if_given(self.config.as_deref())?;
         if !self.pbx.is_empty() {
-            config.pbx.addresses = self.pbx;
+            config.set_pbx(self.pbx);
         }
         let output = match (self.ladder, self.metrics) {
             (Some(call_id), _) => Output::Ladder { call_id },

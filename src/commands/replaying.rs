@@ -80,6 +80,7 @@ impl Reading<'_> {
         let ports = self.ports.map_or(PortFilter::Any, |ports| PortFilter::Only(ports.ranges().to_vec()));
         let ingest = Ingest::new(IngestConfig { ports, digester, thresholds: self.config.thresholds });
         let mut engine = Engine::new(&tracker_settings(self.config, SEED, Vec::new()), finding_limits(self.config));
+        engine.label(self.config);
         prepare(&mut engine);
         let step = timeline.as_ref().map(Timeline::step);
         let mut source: Box<dyn FrameSource> = match step {
@@ -128,7 +129,7 @@ impl Replay {
         let series = self.series.as_ref().map(|series| series.create().map(|file| (series, file))).transpose()?;
         let timeline = self.series.as_ref().map(|series| Timeline::new(series.step, series.instance.clone()));
         let reading = Reading { inputs: &self.inputs, ports: self.ports.as_ref(), config: &self.config, until: None };
-        let read = reading.read_into(timeline, |engine| {
+        let mut read = reading.read_into(timeline, |engine| {
             if let Output::Ladder { call_id } = &self.output {
                 engine.draw(call_id);
             }
@@ -136,10 +137,13 @@ impl Replay {
         if let (Some((series, file)), Some(timeline)) = (series, &read.timeline) {
             series.write(timeline, file)?;
         }
-        self.print(read)
+        let exit = self.print(&mut read);
+        // The process ends now: the state goes with it, and is not taken apart entry by entry.
+        std::mem::forget(read);
+        exit
     }
 
-    fn print(&self, mut read: Read) -> Result<Exit, Failure> {
+    fn print(&self, read: &mut Read) -> Result<Exit, Failure> {
         let style = self.color.style();
         let engine = &mut read.engine;
         match &self.output {
@@ -153,8 +157,7 @@ impl Replay {
                     return Err(Failure::new(Exit::Usage, format_args!("no message of the call {call_id:?} is in the capture"))
                         .with_remedy("the calls and their Call-IDs: --format json --only calls"));
                 }
-                let pbxs = engine.tracker.world.peers.pbx_addresses();
-                let roles = pbxs.into_iter().map(|address| (address, "PBX".to_owned())).collect();
+                let roles = engine.tracker.world.peers.pbx_roles();
                 let drawing = ladder::render(&Ladder { roles, messages }, style);
                 print(|out| out.write_all(drawing.as_bytes()))?;
             }
@@ -172,6 +175,7 @@ impl Replay {
                     Format::Json => json::write(&report, out),
                     Format::Text => out.write_all(text::render(&report, &filter, style).as_bytes()),
                 })?;
+                std::mem::forget(report);
                 return Ok(self.exit(worst));
             }
         }
@@ -259,7 +263,10 @@ impl From<CaptureError> for Failure {
     fn from(error: CaptureError) -> Self {
         let exit = match error {
             CaptureError::NotACapture { .. } => Exit::NotACapture,
-            CaptureError::NoInterface { .. } | CaptureError::NoPermission { .. } | CaptureError::Interface { .. } => Exit::Refused,
+            CaptureError::NoInterface { .. }
+            | CaptureError::NoPermission { .. }
+            | CaptureError::Down { .. }
+            | CaptureError::Interface { .. } => Exit::Refused,
             _ => Exit::Usage,
         };
         Self::new(exit, error)
@@ -270,6 +277,9 @@ impl From<PipelineError> for Failure {
     fn from(error: PipelineError) -> Self {
         match error {
             PipelineError::Capture(error) => error.into(),
+            PipelineError::MustRestart { .. } => {
+                Self::new(Exit::Restart, error).with_remedy("what it knew is saved; the unit starts it again by itself")
+            }
             other => Self::new(Exit::Refused, other),
         }
     }

@@ -16,10 +16,11 @@ Examples:
   siphound run --config /etc/siphound/siphound.toml
   siphound run --print-filter
 
-Options overrule the configuration file. Capturing needs CAP_NET_RAW and nothing else:
-  setcap cap_net_raw+ep /usr/bin/siphound
+Options overrule the configuration file. Capturing needs CAP_NET_RAW and nothing else, and that is given up once the capture is open:
+  sudo setcap cap_net_raw=ep /usr/bin/siphound
 
-Exit codes: 0 stopped; 2 bad arguments or configuration; 3 no permission, no such interface or an address in use.";
+Exit codes: 0 stopped; 2 bad arguments or configuration; 3 no permission, no such interface or an address in use;
+5 an interface that had gone is there again, and siphound must be started anew to capture on it.";
 
 /// How the daemon runs.
 #[derive(Args, Debug)]
@@ -92,14 +93,15 @@ impl RunArgs {
     fn overrule(self, config: &mut Config) -> Result<(), Problem> {
         if !self.interfaces.is_empty() {
             let refusal = || not_allowed("--interface", "an empty name".to_owned(), "the name of an interface, or any");
-            config.capture.interfaces = Interfaces::new(self.interfaces).ok_or_else(refusal)?;
+            config.set_interfaces(Interfaces::new(self.interfaces).ok_or_else(refusal)?);
         }
         if let Some(ports) = Ports::new(self.ports) {
-            config.capture.ports = ports;
+            config.set_ports(ports);
         }
         if !self.pbx.is_empty() {
-            config.pbx.addresses = self.pbx;
+            config.set_pbx(self.pbx);
         }
+        (config.capture.ports, config.capture.interfaces) = (config.all_ports(), config.all_interfaces());
         if let Some(filter) = self.filter {
             config.capture.filter = filter;
         }
@@ -112,6 +114,11 @@ impl RunArgs {
         if config.metrics.is_exposed() {
             return Err(not_allowed("--listen", config.metrics.listen.to_string(), Metrics::LISTEN_ALLOWED));
         }
+        if config.metrics.names_somebody() && !config.metrics.listen.ip().is_loopback() {
+            let allowed =
+                "an address of this host alone: with metrics.site_labels or metrics.aor_labels others need the token of api.listen";
+            return Err(not_allowed("--listen", config.metrics.listen.to_string(), allowed));
+        }
         Ok(())
     }
 }
@@ -120,7 +127,9 @@ impl Daemon {
     /// Logs what the daemon starts with. The filter in force is logged for each interface once it is open.
     pub fn log_start(&self) {
         let capture = &self.config.capture;
-        let pbx: Vec<_> = self.config.pbx.addresses.iter().map(ToString::to_string).collect();
+        let systems = self.config.phone_systems();
+        let named = |address| systems.name_at(address).map_or_else(|| address.to_string(), |name| format!("{name} {address}"));
+        let pbx: Vec<_> = systems.sockets().into_iter().map(named).collect();
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
             configuration = %self.origin,
@@ -178,6 +187,24 @@ mod tests {
         assert_eq!(failure.exit(), Exit::Usage);
         assert!(failure.to_string().contains("metrics.allow_remote"), "{failure}");
         assert!(resolve("[metrics]\nallow_remote = true\n", &["--listen", "0.0.0.0:15060"]).is_ok());
+    }
+
+    #[test]
+    fn metrics_that_name_somebody_stay_on_this_host_whatever_the_options_say() {
+        let text = "[metrics]\nallow_remote = true\nsite_labels = \"top\"\n";
+        let failure = resolve(text, &["--listen", "0.0.0.0:15060"]).expect_err("refused");
+        assert!(failure.to_string().contains("api.listen"), "{failure}");
+        assert!(resolve(text, &["--listen", "127.0.0.1:9100"]).is_ok());
+    }
+
+    #[test]
+    fn what_several_phone_systems_need_is_captured_unless_an_option_says_otherwise() {
+        let text = "[[pbx]]\nname = \"a\"\naddresses = [\"192.0.2.1\"]\nports = [5070]\ninterfaces = [\"eth0\"]\n\
+                    [[pbx]]\nname = \"b\"\naddresses = [\"192.0.2.2\"]\ninterfaces = [\"eth1\"]\n";
+        let capture = resolve(text, &[]).expect("valid").config.capture;
+        assert_eq!((capture.ports.to_string(), capture.interfaces.names().join(" ")), ("5060, 5070".to_owned(), "eth0 eth1".to_owned()));
+        let capture = resolve(text, &["-i", "any", "-p", "5080"]).expect("valid").config.capture;
+        assert_eq!((capture.ports.to_string(), capture.interfaces.names().join(" ")), ("5080".to_owned(), "any".to_owned()));
     }
 
     #[test]

@@ -2,11 +2,11 @@
 
 use std::fmt;
 use std::io::Read as _;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use super::exit::{Exit, Failure};
-use crate::config::{Bytes, Config, ConfigError, PbxAddress};
+use crate::config::{Bytes, Config, ConfigError};
 use crate::detect::store::Limits as FindingLimits;
 use crate::history::{Place, Places};
 use crate::time::Span;
@@ -79,7 +79,7 @@ pub(super) fn tracker_settings(config: &Config, seed: u64, own: Vec<IpAddr>) -> 
     let limits = &config.limits;
     Settings {
         seed,
-        pbxs: config.pbx.addresses.iter().map(socket_address).collect(),
+        pbxs: config.phone_systems().sockets(),
         own,
         trunks: config.trunks.values().flatten().map(|trunk| trunk.ip).collect(),
         transactions: limits.transactions as usize,
@@ -109,9 +109,4 @@ pub(super) fn random_seed() -> Result<u64, Failure> {
     let read = std::fs::File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut bytes));
     read.map_err(|error| Failure::new(Exit::Refused, format_args!("cannot read /dev/urandom: {error}")))?;
     Ok(u64::from_ne_bytes(bytes))
-}
-
-/// An address without a port stands for the port of SIP; the others of the same host are known by its IP.
-fn socket_address(address: &PbxAddress) -> SocketAddr {
-    SocketAddr::new(address.ip, address.port.unwrap_or(crate::config::Ports::SIP))
 }

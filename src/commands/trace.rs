@@ -83,33 +83,56 @@ pub(super) struct TraceArgs {
 /// A trace that can be shown.
 #[derive(Debug)]
 pub(super) struct Trace {
+    asked: Asked,
+    pcap: Option<PathBuf>,
+    mask: Option<u64>,
+    color: Color,
+}
+
+/// Whose messages are taken out of which traces.
+#[derive(Debug)]
+struct Asked {
     subject: String,
     config: Config,
     inputs: Vec<Input>,
-    pcap: Option<PathBuf>,
-    mask: Option<u64>,
     time: (PacketTime, PacketTime),
-    color: Color,
 }
 
 impl TraceArgs {
     /// Resolves the arguments.
     pub(super) fn resolve(self) -> Result<Trace, Failure> {
-        let config = self.place.config()?;
+        let asked = Asked::new(self.subject, self.place.config()?, (self.since, self.until))?;
+        let mask = if self.anonymise { Some(random_seed()?) } else { None };
+        Ok(Trace { asked, pcap: self.pcap, mask, color: self.color.decide() })
+    }
+}
+
+impl Asked {
+    /// Finds the traces that a daemon with this configuration keeps on this host.
+    fn new(subject: String, config: Config, (since, until): (Option<PacketTime>, Option<PacketTime>)) -> Result<Self, Failure> {
         let directory = &config.traces.directory;
         if directory.is_empty() {
             return Err(Failure::new(Exit::Usage, "the configuration turns the traces off: traces.directory is empty"));
         }
-        let since = self.since.unwrap_or(PacketTime::MIN);
+        let since = since.unwrap_or(PacketTime::MIN);
         let files = paths(Path::new(directory), u64::MAX, since).map_err(|error| no_traces(directory, &error))?;
         if files.is_empty() {
             return Err(no_traces(directory, &io::Error::from(io::ErrorKind::NotFound)));
         }
         let inputs = files.into_iter().map(Input::File).collect();
-        let mask = if self.anonymise { Some(random_seed()?) } else { None };
-        let time = (since, self.until.unwrap_or(PacketTime::MAX));
-        Ok(Trace { subject: self.subject, config, inputs, pcap: self.pcap, mask, time, color: self.color.decide() })
+        Ok(Self { subject, config, inputs, time: (since, until.unwrap_or(PacketTime::MAX)) })
     }
+}
+
+/// The messages of a user as a pcap file, from the traces that a daemon with this configuration keeps on this host; how many there are, and
+/// how many more did not fit.
+pub(super) fn packets(
+    user: &str,
+    config: Config,
+    time: (Option<PacketTime>, Option<PacketTime>),
+) -> Result<(Vec<u8>, usize, usize), Failure> {
+    let (chosen, _) = Asked::new(user.to_owned(), config, time)?.choose()?;
+    Ok((chosen.file(), chosen.messages.len(), chosen.left_out))
 }
 
 fn no_traces(directory: &str, error: &io::Error) -> Failure {
@@ -127,18 +150,11 @@ fn no_traces(directory: &str, error: &io::Error) -> Failure {
 impl Trace {
     /// Reads the traces and shows the messages.
     pub(super) fn execute(&self) -> Result<Exit, Failure> {
-        let ports = &self.config.capture.ports;
-        let reading = Reading { inputs: &self.inputs, ports: Some(ports), config: &self.config, until: None };
-        let read = reading.read(|_| {})?;
-        let wanted = Wanted::new(&self.subject, read.report(), self.time);
-        let pbxs = read.engine.tracker.world.peers.pbx_addresses();
-        drop(read);
-        let mut chosen = self.collect(wanted)?;
+        let (mut chosen, mut roles) = self.asked.choose()?;
         if chosen.messages.is_empty() {
-            return Err(Failure::new(Exit::Usage, format_args!("no message of {:?} is in the traces", self.subject))
+            return Err(Failure::new(Exit::Usage, format_args!("no message of {:?} is in the traces", self.asked.subject))
                 .with_remedy("the calls and their Call-IDs: siphound calls; the users: siphound peers"));
         }
-        let mut roles: BTreeMap<_, _> = pbxs.into_iter().map(|address| (address, "PBX".to_owned())).collect();
         if let Some(key) = self.mask {
             let mut mask = Mask::new(key);
             chosen.mask(&mut mask);
@@ -153,11 +169,24 @@ impl Trace {
         }
         Ok(Exit::Done)
     }
+}
+
+impl Asked {
+    /// Reads the traces twice: for the calls of the user with all their legs, then for the messages. Also names the addresses of the PBX.
+    fn choose(&self) -> Result<(Chosen, BTreeMap<SocketAddr, String>), Failure> {
+        let ports = &self.config.all_ports();
+        let reading = Reading { inputs: &self.inputs, ports: Some(ports), config: &self.config, until: None };
+        let read = reading.read(|_| {})?;
+        let wanted = Wanted::new(&self.subject, read.report(), self.time);
+        let roles = read.engine.tracker.world.peers.pbx_roles();
+        drop(read);
+        Ok((self.collect(wanted)?, roles))
+    }
 
     fn collect(&self, wanted: Wanted) -> Result<Chosen, Failure> {
         let paths: Vec<PathBuf> = self.inputs.iter().map(Input::path).collect();
         let mut source = CaptureFiles::open(&paths)?;
-        let filter = PortFilter::Only(self.config.capture.ports.ranges().to_vec());
+        let filter = PortFilter::Only(self.config.all_ports().ranges().to_vec());
         let ingest = Ingest::new(IngestConfig { ports: filter, digester: Digester::new(SEED), thresholds: self.config.thresholds });
         let collector = Collector { wanted, chosen: Chosen::default(), offset: Span::ZERO };
         Ok(replay(&mut source, ingest, collector, Threads::available(), &|_| {})?.engine.chosen)
@@ -307,6 +336,12 @@ impl Chosen {
 
     /// Writes a pcap file that nobody else may read.
     fn write(&self, path: &Path) -> io::Result<()> {
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+        file.write_all(&self.file())
+    }
+
+    /// The pcap file.
+    fn file(&self) -> Vec<u8> {
         let mut frames = Frames::default();
         let mut records = Vec::new();
         frames.begin_file(&mut records);
@@ -316,8 +351,7 @@ impl Chosen {
                 What::Signal(signal) => frames.signal(&mut records, *time, signal),
             }
         }
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-        file.write_all(&records)
+        records
     }
 }
 

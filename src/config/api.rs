@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use super::Metrics;
 use super::section::section;
 
 section! {
@@ -31,16 +32,19 @@ section! {
 pub(super) type Objection = (&'static str, &'static str);
 
 impl Api {
-    /// What does not fit together, the address of the metrics included.
-    pub(super) fn objections(&self, metrics: SocketAddr) -> Vec<Objection> {
+    /// What does not fit together, the metrics included.
+    pub(super) fn objections(&self, metrics: &Metrics) -> Vec<Objection> {
         let mut objections = Vec::new();
+        if metrics.names_somebody() && !metrics.listen.ip().is_loopback() {
+            objections.extend(["metrics.site_labels", "metrics.aor_labels"].map(|key| (key, Metrics::LABELS_ALLOWED)));
+        }
         let exposed = self.listen.is_some_and(|address| !address.ip().is_loopback());
         if exposed && self.token_file.is_empty() {
             let allowed = "an address of this host alone, such as 127.0.0.1:15061, unless api.token_file names the file of a token; \
                            api.tls_certificate with api.tls_key hides it on the way";
             objections.push(("api.listen", allowed));
         }
-        if self.listen == Some(metrics) {
+        if self.listen == Some(metrics.listen) {
             objections.push(("api.listen", "nothing, or another address than metrics.listen"));
         }
         if !self.tls_certificate.is_empty() && self.tls_key.is_empty() {

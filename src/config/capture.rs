@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
+use super::labels::{Label, LabelChoice};
 use super::section::section;
 use super::types::{Bytes, Interfaces, LogFormat, LogLevel, PbxAddress, Ports};
 use crate::time::Span;
@@ -28,6 +29,8 @@ section! {
 section! {
     /// The PBX. Without addresses, siphound learns them: on a live capture the host's own, otherwise whoever answers REGISTER.
     Pbx in "pbx" {
+        /// How it is called: the label `pbx` of the metrics.
+        name: Label = Label::default();
         /// Addresses of the PBX, each with or without a port.
         addresses: Vec<PbxAddress> = Vec::new();
     }
@@ -40,6 +43,14 @@ section! {
         listen: SocketAddr = SocketAddr::from((Ipv4Addr::LOCALHOST, 15_060));
         /// Whether `listen` may be an address that other hosts reach. There is no password; the metrics name no user and no address.
         allow_remote: bool = false;
+        /// Which sites, the public addresses behind which phones sit, have series of their own: "off", "top", or a list such as
+        /// ["198.51.100.7", "2001:db8:1:2::/64"]. With any, whoever reads the metrics from another host needs the token of the API.
+        site_labels: LabelChoice = LabelChoice::Off;
+        /// Which users have series of their own: "off", "top", or a list such as ["1001@pbx.example.com"]. The same holds.
+        aor_labels: LabelChoice = LabelChoice::Off;
+        /// How many sites, users and named peers have series of their own at a time; further ones share one. Sites and users give their
+        /// place up after an hour without traffic.
+        label_limit: u32 = 100, within 1..=1_000;
     }
 }
 

@@ -6,12 +6,15 @@
 
 mod api;
 mod capture;
+mod difference;
+mod labels;
 mod limits;
 mod moment;
 mod notify;
 mod problem;
 mod reader;
 mod section;
+mod systems;
 mod template;
 mod thresholds;
 mod types;
@@ -22,10 +25,12 @@ use std::path::Path;
 
 pub use self::api::{Api, Privacy};
 pub use self::capture::{Capture, History, Log, Metrics, Pbx, Traces};
+pub use self::labels::{Label, LabelChoice};
 pub use self::limits::Limits;
 pub use self::moment::parse_moment;
 pub use self::notify::{Alertmanager, HttpUrl, MinSeverity, Notify, NotifyCommand, NotifyScope, Webhook};
 pub use self::problem::{ConfigError, Fault, Problem, Problems};
+pub use self::systems::{PhoneSystem, Systems};
 pub use self::thresholds::Thresholds;
 pub use self::types::{Bytes, Interfaces, LogFormat, LogLevel, NotAllowed, PbxAddress, PortRange, Ports, Rate, Ratio};
 pub(crate) use self::value::parse_span;
@@ -37,10 +42,14 @@ use self::reader::Reader;
 pub struct Config {
     /// Live capture.
     pub capture: Capture,
-    /// The PBX.
+    /// The PBX, where there is one.
     pub pbx: Pbx,
+    /// The phone systems, where there are several.
+    pub systems: Vec<PhoneSystem>,
     /// The addresses of each trunk, by the name that the user gave it.
     pub trunks: BTreeMap<String, Vec<PbxAddress>>,
+    /// Users with series of their own, `1001` or `1001@pbx.example.com`, by the name that the user gave them.
+    pub watch: BTreeMap<String, Vec<String>>,
     /// The HTTP server for Prometheus.
     pub metrics: Metrics,
     /// The history.
@@ -81,8 +90,10 @@ impl Config {
         let mut reader = Reader::new(text);
         let config = Self {
             capture: reader.section(),
+            systems: reader.several(),
             pbx: reader.section(),
             trunks: reader.named("trunks"),
+            watch: reader.named("watch"),
             metrics: reader.section(),
             history: reader.section(),
             traces: reader.section(),
@@ -97,10 +108,11 @@ impl Config {
             thresholds: reader.section(),
         };
         config.thresholds.check(&mut reader);
+        config.check_systems(&mut reader);
         if config.metrics.is_exposed() {
             reader.object("metrics.listen", Metrics::LISTEN_ALLOWED);
         }
-        for (key, allowed) in config.api.objections(config.metrics.listen) {
+        for (key, allowed) in config.api.objections(&config.metrics) {
             reader.object(key, allowed);
         }
         reader.finish().map(|()| config)
@@ -115,6 +127,15 @@ impl Config {
 impl Metrics {
     /// What `listen` may be.
     pub const LISTEN_ALLOWED: &str = "an address of this host alone, such as 127.0.0.1:15060, unless metrics.allow_remote = true";
+
+    /// What labels may be where `listen` is not for this host alone.
+    pub const LABELS_ALLOWED: &str = "\"off\", unless metrics.listen is an address of this host alone; others read such metrics at \
+                                      api.listen, with the token";
+
+    /// Whether the metrics name sites or users.
+    pub fn names_somebody(&self) -> bool {
+        self.site_labels.is_on() || self.aor_labels.is_on()
+    }
 
     /// Whether other hosts could reach `listen` without leave.
     pub fn is_exposed(&self) -> bool {
@@ -168,6 +189,8 @@ mod tests {
             tls_key = "/etc/siphound/key.pem"
             [privacy]
             mask_numbers = true
+            [watch]
+            reception = ["1001"]
             [log]
             level = "debug"
             format = "json"
@@ -187,8 +210,9 @@ mod tests {
         assert_eq!((config.limits.calls, config.thresholds.slow_factor), (1_000, 2));
         assert_eq!(config.thresholds.flap.to_string(), "4/20min");
         assert_eq!((config.thresholds.probe_loss.get(), config.thresholds.nat_confirm_guard.get()), (0.1, 1.0));
-        let without_trunks = Config { trunks: BTreeMap::new(), ..config };
-        assert_eq!(Config::parse(&without_trunks.annotated()), Ok(without_trunks));
+        assert_eq!(config.watch["reception"], ["1001"]);
+        let without_names = Config { trunks: BTreeMap::new(), watch: BTreeMap::new(), ..config };
+        assert_eq!(Config::parse(&without_names.annotated()), Ok(without_names));
     }
 
     #[test]
@@ -272,6 +296,25 @@ lossy_share = "5%"
         assert!(problems("[metrics]\nlisten = \"0.0.0.0:15060\"\n")[0].starts_with(refused));
         assert!(Config::parse("[metrics]\nlisten = \"0.0.0.0:15060\"\nallow_remote = true\n").is_ok());
         assert!(Config::parse("[metrics]\nlisten = \"[::1]:15060\"\n").is_ok());
+    }
+
+    #[test]
+    fn metrics_that_name_somebody_are_not_read_by_others_without_a_token() {
+        let open = "[metrics]\nlisten = \"0.0.0.0:15060\"\nallow_remote = true\n";
+        for labels in ["site_labels = \"top\"", "aor_labels = [\"1001@pbx.example.com\"]"] {
+            let refused = problems(&format!("{open}{labels}\n"));
+            assert!(refused[0].starts_with("line 4: metrics.") && refused[0].contains("api.listen"), "{refused:?}");
+            assert!(Config::parse(&format!("[metrics]\n{labels}\n")).is_ok(), "for this host alone");
+        }
+        assert!(Config::parse(&format!("{open}site_labels = \"off\"\n")).is_ok());
+        assert!(problems("[metrics]\nsite_labels = \"all\"\n")[0].contains("\"off\", \"top\", or a list"));
+    }
+
+    #[test]
+    fn names_of_trunks_and_users_are_fit_for_labels() {
+        let refused = problems("[trunks]\nother = [\"192.0.2.1\"]\n[watch]\n\"\" = [\"1001\"]\n");
+        assert_eq!(refused.len(), 2, "{refused:?}");
+        assert!(refused.iter().all(|line| line.contains("a name of 1 to 64 characters")), "{refused:?}");
     }
 
     #[test]

@@ -2,14 +2,16 @@
 //!
 //! The walk is by hand because serde stops at the first error, and a person who mends a file wants to see all of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Range, RangeInclusive};
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::labels::Label;
 use super::problem::{Fault, Problem, Problems};
 use super::section::{Item, Section};
+use super::types::NotAllowed;
 use super::value::{Needed, Refusal, Setting};
 
 /// Longest part of a value that a message repeats, in characters.
@@ -21,6 +23,8 @@ pub(super) struct Reader<'t> {
     root: DeTable<'t>,
     known: Vec<KnownSection>,
     places: BTreeMap<String, Range<usize>>,
+    /// Values that must be different in each of several tables, by their key.
+    claimed: BTreeSet<(String, String)>,
     unknown: Vec<UnknownKey>,
     faults: Vec<(usize, Fault)>,
 }
@@ -60,6 +64,7 @@ impl<'t> Reader<'t> {
             root: root.into_inner(),
             known: Vec::new(),
             places: BTreeMap::new(),
+            claimed: BTreeSet::new(),
             unknown: Vec::new(),
             faults: errors.iter().map(fault).collect(),
         }
@@ -74,6 +79,17 @@ impl<'t> Reader<'t> {
         let left = fields.table;
         self.unknown.extend(unknown_keys(Some(S::NAME), left));
         section
+    }
+
+    /// Reads each `[[section]]`, where the section stands several times; to be called before it is read as one.
+    pub(super) fn several<I: Item>(&mut self) -> Vec<I> {
+        if !self.root.get(I::NAME).is_some_and(|value| value.get_ref().is_array()) {
+            return Vec::new();
+        }
+        self.known.push(KnownSection { name: I::NAME, keys: I::KEYS });
+        let Some((_, value)) = self.root.remove_entry(I::NAME) else { return Vec::new() };
+        let DeValue::Array(tables) = value.into_inner() else { return Vec::new() };
+        tables.into_iter().filter_map(|table| self.item(table)).collect()
     }
 
     /// Reads each `[[section.name]]`; to be called before the section itself is read.
@@ -108,7 +124,11 @@ impl<'t> Reader<'t> {
         self.known.push(KnownSection { name: section, keys: &[] });
         let mut named = BTreeMap::new();
         for (name, value) in self.take_table(section) {
+            let at = name.span();
             let name = name.into_inner().into_owned();
+            if let Err(NotAllowed(allowed)) = name.parse::<Label>() {
+                self.refuse(&format!("{section}.{name}"), vec![Refusal { at, allowed: allowed.to_owned() }]);
+            }
             match T::read(&value) {
                 Ok(value) => drop(named.insert(name, value)),
                 Err(refusals) => self.refuse(&format!("{section}.{name}"), refusals),
@@ -227,6 +247,18 @@ impl Fields<'_, '_> {
         let fault = Fault::Missing { key: qualified(Some(self.section), key), allowed: allowed.to_owned() };
         self.reader.faults.push((self.at, fault));
         None
+    }
+
+    /// Objects to the value of `key`, which was just read, where another table of the same name has one of these `values` already.
+    pub(super) fn claim(&mut self, key: &'static str, values: impl IntoIterator<Item = String>, allowed: &str) {
+        let key = qualified(Some(self.section), key);
+        let mut are_free = true;
+        for value in values {
+            are_free &= self.reader.claimed.insert((key.clone(), value));
+        }
+        if !are_free {
+            self.reader.object(&key, allowed);
+        }
     }
 
     fn read<T>(&mut self, key: &'static str, read: impl FnOnce(&Spanned<DeValue<'_>>) -> Result<T, Vec<Refusal>>) -> Option<T> {

@@ -11,12 +11,27 @@ const HEAD: &str = "\
 # Times are written as \"40ms\", \"30s\", \"15min\" or \"24h\". Check a file with: siphound check --config FILE
 ";
 
+/// What stands in place of several phone systems, of which there is one by default.
+const SYSTEMS: &str = "
+# Several phone systems on one host: in place of [pbx] one [[pbx]] for each. The addresses tell which is which; one without a port has
+# all ports that no other one has. Ports and interfaces are those of [capture] where a phone system has none of its own.
+# [[pbx]]
+# name = \"berlin\"
+# addresses = [\"203.0.113.10\", \"203.0.113.11:5080\"]
+# ports = [5060, 5080]
+# interfaces = [\"eth0\"]
+";
+
 /// What stands in place of trunks, of which there are none by default.
 const TRUNKS: &str = "
 # Trunks: a name of your choice and its addresses, each with or without a port. Without this section, an address
-# that the PBX calls or registers at, and that never registers itself, is taken for a trunk.
+# that the PBX calls or registers at, and that never registers itself, is taken for a trunk. Each has series of its own in the metrics, by its name.
 [trunks]
 # carrier = [\"192.0.2.1\", \"192.0.2.2:5060\"]
+
+# Users that have series of their own in the metrics: a name of your choice and its users, \"1001\" or \"1001@pbx.example.com\".
+[watch]
+# reception = [\"1001\", \"1002\"]
 ";
 
 /// What stands in place of the ways to tell, of which there are none by default.
@@ -54,6 +69,7 @@ pub(super) fn annotated(config: &Config) -> String {
     let mut file = HEAD.to_owned();
     section(&mut file, &config.capture);
     section(&mut file, &config.pbx);
+    file.push_str(SYSTEMS);
     file.push_str(TRUNKS);
     section(&mut file, &config.metrics);
     section(&mut file, &config.api);

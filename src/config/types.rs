@@ -43,6 +43,11 @@ impl Ports {
         (!merged.is_empty()).then_some(Self(merged))
     }
 
+    /// All ports of several, or nothing when there are none.
+    pub fn union<'a>(all: impl Iterator<Item = &'a Self>) -> Option<Self> {
+        Self::new(all.flat_map(|ports| ports.0.iter().cloned().map(PortRange)))
+    }
+
     /// Whether `port` is one of them.
     pub fn contains(&self, port: u16) -> bool {
         self.0.iter().any(|range| range.contains(&port))
@@ -153,6 +158,20 @@ impl Interfaces {
     /// The interfaces `names`, or nothing when there is none or one is empty.
     pub fn new(names: Vec<String>) -> Option<Self> {
         (!names.is_empty() && names.iter().all(|name| !name.is_empty())).then_some(Self(names))
+    }
+
+    /// All interfaces of several, each once, or nothing when there are none; "any" has all others in it.
+    pub fn union<'a>(all: impl Iterator<Item = &'a Self>) -> Option<Self> {
+        let mut names: Vec<String> = Vec::new();
+        for name in all.flat_map(|interfaces| &interfaces.0) {
+            if !names.contains(name) {
+                names.push(name.clone());
+            }
+        }
+        if names.contains(&Self::default().0[0]) {
+            return Some(Self::default());
+        }
+        Self::new(names)
     }
 
     /// Their names, as the user ordered them.

@@ -8,6 +8,7 @@ use std::str::FromStr;
 use toml::Spanned;
 use toml::de::DeValue;
 
+use super::labels::{Label, LabelChoice};
 use super::notify::{HttpUrl, MinSeverity, NotifyScope};
 use super::types::{Bytes, Interfaces, LogFormat, LogLevel, PbxAddress, PortRange, Ports, Rate, Ratio};
 use crate::time::Span;
@@ -66,6 +67,7 @@ text_settings! {
     String, "a string";
     SocketAddr, "an IP address and a port such as \"127.0.0.1:15060\"";
     PbxAddress, PbxAddress::ALLOWED;
+    Label, Label::ALLOWED;
     Bytes, Bytes::ALLOWED;
     Rate, Rate::ALLOWED;
 }
@@ -129,6 +131,26 @@ impl Setting for PathBuf {
     }
 }
 
+/// Nothing, all, or a list of names.
+impl Setting for LabelChoice {
+    fn read(value: &Spanned<DeValue<'_>>) -> Result<Self, Vec<Refusal>> {
+        match value.get_ref().as_str() {
+            Some("off") => Ok(Self::Off),
+            Some("top") => Ok(Self::Top),
+            None if value.get_ref().is_array() => Vec::read(value).map(Self::Only),
+            _ => Err(vec![Refusal::new(value, Self::ALLOWED)]),
+        }
+    }
+
+    fn write(&self) -> String {
+        match self {
+            Self::Off => write_text("off"),
+            Self::Top => write_text("top"),
+            Self::Only(names) => names.write(),
+        }
+    }
+}
+
 /// A value that a key may have to have.
 pub(super) trait Needed {
     /// Whether it is as good as none.
@@ -136,6 +158,12 @@ pub(super) trait Needed {
 }
 
 impl Needed for HttpUrl {
+    fn is_empty(&self) -> bool {
+        false
+    }
+}
+
+impl Needed for Label {
     fn is_empty(&self) -> bool {
         false
     }

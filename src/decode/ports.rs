@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 
 use crate::decode::flow::{Flow, Transport};
-use crate::table::{Digester, ExpiringTable, Rank};
+use crate::table::{Digest, Digester, ExpiringTable, Rank};
 use crate::time::{PacketTime, Span};
 
 /// The port of SIP.
@@ -75,7 +75,7 @@ impl Speakers {
 
     /// Whether SIP was seen between the addresses of the flow, in either direction.
     pub fn knows(&self, flow: &Flow) -> bool {
-        self.table.find(self.digester.bytes(&pair_key(flow))).is_some()
+        self.table.find(pair_digest(self.digester, Some(flow.transport), flow.source, flow.destination)).is_some()
     }
 
     /// Whether SIP was seen between the hosts of the flow, on any ports.
@@ -95,7 +95,7 @@ impl Speakers {
 
     /// Keeps a pair from being forgotten; tells whether there was anything to do. Most messages find theirs fresh enough.
     fn refresh(&mut self, flow: &Flow, now: PacketTime) -> bool {
-        let key = self.digester.bytes(&pair_key(flow));
+        let key = pair_digest(self.digester, Some(flow.transport), flow.source, flow.destination);
         match self.table.find(key) {
             Some(handle) if self.table.deadline(handle) - now > SPEAKER_FRESH => return false,
             Some(handle) => {
@@ -128,16 +128,54 @@ pub(super) fn pair_key(flow: &Flow) -> [u8; KEY_LEN] {
 pub(super) fn flow_key(flow: &Flow) -> [u8; KEY_LEN] {
     let mut key = [0; KEY_LEN];
     let (transport, ends) = key.split_at_mut(1);
-    transport.fill(match flow.transport {
-        Transport::Udp => 0,
-        Transport::Tcp => 1,
-        Transport::Ws => 2,
-        Transport::Sctp => 3,
-    });
+    transport.fill(number(flow.transport));
     for (address, place) in [flow.source, flow.destination].iter().zip(ends.chunks_exact_mut(END_LEN)) {
         place.copy_from_slice(&end_key(address));
     }
     key
+}
+
+fn number(transport: Transport) -> u8 {
+    match transport {
+        Transport::Udp => 0,
+        Transport::Tcp => 1,
+        Transport::Ws => 2,
+        Transport::Sctp => 3,
+    }
+}
+
+/// The number that stands for any transport in a key.
+const ANY_TRANSPORT: u8 = u8::MAX;
+
+/// The digest of two addresses in whatever order, of one transport or of any. It is made for each packet, so IPv4 has a short key.
+pub fn pair_digest(digester: Digester, transport: Option<Transport>, one: SocketAddr, other: SocketAddr) -> Digest {
+    let (low, high) = if one <= other { (one, other) } else { (other, one) };
+    let transport = transport.map_or(ANY_TRANSPORT, number);
+    match (short_key(&low), short_key(&high)) {
+        (Some([a, b, c, d, e, f]), Some([g, h, i, j, k, l])) => digester.bytes(&[a, b, c, d, e, f, g, h, i, j, k, l, transport]),
+        _ => {
+            let mut key = [transport; KEY_LEN];
+            for (address, place) in [low, high].iter().zip(key.chunks_exact_mut(END_LEN)) {
+                place.copy_from_slice(&end_key(address));
+            }
+            digester.bytes(&key)
+        }
+    }
+}
+
+/// The digest of an address with its port.
+pub fn end_digest(digester: Digester, address: SocketAddr) -> Digest {
+    short_key(&address).map_or_else(|| digester.bytes(&end_key(&address)), |key| digester.bytes(&key))
+}
+
+/// Bytes that name an IPv4 address, also one mapped into IPv6, with its port.
+fn short_key(address: &SocketAddr) -> Option<[u8; 6]> {
+    let ip = match address {
+        SocketAddr::V4(v4) => *v4.ip(),
+        SocketAddr::V6(v6) => v6.ip().to_ipv4_mapped()?,
+    };
+    let ([a, b, c, d], [e, f]) = (ip.octets(), address.port().to_be_bytes());
+    Some([a, b, c, d, e, f])
 }
 
 /// Bytes in the key of an address with its port.

@@ -128,6 +128,16 @@ impl Detectors {
 
     /// Handles what tracking told.
     pub fn event(&mut self, tracker: &Tracker, event: &Event) {
+        // The most frequent ones concern few.
+        match event {
+            Event::KeepaliveInterval { .. } => return,
+            Event::ServerResponse { .. } => {
+                self.ignored.event(tracker, event, &mut self.findings);
+                self.slowness.event(event);
+                return;
+            }
+            _ => {}
+        }
         self.registration.event(tracker, event, &mut self.findings);
         self.flapping.event(tracker, event, &mut self.findings);
         self.devices.event(tracker, event, &mut self.findings);

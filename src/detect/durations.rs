@@ -83,7 +83,8 @@ impl DurationDetector {
             return;
         }
         // Few calls last as long as another: these are looked at, and their groups compared, only where they are enough.
-        let lasts = |ended: &&Ended| ended.by_pbx == last.by_pbx && (ended.talk - last.talk).abs() <= near;
+        let as_long = last.talk - near..=last.talk + near;
+        let lasts = |ended: &&Ended| ended.by_pbx == last.by_pbx && as_long.contains(&ended.talk);
         let alike: Vec<_> = self.ended.iter().filter(lasts).collect();
         if alike.len() < enough as usize {
             return;
@@ -95,7 +96,8 @@ impl DurationDetector {
                 continue;
             }
             let of_group = || self.ended.iter().filter(|ended| ended.groups.contains(&group));
-            let mut long = of_group().filter(|ended| ended.talk >= last.talk - LASTED).zip(1..).map(|(_, long)| long);
+            let shortest = last.talk - LASTED;
+            let mut long = of_group().filter(|ended| ended.talk >= shortest).zip(1..).map(|(_, long)| long);
             // The more calls last as long or longer, the smaller is the share: the first that is too many decides.
             let is_share = long.all(|long| thresholds.fixed_duration_share.is_reached(same.len(), long));
             let before = |ended: &&Ended| (near..=BEFORE).contains(&(last.talk - ended.talk));

@@ -126,6 +126,8 @@ pub struct Finding {
     pub scope: Scope,
     /// What it is about.
     pub subject: Subject,
+    /// The number of the phone system that it concerns, where that is known.
+    pub system: Option<usize>,
     /// Whose trouble it is.
     pub standing: Standing,
     /// Time of the earliest evidence.
@@ -170,6 +172,7 @@ impl Finding {
             reason: raise.reason,
             scope: raise.scope,
             subject: raise.subject,
+            system: None,
             standing: raise.standing,
             since: now,
             at: now,

@@ -27,6 +27,18 @@ use crate::track::vocabulary::{Confidence, Severity};
 /// Number of a finding in the order of raising.
 type Seq = u64;
 
+/// A finding that was raised, or reached a higher severity.
+#[derive(Clone, Debug)]
+pub struct Reached {
+    seq: Seq,
+    /// Which.
+    pub id: FindingId,
+    /// What it reached.
+    pub severity: Severity,
+    /// What it is about, then what it is related to.
+    pub subjects: Vec<Subject>,
+}
+
 /// How many findings are kept.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -42,6 +54,13 @@ impl Default for Limits {
     }
 }
 
+impl Reached {
+    fn of(seq: Seq, finding: &Finding) -> Self {
+        let subjects = std::iter::once(&finding.subject).chain(&finding.related).cloned().collect();
+        Self { seq, id: finding.id, severity: finding.severity, subjects }
+    }
+}
+
 /// All findings of one engine.
 #[derive(Debug, Default)]
 pub struct FindingStore {
@@ -53,7 +72,7 @@ pub struct FindingStore {
     /// Ended findings by the moment they ended.
     ended: Ranked,
     next: Seq,
-    totals: BTreeMap<(FindingId, Severity), u64>,
+    reached: Vec<Reached>,
     evicted: u64,
     absorbed: u64,
     changes: Changes,
@@ -175,14 +194,16 @@ impl FindingStore {
         self.findings.iter().map(|(&number, finding)| (number, finding))
     }
 
-    /// How often a finding of an id reached a severity, replaced and evicted ones included.
-    pub fn totals(&self) -> impl Iterator<Item = (FindingId, Severity, u64)> {
-        self.totals.iter().map(|(&(id, severity), &count)| (id, severity, count))
+    /// What reached a severity since this was last asked, replaced and evicted ones included; to be asked after each message.
+    pub fn take_reached(&mut self) -> Vec<Reached> {
+        std::mem::take(&mut self.reached)
     }
 
-    /// Counts from 0 again.
-    pub fn forget_totals(&mut self) {
-        self.totals.clear();
+    /// Notes which of several phone systems a finding concerns; nothing happens where it is gone already.
+    pub fn set_system(&mut self, reached: &Reached, system: Option<usize>) {
+        if let Some(finding) = self.findings.get_mut(&reached.seq) {
+            finding.system = system;
+        }
     }
 
     /// Findings that are kept, open and ended.
@@ -223,7 +244,7 @@ impl FindingStore {
     fn insert(&mut self, finding: Finding) {
         let seq = self.next;
         self.next += 1;
-        self.count(finding.id, finding.severity);
+        self.reached.push(Reached::of(seq, &finding));
         self.changes.push(ChangeKind::Raised, &finding, finding.at);
         self.index.insert(seq, &finding);
         self.open.insert(worth(&finding), deadline(&finding), seq);
@@ -248,8 +269,7 @@ impl FindingStore {
             self.changes.push(ChangeKind::Updated, finding, now);
         }
         if worse {
-            let (id, severity) = (finding.id, finding.severity);
-            self.count(id, severity);
+            self.reached.push(Reached::of(seq, finding));
         }
         if explains_more {
             self.absorb_symptoms(seq, now);
@@ -268,10 +288,6 @@ impl FindingStore {
         self.ended.insert(worth(finding), at, seq);
         self.changes.push(ChangeKind::Cleared, finding, at);
         self.make_room(at);
-    }
-
-    fn count(&mut self, id: FindingId, severity: Severity) {
-        *self.totals.entry((id, severity)).or_default() += 1;
     }
 
     /// The open finding of that id and subject: if any is, it is the latest.

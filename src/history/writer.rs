@@ -153,8 +153,8 @@ impl Base {
     }
 
     fn fail(&mut self, error: &DatabaseError, status: &Status, now: PacketTime) {
-        if error.is_corrupt() {
-            // It is looked at again when it is opened, and moved aside there.
+        if error.is_lost() {
+            // It is looked at again when it is opened: one that is spoilt is moved aside there.
             self.open = None;
         }
         self.health = down(Store::Database, self.health, error, status, now);

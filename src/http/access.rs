@@ -78,7 +78,8 @@ pub(super) async fn admit(State(access): State<Access>, request: Request, next: 
 }
 
 impl Access {
-    fn refusal(&self, request: &Request) -> Option<Problem> {
+    /// Why a request is not answered, if it is not.
+    pub(super) fn refusal(&self, request: &Request) -> Option<Problem> {
         let peer = request.extensions().get::<Peer>().map(|peer| peer.0.ip().to_canonical());
         if self.peers == Peers::ThisHost && !peer.is_some_and(|peer| peer.is_loopback()) {
             return Some(Problem::Forbidden("the API is served to this host alone; others need api.listen with api.token_file"));

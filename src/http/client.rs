@@ -98,6 +98,11 @@ pub struct Client {
 }
 
 impl Client {
+    /// Whether the daemon is asked on this host.
+    pub fn is_here(&self) -> bool {
+        self.host == "localhost" || self.host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    }
+
     /// The daemon at `url`: `http://127.0.0.1:15060`. An `https` one needs `tls`.
     pub fn new(url: &str, token: Option<Token>, tls: Option<ClientTls>) -> Result<Self, ClientError> {
         let refused = || ClientError::Url(url.to_owned());

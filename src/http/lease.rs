@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 
 /// What a connection and the answer that it carries know of each other. Each request carries the lease of its connection as an extension.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Lease(Arc<State>);
+pub struct Lease(Arc<State>);
 
 #[derive(Debug, Default)]
 struct State {

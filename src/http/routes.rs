@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
@@ -12,7 +12,7 @@ use axum::routing::get;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::access::{Access, admit};
+use super::access::{Access, Peers, admit};
 use super::{Assistants, EngineSource, Events, SnapshotSource, Unavailable, View, api};
 use crate::metrics::CONTENT_TYPE;
 use crate::report::mask::Mask;
@@ -26,6 +26,8 @@ const LONGEST_REST: Duration = Duration::from_secs(1);
 pub(super) struct Shared<S> {
     source: S,
     patience: Duration,
+    /// Who may read what names somebody.
+    access: Access,
     /// What is hidden in the answers of the API.
     pub(super) mask: Mask,
     /// Whose turn it is to have the engine look something up.
@@ -69,6 +71,7 @@ impl<S: EngineSource> Shared<S> {
 ///
 /// The API is there for those whom `api` names; without it, for nobody.
 pub fn router<S: EngineSource>(source: S, patience: Duration, api: Option<Access>, mask: Mask) -> Router {
+    let access = api.clone().unwrap_or(Access { peers: Peers::ThisHost, token: None });
     let routes = match api {
         Some(access) => Router::new().nest(api::ROOT, api::router().layer(from_fn_with_state(access, admit))),
         None => Router::new(),
@@ -81,7 +84,7 @@ pub fn router<S: EngineSource>(source: S, patience: Duration, api: Option<Access
         .fallback(|| async { (StatusCode::NOT_FOUND, "there is no such page\n") })
         .method_not_allowed_fallback(|| async { (StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are answered\n") })
         .layer(map_response(as_what_it_is))
-        .with_state(Arc::new(Shared { source, patience, mask, turn: Arc::new(Semaphore::new(1)) }))
+        .with_state(Arc::new(Shared { source, patience, access, mask, turn: Arc::new(Semaphore::new(1)) }))
 }
 
 /// What phones wrote is in the pages: no browser may guess that one is a document, or put it into another site.
@@ -92,12 +95,18 @@ async fn as_what_it_is(mut page: Response) -> Response {
     page
 }
 
-async fn metrics<S: SnapshotSource>(State(shared): State<Arc<Shared<S>>>) -> Response {
+/// Anybody may read numbers; those that name sites or users only who may read the API.
+async fn metrics<S: SnapshotSource>(State(shared): State<Arc<Shared<S>>>, request: Request) -> Response {
     let snapshot = match timeout(shared.patience, shared.source.snapshot()).await {
         Ok(Ok(snapshot)) => snapshot,
         Ok(Err(reason)) => return unavailable(reason),
         Err(_) => return unavailable(Unavailable::Busy),
     };
+    if snapshot.names_somebody
+        && let Some(problem) = shared.access.refusal(&request)
+    {
+        return problem.into_response();
+    }
     match snapshot.to_text() {
         Ok(text) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("the metrics cannot be encoded: {error}\n")).into_response(),

@@ -182,8 +182,7 @@ impl Accept {
         let routes = TowerToHyperService::new(self.router.clone());
         let of_requests = lease.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(of_requests.clone());
-            request.extensions_mut().insert(Peer(peer));
+            introduce(&mut request, peer, &of_requests);
             routes.call(request)
         });
         let mut stopped = self.stopped.clone();
@@ -213,6 +212,12 @@ impl Accept {
             drop(permit);
         }
     }
+}
+
+/// Tells the pages who sent a request, and over which connection.
+pub fn introduce<B>(request: &mut Request<B>, peer: SocketAddr, lease: &Lease) {
+    request.extensions_mut().insert(lease.clone());
+    request.extensions_mut().insert(Peer(peer));
 }
 
 /// What bytes go over.
@@ -249,13 +254,15 @@ mod tests {
     use std::sync::OnceLock;
 
     use super::*;
-    use crate::http::{Assistants, Events, SnapshotSource, Unavailable, View};
+    use crate::http::{Assistants, Events, Peers, SnapshotSource, Token, Unavailable, View};
     use crate::metrics::Snapshot;
 
     /// An engine that answers in one fixed way.
     #[derive(Clone, Copy)]
     enum Engine {
         Well,
+        /// Its metrics name sites.
+        Naming,
         Silent,
         Down(Unavailable),
     }
@@ -264,6 +271,11 @@ mod tests {
         async fn snapshot(&self) -> Result<Snapshot, Unavailable> {
             match self {
                 Self::Well => Ok(Snapshot::default()),
+                Self::Naming => {
+                    let mut snapshot = Snapshot::default();
+                    snapshot.names_somebody = true;
+                    Ok(snapshot)
+                }
                 Self::Silent => pending().await,
                 Self::Down(reason) => Err(*reason),
             }
@@ -349,6 +361,23 @@ mod tests {
             assert!(answer.contains("x-content-type-options: nosniff\r\n"), "{answer}");
             assert!(answer.contains("content-security-policy: default-src 'none'; frame-ancestors 'none'\r\n"), "{answer}");
         }
+    }
+
+    #[test]
+    fn metrics_that_name_somebody_are_for_those_who_may_read_the_api() {
+        let own = server(Engine::Naming, BOUNDS);
+        assert!(ask(&own, "GET", "/metrics").starts_with("HTTP/1.1 200 "), "this host may");
+        let page = exchange(&own, "GET /metrics HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n");
+        assert!(page.starts_with("HTTP/1.1 403 "), "a page of a browser may not: {page}");
+        let api = Some(Access { peers: Peers::Anyone, token: Token::new("correct-horse-battery") });
+        let serving = Serving { address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), api, tls: None };
+        let guarded = Server::start(serving.clone(), Mask::none(), Engine::Naming).expect("a free port");
+        assert!(ask(&guarded, "GET", "/metrics").starts_with("HTTP/1.1 401 "));
+        assert!(ask(&guarded, "GET", "/healthz").starts_with("HTTP/1.1 200 "));
+        let token = "GET /metrics HTTP/1.1\r\nHost: pbx\r\nAuthorization: Bearer correct-horse-battery\r\nConnection: close\r\n\r\n";
+        assert!(exchange(&guarded, token).starts_with("HTTP/1.1 200 "));
+        let plain = Server::start(serving, Mask::none(), Engine::Well).expect("a free port");
+        assert!(ask(&plain, "GET", "/metrics").starts_with("HTTP/1.1 200 "), "numbers alone are for all");
     }
 
     #[test]

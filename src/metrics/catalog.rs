@@ -2,11 +2,13 @@
 //!
 //! The fields of [`Tally`], [`CaptureTally`] and [`Gauges`], the exposition and `docs/metrics.md` are made from these declarations.
 
+use std::borrow::Cow;
+
 use super::family::{Counter, Family, Gauge, Histogram, Kind, LabelValues, NamedCounter, NamedGauge, Names, Sample, TimeCounter};
 use super::labels::{
     BindingChange, CallPhase, CodeLabel, DelayResult, Dir, DropPlace, FailureReason, FragmentResult, FrameOutcome, FromState,
     KeepaliveLabel, LossLabel, MessageKind, MethodLabel, NatProbe, NatStage, NatVerdict, NotificationResult, NotificationSink,
-    QualifyResult, ServerResponse, SessionResult, ShortCall, StoreLabel, ToReachability, ToState, Unanswered,
+    QualifyResult, ServerResponse, SessionResult, ShortCall, StoreLabel, Subject, ToReachability, ToState, Unanswered,
 };
 use crate::decode::flow::Transport;
 use crate::track::vocabulary::{Outcome, PeerClass, Reachability, RegistrationState, Severity};
@@ -16,6 +18,10 @@ use crate::track::vocabulary::{Outcome, PeerClass, Reachability, RegistrationSta
 pub(super) enum Owner {
     /// A PBX: the series carry the label `pbx`.
     Pbx,
+    /// A named peer, a site or a user of a PBX; the series carry its name, too, in a label that their own name repeats.
+    Subject,
+    /// A site of a PBX.
+    Site,
     /// siphound itself.
     Tool,
 }
@@ -23,12 +29,19 @@ pub(super) enum Owner {
 /// What the catalogue says of a family.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
-    pub(super) name: &'static str,
+    pub(super) name: Cow<'static, str>,
     pub(super) help: String,
     pub(super) kind: Kind,
     pub(super) owner: Owner,
     pub(super) labels: Vec<LabelValues>,
     pub(super) bounds: &'static [f64],
+}
+
+impl Entry {
+    /// Its name in a group of that kind of subject.
+    pub(super) fn name_of(&self, what: &str) -> String {
+        self.name.replacen("subject", what, 1)
+    }
 }
 
 /// A group of families.
@@ -60,7 +73,7 @@ macro_rules! families {
             fn entries() -> Vec<Entry> {
                 vec![$(
                     Entry {
-                        name: $name,
+                        name: Cow::Borrowed($name),
                         help: concat!($($help),+).trim().to_owned(),
                         kind: <$family>::KIND,
                         owner: Owner::$owner,
@@ -198,10 +211,46 @@ families! {
         server_response: Histogram<ServerResponse>, "siphound_server_response_seconds" of Pbx, ANSWER;
         /// Findings raised.
         findings: NamedCounter<FindingLabel>, "siphound_findings_total" of Pbx;
-        /// Messages with an anomaly.
-        anomalies: NamedCounter<AnomalyLabel>, "siphound_parse_errors_total" of Tool;
-        /// Objects dropped from a full table.
-        evicted: NamedCounter<TableLabel>, "siphound_evicted_total" of Tool;
+    }
+}
+
+families! {
+    /// What the engine counts of a single named peer, site or user. `subject` in a name stands for which of the three it is.
+    SubjectTally {
+        /// INVITE attempts for new sessions, seen from the PBX.
+        session_attempts: Counter<Dir>, "siphound_subject_session_attempts_total" of Subject;
+        /// Outcomes of session attempts, exactly one for each.
+        session_outcomes: Counter<(Dir, Outcome)>, "siphound_subject_session_outcomes_total" of Subject;
+        /// REGISTER attempts.
+        registration_attempts: Counter<()>, "siphound_subject_registration_attempts_total" of Subject;
+        /// Registration attempts that failed.
+        registration_failures: Counter<FailureReason>, "siphound_subject_registration_failures_total" of Subject;
+        /// Qualifies that were concluded.
+        qualify_probes: Counter<QualifyResult>, "siphound_subject_qualify_probes_total" of Subject;
+        /// Round-trip time of qualifies that were not retransmitted.
+        qualify_rtt: Histogram<()>, "siphound_subject_qualify_rtt_seconds" of Subject, ROUND_TRIP;
+        /// Requests of the PBX that told something of a NAT binding.
+        nat_probes: Counter<NatProbe>, "siphound_subject_nat_probes_total" of Subject;
+    }
+}
+
+families! {
+    /// How a site stands, filled at the time of a scrape.
+    SiteGauges {
+        /// The longest silence that the NAT bindings of a site are known to outlive.
+        lifetime_lower: Gauge<()>, "siphound_nat_binding_lifetime_lower_seconds" of Site;
+        /// The silence that the NAT bindings of a site do not outlive.
+        lifetime_upper: Gauge<()>, "siphound_nat_binding_lifetime_upper_seconds" of Site;
+    }
+}
+
+families! {
+    /// How the devices of a named peer stand, filled at the time of a scrape.
+    PeerGauges {
+        /// Registrations by state.
+        registrations: Gauge<RegistrationState>, "siphound_subject_registrations" of Subject;
+        /// Qualified devices by reachability.
+        reachability: Gauge<Reachability>, "siphound_subject_devices" of Subject;
     }
 }
 
@@ -218,6 +267,12 @@ families! {
         dropped: Counter<DropPlace>, "siphound_capture_dropped_total" of Tool;
         /// Fragmented datagrams.
         fragments: Counter<FragmentResult>, "siphound_fragments_total" of Tool;
+        /// Messages with an anomaly.
+        anomalies: NamedCounter<AnomalyLabel>, "siphound_parse_errors_total" of Tool;
+        /// Objects dropped from a full table.
+        evicted: NamedCounter<TableLabel>, "siphound_evicted_total" of Tool;
+        /// What was counted for a peer, a site or a user that has no series of its own because `metrics.label_limit` is reached.
+        label_overflow: Counter<Subject>, "siphound_label_overflow_total" of Tool;
         /// Clients of the event stream that were cut off because they read too slowly.
         event_streams_cut: Counter<()>, "siphound_api_event_streams_cut_total" of Tool;
     }
@@ -266,6 +321,12 @@ families! {
         scanner_sources: Gauge<()>, "siphound_scanner_sources" of Pbx;
         /// Findings that hold at present.
         findings_active: NamedGauge<FindingLabel>, "siphound_findings_active" of Pbx;
+    }
+}
+
+families! {
+    /// How siphound itself stands, filled at the time of a scrape.
+    ToolGauges {
         /// Objects in tables.
         tracked_objects: NamedGauge<TableLabel>, "siphound_tracked_objects" of Tool;
         /// Time of the newest packet, in seconds since the epoch.

@@ -17,6 +17,16 @@ pub(super) struct Sample {
     pub(super) value: Value,
 }
 
+impl Sample {
+    /// Whether nothing was counted in it.
+    pub(super) fn is_zero(&self) -> bool {
+        match &self.value {
+            Value::Number(number) => *number == 0.0,
+            Value::Distribution { counts, .. } => counts.iter().all(|count| *count == 0),
+        }
+    }
+}
+
 /// The value of a series.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Value {
@@ -171,6 +181,11 @@ impl<L: Labels> Histogram<L> {
 }
 
 impl<N: Names> NamedCounter<N> {
+    /// Sets a count that is kept elsewhere; 0 shows the series too.
+    pub(super) fn set(&mut self, names: N, count: u64) {
+        self.0.insert(names, count);
+    }
+
     /// Counts `n` more; 0 shows the series from now on.
     pub fn add(&mut self, names: N, n: u64) {
         *self.0.entry(names).or_default() += n;

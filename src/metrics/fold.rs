@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::config::Config;
 use crate::decode::flow::Flow;
 use crate::decode::signal::KeepaliveKind;
 use crate::sip::message::Kind;
@@ -14,13 +15,15 @@ use crate::track::call::record::{Beginning, CallRecord};
 use crate::track::event::{AttemptEnd, AttemptReport, Event, ProbeResult, ServerClass};
 use crate::track::nat::Stage;
 use crate::track::nat::event::{NatEvent, NatOutcome, NatProbe};
-use crate::track::vocabulary::{Direction, Outcome, PeerClass};
+use crate::track::vocabulary::{Direction, Outcome, PeerClass, Severity};
 use crate::track::{Novelty, Tracker};
 
 use super::labels::{
     self, BindingChange, CodeLabel, DelayResult, Dir, FailureReason, MessageKind, MethodLabel, QualifyResult, ServerResponse,
     SessionResult, Unanswered,
 };
+use super::subjects::{Party, Subjects};
+use super::whose::{Way, number, number_of_call, number_of_device, number_of_flow, party, ways};
 use super::{KeepaliveLabel, Tally};
 
 /// Kinds of messages and calls that wait for a PBX address to be learned.
@@ -60,16 +63,44 @@ struct Ending {
 }
 
 /// The counters, and what cannot be counted yet.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Fold {
-    /// The counters.
-    pub tally: Tally,
+    /// The counters of each phone system; with several, after theirs those of what concerns none in particular.
+    tallies: Vec<Tally>,
+    pub(super) subjects: Subjects,
     messages: BTreeMap<(Flow, Counted), u64>,
     calls: Vec<(Flow, Waiting)>,
     uncounted: u64,
 }
 
+impl Default for Fold {
+    fn default() -> Self {
+        Self::new(&Config::default())
+    }
+}
+
 impl Fold {
+    /// Counts for the phone systems, peers, sites and users that the configuration asks for.
+    pub fn new(config: &Config) -> Self {
+        let systems = config.phone_systems().names().len();
+        let tallies = vec![Tally::default(); if systems == 1 { 1 } else { systems + 1 }];
+        Self { tallies, subjects: Subjects::new(config), messages: BTreeMap::new(), calls: Vec::new(), uncounted: 0 }
+    }
+
+    /// Counts from 0 again.
+    pub fn begin(&mut self) {
+        self.tallies.fill_with(Tally::default);
+        self.subjects.begin();
+        self.messages.clear();
+        self.calls.clear();
+        self.uncounted = 0;
+    }
+
+    /// The counters of the phone systems in the order of the configuration; with several, after theirs those of what concerns none.
+    pub fn tallies(&self) -> &[Tally] {
+        &self.tallies
+    }
+
     /// Kinds of messages and calls that wait for one of their ends to turn out to be a PBX, and what could not wait for lack of room and
     /// is never counted.
     pub fn waiting(&self) -> (usize, u64) {
@@ -84,33 +115,45 @@ impl Fold {
             Kind::Response(status) => CountedKind::Response(status, label),
         };
         let counted = Counted { kind, novelty: novelty == Novelty::Distinct };
-        match dir(tracker, flow) {
-            Some(dir) => count_message(&mut self.tally, counted, dir, flow, 1),
-            None if self.messages.len() < WAITING => *self.messages.entry((flow, counted)).or_default() += 1,
-            None => self.uncounted += 1,
+        let ways = ways(tracker, flow);
+        for way in ways.iter().flatten() {
+            count_message(of(&mut self.tallies, way.pbx), counted, way.dir, flow, 1);
+        }
+        if ways[0].is_none() {
+            match self.messages.len() < WAITING {
+                true => *self.messages.entry((flow, counted)).or_default() += 1,
+                false => self.uncounted += 1,
+            }
         }
     }
 
     /// Counts what tracking told.
     pub fn event(&mut self, tracker: &Tracker, event: &Event) {
         match *event {
-            Event::RegistrationAttempt { flow, .. } => self.tally.registration_attempt(peer_class(tracker, flow)),
-            Event::RegistrationEnded(ref report) => registration_ended(&mut self.tally, tracker, report),
-            Event::RegistrationState { from, to, .. } => self.tally.registration_transition(from, to),
+            Event::RegistrationAttempt { flow, .. } => self.registration_attempt(tracker, flow),
+            Event::RegistrationEnded(ref report) => self.registration_ended(tracker, report),
+            Event::RegistrationState { device, from, to, .. } => self.of_device(tracker, device).registration_transition(from, to),
             Event::Probe { device, result, rtt, .. } => self.probe(tracker, device, result, rtt),
-            Event::Reachability { to, .. } => self.tally.peer_state_change(to),
+            Event::Reachability { device, to, .. } => self.of_device(tracker, device).peer_state_change(to),
             Event::KeepaliveInterval { flow, kind, interval } => self.keepalive(tracker, flow, kind, interval),
-            Event::BindingChange { old, new, .. } => {
-                self.tally.nat_binding_change(if old.ip() == new.ip() { BindingChange::Port } else { BindingChange::Ip });
+            Event::BindingChange { device, old, new, .. } => {
+                let change = if old.ip() == new.ip() { BindingChange::Port } else { BindingChange::Ip };
+                self.of_device(tracker, device).nat_binding_change(change);
             }
-            Event::Nat(NatEvent::Probe(ref probe)) => nat_probe(&mut self.tally, probe),
+            Event::Nat(NatEvent::Probe(ref probe)) => self.nat_probe(tracker, probe),
             Event::CallStarted { call } => self.call_started(tracker, call),
             Event::CallOutcome { call, outcome, status, .. } => self.call_outcome(tracker, call, outcome, status),
             Event::ByeAnswered { call, delay } => self.bye_answered(tracker, call, delay),
             Event::ByeUnanswered { call, .. } => self.bye_unanswered(tracker, call),
-            Event::ServerResponse { class, delay, transmissions: 1, .. } => self.tally.server_response(server_class(class), delay),
+            Event::ServerResponse { class, delay, transmissions: 1, pbx, .. } => {
+                let pbx = number(tracker, tracker.world.peers.systems().find(pbx));
+                of(&mut self.tallies, pbx).server_response(server_class(class), delay);
+            }
             Event::PbxLearned { .. } => self.classify(tracker),
-            Event::LegEnded { end, at, .. } => self.tally.overbilled(at.time.since(end.time + BILL_TOLERANCE)),
+            Event::LegEnded { left, end, at, .. } => {
+                let pbx = number_of_call(tracker, left);
+                of(&mut self.tallies, pbx).overbilled(at.time.since(end.time + BILL_TOLERANCE));
+            }
             Event::CallEnded { .. }
             | Event::SessionLapsed(_)
             | Event::DialogLost { .. }
@@ -139,6 +182,11 @@ impl Fold {
         }
     }
 
+    /// Counts a finding that was raised, or got worse, of the phone system with that number.
+    pub fn finding(&mut self, system: Option<usize>, id: &'static str, severity: Severity) {
+        of(&mut self.tallies, system.unwrap_or(usize::MAX)).findings(id, severity, 1);
+    }
+
     /// Counts calls whose outcome is open at the end of a capture (DETECTION §0.1), and what still waits where no PBX was found: all of it
     /// as going towards one.
     pub fn finish(&mut self, tracker: &Tracker) {
@@ -148,57 +196,68 @@ impl Fold {
         if tracker.world.peers.knows_pbx() {
             return;
         }
+        let way = |flow| Way { pbx: number_of_flow(tracker, flow), dir: Dir::In };
         for ((flow, counted), n) in std::mem::take(&mut self.messages) {
-            count_message(&mut self.tally, counted, Dir::In, flow, n);
+            count_message(of(&mut self.tallies, way(flow).pbx), counted, Dir::In, flow, n);
         }
         for (flow, waiting) in std::mem::take(&mut self.calls) {
-            self.count_call(tracker, flow, Dir::In, waiting);
+            self.count_call(tracker, flow, way(flow), waiting);
         }
     }
 
     fn classify(&mut self, tracker: &Tracker) {
         for ((flow, counted), n) in std::mem::take(&mut self.messages) {
-            match dir(tracker, flow) {
-                Some(dir) => count_message(&mut self.tally, counted, dir, flow, n),
+            match ways(tracker, flow)[0] {
+                Some(way) => count_message(of(&mut self.tallies, way.pbx), counted, way.dir, flow, n),
                 None => drop(self.messages.insert((flow, counted), n)),
             }
         }
         for (flow, waiting) in std::mem::take(&mut self.calls) {
-            match dir(tracker, flow) {
-                Some(dir) => self.count_call(tracker, flow, dir, waiting),
+            match ways(tracker, flow)[0] {
+                Some(way) => self.count_call(tracker, flow, way, waiting),
                 None => self.calls.push((flow, waiting)),
             }
         }
     }
 
     fn call(&mut self, tracker: &Tracker, flow: Flow, waiting: Waiting) {
-        match dir(tracker, flow) {
-            Some(dir) => self.count_call(tracker, flow, dir, waiting),
-            None if self.calls.len() < WAITING => self.calls.push((flow, waiting)),
-            None => self.uncounted += 1,
+        let ways = ways(tracker, flow);
+        for way in ways.into_iter().flatten() {
+            self.count_call(tracker, flow, way, waiting);
+        }
+        if ways[0].is_none() {
+            match self.calls.len() < WAITING {
+                true => self.calls.push((flow, waiting)),
+                false => self.uncounted += 1,
+            }
         }
     }
 
-    fn count_call(&mut self, tracker: &Tracker, flow: Flow, dir: Dir, waiting: Waiting) {
-        let class = peer_class(tracker, flow);
+    fn count_call(&mut self, tracker: &Tracker, flow: Flow, way: Way, waiting: Waiting) {
+        let (dir, peer) = (way.dir, if way.dir == Dir::Out { flow.destination } else { flow.source });
+        let class = tracker.world.peers.class(peer.ip());
+        let party = Party { pbx: way.pbx, address: peer, device: None };
+        let tally = of(&mut self.tallies, way.pbx);
         let Waiting::Ended(ending) = waiting else {
-            self.tally.session_attempt(dir, class);
+            tally.session_attempt(dir, class);
+            self.subjects.count(tracker, party, |one| one.session_attempts.bump(dir));
             return;
         };
-        self.tally.session_outcome(dir, class, ending.outcome, ending.status);
+        self.subjects.count(tracker, party, |one| one.session_outcomes.bump((dir, ending.outcome)));
+        tally.session_outcome(dir, class, ending.outcome, ending.status);
         let counts = class != PeerClass::Scan && !matches!(ending.outcome, Outcome::Unknown | Outcome::CompletedElsewhere);
         if !counts {
             return;
         }
         let result = if ending.outcome == Outcome::Answered { DelayResult::Success } else { DelayResult::Failure };
         if let Some(setup) = ending.setup {
-            self.tally.request_delay(dir, result, setup);
+            tally.request_delay(dir, result, setup);
         }
         if let Some(audible) = ending.audible {
-            self.tally.post_dial_delay(dir, audible);
+            tally.post_dial_delay(dir, audible);
         }
         if let Some(kind) = ending.unanswered {
-            self.tally.unanswered_call(kind);
+            tally.unanswered_call(kind);
         }
     }
 
@@ -227,60 +286,114 @@ impl Fold {
 
     fn bye_answered(&mut self, tracker: &Tracker, call: Handle, delay: Span) {
         let Some(call) = tracker.calls.get(call) else { return };
-        self.tally.disconnect_delay(DelayResult::Success, delay);
-        let (Some(talk), Some(dir)) = (call.record.talk(), dir(tracker, call.flow)) else { return };
-        if call.record.completed {
-            self.tally.session_duration(dir, SessionResult::Completed, talk);
-            self.tally.session_completed(dir, talk);
+        let ways = ways(tracker, call.flow);
+        // How long the answer took is known, though not which way the call goes.
+        let pbx = ways[0].map_or_else(|| number_of_flow(tracker, call.flow), |way| way.pbx);
+        of(&mut self.tallies, pbx).disconnect_delay(DelayResult::Success, delay);
+        let Some(talk) = call.record.talk().filter(|_| call.record.completed) else { return };
+        for way in ways.iter().flatten() {
+            of(&mut self.tallies, way.pbx).session_duration(way.dir, SessionResult::Completed, talk);
+            of(&mut self.tallies, way.pbx).session_completed(way.dir, talk);
         }
     }
 
     fn bye_unanswered(&mut self, tracker: &Tracker, call: Handle) {
         let Some(call) = tracker.calls.get(call) else { return };
-        let Some(dir) = dir(tracker, call.flow) else { return };
-        self.tally.disconnect_timeout(dir);
-        if let Some((gave_up, ended)) = call.record.gave_up.zip(call.record.ended) {
-            self.tally.overbilled(gave_up.since(ended + BILL_TOLERANCE).max(Span::ZERO));
-        }
-        if let Some(duration) = call.record.duration() {
-            self.tally.session_duration(dir, SessionResult::Failed, duration);
+        for way in ways(tracker, call.flow).iter().flatten() {
+            let tally = of(&mut self.tallies, way.pbx);
+            tally.disconnect_timeout(way.dir);
+            if let Some((gave_up, ended)) = call.record.gave_up.zip(call.record.ended) {
+                tally.overbilled(gave_up.since(ended + BILL_TOLERANCE).max(Span::ZERO));
+            }
+            if let Some(duration) = call.record.duration() {
+                tally.session_duration(way.dir, SessionResult::Failed, duration);
+            }
         }
     }
 
-    fn probe(&mut self, tracker: &Tracker, device: Handle, result: ProbeResult, rtt: Option<Span>) {
-        let Some(device) = tracker.registrations.device(device) else { return };
+    fn probe(&mut self, tracker: &Tracker, handle: Handle, result: ProbeResult, rtt: Option<Span>) {
+        let Some(device) = tracker.registrations.device(handle) else { return };
         let label = match result {
             ProbeResult::Ok => QualifyResult::Ok,
             ProbeResult::Lagged => QualifyResult::Lagged,
             ProbeResult::Late => QualifyResult::Late,
             ProbeResult::Lost => QualifyResult::Lost,
         };
-        self.tally.qualify_probe(label);
-        if let (Some(rtt), ProbeResult::Ok | ProbeResult::Lagged) = (rtt, result) {
-            self.tally.qualify_rtt(tracker.world.peers.class(device.source().ip()), rtt);
+        let rtt = rtt.filter(|_| matches!(result, ProbeResult::Ok | ProbeResult::Lagged));
+        let party = Party { pbx: number_of_flow(tracker, device.flow), address: device.source(), device: Some(handle) };
+        let tally = of(&mut self.tallies, party.pbx);
+        tally.qualify_probe(label);
+        if let Some(rtt) = rtt {
+            tally.qualify_rtt(tracker.world.peers.class(device.source().ip()), rtt);
         }
+        self.subjects.count(tracker, party, |one| {
+            one.qualify_probes.bump(label);
+            if let Some(rtt) = rtt {
+                one.qualify_rtt.observe((), rtt);
+            }
+        });
     }
 
     fn keepalive(&mut self, tracker: &Tracker, flow: Flow, kind: KeepaliveKind, interval: Span) {
-        if let Some(dir) = dir(tracker, flow) {
-            self.tally.keepalive_interval(KeepaliveLabel::from(kind), dir, interval);
+        if let Some(way) = ways(tracker, flow)[0] {
+            of(&mut self.tallies, way.pbx).keepalive_interval(KeepaliveLabel::from(kind), way.dir, interval);
         }
     }
-}
 
-/// Which way, where that is known.
-fn dir(tracker: &Tracker, flow: Flow) -> Option<Dir> {
-    match tracker.world.peers.direction(flow) {
-        Direction::In => Some(Dir::In),
-        Direction::Out => Some(Dir::Out),
-        Direction::Through => None,
+    fn registration_attempt(&mut self, tracker: &Tracker, flow: Flow) {
+        let party = party(tracker, flow, None);
+        of(&mut self.tallies, party.pbx).registration_attempt(tracker.world.peers.class(party.address.ip()));
+        self.subjects.count(tracker, party, |one| one.registration_attempts.bump(()));
+    }
+
+    fn registration_ended(&mut self, tracker: &Tracker, report: &AttemptReport) {
+        let party = party(tracker, report.flow, Some(report.device));
+        let tally = of(&mut self.tallies, party.pbx);
+        let status = (report.status > 0).then_some(report.status);
+        let reason = match report.end {
+            AttemptEnd::Accepted => {
+                tally.registration_delay(report.last.time.since(report.first.time));
+                return;
+            }
+            AttemptEnd::Unknown => return,
+            AttemptEnd::CredentialsRejected if report.status != 403 => FailureReason::Auth,
+            AttemptEnd::ChallengeIgnored => FailureReason::Auth,
+            AttemptEnd::NoAnswer => FailureReason::Timeout,
+            AttemptEnd::ContactDropped | AttemptEnd::Rejected | AttemptEnd::CredentialsRejected => match report.status {
+                500..600 => FailureReason::ServerError,
+                600.. => FailureReason::GlobalFailure,
+                _ => FailureReason::ClientError,
+            },
+        };
+        tally.registration_failure(tracker.world.peers.class(party.address.ip()), reason, status);
+        self.subjects.count(tracker, party, |one| one.registration_failures.bump(reason));
+    }
+
+    fn nat_probe(&mut self, tracker: &Tracker, probe: &NatProbe) {
+        let result = match probe.outcome {
+            NatOutcome::Delivered => labels::NatProbe::Delivered,
+            NatOutcome::Undelivered => labels::NatProbe::Undelivered,
+            NatOutcome::Late => labels::NatProbe::Late,
+            NatOutcome::NewPort => return,
+        };
+        let stage = match probe.stage {
+            Stage::Oneway => labels::NatStage::Oneway,
+            Stage::Stream => labels::NatStage::Stream,
+        };
+        self.of_device(tracker, probe.device).nat_probe(result, stage, probe.age);
+        let party = Party { pbx: number_of_device(tracker, probe.device), address: probe.place, device: Some(probe.device) };
+        self.subjects.count(tracker, party, |one| one.nat_probes.bump(result));
+    }
+
+    fn of_device(&mut self, tracker: &Tracker, device: Handle) -> &mut Tally {
+        of(&mut self.tallies, number_of_device(tracker, device))
     }
 }
 
-/// What the end of a flow is that is not the PBX.
-fn peer_class(tracker: &Tracker, flow: Flow) -> PeerClass {
-    let peer = if tracker.world.peers.direction(flow) == Direction::Out { flow.destination } else { flow.source };
-    tracker.world.peers.class(peer.ip())
+/// The tally of a phone system; the last one is that of what concerns none of several.
+fn of(tallies: &mut [Tally], pbx: usize) -> &mut Tally {
+    let last = tallies.len() - 1;
+    &mut tallies[pbx.min(last)]
 }
 
 fn count_message(tally: &mut Tally, counted: Counted, dir: Dir, flow: Flow, n: u64) {
@@ -296,27 +409,6 @@ fn count_message(tally: &mut Tally, counted: Counted, dir: Dir, flow: Flow, n: u
     }
 }
 
-fn registration_ended(tally: &mut Tally, tracker: &Tracker, report: &AttemptReport) {
-    let class = peer_class(tracker, report.flow);
-    let status = (report.status > 0).then_some(report.status);
-    let reason = match report.end {
-        AttemptEnd::Accepted => {
-            tally.registration_delay(report.last.time.since(report.first.time));
-            return;
-        }
-        AttemptEnd::Unknown => return,
-        AttemptEnd::CredentialsRejected if report.status != 403 => FailureReason::Auth,
-        AttemptEnd::ChallengeIgnored => FailureReason::Auth,
-        AttemptEnd::NoAnswer => FailureReason::Timeout,
-        AttemptEnd::ContactDropped | AttemptEnd::Rejected | AttemptEnd::CredentialsRejected => match report.status {
-            500..600 => FailureReason::ServerError,
-            600.. => FailureReason::GlobalFailure,
-            _ => FailureReason::ClientError,
-        },
-    };
-    tally.registration_failure(class, reason, status);
-}
-
 /// The kind of call that nobody answered, counted at the leg where it says most (DETECTION §4.4).
 fn unanswered(record: &CallRecord, outcome: Outcome, at_callee: bool, ring_min: Span) -> Option<Unanswered> {
     let rang_long = record.ring().is_some_and(|ring| ring >= ring_min);
@@ -326,20 +418,6 @@ fn unanswered(record: &CallRecord, outcome: Outcome, at_callee: bool, ring_min: 
         Outcome::NoResponse | Outcome::Unavailable if at_callee => Some(Unanswered::Undelivered),
         _ => None,
     }
-}
-
-fn nat_probe(tally: &mut Tally, probe: &NatProbe) {
-    let result = match probe.outcome {
-        NatOutcome::Delivered => labels::NatProbe::Delivered,
-        NatOutcome::Undelivered => labels::NatProbe::Undelivered,
-        NatOutcome::Late => labels::NatProbe::Late,
-        NatOutcome::NewPort => return,
-    };
-    let stage = match probe.stage {
-        Stage::Oneway => labels::NatStage::Oneway,
-        Stage::Stream => labels::NatStage::Stream,
-    };
-    tally.nat_probe(result, stage, probe.age);
 }
 
 fn server_class(class: ServerClass) -> ServerResponse {

@@ -9,17 +9,24 @@ mod expose;
 mod family;
 mod fold;
 mod labels;
+mod standing;
+mod subjects;
 mod tally;
 mod timeline;
+mod whose;
 
-pub use self::catalog::{AnomalyLabel, CaptureTally, FindingLabel, Gauges, HistoryTally, OutputTally, TableLabel, Tally, VersionLabel};
+pub use self::catalog::{
+    AnomalyLabel, CaptureTally, FindingLabel, Gauges, HistoryTally, OutputTally, PeerGauges, SiteGauges, SubjectTally, TableLabel, Tally,
+    ToolGauges, VersionLabel,
+};
 pub use self::doc::markdown;
-pub use self::expose::{CONTENT_TYPE, Snapshot};
+pub use self::expose::{CONTENT_TYPE, PbxNumbers, Snapshot};
 pub use self::family::{Counter, Gauge, Histogram, NamedCounter, NamedGauge, Names, TimeCounter};
 pub use self::fold::Fold;
 pub use self::labels::{
     BindingChange, CallPhase, CodeLabel, DelayResult, Dir, DropPlace, FailureReason, FragmentResult, FrameOutcome, FromState,
     KeepaliveLabel, Labels, LossLabel, MessageKind, MethodLabel, NatProbe, NatStage, NatVerdict, NotificationResult, NotificationSink,
-    QualifyResult, ServerResponse, SessionResult, ShortCall, StoreLabel, ToReachability, ToState, Unanswered,
+    QualifyResult, ServerResponse, SessionResult, ShortCall, StoreLabel, Subject, ToReachability, ToState, Unanswered,
 };
 pub use self::timeline::Timeline;
+pub use self::whose::system_of;

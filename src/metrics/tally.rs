@@ -1,10 +1,10 @@
 //! What happens, in the words of the field, and which series it counts in. Times are those of packets.
 
-use super::catalog::{AnomalyLabel, CaptureTally, FindingLabel, Gauges, HistoryTally, OutputTally, TableLabel, Tally};
+use super::catalog::{AnomalyLabel, CaptureTally, FindingLabel, Gauges, HistoryTally, OutputTally, TableLabel, Tally, ToolGauges};
 use super::labels::{
     BindingChange, CodeLabel, DelayResult, Dir, DropPlace, FailureReason, FragmentResult, FrameOutcome, FromState, KeepaliveLabel,
     LossLabel, MessageKind, MethodLabel, NatProbe, NatStage, NotificationResult, NotificationSink, QualifyResult, ServerResponse,
-    SessionResult, ShortCall, StoreLabel, ToReachability, ToState, Unanswered,
+    SessionResult, ShortCall, StoreLabel, Subject, ToReachability, ToState, Unanswered,
 };
 use crate::decode::flow::Transport;
 use crate::decode::outcome::{FrameCounts, Skip};
@@ -25,11 +25,6 @@ impl Tally {
     /// A message was a repeat within a transaction of `method`.
     pub fn retransmission(&mut self, method: MethodLabel, dir: Dir) {
         self.retransmissions.bump((method, dir));
-    }
-
-    /// `n` messages had the anomaly `code`.
-    pub fn anomalies(&mut self, code: &'static str, n: u64) {
-        self.anomalies.add(AnomalyLabel(code), n);
     }
 
     /// A registration attempt began.
@@ -147,11 +142,6 @@ impl Tally {
     pub fn findings(&mut self, id: &'static str, severity: Severity, n: u64) {
         self.findings.add(FindingLabel { id, severity }, n);
     }
-
-    /// `n` objects were dropped from the full table `kind`.
-    pub fn evicted(&mut self, kind: &'static str, n: u64) {
-        self.evicted.add(TableLabel(kind), n);
-    }
 }
 
 impl HistoryTally {
@@ -178,6 +168,21 @@ impl CaptureTally {
         self.dropped.set(place, packets);
     }
 
+    /// Takes over how many messages had the anomaly `code` so far.
+    pub fn set_anomalies(&mut self, code: &'static str, messages: u64) {
+        self.anomalies.set(AnomalyLabel(code), messages);
+    }
+
+    /// Takes over how many objects were dropped from the full table `kind` so far.
+    pub fn set_evicted(&mut self, kind: &'static str, objects: u64) {
+        self.evicted.set(TableLabel(kind), objects);
+    }
+
+    /// Takes over how often there was no room for series of one more `subject` so far.
+    pub fn set_label_overflow(&mut self, subject: Subject, times: u64) {
+        self.label_overflow.set(subject, times);
+    }
+
     /// Takes over how many clients of the event stream were cut off so far.
     pub fn set_event_streams_cut(&mut self, clients: u64) {
         self.event_streams_cut.set((), clients);
@@ -196,7 +201,7 @@ impl OutputTally {
     }
 }
 
-impl Gauges {
+impl ToolGauges {
     /// Sets the time of the newest packet.
     pub fn set_last_packet(&mut self, time: PacketTime) {
         self.last_packet.set((), time.as_secs_f64());
@@ -206,7 +211,9 @@ impl Gauges {
     pub fn set_tracked(&mut self, kind: &'static str, objects: usize) {
         self.tracked_objects.set(TableLabel(kind), objects as f64);
     }
+}
 
+impl Gauges {
     /// Sets how many findings of this id and severity hold.
     pub fn set_findings(&mut self, id: &'static str, severity: Severity, active: usize) {
         self.findings_active.set(FindingLabel { id, severity }, active as f64);

@@ -179,10 +179,10 @@ mod tests {
     fn each_moment_has_its_value_and_a_series_that_went_has_none() {
         let mut timeline = Timeline::new(Span::from_secs(15), "pbx \"1\"");
         let mut snapshot = Snapshot::default();
-        snapshot.gauges.registrations.set(RegistrationState::Registered, 3.0);
+        snapshot.pbxs[0].gauges.registrations.set(RegistrationState::Registered, 3.0);
         timeline.take(snapshot.clone(), at(30));
-        snapshot.tally.registration_attempt(PeerClass::Endpoint);
-        snapshot.gauges.set_findings("peer-lagged", Severity::Warning, 1);
+        snapshot.pbxs[0].tally.registration_attempt(PeerClass::Endpoint);
+        snapshot.pbxs[0].gauges.set_findings("peer-lagged", Severity::Warning, 1);
         timeline.take(snapshot.clone(), at(31));
         timeline.take(Snapshot::default(), at(40));
         timeline.take(Snapshot::default(), at(60));
@@ -207,7 +207,7 @@ mod tests {
     #[test]
     fn a_histogram_ends_with_sum_and_count() {
         let mut snapshot = Snapshot::default();
-        snapshot.tally.request_delay(Dir::In, DelayResult::Success, Span::from_millis(200));
+        snapshot.pbxs[0].tally.request_delay(Dir::In, DelayResult::Success, Span::from_millis(200));
         let mut timeline = Timeline::new(Span::from_secs(60), "replay");
         timeline.take(snapshot, at(600));
         let text = written(&timeline);

@@ -1,14 +1,13 @@
 //! The engine: tracking, detection and counting in one place, one message after the other.
 
-use std::collections::BTreeMap;
-
+use crate::config::Config;
 use crate::decode::outcome::{FrameCounts, Skip};
 use crate::decode::signal::Signal;
 use crate::detect::detectors::Detectors;
 use crate::detect::listener::{Heard, Listener};
 use crate::detect::store::Limits;
 use crate::http::View;
-use crate::metrics::{CallPhase, CaptureTally, DropPlace, Fold, FragmentResult, Gauges, NatVerdict, Snapshot};
+use crate::metrics::{DropPlace, Fold, FragmentResult, Snapshot, system_of};
 use crate::pipeline::ingest::IngestCounts;
 use crate::pipeline::lane::Buffer;
 use crate::pipeline::stage::EngineStage;
@@ -18,18 +17,9 @@ use crate::report::recent::{Recent, rung};
 use crate::sip::anomaly::Anomaly;
 use crate::sip::delivery::{Arrival, Batch, Event as Delivered};
 use crate::sip::message::Message;
-use crate::track::call::record::Beginning;
 use crate::track::event::{Event, Sighting};
-use crate::track::vocabulary::{Confidence, Reachability, RegistrationState};
 use crate::track::{Settings, Tracker};
 
-/// How sure it is that the NAT of a site forgets bindings too early.
-const NAT_VERDICTS: [(NatVerdict, Option<Confidence>); 4] = [
-    (NatVerdict::Ok, None),
-    (NatVerdict::Suspected, Some(Confidence::Suspected)),
-    (NatVerdict::Probable, Some(Confidence::Probable)),
-    (NatVerdict::Confirmed, Some(Confidence::Confirmed)),
-];
 /// Messages that a ladder shows at most.
 const LADDER: usize = 10_000;
 
@@ -102,9 +92,14 @@ impl Engine {
 
     /// Counts from here on: what was told so far was counted when it happened, by another run.
     pub fn begin_counting(&mut self) {
-        self.fold = Fold::default();
+        self.fold.begin();
         self.counts = None;
-        self.detectors.findings.forget_totals();
+    }
+
+    /// Names the phone systems, and counts apart what the configuration wants counted apart.
+    pub fn label(&mut self, config: &Config) {
+        self.tracker.world.peers.name_systems(config.phone_systems());
+        self.fold = Fold::new(config);
     }
 
     /// Keeps the messages of the call with this Call-ID.
@@ -151,26 +146,33 @@ impl Engine {
 
     /// All numbers at one moment; `lost` are the frames that the capture dropped, by place.
     pub fn snapshot(&self, lost: &[(DropPlace, u64)]) -> Snapshot {
-        let mut tally = self.fold.tally.clone();
-        for (id, severity, count) in self.detectors.findings.totals() {
-            tally.findings(id.as_str(), severity, count);
-        }
-        let mut capture = CaptureTally::default();
+        let mut snapshot = Snapshot::of(&self.tracker, &self.detectors.findings, &self.fold);
+        let (capture, tool) = (&mut snapshot.capture, &mut snapshot.tool);
         if let Some(counts) = &self.counts {
             for (anomaly, count) in Anomaly::ALL.iter().zip(counts.anomalies).filter(|(_, count)| *count > 0) {
-                tally.anomalies(anomaly.as_str(), count);
+                capture.set_anomalies(anomaly.as_str(), count);
             }
             capture.set_frames(&counts.decode.frames);
             capture.set_fragments(FragmentResult::Reassembled, counts.decode.fragments.reassembled);
             capture.set_fragments(FragmentResult::Incomplete, counts.decode.fragments.incomplete);
+            if let Some((_, last)) = counts.decode.span {
+                tool.set_last_packet(last);
+            }
         }
         for &(place, packets) in lost {
             capture.set_dropped(place, packets);
         }
         for (table, evicted) in self.evictions() {
-            tally.evicted(table, evicted);
+            capture.set_evicted(table, evicted);
         }
-        Snapshot { tally, capture, gauges: self.gauges(), ..Snapshot::default() }
+        for (table, held, _) in self.tracker.tables().into_iter().chain(self.detectors.tables()) {
+            tool.set_tracked(table, held);
+        }
+        for (table, held) in self.counts.iter().flat_map(|counts| counts.decode.held.named()) {
+            tool.set_tracked(table, held as usize);
+        }
+        tool.set_tracked("unattributed", self.fold.waiting().0);
+        snapshot
     }
 
     /// Entries dropped for lack of room, by table.
@@ -212,69 +214,6 @@ impl Engine {
     /// What became of the frames so far.
     pub fn frames(&self) -> FrameCounts {
         self.counts.as_ref().map(|counts| counts.decode.frames.clone()).unwrap_or_default()
-    }
-
-    fn gauges(&self) -> Gauges {
-        let mut gauges = Gauges::default();
-        let tracker = &self.tracker;
-        self.count_devices(&mut gauges);
-        for (phase, count) in self.calls_active() {
-            gauges.calls_active.set(phase, count as f64);
-        }
-        gauges.scanner_sources.set((), tracker.world.peers.scanners() as f64);
-        let mut active = BTreeMap::<_, usize>::new();
-        for finding in self.detectors.findings.open() {
-            *active.entry((finding.id, finding.severity)).or_default() += 1;
-        }
-        for ((id, severity), count) in active {
-            gauges.set_findings(id.as_str(), severity, count);
-        }
-        for (table, held, _) in tracker.tables().into_iter().chain(self.detectors.tables()) {
-            gauges.set_tracked(table, held);
-        }
-        for (table, held) in self.counts.iter().flat_map(|counts| counts.decode.held.named()) {
-            gauges.set_tracked(table, held as usize);
-        }
-        gauges.set_tracked("unattributed", self.fold.waiting().0);
-        if let Some((_, last)) = self.counts.as_ref().and_then(|counts| counts.decode.span) {
-            gauges.set_last_packet(last);
-        }
-        gauges
-    }
-
-    /// Counts the devices in one pass: there may be a million of them, and nothing is tracked meanwhile.
-    fn count_devices(&self, gauges: &mut Gauges) {
-        let mut states = [0_u32; RegistrationState::ALL.len()];
-        let mut reachable = [0_u32; Reachability::ALL.len()];
-        let mut behind_nat = 0_u32;
-        for (_, device) in self.tracker.registrations.devices() {
-            states[device.state as usize] += 1;
-            reachable[device.probes.reachability as usize] += 1;
-            behind_nat += u32::from(device.nat.is_behind());
-        }
-        for (&state, count) in RegistrationState::ALL.iter().zip(states) {
-            gauges.registrations.set(state, f64::from(count));
-        }
-        for (&reachability, count) in Reachability::ALL.iter().zip(reachable) {
-            gauges.peers.set(reachability, f64::from(count));
-        }
-        gauges.devices_behind_nat.set((), f64::from(behind_nat));
-        for (verdict, confidence) in NAT_VERDICTS {
-            gauges.nat_sites.set(verdict, self.tracker.nat.verdicts().filter(|found| *found == confidence).count() as f64);
-        }
-    }
-
-    fn calls_active(&self) -> [(CallPhase, usize); 3] {
-        let mut counts = [0; 3];
-        for (_, call) in self.tracker.calls.iter().filter(|(_, call)| call.record.ended.is_none()) {
-            let phase = match (call.record.beginning, call.is_up()) {
-                (Beginning::Missed, _) => 2,
-                (Beginning::Captured, true) => 1,
-                (Beginning::Captured, false) => 0,
-            };
-            counts[phase] += 1;
-        }
-        [(CallPhase::Early, counts[0]), (CallPhase::Confirmed, counts[1]), (CallPhase::Partial, counts[2])]
     }
 
     fn message(&mut self, arrival: Arrival, message: Message<'_>, flow: crate::decode::flow::Flow) {
@@ -334,6 +273,11 @@ impl Engine {
 
     /// Passes on what became of findings.
     fn tell_changes(&mut self) {
+        for reached in self.detectors.findings.take_reached() {
+            let system = system_of(&self.tracker, &reached.subjects);
+            self.detectors.findings.set_system(&reached, system);
+            self.fold.finding(system, reached.id.as_str(), reached.severity);
+        }
         while let Some(change) = self.detectors.findings.next_change() {
             for listener in &mut self.listeners {
                 listener.finding(&self.tracker, &change);

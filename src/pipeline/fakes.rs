@@ -1,5 +1,7 @@
 //! Stages that write down what they are given.
 
+use std::sync::{Arc, Mutex};
+
 use crate::capture::CaptureError;
 use crate::decode::frame::{FrameBatch, FrameHeader, LinkType};
 use crate::pipeline::lane::Buffer;
@@ -64,13 +66,20 @@ impl IngestStage for Listing {
 #[derive(Debug, Default)]
 pub(super) struct Recorder {
     pub(super) seen: Vec<String>,
+    /// Where the lines are found when the recorder itself is lost.
+    outside: Arc<Mutex<Vec<String>>>,
     panics: bool,
 }
 
 impl Recorder {
     /// One that fails at the first batch.
     pub(super) fn panicking() -> Self {
-        Self { seen: Vec::new(), panics: true }
+        Self { panics: true, ..Self::default() }
+    }
+
+    /// One that also writes elsewhere.
+    pub(super) fn sharing(outside: Arc<Mutex<Vec<String>>>) -> Self {
+        Self { outside, ..Self::default() }
     }
 }
 
@@ -81,6 +90,7 @@ impl EngineStage for Recorder {
     fn handle(&mut self, batch: &Vec<String>) {
         assert!(!self.panics, "asked to fail");
         self.seen.extend_from_slice(batch);
+        self.outside.lock().expect("lock").extend_from_slice(batch);
     }
     fn answer(&mut self, query: Self::Query) {
         query(self);

@@ -73,7 +73,9 @@ impl Ingest {
     pub fn tick(&mut self, now: PacketTime, out: &mut Batch) {
         let time = self.decoder.tick(now);
         self.drain(out);
-        out.push_tick(Arrival { time, frame: 0 });
+        let at = Arrival { time, frame: 0 };
+        tell_hole(&mut self.hole, at, out);
+        out.push_tick(at);
     }
 
     /// Notes that the capture lost packets.
@@ -106,14 +108,19 @@ impl Ingest {
         let Self { decoder, messages, anomalies, hole } = self;
         while let Some(leaving) = decoder.leaving() {
             let at = arrival(leaving.origin);
-            if let Some(hole) = hole.take_if(|hole| at.time >= hole.to) {
-                out.push_signal(at, Signal::Hole { last: hole.from, from: hole.from });
-            }
+            tell_hole(hole, at, out);
             match leaving.item {
                 Item::Signal(signal) => out.push_signal(at, signal),
                 Item::Payload(flow) => *messages += push_messages(leaving.bytes, flow, at, anomalies, out),
             }
         }
+    }
+}
+
+/// Tells of a hole that ended by `at`, before what comes then: deadlines inside of it prove nothing.
+fn tell_hole(hole: &mut Option<Hole>, at: Arrival, out: &mut Batch) {
+    if let Some(hole) = hole.take_if(|hole| at.time >= hole.to) {
+        out.push_signal(at, Signal::Hole { last: hole.from, from: hole.from });
     }
 }
 

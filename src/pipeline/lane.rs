@@ -1,6 +1,8 @@
 //! A bounded channel whose emptied buffers come back, so that a steady stream allocates nothing.
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 
 /// Something that is filled, handed on, emptied and filled again.
 pub trait Buffer: Default + Send {
@@ -32,6 +34,17 @@ pub struct Inlet<T> {
 /// The other end of a lane is gone.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Gone;
+
+/// What came within some time.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Received<T> {
+    /// A full buffer.
+    Full(T),
+    /// Nothing yet.
+    Nothing,
+    /// No outlet is left, and no buffer.
+    End,
+}
 
 /// What became of a buffer that was offered.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -95,6 +108,15 @@ impl<T: Buffer> Inlet<T> {
     /// The next full buffer; waits for it, `None` when no outlet is left.
     pub fn recv(&self) -> Option<T> {
         self.full.recv().ok()
+    }
+
+    /// The next full buffer, awaited for `time` at most.
+    pub fn recv_within(&self, time: Duration) -> Received<T> {
+        match self.full.recv_timeout(time) {
+            Ok(buffer) => Received::Full(buffer),
+            Err(RecvTimeoutError::Timeout) => Received::Nothing,
+            Err(RecvTimeoutError::Disconnected) => Received::End,
+        }
     }
 
     /// The channel of full buffers, to select on.

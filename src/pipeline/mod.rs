@@ -15,6 +15,7 @@ pub mod lane;
 pub mod live;
 pub mod paced;
 pub mod progress;
+pub mod pulse;
 pub mod replay;
 pub mod signals;
 pub mod source;

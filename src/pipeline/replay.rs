@@ -7,6 +7,7 @@ use crossbeam_channel::never;
 
 use crate::capture::{FrameSource, SourceEvent};
 use crate::pipeline::lane::{Buffer, Outlet, lane};
+use crate::pipeline::pulse::Beat;
 use crate::pipeline::stage::{
     Captured, EngineStage, Finished, IngestStage, Kind, Observer, PipelineError, ingest_one, join, run_engine, run_ingest, spawn,
 };
@@ -92,7 +93,7 @@ where
 {
     let (mut outlet, inlet) = lane(DEPTH);
     thread::scope(|scope| {
-        let engine = spawn(scope, "engine", move || run_engine(engine, &inlet, never()))?;
+        let engine = spawn(scope, "engine", move || run_engine(engine, &inlet, never(), &Beat::default()))?;
         let read = read_and_ingest(source, &mut ingest, &mut outlet, observer);
         drop(outlet);
         let engine = join(engine, "engine")?;
@@ -135,8 +136,8 @@ where
     let (mut frames, captured) = lane(DEPTH);
     let (outlet, inlet) = lane(DEPTH);
     thread::scope(|scope| {
-        let engine = spawn(scope, "engine", move || run_engine(engine, &inlet, never()))?;
-        let ingest = spawn(scope, "ingest", move || run_ingest(ingest, &captured, outlet))?;
+        let engine = spawn(scope, "engine", move || run_engine(engine, &inlet, never(), &Beat::default()))?;
+        let ingest = spawn(scope, "ingest", move || run_ingest(ingest, &captured, outlet, &Beat::default()))?;
         let read = read_all(source, &mut frames, observer);
         drop(frames);
         let (ingest, engine) = (join(ingest, "ingest"), join(engine, "engine"));
@@ -217,8 +218,9 @@ mod tests {
             let observer = |notice: crate::pipeline::stage::Notice<'_>| told.lock().expect("lock").push(format!("{notice:?}"));
             replay(&mut source(), Listing, Recorder::default(), threads, &observer).expect("a replay");
             let told = told.into_inner().expect("lock");
-            assert_eq!(told.len(), 3, "{told:?}");
+            assert_eq!(told.len(), 4, "{told:?}");
             assert_eq!(told[..2], ["Lost(Kernel, 2)", "Lost(Interface, 3)"]);
+            assert!(told[3].starts_with("Stepped("), "{told:?}");
         }
     }
 

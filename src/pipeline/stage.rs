@@ -7,7 +7,8 @@ use crossbeam_channel::{Receiver, never, select};
 
 use crate::capture::{CaptureError, Note, SourceEvent};
 use crate::decode::frame::FrameBatch;
-use crate::pipeline::lane::{Buffer, Inlet, Outlet};
+use crate::pipeline::lane::{Buffer, Inlet, Outlet, Received};
+use crate::pipeline::pulse::{BEAT, Beat};
 use crate::time::{PacketTime, Span};
 
 /// Turns frames into batches of what the engine handles. Each call appends what has become ready.
@@ -59,6 +60,12 @@ pub enum PipelineError {
     /// A source failed for good.
     #[error(transparent)]
     Capture(#[from] CaptureError),
+    /// A source must be opened anew, and the process has given up the right to.
+    #[error("capturing on {name} must be begun anew, and the right to do so was given up when siphound started")]
+    MustRestart {
+        /// Its name.
+        name: String,
+    },
     /// A thread panicked; its message went to stderr.
     #[error("the {thread} thread failed")]
     Panicked {
@@ -113,6 +120,8 @@ pub enum Notice<'a> {
         /// How long until the next attempt.
         again: Duration,
     },
+    /// The clock that stamps the frames was set by so much.
+    Stepped(Span),
     /// A source that had failed captures again.
     Recovered {
         /// Its name.
@@ -152,7 +161,10 @@ impl Kind {
             SourceEvent::Frames => Self::Frames,
             SourceEvent::Idle { now } => Self::Idle(now),
             SourceEvent::Gap { from, to } => Self::Gap { from, to },
-            SourceEvent::ClockStep { by } => Self::ClockStep(by),
+            SourceEvent::ClockStep { by } => {
+                observer(Notice::Stepped(by));
+                Self::ClockStep(by)
+            }
             SourceEvent::Dropped(drops) => {
                 for (place, count) in [(LossPlace::Kernel, drops.kernel), (LossPlace::Interface, drops.interface)] {
                     if count > 0 {
@@ -214,8 +226,14 @@ pub(super) fn ingest_one<I: IngestStage>(ingest: &mut I, captured: &mut Captured
 }
 
 /// Runs ingest until its sources end, or the engine does.
-pub(super) fn run_ingest<I: IngestStage>(mut ingest: I, captured: &Inlet<Captured>, mut engine: Outlet<I::Batch>) -> I {
-    while let Some(mut item) = captured.recv() {
+pub(super) fn run_ingest<I: IngestStage>(mut ingest: I, captured: &Inlet<Captured>, mut engine: Outlet<I::Batch>, beat: &Beat) -> I {
+    loop {
+        beat.beat();
+        let mut item = match captured.recv_within(BEAT) {
+            Received::Full(item) => item,
+            Received::Nothing => continue,
+            Received::End => break,
+        };
         let mut ready = engine.buffer();
         ingest_one(&mut ingest, &mut item, &mut ready);
         captured.give_back(item);
@@ -231,8 +249,9 @@ pub(super) fn run_ingest<I: IngestStage>(mut ingest: I, captured: &Inlet<Capture
 }
 
 /// Runs the engine until ingest ends.
-pub(super) fn run_engine<E: EngineStage>(mut engine: E, batches: &Inlet<E::Batch>, mut queries: Receiver<E::Query>) -> E {
+pub(super) fn run_engine<E: EngineStage>(mut engine: E, batches: &Inlet<E::Batch>, mut queries: Receiver<E::Query>, beat: &Beat) -> E {
     loop {
+        beat.beat();
         select! {
             recv(batches.full()) -> batch => match batch {
                 Ok(batch) => {
@@ -246,6 +265,7 @@ pub(super) fn run_engine<E: EngineStage>(mut engine: E, batches: &Inlet<E::Batch
                 // Nobody is left to ask.
                 Err(_) => queries = never(),
             },
+            default(BEAT) => {}
         }
     }
 }

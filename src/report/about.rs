@@ -29,6 +29,7 @@ pub fn about(tracker: &Tracker, user: &str) -> Report {
     let aors = tracker.registrations.aors().filter(|(_, aor)| concerns(aor));
     let mut report = Report {
         pbx_addresses: tracker.world.peers.pbx_addresses(),
+        pbx_names: tracker.world.peers.pbx_names(),
         registrations: aors.map(|(_, aor)| registration(tracker, aor)).collect(),
         calls: some_calls(tracker, &kept),
         ..Report::default()

@@ -28,6 +28,7 @@ pub fn build(tracker: &Tracker, findings: &FindingStore) -> Report {
     let mut report = Report {
         messages: messages(tracker),
         pbx_addresses: tracker.world.peers.pbx_addresses(),
+        pbx_names: tracker.world.peers.pbx_names(),
         registrations: tracker.registrations.aors().map(|(_, aor)| registration(tracker, aor)).collect(),
         calls: calls(tracker, &records),
         nat: nat::entries(tracker),

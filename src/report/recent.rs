@@ -53,7 +53,7 @@ fn is_of_call(method: Method) -> bool {
 
 /// The message as one rung of a ladder.
 pub fn rung(tracker: &Tracker, message: &Message<'_>, flow: Flow, at: Sighting, novelty: Novelty) -> LadderMessage {
-    let body = if message.sdp().is_some() { " (SDP)" } else { "" };
+    let body = if message.has_sdp() { " (SDP)" } else { "" };
     let label = match message.kind() {
         Kind::Request(_) => format!("{}{body}", text(message.method_name())),
         Kind::Response(status) => format!("{status} {}{body}", text(message.reason_phrase())),

@@ -1,7 +1,7 @@
 //! The lines of a header block, folded ones joined.
 
 use super::headers::HeaderName;
-use super::text::{find, from, is_token, trim, trim_end};
+use super::text::{find, find_far, from, is_token, trim, trim_end};
 use memchr::memchr;
 use std::ops::Range;
 
@@ -77,7 +77,7 @@ impl<'a> Lines<'a> {
     /// Where the line ends in `rest` that begins at `start`, its LF not included.
     #[inline]
     fn line_end(&mut self, rest: &[u8], start: usize) -> usize {
-        let Some(length) = find(from(rest, start), b'\n') else { return rest.len() };
+        let Some(length) = find_far(from(rest, start), b'\n') else { return rest.len() };
         let end = start + length;
         self.lone_lf |= length == 0 || rest.get(end - 1) != Some(&b'\r');
         end

@@ -11,6 +11,7 @@ use super::sdp::Sdp;
 pub use super::start_line::Kind;
 use super::text::{self, Elements, decimal, split_at, trim};
 use super::uri::Uri;
+use std::net::IpAddr;
 use std::ops::Range;
 
 /// The bytes of a message and where things are in them. All accessors borrow from the bytes.
@@ -102,6 +103,13 @@ impl<'a> Message<'a> {
         Some(self.at(self.scan.top_via_place())).filter(|via| !via.is_empty()).map(Via::parse)
     }
 
+    /// The host of the Via of the last hop, as an address, and the port.
+    pub fn top_sent_by(self) -> Option<(Option<IpAddr>, Option<u16>)> {
+        let via = Some(self.at(self.scan.top_via_place())).filter(|via| !via.is_empty())?;
+        let via = Via::without_params(via);
+        Some((via.host_ip(), via.port))
+    }
+
     /// How many Via values there are, several on a line counted.
     pub fn via_count(self) -> u16 {
         self.scan.via_count()
@@ -115,6 +123,11 @@ impl<'a> Message<'a> {
     /// The contacts. A list element without a URI is left out.
     pub fn contacts(self) -> impl Iterator<Item = Contact<'a>> {
         self.elements(HeaderName::Contact).filter(|element| is_contact(element)).map(Contact::parse)
+    }
+
+    /// The URI of the first of the [contacts](Self::contacts), all empty for a star: where parameters do not matter.
+    pub fn first_contact_uri(self) -> Option<Uri<'a>> {
+        self.elements(HeaderName::Contact).find(|element| is_contact(element)).map(Contact::uri_of)
     }
 
     /// Seconds of the Expires header; saturates.
@@ -244,6 +257,11 @@ impl<'a> Message<'a> {
     /// The session description, also from within a multipart body.
     pub fn sdp(self) -> Option<Sdp<'a>> {
         multipart::find_sdp(self.header(HeaderName::ContentType), self.body()).map(Sdp::parse)
+    }
+
+    /// Whether there is a session description.
+    pub fn has_sdp(self) -> bool {
+        multipart::find_sdp(self.header(HeaderName::ContentType), self.body()).is_some()
     }
 
     /// Content-Length as written; saturates.

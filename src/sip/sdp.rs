@@ -16,6 +16,8 @@ pub struct Sdp<'a> {
     pub connection_address: &'a [u8],
     /// Whether there is an `a=candidate` (RFC 8839), so that `c=` need not be where media goes.
     pub has_ice_candidates: bool,
+    /// The first `m=` section.
+    pub first_media: Option<Media<'a>>,
     session_connection: &'a [u8],
     text: &'a [u8],
 }
@@ -42,15 +44,22 @@ impl<'a> Sdp<'a> {
     /// Reads a session description. Nothing fails; lines of other shape are passed over.
     pub fn parse(text: &'a [u8]) -> Self {
         let mut sdp = Self { text, ..Self::default() };
-        let mut in_session = true;
+        let mut sections = 0_u32;
         for (kind, value) in fields(text) {
             match kind {
-                b'o' if in_session => sdp.take_origin(value),
-                b'm' => in_session = false,
+                b'o' if sections == 0 => sdp.take_origin(value),
+                b'm' => {
+                    sections = sections.saturating_add(1);
+                    if sections == 1 {
+                        sdp.first_media = Some(media(value, sdp.session_connection));
+                    }
+                }
                 b'c' => {
                     let address = connection(value);
-                    if in_session {
-                        sdp.session_connection = address;
+                    match (sections, &mut sdp.first_media) {
+                        (0, _) => sdp.session_connection = address,
+                        (1, Some(first)) => first.connection = address,
+                        _ => {}
                     }
                     if sdp.connection_address.is_empty() {
                         sdp.connection_address = address;

@@ -103,6 +103,9 @@ impl<'a> Uri<'a> {
 
 /// The scheme and what follows its colon.
 fn split_scheme(raw: &[u8]) -> (Scheme, &[u8]) {
+    if let Some(rest) = raw.strip_prefix(b"sip:") {
+        return (Scheme::Sip, rest);
+    }
     let (name, Some(rest)) = split_at(raw, b':') else { return (Scheme::Missing, raw) };
     if name.eq_ignore_ascii_case(b"sip") {
         (Scheme::Sip, rest)

@@ -10,6 +10,8 @@ use crate::time::PacketTime;
 
 /// Width of a bucket as a power of two of nanoseconds: about a second.
 const BUCKET_BITS: u32 = 30;
+/// Buckets behind the one that was reached which are found by their number at once; one bit of a word each.
+const SOON: i64 = 64;
 /// Emptied buckets whose memory is kept for later ones.
 const MAX_SPARE: usize = 64;
 
@@ -31,7 +33,11 @@ pub(super) struct Queue {
     near: BinaryHeap<Reverse<Item>>,
     /// Number of the last bucket whose items are near.
     reached: i64,
-    /// The other items by the number of their bucket, unordered in it.
+    /// Items of the [`SOON`] buckets behind that, each at its number modulo `SOON`, unordered in it.
+    soon: Vec<Vec<Reverse<Item>>>,
+    /// Which of these hold anything, by bits.
+    occupied: u64,
+    /// Items that were further off when they came, by the number of their bucket, unordered in it.
     far: BTreeMap<i64, Vec<Reverse<Item>>>,
     spare: Vec<Vec<Reverse<Item>>>,
     len: usize,
@@ -45,6 +51,8 @@ impl Queue {
             next: PacketTime::MAX,
             near: BinaryHeap::new(),
             reached: i64::MIN,
+            soon: Vec::new(),
+            occupied: 0,
             far: BTreeMap::new(),
             spare: Vec::new(),
             len: 0,
@@ -66,10 +74,38 @@ impl Queue {
         if bucket <= self.reached {
             self.near.push(item);
             self.next = self.next.min(deadline);
+            return;
+        }
+        if bucket.checked_sub(self.reached).is_some_and(|ahead| ahead <= SOON) {
+            self.push_soon(bucket, item);
         } else {
             self.far.entry(bucket).or_insert_with(|| self.spare.pop().unwrap_or_default()).push(item);
-            self.next = self.next.min(start(bucket));
         }
+        self.next = self.next.min(start(bucket));
+    }
+
+    fn push_soon(&mut self, bucket: i64, item: Reverse<Item>) {
+        if self.soon.is_empty() {
+            self.soon.resize_with(SOON as usize, Vec::new);
+        }
+        let place = bucket.rem_euclid(SOON);
+        let Some(items) = self.soon.get_mut(place as usize) else { return };
+        if items.capacity() == 0 {
+            *items = self.spare.pop().unwrap_or_default();
+        }
+        items.push(item);
+        self.occupied |= 1 << place;
+    }
+
+    /// Number of the first bucket behind the one reached that holds anything.
+    fn first_bucket(&self) -> Option<i64> {
+        let far = self.far.first_key_value().map(|(number, _)| *number);
+        if self.occupied == 0 {
+            return far;
+        }
+        let begin = self.reached + 1;
+        let soon = begin + i64::from(self.occupied.rotate_right(begin.rem_euclid(SOON) as u32).trailing_zeros());
+        Some(far.map_or(soon, |far| far.min(soon)))
     }
 
     /// A moment before which nothing is due: the earliest deadline, or the start of the bucket it is in. `MAX` if there is none.
@@ -100,15 +136,33 @@ impl Queue {
             items.retain(|Reverse(item)| wanted(item));
             !items.is_empty()
         });
-        self.len = self.near.len() + self.far.values().map(Vec::len).sum::<usize>();
+        for (place, items) in self.soon.iter_mut().enumerate() {
+            items.retain(|Reverse(item)| wanted(item));
+            if items.is_empty() {
+                self.occupied &= !(1 << place);
+            }
+        }
+        self.len = self.near.len() + self.far.values().chain(&self.soon).map(Vec::len).sum::<usize>();
         self.find_next();
     }
 
     /// Puts the first bucket into order if it begins by `now`; tells whether there was one.
     fn bring_near(&mut self, now: PacketTime) -> bool {
-        let Some(first) = self.far.first_entry().filter(|first| start(*first.key()) <= now) else { return false };
-        self.reached = *first.key();
-        let emptied = std::mem::replace(&mut self.near, BinaryHeap::from(first.remove())).into_vec();
+        let Some(first) = self.first_bucket().filter(|first| start(*first) <= now) else { return false };
+        let place = first.rem_euclid(SOON);
+        let is_soon = self.occupied & 1 << place != 0 && first.checked_sub(self.reached).is_some_and(|ahead| ahead <= SOON);
+        let mut items = self.far.remove(&first).unwrap_or_default();
+        if is_soon && let Some(soon) = self.soon.get_mut(place as usize) {
+            self.occupied &= !(1 << place);
+            let soon = std::mem::take(soon);
+            if items.is_empty() {
+                items = soon;
+            } else {
+                items.extend(soon);
+            }
+        }
+        self.reached = first;
+        let emptied = std::mem::replace(&mut self.near, BinaryHeap::from(items)).into_vec();
         if self.spare.len() < MAX_SPARE {
             self.spare.push(emptied);
         }
@@ -118,7 +172,7 @@ impl Queue {
     fn find_next(&mut self) {
         self.next = match self.near.peek() {
             Some(Reverse(item)) => item.deadline,
-            None => self.far.first_key_value().map_or(PacketTime::MAX, |(number, _)| start(*number)),
+            None => self.first_bucket().map_or(PacketTime::MAX, start),
         };
     }
 }

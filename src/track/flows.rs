@@ -2,11 +2,9 @@
 //!
 //! Keyed by the unordered pair of addresses. An entry is made by the first packet and leaves an hour after the last one.
 
-use std::net::SocketAddr;
-
 use crate::config::{Ratio, Thresholds};
 use crate::decode::flow::Flow;
-use crate::decode::ports::{END_LEN, end_key};
+use crate::decode::ports::pair_digest;
 use crate::decode::signal::KeepaliveKind;
 use crate::table::{Digest, Digester, ExpiringTable, Handle, Rank};
 use crate::time::{PacketTime, Span};
@@ -186,22 +184,9 @@ impl Flows {
     }
 
     fn key(&self, flow: Flow) -> (Digest, Sender) {
-        let (low, high, sender) = if flow.source <= flow.destination {
-            (flow.source, flow.destination, Sender::Low)
-        } else {
-            (flow.destination, flow.source, Sender::High)
-        };
-        let mut bytes = [0; 2 * END_LEN];
-        let (first, second) = bytes.split_at_mut(END_LEN);
-        first.copy_from_slice(&end_key(&low));
-        second.copy_from_slice(&end_key(&high));
-        (self.digester.bytes(&bytes), sender)
+        let sender = if flow.source <= flow.destination { Sender::Low } else { Sender::High };
+        (pair_digest(self.digester, None, flow.source, flow.destination), sender)
     }
-}
-
-/// The digest of an address with its port.
-pub fn address_digest(digester: Digester, address: SocketAddr) -> Digest {
-    digester.bytes(&end_key(&address))
 }
 
 #[cfg(test)]

@@ -161,13 +161,13 @@ fn key(score: Score) -> (u32, u32) {
 
 /// How much speaks for `b` being the second leg of the call of `a`; nothing where it cannot be.
 fn score(world: &World, calls: &Calls, a: &Leg, b: &Leg) -> Score {
-    let (Some(first), Some(second)) = (calls.get(a.call), calls.get(b.call)) else { return Score::default() };
-    if a.call == b.call || !may_lead_to(world, a, b) || !first.is_open() || is_busy_with(calls, a, b, second) {
+    // Of two calls that begin, ring and are answered together only what they say tells which is which.
+    let common = a.marks.in_common(&b.marks);
+    if common == 0 || a.call == b.call || !may_lead_to(world, a, b) {
         return Score::default();
     }
-    let common = a.marks.in_common(&b.marks);
-    if common == 0 {
-        // Of two calls that begin, ring and are answered together only what they say tells which is which.
+    let (Some(first), Some(second)) = (calls.get(a.call), calls.get(b.call)) else { return Score::default() };
+    if !first.is_open() || is_busy_with(calls, a, b, second) {
         return Score::default();
     }
     let delay = b.begun.since(a.begun);

@@ -260,15 +260,29 @@ impl Tracker {
     }
 
     fn expire(&mut self, now: PacketTime) {
-        self.expire_transactions(now);
-        self.registrations.expire(&mut self.world, now);
-        self.nat.expire(&mut self.world, &self.registrations, now);
-        self.calls.expire(&mut self.world, now);
+        if self.world.transactions.next_deadline() <= now {
+            self.expire_transactions(now);
+        }
+        if self.registrations.next_deadline() <= now {
+            self.registrations.expire(&mut self.world, now);
+        }
+        if self.nat.next_deadline() <= now {
+            self.nat.expire(&mut self.world, &self.registrations, now);
+        }
+        if self.calls.next_deadline() <= now {
+            self.calls.expire(&mut self.world, now);
+        }
         for (call, end) in self.calls.take_unseen_ends() {
             self.orphans.ended(&mut self.world, &self.calls, call, Sighting { time: end, frame: 0 });
         }
-        self.orphans.expire(&mut self.world, &mut self.calls, now);
-        self.world.expire(now);
-        self.scans.expire(now);
+        if self.orphans.next_deadline() <= now {
+            self.orphans.expire(&mut self.world, &mut self.calls, now);
+        }
+        if self.world.next_deadline() <= now {
+            self.world.expire(now);
+        }
+        if self.scans.next_deadline() <= now {
+            self.scans.expire(now);
+        }
     }
 }

@@ -4,8 +4,10 @@
 //! from a PBX address with a single Via; that one is a carrier at which the PBX registers (DETECTION §13).
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
+use crate::config::Systems;
 use crate::decode::flow::Flow;
 use crate::table::{Digest, Digester, ExpiringTable, Rank};
 use crate::time::{PacketTime, Span};
@@ -52,13 +54,9 @@ struct Pbx {
     received: Recent,
 }
 
-/// What speaks for an address being the PBX's: its port before all, then that it is more than assumed. So a gateway on the PBX's own host,
-/// at another port or another of its addresses, is told from the PBX.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-struct Claim {
-    exact: bool,
-    known: bool,
-}
+/// What speaks for an address being the PBX's, the larger the more: its port before all, then that it is more than assumed. So a gateway
+/// on the PBX's own host, at another port or another of its addresses, is told from the PBX. 0 where nothing does.
+type Claim = u8;
 
 /// An address that answers REGISTER, and who asked it.
 #[derive(Debug)]
@@ -75,6 +73,8 @@ struct Source {
     registers: bool,
     is_called: bool,
     scans: bool,
+    /// The number of the phone system that it scanned when it was found out.
+    scanned: Option<u8>,
 }
 
 /// The addresses that take part.
@@ -86,6 +86,7 @@ pub struct Peers {
     registrars: Vec<Registrar>,
     sources: ExpiringTable<Source>,
     learns: bool,
+    systems: Systems,
     /// Whether any source was ever found to scan.
     scanned: bool,
 }
@@ -101,6 +102,7 @@ impl Peers {
             registrars: Vec::new(),
             sources: ExpiringTable::new(capacity),
             learns: pbxs.is_empty(),
+            systems: Systems::default(),
             scanned: false,
         };
         for &address in pbxs {
@@ -114,11 +116,33 @@ impl Peers {
         peers
     }
 
+    /// Tells the phone systems of the host apart, by the names that the user gave them.
+    pub fn name_systems(&mut self, systems: Systems) {
+        self.systems = systems;
+    }
+
+    /// The phone systems.
+    pub fn systems(&self) -> &Systems {
+        &self.systems
+    }
+
     /// The PBX addresses, configured or learned, in order.
     pub fn pbx_addresses(&self) -> Vec<SocketAddr> {
         let mut known: Vec<_> = self.pbxs.iter().filter(|pbx| !pbx.assumed).map(|pbx| pbx.address).collect();
         known.sort_unstable();
         known
+    }
+
+    /// The names that the user gave those of them that have one.
+    pub fn pbx_names(&self) -> BTreeMap<SocketAddr, String> {
+        let named = |address: SocketAddr| Some((address, self.systems.name_at(address)?.to_owned()));
+        self.pbx_addresses().into_iter().filter_map(named).collect()
+    }
+
+    /// What a drawing calls each of them: `PBX`, or `PBX berlin`.
+    pub fn pbx_roles(&self) -> BTreeMap<SocketAddr, String> {
+        let role = |address| self.systems.name_at(address).map_or_else(|| "PBX".to_owned(), |name| format!("PBX {name}"));
+        self.pbx_addresses().into_iter().map(|address| (address, role(address))).collect()
     }
 
     /// Whether any PBX address is known, not merely assumed.
@@ -218,10 +242,14 @@ impl Peers {
         self.scanned && self.source(address).is_some_and(|source| source.scans)
     }
 
-    /// Marks `address` as a scanner.
-    pub fn mark_scanner(&mut self, address: IpAddr, now: PacketTime) {
+    /// Marks the source of `flow` as a scanner.
+    pub fn mark_scanner(&mut self, flow: Flow, now: PacketTime) {
         self.scanned = true;
-        self.update(address, now, |source| source.scans = true);
+        let scanned = self.systems.find(flow.destination).and_then(|system| u8::try_from(system).ok());
+        self.update(flow.source.ip(), now, |source| {
+            source.scans = true;
+            source.scanned = source.scanned.or(scanned);
+        });
     }
 
     /// Takes note that `client` was accepted as registered, so that it is no trunk.
@@ -275,9 +303,9 @@ impl Peers {
         (self.sources.len(), self.sources.evicted())
     }
 
-    /// How many of the remembered sources scan.
-    pub fn scanners(&self) -> usize {
-        self.sources.iter().filter(|(_, source)| source.scans).count()
+    /// The remembered sources that scan, each with the number of the phone system that it tried.
+    pub fn scanners(&self) -> impl Iterator<Item = Option<usize>> {
+        self.sources.iter().filter(|(_, source)| source.scans).map(|(_, source)| source.scanned.map(usize::from))
     }
 
     /// Takes `address` for a PBX, and no longer for one what turns out to be a carrier at which it registers.
@@ -311,9 +339,10 @@ impl Peers {
 
     /// The best claim of `address` to be a PBX.
     #[inline]
-    fn claim(&self, address: &SocketAddr) -> Option<Claim> {
+    fn claim(&self, address: &SocketAddr) -> Claim {
         let same_ip = self.pbxs.iter().filter(|pbx| is_same_host(&pbx.address, address));
-        same_ip.map(|pbx| Claim { exact: pbx.address == *address, known: !pbx.assumed }).max()
+        let claim = |pbx: &Pbx| 1 + 2 * u8::from(pbx.address.port() == address.port()) + u8::from(!pbx.assumed);
+        same_ip.fold(0, |best, pbx| best.max(claim(pbx)))
     }
 
     fn is_pbx_ip(&self, ip: IpAddr) -> bool {

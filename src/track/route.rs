@@ -346,7 +346,7 @@ impl Tracker {
     }
 
     fn found_scanner(&mut self, flow: Flow, giveaway: Giveaway, at: Sighting) {
-        self.world.peers.mark_scanner(flow.source.ip(), at.time);
+        self.world.peers.mark_scanner(flow, at.time);
         self.world.tell(Event::ScannerFound { source: flow.source, giveaway, transport: flow.transport, at });
     }
 

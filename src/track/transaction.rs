@@ -212,14 +212,14 @@ impl Transactions {
 
     /// The key of the transaction of `method` that `message` names.
     pub fn key(&self, message: &Message<'_>, method: Method) -> Digest {
-        let cseq = message.cseq().map_or(0, |cseq| cseq.number).to_be_bytes();
-        let name = [method as u8];
+        let [a, b, c, d] = message.cseq().map_or(0, |cseq| cseq.number).to_be_bytes();
+        let request = [a, b, c, d, method as u8];
         if is_cookie(message.branch()) {
-            return self.digester.parts(&[message.call_id(), &cseq, &name, message.branch()]);
+            return self.digester.parts(&[message.call_id(), &request, message.branch()]);
         }
         let tag = message.from_tag().unwrap_or_default();
         let sent_by = message.top_via().map_or(&b""[..], |via| via.host);
-        self.digester.parts(&[message.call_id(), &cseq, &name, tag, sent_by, b"2543"])
+        self.digester.parts(&[message.call_id(), &request, tag, sent_by, b"2543"])
     }
 
     /// Takes note of a request whose sender is worth `rank`.

@@ -6,7 +6,7 @@ use crate::attack::request;
 pub(crate) fn long_header(n: usize, bytes: usize) -> Vec<u8> {
     let id = n.to_string();
     let extra = format!("Subject: {}\r\n", "s".repeat(bytes));
-    request("INVITE", &"u".repeat(bytes.min(2_000)), &id, &id, "t", &extra)
+    request("INVITE", &"u".repeat(500), &id, &id, "t", &extra)
 }
 
 /// A message with so many short headers, half of them Contacts and Routes.

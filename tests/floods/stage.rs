@@ -36,7 +36,7 @@ pub(crate) struct Size {
 /// For tables that have a configured capacity.
 pub(crate) const SMALL: Size = Size { room: 128, steps: 2_500, bytes: 16 << 20 };
 /// For messages that are hard to read.
-pub(crate) const HARD: Size = Size { room: 128, steps: 250, bytes: 16 << 20 };
+pub(crate) const HARD: Size = Size { room: 128, steps: 80, bytes: 16 << 20 };
 /// For those of ingest, whose capacities are fixed.
 pub(crate) const LARGE: Size = Size { room: 128, steps: 140_000, bytes: 112 << 20 };
 

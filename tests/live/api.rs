@@ -69,3 +69,37 @@ fn the_metrics_are_for_others_and_the_api_is_not() {
     let here = until(SOON, || get(&lab, "127.0.0.1:15060", "/api/v1/calls").filter(|(status, _)| *status == 200));
     assert!(here.is_some_and(|(_, calls)| calls.contains("mistyped")));
 }
+
+/// A bundle of a daemon on this host has the packets of its traces, with the secrets of digests blanked.
+#[test]
+fn a_bundle_of_the_running_daemon_has_packets() {
+    let Some(lab) = Lab::build(&[]) else { return };
+    let file = lab.path("siphound.toml");
+    let state = lab.path("state");
+    let places = format!("[history]\ndirectory = {state:?}\n[traces]\ndirectory = {:?}\n", state.join("traces"));
+    std::fs::write(&file, places).expect("a file");
+    let config = file.to_str().expect("a path in UTF-8");
+    let daemon = Daemon::start(&lab, &["--config", config]);
+    let phone = Agent::new(&lab, Host::Phones, PHONE);
+    let secret = "0123456789abcdef0123456789abcdef";
+    let credentials =
+        format!("Authorization: Digest username=\"200\", realm=\"r\", nonce=\"n\", uri=\"sip:x\", response=\"{secret}\"\r\nContact");
+    phone.send(SERVER, &request("REGISTER", "secret").replacen("Contact", &credentials, 1));
+    drop(phone);
+    mistyped(&lab, &daemon);
+    let packets = until(SOON, || {
+        let bundle = lab.path("case.tar.gz");
+        let _ = std::fs::remove_file(&bundle);
+        let (code, _, said) = diagnose(&lab, &["200", "--config", config, "--bundle", bundle.to_str().expect("a path in UTF-8")]);
+        assert_eq!(code, Some(0), "{said}");
+        let done = lab.run(Host::Pbx, &["tar", "-xzf", bundle.to_str().expect("a path in UTF-8")]);
+        assert!(done.status.success(), "{done:?}");
+        std::fs::read(lab.path("siphound").join("packets.pcap"))
+            .ok()
+            .filter(|bytes| String::from_utf8_lossy(bytes).contains("Call-ID: mistyped"))
+    });
+    let readme = std::fs::read_to_string(lab.path("siphound").join("README.txt")).expect("a text");
+    let packets = String::from_utf8_lossy(&packets.unwrap_or_else(|| panic!("no packets: {readme}"))).into_owned();
+    assert!(packets.contains("REGISTER") && !packets.contains(secret), "the response is blanked");
+    assert!(readme.contains("blanked") && !readme.contains("no packets"), "{readme}");
+}

@@ -16,6 +16,7 @@ const ADDRESS: &str = "127.0.0.1:15060";
 pub(crate) struct Daemon<'a> {
     pub(crate) lab: &'a Lab,
     pub(crate) process: Process,
+    arguments: Vec<String>,
 }
 
 impl<'a> Daemon<'a> {
@@ -23,11 +24,27 @@ impl<'a> Daemon<'a> {
     pub(crate) fn start(lab: &'a Lab, arguments: &[&str]) -> Self {
         let state = lab.path("state").display().to_string();
         let command = [&[SIPHOUND, "run", "--state-dir", &state], arguments].concat();
-        let mut daemon = Self { lab, process: lab.start(Host::Pbx, "siphound", &command) };
-        let ready =
-            until(SOON, || (!daemon.process.is_running() || daemon.get("/readyz") == Some((200, "ready\n".to_owned()))).then_some(()));
+        let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        let mut daemon = Self { lab, process: lab.start(Host::Pbx, "siphound", &command), arguments };
+        let ready = until(SOON, || (!daemon.process.is_running() || daemon.is_ready()).then_some(()));
         assert!(ready.is_some() && daemon.process.is_running(), "it does not become ready:\n{}", daemon.process.log());
         daemon
+    }
+
+    fn is_ready(&self) -> bool {
+        self.get("/readyz") == Some((200, "ready\n".to_owned()))
+    }
+
+    /// Waits until it captures again after its interface was away. Where it ended because it may not open a capture a second time, it is
+    /// started again, as its unit would.
+    pub(crate) fn captures_again(&mut self) {
+        let back = until(4 * SOON, || (!self.process.is_running() || self.is_ready()).then_some(()));
+        assert!(back.is_some(), "{}", self.process.log());
+        if !self.process.is_running() {
+            assert!(self.process.log().contains("CAP_NET_RAW"), "{}", self.process.log());
+            let arguments = std::mem::take(&mut self.arguments);
+            *self = Self::start(self.lab, &arguments.iter().map(String::as_str).collect::<Vec<_>>());
+        }
     }
 
     /// The status and the body of a page; `None` where nobody answers.

@@ -116,6 +116,11 @@ impl Lab {
         must(&["-n", &self.namespace(Host::Pbx), "link", "delete", LINK]);
     }
 
+    /// Takes the interface of the PBX down, or up again.
+    pub(crate) fn set_link(&self, state: &str) {
+        must(&["-n", &self.namespace(Host::Pbx), "link", "set", LINK, state]);
+    }
+
     /// A path in the folder of this lab.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)

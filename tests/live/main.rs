@@ -6,12 +6,16 @@
 mod alerts;
 mod api;
 mod daemon;
+mod disk;
+mod faults;
 mod lab;
 mod nat;
 mod phone;
+mod reload;
 mod rules;
 mod servers;
 mod sip;
+mod soak;
 
 use std::time::Duration;
 
@@ -31,7 +35,7 @@ fn refusals_end_with_3_and_say_what_to_do() {
     for without in [&["setpriv", "--bounding-set=-net_raw", "--inh-caps=-all"][..], &["setpriv", "--reuid=65534", "--clear-groups"]] {
         let (code, said) = refused(&lab, without, &[]);
         assert_eq!(code, Some(3), "{said}");
-        assert!(said.contains("setcap cap_net_raw+ep") && said.contains("AmbientCapabilities=CAP_NET_RAW"), "{said}");
+        assert!(said.contains("setcap cap_net_raw=ep") && said.contains("AmbientCapabilities=CAP_NET_RAW"), "{said}");
     }
     let (code, said) = refused(&lab, &[], &["-i", "link7"]);
     assert_eq!(code, Some(3), "{said}");
@@ -87,6 +91,7 @@ fn hup_changes_nothing_and_says_so() {
     for (text, told) in [
         ("[capture]\nports = [5060]\n", "The configuration is unchanged"),
         ("[capture]\nports = [5070]\n", "restart to apply it"),
+        ("[capture]\nports = [5070]\n[limits]\ncalls = 1000\n", "capture.ports, limits.calls"),
         ("[capture]\nports = [99999]\n", "The configuration is not valid; nothing is changed"),
     ] {
         write(text);
@@ -98,9 +103,9 @@ fn hup_changes_nothing_and_says_so() {
 }
 
 #[test]
-fn an_interface_that_goes_away_is_told_and_taken_up_again() {
+fn an_interface_that_goes_away_is_told_and_taken_up_by_a_new_process() {
     let Some(lab) = Lab::build(&[]) else { return };
-    let daemon = Daemon::start(&lab, &["-i", LINK]);
+    let mut daemon = Daemon::start(&lab, &["-i", LINK]);
     assert_eq!(daemon.get("/healthz"), Some((200, "ok\n".to_owned())));
     lab.disconnect();
     let unready = until(SOON, || (daemon.get("/readyz")?.0 == 503).then_some(()));
@@ -109,11 +114,32 @@ fn an_interface_that_goes_away_is_told_and_taken_up_again() {
     daemon.process.says("Capture failed; absences are not concluded until it is back");
 
     lab.connect();
-    let ready = until(SOON, || (daemon.get("/readyz")?.0 == 200).then_some(()));
-    assert!(ready.is_some(), "{}", daemon.process.log());
-    daemon.process.says("Capturing again");
+    let (status, _) = daemon.process.wait(SOON);
+    assert_eq!(status.code(), Some(5), "it may not open a capture any more:\n{}", daemon.process.log());
+    daemon.process.says("capturing on link0 must be begun anew");
+    // What the unit does.
+    let daemon = Daemon::start(&lab, &["-i", LINK]);
     Agent::new(&lab, Host::Phones, PHONE).send(SERVER, &request("OPTIONS", "again"));
     daemon.counts(1, "messages_total", &["method=OPTIONS"]);
+}
+
+#[test]
+fn an_interface_that_is_only_down_is_read_on() {
+    let Some(lab) = Lab::build(&[]) else { return };
+    let daemon = Daemon::start(&lab, &["-i", LINK]);
+    let set = |state| assert!(lab.run(Host::Pbx, &["ip", "link", "set", LINK, state]).status.success());
+    for round in 1..=2 {
+        set("down");
+        let unready = until(SOON, || (daemon.get("/readyz")?.0 == 503).then_some(()));
+        assert!(unready.is_some(), "{}", daemon.process.log());
+        daemon.process.says("cannot capture on link0: the interface is down");
+        set("up");
+        let ready = until(SOON, || (daemon.get("/readyz")?.0 == 200).then_some(()));
+        assert!(ready.is_some(), "{}", daemon.process.log());
+        daemon.process.says("Capturing again");
+        Agent::new(&lab, Host::Phones, PHONE).send(SERVER, &request("OPTIONS", "again"));
+        daemon.counts(round, "messages_total", &["method=OPTIONS"]);
+    }
 }
 
 #[test]

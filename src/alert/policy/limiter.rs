@@ -21,12 +21,22 @@ pub(super) struct Limiter {
     uncounted: usize,
 }
 
+/// The cost of a message and the most that can be saved.
+fn rate(per_hour: u32) -> (Span, Span) {
+    let per_hour = i64::from(per_hour.max(1));
+    let cost = Span::from_nanos(Span::from_secs(3_600).as_nanos() / per_hour);
+    (cost, cost.times(BURST.min(per_hour)))
+}
+
 impl Limiter {
     pub(super) fn new(per_hour: u32) -> Self {
-        let per_hour = i64::from(per_hour.max(1));
-        let cost = Span::from_nanos(Span::from_secs(3_600).as_nanos() / per_hour);
-        let most = cost.times(BURST.min(per_hour));
+        let (cost, most) = rate(per_hour);
         Self { cost, most, saved: most, last: None, waiting: VecDeque::new(), uncounted: 0 }
+    }
+
+    /// Allows another number of messages an hour; those that wait go on waiting.
+    pub(super) fn allow(&mut self, per_hour: u32) {
+        (self.cost, self.most) = rate(per_hour);
     }
 
     /// Lets a message wait for its turn.

@@ -123,6 +123,23 @@ impl Policy {
         }
     }
 
+    /// Follows other rules from `now` on. What nobody was told of is looked at again; alerts that hold are told once more, because there may
+    /// be an Alertmanager that has not heard of them. What was told stays told until it is over.
+    pub(super) fn change_rules(&mut self, rules: Rules, instance: String, now: PacketTime) {
+        self.limiter.allow(rules.max_per_hour);
+        self.scanners.tell_every(rules.digest);
+        (self.rules, self.instance) = (rules, instance);
+        for key in self.findings.keys().cloned().collect::<Vec<_>>() {
+            self.want(&key, now);
+        }
+        let told = self.findings.values().filter(|followed| matches!(followed.telling, Telling::Told(_) | Telling::Worse));
+        self.outputs.extend(told.map(|followed| {
+            let change = &followed.change;
+            let listed = change.clone().listed(Status::Firing);
+            Output::Alert(Box::new(AlertChange { key: change.key.clone(), group: change.group.clone(), listed }))
+        }));
+    }
+
     /// Hears of something that happened at `now`.
     pub(super) fn take(&mut self, input: Input, now: PacketTime) {
         match input {

@@ -23,6 +23,11 @@ impl Scanners {
         Self { every, due: None, found: BTreeMap::new(), more: 0 }
     }
 
+    /// Tells every so often from the next digest on.
+    pub(super) fn tell_every(&mut self, every: Span) {
+        self.every = every;
+    }
+
     pub(super) fn add(&mut self, entry: FindingEntry, now: PacketTime) {
         self.due.get_or_insert(now + self.every);
         let key = (entry.subject.clone(), entry.id);

@@ -413,3 +413,37 @@ fn what_a_phone_wrote_is_harmless_in_a_text_and_never_part_of_a_command() {
     let plain = messages.iter().find(|message| !message.text.contains("reboot")).unwrap();
     assert_eq!(plain.findings[0].command.as_deref(), Some("siphound diagnose 1001@pbx.example.com"));
 }
+
+#[test]
+fn other_rules_tell_what_nobody_was_told_and_nothing_twice() {
+    let mut desk = Desk::new(rules());
+    desk.hear(phone(PeerUnreachable, ALICE, 0)).hear(pbx(PbxSlow, 1));
+    assert_eq!(ids(&desk.one_by(10)), ["pbx-slow"]);
+    desk.alerts.clear();
+    desk.policy.change_rules(Rules { watch: vec!["1001".to_owned()], ..rules() }, "pbx1".to_owned(), at(20));
+    let message = desk.silent_until(24).one_by(25);
+    assert_eq!(ids(&message), ["peer-unreachable"]);
+    // An Alertmanager that has not heard of what holds is told.
+    assert_eq!(desk.alerts, ["firing pbx-slow 203.0.113.10:5060", &format!("firing peer-unreachable {ALICE}")]);
+}
+
+#[test]
+fn what_was_told_by_the_rules_before_is_told_to_be_over_by_others() {
+    let mut desk = Desk::new(Rules { watch: vec![ALICE.to_owned()], ..rules() });
+    let gone = phone(PeerUnreachable, ALICE, 0);
+    desk.hear(gone.clone());
+    assert_eq!(desk.one_by(5).status, Status::Firing);
+    desk.policy.change_rules(rules(), "pbx2".to_owned(), at(10));
+    let message = desk.ends(&gone, 20).silent_until(144).one_by(145);
+    assert_eq!((message.status, message.instance.as_str()), (Status::Resolved, "pbx2"));
+}
+
+#[test]
+fn messages_that_wait_for_their_turn_go_on_waiting_under_another_limit() {
+    let mut desk = Desk::new(Rules { max_per_hour: 1, ..rules() });
+    desk.hear(trunk(1, 0)).one_by(5);
+    desk.hear(trunk(2, 10)).hear(trunk(3, 10)).silent_until(60);
+    desk.policy.change_rules(Rules { max_per_hour: 3_600, ..rules() }, "pbx1".to_owned(), at(60));
+    let told: usize = desk.by(70).iter().map(|message| message.findings.len()).sum();
+    assert_eq!(told, 2);
+}

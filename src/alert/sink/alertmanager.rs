@@ -29,7 +29,7 @@ const COLUMNS: usize = 300;
 /// Alerts are sent again four times in the time after which they would count as over.
 const AGAIN: u32 = 4;
 /// Pauses while it does not answer: short, so that it hears how things stand soon after it is back.
-const BACKOFF: Backoff = Backoff { first: Duration::from_secs(1), most: Duration::from_secs(30) };
+pub(super) const BACKOFF: Backoff = Backoff { first: Duration::from_secs(1), most: Duration::from_secs(30) };
 /// The PBX that the configuration does not name, as in the metrics.
 const PBX: &str = "default";
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, bounded, unbounded};
 
-use super::alertmanager::{Alert, Board, Endpoint, Naming, Teller};
+use super::alertmanager::{self, Alert, Board, Endpoint, Naming, Teller};
 use super::command::Command;
 use super::http::Client;
 use super::queue::{Backoff, Feeder};
@@ -253,6 +253,20 @@ fn pauses_double_up_to_their_limit() {
         let pause = backoff.pause(attempt);
         assert!(pause <= Duration::from_secs(whole) && pause >= Duration::from_millis(whole * 500), "{attempt}: {pause:?}");
     }
+}
+
+/// An outage of ten minutes costs few attempts, and what waits is told within half a minute after it.
+#[test]
+fn an_alertmanager_that_is_away_for_ten_minutes_is_asked_now_and_then() {
+    let outage = Duration::from_secs(600);
+    let (mut passed, mut attempts) = (Duration::ZERO, 0);
+    while passed < outage {
+        let pause = alertmanager::BACKOFF.pause(attempts);
+        assert!(pause <= Duration::from_secs(30), "attempt {attempts} waits for {pause:?}");
+        passed += pause;
+        attempts += 1;
+    }
+    assert!((20..=120).contains(&attempts), "{attempts}");
 }
 
 fn naming() -> Naming {

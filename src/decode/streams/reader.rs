@@ -38,6 +38,8 @@ pub(super) struct Reader {
     frames: u64,
     /// What the bytes of those frames were, as far as they are no message.
     seen: Seen,
+    /// The frame whose keep-alive was told last.
+    told: Option<u64>,
     footing: Footing,
     handshake: Handshake,
 }
@@ -253,8 +255,13 @@ impl Reader {
         outlet.payload(current, Flow { transport, ..scene.flow }, Marks::Stream, message);
     }
 
+    /// Tells of a keep-alive. Several in one segment say no more than one, and a segment has room for thousands.
     fn keepalive<F>(&mut self, kind: KeepaliveKind, transport: Transport, scene: &Scene<'_, F>, outlet: &mut Outlet) {
         self.seen = Seen::Keepalive;
+        if self.told == Some(scene.current.frame) {
+            return;
+        }
+        self.told = Some(scene.current.frame);
         outlet.keepalive(scene.current, Flow { transport, ..scene.flow }, kind);
     }
 

@@ -56,7 +56,7 @@ fn kinds(store: &mut FindingStore) -> Vec<(FindingId, ChangeKind)> {
 }
 
 fn total(store: &FindingStore, id: FindingId) -> u64 {
-    store.totals().filter(|total| total.0 == id).map(|total| total.2).sum()
+    store.reached.iter().filter(|reached| reached.id == id).count() as u64
 }
 
 mod life {
@@ -118,13 +118,14 @@ mod life {
     }
 
     #[test]
-    fn totals_count_each_severity_that_was_reached_once() {
+    fn each_severity_that_was_reached_is_told_once() {
         let mut store = watched(Limits::default());
         for severity in [Severity::Info, Severity::Info, Severity::Error, Severity::Warning] {
             store.raise(say(PeerUnreachable, aor(ALICE)).severity(severity), at(0));
         }
-        let totals: Vec<_> = store.totals().collect();
-        assert_eq!(totals, [(PeerUnreachable, Severity::Info, 1), (PeerUnreachable, Severity::Error, 1)]);
+        let reached: Vec<_> = store.take_reached().iter().map(|reached| (reached.id, reached.severity)).collect();
+        assert_eq!(reached, [(PeerUnreachable, Severity::Info), (PeerUnreachable, Severity::Error)]);
+        assert!(store.take_reached().is_empty(), "each is told once");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 pub use reader::{Asked, Hit, Kind, Reader};
 
@@ -63,12 +63,20 @@ pub enum DatabaseError {
     /// An entry cannot be written as JSON.
     #[error("an entry cannot be written as JSON: {0}")]
     Json(#[from] serde_json::Error),
+    /// Somebody took it away.
+    #[error("{0} is not there any more")]
+    Gone(PathBuf),
     /// It is not open.
     #[error("the history is not open")]
     Closed,
 }
 
 impl DatabaseError {
+    /// Whether the file is lost, so that it must be opened again.
+    pub(super) fn is_lost(&self) -> bool {
+        self.is_corrupt() || matches!(self, Self::Gone(_))
+    }
+
     /// Whether the file is not what it should be.
     pub(super) fn is_corrupt(&self) -> bool {
         let Self::Sqlite { cause, .. } = self else { return false };
@@ -130,9 +138,27 @@ impl Database {
 
     /// Deletes what is older than `oldest`, and the oldest of the rest where there are more than `bytes`. Tells how many bytes there are and
     /// how far back they reach.
+    ///
+    /// # Errors
+    ///
+    /// Also when the file was taken away or spoilt meanwhile, which an open connection would not notice.
     pub(super) fn prune(&mut self, oldest: PacketTime, bytes: u64) -> Result<(u64, Option<PacketTime>), DatabaseError> {
+        self.look()?;
         let sqlite = |cause| DatabaseError::Sqlite { path: self.path.clone(), cause };
         write::prune(&mut self.connection, oldest, bytes).map_err(sqlite)
+    }
+
+    /// Looks at the file as somebody does who opens it afresh.
+    fn look(&self) -> Result<(), DatabaseError> {
+        if !self.path.exists() {
+            return Err(DatabaseError::Gone(self.path.clone()));
+        }
+        let read = || {
+            let fresh = Connection::open_with_flags(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+            fresh.busy_timeout(PATIENCE)?;
+            fresh.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))
+        };
+        read().map(drop).map_err(|cause| DatabaseError::Sqlite { path: self.path.clone(), cause })
     }
 }
 

@@ -70,6 +70,10 @@ impl Reader {
         let connection = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(sqlite)?;
         connection.busy_timeout(PATIENCE * 8).map_err(sqlite)?;
         schema::check_version(&connection, &path)?;
+        // A daemon has just begun it.
+        if schema::version(&connection).map_err(sqlite)? == 0 {
+            return Err(DatabaseError::Missing(path));
+        }
         Ok(Self { path, connection })
     }
 

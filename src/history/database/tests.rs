@@ -174,6 +174,33 @@ fn a_page_that_was_spoilt_is_found_when_it_is_opened() {
 }
 
 #[test]
+fn a_file_that_is_spoilt_under_the_writer_is_noticed_at_the_next_look() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut database = open(folder.path());
+    database.write(&[call("before", 0, None)]).expect("written");
+    for name in [FILE.to_owned(), format!("{FILE}-wal")] {
+        let path = folder.path().join(name);
+        let length = fs::metadata(&path).expect("there").len() as usize;
+        fs::write(&path, vec![0xa5; length]).expect("written");
+    }
+    let error = database.prune(PacketTime::MIN, u64::MAX).expect_err("spoilt");
+    assert!(error.is_corrupt() && error.is_lost(), "{error}");
+    drop(database);
+    open(folder.path()).write(&[call("after", 0, None)]).expect("written");
+    assert_eq!(names(&ask(folder.path(), Kind::Calls, Asked::default()), "call_id"), ["after"]);
+}
+
+#[test]
+fn a_file_that_was_taken_away_is_noticed_at_the_next_look() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut database = open(folder.path());
+    database.prune(PacketTime::MIN, u64::MAX).expect("all is well");
+    fs::remove_file(folder.path().join(FILE)).expect("removed");
+    let error = database.prune(PacketTime::MIN, u64::MAX).expect_err("gone");
+    assert!(error.is_lost() && !error.is_corrupt() && error.to_string().contains(FILE), "{error}");
+}
+
+#[test]
 fn a_newer_one_is_refused_in_words_and_left_as_it_is() {
     let folder = tempfile::tempdir().expect("a folder");
     drop(open(folder.path()));
@@ -188,6 +215,13 @@ fn where_there_is_none_it_says_where_it_looked() {
     let folder = tempfile::tempdir().expect("a folder");
     let said = Reader::open(&folder.path().join("nowhere")).expect_err("none").to_string();
     assert!(said.contains("nowhere/history.db") && said.contains("--state-dir"), "{said}");
+}
+
+#[test]
+fn one_that_was_only_just_begun_is_none_yet() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join(FILE), "").expect("written");
+    assert!(matches!(Reader::open(folder.path()), Err(DatabaseError::Missing(_))));
 }
 
 #[test]

@@ -12,42 +12,39 @@ const INFO: [&[u8]; 2] = [b"authentication-info", b"proxy-authentication-info"];
 /// Blanks the `response` and `cnonce` of each digest in the message, and the whole of credentials that are no digest.
 pub fn blank_secrets(message: &mut [u8]) {
     let mut at = 0;
-    let mut secret = Header::Plain;
     while let Some(rest) = message.get_mut(at..).filter(|rest| !rest.is_empty()) {
-        let length = memchr::memchr(b'\n', rest).map_or(rest.len(), |end| end + 1);
-        let Some(line) = rest.get_mut(..length) else { return };
-        let continues = matches!(line.first(), Some(b' ' | b'\t'));
-        let value = if continues { 0 } else { memchr::memchr(b':', line).map_or(0, |colon| colon + 1) };
-        if !continues {
-            secret = Header::of(line.get(..value.saturating_sub(1)).unwrap_or_default());
-        }
-        if let (Header::Secret, Some(value)) = (secret, line.get_mut(value..)) {
-            if !continues && !is_digest(value) {
-                blank_words(value);
-            } else {
-                blank_parameters(value);
-            }
+        let length = header_length(rest);
+        let Some(header) = rest.get_mut(..length) else { return };
+        let name = memchr::memchr(b':', header).unwrap_or_default();
+        if is_secret(header.get(..name).unwrap_or_default())
+            && let Some(value) = header.get_mut(name + 1..)
+        {
+            if is_digest(value) { blank_parameters(value) } else { blank_words(value) }
         }
         at += length;
     }
 }
 
-/// Whether a header carries secrets.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Header {
-    Plain,
-    Secret,
-}
-
-impl Header {
-    fn of(name: &[u8]) -> Self {
-        let name = name.trim_ascii();
-        let known = matches!(HeaderName::from_bytes(name), Some(HeaderName::Authorization | HeaderName::ProxyAuthorization));
-        if known || INFO.iter().any(|info| name.eq_ignore_ascii_case(info)) { Self::Secret } else { Self::Plain }
+/// Bytes of the header that comes first, with all lines that it is folded over.
+fn header_length(bytes: &[u8]) -> usize {
+    let mut length = 0;
+    loop {
+        let rest = bytes.get(length..).unwrap_or_default();
+        length += memchr::memchr(b'\n', rest).map_or(rest.len(), |end| end + 1);
+        if !matches!(bytes.get(length), Some(b' ' | b'\t')) {
+            return length;
+        }
     }
 }
 
-/// Whether the value begins with parameters or names the scheme of digests; a folded value may begin on the next line.
+/// Whether a header of that name carries secrets.
+fn is_secret(name: &[u8]) -> bool {
+    let name = name.trim_ascii();
+    let known = matches!(HeaderName::from_bytes(name), Some(HeaderName::Authorization | HeaderName::ProxyAuthorization));
+    known || INFO.iter().any(|info| name.eq_ignore_ascii_case(info))
+}
+
+/// Whether the value begins with parameters or names the scheme of digests.
 fn is_digest(value: &[u8]) -> bool {
     let value = value.trim_ascii_start();
     let word = value.iter().take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'-').count();
@@ -59,9 +56,12 @@ fn is_digest(value: &[u8]) -> bool {
 fn blank_words(value: &mut [u8]) {
     let scheme = value.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
     let scheme = scheme + value.iter().skip(scheme).take_while(|byte| !byte.is_ascii_whitespace()).count();
-    for byte in value.iter_mut().skip(scheme).filter(|byte| !byte.is_ascii_whitespace()) {
-        *byte = BLANK;
-    }
+    blank(value.get_mut(scheme..).unwrap_or_default());
+}
+
+/// Leaves white space alone, so that lines end where they did.
+fn blank(secret: &mut [u8]) {
+    secret.iter_mut().filter(|byte| !byte.is_ascii_whitespace()).for_each(|byte| *byte = BLANK);
 }
 
 fn blank_parameters(value: &mut [u8]) {
@@ -81,7 +81,7 @@ fn blank_parameters(value: &mut [u8]) {
         at += if equals == 1 { space + 1 + after } else { 0 };
         let (start, end, next) = extent(value, at, equals == 1);
         if is_secret && equals == 1 {
-            value.get_mut(start..end).unwrap_or_default().fill(BLANK);
+            blank(value.get_mut(start..end).unwrap_or_default());
         }
         at = next.max(at + usize::from(skipped + name + equals == 0 && next == at));
     }
@@ -140,6 +140,9 @@ mod tests {
                 "Authentication-Info: qop=auth, rspauth=\"00\", cnonce=\"0\"\n",
             ),
             ("Authorization: Basic QWxhZGRpbg==\r\n", "Authorization: Basic 000000000000\r\n"),
+            ("Authorization: Basic\r\n QWxhZGRpbg==\r\n", "Authorization: Basic\r\n 000000000000\r\n"),
+            ("Authorization: Digest response=\r\n\t\"ab\", nc=1\r\n", "Authorization: Digest response=\r\n\t\"00\", nc=1\r\n"),
+            ("Authorization: Digest cnonce\n = \"a\n b\",\n nc=1\n", "Authorization: Digest cnonce\n = \"0\n 0\",\n nc=1\n"),
             ("Authorization: Digest response=\"ab", "Authorization: Digest response=\"00"),
             (
                 "Authorization: Digest username=\"response=ab\", response=\"ab\"\r\n",

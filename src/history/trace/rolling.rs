@@ -100,6 +100,8 @@ impl Rolling {
     pub fn prune(&mut self, now: PacketTime) -> io::Result<(u64, Option<PacketTime>)> {
         let files = files(&self.directory)?;
         let mut total: u64 = files.iter().map(|file| file.length).sum();
+        // A file that somebody took away would be written to in vain.
+        self.present.take_if(|present| !files.iter().any(|file| file.path == present.path));
         let mut oldest = None;
         for (nth, file) in files.iter().enumerate() {
             // What follows begins where this one ends.
@@ -209,6 +211,18 @@ mod tests {
         fill(&mut rolling, 0..20);
         assert_eq!(rolling.prune(at(115)).expect("pruned"), (12 * KIB as u64, Some(at(8))), "the second file goes on until 16");
         assert_eq!(rolling.prune(at(1_000)).expect("pruned"), (4 * KIB as u64, Some(at(16))));
+    }
+
+    #[test]
+    fn a_file_that_somebody_took_away_is_not_written_to_any_more() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut rolling = Rolling::open(folder.path(), 64 * KIB as u64, Span::from_secs(100)).expect("opened");
+        fill(&mut rolling, 0..2);
+        let taken = files(folder.path()).expect("files").remove(0).path;
+        fs::remove_file(&taken).expect("removed");
+        assert_eq!(rolling.prune(at(2)).expect("pruned"), (0, None));
+        fill(&mut rolling, 2..4);
+        assert_eq!(rolling.prune(at(4)).expect("pruned"), (2 * KIB as u64, Some(at(2))));
     }
 
     #[test]

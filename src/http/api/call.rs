@@ -101,7 +101,7 @@ fn whole(view: &View<'_>, call_id: &str) -> Option<(WholeCall, Ladder)> {
     let found = view.findings.listed(|finding| is_leg(&finding.subject) || finding.related.iter().any(is_leg));
     let mut calls = some_calls(tracker, &legs);
     calls.sort_by(|a, b| (a.first_seen, &a.call_id).cmp(&(b.first_seen, &b.call_id)));
-    let roles = tracker.world.peers.pbx_addresses().into_iter().map(|address| (address, "PBX".to_owned())).collect();
+    let roles = tracker.world.peers.pbx_roles();
     let whole = WholeCall {
         schema: SCHEMA,
         now: view.now(),

@@ -33,6 +33,8 @@ pub(super) struct Summary {
     messages: MessageCounts,
     /// Addresses of the PBX, configured or learned.
     pbx_addresses: Vec<SocketAddr>,
+    /// The names that the configuration gives those of them that have one.
+    pbx_names: BTreeMap<SocketAddr, String>,
     /// Devices by the state of their registration.
     devices: BTreeMap<RegistrationState, u64>,
     /// Devices by whether the PBX reaches them.
@@ -84,6 +86,7 @@ fn summarize(view: &View<'_>) -> Summary {
         capture: view.capture.clone(),
         messages: messages(tracker),
         pbx_addresses: tracker.world.peers.pbx_addresses(),
+        pbx_names: tracker.world.peers.pbx_names(),
         devices: occurred(RegistrationState::ALL, &states),
         reachability: occurred(Reachability::ALL, &reached),
         calls: CallCounts {

@@ -131,7 +131,7 @@ mod notification;
 pub use self::capture::{DropPlace, FragmentResult, FrameOutcome};
 pub use self::event::{
     BindingChange, CallPhase, DelayResult, Dir, FailureReason, FromState, KeepaliveLabel, NatProbe, NatStage, NatVerdict, QualifyResult,
-    ServerResponse, SessionResult, ShortCall, ToReachability, ToState, Unanswered,
+    ServerResponse, SessionResult, ShortCall, Subject, ToReachability, ToState, Unanswered,
 };
 pub use self::history::{LossLabel, StoreLabel};
 pub use self::message::{CodeLabel, MessageKind, MethodLabel};

@@ -166,6 +166,25 @@ fn a_tcp_stream_split_at_every_byte_gives_the_same_messages() {
     assert_eq!(outcome.messages().len(), 2);
 }
 
+/// Whoever fills segments with keep-alives of two or four bytes would otherwise have thousands of records made of each.
+#[test]
+fn many_keepalives_in_one_segment_are_told_once() {
+    let hello = b"GET / HTTP/1.1\r\nUpgrade: websocket\r\nSec-WebSocket-Protocol: sip\r\n\r\n";
+    let message = request("OPTIONS", 1, 0);
+    let streams = [[&message[..], &b"\r\n\r\n".repeat(300)].concat(), [&hello[..], &[0x89, 0x00].repeat(600)].concat()];
+    for stream in streams {
+        let (head, tail) = stream.split_at(stream.len() - 400);
+        let frames = [
+            (0, tcp(PHONE, PBX, 0, SYN, b"")),
+            (1_000, tcp(PHONE, PBX, 1, ACK, head)),
+            (2_000, tcp(PHONE, PBX, 1 + head.len() as u32, ACK, tail)),
+        ];
+        let outcome = run(&frames);
+        assert_eq!(outcome.signals().len(), 2, "one for each segment: {:#?}", outcome.signals());
+        assert_eq!(outcome.counts.decode.keepalives, 2);
+    }
+}
+
 #[test]
 fn lost_fragments_without_ports_are_told_only_between_hosts_that_speak_sip() {
     let tail = |source: &str| fragments(&udp(source, PBX, 9, &request("INVITE", 1, 3_000)), 1_480).swap_remove(1);

@@ -41,6 +41,8 @@ pub struct Report {
     pub messages: MessageCounts,
     /// Addresses of the PBX, configured or learned.
     pub pbx_addresses: Vec<SocketAddr>,
+    /// The names that the configuration gives those of them that have one.
+    pub pbx_names: BTreeMap<SocketAddr, String>,
     /// One entry per address-of-record.
     pub registrations: Vec<RegistrationEntry>,
     /// One entry per attempt and B2BUA leg.
@@ -112,6 +114,7 @@ impl Default for Report {
             capture: CaptureSummary::default(),
             messages: MessageCounts::default(),
             pbx_addresses: Vec::new(),
+            pbx_names: BTreeMap::new(),
             registrations: Vec::new(),
             calls: Vec::new(),
             nat: Vec::new(),
@@ -187,6 +190,7 @@ mod tests {
             },
             messages: MessageCounts { requests: [("INVITE".to_owned(), 1)].into(), responses: [(200, 2), (100, 1)].into() },
             pbx_addresses: vec![sample::address("[2001:db8::1]:5060"), sample::address("203.0.113.10:5060")],
+            pbx_names: [(sample::address("203.0.113.10:5060"), "berlin".to_owned())].into(),
             registrations: vec![registration()],
             calls: vec![call()],
             nat: vec![nat()],

@@ -127,7 +127,8 @@ fn outcomes(entries: &[CallEntry]) -> String {
 }
 
 fn addresses(report: &Report) -> String {
-    let named: Vec<String> = report.pbx_addresses.iter().take(NAMED_ADDRESSES).map(ToString::to_string).collect();
+    let named = |address| report.pbx_names.get(address).map_or_else(|| address.to_string(), |name| format!("{address} ({name})"));
+    let named: Vec<String> = report.pbx_addresses.iter().take(NAMED_ADDRESSES).map(named).collect();
     match report.pbx_addresses.len() - named.len() {
         0 => named.join(", "),
         more => format!("{}, … {} more", named.join(", "), words::count(more as u64)),

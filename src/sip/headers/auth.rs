@@ -1,6 +1,6 @@
 //! Digest credentials and challenges, RFC 3261 §22.
 
-use crate::sip::text::{Elements, Param, split_word};
+use crate::sip::text::{Elements, Param, find, is_token_byte, split_at, split_word, trim_start};
 
 /// What a client sends to prove who it is. Values are without quotes; what is not there is empty.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -93,7 +93,42 @@ impl<'a> Challenge<'a> {
 }
 
 fn params(list: &[u8]) -> impl Iterator<Item = Param<'_>> {
-    Elements::new(list).map(Param::parse)
+    let mut rest = Some(list);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let (param, behind) = plain_param(text).unwrap_or_else(|| {
+            let (element, behind) = Elements::split_first(text);
+            (Param::parse(element), behind)
+        });
+        rest = behind;
+        Some(param)
+    })
+}
+
+/// Reads `name="value",` or `name=token,` and gives what follows the comma; nothing where it is written otherwise.
+fn plain_param(text: &[u8]) -> Option<(Param<'_>, Option<&[u8]>)> {
+    let text = trim_start(text);
+    let (name, value) = token(text);
+    let (value, behind) = match value {
+        [b'=', b'"', quoted @ ..] => {
+            let (value, behind) = split_at(quoted, b'"');
+            (value, behind.filter(|_| find(value, b'\\').is_none())?)
+        }
+        [b'=', value @ ..] => token(value),
+        _ => return None,
+    };
+    let param = Param { name, value: Some(value) };
+    match behind {
+        [] => Some((param, None)),
+        [b',', rest @ ..] => Some((param, Some(rest))),
+        _ => None,
+    }
+}
+
+/// The token that a text begins with, and what follows it.
+fn token(text: &[u8]) -> (&[u8], &[u8]) {
+    let length = text.iter().position(|byte| !is_token_byte(*byte)).unwrap_or(text.len());
+    text.split_at_checked(length).unwrap_or((text, &[]))
 }
 
 #[cfg(test)]

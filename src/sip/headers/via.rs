@@ -52,6 +52,13 @@ pub struct Via<'a> {
 impl<'a> Via<'a> {
     /// Reads one element of a Via list. Nothing fails; what is not there is empty.
     pub fn parse(element: &'a [u8]) -> Self {
+        let mut via = Self::without_params(element);
+        Params::new(via.params.unwrap_or_default()).for_each(|param| via.take(param));
+        via
+    }
+
+    /// Reads an element as far as its parameters.
+    pub(in crate::sip) fn without_params(element: &'a [u8]) -> Self {
         let (head, params) = split_at(element, b';');
         let (name, rest) = split_at(head, b'/');
         let (version, rest) = split_at(rest.unwrap_or_default(), b'/');
@@ -60,17 +67,7 @@ impl<'a> Via<'a> {
             None => (&[][..], split_word(trim(head)).1),
         };
         let (host, port) = split_host(sent_by);
-        let mut via = Self {
-            transport,
-            host,
-            port: port.and_then(text::port),
-            protocol: (trim(name), trim(version)),
-            sent_by,
-            params,
-            ..Self::default()
-        };
-        Params::new(params.unwrap_or_default()).for_each(|param| via.take(param));
-        via
+        Self { transport, host, port: port.and_then(text::port), protocol: (trim(name), trim(version)), sent_by, params, ..Self::default() }
     }
 
     fn take(&mut self, param: text::Param<'a>) {

@@ -29,7 +29,7 @@ impl Calls {
 
 /// Whether a session description refuses all media.
 pub(super) fn refuses_all(sdp: &Sdp<'_>) -> bool {
-    sdp.media().next().is_some() && sdp.media().all(|media| media.port == 0)
+    sdp.first_media.is_some_and(|first| first.port == 0) && sdp.media().all(|media| media.port == 0)
 }
 
 #[cfg(test)]

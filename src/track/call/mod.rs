@@ -28,6 +28,7 @@ use crate::track::call::finished::Finished;
 use crate::track::call::outcome::{Cancelled, Credentials, Facts, outcome};
 use crate::track::call::record::{Beginning, CallRecord};
 use crate::track::call::session::{Session, Side, Timer};
+use crate::track::call::upkeep::pause;
 use crate::track::event::{Event, Sighting};
 use crate::track::vocabulary::{EndedBy, Outcome};
 use crate::track::world::{Seen, World, aor_text, text};
@@ -213,7 +214,8 @@ impl Calls {
             let settles_at = call.final_at.unwrap_or(Sighting { time: deadline, frame: 0 });
             if call.is_over && self.partners(handle).any(|(_, partner)| partner.is_up()) {
                 // What is said of the leg that is still up names this one.
-                self.table.set_deadline(handle, deadline + LINGER_ENDED);
+                let ended = call.record.ended.unwrap_or(deadline);
+                self.table.set_deadline(handle, deadline + pause(LINGER_ENDED, deadline.since(ended)));
             } else if self.table.get(handle).is_some_and(|call| call.is_over) {
                 self.finish(handle);
             } else {

@@ -96,7 +96,7 @@ impl Calls {
         } else if call.session.silent_at().is_some_and(|silent| due >= silent + WATERMARK) {
             self.run_out(world, handle, due - WATERMARK);
         } else if call.next_age.is_some_and(|age| due >= age) {
-            call.next_age = Some(due + AGE_EVERY);
+            call.next_age = Some(due + pause(AGE_EVERY, due.since(call.activity)));
             if call.session.timer().is_none() && due.since(call.activity) >= AGE_EVERY {
                 world.tell(Event::CallAged { call: handle, at: due });
             }
@@ -141,6 +141,12 @@ impl Calls {
     }
 }
 
+/// How long nobody looks at something that may stay as it is for ever: longer the longer it has, so that a leap of years takes no longer
+/// than one of days.
+pub(super) fn pause(least: Span, lasted: Span) -> Span {
+    least.max(Span::from_nanos(lasted.as_nanos() / 16))
+}
+
 impl Call {
     /// When there is something to look at, apart from its BYE.
     fn next_look(&self) -> PacketTime {
@@ -175,5 +181,21 @@ impl Call {
         let answerer = self.sender(world, &seen.message).other();
         let scans = world.peers.scans(seen.flow.source.ip()) || world.peers.scans(seen.flow.destination.ip());
         self.alive[answerer as usize] && !self.is_forks(world, seen) && !scans
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn centuries_pass_in_few_looks() {
+        let (mut lasted, mut looks) = (Span::ZERO, 0);
+        while lasted < Span::from_secs(290 * 366 * 86_400) {
+            lasted = lasted + pause(AGE_EVERY, lasted);
+            looks += 1;
+        }
+        assert!(looks < 300, "{looks}");
+        assert_eq!(pause(AGE_EVERY, Span::from_secs(8 * 3600)), AGE_EVERY);
     }
 }

@@ -46,7 +46,7 @@ impl Marks {
         let number = |user: &[u8]| Number::of(world, user);
         let sdp = message.sdp();
         let media = sdp.as_ref().and_then(|sdp| {
-            let media = sdp.media().next()?;
+            let media = sdp.first_media?;
             let address = media.connection_ip().or_else(|| sdp.connection_ip())?;
             Some(hash(&end_key(&SocketAddr::new(address, media.port))))
         });

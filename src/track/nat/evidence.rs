@@ -20,25 +20,24 @@ impl NatEvidence {
     /// between, and nothing is said of the phone.
     pub fn of(message: &Message<'_>, flow: Flow) -> Self {
         let source = flow.source.ip();
-        let Some(via) = message.top_via().filter(|_| message.via_count() <= 1) else { return Self::default() };
+        let Some((sent_by, port)) = message.top_sent_by().filter(|_| message.via_count() <= 1) else { return Self::default() };
         let mut flags = 0;
-        let sent_by = via.host_ip();
         let public = !is_private(source);
         if sent_by.is_some_and(|ip| ip != source) {
             flags |= 1;
         }
-        if !flow.transport.is_stream() && via.port.unwrap_or(5060) != flow.source.port() {
+        if !flow.transport.is_stream() && port.unwrap_or(5060) != flow.source.port() {
             flags |= 2;
         }
         if public && sent_by.is_some_and(is_private) {
             flags |= 4;
         }
-        if let Some(contact) = message.contacts().next() {
-            let host = contact.uri.host_ip();
+        if let Some(contact) = message.first_contact_uri() {
+            let host = contact.host_ip();
             if public && host.is_some_and(is_private) {
                 flags |= 8;
             }
-            if host == Some(source) && !flow.transport.is_stream() && contact.uri.port.unwrap_or(5060) != flow.source.port() {
+            if host == Some(source) && !flow.transport.is_stream() && contact.port.unwrap_or(5060) != flow.source.port() {
                 flags |= 128;
             }
         }

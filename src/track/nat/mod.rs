@@ -129,7 +129,7 @@ impl Nat {
         self.heard(world, registrations, phone, seen.before, seen.at, if alive { Sign::Unasked } else { Sign::Restart });
         self.join_site(registrations, phone);
         self.note_writes(world, phone, seen);
-        if seen.message.credentials().is_some() && known.is_some() {
+        if seen.message.is_authorized() && known.is_some() {
             let site = self.phones.get(phone).map(|phone| Site::of(phone.flow.source.ip()));
             if let Some(site) = site.and_then(|site| self.site_mut(site)) {
                 site.pool.answer_arrived(seen.at.time);
@@ -156,7 +156,7 @@ impl Nat {
             phone.contact.note(seen.flow.source, seen.at.time);
         }
         self.heard(world, registrations, phone, seen.before, seen.at, Sign::Unasked);
-        if seen.message.sdp().is_some() {
+        if seen.message.has_sdp() {
             self.note_writes(world, phone, seen);
         }
     }
@@ -278,8 +278,8 @@ impl Nat {
             return;
         }
         let message = &seen.message;
-        let via = message.top_via().and_then(|via| via.host_ip());
-        let contact = message.contacts().next().filter(|_| message.via_count() <= 1).and_then(|contact| contact.uri.host_ip());
+        let via = message.top_sent_by().and_then(|(host, _)| host);
+        let contact = message.first_contact_uri().filter(|_| message.via_count() <= 1).and_then(|contact| contact.host_ip());
         let Some(address) = [via, contact].into_iter().flatten().find(|address| is_private(*address)) else { return };
         let name = (seen.flow.source, address);
         if self.private_names.len() < PRIVATE_NAMES && !self.private_names.contains(&name) {
@@ -371,6 +371,6 @@ fn is_behind(registrations: &Registrations, device: Handle) -> bool {
 
 /// How sure it is that a device sits behind a NAT.
 pub fn verdict(registrations: &Registrations, device: &Device) -> BehindNat {
-    let shared = registrations.devices_at(device.source().ip()) > 1 && device.nat != NatEvidence::default();
+    let shared = device.nat != NatEvidence::default() && registrations.devices_at(device.source().ip()) > 1;
     if shared { device.nat.and(NatEvidence::SHARED_ADDRESS).verdict() } else { device.nat.verdict() }
 }

@@ -78,19 +78,18 @@ impl Rewrites {
         if is_private(source) || message.via_count() > 1 || seen.flow.transport.is_stream() {
             return None;
         }
-        let session = message.sdp();
-        if session.is_some() && message.anomalies().contains(Anomaly::ContentLengthMismatch) {
+        if message.has_sdp() && message.anomalies().contains(Anomaly::ContentLengthMismatch) {
             return Some(Rewriting::Length);
         }
-        let via = writes(message.top_via()?.host_ip()?, source)?;
-        let contact = writes(message.contacts().next()?.uri.host_ip()?, source)?;
+        let via = writes(message.top_sent_by()?.0?, source)?;
+        let contact = writes(message.first_contact_uri()?.host_ip()?, source)?;
         if message.method() == Method::Register && self.alternates(contact) {
             return Some(Rewriting::Alternating);
         }
         match (via, contact) {
             (Writes::Public, Writes::Private) => Some(Rewriting::Partial),
             (Writes::Public, Writes::Public) => {
-                let media = session.and_then(|session| writes(session.connection_ip()?, source));
+                let media = message.sdp().and_then(|session| writes(session.connection_ip()?, source));
                 match (media, names_private_host(message.call_id())) {
                     (Some(Writes::Private), true) => Some(Rewriting::HeadersOnly),
                     (_, true) => Some(Rewriting::Consistent),

@@ -106,8 +106,8 @@ impl Nat {
     }
 
     /// How sure it is that bindings time out, for each site where a request told something.
-    pub fn verdicts(&self) -> impl Iterator<Item = Option<Confidence>> {
-        self.sites.iter().filter(|(_, site)| !site.pool.is_empty()).map(|(_, site)| site.confidence)
+    pub fn verdicts(&self) -> impl Iterator<Item = (Site, Option<Confidence>)> {
+        self.sites.iter().filter(|(_, site)| !site.pool.is_empty()).map(|(_, site)| (site.site, site.confidence))
     }
 
     /// Whether a device sends nothing that would keep its binding open.

@@ -2,9 +2,9 @@
 
 use std::net::SocketAddr;
 
+use crate::decode::ports::end_digest;
 use crate::table::{Handle, Rank};
 use crate::time::PacketTime;
-use crate::track::flows::address_digest;
 use crate::track::registration::device::Device;
 use crate::track::registration::{REMEMBERED, Registrations};
 use crate::track::world::World;
@@ -15,7 +15,7 @@ type Held = [Option<Handle>; 3];
 impl Registrations {
     /// Ties an address to a device; it is worth what the device is.
     pub(super) fn remember_address(&mut self, world: &World, address: SocketAddr, device: Handle, now: PacketTime) {
-        let key = address_digest(world.digester, address);
+        let key = end_digest(world.digester, address);
         let rank = self.devices.rank(device).unwrap_or(Rank::Unanswered);
         match self.addresses.find(key) {
             Some(found) => {
@@ -61,7 +61,7 @@ impl Registrations {
 
     fn addresses_of(&self, world: &World, handle: Handle, device: &Device) -> Held {
         [Some(device.flow.source), Some(device.place), device.contact_address].map(|address| {
-            let found = self.addresses.find(address_digest(world.digester, address?))?;
+            let found = self.addresses.find(end_digest(world.digester, address?))?;
             (self.addresses.get(found) == Some(&handle)).then_some(found)
         })
     }

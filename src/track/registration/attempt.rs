@@ -6,7 +6,7 @@ use crate::table::{Digest, Handle, Rank};
 use crate::time::{PacketTime, Span};
 use crate::track::absence::WATERMARK;
 use crate::track::event::{AttemptEnd, Event, Sighting};
-use crate::track::registration::{DeviceKeys, Purpose, Registrations, attempt_key, purpose};
+use crate::track::registration::{DEVICES, DeviceKeys, Purpose, Registrations, attempt_key, purpose};
 use crate::track::transaction::Owner;
 use crate::track::world::{Seen, World};
 
@@ -156,7 +156,8 @@ impl Registrations {
         let mut requested = None;
         attempt.asked = [None; CONTACTS];
         let mut slots = attempt.asked.iter_mut();
-        for contact in message.contacts() {
+        // More would be forgotten again at once.
+        for contact in message.contacts().take(DEVICES) {
             requested = requested.or(contact.expires);
             if contact.kind == ContactKind::Star {
                 attempt.clears_all = true;

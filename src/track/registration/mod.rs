@@ -17,13 +17,13 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::config::Thresholds;
+use crate::decode::ports::end_digest;
 use crate::sip::headers::{Contact, ContactKind};
 use crate::sip::message::Message;
 use crate::table::{Digest, ExpiringTable, Handle, Rank};
 use crate::time::{PacketTime, Span};
 use crate::track::absence::WATERMARK;
 use crate::track::event::{Event, Sighting};
-use crate::track::flows::address_digest;
 use crate::track::nat::NatEvidence;
 use crate::track::registration::attempt::Attempt;
 use crate::track::registration::changes::{Change, Changes, Refreshes};
@@ -128,7 +128,7 @@ impl Registrations {
 
     /// The device that registered from `address`, or with it as its Contact.
     pub fn at_address(&self, world: &World, address: SocketAddr) -> Option<Handle> {
-        let handle = *self.addresses.get(self.addresses.find(address_digest(world.digester, address))?)?;
+        let handle = *self.addresses.get(self.addresses.find(end_digest(world.digester, address))?)?;
         self.devices.get(handle).map(|_| handle)
     }
 

@@ -1,5 +1,6 @@
 //! The fuzz targets of siphound; `tests/smoke_fuzz.rs` runs their bodies with the stable toolchain.
 
+#[allow(dead_code, reason = "the seeds are written by the tests")]
 mod bodies;
 mod support;
 

@@ -169,7 +169,7 @@ impl Said {
         let mut next = self.clone();
         (next.source, next.destination) = (self.destination, how & 7);
         if self.start.starts_with("SIP/2.0") {
-            next.vias.remove(0);
+            next.vias.drain(..next.vias.len().min(1));
         } else {
             next.vias.insert(0, format!("SIP/2.0/UDP {};branch=z9hG4bKp{}", party(next.source, v6), how >> 3));
         }

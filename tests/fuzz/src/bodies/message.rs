@@ -43,10 +43,13 @@ fn assert_secrets_are_blanked(own: &[u8]) {
     assert_eq!(blanked.len(), own.len());
     let mut twice = blanked.clone();
     siphound::history::trace::blank_secrets(&mut twice);
-    assert!(blanked == twice, "what is blank stays as it is");
+    assert!(blanked == twice, "what is blank stays as it is: {}", String::from_utf8_lossy(own));
     let (before, after) = (scan(own, Context::Datagram), scan(&blanked, Context::Datagram));
     let (Some(before), Some(after)) = (before, after) else { panic!("it is a message still") };
     let (before, after) = (Message::new(own, &before), Message::new(&blanked, &after));
     assert_eq!((before.kind(), before.call_id(), before.cseq()), (after.kind(), after.call_id(), after.cseq()));
-    assert_eq!(before.credentials().map(|digest| digest.nonce), after.credentials().map(|digest| digest.nonce));
+    // Of credentials that are no digest nothing is kept but the scheme.
+    if let Some(digest) = before.credentials().filter(|credentials| credentials.scheme.eq_ignore_ascii_case(b"digest")) {
+        assert_eq!(after.credentials().map(|digest| digest.nonce), Some(digest.nonce));
+    }
 }

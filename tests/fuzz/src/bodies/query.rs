@@ -8,7 +8,7 @@ use axum::body::{Body, to_bytes};
 use hyper::service::Service as _;
 use hyper::{Request, Response};
 use hyper_util::service::TowerToHyperService;
-use siphound::http::{Access, Assistants, EngineSource, Events, Peers, SnapshotSource, Unavailable, View, router};
+use siphound::http::{Access, Assistants, EngineSource, Events, Lease, Peers, SnapshotSource, Unavailable, View, introduce, router};
 use siphound::metrics::Snapshot;
 use siphound::pipeline::engine::Engine;
 use siphound::report::mask::Mask;
@@ -82,10 +82,13 @@ pub(crate) fn body(bytes: &[u8]) {
     let path = script.pick(&PATHS);
     let method = script.pick(&["GET", "GET", "GET", "POST", "HEAD"]);
     let (rest, raw) = (String::from_utf8_lossy(script.rest()).into_owned(), if path.ends_with('/') { "" } else { "?" });
-    let Ok(request) = Request::builder().method(method).uri(format!("{path}{raw}{rest}")).header("host", "localhost").body(Body::empty())
+    let Ok(mut request) =
+        Request::builder().method(method).uri(format!("{path}{raw}{rest}")).header("host", "localhost").body(Body::empty())
     else {
         return;
     };
+    introduce(&mut request, ([127, 0, 0, 1], 40_000).into(), &Lease::default());
+    let asked = request.uri().to_string();
     let mask = if bytes.len() % 2 == 0 { Mask::none() } else { Mask::keyed(1) };
     let known = Known { engine: Arc::clone(&ENGINE), events: Arc::new(Events::new(mask)), assistants: Arc::default() };
     let access = Access { peers: Peers::Anyone, token: None };
@@ -93,14 +96,14 @@ pub(crate) fn body(bytes: &[u8]) {
     RUNTIME.with_borrow_mut(|runtime| {
         runtime.block_on(async {
             let Ok(response) = service.call(request).await;
-            check(response, method).await;
+            check(response, &asked, method).await;
         });
     });
 }
 
-async fn check(response: Response<Body>, method: &str) {
+async fn check(response: Response<Body>, asked: &str, method: &str) {
     let status = response.status().as_u16();
-    assert!(matches!(status, 200 | 204 | 307 | 308 | 400 | 404 | 405), "{status}");
+    assert!(matches!(status, 200 | 204 | 307 | 308 | 400 | 404 | 405), "{status} for {method} {asked}");
     let kind = response.headers().get("content-type").and_then(|kind| kind.to_str().ok()).unwrap_or_default().to_owned();
     if kind == "text/event-stream" || kind == "application/x-ndjson" {
         return;
