@@ -109,7 +109,10 @@ fn dashboards_show_data() {
         pbx.send("192.0.2.2:5080", &refused(call));
         if call == 2 {
             // The series of a site begin with what was counted first; an increase needs a scrape before the next one.
-            assert!(until(2 * SOON, || has_data(&lab, "siphound_site_registration_failures_total")).is_some(), "Prometheus does not scrape");
+            assert!(
+                until(2 * SOON, || has_data(&lab, "siphound_site_registration_failures_total")).is_some(),
+                "Prometheus does not scrape"
+            );
         }
     }
     daemon.counts(1, "notifications_total", &["sink=log", "result=sent"]);

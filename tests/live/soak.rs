@@ -15,7 +15,8 @@ fn what_was_sent_is_what_was_counted() {
         return;
     }
     let soak = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/soak");
-    let output = Command::new("python3").args([soak, "--seconds", "20", "--interface", LINK, "--siphound", env!("CARGO_BIN_EXE_siphound")]).output();
+    let output =
+        Command::new("python3").args([soak, "--seconds", "20", "--interface", LINK, "--siphound", env!("CARGO_BIN_EXE_siphound")]).output();
     let output = output.expect("python3 starts");
     let said = String::from_utf8_lossy(&output.stdout);
     if output.status.code() == Some(LACKING) {
