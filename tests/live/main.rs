@@ -15,7 +15,6 @@ mod reload;
 mod rules;
 mod servers;
 mod sip;
-mod soak;
 
 use std::time::Duration;
 
