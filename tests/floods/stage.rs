@@ -19,6 +19,8 @@ use crate::wire::Packets;
 /// Seconds of the scene in which the flood falls.
 const FROM: f64 = 60.0;
 const UNTIL: f64 = 580.0;
+/// Steps per second of a flood that is written as a capture: enough to fill tables whose entries live for half a minute.
+const PACE: f64 = 10_000.0;
 /// Packets from one look at the tables to the next.
 const LOOK: usize = 16;
 
@@ -81,10 +83,11 @@ pub(crate) fn survive(name: &str, attack: Attack, size: Size, full: &[&str]) {
 /// Writes the scene with the flood as a capture, for `scripts/floods.sh`, with as many steps as the environment says.
 fn write(directory: &Path, name: &str, attack: Attack) {
     let steps: usize = std::env::var("SIPHOUND_FLOOD_STEPS").ok().and_then(|steps| steps.parse().ok()).unwrap_or(SMALL.steps);
+    assert!(steps as f64 <= (UNTIL - FROM) * PACE, "{steps} steps take longer than the scene");
     let mut records = site::records();
     let mut packets = Packets::default();
     for step in 0..steps {
-        packets.begin(FROM + (UNTIL - FROM) * step as f64 / steps as f64);
+        packets.begin(FROM + step as f64 / PACE);
         attack.step(step, &mut packets);
         records.append(&mut packets.records);
     }
