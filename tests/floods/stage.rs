@@ -33,14 +33,16 @@ pub(crate) struct Size {
     pub(crate) steps: usize,
     /// Bytes that the flood may bring about, at any time.
     pub(crate) bytes: usize,
+    /// Seconds that it lasts.
+    pub(crate) lasts: f64,
 }
 
 /// For tables that have a configured capacity.
-pub(crate) const SMALL: Size = Size { room: 128, steps: 2_500, bytes: 16 << 20 };
+pub(crate) const SMALL: Size = Size { room: 128, steps: 2_500, bytes: 16 << 20, lasts: UNTIL - FROM };
 /// For messages that are hard to read.
-pub(crate) const HARD: Size = Size { room: 128, steps: 80, bytes: 16 << 20 };
+pub(crate) const HARD: Size = Size { room: 128, steps: 80, bytes: 16 << 20, lasts: UNTIL - FROM };
 /// For those of ingest, whose capacities are fixed.
-pub(crate) const LARGE: Size = Size { room: 128, steps: 140_000, bytes: 112 << 20 };
+pub(crate) const LARGE: Size = Size { room: 128, steps: 140_000, bytes: 112 << 20, lasts: UNTIL - FROM };
 
 /// Floods run one after the other, so that the bytes held are those of one.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -71,7 +73,7 @@ pub(crate) fn survive(name: &str, attack: Attack, size: Size, full: &[&str]) {
     println!(
         "| {name} | {} | {:.0}/s | {} kB | {} kB | {} kB | {} | {followed} of {} |",
         held.frames,
-        held.frames as f64 / (UNTIL - FROM),
+        held.frames as f64 / size.lasts,
         held.before >> 10,
         held.peak >> 10,
         held.after >> 10,
@@ -108,7 +110,7 @@ fn follow(attack: Option<Attack>, size: Size) -> (Engine, Held) {
     let mut held = Held::default();
     let mut packets = Packets::default();
     for step in 0..attack.map_or(0, |_| size.steps) {
-        let now = FROM + (UNTIL - FROM) * step as f64 / size.steps as f64;
+        let now = FROM + size.lasts * step as f64 / size.steps as f64;
         packets.begin(now);
         if let Some(attack) = attack {
             attack.step(step, &mut packets);
