@@ -158,8 +158,8 @@ impl FindingStore {
 
     /// Whether a finding of that id and subject was open at any time since `since`.
     pub fn was_open_since(&self, id: FindingId, subject: &Subject, since: PacketTime) -> bool {
-        let mut episodes = self.index.about(subject, id).filter_map(|seq| self.findings.get(&seq));
-        episodes.any(|finding| finding.subject == *subject && finding.cleared.is_none_or(|end| end >= since))
+        let mut episodes = self.index.own(subject, id).rev().filter_map(|seq| self.findings.get(&seq));
+        episodes.any(|finding| finding.cleared.is_none_or(|end| end >= since))
     }
 
     /// The open findings of that id about a subject or related to it, in the order in which they were raised.
@@ -292,8 +292,7 @@ impl FindingStore {
 
     /// The open finding of that id and subject: if any is, it is the latest.
     fn find_open(&self, id: FindingId, subject: &Subject) -> Option<Seq> {
-        let mut episodes = self.index.about(subject, id).rev().filter_map(|seq| Some((seq, self.findings.get(&seq)?)));
-        let (seq, latest) = episodes.find(|(_, finding)| finding.subject == *subject)?;
+        let (seq, latest) = self.latest(id, subject)?;
         latest.cleared.is_none().then_some(seq)
     }
 
@@ -303,9 +302,13 @@ impl FindingStore {
         if !matches!(subject, Subject::Aor(_) | Subject::Source(_) | Subject::Call(_)) {
             return None;
         }
-        let mut episodes = self.index.about(subject, id).rev().filter_map(|seq| Some((seq, self.findings.get(&seq)?)));
-        let (seq, latest) = episodes.find(|(_, finding)| finding.subject == *subject)?;
+        let (seq, latest) = self.latest(id, subject)?;
         latest.cleared.is_some_and(|end| now.since(end) <= id.row().clears.quiet).then_some(seq)
+    }
+
+    fn latest(&self, id: FindingId, subject: &Subject) -> Option<(Seq, &Finding)> {
+        let seq = self.index.own(subject, id).next_back()?;
+        Some((seq, self.findings.get(&seq)?))
     }
 
     fn reopen(&mut self, seq: Seq, now: PacketTime) {
@@ -319,16 +322,24 @@ impl FindingStore {
 
     /// The cause that explains `symptom`: the first of [`FindingId::CAUSES`] that does.
     fn cause_of(&self, symptom: &Finding) -> Option<Seq> {
-        let subjects = || std::iter::once(&symptom.subject).chain(&symptom.related);
         FindingId::CAUSES.into_iter().find_map(|id| {
             // The strongest confidence asks whether such a cause is possible at all; each candidate is then judged by its own.
             let reach = id.explains(symptom.id, Confidence::Confirmed)?;
-            let explains = |seq: &Seq| self.findings.get(seq).is_some_and(|cause| is_cause(cause, symptom));
-            match reach {
-                Reach::Server => self.index.of(id).find(explains),
-                Reach::Twin | Reach::Effect => subjects().find_map(|subject| self.index.about(subject, id).find(explains)),
-            }
+            self.tied(reach, id, symptom).find(|seq| self.findings.get(seq).is_some_and(|cause| is_cause(cause, symptom)))
         })
+    }
+
+    /// The findings of an id that may be cause or symptom of `finding`. Two phones of one site have nothing to do with each other: their
+    /// findings are both related to it, and are not looked at.
+    fn tied(&self, reach: Reach, id: FindingId, finding: &Finding) -> impl Iterator<Item = Seq> {
+        let (server, near) = match reach {
+            Reach::Server => (Some(self.index.of(id)), None),
+            Reach::Twin | Reach::Effect => {
+                let own = finding.related.iter().flat_map(move |subject| self.index.own(subject, id));
+                (None, Some(self.index.about(&finding.subject, id).chain(own)))
+            }
+        };
+        server.into_iter().flatten().chain(near.into_iter().flatten())
     }
 
     /// Takes off the list what the finding `cause` explains.
@@ -345,13 +356,10 @@ impl FindingStore {
         if !FindingId::CAUSES.contains(&finding.id) {
             return Vec::new();
         }
-        let subjects = || std::iter::once(&finding.subject).chain(&finding.related);
         let mut symptoms = Vec::new();
         for &id in FindingId::ALL {
-            match finding.id.explains(id, finding.confidence) {
-                Some(Reach::Server) => symptoms.extend(self.index.of(id)),
-                Some(Reach::Twin | Reach::Effect) => symptoms.extend(subjects().flat_map(|subject| self.index.about(subject, id))),
-                None => {}
+            if let Some(reach) = finding.id.explains(id, finding.confidence) {
+                symptoms.extend(self.tied(reach, id, finding));
             }
         }
         symptoms.retain(|symptom| self.findings.get(symptom).is_some_and(|symptom| is_cause(finding, symptom)));

@@ -10,13 +10,24 @@ use crate::detect::store::Seq;
 #[derive(Debug, Default)]
 pub(super) struct Index {
     by_id: BTreeMap<FindingId, BTreeSet<Seq>>,
-    by_subject: BTreeMap<Subject, BTreeSet<(FindingId, Seq)>>,
+    by_subject: BTreeMap<Subject, Ties>,
+}
+
+/// The findings that concern a subject.
+#[derive(Debug, Default)]
+struct Ties {
+    /// About it or related to it.
+    all: BTreeSet<(FindingId, Seq)>,
+    /// About it.
+    own: BTreeSet<(FindingId, Seq)>,
 }
 
 impl Index {
     pub(super) fn insert(&mut self, seq: Seq, finding: &Finding) {
         self.by_id.entry(finding.id).or_default().insert(seq);
-        self.add(seq, finding.id, &finding.subject);
+        let ties = self.by_subject.entry(finding.subject.clone()).or_default();
+        ties.all.insert((finding.id, seq));
+        ties.own.insert((finding.id, seq));
         self.relate(seq, finding.id, &finding.related);
     }
 
@@ -24,7 +35,7 @@ impl Index {
     /// whole PBX is found by id.
     pub(super) fn relate(&mut self, seq: Seq, id: FindingId, subjects: &[Subject]) {
         for subject in subjects.iter().filter(|subject| subject.kind() != SubjectKind::Pbx) {
-            self.add(seq, id, subject);
+            self.by_subject.entry(subject.clone()).or_default().all.insert((id, seq));
         }
     }
 
@@ -32,17 +43,20 @@ impl Index {
         if let Some(set) = self.by_id.get_mut(&finding.id) {
             set.remove(&seq);
         }
+        if let Some(ties) = self.by_subject.get_mut(&finding.subject) {
+            ties.own.remove(&(finding.id, seq));
+        }
         self.unrelate(seq, finding.id, std::iter::once(&finding.subject).chain(&finding.related));
     }
 
     /// Finds a finding by `subjects` no longer.
     pub(super) fn unrelate<'a>(&mut self, seq: Seq, id: FindingId, subjects: impl IntoIterator<Item = &'a Subject>) {
         for subject in subjects {
-            let Some(set) = self.by_subject.get_mut(subject) else {
+            let Some(ties) = self.by_subject.get_mut(subject) else {
                 continue;
             };
-            set.remove(&(id, seq));
-            if set.is_empty() {
+            ties.all.remove(&(id, seq));
+            if ties.all.is_empty() && ties.own.is_empty() {
                 self.by_subject.remove(subject);
             }
         }
@@ -53,17 +67,22 @@ impl Index {
         self.by_id.get(&id).into_iter().flatten().copied()
     }
 
-    /// The findings of an id about a subject or related to it, oldest first.
+    /// The findings of an id about a subject or related to it, oldest first. Of a site or a source that may be all its phones.
     pub(super) fn about(&self, subject: &Subject, id: FindingId) -> impl DoubleEndedIterator<Item = Seq> {
-        self.by_subject.get(subject).into_iter().flat_map(move |set| set.range((id, Seq::MIN)..=(id, Seq::MAX))).map(|&(_, seq)| seq)
+        self.by_subject.get(subject).into_iter().flat_map(move |ties| of(&ties.all, id))
     }
 
-    fn add(&mut self, seq: Seq, id: FindingId, subject: &Subject) {
-        self.by_subject.entry(subject.clone()).or_default().insert((id, seq));
+    /// The findings of an id whose subject it is, oldest first.
+    pub(super) fn own(&self, subject: &Subject, id: FindingId) -> impl DoubleEndedIterator<Item = Seq> {
+        self.by_subject.get(subject).into_iter().flat_map(move |ties| of(&ties.own, id))
     }
 
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
         self.by_subject.is_empty() && self.by_id.values().all(BTreeSet::is_empty)
     }
+}
+
+fn of(set: &BTreeSet<(FindingId, Seq)>, id: FindingId) -> impl DoubleEndedIterator<Item = Seq> {
+    set.range((id, Seq::MIN)..=(id, Seq::MAX)).map(|&(_, seq)| seq)
 }

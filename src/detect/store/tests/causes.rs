@@ -122,3 +122,34 @@ fn a_detector_may_replace_what_the_catalogue_does_not_know_of() {
     assert!(store.replace((ShortCalls, &winner), (DialogLost, &Subject::Call("a@x".into())), at(1)));
     assert_eq!(ids(&store), [ShortCalls]);
 }
+
+#[test]
+fn the_other_phones_of_a_site_are_neither_asked_for_causes_nor_for_symptoms() {
+    let phone = |number: u32| aor(&format!("{number}@pbx.example.com"));
+    let placed = |raise: Raise| raise.related(source(7)).related(site());
+    let mut store = FindingStore::new(Limits::default());
+    for number in 0..4_096 {
+        store.raise(placed(seen(PeerUnreachable, phone(number), 0)), at(0));
+    }
+    for number in 0..2_048 {
+        let expired = Finding::begin(placed(seen(RegistrationExpired, phone(number), 20)), at(20));
+        assert_eq!(store.tied(Reach::Effect, PeerUnreachable, &expired).count(), 1);
+        store.raise(placed(seen(RegistrationExpired, phone(number), 20)), at(20));
+    }
+    let unreachable = Finding::begin(placed(seen(PeerUnreachable, phone(4_095), 30)), at(30));
+    assert_eq!(store.tied(Reach::Effect, RegistrationExpired, &unreachable).count(), 0);
+    assert_eq!(store.all().len(), 4_096);
+}
+
+#[test]
+fn what_concerns_a_site_explains_what_its_phones_suffer() {
+    for late in [false, true] {
+        let mut store = FindingStore::new(Limits::default());
+        let cause = seen(SourceIpChanged, site(), 10);
+        let symptom = seen(PeerUnreachable, aor(ALICE), 15).related(source(7)).related(site());
+        let (first, second) = if late { (symptom, cause) } else { (cause, symptom) };
+        store.raise(first, at(15));
+        store.raise(second, at(16));
+        assert_eq!(ids(&store), [SourceIpChanged]);
+    }
+}
