@@ -181,7 +181,7 @@ impl Finding {
             count: 1,
             message: raise.message,
             evidence: Vec::new(),
-            evidence_omitted: 0,
+            evidence_omitted: raise.evidence_omitted,
             remedy,
             explains: BTreeSet::new(),
             sufferers: BTreeSet::new(),
@@ -208,6 +208,7 @@ impl Finding {
         self.scope = raise.scope;
         self.standing = self.standing.max(raise.standing);
         self.message = raise.message;
+        self.evidence_omitted += raise.evidence_omitted;
         self.add_evidence(raise.evidence);
         let room = Self::RELATED.saturating_sub(self.related.len());
         let fresh: Vec<_> = raise.related.into_iter().filter(|subject| !self.related.contains(subject)).take(room).collect();
@@ -226,16 +227,32 @@ impl Finding {
     fn add_evidence(&mut self, facts: Vec<Evidence>) {
         for fact in facts {
             self.since = self.since.min(fact.at);
-            if !self.evidence.contains(&fact) {
-                self.evidence.push(fact);
-            }
-        }
-        self.evidence.sort();
-        if let Some(excess @ 1..) = self.evidence.len().checked_sub(Self::EVIDENCE) {
-            self.evidence.drain(Self::EVIDENCE / 2..Self::EVIDENCE / 2 + excess);
-            self.evidence_omitted += excess as u64;
+            self.evidence_omitted += u64::from(keep(&mut self.evidence, fact) == Kept::OneLess);
         }
     }
+}
+
+/// What became of the facts that are kept when one was added.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Kept {
+    /// All are there.
+    All,
+    /// One in the middle gave way.
+    OneLess,
+}
+
+/// Puts a fact in its place among `facts`, which are in order; of too many that in the middle goes. A known fact is not added again.
+fn keep(facts: &mut Vec<Evidence>, fact: Evidence) -> Kept {
+    let Err(place) = facts.binary_search(&fact) else { return Kept::All };
+    if facts.len() < Finding::EVIDENCE {
+        facts.insert(place, fact);
+        return Kept::All;
+    }
+    if place != Finding::EVIDENCE / 2 {
+        facts.insert(place, fact);
+        facts.remove(Finding::EVIDENCE / 2);
+    }
+    Kept::OneLess
 }
 
 /// What a detector says: this is the matter, now.
@@ -250,6 +267,8 @@ pub struct Raise {
     pub(super) scope: Scope,
     pub(super) message: String,
     pub(super) evidence: Vec<Evidence>,
+    /// Facts between those of `evidence`.
+    evidence_omitted: u64,
     pub(super) related: Vec<Subject>,
     template: &'static str,
     values: Vec<(Slot, String)>,
@@ -270,6 +289,7 @@ impl Raise {
             reason: None,
             message: message.into(),
             evidence: Vec::new(),
+            evidence_omitted: 0,
             related: Vec::new(),
             template: row.remedy,
             values: Vec::new(),
@@ -312,14 +332,25 @@ impl Raise {
     }
 
     /// Adds a fact that a frame shows.
-    pub fn evidence(mut self, at: PacketTime, frame: u64, fact: impl Into<String>) -> Self {
-        self.evidence.push(Evidence { at, frame: Some(frame), fact: fact.into() });
-        self
+    pub fn evidence(self, at: PacketTime, frame: u64, fact: impl Into<String>) -> Self {
+        self.fact(Evidence { at, frame: Some(frame), fact: fact.into() })
     }
 
     /// Adds a fact that no frame shows: a deadline passed.
-    pub fn absence(mut self, at: PacketTime, fact: impl Into<String>) -> Self {
-        self.evidence.push(Evidence { at, frame: None, fact: fact.into() });
+    pub fn absence(self, at: PacketTime, fact: impl Into<String>) -> Self {
+        self.fact(Evidence { at, frame: None, fact: fact.into() })
+    }
+
+    /// Adds the facts of the first and the latest of `items`, which are in order of time: no more than a finding keeps are put into words.
+    pub(super) fn facts<T>(mut self, items: &[T], tell: impl Fn(Self, &T) -> Self) -> Self {
+        let (first, latest) = (items.len().min(Finding::EVIDENCE / 2), items.len().saturating_sub(Finding::EVIDENCE / 2));
+        self.evidence_omitted += latest.saturating_sub(first) as u64;
+        let latest = items.get(latest.max(first)..).unwrap_or_default();
+        items.get(..first).unwrap_or_default().iter().chain(latest).fold(self, tell)
+    }
+
+    fn fact(mut self, fact: Evidence) -> Self {
+        self.evidence_omitted += u64::from(keep(&mut self.evidence, fact) == Kept::OneLess);
         self
     }
 
@@ -372,6 +403,40 @@ mod tests {
         assert_eq!((raise.severity, raise.scope, raise.confidence), (Severity::Error, Scope::Source, Confidence::Confirmed));
         let raise = raise.fill(Slot::Ip, "198.51.100.7");
         assert_eq!(raise.filled_remedy(), "On the PBX check fail2ban/iptables/ACL for 198.51.100.7 and unban it.");
+    }
+
+    #[test]
+    fn of_many_facts_only_those_that_are_kept_are_put_into_words() {
+        let at = |second: u64| PacketTime::from_parts(second as i64, 0);
+        let items: Vec<u64> = (0..16_384).collect();
+        let told = std::cell::Cell::new(0);
+        let raise = Raise::new(FindingId::SipScanner, Subject::Source("198.51.100.7".parse().unwrap()), "");
+        let raise = raise.facts(&items, |raise, &second| {
+            told.set(told.get() + 1);
+            raise.evidence(at(second), second, "seen")
+        });
+        assert_eq!(told.get(), Finding::EVIDENCE);
+        let mut finding = Finding::begin(raise.clone(), at(20_000));
+        let frames = |finding: &Finding| finding.evidence.iter().filter_map(|fact| fact.frame).collect::<Vec<_>>();
+        assert_eq!(frames(&finding), (0..10).chain(16_374..16_384).collect::<Vec<_>>());
+        assert_eq!((finding.evidence_omitted, finding.since), (16_364, at(0)));
+        finding.merge(raise.evidence(at(20_000), 20_000, "seen"), at(20_000));
+        assert_eq!(frames(&finding), (0..10).chain(16_375..16_384).chain([20_000]).collect::<Vec<_>>());
+        for few in [0, 1, 10, 11, 20, 21] {
+            let raise = Raise::new(FindingId::SipScanner, Subject::Source("198.51.100.7".parse().unwrap()), "");
+            let raise = raise.facts(&items[..few], |raise, &second| raise.evidence(at(second), second, "seen"));
+            assert_eq!((raise.evidence.len(), raise.evidence_omitted), (few.min(20), few.saturating_sub(20) as u64));
+        }
+    }
+
+    #[test]
+    fn a_raise_holds_no_more_facts_than_a_finding_keeps_whatever_their_order() {
+        let at = |second: u64| PacketTime::from_parts(second as i64, 0);
+        let raise = Raise::new(FindingId::SipScanner, Subject::Source("198.51.100.7".parse().unwrap()), "");
+        let raise = (0..1_000).map(|n| n * 617 % 1_000).fold(raise, |raise, second| raise.evidence(at(second), second, "seen"));
+        let frames: Vec<_> = raise.evidence.iter().filter_map(|fact| fact.frame).collect();
+        assert_eq!(frames, (0..10).chain(990..1_000).collect::<Vec<_>>());
+        assert_eq!(raise.evidence_omitted, 980);
     }
 
     #[test]

@@ -98,17 +98,16 @@ impl IgnoredDetector {
         let trunk = request.flow.destination.ip();
         push(&mut self.trunk_calls, (trunk, *request));
         let heard = tracker.world.flows.last_seen(request.flow.reversed());
-        let calls: Vec<Unanswered> = self
-            .trunk_calls
-            .iter()
-            .filter(|(known, call)| *known == trunk && request.first.time.since(call.first.time) <= silent.window)
-            .map(|(_, call)| *call)
-            .collect();
+        let mine =
+            self.trunk_calls.iter().filter(|(known, call)| *known == trunk && request.first.time.since(call.first.time) <= silent.window);
+        let calls: Vec<&Unanswered> = mine.map(|(_, call)| call).collect();
         let Some(first) = calls.first().filter(|first| silent.is_reached(calls.len()) && heard < first.first.time) else { return };
         let within = request.first.time.since(first.first.time);
         let message = format!("trunk {trunk}: {} INVITEs unanswered within {within}", calls.len());
-        let raise = Raise::new(FindingId::TrunkNoResponse, Subject::Trunk(trunk), message).related(Subject::Pbx(request.flow.source));
-        let raise = calls.iter().fold(raise, |raise, call| {
+        let subject = Subject::Trunk(trunk);
+        let calls = untold(calls, findings.told(FindingId::TrunkNoResponse, &subject), |call| call.deadline);
+        let raise = Raise::new(FindingId::TrunkNoResponse, subject, message).related(Subject::Pbx(request.flow.source));
+        let raise = raise.facts(&calls, |raise, call| {
             raise.evidence(call.first.time, call.first.frame, format!("INVITE to {}, {}", call.flow.destination, sent(call.transmissions)))
         });
         findings.raise(raise.absence(request.deadline, "the trunk sent nothing"), request.deadline);
@@ -124,7 +123,7 @@ impl IgnoredDetector {
         push(&mut self.large, (peer, *request));
         let mine =
             self.large.iter().filter(|(known, call)| *known == peer && request.first.time.since(call.first.time) <= unanswered.window);
-        let lost: Vec<Unanswered> = mine.map(|(_, call)| *call).collect();
+        let lost: Vec<&Unanswered> = mine.map(|(_, call)| call).collect();
         let Some(first) = lost.first().filter(|_| unanswered.is_reached(lost.len())) else { return false };
         let small_pass = match tracker.world.peers.direction(request.flow) {
             Direction::In => self.served.iter().any(|(known, at)| *known == peer && *at >= first.first.time),
@@ -135,11 +134,12 @@ impl IgnoredDetector {
         }
         let message =
             format!("{peer}: {} INVITEs of up to {} B went unanswered while smaller requests are answered", lost.len(), size(&lost));
-        let raise = Raise::new(FindingId::FragmentLoss, Subject::Source(peer), message).confidence(Confidence::Probable);
-        let raise = lost.iter().fold(raise, |raise, call| {
+        let subject = Subject::Source(peer);
+        let lost = untold(lost, findings.told(FindingId::FragmentLoss, &subject), |call| call.deadline);
+        let raise = Raise::new(FindingId::FragmentLoss, subject.clone(), message).confidence(Confidence::Probable);
+        let raise = raise.facts(&lost, |raise, call| {
             raise.evidence(call.first.time, call.first.frame, format!("INVITE of {} B, never answered", call.size))
         });
-        let subject = Subject::Source(peer);
         findings.raise(beyond(tracker, raise, request.flow), request.deadline);
         findings.replace((FindingId::FragmentLoss, &subject), (FindingId::InviteIgnored, &subject), request.deadline);
         true
@@ -153,15 +153,17 @@ impl IgnoredDetector {
         }
         push(&mut self.fragments, Lost { peer, at, bytes });
         let mine = self.fragments.iter().filter(|lost| lost.peer == peer && at.time.since(lost.at.time) <= accident.window);
-        let lost: Vec<Lost> = mine.copied().collect();
+        let lost: Vec<&Lost> = mine.collect();
         if !accident.is_reached(lost.len()) {
             return;
         }
         let message =
             format!("{peer}: UDP message of at least {bytes} B fragmented, fragments lost ({} within {})", lost.len(), accident.window);
         let confidence = if lost.len() >= NO_ACCIDENT { Confidence::Confirmed } else { Confidence::Suspected };
-        let raise = Raise::new(FindingId::FragmentLoss, Subject::Source(peer), message).confidence(confidence);
-        let raise = lost.iter().fold(raise, |raise, lost| {
+        let subject = Subject::Source(peer);
+        let lost = untold(lost, findings.told(FindingId::FragmentLoss, &subject), |lost| lost.at.time);
+        let raise = Raise::new(FindingId::FragmentLoss, subject, message).confidence(confidence);
+        let raise = raise.facts(&lost, |raise, lost| {
             let fact = format!("datagram from {} of at least {} B never came together", flow.source.ip(), lost.bytes);
             match lost.at.frame {
                 0 => raise.absence(lost.at.time, fact),
@@ -200,8 +202,14 @@ fn beyond(tracker: &Tracker, raise: Raise, flow: Flow) -> Raise {
     }
 }
 
-fn size(requests: &[Unanswered]) -> u32 {
+fn size(requests: &[&Unanswered]) -> u32 {
     requests.iter().map(|request| request.size).max().unwrap_or_default()
+}
+
+/// The latest of `items`, and those that came to light since a finding was raised last: it knows the others.
+fn untold<T>(items: Vec<&T>, told: PacketTime, noticed: impl Fn(&T) -> PacketTime) -> Vec<&T> {
+    let newest = items.len().saturating_sub(1);
+    items.into_iter().enumerate().filter(|(index, item)| *index == newest || noticed(item) >= told).map(|(_, item)| item).collect()
 }
 
 fn push<T>(queue: &mut VecDeque<T>, item: T) {

@@ -28,6 +28,7 @@ mod nat;
 mod parties;
 mod probes;
 mod reachability;
+mod recent;
 mod registration;
 mod restart;
 mod rewriting;

@@ -1,15 +1,16 @@
 //! Phones that come from another port or address, and a PBX that does not know it (DETECTION §2.4).
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
 use crate::decode::flow::{Flow, is_private};
 use crate::detect::catalog::FindingId;
-use crate::detect::finding::{Raise, Reason, Subject};
+use crate::detect::finding::{Finding, Raise, Reason, Subject};
+use crate::detect::recent::Recent;
 use crate::detect::registration::placed;
 use crate::detect::store::FindingStore;
 use crate::table::Handle;
-use crate::time::PacketTime;
+use crate::time::{PacketTime, Span};
 use crate::track::Tracker;
 use crate::track::event::{AttemptEnd, Event, Sighting};
 use crate::track::nat::event::{NatEvent, StaleTarget};
@@ -35,8 +36,10 @@ struct Move {
 /// Watches where devices come from.
 #[derive(Debug, Default)]
 pub(super) struct MoveDetector {
-    ports: VecDeque<(PacketTime, Handle)>,
+    ports: Recent<Handle, REMEMBERED>,
     moves: VecDeque<Move>,
+    /// How often each device left a site, as far as the moves are remembered.
+    left: BTreeMap<Site, BTreeMap<Handle, usize>>,
 }
 
 impl MoveDetector {
@@ -75,11 +78,7 @@ impl MoveDetector {
             return;
         }
         let (now, often) = (moved.at.time, tracker.thresholds().nat_rebind);
-        while self.ports.front().is_some_and(|(when, _)| now.since(*when) > often.window) || self.ports.len() >= REMEMBERED {
-            self.ports.pop_front();
-        }
-        self.ports.push_back((now, moved.device));
-        let recent = self.ports.iter().filter(|(_, device)| *device == moved.device).count();
+        let recent = self.ports.note(moved.device, now, often.window);
         let severity = if recent > often.count as usize { Severity::Warning } else { Severity::Info };
         let (before, after) = (moved.old.port(), moved.new.port());
         let message = format!("{}: public port changed {before}→{after} ({recent}/h)", aor.name);
@@ -92,28 +91,48 @@ impl MoveDetector {
             return;
         }
         let (now, together_at) = (moved.at.time, tracker.thresholds().site_move);
-        while self.moves.front().is_some_and(|earlier| now.since(earlier.at.time) > together_at.window) || self.moves.len() >= REMEMBERED {
-            self.moves.pop_front();
-        }
-        self.moves.push_back(moved);
         let site = Site::of(moved.old.ip());
-        let mut together: Vec<_> = self.moves.iter().filter(|other| Site::of(other.old.ip()) == site).collect();
-        together.sort_by_key(|other| (other.device, other.at.time));
-        together.dedup_by_key(|other| other.device);
-        let (severity, devices) = match together.len() {
+        let together = self.note(site, moved, together_at.window);
+        let (severity, devices) = match together {
             devices if together_at.is_reached(devices) => (Severity::Warning, format!("{devices} devices")),
             _ => (Severity::Info, "1 device".to_owned()),
         };
         let message = format!("{site}: public IP {}→{}, {devices}", moved.old.ip(), moved.new.ip());
-        let mut raise = Raise::new(FindingId::SourceIpChanged, Subject::Site(site), message).severity(severity);
-        together.sort_by_key(|other| other.at.time);
-        for other in together {
-            raise = evidence(raise, other);
-            if let Some(aor) = tracker.registrations.device(other.device).and_then(|device| tracker.registrations.aor(device.aor)) {
-                raise = raise.related(Subject::Aor(aor.name.clone()));
+        let is_told = findings.is_open(FindingId::SourceIpChanged, &Subject::Site(site));
+        let untold = if is_told || together == 1 { vec![&moved] } else { self.first_moves(site) };
+        let raise = Raise::new(FindingId::SourceIpChanged, Subject::Site(site), message).severity(severity);
+        let raise = untold
+            .iter()
+            .take(Finding::RELATED)
+            .filter_map(|other| tracker.registrations.device(other.device).and_then(|device| tracker.registrations.aor(device.aor)))
+            .fold(raise, |raise, aor| raise.related(Subject::Aor(aor.name.clone())));
+        findings.raise(raise.facts(&untold, |raise, other| evidence(raise, other)), now);
+    }
+
+    /// Takes note of a move; returns how many devices left the site within the window.
+    fn note(&mut self, site: Site, moved: Move, window: Span) -> usize {
+        while self.moves.front().is_some_and(|earlier| moved.at.time.since(earlier.at.time) > window) || self.moves.len() >= REMEMBERED {
+            let Some(old) = self.moves.pop_front() else { break };
+            let site = Site::of(old.old.ip());
+            let Some(devices) = self.left.get_mut(&site) else { continue };
+            match devices.get_mut(&old.device) {
+                Some(times) if *times > 1 => *times -= 1,
+                _ => drop(devices.remove(&old.device)),
+            }
+            if devices.is_empty() {
+                self.left.remove(&site);
             }
         }
-        findings.raise(raise, now);
+        self.moves.push_back(moved);
+        let devices = self.left.entry(site).or_default();
+        *devices.entry(moved.device).or_default() += 1;
+        devices.len()
+    }
+
+    /// The first move of each device that left the site.
+    fn first_moves(&self, site: Site) -> Vec<&Move> {
+        let mut known = BTreeSet::new();
+        self.moves.iter().filter(|other| Site::of(other.old.ip()) == site && known.insert(other.device)).collect()
     }
 }
 

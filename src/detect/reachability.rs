@@ -1,9 +1,10 @@
 //! Whether the PBX reaches its phones, as the PBX itself would log it (DETECTION §3.3).
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::detect::catalog::FindingId;
 use crate::detect::finding::{Raise, Subject, sent};
+use crate::detect::recent::Recent;
 use crate::detect::registration::placed;
 use crate::detect::store::FindingStore;
 use crate::table::Handle;
@@ -25,7 +26,7 @@ struct Down {
 pub(super) struct ReachabilityDetector {
     down: BTreeMap<Handle, Down>,
     escalations: BTreeSet<(PacketTime, Handle)>,
-    outages: VecDeque<(PacketTime, Handle)>,
+    outages: Recent<Handle, REMEMBERED>,
 }
 
 impl ReachabilityDetector {
@@ -72,11 +73,7 @@ impl ReachabilityDetector {
         findings: &mut FindingStore,
     ) {
         let often = tracker.thresholds().unreachable_often;
-        while self.outages.front().is_some_and(|(when, _)| at.time.since(*when) > often.window) || self.outages.len() >= REMEMBERED {
-            self.outages.pop_front();
-        }
-        self.outages.push_back((at.time, device));
-        let recent = self.outages.iter().filter(|(_, other)| *other == device).count();
+        let recent = self.outages.note(device, at.time, often.window);
         let severity = if recent > often.count as usize { Severity::Error } else { Severity::Info };
         let rtt = last_rtt.map_or_else(|| "never answered".to_owned(), |rtt| format!("last qualify {} ms", rtt.as_nanos() / 1_000_000));
         let Some(raise) = raise(tracker, device, severity, &format!("{rtt}, {recent}× in the last hour")) else { return };

@@ -81,8 +81,7 @@ impl RegistrationDetector {
 
     fn rejected(&mut self, tracker: &Tracker, report: &AttemptReport, aor: Box<str>, findings: &mut FindingStore) {
         let (now, rejected) = (report.last.time, tracker.thresholds().reg_rejected);
-        self.rejections.retain(|rejection| now.since(rejection.at.time) <= rejected.window);
-        if self.rejections.len() >= REMEMBERED {
+        while self.rejections.front().is_some_and(|old| now.since(old.at.time) > rejected.window) || self.rejections.len() >= REMEMBERED {
             self.rejections.pop_front();
         }
         self.rejections.push_back(Rejection { aor: report.aor, at: report.last, status: report.status });
@@ -97,10 +96,11 @@ impl RegistrationDetector {
         let message = format!("{aor} at {}: REGISTER {what} (×{})", report.flow.source.ip(), own.len());
         let remedy = rejection_remedy(report.status, report.first.frame != report.last.frame && report.status == 403);
         let is_open = findings.is_open(FindingId::RegistrationRejected, &Subject::Aor(aor.clone()));
-        let mut raise = Raise::new(FindingId::RegistrationRejected, Subject::Aor(aor), message).remedy(remedy);
-        for rejection in own.into_iter().skip_while(|rejection| is_open && rejection.at != report.last) {
-            raise = raise.evidence(rejection.at.time, rejection.at.frame, format!("REGISTER answered {}", status_text(rejection.status)));
-        }
+        let untold = if is_open { own.len().saturating_sub(1) } else { 0 };
+        let raise = Raise::new(FindingId::RegistrationRejected, Subject::Aor(aor), message).remedy(remedy);
+        let raise = raise.facts(own.get(untold..).unwrap_or_default(), |raise, rejection| {
+            raise.evidence(rejection.at.time, rejection.at.frame, format!("REGISTER answered {}", status_text(rejection.status)))
+        });
         findings.raise(placed(tracker, raise, report.flow.source), now);
     }
 

@@ -1,6 +1,6 @@
 //! Phones that fall silent and come back by themselves, as sleeping devices do (DETECTION §2.7).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::detect::catalog::FindingId;
 use crate::detect::finding::{Raise, Subject};
@@ -18,6 +18,8 @@ use crate::track::vocabulary::{BehindNat, Confidence, Reachability};
 
 /// Devices remembered.
 const REMEMBERED: usize = 65_536;
+/// Naps of a device remembered: more than there is time for within an hour, as each takes the PBX some seconds to see.
+const NAPS: usize = 1024;
 /// Silences of a sleeper in keep-alive intervals: two keep-alives and more are missing, which one lost packet does not explain.
 const OVERDUE: f64 = 2.2;
 
@@ -33,7 +35,7 @@ struct Nap {
 #[derive(Debug, Default)]
 pub(super) struct Sleepers {
     down: BTreeMap<Handle, PacketTime>,
-    naps: BTreeMap<Handle, Vec<Nap>>,
+    naps: BTreeMap<Handle, VecDeque<Nap>>,
 }
 
 impl Sleepers {
@@ -59,10 +61,13 @@ impl Sleepers {
         let moved = entry.changes.iter().any(|(at, change)| at.time >= began && matches!(change, Change::Address(..)));
         let silence = silence.filter(|_| !moved);
         let naps = self.naps.entry(device).or_default();
-        naps.retain(|nap| at.time.since(nap.back) <= sleep.window);
-        naps.push(Nap { back: at.time, silence });
+        while naps.front().is_some_and(|nap| at.time.since(nap.back) > sleep.window) || naps.len() >= NAPS.max(sleep.count as usize) {
+            naps.pop_front();
+        }
+        naps.push_back(Nap { back: at.time, silence });
         let behind_nat = verdict(&tracker.registrations, entry) >= BehindNat::Likely;
-        let naps = if behind_nat { self.beyond_nat(tracker, device, entry, since) } else { self.naps.get(&device).map_or(0, Vec::len) };
+        let naps =
+            if behind_nat { self.beyond_nat(tracker, device, entry, since) } else { self.naps.get(&device).map_or(0, VecDeque::len) };
         let Some(aor) = tracker.registrations.aor(entry.aor).map(|aor| aor.name.clone()).filter(|_| sleep.is_reached(naps)) else { return };
         let proof = if behind_nat { "its keep-alives stopped too, and it did not restart" } else { "without NAT or restart" };
         let message = format!("{aor}: fell silent and came back {naps}× within an hour, {proof}, as a sleeping device does");

@@ -156,6 +156,11 @@ impl FindingStore {
         self.find_open(id, subject).and_then(|seq| self.findings.get(&seq))
     }
 
+    /// Until when the open finding of that id and subject was told what there is to say; the beginning of time if none is open.
+    pub fn told(&self, id: FindingId, subject: &Subject) -> PacketTime {
+        self.get(id, subject).map_or(PacketTime::MIN, |finding| finding.last)
+    }
+
     /// Whether a finding of that id and subject was open at any time since `since`.
     pub fn was_open_since(&self, id: FindingId, subject: &Subject, since: PacketTime) -> bool {
         let mut episodes = self.index.own(subject, id).rev().filter_map(|seq| self.findings.get(&seq));
