@@ -38,13 +38,27 @@ pub enum Headers {
     Missing,
 }
 
+/// How far the bytes at the front of a stream were read in vain, so that what comes piece by piece is read once.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Progress {
+    /// Bytes that the message has for sure.
+    pub needed: usize,
+    /// Where the line begins whose end is awaited; 0 if it is not the headers that are unfinished.
+    pub line: usize,
+    /// Up to where no end of that line is.
+    pub searched: usize,
+    /// Whether a start line stands before it that ends the message, unless this line continues it.
+    pub cut_short: bool,
+}
+
 /// Finds messages in bytes.
 pub trait Framer {
     /// Tells how a datagram or a stream begins.
     fn opening(&self, bytes: &[u8]) -> Opening;
 
-    /// Tells what stands at the front of a stream; `bytes` is never empty.
-    fn frame(&self, bytes: &[u8]) -> Framing;
+    /// Tells what stands at the front of a stream; `bytes` is never empty. `progress` is what was left by the last call with the same
+    /// front, or empty.
+    fn frame(&self, bytes: &[u8], progress: &mut Progress) -> Framing;
 
     /// Tells how much of a message that begins with a start line can be read.
     fn headers(&self, bytes: &[u8]) -> Headers;

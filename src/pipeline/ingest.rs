@@ -4,7 +4,7 @@ use crate::config::Thresholds;
 use crate::decode::decoder::{DecodeCounts, Decoder};
 use crate::decode::flow::{Flow, Transport};
 use crate::decode::frame::FrameBatch;
-use crate::decode::framer::{Framer, Framing, Headers, Opening};
+use crate::decode::framer::{Framer, Framing, Headers, Opening, Progress};
 use crate::decode::line::{Item, Origin};
 use crate::decode::ports::PortFilter;
 use crate::decode::signal::Signal;
@@ -168,8 +168,8 @@ impl Framer for Sip {
         Opening::Undecided
     }
 
-    fn frame(&self, bytes: &[u8]) -> Framing {
-        match framing::frame(bytes, MAX_MESSAGE) {
+    fn frame(&self, bytes: &[u8], progress: &mut Progress) -> Framing {
+        match framing::frame_on(bytes, MAX_MESSAGE, progress) {
             Framed::NeedMore => Framing::NeedMore,
             Framed::Message { len } => Framing::Message(len),
             Framed::Keepalive { len, kind } => Framing::Keepalive(len, kind),

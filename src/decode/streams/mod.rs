@@ -390,7 +390,7 @@ mod tests {
     use super::*;
     use crate::decode::dissect::{Content, dissect};
     use crate::decode::frame::LinkType;
-    use crate::decode::framer::{Framing, Headers};
+    use crate::decode::framer::{Framing, Headers, Progress};
     use crate::decode::testing::{ACK, RST, SYN, tcp};
 
     const PBX: &str = "203.0.113.10:5060";
@@ -403,7 +403,7 @@ mod tests {
             if bytes.starts_with(b"M") { Opening::Start } else { Opening::Other }
         }
 
-        fn frame(&self, bytes: &[u8]) -> Framing {
+        fn frame(&self, bytes: &[u8], _: &mut Progress) -> Framing {
             if bytes.starts_with(b"M") { Framing::NeedMore } else { Framing::Junk(bytes.len()) }
         }
 

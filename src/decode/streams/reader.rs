@@ -3,7 +3,7 @@
 use super::websocket::{self, FrameHead, Http, Opcode, Parsed};
 use crate::decode::copies::Marks;
 use crate::decode::flow::{Flow, Transport};
-use crate::decode::framer::{Framer, Framing, Headers, Opening};
+use crate::decode::framer::{Framer, Framing, Headers, Opening, Progress};
 use crate::decode::outcome::Skip;
 use crate::decode::outlet::{Current, Outlet};
 use crate::decode::payload;
@@ -32,6 +32,8 @@ pub(super) enum Protocol {
 #[derive(Debug, Default)]
 pub(super) struct Reader {
     buffer: Vec<u8>,
+    /// How far it was read.
+    progress: Progress,
     /// A WebSocket message whose last frame has not come.
     message: Vec<u8>,
     /// Frames not settled yet.
@@ -112,6 +114,7 @@ impl Reader {
     pub(super) fn give_up(&mut self, reason: Skip, outlet: &mut Outlet) {
         outlet.skip(reason, std::mem::take(&mut self.frames));
         self.buffer = Vec::new();
+        self.progress = Progress::default();
         self.message = Vec::new();
         self.seen = Seen::Junk;
     }
@@ -147,6 +150,7 @@ impl Reader {
                 Step::Wait if rest.len() > MAX_BUFFER => at = bytes.len(),
                 Step::Wait => break,
             }
+            self.progress = Progress::default();
         }
         at
     }
@@ -181,7 +185,7 @@ impl Reader {
     }
 
     fn sip<F: Framer>(&mut self, rest: &[u8], protocol: &mut Protocol, scene: &Scene<'_, F>, outlet: &mut Outlet) -> Step {
-        match scene.framer.frame(rest) {
+        match scene.framer.frame(rest, &mut self.progress) {
             Framing::NeedMore => Step::Wait,
             Framing::Junk(used) => {
                 self.footing = Footing::Lost;
