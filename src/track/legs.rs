@@ -5,6 +5,7 @@
 
 mod marks;
 
+use std::cmp::Reverse;
 use std::collections::VecDeque;
 
 use crate::decode::flow::Flow;
@@ -27,12 +28,16 @@ const WINDOW: Span = Span::from_secs(10);
 const PATIENCE: Span = Span::from_secs(120);
 /// Legs that are remembered of each kind.
 const REMEMBERED: usize = 4096;
+/// First legs that are weighed for a second one: those that have most in common with it.
+const WEIGHED: usize = 16;
+/// Second legs that are looked at again when a first one rings or is answered.
+const LOOKED_AT: usize = 64;
 /// How closely ringing on one leg follows ringing on the other.
 const RING_COUPLING: Span = Span::from_millis(300);
 /// How soon the answer on the first leg follows the answer on the second.
 const ANSWER_COUPLING: Span = Span::from_secs(1);
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Leg {
     call: Handle,
     flow: Flow,
@@ -40,12 +45,24 @@ struct Leg {
     marks: Marks,
     /// Whether a stranger began it.
     is_strangers: bool,
+    /// The legs of the other kind with which it may be one call, so that they are not looked for among all: of a second leg at most
+    /// [`WEIGHED`], the latest first; of a first one at most [`LOOKED_AT`].
+    near: Vec<Mate>,
+    /// What the best first leg that is not among those has in common with it: so much tells nobody apart.
+    crowd: u32,
+}
+
+/// Where a leg is found again.
+#[derive(Clone, Copy, Debug)]
+struct Mate {
+    call: Handle,
+    begun: PacketTime,
 }
 
 impl Leg {
     fn of(world: &World, registrations: &Registrations, seen: &Seen<'_>, call: Handle) -> Self {
         let marks = Marks::of(world, registrations, seen);
-        Self { call, flow: seen.flow, begun: seen.at.time, marks, is_strangers: seen.rank <= Rank::Unanswered }
+        Self { call, flow: seen.flow, begun: seen.at.time, marks, is_strangers: seen.rank <= Rank::Unanswered, near: Vec::new(), crowd: 0 }
     }
 }
 
@@ -74,9 +91,10 @@ impl Legs {
         let leg = Leg::of(world, registrations, seen, call);
         let direction = world.peers.direction(seen.flow);
         if direction != Direction::Out {
-            self.first.push_back(leg);
+            self.first.push_back(leg.clone());
         }
         if direction != Direction::In {
+            let leg = self.introduced(world, calls, leg);
             self.second.push_back(leg);
             self.decide(world, calls, call);
         }
@@ -94,9 +112,8 @@ impl Legs {
     pub fn progressed(&mut self, world: &World, calls: &mut Calls, call: Handle, now: PacketTime) {
         self.forget(now);
         if let Some(first) = self.first.iter().rev().find(|leg| leg.call == call) {
-            let begins = self.second.partition_point(|leg| leg.begun < first.begun);
-            let in_window = self.second.iter().skip(begins).take_while(|leg| leg.begun.since(first.begun) <= WINDOW);
-            let fitting: Vec<_> = in_window.filter(|leg| is_linked_by(score(world, calls, first, leg))).map(|leg| leg.call).collect();
+            let mates = first.near.iter().filter_map(|mate| find(&self.second, mate));
+            let fitting: Vec<_> = mates.filter(|leg| is_linked_by(score(world, calls, first, leg))).map(|leg| leg.call).collect();
             for second in fitting {
                 self.decide(world, calls, second);
             }
@@ -108,18 +125,36 @@ impl Legs {
     pub fn learned(&mut self, world: &World, calls: &mut Calls) {
         self.first.retain(|leg| world.peers.direction(leg.flow) != Direction::Out);
         self.second.retain(|leg| world.peers.direction(leg.flow) != Direction::In);
-        let waiting: Vec<_> = self.second.iter().map(|leg| leg.call).collect();
-        for call in waiting {
+        self.first.iter_mut().for_each(|leg| leg.near.clear());
+        for leg in std::mem::take(&mut self.second) {
+            let (call, leg) = (leg.call, self.introduced(world, calls, leg));
+            self.second.push_back(leg);
             self.decide(world, calls, call);
         }
+    }
+
+    /// The second leg with the first legs that may be its partner, which get to know it too.
+    fn introduced(&mut self, world: &World, calls: &Calls, leg: Leg) -> Leg {
+        let ends = self.first.partition_point(|first| first.begun <= leg.begun);
+        let in_window = self.first.iter().enumerate().take(ends).rev().take_while(|(_, first)| leg.begun.since(first.begun) <= WINDOW);
+        let fitting = in_window.map(|(index, first)| (score(world, calls, first, &leg).rest, index)).filter(|(rest, _)| *rest > 0);
+        let (chosen, crowd) = foremost(fitting.collect());
+        let mut near = Vec::with_capacity(chosen.len());
+        for index in chosen {
+            let Some(first) = self.first.get_mut(index) else { continue };
+            near.push(Mate { call: first.call, begun: first.begun });
+            if first.near.len() < LOOKED_AT {
+                first.near.push(Mate { call: leg.call, begun: leg.begun });
+            }
+        }
+        Leg { near, crowd, ..leg }
     }
 
     /// Links the second leg `call`, if it is clear to which first leg.
     fn decide(&mut self, world: &World, calls: &mut Calls, call: Handle) {
         let Some(leg) = self.second.iter().rev().find(|leg| leg.call == call) else { return };
-        let ends = self.first.partition_point(|first| first.begun <= leg.begun);
-        let (mut best, mut second) = (None, 0);
-        for candidate in self.first.iter().take(ends).rev().take_while(|first| leg.begun.since(first.begun) <= WINDOW) {
+        let (mut best, mut second) = (None, leg.crowd);
+        for candidate in leg.near.iter().filter_map(|mate| find(&self.first, mate)) {
             let points = score(world, calls, candidate, leg);
             match best {
                 Some((_, most)) if key(points) <= key(most) => second = second.max(points.rest),
@@ -148,6 +183,24 @@ impl Legs {
             }
         }
     }
+}
+
+/// A leg among `legs`, which are in the order in which they began.
+fn find<'a>(legs: &'a VecDeque<Leg>, mate: &Mate) -> Option<&'a Leg> {
+    let from = legs.partition_point(|leg| leg.begun < mate.begun);
+    legs.iter().skip(from).take_while(|leg| leg.begun == mate.begun).find(|leg| leg.call == mate.call)
+}
+
+/// Of legs, each with its points and its place, those of most points, the last place first, and the points of the best of the others.
+fn foremost(mut legs: Vec<(u32, usize)>) -> (Vec<usize>, u32) {
+    let mut crowd = 0;
+    if legs.len() > WEIGHED {
+        let (_, best_of_others, _) = legs.select_nth_unstable_by_key(WEIGHED, |leg| Reverse(*leg));
+        crowd = best_of_others.0;
+        legs.truncate(WEIGHED);
+    }
+    legs.sort_unstable_by_key(|(_, place)| Reverse(*place));
+    (legs.into_iter().map(|(_, place)| place).collect(), crowd)
 }
 
 fn is_linked_by(score: Score) -> bool {
@@ -209,6 +262,14 @@ fn coupling(first: &Call, second: &Call) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn however_many_legs_have_something_in_common_few_are_weighed() {
+        let (chosen, crowd) = foremost((0..4_096).map(|place| (if place == 7 { 90 } else { 50 }, place)).collect());
+        assert_eq!(chosen, (4_081..4_096).rev().chain([7]).collect::<Vec<_>>());
+        assert_eq!(crowd, 50, "the lead of the one before the crowd counts");
+        assert_eq!(foremost(vec![(25, 3), (50, 1)]), (vec![3, 1], 0));
+    }
 
     #[test]
     fn what_legs_share_counts_before_when_they_began() {
