@@ -120,7 +120,10 @@ class Accounts:
             lost = row.offered - row.arrived
             self.notes.append(f"{phase.name}: {lost} of {row.offered} datagrams were lost before the PBX (kernel counters)")
             row["difference"] -= lost
-        if not 0 <= row.difference <= row.dropped:
+        if row.seen > row.arrived or row.seen_out > row.sent:
+            self.wrong(f"{phase.name}: more messages are counted than were sent")
+        # What is no message may be a copy too: a keep-alive, or one of two ICMP errors about a datagram.
+        if not -row.copies <= row.difference <= row.dropped:
             self.wrong(f"{phase.name}: {row.difference} messages were not seen, and {row.dropped} are said to be dropped")
         if row.copies == 0 and row.dropped == 0 and row.offered == row.arrived:
             for key, count in offered.items():
@@ -133,8 +136,8 @@ class Accounts:
             return
         for key, outcome in OUTCOMES.items():
             seen = gained("session_outcomes_total", peer_class="endpoint", outcome=outcome)
-            # An answer that was not seen may show later.
-            more = len(self.unseen) if outcome == "answered" else 0
+            # An answer that was not seen may show later; whoever cancelled and heard no more counts as cancelled.
+            more = {"answered": len(self.unseen), "cancelled": told.get("call given up", 0)}.get(outcome, 0)
             if not told.get(key, 0) <= seen <= told.get(key, 0) + more:
                 self.wrong(f"{phase.name}: {told.get(key, 0)} calls came to {key}, {seen} are counted as {outcome}")
         ended, completed = now.phones["ended"][len(before.phones["ended"]):], gained("sessions_completed_total")

@@ -265,14 +265,15 @@ class Phone:
             if plan == "large":
                 headers.append(f"X-Pad: {'p' * 1_800}")
             branch, rings = new_branch(), asyncio.Event()
-            transaction = self.world.spawn(self.transact("INVITE", uri, headers, branch=branch, rings=rings))
+            transaction, gave_up = self.world.spawn(self.transact("INVITE", uri, headers, branch=branch, rings=rings)), False
             if plan == "cancel" and cseq == 2:
-                await self.cancel(transaction, rings, [f"CANCEL {uri} SIP/2.0", self.via(branch), "Max-Forwards: 70", frm, to,
-                                                       f"Call-ID: {call}", "CSeq: 2 CANCEL", "Content-Length: 0", "", ""], branch)
+                lines = [f"CANCEL {uri} SIP/2.0", self.via(branch), "Max-Forwards: 70", frm, to, f"Call-ID: {call}", "CSeq: 2 CANCEL",
+                         "Content-Length: 0", "", ""]
+                gave_up = await self.cancel(transaction, rings, lines, branch)
             answer = await transaction
             if answer is None:
                 # Whoever cancelled waits for no answer any longer (RFC 3261 §9.1).
-                self.world.told["call 487" if plan == "cancel" and cseq == 2 else "call without answer"] += 1
+                self.world.told["call given up" if gave_up else "call without answer"] += 1
                 return
             code, got, branch = answer
             if code >= 300:
@@ -285,12 +286,12 @@ class Phone:
             await self.talk(call, frm, got)
 
     async def cancel(self, transaction, rings, lines, branch):
-        """Hangs up once it rings."""
+        """Hangs up once it rings; says whether there was time for it."""
         ringing = asyncio.create_task(rings.wait())
         done, _ = await asyncio.wait({transaction, ringing}, return_when=asyncio.FIRST_COMPLETED)
         ringing.cancel()
         if transaction in done:
-            return
+            return False
         queue = self.waiting[(branch, "CANCEL")] = asyncio.Queue()
         pause = T1
         for _ in range(10):
@@ -301,6 +302,7 @@ class Phone:
             except asyncio.TimeoutError:
                 pause = min(pause * 2, T2)
         self.waiting.pop((branch, "CANCEL"), None)
+        return True
 
     def acknowledge(self, uri, branch, frm, to, call, cseq):
         """Acknowledges a refusal, and each repeat of it."""
