@@ -1,4 +1,5 @@
-//! What a message costs by how much came before it and how much is kept: 10,000 messages, always the same, after ever more others.
+//! What a message costs by how much came before it and how much is kept: 10,000 messages, always the same, after ever more others; and
+//! messages of calls, by how many calls begin in a second.
 //!
 //! `cargo bench --bench growth` prints one line of JSON a row, with CPU time. `growth AXIS SIZE` makes one row; under callgrind,
 //! `--toggle-collect='*measured*'` counts the instructions of its messages alone (`scripts/bench.sh`).
@@ -12,7 +13,7 @@ use std::process::Command;
 
 use rustix::time::{ClockId, clock_gettime};
 use siphound::decode::frame::FrameBatch;
-use traffic::{Frame, Plan, Traffic};
+use traffic::{Frame, Plan, START, Traffic};
 use world::World;
 
 /// The messages whose cost is measured, of phones of their own.
@@ -33,15 +34,26 @@ struct Axis {
     before: fn(u32) -> Plan,
     /// How much of it there is then.
     count: fn(&World, &Traffic) -> u64,
+    sample: Sample,
 }
 
-const AXES: [Axis; 3] = [
+/// Which messages are measured.
+#[derive(Clone, Copy)]
+enum Sample {
+    /// Messages of others, after a pause.
+    Others,
+    /// Those of the plan itself from this second on.
+    From(f64),
+}
+
+const AXES: [Axis; 4] = [
     Axis {
         name: "messages",
         what: "messages before",
         sizes: [10_000, 100_000, 300_000, 1_000_000],
         before: |messages| Plan::ordinary(u64::from(messages), 1_000, f64::from(messages) / 280.0),
         count: |_, traffic| traffic.truth().messages,
+        sample: Sample::Others,
     },
     Axis {
         name: "devices",
@@ -49,6 +61,7 @@ const AXES: [Axis; 3] = [
         sizes: [1_000, 10_000, 100_000, 1_000_000],
         before: |phones| Plan::idle(phones, 1_000.0),
         count: |world, _| world.held("devices") as u64,
+        sample: Sample::Others,
     },
     Axis {
         name: "calls",
@@ -56,6 +69,16 @@ const AXES: [Axis; 3] = [
         sizes: [2, 1_000, 10_000, 100_000],
         before: in_progress,
         count: |world, _| world.calls() as u64,
+        sample: Sample::Others,
+    },
+    Axis {
+        name: "rate",
+        what: "calls begun in a second",
+        sizes: [10, 100, 1_000, 4_000],
+        before: |rate| Plan { calls: f64::from(rate) / 2.0, span: 120.0, talk: 5.0, ..in_progress(0) },
+        // Both legs of a call that goes through the PBX.
+        count: |_, traffic| traffic.truth().legs / 18,
+        sample: Sample::From(112.0),
     },
 ];
 
@@ -103,21 +126,38 @@ fn probe(axis: &Axis, size: u32) -> serde_json::Value {
     let plan = (axis.before)(size);
     let mut world = World::new();
     let mut traffic = Traffic::new(plan);
+    let (batches, messages) = match axis.sample {
+        Sample::Others => others(&mut world, &mut traffic, plan),
+        Sample::From(second) => later(&mut world, &mut traffic, second),
+    };
+    let count = (axis.count)(&world, &traffic);
+    let begun = cpu_nanos();
+    measured(&mut world, batches);
+    let cpu_ns = (cpu_nanos() - begun) as f64 / messages as f64;
+    serde_json::json!({ "axis": axis.name, "what": axis.what, "size": size, "count": count, "messages": messages, "cpu_ns": cpu_ns })
+}
+
+/// Messages of others, after all of the traffic and a pause.
+fn others(world: &mut World, traffic: &mut Traffic, plan: Plan) -> (Vec<FrameBatch>, u64) {
     world.feed(traffic.by_ref());
     let begin = plan.span.max(plan.ramp) + PAUSE;
     world.rest_until(begin);
-    let count = (axis.count)(&world, &traffic);
     // Numbers that no phone of the others has, and another seed, so that no identifier comes twice.
     let plan = Plan { first: 8_000_000, seed: 2, nat: 0, ..Plan::ordinary(PROBE, 500, WINDOW) };
     let shift = (begin * 1e6) as u64;
     let mut traffic = Traffic::new(plan);
     let frames = traffic.by_ref().map(|Frame { micros, bytes }| Frame { micros: micros + shift, bytes });
-    let batches = world.batches(frames);
-    let messages = traffic.truth().messages;
-    let begun = cpu_nanos();
-    measured(&mut world, batches);
-    let cpu_ns = (cpu_nanos() - begun) as f64 / messages as f64;
-    serde_json::json!({ "axis": axis.name, "what": axis.what, "size": size, "count": count, "messages": messages, "cpu_ns": cpu_ns })
+    (world.batches(frames), traffic.truth().messages)
+}
+
+/// The messages of the traffic from `second` on.
+fn later(world: &mut World, traffic: &mut Traffic, second: f64) -> (Vec<FrameBatch>, u64) {
+    let begin = START + (second * 1e6) as u64;
+    let first = std::iter::from_fn(|| traffic.next().filter(|frame| frame.micros < begin));
+    world.feed(first);
+    let before = traffic.truth().messages;
+    let batches = world.batches(traffic.by_ref());
+    (batches, traffic.truth().messages - before)
 }
 
 /// What callgrind collects.

@@ -183,7 +183,7 @@ def targets():
     for name, most in (("device", 600), ("site", 8192), ("call", 1536), ("finished", 200)):
         sizes = [row for row in rows_of("memory") if row["row"] == name]
         line(sizes[0]["what"] if sizes else name, f"≤ {most:,} B", max((row["live"] for row in sizes), default=None), lambda v, most=most: v <= most, "{:,.0f} B")
-    for axis in ("messages", "devices", "calls"):
+    for axis in ("messages", "devices", "calls", "rate"):
         grown = [row for row in rows_of("growth") if row["axis"] == axis]
         counted = [row["instructions"] for row in grown if row.get("instructions")]
         line(f"instructions a message, by {axis}", "constant ± 10 %", 100 * (max(counted) / min(counted) - 1) if counted else None, lambda v: v <= 20, "{:+.0f} % from least to most")

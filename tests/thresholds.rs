@@ -449,7 +449,9 @@ fn gone_but_in_a_call(scene: &mut Scene) {
 
 /// All but one of those that the PBX knows.
 fn three_of_four_ask_in_vain(scene: &mut Scene) {
-    scene.reg_ok(0.0, &mut Agent::phone("4000", Brand::Yealink, "192.168.9.20:5060", "198.18.9.1:40000"));
+    let mut quiet = Agent::phone("4000", Brand::Yealink, "192.168.9.20:5060", "198.18.9.1:40000");
+    scene.reg_ok(0.0, &mut quiet);
+    scene.reg_ok(30.0, &mut quiet);
     for (from, phone) in [(1.0, &mut a1()), (2.0, &mut b1()), (3.0, &mut c1())] {
         scene.healthy(phone, from, 58.0);
         for at in [60.0, 64.0, 68.0, 72.0, 76.0] {

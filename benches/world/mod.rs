@@ -58,7 +58,7 @@ impl World {
         let end = moment(START) + Span::from_secs_f64(seconds);
         let mut now = self.engine.tracker.now();
         while now < end {
-            now = now + Span::from_secs(1);
+            now += Span::from_secs(1);
             IngestStage::tick(&mut self.ingest, now, &mut self.ready);
             self.engine.take(&self.ready);
             self.ready.clear();

@@ -43,14 +43,22 @@ class Watch(threading.Thread):
         self.began = time.monotonic()
         self.ending = threading.Event()
 
+    def has_ended(self, start):
+        return self.siphound.starts != start or self.siphound.process.poll() is not None
+
+    def ends_soon(self, start):
+        """Whether siphound was about to end: it stops serving before it has saved what it knows."""
+        for _ in range(50):
+            if self.has_ended(start):
+                return True
+            time.sleep(0.1)
+        return False
+
     def run(self):
         while not self.ending.wait(1):
             began, start = time.monotonic(), self.siphound.starts
             status, _ = page("/metrics")
-            if status != 200:
-                # One that is about to end answers nobody any more.
-                time.sleep(1)
-            if self.siphound.starts != start or self.siphound.process.poll() is not None:
+            if self.has_ended(start) or (status != 200 and self.ends_soon(start)):
                 continue
             self.scrapes += 1
             self.failed += status != 200

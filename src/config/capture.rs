@@ -46,7 +46,7 @@ section! {
         /// Which sites, the public addresses behind which phones sit, have series of their own: "off", "top", or a list such as
         /// ["198.51.100.7", "2001:db8:1:2::/64"]. With any, whoever reads the metrics from another host needs the token of the API.
         site_labels: LabelChoice = LabelChoice::Off;
-        /// Which users have series of their own: "off", "top", or a list such as ["1001@pbx.example.com"]. The same holds.
+        /// Which users have series of their own: "off", "top", or a list such as `["1001@pbx.example.com"]`. The same holds.
         aor_labels: LabelChoice = LabelChoice::Off;
         /// How many sites, users and named peers have series of their own at a time; further ones share one. Sites and users give their
         /// place up after an hour without traffic.

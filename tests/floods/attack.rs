@@ -173,7 +173,7 @@ impl Attack {
             }
             Self::Gaps => {
                 let source = socket(n / 60);
-                if n % 60 == 0 {
+                if n.is_multiple_of(60) {
                     out.tcp(source, 1, flag::SYN, b"");
                 }
                 out.tcp(source, 1_000 + (n % 60 * 3_000) as u32, flag::ACK | flag::PSH, &[b'g'; 1_400]);

@@ -15,7 +15,6 @@ mod reload;
 mod rules;
 mod servers;
 mod sip;
-mod soak;
 
 use std::time::Duration;
 
@@ -170,6 +169,36 @@ fn a_gateway_on_the_loopback_interface_is_counted_once() {
     }
     daemon.counts(4, "capture_frames_total", &["outcome=sip"]);
     daemon.counts(0, "capture_duplicates_total", &[]);
+}
+
+/// Two phone systems behind interfaces and ports of their own: one daemon captures both, and each has its own numbers.
+#[test]
+fn two_phone_systems_are_captured_at_once_and_told_apart() {
+    let Some(lab) = Lab::build(&["promtool"]) else { return };
+    let path = lab.path("two.toml");
+    let text = format!(
+        "[[pbx]]\nname = \"berlin\"\naddresses = [\"192.0.2.1\"]\ninterfaces = [\"{LINK}\"]\n\
+         [[pbx]]\nname = \"munich\"\naddresses = [\"127.0.0.1:5070\"]\nports = [5070]\ninterfaces = [\"lo\"]\n\
+         [trunks]\ngateway = [\"127.0.0.1:5080\"]\n[metrics]\nsite_labels = \"top\"\n"
+    );
+    std::fs::write(&path, text).expect("a configuration");
+    let daemon = Daemon::start(&lab, &["--config", path.to_str().expect("a path in UTF-8")]);
+    let (phone, berlin) = (Agent::new(&lab, Host::Phones, PHONE), Agent::new(&lab, Host::Pbx, SERVER));
+    phone.send(SERVER, &request("OPTIONS", "berlin"));
+    berlin.send(PHONE, &response("200 OK", "OPTIONS", "berlin"));
+    let (gateway, munich) = (Agent::new(&lab, Host::Pbx, "127.0.0.1:5080"), Agent::new(&lab, Host::Pbx, "127.0.0.1:5070"));
+    gateway.send("127.0.0.1:5070", &request("INVITE", "munich"));
+    munich.send("127.0.0.1:5080", &response("200 OK", "INVITE", "munich"));
+    for (pbx, method, other) in [("pbx=berlin", "method=OPTIONS", "method=INVITE"), ("pbx=munich", "method=INVITE", "method=OPTIONS")] {
+        daemon.counts(1, "messages_total", &[pbx, method, "dir=in"]);
+        daemon.counts(1, "messages_total", &[pbx, "code=200", "dir=out"]);
+        daemon.counts(0, "messages_total", &[pbx, other]);
+    }
+    daemon.counts(1, "session_attempts_total", &["pbx=munich", "dir=in", "peer_class=trunk"]);
+    daemon.counts(1, "peer_session_attempts_total", &["pbx=munich", "peer=gateway"]);
+    let summary = daemon.get("/api/v1/summary").expect("an answer").1.replace(": ", ":");
+    assert!(summary.contains(r#""127.0.0.1:5070":"munich""#) && summary.contains(r#""192.0.2.1:5060":"berlin""#), "{summary}");
+    servers::check_exposition(&lab, &daemon);
 }
 
 /// Frames that the kernel dropped are counted, and over such a time nobody is said not to have answered.

@@ -207,7 +207,7 @@ impl<'a> Kamailio<'a> {
 }
 
 /// `promtool check metrics` has nothing to say.
-fn check_exposition(lab: &Lab, daemon: &Daemon<'_>) {
+pub(crate) fn check_exposition(lab: &Lab, daemon: &Daemon<'_>) {
     let file = lab.path("scrape");
     std::fs::write(&file, daemon.metrics().text).expect("a file");
     let checked = lab.run(Host::Pbx, &["sh", "-c", &format!("promtool check metrics < {}", file.display())]);

@@ -39,7 +39,7 @@ impl Args {
         if messages > MOST {
             return Err(format!("{messages:.0} messages do not fit into memory: lower --rate or --seconds").into());
         }
-        let phones = self.phones.unwrap_or((messages / 30.0).clamp(2.0, 20_000.0) as u32);
+        let phones = self.phones.unwrap_or_else(|| (messages / 30.0).clamp(2.0, 20_000.0) as u32);
         // Beyond the end, so that the calls of the beginning end within it.
         let mut traffic = Traffic::new(Plan { span: self.seconds * 2.0, ..Plan::ordinary(messages as u64, phones, self.seconds) });
         let frames: Vec<Frame> = traffic.by_ref().take(messages as usize).collect();

@@ -159,15 +159,16 @@ fn field(line: &[u8]) -> Option<(String, &[u8])> {
     Some((std::str::from_utf8(name).ok()?.to_ascii_lowercase(), value))
 }
 
+/// The white space between the parts stays; a version may be in any case (RFC 3261 §7.1).
 fn start_line(mask: &mut Mask, line: &[u8]) -> Vec<u8> {
-    if line.starts_with(b"SIP/") {
+    if line.get(..4).is_some_and(|version| version.eq_ignore_ascii_case(b"SIP/")) {
         return text(mask, line);
     }
-    let mut parts = line.splitn(2, |byte| *byte == b' ');
-    let (method, rest) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-    let end = rest.iter().rposition(|byte| *byte == b' ').unwrap_or(rest.len());
-    let (target, version) = rest.split_at(end);
-    [method, b" ", &uri(mask, target), version].concat()
+    let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let (line, ending) = line.split_at(line.trim_ascii_end().len());
+    let (method, rest) = line.split_at(line.iter().position(is_blank).unwrap_or(line.len()));
+    let (target, version) = rest.split_at(rest.iter().rposition(is_blank).unwrap_or(rest.len()));
+    [method, &around(target, |target| uri(mask, target)), version, ending].concat()
 }
 
 fn value(mask: &mut Mask, name: &str, value: &[u8], grown: i64) -> Vec<u8> {

@@ -43,12 +43,14 @@ impl Mask {
 
     /// A message with its Content-Length put right.
     pub fn message(&mut self, message: &[u8]) -> Vec<u8> {
+        // Line ends may stand before a message (RFC 3261 §7.5).
+        let before = message.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        let (before, message) = message.split_at(before);
         let (head, body) = halves(message);
         let kind = header::content_type(head);
         let masked = body::mask(self, &kind, body);
-        let mut out = header::head(self, head, masked.len() as i64 - body.len() as i64);
-        out.extend(masked);
-        out
+        let head = header::head(self, head, masked.len() as i64 - body.len() as i64);
+        [before, &head, &masked].concat()
     }
 
     /// Who sends to whom.

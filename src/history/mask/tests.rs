@@ -62,6 +62,19 @@ fn what_the_message_is_stays() {
 }
 
 #[test]
+fn however_a_start_line_is_written_it_stays_one() {
+    for (written, kept) in [
+        ("sip/2.0 486 Busy Here\r\n\r\n", "sip/2.0 486 Busy"),
+        ("\r\n\r\nBYE sip:1001@pbx.example.com SIP/2.0\r\n\r\n", "\r\n\r\nBYE sip:"),
+        ("BYE\tsip:1001@pbx.example.com  Sip/2.0 \r\n\r\n", "  Sip/2.0 \r\n"),
+    ] {
+        let text = masked(written);
+        assert!(text.contains(kept) && !text.contains("1001") && !text.contains("pbx"), "{text}");
+        assert_eq!(text.lines().count(), written.lines().count(), "{text}");
+    }
+}
+
+#[test]
 fn the_content_length_is_that_of_the_body() {
     let body_of = |text: &str| text.split_once("\r\n\r\n").expect("a body").1.len() as i64;
     let length_of = |text: &str| -> i64 {

@@ -96,7 +96,7 @@ impl Calls {
         } else if call.session.silent_at().is_some_and(|silent| due >= silent + WATERMARK) {
             self.run_out(world, handle, due - WATERMARK);
         } else if call.next_age.is_some_and(|age| due >= age) {
-            call.next_age = Some(due + pause(AGE_EVERY, due.since(call.activity)));
+            call.next_age = Some(due + pause(AGE_EVERY, due.since(call.activity.max(call.first.time))));
             if call.session.timer().is_none() && due.since(call.activity) >= AGE_EVERY {
                 world.tell(Event::CallAged { call: handle, at: due });
             }

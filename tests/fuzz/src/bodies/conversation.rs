@@ -4,7 +4,7 @@ use super::script::Script;
 
 /// A message with `filler` bytes in a header and `body` bytes of body.
 pub(crate) fn message(number: usize, filler: usize, body: usize) -> Vec<u8> {
-    let start = if number % 2 == 0 { "INVITE sip:2002@pbx.example.com SIP/2.0" } else { "SIP/2.0 200 OK" };
+    let start = if number.is_multiple_of(2) { "INVITE sip:2002@pbx.example.com SIP/2.0" } else { "SIP/2.0 200 OK" };
     let headers = format!(
         "{start}\r\nVia: SIP/2.0/TCP 198.51.100.7:40001;branch=z9hG4bK{number}\r\nFrom: <sip:1001@pbx.example.com>;tag={number}\r\n\
          To: <sip:2002@pbx.example.com>\r\nCall-ID: {number}@198.51.100.7\r\nCSeq: 1 INVITE\r\nX: {}\r\nContent-Length: {body}\r\n\r\n",

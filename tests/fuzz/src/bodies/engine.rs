@@ -135,7 +135,7 @@ enum Step {
     Tick(i64),
     Dropped(u64),
     Gap(Range<i64>),
-    ClockStep(i64),
+    ClockSet(i64),
 }
 
 /// A script as it is played: what was said and sent so far, and when.
@@ -198,7 +198,7 @@ impl Play {
                 self.steps.push(match amount & 3 {
                     0 => Step::Dropped(u64::from(amount)),
                     1 => Step::Gap(self.nanos.saturating_sub(i64::from(amount) * 1_000_000_000)..self.nanos),
-                    2 => Step::ClockStep(i64::from(amount) * 100_000_000),
+                    2 => Step::ClockSet(i64::from(amount) * 100_000_000),
                     _ => Step::Tick(self.nanos.saturating_add(i64::from(amount) * 1_000_000_000)),
                 });
             }
@@ -329,7 +329,7 @@ impl Run {
             Step::Tick(nanos) => IngestStage::tick(ingest, time(*nanos), ready),
             Step::Dropped(count) => IngestStage::dropped(ingest, *count, ready),
             Step::Gap(range) => IngestStage::gap(ingest, time(range.start), time(range.end), ready),
-            Step::ClockStep(nanos) => IngestStage::clock_step(ingest, Span::from_nanos(*nanos), ready),
+            Step::ClockSet(nanos) => IngestStage::clock_step(ingest, Span::from_nanos(*nanos), ready),
         }
         self.settle();
     }

@@ -89,7 +89,7 @@ pub(crate) fn body(bytes: &[u8]) {
     };
     introduce(&mut request, ([127, 0, 0, 1], 40_000).into(), &Lease::default());
     let asked = request.uri().to_string();
-    let mask = if bytes.len() % 2 == 0 { Mask::none() } else { Mask::keyed(1) };
+    let mask = if bytes.len().is_multiple_of(2) { Mask::none() } else { Mask::keyed(1) };
     let known = Known { engine: Arc::clone(&ENGINE), events: Arc::new(Events::new(mask)), assistants: Arc::default() };
     let access = Access { peers: Peers::Anyone, token: None };
     let service = TowerToHyperService::new(router(known, Duration::from_secs(60), Some(access), mask));

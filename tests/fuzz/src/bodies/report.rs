@@ -32,7 +32,7 @@ pub(crate) fn check(text: &str, captured: usize) {
     assert!(text.len() <= 65_536 + 64 * captured, "{} bytes about {captured}", text.len());
     let report: Json = serde_json::from_str(text).expect("JSON");
     // Validation takes longer than all else, and what it can find depends on the types alone.
-    if text.len() % 8 == 0
+    if text.len().is_multiple_of(8)
         && let Some(error) = validator().iter_errors(&report).next()
     {
         panic!("{}: {error}", error.instance_path());

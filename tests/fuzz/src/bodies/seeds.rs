@@ -80,7 +80,7 @@ pub(crate) fn of_message(message: &[u8]) -> Vec<Seed> {
     let mut seeds = vec![("message", message.to_vec()), ("websocket", websocket::seed(message))];
     let text = String::from_utf8_lossy(message);
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
-    seeds.extend(head.lines().skip(1).filter_map(|line| headers::seed(line)).map(|seed| ("headers", seed)));
+    seeds.extend(head.lines().skip(1).filter_map(headers::seed).map(|seed| ("headers", seed)));
     if let Some(at) = body.find("v=0") {
         seeds.push(("sdp", body.as_bytes()[at..].to_vec()));
     }
