@@ -39,7 +39,7 @@ recent_messages = 5000
 bindings = 1000
 flows = 2000
 sources = 500
-findings = 200
+findings = 50
 """
 
 
@@ -95,6 +95,12 @@ def lower_link():
 
 def remove_link():
     run("ip", "-n", "pbx", "link", "delete", LINK)
+
+
+def capture(path):
+    """Writes down what passes the PBX."""
+    command = ["ip", "netns", "exec", "pbx", "tcpdump", "-i", "any", "-U", "-B", "65536", "-w", path, "port 5060 or icmp or ip[6:2] & 0x1fff != 0"]
+    return subprocess.Popen(command, stderr=subprocess.DEVNULL)
 
 
 def kernel_counts():
