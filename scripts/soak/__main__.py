@@ -33,6 +33,8 @@ PHONES = 40
 DISK = 48 << 20
 # Seconds within which conversations end that were under way in a pause: all at once would be a mass drop, and calls of one duration.
 LINGER = 40
+# Seconds of a conversation, on average.
+TALK = 4
 SHORT = ("everything", "full disk", "flaps", "interface made anew")
 IMPAIRED = {"loss": 0.1, "duplicate": 0.1, "reorder": 0.1, "deaf": 0.05}
 
@@ -88,7 +90,7 @@ class Soak(Accounts):
         length = max(3, min(75, self.seconds / len(cycle) / 2))
         self.before = self.snapshot()
         self.watch.start()
-        self.phones.ask("go", linger=min(LINGER, length))
+        self.phones.ask("go", linger=min(LINGER, length), talk=min(TALK, length / 4))
         time.sleep(min(5, length))
         number = 0
         while number < len(cycle) or time.monotonic() - began < self.seconds:

@@ -47,16 +47,16 @@ class Accounts:
     def snapshot(self):
         """What everybody counted, at a moment in which nothing moves."""
         previous, still = None, 0
-        for _ in range(200):
+        for _ in range(500):
             metrics, kernel = self.scrape(), lab.kernel_counts()
             ledgers = [worker.ask("ledger") for worker in (self.phones, self.crowd)]
             key = (ledgers, kernel, [series for series in metrics.series if series[0].startswith(MOVING)])
             still = still + 1 if key == previous else 0
-            # What siphound holds back until later frames have come is out by then.
-            if still == 3:
+            # What siphound holds back until later frames have come is out by then. The PBX qualifies some phones each second.
+            if still == 4:
                 break
             previous = key
-            time.sleep(0.25)
+            time.sleep(0.1)
         else:
             self.wrong("the counters do not come to rest")
         sent = collections.Counter()
@@ -66,12 +66,16 @@ class Accounts:
                    starts=self.siphound.starts)
 
     def settled(self):
-        """As soon as each call has its outcome, which siphound waits for a moment with, or after a while."""
+        """As soon as each call has its outcome, which siphound waits for a moment with, and all frames are counted, or after a while."""
         for _ in range(12):
             now = self.snapshot()
-            if all(self.counted(now, outcome) - self.counted(self.before, outcome) >= now.told[key] - self.before.told[key]
-                   for key, outcome in OUTCOMES.items()):
+            passed, frames = (sum(now.kernel.values()) - sum(self.before.kernel.values()),
+                              now.metrics.sum("capture_frames_total") - self.before.metrics.sum("capture_frames_total"))
+            if frames >= passed and all(
+                    self.counted(now, outcome) - self.counted(self.before, outcome) >= now.told[key] - self.before.told[key]
+                    for key, outcome in OUTCOMES.items()):
                 break
+            time.sleep(0.5)
         return now
 
     def counted(self, snapshot, outcome):

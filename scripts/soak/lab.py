@@ -39,7 +39,7 @@ recent_messages = 5000
 bindings = 1000
 flows = 2000
 sources = 500
-findings = 50
+findings = 200
 """
 
 
