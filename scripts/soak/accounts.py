@@ -69,8 +69,8 @@ class Accounts:
         """As soon as each call has its outcome, which siphound waits for a moment with, and all frames are counted, or after a while."""
         for _ in range(12):
             now = self.snapshot()
-            passed, frames = (sum(now.kernel.values()) - sum(self.before.kernel.values()),
-                              now.metrics.sum("capture_frames_total") - self.before.metrics.sum("capture_frames_total"))
+            passed = sum(now.kernel[way] - self.before.kernel[way] for way in ("in", "out"))
+            frames = now.metrics.sum("capture_frames_total") - self.before.metrics.sum("capture_frames_total")
             if frames >= passed and all(
                     self.counted(now, outcome) - self.counted(self.before, outcome) >= now.told[key] - self.before.told[key]
                     for key, outcome in OUTCOMES.items()):
@@ -95,8 +95,8 @@ class Accounts:
 
         sent, told = moved("sent"), moved("told")
         offered = {key: count for key, count in sent.items() if not key.startswith(("(", "keep"))}
-        other = sent.get("keep-alive", 0) + sent.get("(no SIP)", 0)
-        kernel = {way: now.kernel[way] - before.kernel[way] for way in ("in", "out")}
+        kernel = moved("kernel")
+        other = kernel["keepalives"] + sent.get("(no SIP)", 0)
         row = Row(name=phase.name, took=took, offered=sum(offered.values()), arrived=kernel["in"] - other, other=other,
                   seen=gained("messages_total", dir="in"), copies=gained("capture_duplicates_total"), sent=kernel["out"],
                   seen_out=gained("messages_total", dir="out"), dropped=gained("capture_dropped_total"),

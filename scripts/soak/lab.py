@@ -68,7 +68,12 @@ def build():
     rules = """table inet soak {
         counter in { }
         counter out { }
-        chain arriving { type filter hook input priority 0; udp dport 5060 counter name in; }
+        counter keepalives { }
+        chain arriving {
+            type filter hook input priority 0;
+            udp dport 5060 counter name in
+            udp dport 5060 udp length 12 counter name keepalives
+        }
         chain leaving { type filter hook output priority 0; udp sport 5060 counter name out; }
     }"""
     subprocess.run(["ip", "netns", "exec", "pbx", "nft", "-f", "-"], input=rules, text=True, check=True)
@@ -104,9 +109,9 @@ def capture(path):
 
 
 def kernel_counts():
-    """Datagrams to and from port 5060 of the PBX, as its kernel counted them."""
+    """Datagrams to and from port 5060 of the PBX, and the keep-alives of phones among them, as its kernel counted them."""
     said = run("ip", "netns", "exec", "pbx", "nft", "list", "counters")
-    return {name: int(packets) for name, packets in re.findall(r"counter (in|out) \{\s*packets (\d+)", said)}
+    return {name: int(packets) for name, packets in re.findall(r"counter (in|out|keepalives) \{\s*packets (\d+)", said)}
 
 
 class Kamailio:
