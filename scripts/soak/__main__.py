@@ -23,7 +23,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import hostile
 import lab
 import phones
-from accounts import Accounts
+from accounts import ENOUGH, Accounts
 from watch import Watch
 from worker import Worker
 
@@ -31,6 +31,8 @@ PROGRAMS = ("ip", "nft", "kamailio", "kamcmd", "unshare", "mount")
 PHONES = 40
 # Bytes of the disk of the history.
 DISK = 48 << 20
+# The largest table that no limit of the configuration is for.
+SPEAKERS = 65_536
 # Seconds within which conversations end that were under way in a pause: all at once would be a mass drop, and calls of one duration.
 LINGER = 40
 # Seconds of a conversation, on average.
@@ -86,19 +88,22 @@ class Soak(Accounts):
             cycle = [phase for phase in cycle if phase.name in self.only]
         elif self.seconds < 60:
             cycle = [phase for phase in cycle if phase.name in SHORT]
-        # Twice all of it at least: the first time fills the tables.
-        length = max(3, min(75, self.seconds / len(cycle) / 2))
+        # Twice all of it at least: memory is judged from the second time on.
+        length = max(3, min(40, self.seconds / len(cycle) / 2))
         self.before = self.snapshot()
         self.watch.start()
         self.phones.ask("go", linger=min(LINGER, length), talk=min(TALK, length / 4))
         time.sleep(min(5, length))
+        if self.seconds > ENOUGH:
+            self.weather(Phase("filling", {"rate": 1_000, "kinds": ("flood",)}, event=self.fill_tables), length)
+        warm_up = time.monotonic() - began + length * len(cycle)
         number = 0
         while number < len(cycle) or time.monotonic() - began < self.seconds:
             self.weather(cycle[number % len(cycle)], length)
             number += 1
         self.hang_up()
         self.watch.ending.set()
-        self.judge_growth(length * len(cycle))
+        self.judge_growth(warm_up)
         if self.siphound.stop() != 0:
             self.wrong("siphound did not end in order")
         if "panicked" in self.siphound.path.read_text():
@@ -126,6 +131,10 @@ class Soak(Accounts):
         lab.until(lambda: not self.phones.ask("ledger")["open"], "calls do not end", patience=150)
         self.phones.settle()
         self.compare(Phase("hanging up"), 0)
+
+    def fill_tables(self, _):
+        """Strangers until the largest table is full, and its queue of deadlines: that keeps four for each entry before it sorts them out."""
+        lab.until(lambda: self.scrape().sum("evicted_total", kind="speakers") > 3 * SPEAKERS, "the tables do not fill", patience=400)
 
     def fill_disk(self, length):
         ballast = self.state / "ballast"

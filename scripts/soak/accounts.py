@@ -169,11 +169,12 @@ class Accounts:
 
     def bounded(self, phase, row, told, gained):
         """The capture was away for a while: nothing is counted that was not there, and no silence is taken for a failure."""
-        if row.difference < 0:
-            self.wrong(f"{phase.name}: {-row.difference} messages were counted that nobody sent")
+        if row.seen > row.offered or row.seen_out > row.sent:
+            self.wrong(f"{phase.name}: messages were counted that nobody sent")
         held, known = set(self.before.phones["open"]), self.calls_up()
         self.unseen, self.unended = held - known, known - held
-        after = row.arrived + row.sent - row.seen - row.seen_out - row.copies
+        # A copy of what comes in fragments counts once for each of them.
+        after = max(0, row.arrived + row.sent - row.seen - row.seen_out - row.copies)
         self.notes.append(f"{phase.name}: {row.offered - row.arrived} datagrams went to an interface that was away, {after} passed between "
                           f"its return and its capture; the answer of {len(self.unseen)} calls and the end of {len(self.unended)} were not seen")
 
