@@ -27,7 +27,7 @@ pub struct Uri<'a> {
     pub raw: &'a [u8],
     /// The kind.
     pub scheme: Scheme,
-    /// The user or number, without password and parameters, escapes kept.
+    /// The user without password, or the number without its parameters; escapes kept.
     pub user: &'a [u8],
     /// What stands before `@`: user, its parameters, password.
     pub userinfo: &'a [u8],
@@ -66,11 +66,10 @@ impl<'a> Uri<'a> {
         let (rest, headers) = split_at(rest, b'?');
         let (authority, params) = split_at(rest, b';');
         let (host, port) = split_host(authority);
-        let user_end = userinfo.iter().position(|byte| matches!(byte, b':' | b';')).unwrap_or(userinfo.len());
         Self {
             raw,
             scheme,
-            user: userinfo.get(..user_end).unwrap_or_default(),
+            user: user(userinfo),
             userinfo,
             host,
             port: port.and_then(text::port),
@@ -99,6 +98,23 @@ impl<'a> Uri<'a> {
     pub fn is_empty(&self) -> bool {
         self.raw.is_empty()
     }
+}
+
+/// The user of `user:password`. Its `;`, `?` and `/` are its own (RFC 3261 §25.1), but for those behind a telephone number: that has
+/// parameters (§19.1.6).
+fn user(userinfo: &[u8]) -> &[u8] {
+    let (user, _) = split_at(userinfo, b':');
+    match split_at(user, b';') {
+        (number, Some(_)) if is_number(number) => number,
+        _ => user,
+    }
+}
+
+/// Whether a user can be dialled: digits, `*` and `#`, what makes them readable, and a `+` before them.
+fn is_number(user: &[u8]) -> bool {
+    let digits = user.strip_prefix(b"+").unwrap_or(user);
+    digits.iter().any(u8::is_ascii_digit)
+        && digits.iter().all(|byte| byte.is_ascii_digit() || matches!(byte, b'*' | b'#' | b'-' | b'.' | b'(' | b')'))
 }
 
 /// The scheme and what follows its colon.
@@ -152,9 +168,36 @@ mod tests {
     #[test]
     fn a_sip_uri_is_taken_apart() {
         let uri = Uri::parse(b"SIPS:alice;day=tue:secret@atlanta.com:5061;transport=TCP;lr?subject=x&y=%20");
-        assert_eq!((uri.scheme, uri.user, uri.userinfo), (Scheme::Sips, &b"alice"[..], &b"alice;day=tue:secret"[..]));
+        assert_eq!((uri.scheme, uri.user, uri.userinfo), (Scheme::Sips, &b"alice;day=tue"[..], &b"alice;day=tue:secret"[..]));
         assert_eq!((uri.host, uri.port, uri.headers), (&b"atlanta.com"[..], Some(5061), &b"subject=x&y=%20"[..]));
         assert_eq!((uri.param("TRANSPORT"), uri.param("lr"), uri.param("x")), (Some(&b"TCP"[..]), Some(&b""[..]), None));
+    }
+
+    #[test]
+    fn a_user_holds_what_separates_elsewhere() {
+        for user in ["alice;day=tuesday", "u&=+$,;?/", "a;b;c", "?", "/", ";", "+;x", "*", "1001x;y", "a/b?c;d=e", "%3b;"] {
+            let uri = format!("sip:{user}@atlanta.com:5070;lr?subject=x");
+            let uri = Uri::parse(uri.as_bytes());
+            assert_eq!((uri.user, uri.host, uri.port), (user.as_bytes(), &b"atlanta.com"[..], Some(5070)), "{user}");
+            assert_eq!((uri.param("lr"), uri.headers), (Some(&b""[..]), &b"subject=x"[..]), "{user}");
+        }
+        // Without a user, they separate.
+        let uri = Uri::parse(b"sip:atlanta.com;lr?subject=a");
+        assert_eq!((uri.user, uri.host, uri.param("lr"), uri.headers), (&b""[..], &b"atlanta.com"[..], Some(&b""[..]), &b"subject=a"[..]));
+    }
+
+    #[test]
+    fn a_telephone_number_is_the_user_without_its_parameters() {
+        for (user, number) in [
+            ("+1-212-555-1212;isub=1411;postd=pp22:1234", "+1-212-555-1212"),
+            ("+4930123;npdi;rn=+4989", "+4930123"),
+            ("(30)12.34;phone-context=+49", "(30)12.34"),
+            ("*97;x", "*97"),
+            ("1001;ext=7", "1001"),
+        ] {
+            let uri = format!("sip:{user}@gateway.com;user=phone");
+            assert_eq!(Uri::parse(uri.as_bytes()).user, number.as_bytes(), "{user}");
+        }
     }
 
     #[test]
