@@ -86,7 +86,7 @@ impl Wanted {
                 let joined = |one, other| self.connections.contains(&(one, other));
                 is_end(segment.source_port, segment.destination_port) || joined(source, destination) || joined(destination, source)
             }
-            Content::Icmp(Some(flow)) => self.sockets.contains(&flow.source) || self.sockets.contains(&flow.destination),
+            Content::Icmp(Some(lost)) => self.sockets.contains(&lost.flow.source) || self.sockets.contains(&lost.flow.destination),
             Content::Fragment(_) => {
                 let between = |one, other| self.fragments.contains(&(one, other));
                 let theirs = hosts.contains(&hop.source) || hosts.contains(&hop.destination);
