@@ -45,13 +45,13 @@ pub(super) fn standing(tracker: &Tracker, address: IpAddr) -> Standing {
 /// The AoR of the called user, if it is known.
 pub(super) fn called(tracker: &Tracker, call: &Call) -> Option<Handle> {
     let pbx = tracker.world.peers.pbx_of(call.flow);
-    tracker.registrations.find_callee(&tracker.world, &call.record.to_aor, pbx)
+    tracker.registrations.find_callee(&tracker.world, &call.to_aor, pbx)
 }
 
 /// The called user: its AoR, or `user@host` as dialled.
 pub(super) fn called_name(tracker: &Tracker, call: &Call) -> Box<str> {
     let aor = called(tracker, call).and_then(|aor| tracker.registrations.aor(aor));
-    aor.map_or_else(|| call.record.to_aor.clone(), |aor| aor.name.clone())
+    aor.map_or_else(|| call.to_aor.clone(), |aor| aor.name.clone())
 }
 
 /// Where the two ends of a call are, as far as this leg shows them.

@@ -278,7 +278,7 @@ impl Fold {
             outcome,
             status: (status > 0).then_some(status),
             setup: call.record.setup(),
-            audible: call.record.audible.map(|at| at.since(call.record.started)),
+            audible: call.audible.map(|at| at.since(call.record.started)),
             unanswered: unanswered(&call.record, outcome, at_callee, tracker.thresholds().ring_min),
         };
         self.call(tracker, call.flow, Waiting::Ended(ending));

@@ -70,6 +70,11 @@ pub struct CallEntry {
 }
 
 impl CallEntry {
+    /// Brings its lists into their order.
+    pub(in crate::report) fn sort(&mut self) {
+        self.linked.sort_unstable();
+    }
+
     pub(super) fn order(&self) -> impl Ord {
         (self.first_seen, self.call_id.as_str(), self.source, self.destination)
     }

@@ -94,6 +94,11 @@ pub struct QualifyEntry {
 }
 
 impl RegistrationEntry {
+    /// Brings its lists into their order.
+    pub(in crate::report) fn sort(&mut self) {
+        self.devices.sort_by(|a, b| a.order().cmp(&b.order()));
+    }
+
     pub(super) fn order(&self) -> impl Ord {
         (self.first_seen, self.aor.as_str())
     }
