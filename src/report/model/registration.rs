@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
+use super::values::address;
 use super::{Seconds, Stamp};
 use crate::decode::flow::Transport;
 use crate::time::PacketTime;
@@ -44,6 +45,8 @@ pub struct DeviceEntry {
     /// The Contact URI as on the wire.
     pub contact: String,
     /// Where its packets come from.
+    #[serde(serialize_with = "address")]
+    #[schemars(with = "SocketAddr")]
     pub source: SocketAddr,
     /// What carries its messages.
     #[serde(serialize_with = "transport_name")]
