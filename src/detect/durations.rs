@@ -1,6 +1,6 @@
 //! Calls that end after the same time, again and again (DETECTION §5.5).
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 
 use crate::config::Thresholds;
@@ -55,6 +55,10 @@ type GroupKey = u64;
 #[derive(Debug, Default)]
 pub(super) struct DurationDetector {
     ended: VecDeque<Ended>,
+    /// How many came before the first of these.
+    forgotten: u64,
+    /// How long they lasted, in order, each with its number, by whether the PBX ended them: few last as long as another.
+    by_talk: [BTreeSet<(Span, u64)>; 2],
 }
 
 impl DurationDetector {
@@ -68,9 +72,20 @@ impl DurationDetector {
     fn remember(&mut self, ended: Ended) {
         let now = ended.at.time;
         while self.ended.front().is_some_and(|old| now.since(old.at.time) > WINDOW) || self.ended.len() >= REMEMBERED {
-            self.ended.pop_front();
+            let Some(old) = self.ended.pop_front() else { break };
+            self.by_talk[usize::from(old.by_pbx)].remove(&(old.talk, self.forgotten));
+            self.forgotten += 1;
         }
+        self.by_talk[usize::from(ended.by_pbx)].insert((ended.talk, self.forgotten + self.ended.len() as u64));
         self.ended.push_back(ended);
+    }
+
+    /// Those that lasted between `least` and `most`, and that the PBX ended or not, in the order of their ends.
+    fn lasting(&self, by_pbx: bool, least: Span, most: Span) -> Vec<&Ended> {
+        let lasting = self.by_talk[usize::from(by_pbx)].range((least, 0)..=(most.max(least), u64::MAX));
+        let mut numbers: Vec<u64> = lasting.map(|(_, number)| *number).collect();
+        numbers.sort_unstable();
+        numbers.into_iter().filter_map(|number| self.ended.get((number - self.forgotten) as usize)).collect()
     }
 
     /// Looks for calls that lasted as long as the one that ended last, in the one of its groups where there are most of them.
@@ -85,9 +100,7 @@ impl DurationDetector {
             return;
         }
         // Few calls last as long as another: these are looked at, and their groups compared, only where they are enough.
-        let as_long = last.talk - near..=last.talk + near;
-        let lasts = |ended: &&Ended| ended.by_pbx == last.by_pbx && as_long.contains(&ended.talk);
-        let alike: Vec<_> = self.ended.iter().filter(lasts).collect();
+        let alike = self.lasting(last.by_pbx, last.talk - near, last.talk + near);
         if alike.len() < enough as usize {
             return;
         }
