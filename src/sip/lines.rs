@@ -79,7 +79,7 @@ impl<'a> Lines<'a> {
     fn line_end(&mut self, rest: &[u8], start: usize) -> usize {
         let Some(length) = find_far(from(rest, start), b'\n') else { return rest.len() };
         let end = start + length;
-        self.lone_lf |= length == 0 || rest.get(end - 1) != Some(&b'\r');
+        self.lone_lf |= end == 0 || rest.get(end - 1) != Some(&b'\r');
         end
     }
 }
@@ -104,19 +104,36 @@ impl<'a> Iterator for Lines<'a> {
             self.position += length;
             return Some(Line::Blank);
         }
-        let mut end = self.line_end(rest, 0);
+        // A name that is known has no line end in it.
+        let usual = rest.first_chunk().and_then(HeaderName::at);
+        let mut end = self.line_end(rest, usual.map_or(0, |(_, length)| length));
         // A line that begins with white space continues the one before.
         while let Some(b' ' | b'\t') = rest.get(end + 1) {
             end = self.line_end(rest, end + 1);
         }
         self.position += rest.len().min(end + 1);
         let line = rest.get(..end).unwrap_or_default();
-        Some(split_field(line.strip_suffix(b"\r").unwrap_or(line)))
+        Some(match usual.and_then(|(header, length)| Some((header, line.split_at_checked(length)?))) {
+            Some((header, (name, value))) => Line::Field { header: Some(header), name, value: trim_value(value) },
+            None => split_field(line.strip_suffix(b"\r").unwrap_or(line)),
+        })
     }
 }
 
-/// Tells name and value of a logical line apart. White space may stand before the colon.
+/// The value behind a colon without white space at both ends. Nearly all have one space before them and CR behind.
 #[inline]
+fn trim_value(value: &[u8]) -> &[u8] {
+    match value {
+        [b':', b' ', value @ .., b'\r']
+            if value.first().is_some_and(|byte| *byte > b' ') && value.last().is_some_and(|byte| *byte > b' ') =>
+        {
+            value
+        }
+        _ => trim(from(value, 1)),
+    }
+}
+
+/// Tells name and value of a logical line apart, however it is written. White space may stand before the colon.
 fn split_field(line: &[u8]) -> Line<'_> {
     let Some((name, [_, value @ ..])) = find(line, b':').and_then(|colon| line.split_at_checked(colon)) else { return Line::Odd };
     let name = trim_end(name);

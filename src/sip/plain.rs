@@ -112,26 +112,32 @@ fn params(mut text: &[u8]) -> Option<Plain<'_>> {
             [b'=', value @ ..] => run(value, VALUE),
             _ => (&[][..], rest),
         };
-        if name.is_empty() || !is_ordinary(name, value) {
-            return None;
-        }
-        if plain.tag.is_empty() && name.eq_ignore_ascii_case(b"tag") {
-            plain.tag = value;
-        } else if name.eq_ignore_ascii_case(b"branch") {
-            plain.branch = value;
-        }
+        plain.take(name, value)?;
         text = rest;
     }
     text.is_empty().then_some(plain)
 }
 
-/// Whether a parameter is none of those whose value is checked, or has an innocent one.
-fn is_ordinary(name: &[u8], value: &[u8]) -> bool {
-    match name.len() {
-        3 => !value.is_empty() || !name.eq_ignore_ascii_case(b"tag"),
-        6 => value.len() > b"z9hG4bK".len() || !name.eq_ignore_ascii_case(b"branch"),
-        7 => (1..10).contains(&value.len()) && value.iter().all(u8::is_ascii_digit) || !name.eq_ignore_ascii_case(b"expires"),
-        _ => true,
+impl<'a> Plain<'a> {
+    /// Keeps what is wanted of a parameter; nothing if it is one of those whose value is checked, and has no innocent one.
+    #[inline]
+    fn take(&mut self, name: &[u8], value: &'a [u8]) -> Option<()> {
+        let is_ordinary = match name.len() {
+            0 => false,
+            3 if name.eq_ignore_ascii_case(b"tag") => {
+                if self.tag.is_empty() {
+                    self.tag = value;
+                }
+                !value.is_empty()
+            }
+            6 if name.eq_ignore_ascii_case(b"branch") => {
+                self.branch = value;
+                value.len() > b"z9hG4bK".len()
+            }
+            7 if name.eq_ignore_ascii_case(b"expires") => (1..10).contains(&value.len()) && value.iter().all(u8::is_ascii_digit),
+            _ => true,
+        };
+        is_ordinary.then_some(())
     }
 }
 

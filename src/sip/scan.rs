@@ -5,7 +5,7 @@
 //! ones are looked for only where they are.
 
 use super::anomaly::{Anomalies, Anomaly};
-use super::headers::{Address, CSeq, HeaderName, Via};
+use super::headers::{Address, CSeq, HeaderName, HeaderSet, Via};
 use super::lines::{Ending, Line, Lines, leading_line_ends, offset_in, physical};
 use super::method::Method;
 use super::plain;
@@ -51,20 +51,6 @@ impl Place {
 
     fn range(self) -> Range<usize> {
         usize::from(self.start)..usize::from(self.start) + usize::from(self.len)
-    }
-}
-
-/// A set of known headers.
-#[derive(Clone, Copy, Debug, Default)]
-struct HeaderSet(u64);
-
-impl HeaderSet {
-    fn insert(&mut self, header: HeaderName) {
-        self.0 |= 1 << header as u8;
-    }
-
-    fn contains(self, header: HeaderName) -> bool {
-        self.0 & (1 << header as u8) != 0
     }
 }
 
@@ -166,16 +152,10 @@ impl Scan {
         }
     }
 
+    #[inline]
     fn take_field(&mut self, head: &[u8], header: HeaderName, value: &[u8]) {
-        if header == HeaderName::Via {
-            self.take_via(head, value);
-        }
         if self.present.contains(header) {
-            self.repeated.insert(header);
-            if is_single(header) {
-                self.anomalies.insert(Anomaly::DuplicateHeader);
-            }
-            return;
+            return self.take_repeated(head, header, value);
         }
         self.present.insert(header);
         if let Some(slot) = self.slots.get_mut(header as usize) {
@@ -183,11 +163,22 @@ impl Scan {
             *slot = Place::of(start..start + value.len());
         }
         match header {
+            HeaderName::Via => self.take_via(head, value),
             HeaderName::From => self.from_tag = self.take_address(head, header, value),
             HeaderName::To => self.to_tag = self.take_address(head, header, value),
             HeaderName::CSeq => self.take_cseq(head, value),
             HeaderName::ContentLength => self.take_content_length(value),
             _ => {}
+        }
+    }
+
+    /// Notes a header that was there before; its first value counts.
+    fn take_repeated(&mut self, head: &[u8], header: HeaderName, value: &[u8]) {
+        self.repeated.insert(header);
+        if header == HeaderName::Via {
+            self.take_via(head, value);
+        } else if is_single(header) {
+            self.anomalies.insert(Anomaly::DuplicateHeader);
         }
     }
 
@@ -245,7 +236,8 @@ impl Scan {
             (HeaderName::CSeq, Anomaly::MissingCseq),
         ];
         for (header, anomaly) in MANDATORY {
-            if self.place(header).is_none_or(|range| range.is_empty()) {
+            // The place of what is not there is empty too.
+            if self.slots.get(header as usize).is_none_or(|place| place.len == 0) {
                 self.anomalies.insert(anomaly);
             }
         }
@@ -353,6 +345,11 @@ impl Scan {
 
     pub(super) fn has(&self, header: HeaderName) -> bool {
         self.present.contains(header)
+    }
+
+    /// The headers that are there.
+    pub(super) fn present(&self) -> HeaderSet {
+        self.present
     }
 
     /// Whether the first value of From, To or Via is one with nothing wrong.

@@ -33,6 +33,7 @@ pub(super) fn is_token(bytes: &[u8]) -> bool {
 }
 
 /// The bytes without white space at both ends.
+#[inline]
 pub fn trim(bytes: &[u8]) -> &[u8] {
     trim_end(trim_start(bytes))
 }
@@ -75,12 +76,10 @@ pub fn unfold(value: &[u8]) -> Cow<'_, [u8]> {
 /// Where `wanted` first is. In values of some ten bytes, eight at a time find it sooner than a call of `memchr` would.
 #[inline]
 pub(super) fn find(bytes: &[u8], wanted: u8) -> Option<usize> {
-    let wanted_everywhere = u64::from_ne_bytes([wanted; 8]);
     let (chunks, rest) = bytes.as_chunks::<8>();
     for (index, chunk) in chunks.iter().enumerate() {
-        let found = zero_bytes(u64::from_le_bytes(*chunk) ^ wanted_everywhere);
-        if found != 0 {
-            return Some(index * 8 + found.trailing_zeros() as usize / 8);
+        if let Some(place) = first_of(u64::from_le_bytes(*chunk), wanted) {
+            return Some(index * 8 + place);
         }
     }
     let position = rest.iter().position(|byte| *byte == wanted)?;
@@ -105,6 +104,13 @@ pub(super) fn find_far(bytes: &[u8], wanted: u8) -> Option<usize> {
         start += 16;
     }
     find(from(bytes, start), wanted).map(|index| start + index)
+}
+
+/// Which byte of a word, counted from the lowest, is the first that is `wanted`.
+#[inline]
+pub(super) fn first_of(word: u64, wanted: u8) -> Option<usize> {
+    let found = zero_bytes(word ^ u64::from_ne_bytes([wanted; 8]));
+    (found != 0).then(|| found.trailing_zeros() as usize / 8)
 }
 
 /// A word whose lowest set bit is in the lowest byte of `word` that is zero.

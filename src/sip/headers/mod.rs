@@ -12,6 +12,7 @@ pub use address::Address;
 pub(super) use address::{Form, NameAddr};
 pub use auth::{Challenge, Credentials};
 pub use contact::{Contact, ContactKind};
+pub(in crate::sip) use name::HeaderSet;
 pub use name::{HeaderName, Name};
 pub use reason::Reason;
 pub use value::{CSeq, Refresher, SessionExpires, Warning};

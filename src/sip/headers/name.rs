@@ -1,5 +1,7 @@
 //! The names of headers, long and compact.
 
+use crate::sip::text::first_of;
+
 /// Declares the known headers: variant, name, compact form.
 macro_rules! headers {
     ($($variant:ident = $name:literal $(/ $compact:literal)?,)+) => {
@@ -85,15 +87,12 @@ const _: () = assert!(HeaderName::ALL.len() <= 64, "presence is kept in 64 bits"
 
 impl HeaderName {
     /// How many headers have a place of their own in each scan: those that tracking reads from most messages.
-    pub(in crate::sip) const SLOTS: usize = Self::Date as usize;
+    pub(in crate::sip) const SLOTS: usize = Self::Date as usize + 1;
 
     /// The header of that name, in whatever case, long or compact.
     pub fn from_bytes(name: &[u8]) -> Option<Self> {
         if let [letter] = name {
             return Self::from_compact(letter.to_ascii_lowercase());
-        }
-        if let Some(known) = Self::frequent(name) {
-            return Some(known);
         }
         let initial = name.first()?.to_ascii_lowercase();
         Self::candidates(name.len(), initial).iter().copied().find(|known| {
@@ -102,27 +101,22 @@ impl HeaderName {
         })
     }
 
-    /// The headers that most messages have, written as most senders write them: a jump by length and one or two comparisons of words.
+    /// The header whose name a line begins with, if that is spelt as in the registry and has a colon right behind it, with the length of
+    /// the name. Nearly all lines are such; two words, one multiplication and one comparison tell which header it is.
     #[inline]
-    fn frequent(name: &[u8]) -> Option<Self> {
-        Some(match name.len() {
-            2 if name == b"To" => Self::To,
-            3 if name == b"Via" => Self::Via,
-            4 if name == b"From" => Self::From,
-            4 if name == b"CSeq" => Self::CSeq,
-            5 if name == b"Allow" => Self::Allow,
-            6 if name == b"Server" => Self::Server,
-            7 if name == b"Call-ID" => Self::CallId,
-            7 if name == b"Contact" => Self::Contact,
-            7 if name == b"Expires" => Self::Expires,
-            9 if name == b"Supported" => Self::Supported,
-            10 if name == b"User-Agent" => Self::UserAgent,
-            12 if name == b"Max-Forwards" => Self::MaxForwards,
-            12 if name == b"Content-Type" => Self::ContentType,
-            13 if name == b"Authorization" => Self::Authorization,
-            14 if name == b"Content-Length" => Self::ContentLength,
-            _ => return None,
-        })
+    pub(in crate::sip) fn at(line: &[u8; 16]) -> Option<(Self, usize)> {
+        let (words, _) = line.as_chunks::<8>();
+        let &[low, high] = words else { return None };
+        let (low, high) = (u64::from_le_bytes(low), u64::from_le_bytes(high));
+        let (word, length) = match first_of(low, b':') {
+            Some(length) => ([low & below(length), 0], length),
+            None => {
+                let length = first_of(high, b':')?;
+                ([low, high & below(length)], length + 8)
+            }
+        };
+        let usual = USUAL.slots.get(slot(word, USUAL.multiplier)).filter(|usual| usual.word == word)?;
+        usual.header.map(|header| (header, length))
     }
 
     /// The headers whose long form has that many bytes and begins with that letter.
@@ -182,6 +176,117 @@ impl HeaderName {
     }
 }
 
+/// A set of known headers.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::sip) struct HeaderSet(u64);
+
+impl HeaderSet {
+    /// The set of these.
+    #[expect(clippy::indexing_slicing, reason = "evaluated when compiled")]
+    pub(in crate::sip) const fn of(headers: &[HeaderName]) -> Self {
+        let mut set = Self(0);
+        let mut index = 0;
+        while index < headers.len() {
+            set.0 |= 1 << headers[index] as u8;
+            index += 1;
+        }
+        set
+    }
+
+    pub(in crate::sip) const fn insert(&mut self, header: HeaderName) {
+        self.0 |= 1 << header as u8;
+    }
+
+    pub(in crate::sip) const fn contains(self, header: HeaderName) -> bool {
+        self.0 & (1 << header as u8) != 0
+    }
+
+    /// What is in both sets, in the order of the headers.
+    pub(in crate::sip) fn common(self, other: Self) -> impl Iterator<Item = HeaderName> {
+        let mut left = self.0 & other.0;
+        std::iter::from_fn(move || {
+            let header = HeaderName::ALL.get(left.trailing_zeros() as usize).copied()?;
+            left &= left - 1;
+            Some(header)
+        })
+    }
+}
+
+/// A name of up to 15 bytes, filled up with zeros, as two words.
+type Word = [u64; 2];
+
+/// The headers by their names as the registry writes them.
+struct Usual {
+    /// With this one no two names share a slot.
+    multiplier: u64,
+    slots: [Spelt; 256],
+}
+
+/// A slot of the names; empty where there is no header.
+#[derive(Clone, Copy)]
+struct Spelt {
+    word: Word,
+    header: Option<HeaderName>,
+}
+
+static USUAL: Usual = Usual::new();
+
+impl Usual {
+    /// Tries multipliers until one suits.
+    const fn new() -> Self {
+        let mut multiplier = 0x9e37_79b9_7f4a_7c15_u64;
+        loop {
+            if let Some(slots) = spread(multiplier) {
+                return Self { multiplier, slots };
+            }
+            multiplier = multiplier.wrapping_mul(0xd134_2543_de82_ef95).wrapping_add(2);
+        }
+    }
+}
+
+/// The names in their slots; nothing if two share one.
+#[expect(clippy::indexing_slicing, reason = "evaluated when compiled")]
+const fn spread(multiplier: u64) -> Option<[Spelt; 256]> {
+    let mut slots = [Spelt { word: [0; 2], header: None }; 256];
+    let mut index = 0;
+    while index < HeaderName::ALL.len() {
+        let header = HeaderName::ALL[index];
+        index += 1;
+        let Some(word) = word(header.as_str().as_bytes()) else { continue };
+        let slot = slot(word, multiplier);
+        if slots[slot].header.is_some() {
+            return None;
+        }
+        slots[slot] = Spelt { word, header: Some(header) };
+    }
+    Some(slots)
+}
+
+/// A name as two words, unless it is longer.
+#[expect(clippy::indexing_slicing, reason = "evaluated when compiled")]
+const fn word(name: &[u8]) -> Option<Word> {
+    if name.len() > 15 {
+        return None;
+    }
+    let mut word = [0; 2];
+    let mut index = 0;
+    while index < name.len() {
+        word[index / 8] |= (name[index] as u64) << (index % 8 * 8);
+        index += 1;
+    }
+    Some(word)
+}
+
+/// The slot of a name.
+const fn slot([low, high]: Word, multiplier: u64) -> usize {
+    ((low ^ high.rotate_left(29)).wrapping_mul(multiplier) >> 56) as usize
+}
+
+/// The lowest `bytes` bytes of a word, fewer than eight, all ones.
+const fn below(bytes: usize) -> u64 {
+    (1 << (bytes * 8)) - 1
+}
+
 /// A header to look for: a known one or any other by its name.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Name<'n> {
@@ -223,6 +328,25 @@ mod tests {
             assert_eq!(HeaderName::from_bytes(header.as_str().as_bytes()), Some(header));
             assert_eq!(HeaderName::from_bytes(header.as_str().to_uppercase().as_bytes()), Some(header));
             assert_eq!(HeaderName::from_bytes(header.as_str().to_lowercase().as_bytes()), Some(header));
+        }
+    }
+
+    /// What the first sixteen bytes of a line are.
+    fn at(line: &str) -> Option<(HeaderName, usize)> {
+        HeaderName::at(format!("{line:-<16}").as_bytes().first_chunk().expect("sixteen bytes"))
+    }
+
+    #[test]
+    fn each_header_of_up_to_15_bytes_is_known_by_the_beginning_of_its_line() {
+        for &header in HeaderName::ALL {
+            let name = header.as_str();
+            assert_eq!(at(&format!("{name}: ")), (name.len() <= 15).then_some((header, name.len())), "{name}");
+            assert_eq!(at(&format!("{}: ", name.to_lowercase())), None, "{name}");
+            assert_eq!(at(&format!("{name} : ")), None, "{name}");
+            assert_eq!(at(name), None, "{name}");
+        }
+        for line in ["", ":", "::", "V:", "Vi\0:", "Via\0:", "\0Via:", "Call\rID:", "Call-IDContent-L:"] {
+            assert_eq!(at(line), None, "{line}");
         }
     }
 
