@@ -132,11 +132,11 @@ fn is_fresh(deadline: PacketTime, now: PacketTime) -> bool {
 #[derive(Debug)]
 struct Recent {
     /// Each pair in the place that [`Pair::place`] gives it, and only there.
-    places: [Option<Known>; RECENT],
+    places: Box<[Option<Known>]>,
 }
 
 /// Pairs among those that spoke last.
-const RECENT: usize = 512;
+const RECENT: usize = 4096;
 
 /// A pair as it is in the table.
 #[derive(Clone, Copy, Debug)]
@@ -157,7 +157,7 @@ struct Pair {
 
 impl Default for Recent {
     fn default() -> Self {
-        Self { places: [None; RECENT] }
+        Self { places: vec![None; RECENT].into_boxed_slice() }
     }
 }
 
