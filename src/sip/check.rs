@@ -83,6 +83,9 @@ fn check_addresses(message: Message<'_>, found: &mut Anomalies) {
 }
 
 fn check_contacts(message: Message<'_>, found: &mut Anomalies) {
+    if !message.has(HeaderName::Contact) {
+        return;
+    }
     for line in message.headers(HeaderName::Contact).filter(|line| plain::address(line).is_none()) {
         Elements::new(line).for_each(|element| check_contact(element, found));
     }

@@ -2,7 +2,6 @@
 
 use super::headers::HeaderName;
 use super::text::{find, find_far, from, is_token, trim, trim_end};
-use memchr::memchr;
 use std::ops::Range;
 
 /// One logical line.
@@ -35,7 +34,7 @@ pub(super) struct Physical {
 /// The line that begins at `start`.
 #[inline]
 pub(super) fn physical(bytes: &[u8], start: usize) -> Physical {
-    match memchr(b'\n', from(bytes, start)) {
+    match find_far(from(bytes, start), b'\n') {
         Some(length) => {
             let end = start + length;
             let has_cr = length > 0 && bytes.get(end - 1) == Some(&b'\r');
@@ -104,18 +103,21 @@ impl<'a> Iterator for Lines<'a> {
             self.position += length;
             return Some(Line::Blank);
         }
+        let colon = rest.first_chunk().and_then(HeaderName::at);
         // A name that is known has no line end in it.
-        let usual = rest.first_chunk().and_then(HeaderName::at);
-        let mut end = self.line_end(rest, usual.map_or(0, |(_, length)| length));
+        let name = if let Some((Some(_), length)) = colon { length } else { 0 };
+        let mut end = self.line_end(rest, name);
         // A line that begins with white space continues the one before.
         while let Some(b' ' | b'\t') = rest.get(end + 1) {
             end = self.line_end(rest, end + 1);
         }
         self.position += rest.len().min(end + 1);
         let line = rest.get(..end).unwrap_or_default();
-        Some(match usual.and_then(|(header, length)| Some((header, line.split_at_checked(length)?))) {
-            Some((header, (name, value))) => Line::Field { header: Some(header), name, value: trim_value(value) },
-            None => split_field(line.strip_suffix(b"\r").unwrap_or(line)),
+        let (header, colon) = colon.map_or_else(|| (None, find(line, b':')), |(header, length)| (header, Some(length)));
+        let Some((name, value @ [_, ..])) = colon.and_then(|colon| line.split_at_checked(colon)) else { return Some(Line::Odd) };
+        Some(match header {
+            Some(_) => Line::Field { header, name, value: trim_value(value) },
+            None => unusual_field(name, value),
         })
     }
 }
@@ -133,12 +135,12 @@ fn trim_value(value: &[u8]) -> &[u8] {
     }
 }
 
-/// Tells name and value of a logical line apart, however it is written. White space may stand before the colon.
-fn split_field(line: &[u8]) -> Line<'_> {
-    let Some((name, [_, value @ ..])) = find(line, b':').and_then(|colon| line.split_at_checked(colon)) else { return Line::Odd };
+/// A field whose name is not spelt as in the registry. White space may stand before the colon.
+#[inline(never)]
+fn unusual_field<'a>(name: &'a [u8], value: &'a [u8]) -> Line<'a> {
     let name = trim_end(name);
     let header = HeaderName::from_bytes(name);
-    if header.is_some() || is_token(name) { Line::Field { header, name, value: trim(value) } } else { Line::Odd }
+    if header.is_some() || is_token(name) { Line::Field { header, name, value: trim_value(value) } } else { Line::Odd }
 }
 
 /// Where `part`, a slice of `whole`, begins in it.

@@ -284,6 +284,11 @@ impl<'a> Message<'a> {
         self.scan.present().common(headers).filter_map(move |header| Some((header, self.header(header)?)))
     }
 
+    /// Whether a header is there.
+    pub(super) fn has(self, header: HeaderName) -> bool {
+        self.scan.has(header)
+    }
+
     /// The elements of a list header over all its lines.
     pub(super) fn elements(self, header: HeaderName) -> impl Iterator<Item = &'a [u8]> {
         self.headers(header).flat_map(Elements::new)

@@ -292,10 +292,12 @@ pub(super) fn param<'a>(params: &'a [u8], name: &str) -> Option<&'a [u8]> {
 
 /// The decimal number that `text` begins with and what follows it; saturates.
 pub(super) fn leading_decimal(text: &[u8]) -> Option<(u64, &[u8])> {
-    let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let (number, rest) = text.split_at_checked(digits).filter(|(number, _)| !number.is_empty())?;
-    let value = number.iter().fold(0_u64, |value, digit| value.saturating_mul(10).saturating_add(u64::from(digit - b'0')));
-    Some((value, rest))
+    let (mut value, mut rest) = (0_u64, text);
+    while let [digit @ b'0'..=b'9', behind @ ..] = rest {
+        value = value.saturating_mul(10).saturating_add(u64::from(digit - b'0'));
+        rest = behind;
+    }
+    (rest.len() < text.len()).then_some((value, rest))
 }
 
 /// A decimal number and nothing else; saturates.
