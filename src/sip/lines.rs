@@ -1,6 +1,6 @@
 //! The lines of a header block, folded ones joined.
 
-use super::headers::HeaderName;
+use super::headers::{HeaderName, Spelling};
 use super::text::{find, find_far, from, is_token, trim, trim_end};
 use std::ops::Range;
 
@@ -104,8 +104,11 @@ impl<'a> Iterator for Lines<'a> {
             return Some(Line::Blank);
         }
         let colon = rest.first_chunk().and_then(HeaderName::at);
-        // A name that is known has no line end in it.
-        let name = if let Some((Some(_), length)) = colon { length } else { 0 };
+        // A name that is known to be one has no line end in it.
+        let name = match colon {
+            Some((Spelling::Usual(_) | Spelling::Foreign, length)) => length,
+            _ => 0,
+        };
         let mut end = self.line_end(rest, name);
         // A line that begins with white space continues the one before.
         while let Some(b' ' | b'\t') = rest.get(end + 1) {
@@ -113,11 +116,12 @@ impl<'a> Iterator for Lines<'a> {
         }
         self.position += rest.len().min(end + 1);
         let line = rest.get(..end).unwrap_or_default();
-        let (header, colon) = colon.map_or_else(|| (None, find(line, b':')), |(header, length)| (header, Some(length)));
+        let (spelling, colon) = colon.map_or_else(|| (Spelling::Unclear, find(line, b':')), |(spelling, length)| (spelling, Some(length)));
         let Some((name, value @ [_, ..])) = colon.and_then(|colon| line.split_at_checked(colon)) else { return Some(Line::Odd) };
-        Some(match header {
-            Some(_) => Line::Field { header, name, value: trim_value(value) },
-            None => unusual_field(name, value),
+        Some(match spelling {
+            Spelling::Usual(header) => Line::Field { header: Some(header), name, value: trim_value(value) },
+            Spelling::Foreign => Line::Field { header: None, name, value: trim_value(value) },
+            Spelling::Unclear => unclear_field(name, value),
         })
     }
 }
@@ -135,9 +139,9 @@ fn trim_value(value: &[u8]) -> &[u8] {
     }
 }
 
-/// A field whose name is not spelt as in the registry. White space may stand before the colon.
+/// A field whose name is spelt in some other way. White space may stand before the colon.
 #[inline(never)]
-fn unusual_field<'a>(name: &'a [u8], value: &'a [u8]) -> Line<'a> {
+fn unclear_field<'a>(name: &'a [u8], value: &'a [u8]) -> Line<'a> {
     let name = trim_end(name);
     let header = HeaderName::from_bytes(name);
     if header.is_some() || is_token(name) { Line::Field { header, name, value: trim_value(value) } } else { Line::Odd }

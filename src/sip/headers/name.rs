@@ -1,6 +1,6 @@
 //! The names of headers, long and compact.
 
-use crate::sip::text::first_of;
+use crate::sip::text::{first_of, is_token};
 
 /// Declares the known headers: variant, name, compact form.
 macro_rules! headers {
@@ -101,10 +101,11 @@ impl HeaderName {
         })
     }
 
-    /// Where the first colon of a line is, and the header whose name stands before it, if that is spelt as in the registry. Nearly all
-    /// lines have both; two words, one multiplication and one comparison tell.
-    #[inline]
-    pub(in crate::sip) fn at(line: &[u8; 16]) -> Option<(Option<Self>, usize)> {
+    /// Where the first colon of a line is, and what stands before it. One multiplication and one comparison of two words tell which header
+    /// it is, or that it is none.
+    // Inlined because it is called for each line of each message.
+    #[inline(always)]
+    pub(in crate::sip) fn at(line: &[u8; 16]) -> Option<(Spelling, usize)> {
         let (words, _) = line.as_chunks::<8>();
         let &[low, high] = words else { return None };
         let (low, high) = (u64::from_le_bytes(low), u64::from_le_bytes(high));
@@ -115,8 +116,14 @@ impl HeaderName {
                 ([low, high & below(length)], length + 8)
             }
         };
-        let usual = USUAL.slots.get(slot(word, USUAL.multiplier)).filter(|usual| usual.word == word);
-        Some((usual.and_then(|usual| usual.header), length))
+        let usual = USUAL.slots.get(slot(word, USUAL.multiplier))?;
+        let spelling = match usual.header {
+            Some(header) if usual.word == word => Spelling::Usual(header),
+            Some(_) if one_case(usual.word) == one_case(word) => Spelling::Unclear,
+            _ if line.get(..length).is_some_and(is_token) => Spelling::Foreign,
+            _ => Spelling::Unclear,
+        };
+        Some((spelling, length))
     }
 
     /// The headers whose long form has that many bytes and begins with that letter.
@@ -212,6 +219,17 @@ impl HeaderSet {
     }
 }
 
+/// How the name of a header is written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(in crate::sip) enum Spelling {
+    /// As the registry has it, long or compact.
+    Usual(HeaderName),
+    /// A token that is the name of no known header.
+    Foreign,
+    /// Any other; [`HeaderName::from_bytes`] and a look at each byte tell.
+    Unclear,
+}
+
 /// A name of up to 15 bytes, filled up with zeros, as two words.
 type Word = [u64; 2];
 
@@ -219,8 +237,11 @@ type Word = [u64; 2];
 struct Usual {
     /// With this one no two names share a slot.
     multiplier: u64,
-    slots: [Spelt; 256],
+    slots: [Spelt; SLOTS],
 }
+
+const SLOT_BITS: u32 = 9;
+const SLOTS: usize = 1 << SLOT_BITS;
 
 /// A slot of the names; empty where there is no header.
 #[derive(Clone, Copy)]
@@ -244,15 +265,21 @@ impl Usual {
     }
 }
 
-/// The names in their slots; nothing if two share one.
+/// The names and compact forms in their slots; nothing if two share one.
 #[expect(clippy::indexing_slicing, reason = "evaluated when compiled")]
-const fn spread(multiplier: u64) -> Option<[Spelt; 256]> {
-    let mut slots = [Spelt { word: [0; 2], header: None }; 256];
+const fn spread(multiplier: u64) -> Option<[Spelt; SLOTS]> {
+    let mut slots = [Spelt { word: [0; 2], header: None }; SLOTS];
     let mut index = 0;
-    while index < HeaderName::ALL.len() {
-        let header = HeaderName::ALL[index];
+    while index < HeaderName::ALL.len() + 26 {
+        let (word, header) = if index < 26 {
+            let letter = b'a' + index as u8;
+            (word(&[letter]), HeaderName::from_compact(letter))
+        } else {
+            let header = HeaderName::ALL[index - 26];
+            (word(header.as_str().as_bytes()), Some(header))
+        };
         index += 1;
-        let Some(word) = word(header.as_str().as_bytes()) else { continue };
+        let (Some(word), Some(header)) = (word, header) else { continue };
         let slot = slot(word, multiplier);
         if slots[slot].header.is_some() {
             return None;
@@ -277,9 +304,16 @@ const fn word(name: &[u8]) -> Option<Word> {
     Some(word)
 }
 
-/// The slot of a name.
-const fn slot([low, high]: Word, multiplier: u64) -> usize {
-    ((low ^ high.rotate_left(29)).wrapping_mul(multiplier) >> 56) as usize
+/// The slot of a name, whatever the case of its letters.
+const fn slot(word: Word, multiplier: u64) -> usize {
+    let [low, high] = one_case(word);
+    ((low ^ high.rotate_left(29)).wrapping_mul(multiplier) >> (64 - SLOT_BITS)) as usize
+}
+
+/// A name with its letters in lower case; other bytes may become others.
+const fn one_case([low, high]: Word) -> Word {
+    const CASE: u64 = u64::from_ne_bytes([b' '; 8]);
+    [low | CASE, high | CASE]
 }
 
 /// The lowest `bytes` bytes of a word, fewer than eight, all ones.
@@ -320,7 +354,7 @@ impl<'n> From<&'n str> for Name<'n> {
 
 #[cfg(test)]
 mod tests {
-    use super::HeaderName;
+    use super::{HeaderName, Spelling};
 
     #[test]
     fn each_header_is_found_by_its_long_form_in_any_case() {
@@ -332,7 +366,7 @@ mod tests {
     }
 
     /// What the first sixteen bytes of a line are.
-    fn at(line: &str) -> Option<(Option<HeaderName>, usize)> {
+    fn at(line: &str) -> Option<(Spelling, usize)> {
         HeaderName::at(format!("{line:-<16}").as_bytes().first_chunk().expect("sixteen bytes"))
     }
 
@@ -340,13 +374,24 @@ mod tests {
     fn each_header_of_up_to_15_bytes_is_known_by_the_beginning_of_its_line() {
         for &header in HeaderName::ALL {
             let name = header.as_str();
-            assert_eq!(at(&format!("{name}: ")), (name.len() <= 15).then_some((Some(header), name.len())), "{name}");
-            assert_eq!(at(&format!("{}: ", name.to_lowercase())), (name.len() <= 15).then_some((None, name.len())), "{name}");
-            assert_eq!(at(&format!("{name} : ")), (name.len() <= 14).then_some((None, name.len() + 1)), "{name}");
+            let found = |spelling, length| (name.len() <= 15).then_some((spelling, length));
+            assert_eq!(at(&format!("{name}: ")), found(Spelling::Usual(header), name.len()), "{name}");
+            assert_eq!(at(&format!("{}: ", name.to_lowercase())), found(Spelling::Unclear, name.len()), "{name}");
             assert_eq!(at(name), None, "{name}");
         }
-        for line in ["", ":", "::", "V:", "Vi\0:", "Via\0:", "\0Via:", "Call\rID:", "CallContent-ID:"] {
-            assert_eq!(at(line), line.find(':').map(|length| (None, length)), "{line}");
+        assert_eq!(at("v: "), Some((Spelling::Usual(HeaderName::Via), 1)));
+        assert_eq!(at("V: "), Some((Spelling::Unclear, 1)));
+        assert_eq!(at("Via : "), Some((Spelling::Unclear, 4)));
+    }
+
+    #[test]
+    fn a_name_is_foreign_only_if_it_is_a_token_and_no_header() {
+        for name in ["g", "X-Own", "Vi", "Viaa", "Call-IDs", "Content-Length2", "P-Filler-Info", "Call_ID", "`"] {
+            assert_eq!(at(&format!("{name}:")), Some((Spelling::Foreign, name.len())), "{name}");
+            assert_eq!(HeaderName::from_bytes(name.as_bytes()), None, "{name}");
+        }
+        for name in ["", "Vi\0", "Via\0", "\0Via", "Call\rID", "a b", "caf\u{e9}", "x\n", "[", "@", "{", "/"] {
+            assert_eq!(at(&format!("{name}:")), Some((Spelling::Unclear, name.len())), "{name}");
         }
     }
 
