@@ -110,10 +110,10 @@ impl HeaderName {
         let &[low, high] = words else { return None };
         let (low, high) = (u64::from_le_bytes(low), u64::from_le_bytes(high));
         let (word, length) = match first_of(low, b':') {
-            Some(length) => ([low & below(length), 0], length),
+            Some(length) => ([low & up_to(length), 0], length),
             None => {
                 let length = first_of(high, b':')?;
-                ([low, high & below(length)], length + 8)
+                ([low, high & up_to(length)], length + 8)
             }
         };
         let usual = USUAL.slots.get(slot(word, USUAL.multiplier))?;
@@ -230,7 +230,7 @@ pub(in crate::sip) enum Spelling {
     Unclear,
 }
 
-/// A name of up to 15 bytes, filled up with zeros, as two words.
+/// A name of up to 15 bytes and its colon, filled up with zeros, as two words.
 type Word = [u64; 2];
 
 /// The headers by their names as the registry writes them.
@@ -289,13 +289,14 @@ const fn spread(multiplier: u64) -> Option<[Spelt; SLOTS]> {
     Some(slots)
 }
 
-/// A name as two words, unless it is longer.
+/// A name with its colon as two words, unless it is longer.
 #[expect(clippy::indexing_slicing, reason = "evaluated when compiled")]
 const fn word(name: &[u8]) -> Option<Word> {
     if name.len() > 15 {
         return None;
     }
     let mut word = [0; 2];
+    word[name.len() / 8] = (b':' as u64) << (name.len() % 8 * 8);
     let mut index = 0;
     while index < name.len() {
         word[index / 8] |= (name[index] as u64) << (index % 8 * 8);
@@ -316,9 +317,9 @@ const fn one_case([low, high]: Word) -> Word {
     [low | CASE, high | CASE]
 }
 
-/// The lowest `bytes` bytes of a word, fewer than eight, all ones.
-const fn below(bytes: usize) -> u64 {
-    (1 << (bytes * 8)) - 1
+/// A word whose lowest bytes are all ones up to `last`, which is less than eight.
+const fn up_to(last: usize) -> u64 {
+    u64::MAX >> (56 - last * 8)
 }
 
 /// A header to look for: a known one or any other by its name.
