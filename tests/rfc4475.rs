@@ -357,7 +357,10 @@ fn semiuri_has_its_params_in_the_user_part() {
     assert_eq!(anomalies(&bytes), []);
     let uri = with(&bytes, |message| message.request_uri().map(<[u8]>::to_vec)).expect("is a request");
     let uri = siphound::sip::uri::Uri::parse(&uri);
-    assert_eq!((uri.userinfo, uri.user, uri.host), (&b"user;par=u%40example.net"[..], &b"user"[..], &b"example.com"[..]));
+    assert_eq!(
+        (uri.userinfo, uri.user, uri.host),
+        (&b"user;par=u%40example.net"[..], &b"user;par=u%40example.net"[..], &b"example.com"[..])
+    );
     assert_eq!(uri.params().count(), 0);
 }
 

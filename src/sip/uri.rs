@@ -1,7 +1,8 @@
 //! URIs as SIP carries them.
 
 use super::text::{self, Params, cut, split_at, trim};
-use memchr::memrchr;
+use memchr::{memmem, memrchr};
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 /// The kinds of URI that tracking tells apart.
@@ -27,7 +28,7 @@ pub struct Uri<'a> {
     pub raw: &'a [u8],
     /// The kind.
     pub scheme: Scheme,
-    /// The user or number, without password and parameters, escapes kept.
+    /// The user without password, or the number without its parameters; escapes kept.
     pub user: &'a [u8],
     /// What stands before `@`: user, its parameters, password.
     pub userinfo: &'a [u8],
@@ -66,11 +67,10 @@ impl<'a> Uri<'a> {
         let (rest, headers) = split_at(rest, b'?');
         let (authority, params) = split_at(rest, b';');
         let (host, port) = split_host(authority);
-        let user_end = userinfo.iter().position(|byte| matches!(byte, b':' | b';')).unwrap_or(userinfo.len());
         Self {
             raw,
             scheme,
-            user: userinfo.get(..user_end).unwrap_or_default(),
+            user: user(userinfo),
             userinfo,
             host,
             port: port.and_then(text::port),
@@ -95,10 +95,35 @@ impl<'a> Uri<'a> {
         text::ip(self.host)
     }
 
+    /// All of it but for the password (RFC 3261 §19.1.1), which is for nobody to see.
+    pub fn without_password(&self) -> Cow<'a, [u8]> {
+        let (user, Some(_)) = split_at(self.userinfo, b':') else { return Cow::Borrowed(self.raw) };
+        let before = memmem::find(self.raw, self.userinfo).unwrap_or_default();
+        let kept = self.raw.get(..before + user.len()).unwrap_or_default();
+        Cow::Owned([kept, self.raw.get(before + self.userinfo.len()..).unwrap_or_default()].concat())
+    }
+
     /// Whether there is no URI.
     pub fn is_empty(&self) -> bool {
         self.raw.is_empty()
     }
+}
+
+/// The user of `user:password`. Its `;`, `?` and `/` are its own (RFC 3261 §25.1), but for those behind a telephone number: that has
+/// parameters (§19.1.6).
+fn user(userinfo: &[u8]) -> &[u8] {
+    let (user, _) = split_at(userinfo, b':');
+    match split_at(user, b';') {
+        (number, Some(_)) if is_number(number) => number,
+        _ => user,
+    }
+}
+
+/// Whether a user can be dialled: digits, `*` and `#`, what makes them readable, and a `+` before them.
+fn is_number(user: &[u8]) -> bool {
+    let digits = user.strip_prefix(b"+").unwrap_or(user);
+    digits.iter().any(u8::is_ascii_digit)
+        && digits.iter().all(|byte| byte.is_ascii_digit() || matches!(byte, b'*' | b'#' | b'-' | b'.' | b'(' | b')'))
 }
 
 /// The scheme and what follows its colon.
@@ -150,11 +175,52 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_password_is_left_out_and_nothing_else() {
+        for (raw, shown) in [
+            ("sip:1001:geheim@h:5060;x=1:2", "sip:1001@h:5060;x=1:2"),
+            ("1001:1001@1001", "1001@1001"),
+            ("sip:1001:@h", "sip:1001@h"),
+            ("sip:h:5060", "sip:h:5060"),
+            ("sip:1001@[::1]:5060", "sip:1001@[::1]:5060"),
+            ("tel:+49", "tel:+49"),
+        ] {
+            assert_eq!(*Uri::parse(raw.as_bytes()).without_password(), *shown.as_bytes());
+        }
+    }
+
+    #[test]
     fn a_sip_uri_is_taken_apart() {
         let uri = Uri::parse(b"SIPS:alice;day=tue:secret@atlanta.com:5061;transport=TCP;lr?subject=x&y=%20");
-        assert_eq!((uri.scheme, uri.user, uri.userinfo), (Scheme::Sips, &b"alice"[..], &b"alice;day=tue:secret"[..]));
+        assert_eq!((uri.scheme, uri.user, uri.userinfo), (Scheme::Sips, &b"alice;day=tue"[..], &b"alice;day=tue:secret"[..]));
         assert_eq!((uri.host, uri.port, uri.headers), (&b"atlanta.com"[..], Some(5061), &b"subject=x&y=%20"[..]));
         assert_eq!((uri.param("TRANSPORT"), uri.param("lr"), uri.param("x")), (Some(&b"TCP"[..]), Some(&b""[..]), None));
+    }
+
+    #[test]
+    fn a_user_holds_what_separates_elsewhere() {
+        for user in ["alice;day=tuesday", "u&=+$,;?/", "a;b;c", "?", "/", ";", "+;x", "*", "1001x;y", "a/b?c;d=e", "%3b;"] {
+            let uri = format!("sip:{user}@atlanta.com:5070;lr?subject=x");
+            let uri = Uri::parse(uri.as_bytes());
+            assert_eq!((uri.user, uri.host, uri.port), (user.as_bytes(), &b"atlanta.com"[..], Some(5070)), "{user}");
+            assert_eq!((uri.param("lr"), uri.headers), (Some(&b""[..]), &b"subject=x"[..]), "{user}");
+        }
+        // Without a user, they separate.
+        let uri = Uri::parse(b"sip:atlanta.com;lr?subject=a");
+        assert_eq!((uri.user, uri.host, uri.param("lr"), uri.headers), (&b""[..], &b"atlanta.com"[..], Some(&b""[..]), &b"subject=a"[..]));
+    }
+
+    #[test]
+    fn a_telephone_number_is_the_user_without_its_parameters() {
+        for (user, number) in [
+            ("+1-212-555-1212;isub=1411;postd=pp22:1234", "+1-212-555-1212"),
+            ("+4930123;npdi;rn=+4989", "+4930123"),
+            ("(30)12.34;phone-context=+49", "(30)12.34"),
+            ("*97;x", "*97"),
+            ("1001;ext=7", "1001"),
+        ] {
+            let uri = format!("sip:{user}@gateway.com;user=phone");
+            assert_eq!(Uri::parse(uri.as_bytes()).user, number.as_bytes(), "{user}");
+        }
     }
 
     #[test]

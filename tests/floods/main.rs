@@ -56,8 +56,8 @@ floods! {
     overlapping_fragments: Attack::Overlaps, SMALL, full: [];
     connections: Attack::Syns, LARGE, full: ["streams"];
     connections_that_speak: Attack::TalkingConnections, LARGE, full: ["streams"];
-    half_messages: Attack::HalfMessages, Size { steps: 18_000, ..LARGE }, full: [];
-    segments_out_of_order: Attack::Gaps, Size { steps: 60_000, ..LARGE }, full: [];
+    half_messages: Attack::HalfMessages, Size { steps: 18_000, ..LARGE }, full: ["streams"];
+    segments_out_of_order: Attack::Gaps, Size { steps: 60_000, lasts: 1.5, ..LARGE }, full: ["streams"];
     websockets: Attack::WebSockets, SMALL, full: [];
     long_headers: Attack::LongHeaders, HARD, full: [];
     ten_thousand_headers: Attack::ManyHeaders, HARD, full: [];

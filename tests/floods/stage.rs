@@ -19,6 +19,8 @@ use crate::wire::Packets;
 /// Seconds of the scene in which the flood falls.
 const FROM: f64 = 60.0;
 const UNTIL: f64 = 580.0;
+/// Steps per second of a flood that is written as a capture: enough to fill tables whose entries live for half a minute.
+const PACE: f64 = 10_000.0;
 /// Packets from one look at the tables to the next.
 const LOOK: usize = 16;
 
@@ -31,14 +33,16 @@ pub(crate) struct Size {
     pub(crate) steps: usize,
     /// Bytes that the flood may bring about, at any time.
     pub(crate) bytes: usize,
+    /// Seconds that it lasts.
+    pub(crate) lasts: f64,
 }
 
 /// For tables that have a configured capacity.
-pub(crate) const SMALL: Size = Size { room: 128, steps: 2_500, bytes: 16 << 20 };
+pub(crate) const SMALL: Size = Size { room: 128, steps: 2_500, bytes: 16 << 20, lasts: UNTIL - FROM };
 /// For messages that are hard to read.
-pub(crate) const HARD: Size = Size { room: 128, steps: 80, bytes: 16 << 20 };
+pub(crate) const HARD: Size = Size { room: 128, steps: 80, bytes: 16 << 20, lasts: UNTIL - FROM };
 /// For those of ingest, whose capacities are fixed.
-pub(crate) const LARGE: Size = Size { room: 128, steps: 140_000, bytes: 112 << 20 };
+pub(crate) const LARGE: Size = Size { room: 128, steps: 140_000, bytes: 112 << 20, lasts: UNTIL - FROM };
 
 /// Floods run one after the other, so that the bytes held are those of one.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -69,7 +73,7 @@ pub(crate) fn survive(name: &str, attack: Attack, size: Size, full: &[&str]) {
     println!(
         "| {name} | {} | {:.0}/s | {} kB | {} kB | {} kB | {} | {followed} of {} |",
         held.frames,
-        held.frames as f64 / (UNTIL - FROM),
+        held.frames as f64 / size.lasts,
         held.before >> 10,
         held.peak >> 10,
         held.after >> 10,
@@ -81,10 +85,11 @@ pub(crate) fn survive(name: &str, attack: Attack, size: Size, full: &[&str]) {
 /// Writes the scene with the flood as a capture, for `scripts/floods.sh`, with as many steps as the environment says.
 fn write(directory: &Path, name: &str, attack: Attack) {
     let steps: usize = std::env::var("SIPHOUND_FLOOD_STEPS").ok().and_then(|steps| steps.parse().ok()).unwrap_or(SMALL.steps);
+    assert!(steps as f64 <= (UNTIL - FROM) * PACE, "{steps} steps take longer than the scene");
     let mut records = site::records();
     let mut packets = Packets::default();
     for step in 0..steps {
-        packets.begin(FROM + (UNTIL - FROM) * step as f64 / steps as f64);
+        packets.begin(FROM + step as f64 / PACE);
         attack.step(step, &mut packets);
         records.append(&mut packets.records);
     }
@@ -105,7 +110,7 @@ fn follow(attack: Option<Attack>, size: Size) -> (Engine, Held) {
     let mut held = Held::default();
     let mut packets = Packets::default();
     for step in 0..attack.map_or(0, |_| size.steps) {
-        let now = FROM + (UNTIL - FROM) * step as f64 / size.steps as f64;
+        let now = FROM + size.lasts * step as f64 / size.steps as f64;
         packets.begin(now);
         if let Some(attack) = attack {
             attack.step(step, &mut packets);

@@ -15,6 +15,7 @@ pub(crate) mod lab;
 pub(crate) mod message;
 pub(crate) mod opinion;
 pub(crate) mod pcaps;
+pub(crate) mod plausible;
 pub(crate) mod proxy;
 pub(crate) mod random;
 pub(crate) mod reading;
