@@ -67,6 +67,7 @@ fn however_a_start_line_is_written_it_stays_one() {
         ("sip/2.0 486 Busy Here\r\n\r\n", "sip/2.0 486 Busy"),
         ("\r\n\r\nBYE sip:1001@pbx.example.com SIP/2.0\r\n\r\n", "\r\n\r\nBYE sip:"),
         ("BYE\tsip:1001@pbx.example.com  Sip/2.0 \r\n\r\n", "  Sip/2.0 \r\n"),
+        ("ACK sip:1001@pbx.example.com SIP/2.0\r\n To: <sip:1001@pbx.example.com>\r\n\r\n", " SIP/2.0\r\n To: <sip:"),
     ] {
         let text = masked(written);
         assert!(text.contains(kept) && !text.contains("1001") && !text.contains("pbx"), "{text}");

@@ -1,5 +1,6 @@
 //! Secrets blanked at equal length, so that nothing else of a message moves.
 
+use crate::sip::framing::looks_like_start_line;
 use crate::sip::headers::HeaderName;
 
 /// What stands in the place of a secret.
@@ -11,7 +12,7 @@ const INFO: [&[u8]; 2] = [b"authentication-info", b"proxy-authentication-info"];
 
 /// Blanks the `response` and `cnonce` of each digest in the message, and the whole of credentials that are no digest.
 pub fn blank_secrets(message: &mut [u8]) {
-    let mut at = 0;
+    let mut at = start_line_length(message);
     while let Some(rest) = message.get_mut(at..).filter(|rest| !rest.is_empty()) {
         let length = header_length(rest);
         let Some(header) = rest.get_mut(..length) else { return };
@@ -23,6 +24,15 @@ pub fn blank_secrets(message: &mut [u8]) {
         }
         at += length;
     }
+}
+
+/// Bytes of the start line and of line ends before it. It cannot be folded: a header with white space before its name may follow.
+fn start_line_length(message: &[u8]) -> usize {
+    if !looks_like_start_line(message) {
+        return 0;
+    }
+    let before = message.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    memchr::memchr(b'\n', message.get(before..).unwrap_or_default()).map_or(message.len(), |end| before + end + 1)
 }
 
 /// Bytes of the header that comes first, with all lines that it is folded over.
@@ -144,6 +154,10 @@ mod tests {
             ("Authorization: Digest response=\r\n\t\"ab\", nc=1\r\n", "Authorization: Digest response=\r\n\t\"00\", nc=1\r\n"),
             ("Authorization: Digest cnonce\n = \"a\n b\",\n nc=1\n", "Authorization: Digest cnonce\n = \"0\n 0\",\n nc=1\n"),
             ("Authorization: Digest response=\"ab", "Authorization: Digest response=\"00"),
+            (
+                "\r\nACK sip:a@b SIP/2.0\r\n Authorization: Digest response=\"ab\"\r\n",
+                "\r\nACK sip:a@b SIP/2.0\r\n Authorization: Digest response=\"00\"\r\n",
+            ),
             (
                 "Authorization: Digest username=\"response=ab\", response=\"ab\"\r\n",
                 "Authorization: Digest username=\"response=ab\", response=\"00\"\r\n",
