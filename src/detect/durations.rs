@@ -20,7 +20,7 @@ use crate::track::vocabulary::{Direction, EndedBy};
 const LASTED: Span = Span::from_secs(5);
 /// Calls that end this much earlier show how many end about then by themselves.
 const BEFORE: Span = Span::from_secs(30);
-/// How many times the calls at a duration of no known timer those before it may be: people hang up at all times, a timer at one.
+/// How many times the calls at a duration that may be chance those before it may be: people hang up at all times, a timer at one.
 const SCATTERED: usize = 2;
 /// Shorter calls at a duration of no known timer are announcements, or people in a hurry.
 const LONG: Span = Span::from_secs(30);
@@ -78,6 +78,8 @@ impl DurationDetector {
         let near = thresholds.fixed_duration_spread;
         let Some(last) = self.ended.back() else { return };
         let meaning = meaning(last.talk, near, last.by_pbx, last.acked, last.interval);
+        // Where a person may have hung up and no timer was agreed, a timer of that length is but a guess.
+        let is_evident = meaning.is_some() && (last.by_pbx || !last.acked || last.interval.is_some());
         let enough = if meaning.is_some() { thresholds.fixed_duration_calls } else { thresholds.fixed_duration_other };
         if meaning.is_none() && last.talk < LONG {
             return;
@@ -101,7 +103,7 @@ impl DurationDetector {
             // The more calls last as long or longer, the smaller is the share: the first that is too many decides.
             let is_share = long.all(|long| thresholds.fixed_duration_share.is_reached(same.len(), long));
             let before = |ended: &&Ended| (near..=BEFORE).contains(&(last.talk - ended.talk));
-            let stands_out = || meaning.is_some() || of_group().filter(before).count() < same.len() * SCATTERED;
+            let stands_out = || is_evident || of_group().filter(before).count() < same.len() * SCATTERED;
             let is_pattern = is_share && !end_together(&same) && stands_out();
             if is_pattern && best.as_ref().is_none_or(|(_, most)| same.len() > most.len()) {
                 best = Some((group, same));
