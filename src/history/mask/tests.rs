@@ -76,6 +76,15 @@ fn however_a_start_line_is_written_it_stays_one() {
 }
 
 #[test]
+fn an_empty_line_ends_the_head_however_lines_end() {
+    for (before, empty) in [("\r\n", "\r\n"), ("\n", "\n"), ("\n", "\r\n"), ("\r\n", "\n")] {
+        let text = masked(&format!("BYE sip:a@b SIP/2.0{before}Content-Type: text/plain{before}{empty}CSeq: 7 BYE{before}{before}"));
+        assert!(!text.contains("CSeq: 7 BYE"), "{text:?} is masked as a body");
+        assert!(text.contains(&format!("text/plain{before}{empty}")), "{text:?}");
+    }
+}
+
+#[test]
 fn the_content_length_is_that_of_the_body() {
     let body_of = |text: &str| text.split_once("\r\n\r\n").expect("a body").1.len() as i64;
     let length_of = |text: &str| -> i64 {
