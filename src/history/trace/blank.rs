@@ -1,5 +1,6 @@
 //! Secrets blanked at equal length, so that nothing else of a message moves.
 
+use crate::sip::framing::looks_like_start_line;
 use crate::sip::headers::HeaderName;
 
 /// What stands in the place of a secret.
@@ -15,7 +16,8 @@ const AUTHORIZATION: &[u8] = b"authorization";
 /// Blanks the `response` and `cnonce` of each digest in the message, and the whole of credentials that are no digest or cannot be
 /// told apart, and the passwords of SIP URIs.
 pub fn blank_secrets(message: &mut [u8]) {
-    let mut at = 0;
+    let mut at = start_line_length(message);
+    blank_passwords(message.get_mut(..at).unwrap_or_default());
     while let Some(rest) = message.get_mut(at..).filter(|rest| !rest.is_empty()) {
         let length = header_length(rest);
         let Some(header) = rest.get_mut(..length) else { return };
@@ -30,6 +32,15 @@ pub fn blank_secrets(message: &mut [u8]) {
         }
         at += length;
     }
+}
+
+/// Bytes of the start line and of line ends before it. It cannot be folded: a header with white space before its name may follow.
+fn start_line_length(message: &[u8]) -> usize {
+    if !looks_like_start_line(message) {
+        return 0;
+    }
+    let before = message.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    memchr::memchr(b'\n', message.get(before..).unwrap_or_default()).map_or(message.len(), |end| before + end + 1)
 }
 
 /// Blanks the password of each SIP URI (RFC 3261 §19.1.1), wherever in the header or start line it stands.
@@ -219,6 +230,10 @@ mod tests {
             ("Contact: <sip:1001:geheim@h:5060>\r\n", "Contact: <sip:1001:000000@h:5060>\r\n"),
             ("m: sip:h:5060,SIPS:1001:geheim@h\r\n", "m: sip:h:5060,SIPS:1001:000000@h\r\n"),
             ("REGISTER sip:1001:a&b@h SIP/2.0\r\n", "REGISTER sip:1001:000@h SIP/2.0\r\n"),
+            (
+                "\r\nACK sip:a@b SIP/2.0\r\n Authorization: Digest response=\"ab\"\r\n",
+                "\r\nACK sip:a@b SIP/2.0\r\n Authorization: Digest response=\"00\"\r\n",
+            ),
             (
                 "Authorization: Digest username=\"response=ab\", response=\"ab\"\r\n",
                 "Authorization: Digest username=\"response=ab\", response=\"00\"\r\n",
