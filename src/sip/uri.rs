@@ -1,6 +1,6 @@
 //! URIs as SIP carries them.
 
-use super::text::{self, Params, cut, split_at, trim};
+use super::text::{self, Params, cut, find_any, split_at, trim};
 use memchr::{memmem, memrchr};
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -64,8 +64,14 @@ impl<'a> Uri<'a> {
             (userinfo, Some(rest)) => (userinfo, rest),
             (rest, None) => (&[][..], rest),
         };
-        let (rest, headers) = split_at(rest, b'?');
-        let (authority, params) = split_at(rest, b';');
+        let (authority, params, headers) = match find_any(rest, [b';', b'?']).map(|index| (rest.get(index), cut(rest, index))) {
+            None => (rest, None, None),
+            Some((Some(b'?'), (authority, headers))) => (authority, None, headers),
+            Some((_, (authority, behind))) => {
+                let (params, headers) = split_at(behind.unwrap_or_default(), b'?');
+                (authority, Some(params), headers)
+            }
+        };
         let (host, port) = split_host(authority);
         Self {
             raw,

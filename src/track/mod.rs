@@ -8,11 +8,13 @@ pub mod absence;
 pub mod call;
 pub mod event;
 pub mod flows;
+pub mod keys;
 pub mod legs;
 mod lost;
 pub mod nat;
 pub mod orphans;
 pub mod peers;
+pub mod reading;
 pub mod registration;
 mod route;
 pub mod scan;
@@ -119,6 +121,8 @@ pub struct Tracker {
     steps: Vec<Step>,
     started: Option<PacketTime>,
     now: PacketTime,
+    /// Before this moment nothing is due, as long as nothing is handled.
+    quiet_until: PacketTime,
 }
 
 /// Clock steps that printed times remember.
@@ -145,6 +149,7 @@ impl Tracker {
             steps: Vec::new(),
             started: None,
             now: PacketTime::MIN,
+            quiet_until: PacketTime::MIN,
         }
     }
 
@@ -178,10 +183,15 @@ impl Tracker {
     pub fn step(&mut self, now: PacketTime) -> bool {
         self.started.get_or_insert(now);
         self.now = self.now.max(now);
+        if self.now < self.quiet_until {
+            return false;
+        }
         let next = self.next_deadline();
         let is_due = next <= self.now;
         if is_due {
             self.expire(next);
+        } else {
+            self.quiet_until = next;
         }
         is_due
     }
@@ -197,6 +207,7 @@ impl Tracker {
         let now = at.time;
         self.foresee(signal, now);
         self.advance(now);
+        self.quiet_until = PacketTime::MIN;
         if at.frame != 0 {
             self.world.absence.hear(now);
         }

@@ -11,6 +11,7 @@ use crate::config::Systems;
 use crate::decode::flow::Flow;
 use crate::table::{Digest, Digester, ExpiringTable, Rank};
 use crate::time::{PacketTime, Span};
+use crate::track::keys::ip_digest;
 use crate::track::vocabulary::{Direction, PeerClass};
 
 /// PBX addresses and registrars that are told apart at most. A host has a handful; of one with more, assumed ones give way.
@@ -188,6 +189,15 @@ impl Peers {
 
     /// Which way `flow` goes, seen from the PBX: the end with the better claim to be one is it.
     pub fn direction(&self, flow: Flow) -> Direction {
+        // Most hosts have one PBX, and this is asked several times for each packet.
+        if let [pbx] = &self.pbxs[..] {
+            match (is_same_host(&pbx.address, &flow.source), is_same_host(&pbx.address, &flow.destination)) {
+                (true, false) => return Direction::Out,
+                (false, true) => return Direction::In,
+                (false, false) => return Direction::Through,
+                (true, true) => {}
+            }
+        }
         match self.claim(&flow.source).cmp(&self.claim(&flow.destination)) {
             Ordering::Less => Direction::In,
             Ordering::Greater => Direction::Out,
@@ -365,10 +375,7 @@ impl Peers {
     }
 
     fn key(&self, address: IpAddr) -> Digest {
-        match address {
-            IpAddr::V4(v4) => self.digester.bytes(&v4.octets()),
-            IpAddr::V6(v6) => self.digester.bytes(&v6.octets()),
-        }
+        ip_digest(self.digester, address)
     }
 }
 

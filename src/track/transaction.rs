@@ -13,6 +13,7 @@ use crate::table::{Digest, Digester, ExpiringTable, Handle, Rank};
 use crate::time::{PacketTime, Span};
 use crate::track::absence::WATERMARK;
 use crate::track::event::{Sighting, Unanswered};
+use crate::track::reading::Reading;
 
 /// The gaps between first and second transmission from which T1 is inferred (DETECTION §0.8).
 const T1_RANGE: (Span, Span) = (Span::from_millis(80), Span::from_secs(4));
@@ -210,16 +211,17 @@ impl Transactions {
         Self { digester, table: ExpiringTable::new(capacity), timing }
     }
 
-    /// The key of the transaction of `method` that `message` names.
-    pub fn key(&self, message: &Message<'_>, method: Method) -> Digest {
+    /// The key of the transaction of `method` that a message names.
+    pub fn key(&self, read: &Reading<'_>, method: Method) -> Digest {
+        let message = read.message();
         let [a, b, c, d] = message.cseq().map_or(0, |cseq| cseq.number).to_be_bytes();
         let request = [a, b, c, d, method as u8];
         if is_cookie(message.branch()) {
-            return self.digester.parts(&[message.call_id(), &request, message.branch()]);
+            return self.digester.further(read.call_id(), &[&request, message.branch()]);
         }
         let tag = message.from_tag().unwrap_or_default();
         let sent_by = message.top_via().map_or(&b""[..], |via| via.host);
-        self.digester.parts(&[message.call_id(), &request, tag, sent_by, b"2543"])
+        self.digester.further(read.call_id(), &[&request, tag, sent_by, b"2543"])
     }
 
     /// Takes note of a request whose sender is worth `rank`.
@@ -331,7 +333,11 @@ fn is_cookie(branch: &[u8]) -> bool {
 /// Whether a REGISTER or INVITE names `sips:` or `transport=tls`. Behind a proxy, TLS may have ended there.
 fn wants_tls(message: &Message<'_>) -> bool {
     let begins = matches!(message.method(), Method::Register | Method::Invite);
-    let Some(uri) = message.request_uri().filter(|_| begins && message.via_count() == 1).map(Uri::parse) else { return false };
+    let Some(uri) = message.request_uri().filter(|_| begins && message.via_count() == 1) else { return false };
+    if uri.starts_with(b"sip:") && !uri.contains(&b';') {
+        return false;
+    }
+    let uri = Uri::parse(uri);
     uri.scheme == Scheme::Sips || uri.param("transport").is_some_and(|transport| transport.eq_ignore_ascii_case(b"tls"))
 }
 

@@ -11,6 +11,7 @@ pub mod event;
 mod evidence;
 mod ignored;
 mod moves;
+mod names;
 mod phone;
 mod pool;
 mod rewrite;
@@ -37,7 +38,9 @@ use crate::table::{Digest, Digester, ExpiringTable, Handle, Rank};
 use crate::time::{PacketTime, Span};
 use crate::track::event::Sighting;
 use crate::track::flows::LastTimes;
+use crate::track::keys::ip_digest;
 use crate::track::nat::event::NatEvent;
+use crate::track::nat::names::PublicNames;
 use crate::track::nat::phone::Phone;
 use crate::track::nat::rhythm::{COMPARED_INTERVALS, Experiment};
 use crate::track::nat::site::SiteNat;
@@ -64,6 +67,7 @@ pub struct Nat {
     /// Keep-alives that more than one phone could have sent.
     unattributed: u64,
     private_names: Vec<(SocketAddr, IpAddr)>,
+    public_names: PublicNames,
     thresholds: Thresholds,
 }
 
@@ -78,6 +82,7 @@ impl Nat {
             made: 0,
             unattributed: 0,
             private_names: Vec::new(),
+            public_names: PublicNames::default(),
             thresholds,
         }
     }
@@ -187,8 +192,9 @@ impl Nat {
 
     /// The phone of the device that is or was at `address`.
     fn at(&self, world: &World, registrations: &Registrations, address: SocketAddr) -> Option<Handle> {
-        let phone = registrations.device(registrations.at_address(world, address)?)?.phone?;
-        self.phones.get(phone).map(|_| phone)
+        let tied = registrations.tied_to(world, address)?;
+        let newest = || registrations.device(tied.device)?.phone.filter(|phone| self.phones.contains(*phone));
+        tied.phone.filter(|phone| self.phones.contains(*phone)).or_else(newest)
     }
 
     fn begin(&mut self, registrations: &mut Registrations, device: Handle, seen: &Seen<'_>) -> Handle {
@@ -278,9 +284,15 @@ impl Nat {
             return;
         }
         let message = &seen.message;
-        let via = message.top_sent_by().and_then(|(host, _)| host);
-        let contact = message.first_contact_uri().filter(|_| message.via_count() <= 1).and_then(|contact| contact.host_ip());
-        let Some(address) = [via, contact].into_iter().flatten().find(|address| is_private(*address)) else { return };
+        if self.public_names.are_of(message) {
+            return;
+        }
+        let via = seen.read.sent_by().and_then(|(host, _)| host);
+        let contact = seen.read.contact().filter(|_| message.via_count() <= 1).and_then(|(host, _)| host);
+        let Some(address) = [via, contact].into_iter().flatten().find(|address| is_private(*address)) else {
+            self.public_names.note(message);
+            return;
+        };
         let name = (seen.flow.source, address);
         if self.private_names.len() < PRIVATE_NAMES && !self.private_names.contains(&name) {
             self.private_names.push(name);
@@ -329,10 +341,7 @@ impl Nat {
     }
 
     fn site_key(&self, site: Site) -> Digest {
-        match site.address() {
-            IpAddr::V4(v4) => self.digester.bytes(&v4.octets()),
-            IpAddr::V6(v6) => self.digester.bytes(&v6.octets()),
-        }
+        ip_digest(self.digester, site.address())
     }
 
     fn site_due(&mut self, handle: Handle, now: PacketTime) {

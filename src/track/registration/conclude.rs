@@ -118,7 +118,7 @@ impl Registrations {
     fn granted(&self, world: &World, device: Handle, seen: &Seen<'_>, source: SocketAddr, requested: u32) -> Option<Span> {
         let fallback = seen.message.expires().unwrap_or(requested);
         let key = self.devices.get(device)?.address_key;
-        let mut contacts = seen.message.contacts().filter(|contact| contact.kind != ContactKind::Star).peekable();
+        let mut contacts = seen.read.contacts().filter(|contact| contact.kind != ContactKind::Star).peekable();
         if contacts.peek().is_none() {
             return Some(Span::from_secs(i64::from(fallback)));
         }
@@ -177,7 +177,7 @@ impl Registrations {
 
     /// The Contact list of a 2xx is the truth: what it does not list is not bound any more.
     fn unbind_unlisted(&mut self, world: &mut World, aor: Handle, seen: &Seen<'_>, asked: &[Option<Asked>]) {
-        let listed: Vec<_> = seen.message.contacts().map(|contact| (contact_key(world, &contact), contact.uri.host_ip())).collect();
+        let listed: Vec<_> = seen.read.contacts().map(|contact| (contact_key(world, &contact), contact.uri.host_ip())).collect();
         if listed.is_empty() {
             return;
         }
@@ -315,7 +315,7 @@ fn is_rewritten(world: &World, device: &Device, seen: &Seen<'_>) -> bool {
     let source = device.source();
     device.contact_address.is_some_and(|written| written != source)
         && seen
-            .message
+            .read
             .contacts()
             .any(|contact| contact_key(world, &contact) != device.address_key && contact_address(&contact) == Some(source))
 }

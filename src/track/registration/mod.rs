@@ -17,14 +17,13 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::config::Thresholds;
-use crate::decode::ports::end_digest;
 use crate::sip::headers::{Contact, ContactKind};
-use crate::sip::message::Message;
 use crate::table::{Digest, ExpiringTable, Handle, Rank};
 use crate::time::{PacketTime, Span};
 use crate::track::absence::WATERMARK;
 use crate::track::event::{Event, Sighting};
 use crate::track::nat::NatEvidence;
+use crate::track::reading::Reading;
 use crate::track::registration::attempt::Attempt;
 use crate::track::registration::changes::{Change, Changes, Refreshes};
 use crate::track::registration::device::{Continuity, Device, Probes};
@@ -66,6 +65,15 @@ impl Aor {
     }
 }
 
+/// What an address is tied to.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::track) struct Tied {
+    /// The device.
+    pub(in crate::track) device: Handle,
+    /// What was followed of its NAT when it was tied, so that a packet is given to it without a look at the device.
+    pub(in crate::track) phone: Option<Handle>,
+}
+
 /// The registrations.
 #[derive(Debug)]
 pub struct Registrations {
@@ -73,7 +81,7 @@ pub struct Registrations {
     users: Users,
     devices: ExpiringTable<Device>,
     attempts: ExpiringTable<Attempt>,
-    addresses: ExpiringTable<Handle>,
+    addresses: ExpiringTable<Tied>,
     devices_made: u64,
     /// How many devices sit behind each address.
     behind: BTreeMap<IpAddr, u32>,
@@ -128,8 +136,7 @@ impl Registrations {
 
     /// The device that registered from `address`, or with it as its Contact.
     pub fn at_address(&self, world: &World, address: SocketAddr) -> Option<Handle> {
-        let handle = *self.addresses.get(self.addresses.find(end_digest(world.digester, address))?)?;
-        self.devices.get(handle).map(|_| handle)
+        self.tied_to(world, address).map(|tied| tied.device)
     }
 
     /// How many devices were last seen at `address`, on whatever port.
@@ -200,8 +207,8 @@ impl Registrations {
     }
 
     fn aor_of(&mut self, world: &World, seen: &Seen<'_>, rank: Rank) -> Handle {
-        let to = seen.message.to();
-        let name = aor_text(to.uri.user, to.uri.host);
+        let to = seen.read.to();
+        let name = aor_text(to.user, to.host);
         let key = world.digester.bytes(name.as_bytes());
         let forget = seen.at.time + REMEMBERED;
         if let Some(handle) = self.aors.find(key) {
@@ -210,7 +217,7 @@ impl Registrations {
             return handle;
         }
         let aor = Aor {
-            user_len: if to.uri.user.is_empty() { 0 } else { text(to.uri.user).len() },
+            user_len: if to.user.is_empty() { 0 } else { text(to.user).len() },
             name,
             first_seen: seen.at.time,
             attempts: 0,
@@ -268,7 +275,7 @@ impl Registrations {
             restarted: PacketTime::MIN,
             evicted: false,
             rewritten: false,
-            nat: NatEvidence::of(message, seen.flow),
+            nat: NatEvidence::of(seen.read, seen.flow),
             credential_rejections: 0,
             ignored_challenges: 0,
             changes: Changes::default(),
@@ -351,7 +358,7 @@ impl Registrations {
         device.refreshes.note(seen.at.time.since(device.last_register));
         device.flow = seen.flow;
         device.last_register = seen.at.time;
-        device.nat = NatEvidence::of(&seen.message, seen.flow);
+        device.nat = NatEvidence::of(seen.read, seen.flow);
         if device.call_id_key != keys.call_id {
             device.restarted = seen.at.time;
             device.changes.note(Change::Restart, seen.at);
@@ -455,10 +462,10 @@ pub(super) enum Purpose {
 }
 
 /// The purpose of a REGISTER (DETECTION §1.1).
-pub(super) fn purpose(message: &Message<'_>) -> Purpose {
-    let fallback = message.expires();
+pub(super) fn purpose(read: &Reading<'_>) -> Purpose {
+    let fallback = read.message().expires();
     let mut any = false;
-    for contact in message.contacts() {
+    for contact in read.contacts() {
         any = true;
         if contact.kind != ContactKind::Star && contact.expires.or(fallback) != Some(0) {
             return Purpose::Register;
@@ -468,7 +475,7 @@ pub(super) fn purpose(message: &Message<'_>) -> Purpose {
 }
 
 /// The key of an attempt.
-pub(super) fn attempt_key(world: &World, message: &Message<'_>) -> Digest {
-    let to = message.to();
-    world.digester.parts(&[b"attempt", to.uri.user, to.uri.host, message.call_id()])
+pub(super) fn attempt_key(world: &World, read: &Reading<'_>) -> Digest {
+    let to = read.to();
+    world.digester.further(read.call_id(), &[to.user, to.host])
 }
