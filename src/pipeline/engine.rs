@@ -18,7 +18,7 @@ use crate::sip::anomaly::Anomaly;
 use crate::sip::delivery::{Arrival, Batch, Event as Delivered};
 use crate::sip::message::Message;
 use crate::track::event::{Event, Sighting};
-use crate::track::{Settings, Tracker};
+use crate::track::{Novelty, Settings, Tracker};
 
 /// Messages that a ladder shows at most.
 const LADDER: usize = 10_000;
@@ -221,7 +221,9 @@ impl Engine {
         let at = Sighting { time: arrival.time, frame: arrival.frame };
         let novelty = self.tracker.message(message, flow, at);
         self.fold.message(&self.tracker, message.kind(), message.method(), novelty, flow);
-        self.detectors.message(&self.tracker, (message.kind(), message.method()), novelty, flow, at);
+        if novelty != Novelty::Foreign {
+            self.detectors.message(&self.tracker, (message.kind(), message.method()), novelty, flow, at);
+        }
         let heard = Heard { message, flow, at, novelty };
         for listener in &mut self.listeners {
             listener.message(&self.tracker, &heard);

@@ -187,7 +187,10 @@ impl Tracker {
     fn response(&mut self, seen: &Seen<'_>, status: u16) -> Novelty {
         let method = seen.message.method();
         let key = self.world.transactions.key(&seen.message, method);
-        match self.world.transactions.response(key, status, seen.message.to_tag(), seen.at) {
+        let peers = &self.world.peers;
+        let foreign = |request: Flow| !peers.can_answer(request, seen.flow);
+        match self.world.transactions.response(key, status, seen.message.to_tag(), seen.at, foreign) {
+            Responded::Foreign => Novelty::Foreign,
             Responded::Unseen => {
                 self.response_to_unseen(seen, method, status);
                 Novelty::Distinct
@@ -382,9 +385,13 @@ impl Tracker {
     }
 
     fn count(&mut self, message: &Message<'_>, novelty: Novelty) {
-        if novelty == Novelty::Retransmission {
-            self.messages.retransmissions += 1;
-            return;
+        match novelty {
+            Novelty::Distinct => {}
+            Novelty::Retransmission => {
+                self.messages.retransmissions += 1;
+                return;
+            }
+            Novelty::Foreign => return,
         }
         match message.kind() {
             Kind::Request(method) => {
