@@ -241,7 +241,7 @@ impl Tracker {
             Owner::Register(attempt) if status >= 200 => {
                 self.registrations.answered(&mut self.world, attempt, seen, status, request);
                 if let Some(device) = self.registrations.attempt_device(attempt) {
-                    self.nat.accepted(&self.registrations, device);
+                    self.nat.accepted(&mut self.world, &mut self.registrations, device, seen.at);
                 }
                 self.learn(seen, status, request);
                 self.note_try(seen, status, request);
