@@ -6,7 +6,7 @@
 mod queue;
 
 use hashbrown::HashTable;
-use xxhash_rust::xxh3::xxh3_128_with_seed;
+use xxhash_rust::xxh3::{xxh3_128_with_secret, xxh3_128_with_seed};
 
 use crate::time::PacketTime;
 
@@ -52,6 +52,29 @@ impl Digester {
             state = xxh3_128_with_seed(part, seed);
         }
         Digest(state)
+    }
+}
+
+/// Makes digests of whole payloads. What a seed makes of the secret of the hash is worked out once, not for each payload.
+#[derive(Debug)]
+pub struct PayloadDigester {
+    secret: [u8; 192],
+}
+
+impl PayloadDigester {
+    /// The digest of `bytes`; another than that of the [`Digester`] that this one was made from.
+    pub fn bytes(&self, bytes: &[u8]) -> Digest {
+        Digest(xxh3_128_with_secret(bytes, &self.secret))
+    }
+}
+
+impl From<Digester> for PayloadDigester {
+    fn from(digester: Digester) -> Self {
+        let mut secret = [0; 192];
+        for (part, number) in secret.as_chunks_mut().0.iter_mut().zip(0_u8..) {
+            *part = digester.bytes(&[number]).0.to_le_bytes();
+        }
+        Self { secret }
     }
 }
 
@@ -386,6 +409,21 @@ mod tests {
     fn parts_are_told_apart() {
         assert_ne!(D.parts(&[b"ab", b"c"]), D.parts(&[b"a", b"bc"]));
         assert_ne!(D.parts(&[b"ab"]), D.parts(&[b"ab", b""]));
+    }
+
+    #[test]
+    fn digests_of_payloads_depend_on_all_bytes_and_on_the_seed() {
+        let digester = PayloadDigester::from(D);
+        let mut payload = [b'x'; 600];
+        let digest = digester.bytes(&payload);
+        assert_eq!(digester.bytes(&payload), digest);
+        assert_ne!(PayloadDigester::from(Digester::new(8)).bytes(&payload), digest);
+        for place in 0..payload.len() {
+            payload[place] ^= 1;
+            assert_ne!(digester.bytes(&payload), digest, "{place}");
+            payload[place] ^= 1;
+        }
+        assert!(digester.secret.windows(16).all(|part| part != [0; 16]));
     }
 
     #[test]

@@ -31,6 +31,7 @@ mod reachability;
 mod registration;
 mod restart;
 mod rewriting;
+mod served;
 mod server;
 mod setup;
 mod short;

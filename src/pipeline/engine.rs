@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::decode::outcome::{FrameCounts, Skip};
 use crate::decode::signal::Signal;
-use crate::detect::detectors::Detectors;
+use crate::detect::detectors::{Detectors, Routed};
 use crate::detect::listener::{Heard, Listener};
 use crate::detect::store::Limits;
 use crate::http::View;
@@ -220,13 +220,14 @@ impl Engine {
         self.advance(arrival);
         let at = Sighting { time: arrival.time, frame: arrival.frame };
         let novelty = self.tracker.message(message, flow, at);
-        self.fold.message(&self.tracker, message.kind(), message.method(), novelty, flow);
+        let (routed, kind, method) = (Routed::of(&self.tracker, flow), message.kind(), message.method());
+        self.fold.message(&self.tracker, kind, method, novelty, routed);
         if novelty != Novelty::Foreign {
-            self.detectors.message(&self.tracker, (message.kind(), message.method()), novelty, flow, at);
+            self.detectors.message(&self.tracker, (kind, method), novelty, routed, at);
         }
-        let heard = Heard { message, flow, at, novelty };
-        for listener in &mut self.listeners {
-            listener.message(&self.tracker, &heard);
+        if !self.listeners.is_empty() {
+            let heard = Heard { message, flow, at, novelty };
+            self.listeners.iter_mut().for_each(|listener| listener.message(&self.tracker, &heard));
         }
         self.tell();
         self.recent.note(&self.tracker, &message, flow, at, novelty);
@@ -275,6 +276,9 @@ impl Engine {
 
     /// Passes on what became of findings.
     fn tell_changes(&mut self) {
+        if !self.detectors.findings.has_news() {
+            return;
+        }
         for reached in self.detectors.findings.take_reached() {
             let system = system_of(&self.tracker, &reached.subjects);
             self.detectors.findings.set_system(&reached, system);

@@ -2,7 +2,7 @@
 
 use super::anomaly::Anomalies;
 use super::check;
-use super::headers::{Address, CSeq, Challenge, Contact, Credentials, HeaderName, Name, Reason, SessionExpires, Via, Warning};
+use super::headers::{Address, CSeq, Challenge, Contact, Credentials, HeaderName, HeaderSet, Name, Reason, SessionExpires, Via, Warning};
 use super::lines::{Line, Lines};
 use super::method::Method;
 use super::multipart;
@@ -277,6 +277,16 @@ impl<'a> Message<'a> {
     /// Start line and headers.
     pub(super) fn head(self) -> &'a [u8] {
         self.bytes.get(..self.scan.headers_place().end).unwrap_or(self.bytes)
+    }
+
+    /// Those of `headers` that are there, each with its first value.
+    pub(super) fn first_values(self, headers: HeaderSet) -> impl Iterator<Item = (HeaderName, &'a [u8])> {
+        self.scan.present().common(headers).filter_map(move |header| Some((header, self.header(header)?)))
+    }
+
+    /// Whether a header is there.
+    pub(super) fn has(self, header: HeaderName) -> bool {
+        self.scan.has(header)
     }
 
     /// The elements of a list header over all its lines.

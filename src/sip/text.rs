@@ -33,6 +33,7 @@ pub(super) fn is_token(bytes: &[u8]) -> bool {
 }
 
 /// The bytes without white space at both ends.
+#[inline]
 pub fn trim(bytes: &[u8]) -> &[u8] {
     trim_end(trim_start(bytes))
 }
@@ -75,12 +76,10 @@ pub fn unfold(value: &[u8]) -> Cow<'_, [u8]> {
 /// Where `wanted` first is. In values of some ten bytes, eight at a time find it sooner than a call of `memchr` would.
 #[inline]
 pub(super) fn find(bytes: &[u8], wanted: u8) -> Option<usize> {
-    let wanted_everywhere = u64::from_ne_bytes([wanted; 8]);
     let (chunks, rest) = bytes.as_chunks::<8>();
     for (index, chunk) in chunks.iter().enumerate() {
-        let found = zero_bytes(u64::from_le_bytes(*chunk) ^ wanted_everywhere);
-        if found != 0 {
-            return Some(index * 8 + found.trailing_zeros() as usize / 8);
+        if let Some(place) = first_of(u64::from_le_bytes(*chunk), wanted) {
+            return Some(index * 8 + place);
         }
     }
     let position = rest.iter().position(|byte| *byte == wanted)?;
@@ -105,6 +104,13 @@ pub(super) fn find_far(bytes: &[u8], wanted: u8) -> Option<usize> {
         start += 16;
     }
     find(from(bytes, start), wanted).map(|index| start + index)
+}
+
+/// Which byte of a word, counted from the lowest, is the first that is `wanted`.
+#[inline]
+pub(super) fn first_of(word: u64, wanted: u8) -> Option<usize> {
+    let found = zero_bytes(word ^ u64::from_ne_bytes([wanted; 8]));
+    (found != 0).then(|| found.trailing_zeros() as usize / 8)
 }
 
 /// A word whose lowest set bit is in the lowest byte of `word` that is zero.
@@ -286,10 +292,12 @@ pub(super) fn param<'a>(params: &'a [u8], name: &str) -> Option<&'a [u8]> {
 
 /// The decimal number that `text` begins with and what follows it; saturates.
 pub(super) fn leading_decimal(text: &[u8]) -> Option<(u64, &[u8])> {
-    let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let (number, rest) = text.split_at_checked(digits).filter(|(number, _)| !number.is_empty())?;
-    let value = number.iter().fold(0_u64, |value, digit| value.saturating_mul(10).saturating_add(u64::from(digit - b'0')));
-    Some((value, rest))
+    let (mut value, mut rest) = (0_u64, text);
+    while let [digit @ b'0'..=b'9', behind @ ..] = rest {
+        value = value.saturating_mul(10).saturating_add(u64::from(digit - b'0'));
+        rest = behind;
+    }
+    (rest.len() < text.len()).then_some((value, rest))
 }
 
 /// A decimal number and nothing else; saturates.

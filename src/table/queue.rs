@@ -129,15 +129,15 @@ impl Queue {
         item.map(|Reverse(item)| item)
     }
 
-    /// Drops the items that are not `wanted`.
+    /// Drops the items that are not `wanted`, and the memory of buckets of which little is left.
     pub(super) fn retain(&mut self, wanted: impl Fn(&Item) -> bool) {
         self.near.retain(|Reverse(item)| wanted(item));
         self.far.retain(|_, items| {
-            items.retain(|Reverse(item)| wanted(item));
+            thin_out(items, &wanted);
             !items.is_empty()
         });
         for (place, items) in self.soon.iter_mut().enumerate() {
-            items.retain(|Reverse(item)| wanted(item));
+            thin_out(items, &wanted);
             if items.is_empty() {
                 self.occupied &= !(1 << place);
             }
@@ -174,6 +174,14 @@ impl Queue {
             Some(Reverse(item)) => item.deadline,
             None => self.first_bucket().map_or(PacketTime::MAX, start),
         };
+    }
+}
+
+/// Keeps what is wanted of a bucket, and no more than four times the memory for it.
+fn thin_out(items: &mut Vec<Reverse<Item>>, wanted: impl Fn(&Item) -> bool) {
+    items.retain(|Reverse(item)| wanted(item));
+    if items.len() < items.capacity() / 4 {
+        items.shrink_to_fit();
     }
 }
 
@@ -218,6 +226,19 @@ mod tests {
         assert_eq!(drain(&mut queue, 10_000), [1]);
         queue.push(at(-1), 3, 0);
         assert_eq!(drain(&mut queue, 10_001), [3, 2]);
+    }
+
+    #[test]
+    fn what_a_flood_left_takes_no_room() {
+        let mut queue = Queue::new();
+        for slot in 0..10_000 {
+            queue.push(at(10_000), slot, 0);
+            queue.push(at(1_000_000), slot, 1);
+        }
+        queue.retain(|item| item.slot < 2);
+        let kept: usize = queue.far.values().chain(&queue.soon).map(Vec::capacity).sum();
+        assert_eq!((queue.len(), kept), (4, 4));
+        assert_eq!(drain(&mut queue, 2_000_000), [0, 1, 0, 1]);
     }
 
     proptest! {

@@ -157,3 +157,16 @@ pub fn aor_text(user: &[u8], host: &[u8]) -> Box<str> {
     }
     format!("{}@{host}", text(user)).into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_text_from_the_wire_255_bytes_are_kept() {
+        assert_eq!(&*text(b"486 Busy Here"), "486 Busy Here");
+        assert_eq!(text(&[b'x'; 10_000]).len(), 255);
+        assert_eq!(text(&[0xff; 10_000]).chars().count(), 255);
+        assert_eq!(aor_text(&[b'u'; 10_000], &[b'H'; 10_000]).len(), 255 + 1 + 255);
+    }
+}

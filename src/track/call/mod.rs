@@ -8,6 +8,7 @@ mod dialog;
 mod finished;
 mod media;
 pub mod outcome;
+mod packed;
 mod prack;
 pub mod record;
 pub mod session;
@@ -16,6 +17,7 @@ mod transfer;
 mod upkeep;
 
 pub use dialog::ByeKind;
+pub use packed::FinishedCall;
 pub use prack::Reliable;
 pub(in crate::track) use setup::{is_initial, tell_server_delay};
 pub use upkeep::Lost;
@@ -85,6 +87,10 @@ impl Passes {
 pub struct Call {
     /// What is kept of it afterwards.
     pub record: CallRecord,
+    /// `user@host` of the called side, lower-case host.
+    pub to_aor: Box<str>,
+    /// The first moment at which the caller heard something: 180, 18x with SDP, or 2xx.
+    pub audible: Option<PacketTime>,
     /// The way of its first INVITE.
     pub flow: Flow,
     /// The first packet.
@@ -170,7 +176,7 @@ impl Calls {
     }
 
     /// The records of finished calls, oldest first.
-    pub fn finished(&self) -> impl Iterator<Item = &CallRecord> {
+    pub fn finished(&self) -> impl Iterator<Item = FinishedCall<'_>> {
         self.finished.iter()
     }
 
@@ -315,7 +321,7 @@ impl Calls {
 
     fn let_go(&mut self, call: Call) {
         self.established -= usize::from(call.is_up());
-        self.finished.keep(call.record, call.is_strangers);
+        self.finished.keep(&call.record, call.is_strangers);
     }
 }
 
@@ -332,7 +338,6 @@ impl Call {
             call_id: text(message.call_id()),
             from: text(from.uri.user),
             to: text(if to.uri.user.is_empty() { to.uri.host } else { to.uri.user }),
-            to_aor: aor_text(to.uri.user, to.uri.host),
             source: seen.flow.source,
             destination: seen.flow.destination,
             passed_on_to: None,
@@ -341,7 +346,6 @@ impl Call {
             first_frame: seen.at.frame,
             beginning,
             progress: None,
-            audible: None,
             rang: None,
             ring_ended: None,
             answered: None,
@@ -358,6 +362,8 @@ impl Call {
         };
         Self {
             record,
+            to_aor: aor_text(to.uri.user, to.uri.host),
+            audible: None,
             flow: seen.flow,
             first: seen.at,
             answer: None,

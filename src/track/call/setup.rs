@@ -69,7 +69,7 @@ impl Calls {
             record.rang.get_or_insert(seen.at.time);
         }
         if status == 180 || !seen.message.body().is_empty() {
-            record.audible.get_or_insert(seen.at.time);
+            call.audible.get_or_insert(seen.at.time);
         }
         if seen.rank > Rank::Unanswered {
             self.table.raise_rank(handle, Rank::Ordinary);
@@ -195,7 +195,7 @@ impl Calls {
         record.status = status;
         record.answered = Some(seen.at.time);
         record.progress.get_or_insert(seen.at.time);
-        record.audible.get_or_insert(seen.at.time);
+        call.audible.get_or_insert(seen.at.time);
         if record.rang.is_some() {
             record.ring_ended.get_or_insert(seen.at.time);
         }

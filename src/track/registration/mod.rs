@@ -259,7 +259,7 @@ impl Registrations {
         }
         let device = Device {
             aor,
-            contact: text(contact.uri.raw),
+            contact: text(&contact.uri.without_password()),
             user_agent: text(message.user_agent()),
             instance: contact.instance.map(|instance| text(trim_instance(instance))),
             flow: seen.flow,
@@ -348,7 +348,7 @@ impl Registrations {
             world.tell(Event::BindingChange { device: handle, old: place, new: seen.flow.source, at: seen.at });
         }
         if device.address_key != keys.address {
-            device.contact = text(contact.uri.raw);
+            device.contact = text(&contact.uri.without_password());
             device.contact_address = contact_address(contact);
         }
         if device.agent_key != keys.agent {
