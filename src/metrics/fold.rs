@@ -37,7 +37,7 @@ const BILL_TOLERANCE: Span = Span::from_secs(2);
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 struct Counted {
     kind: CountedKind,
-    novelty: bool,
+    novelty: Novelty,
 }
 
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -116,7 +116,7 @@ impl Fold {
             Kind::Request(_) => CountedKind::Request(label),
             Kind::Response(status) => CountedKind::Response(status, label),
         };
-        let counted = Counted { kind, novelty: novelty == Novelty::Distinct };
+        let counted = Counted { kind, novelty };
         let ways = ways_of(tracker, routed);
         for way in ways.iter().flatten() {
             count_message(of(&mut self.tallies, way.pbx), counted, way.dir, flow, 1);
@@ -405,8 +405,10 @@ fn count_message(tally: &mut Tally, counted: Counted, dir: Dir, flow: Flow, n: u
             CountedKind::Response(status, method) => (MessageKind::Response(CodeLabel::of(Some(status))), method),
         };
         tally.message(kind, dir, flow.transport);
-        if !counted.novelty {
-            tally.retransmission(method, dir);
+        match counted.novelty {
+            Novelty::Distinct => {}
+            Novelty::Retransmission => tally.retransmission(method, dir),
+            Novelty::Foreign => tally.foreign_response(method, dir),
         }
     }
 }

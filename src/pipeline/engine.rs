@@ -18,7 +18,7 @@ use crate::sip::anomaly::Anomaly;
 use crate::sip::delivery::{Arrival, Batch, Event as Delivered};
 use crate::sip::message::Message;
 use crate::track::event::{Event, Sighting};
-use crate::track::{Settings, Tracker};
+use crate::track::{Novelty, Settings, Tracker};
 
 /// Messages that a ladder shows at most.
 const LADDER: usize = 10_000;
@@ -222,7 +222,9 @@ impl Engine {
         let novelty = self.tracker.message(message, flow, at);
         let (routed, kind, method) = (Routed::of(&self.tracker, flow), message.kind(), message.method());
         self.fold.message(&self.tracker, kind, method, novelty, routed);
-        self.detectors.message(&self.tracker, (kind, method), novelty, routed, at);
+        if novelty != Novelty::Foreign {
+            self.detectors.message(&self.tracker, (kind, method), novelty, routed, at);
+        }
         if !self.listeners.is_empty() {
             let heard = Heard { message, flow, at, novelty };
             self.listeners.iter_mut().for_each(|listener| listener.message(&self.tracker, &heard));

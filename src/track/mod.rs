@@ -86,12 +86,14 @@ pub struct MessageCounts {
 }
 
 /// Whether a message was new.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Novelty {
     /// It was.
     Distinct,
     /// It was a repeat within its transaction.
     Retransmission,
+    /// A response that comes from elsewhere than its request went: it answers nothing.
+    Foreign,
 }
 
 /// A timestamp jump: from this engine time on, printed times are earlier by the offset.

@@ -189,7 +189,10 @@ impl Tracker {
     fn response(&mut self, seen: &Seen<'_>, status: u16) -> Novelty {
         let method = seen.message.method();
         let key = self.world.transactions.key(seen.read, method);
-        match self.world.transactions.response(key, status, seen.message.to_tag(), seen.at) {
+        let peers = &self.world.peers;
+        let foreign = |request: Flow| !peers.can_answer(request, seen.flow);
+        match self.world.transactions.response(key, status, seen.message.to_tag(), seen.at, foreign) {
+            Responded::Foreign => Novelty::Foreign,
             Responded::Unseen => {
                 self.response_to_unseen(seen, method, status);
                 Novelty::Distinct
@@ -240,7 +243,7 @@ impl Tracker {
             Owner::Register(attempt) if status >= 200 => {
                 self.registrations.answered(&mut self.world, attempt, seen, status, request);
                 if let Some(device) = self.registrations.attempt_device(attempt) {
-                    self.nat.accepted(&self.registrations, device);
+                    self.nat.accepted(&mut self.world, &mut self.registrations, device, seen.at);
                 }
                 self.learn(seen, status, request);
                 self.note_try(seen, status, request);
@@ -384,9 +387,13 @@ impl Tracker {
     }
 
     fn count(&mut self, message: &Message<'_>, novelty: Novelty) {
-        if novelty == Novelty::Retransmission {
-            self.messages.retransmissions += 1;
-            return;
+        match novelty {
+            Novelty::Distinct => {}
+            Novelty::Retransmission => {
+                self.messages.retransmissions += 1;
+                return;
+            }
+            Novelty::Foreign => return,
         }
         match message.kind() {
             Kind::Request(method) => {

@@ -205,11 +205,7 @@ impl Nat {
         }
         let Some(phone) = self.phones.get(handle) else { return };
         if phone.heard + REMEMBERED <= now {
-            let site = Site::of(phone.flow.source.ip());
-            if let Some(site) = self.site_mut(site) {
-                site.left(handle);
-            }
-            self.phones.remove(handle);
+            self.forget(handle);
             return;
         }
         self.arm(handle);

@@ -301,15 +301,35 @@ impl Nat {
     }
 
     /// Takes note that the registrar accepted a device: what is known of its NAT stays when strangers come.
-    pub fn accepted(&mut self, registrations: &Registrations, device: Handle) {
-        let Some(handle) = registrations.device(device).filter(|device| device.is_registered()).and_then(|device| device.phone) else {
-            return;
-        };
+    pub fn accepted(&mut self, world: &mut World, registrations: &mut Registrations, device: Handle, at: Sighting) {
+        let abandoned = registrations.take_abandoned();
+        let Some(device) = registrations.device(device).filter(|device| device.is_registered()) else { return };
+        let (flow, continuity, Some(handle)) = (device.flow, device.continuity, device.phone) else { return };
+        if let Some(abandoned) = abandoned {
+            self.forget(abandoned);
+        }
+        let has_moved = self.phones.get(handle).is_some_and(|phone| phone.flow.source.ip() != flow.source.ip());
+        if abandoned.is_some() && has_moved {
+            self.moved(world, registrations, handle, flow, at, continuity);
+            if let Some(phone) = self.phones.get_mut(handle) {
+                phone.contact.registered(flow.source, at.time);
+                phone.rewrites.restart();
+            }
+            self.join_site(registrations, handle);
+        }
         self.phones.raise_rank(handle, Rank::Precious);
         let site = self.phones.get(handle).map(|phone| self.site_key(Site::of(phone.flow.source.ip())));
         if let Some(site) = site.and_then(|key| self.sites.find(key)) {
             self.sites.raise_rank(site, Rank::Precious);
         }
+    }
+
+    fn forget(&mut self, handle: Handle) {
+        let Some(site) = self.phones.get(handle).map(|phone| Site::of(phone.flow.source.ip())) else { return };
+        if let Some(site) = self.site_mut(site) {
+            site.left(handle);
+        }
+        self.phones.remove(handle);
     }
 
     fn join_site(&mut self, registrations: &Registrations, handle: Handle) {

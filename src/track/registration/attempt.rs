@@ -184,7 +184,7 @@ impl Registrations {
         if bind {
             return Some(self.device_of(world, aor, seen, contact, rank));
         }
-        self.find_device(aor, &DeviceKeys::of(world, &seen.message, contact))
+        self.find_device(aor, &DeviceKeys::of(world, &seen.message, contact), |_| true)
     }
 
     /// Moves the devices that are not registered to `registering`; a refresh leaves a registered one as it is.

@@ -93,6 +93,7 @@ impl Registrations {
 
     fn accepted(&mut self, world: &mut World, handle: Handle, seen: &Seen<'_>) {
         self.note_status(handle, 200);
+        self.identify_asked(world, handle);
         let Some(attempt) = self.attempts.get(handle) else { return };
         let (aor, asked, clears_all, requested) = (attempt.aor, attempt.asked, attempt.clears_all, attempt.requested);
         let flow = attempt.flow;
@@ -112,6 +113,20 @@ impl Registrations {
         }
         self.unbind_unlisted(world, aor, seen, &asked);
         self.end_attempt(world, handle, end, seen.at);
+    }
+
+    /// The devices that the attempt binds are whom they say they are.
+    fn identify_asked(&mut self, world: &mut World, handle: Handle) {
+        let Some((asked, first)) = self.attempts.get(handle).map(|attempt| (attempt.asked, attempt.first)) else { return };
+        for (slot, asked) in asked.into_iter().enumerate() {
+            let Some(Asked { device, .. }) = asked.filter(|asked| asked.bind) else { continue };
+            let known = self.identify(world, device, first);
+            let Some(attempt) = self.attempts.get_mut(handle).filter(|_| known != device) else { continue };
+            attempt.was_registered = true;
+            if let Some(Some(asked)) = attempt.asked.get_mut(slot) {
+                asked.device = known;
+            }
+        }
     }
 
     /// What the 2xx grants to `device`: `None` if it lists contacts and not this one (DETECTION §1.1).

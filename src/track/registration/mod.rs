@@ -10,6 +10,7 @@ pub mod changes;
 mod conclude;
 pub mod device;
 mod keys;
+mod moved;
 mod qualify;
 mod users;
 
@@ -28,6 +29,7 @@ use crate::track::registration::attempt::Attempt;
 use crate::track::registration::changes::{Change, Changes, Refreshes};
 use crate::track::registration::device::{Continuity, Device, Probes};
 use crate::track::registration::keys::{DeviceKeys, contact_address, contact_key, continuity, trim_instance};
+use crate::track::registration::moved::is_claimed;
 use crate::track::registration::users::Users;
 use crate::track::vocabulary::RegistrationState;
 use crate::track::world::{Seen, World, aor_text, text};
@@ -93,6 +95,8 @@ pub struct Registrations {
     longest_grant: Span,
     /// How long after its expiry a registration counts as run out.
     grace: Span,
+    /// What was followed of the NAT of a device that turned out to be another one.
+    abandoned: Option<Handle>,
 }
 
 impl Registrations {
@@ -111,6 +115,7 @@ impl Registrations {
             keep_delays,
             longest_grant: Span::ZERO,
             grace: thresholds.reg_grace,
+            abandoned: None,
         }
     }
 
@@ -234,14 +239,15 @@ impl Registrations {
         handle
     }
 
-    /// The device that a Contact of a REGISTER stands for, in the order of §0.2; `None` if it is a new one.
-    fn find_device(&self, aor: Handle, keys: &DeviceKeys) -> Option<Handle> {
+    /// The device among those that `may_be` it that a Contact of a REGISTER stands for, in the order of §0.2; `None` if it is a new one.
+    fn find_device(&self, aor: Handle, keys: &DeviceKeys, may_be: impl Fn(&Device) -> bool) -> Option<Handle> {
         let known = || {
             self.aors
                 .get(aor)
                 .into_iter()
                 .flat_map(|aor| aor.devices.iter())
                 .filter_map(|&handle| Some((handle, self.devices.get(handle)?)))
+                .filter(|(_, device)| may_be(device))
         };
         let by_instance = || known().find(|(_, device)| keys.instance != 0 && device.instance_key == keys.instance);
         let unmarked = |device: &Device| keys.instance == 0 || device.instance_key == 0;
@@ -254,7 +260,7 @@ impl Registrations {
     fn device_of(&mut self, world: &mut World, aor: Handle, seen: &Seen<'_>, contact: &Contact<'_>, rank: Rank) -> Handle {
         let message = &seen.message;
         let keys = DeviceKeys::of(world, message, contact);
-        if let Some(handle) = self.find_device(aor, &keys) {
+        if let Some(handle) = self.find_device(aor, &keys, |device| !is_claimed(device, &keys, seen.flow)) {
             self.renew_device(world, handle, seen, contact, &keys);
             return handle;
         }
@@ -318,10 +324,11 @@ impl Registrations {
         }
     }
 
-    fn forget_device(&mut self, world: &World, handle: Handle) {
-        let Some(gone) = self.devices.remove(handle) else { return };
+    fn forget_device(&mut self, world: &World, handle: Handle) -> Option<Device> {
+        let gone = self.devices.remove(handle)?;
         self.left(gone.flow.source.ip());
         self.forget_addresses(world, handle, &gone);
+        Some(gone)
     }
 
     fn arrived(&mut self, address: IpAddr) {
