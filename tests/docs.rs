@@ -175,13 +175,27 @@ fn every_test_of_the_fault_model_exists() {
                 assert!(root.join(name).exists(), "{name} is not there: {line}");
             } else if name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_') {
                 named += 1;
-                let is_function = sources.contains(&format!("fn {name}("));
                 let is_flood = sources.contains(&format!("    {name}: Attack::"));
-                assert!(is_function || is_flood, "there is no test {name}: {line}");
+                assert!(is_flood || is_test(&sources, name), "there is no test {name}: {line}");
             }
         }
     }
     assert!(named > 50, "{named} tests");
+}
+
+/// Whether a function of that name is a test: nothing but further attributes stands between it and the one that says so.
+fn is_test(sources: &str, name: &str) -> bool {
+    let function = format!("fn {name}(");
+    sources.match_indices(&function).any(|(at, _)| {
+        let before = sources[..at].trim_end_matches("async ").trim_end();
+        before.lines().rev().map(str::trim).take_while(|line| line.starts_with("#[")).any(|line| line.contains("test"))
+    })
+}
+
+#[test]
+fn tests_are_told_from_other_functions() {
+    let source = "#[test]\n#[cfg(unix)]\nfn one() {}\n\n#[tokio::test]\nasync fn two() {}\n\n#[must_use]\nfn three() {}\nfn four() {}\n";
+    assert_eq!(["one", "two", "three", "four", "five"].map(|name| is_test(source, name)), [true, true, false, false, false]);
 }
 
 fn read_all(folder: &Path, sources: &mut String) {

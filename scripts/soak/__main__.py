@@ -11,6 +11,7 @@ nft, kamailio, kamcmd).
 """
 import argparse
 import functools
+import json
 import os
 import pathlib
 import shutil
@@ -22,7 +23,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import hostile
 import lab
 import phones
-from accounts import Accounts
+from accounts import ENOUGH, Accounts
 from watch import Watch
 from worker import Worker
 
@@ -30,6 +31,12 @@ PROGRAMS = ("ip", "nft", "kamailio", "kamcmd", "unshare", "mount")
 PHONES = 40
 # Bytes of the disk of the history.
 DISK = 48 << 20
+# The largest table that no limit of the configuration is for.
+SPEAKERS = 65_536
+# Seconds within which conversations end that were under way in a pause: all at once would be a mass drop, and calls of one duration.
+LINGER = 40
+# Seconds of a conversation, on average.
+TALK = 4
 SHORT = ("everything", "full disk", "flaps", "interface made anew")
 IMPAIRED = {"loss": 0.1, "duplicate": 0.1, "reorder": 0.1, "deaf": 0.05}
 
@@ -44,6 +51,7 @@ class Phase:
 class Soak(Accounts):
     def __init__(self, arguments, folder):
         self.seconds, self.folder = arguments.seconds or arguments.minutes * 60, folder
+        self.only, self.keep = [name for name in arguments.only.split(",") if name], arguments.keep
         super().__init__()
         self.state = folder / "state"
         self.state.mkdir()
@@ -56,6 +64,7 @@ class Soak(Accounts):
         lab.enter("pbx")
         self.siphound = lab.Siphound(arguments.siphound, folder, self.state, arguments.interface)
         self.watch = Watch(self.siphound)
+        self.capture = lab.capture(self.keep / "soak.pcap") if self.keep else None
 
     # The phases.
 
@@ -75,21 +84,26 @@ class Soak(Accounts):
 
     def run(self):
         cycle, began = self.phases(), time.monotonic()
-        if self.seconds < 60:
+        if self.only:
+            cycle = [phase for phase in cycle if phase.name in self.only]
+        elif self.seconds < 60:
             cycle = [phase for phase in cycle if phase.name in SHORT]
-        # Twice all of it at least: the first time fills the tables.
-        length = max(3, min(75, self.seconds / len(cycle) / 2))
+        # Twice all of it at least: memory is judged from the second time on.
+        length = max(3, min(40, self.seconds / len(cycle) / 2))
         self.before = self.snapshot()
         self.watch.start()
-        self.phones.ask("go")
+        self.phones.ask("go", linger=min(LINGER, length), talk=min(TALK, length / 4))
         time.sleep(min(5, length))
+        if self.seconds > ENOUGH:
+            self.weather(Phase("filling", {"rate": 1_000, "kinds": ("flood",)}, event=self.fill_tables), length)
+        warm_up = time.monotonic() - began + length * len(cycle)
         number = 0
         while number < len(cycle) or time.monotonic() - began < self.seconds:
             self.weather(cycle[number % len(cycle)], length)
             number += 1
         self.hang_up()
         self.watch.ending.set()
-        self.judge_growth(length * len(cycle))
+        self.judge_growth(warm_up)
         if self.siphound.stop() != 0:
             self.wrong("siphound did not end in order")
         if "panicked" in self.siphound.path.read_text():
@@ -114,9 +128,13 @@ class Soak(Accounts):
     def hang_up(self):
         """Lets all calls come to their end."""
         self.phones.ask("go", rate=1e-6)
-        lab.until(lambda: not self.phones.ask("ledger")["open"], "calls do not end", patience=60)
+        lab.until(lambda: not self.phones.ask("ledger")["open"], "calls do not end", patience=150)
         self.phones.settle()
         self.compare(Phase("hanging up"), 0)
+
+    def fill_tables(self, _):
+        """Strangers until the largest table is full, and its queue of deadlines: that keeps four for each entry before it sorts them out."""
+        lab.until(lambda: self.scrape().sum("evicted_total", kind="speakers") > 3 * SPEAKERS, "the tables do not fill", patience=400)
 
     def fill_disk(self, length):
         ballast = self.state / "ballast"
@@ -153,6 +171,14 @@ class Soak(Accounts):
         lab.connect()
         self.captures_again()
 
+    def keep_books(self):
+        """Leaves what explains a difference where it was asked for."""
+        if self.capture:
+            self.capture.terminate()
+            self.capture.wait()
+            shutil.copy(self.siphound.path, self.keep / "siphound.log")
+            (self.keep / "calls.json").write_text(json.dumps(self.phones.ask("calls_made"), indent=0))
+
     def captures_again(self):
         """Waits until siphound captures, and starts it where it ended, as its unit would."""
         def ready():
@@ -167,6 +193,8 @@ def main():
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--seconds", type=float)
     parser.add_argument("--siphound", default="target/release/siphound", type=pathlib.Path)
+    parser.add_argument("--only", default="", help="these phases alone, with commas between them")
+    parser.add_argument("--keep", type=pathlib.Path, help="a folder for a capture of all the traffic, the log of siphound and the phones' books")
     parser.add_argument("--interface", default="any", choices=("any", lab.LINK),
                         help="what is captured on: any goes on when the link goes away, the link alone makes siphound begin anew")
     arguments = parser.parse_args()
@@ -175,6 +203,8 @@ def main():
         print(f"skipped: needs root, {', '.join(PROGRAMS)} and {arguments.siphound}; missing: {', '.join(missing) or 'root or siphound'}")
         return 2
     arguments.siphound = arguments.siphound.resolve()
+    if arguments.keep:
+        arguments.keep.mkdir(parents=True, exist_ok=True)
     if "SOAK_INSIDE" not in os.environ:
         # What is mounted and started in there ends with it.
         inside = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", sys.executable, *sys.argv]
@@ -186,6 +216,7 @@ def main():
         finally:
             if soak.rows:
                 soak.print_tables()
+            soak.keep_books()
             print(soak.siphound.path.read_text()[-2_000:] if soak.violations else "", flush=True)
             for worker in (soak.phones, soak.crowd, soak.clients):
                 worker.process.terminate()

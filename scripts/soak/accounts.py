@@ -47,16 +47,16 @@ class Accounts:
     def snapshot(self):
         """What everybody counted, at a moment in which nothing moves."""
         previous, still = None, 0
-        for _ in range(200):
+        for _ in range(500):
             metrics, kernel = self.scrape(), lab.kernel_counts()
             ledgers = [worker.ask("ledger") for worker in (self.phones, self.crowd)]
             key = (ledgers, kernel, [series for series in metrics.series if series[0].startswith(MOVING)])
             still = still + 1 if key == previous else 0
-            # What siphound holds back until later frames have come is out by then.
-            if still == 3:
+            # What siphound holds back until later frames have come is out by then. The PBX qualifies some phones each second.
+            if still == 4:
                 break
             previous = key
-            time.sleep(0.25)
+            time.sleep(0.1)
         else:
             self.wrong("the counters do not come to rest")
         sent = collections.Counter()
@@ -66,12 +66,16 @@ class Accounts:
                    starts=self.siphound.starts)
 
     def settled(self):
-        """As soon as each call has its outcome, which siphound waits for a moment with, or after a while."""
+        """As soon as each call has its outcome, which siphound waits for a moment with, and all frames are counted, or after a while."""
         for _ in range(12):
             now = self.snapshot()
-            if all(self.counted(now, outcome) - self.counted(self.before, outcome) >= now.told[key] - self.before.told[key]
-                   for key, outcome in OUTCOMES.items()):
+            passed = sum(now.kernel[way] - self.before.kernel[way] for way in ("in", "out"))
+            frames = now.metrics.sum("capture_frames_total") - self.before.metrics.sum("capture_frames_total")
+            if frames >= passed and all(
+                    self.counted(now, outcome) - self.counted(self.before, outcome) >= now.told[key] - self.before.told[key]
+                    for key, outcome in OUTCOMES.items()):
                 break
+            time.sleep(0.5)
         return now
 
     def counted(self, snapshot, outcome):
@@ -91,8 +95,8 @@ class Accounts:
 
         sent, told = moved("sent"), moved("told")
         offered = {key: count for key, count in sent.items() if not key.startswith(("(", "keep"))}
-        other = sent.get("keep-alive", 0) + sent.get("(no SIP)", 0)
-        kernel = {way: now.kernel[way] - before.kernel[way] for way in ("in", "out")}
+        kernel = moved("kernel")
+        other = kernel["keepalives"] + sent.get("(no SIP)", 0)
         row = Row(name=phase.name, took=took, offered=sum(offered.values()), arrived=kernel["in"] - other, other=other,
                   seen=gained("messages_total", dir="in"), copies=gained("capture_duplicates_total"), sent=kernel["out"],
                   seen_out=gained("messages_total", dir="out"), dropped=gained("capture_dropped_total"),
@@ -120,6 +124,8 @@ class Accounts:
             lost = row.offered - row.arrived
             self.notes.append(f"{phase.name}: {lost} of {row.offered} datagrams were lost before the PBX (kernel counters)")
             row["difference"] -= lost
+        if row.seen > row.arrived or row.seen_out > row.sent:
+            self.wrong(f"{phase.name}: more messages are counted than were sent")
         if not 0 <= row.difference <= row.dropped:
             self.wrong(f"{phase.name}: {row.difference} messages were not seen, and {row.dropped} are said to be dropped")
         if row.copies == 0 and row.dropped == 0 and row.offered == row.arrived:
@@ -133,8 +139,8 @@ class Accounts:
             return
         for key, outcome in OUTCOMES.items():
             seen = gained("session_outcomes_total", peer_class="endpoint", outcome=outcome)
-            # An answer that was not seen may show later.
-            more = len(self.unseen) if outcome == "answered" else 0
+            # An answer that was not seen may show later; whoever cancelled and heard no more counts as cancelled.
+            more = {"answered": len(self.unseen), "cancelled": told.get("call given up", 0)}.get(outcome, 0)
             if not told.get(key, 0) <= seen <= told.get(key, 0) + more:
                 self.wrong(f"{phase.name}: {told.get(key, 0)} calls came to {key}, {seen} are counted as {outcome}")
         ended, completed = now.phones["ended"][len(before.phones["ended"]):], gained("sessions_completed_total")
@@ -163,11 +169,12 @@ class Accounts:
 
     def bounded(self, phase, row, told, gained):
         """The capture was away for a while: nothing is counted that was not there, and no silence is taken for a failure."""
-        if row.difference < 0:
-            self.wrong(f"{phase.name}: {-row.difference} messages were counted that nobody sent")
+        if row.seen > row.offered or row.seen_out > row.sent:
+            self.wrong(f"{phase.name}: messages were counted that nobody sent")
         held, known = set(self.before.phones["open"]), self.calls_up()
         self.unseen, self.unended = held - known, known - held
-        after = row.arrived + row.sent - row.seen - row.seen_out - row.copies
+        # A copy of what comes in fragments counts once for each of them.
+        after = max(0, row.arrived + row.sent - row.seen - row.seen_out - row.copies)
         self.notes.append(f"{phase.name}: {row.offered - row.arrived} datagrams went to an interface that was away, {after} passed between "
                           f"its return and its capture; the answer of {len(self.unseen)} calls and the end of {len(self.unended)} were not seen")
 

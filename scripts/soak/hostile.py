@@ -10,7 +10,7 @@ from lab import PBX
 SERVER = (PBX, 5060)
 HTTP = ("127.0.0.1", 15_060)
 SCANNER, GUESSER, DIALLER = "198.18.0.66", "198.18.0.67", "198.18.0.68"
-# Sockets that strangers speak from at a time.
+# Strangers who still listen for an answer.
 STRANGERS = 64
 
 
@@ -38,7 +38,7 @@ class Crowd:
     def __init__(self):
         self.sent = collections.Counter()
         self.going, self.rate, self.kinds = asyncio.Event(), 0.0, ()
-        self.sockets = [stranger() for _ in range(STRANGERS)]
+        self.sockets = collections.deque(stranger() for _ in range(STRANGERS))
         self.fixed = {host: stranger(host) for host in (SCANNER, GUESSER, DIALLER)}
         self.number = 0
 
@@ -49,7 +49,7 @@ class Crowd:
             for _ in range(max(1, round(self.rate / 50))):
                 self.one(random.choice(self.kinds))
             await asyncio.sleep(0.02)
-            for opened in list(self.fixed.values()) + self.sockets:
+            for opened in self.fixed.values():
                 self.empty(opened)
 
     def one(self, kind):
@@ -78,12 +78,10 @@ class Crowd:
             self.put(opened, noise, "(no SIP)")
 
     def renew(self):
-        """One of the strangers; now and then another comes in his place."""
-        index = random.randrange(STRANGERS)
-        if random.random() < 0.2:
-            self.sockets[index].close()
-            self.sockets[index] = stranger()
-        return self.sockets[index]
+        """A stranger who says but one thing; the one who said his first is gone by then."""
+        self.sockets.popleft().close()
+        self.sockets.append(stranger())
+        return self.sockets[-1]
 
     def put(self, opened, data, key):
         try:

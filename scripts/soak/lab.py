@@ -68,7 +68,12 @@ def build():
     rules = """table inet soak {
         counter in { }
         counter out { }
-        chain arriving { type filter hook input priority 0; udp dport 5060 counter name in; }
+        counter keepalives { }
+        chain arriving {
+            type filter hook input priority 0;
+            udp dport 5060 counter name in
+            udp dport 5060 udp length 12 counter name keepalives
+        }
         chain leaving { type filter hook output priority 0; udp sport 5060 counter name out; }
     }"""
     subprocess.run(["ip", "netns", "exec", "pbx", "nft", "-f", "-"], input=rules, text=True, check=True)
@@ -97,10 +102,16 @@ def remove_link():
     run("ip", "-n", "pbx", "link", "delete", LINK)
 
 
+def capture(path):
+    """Writes down what passes the PBX."""
+    command = ["ip", "netns", "exec", "pbx", "tcpdump", "-i", "any", "-U", "-B", "65536", "-w", path, "port 5060 or icmp or ip[6:2] & 0x1fff != 0"]
+    return subprocess.Popen(command, stderr=subprocess.DEVNULL)
+
+
 def kernel_counts():
-    """Datagrams to and from port 5060 of the PBX, as its kernel counted them."""
+    """Datagrams to and from port 5060 of the PBX, and the keep-alives of phones among them, as its kernel counted them."""
     said = run("ip", "netns", "exec", "pbx", "nft", "list", "counters")
-    return {name: int(packets) for name, packets in re.findall(r"counter (in|out) \{\s*packets (\d+)", said)}
+    return {name: int(packets) for name, packets in re.findall(r"counter (in|out|keepalives) \{\s*packets (\d+)", said)}
 
 
 class Kamailio:

@@ -12,6 +12,8 @@ from lab import PBX, PHONES
 
 SERVER = (PBX, 5060)
 T1, T2, LIFE = 0.5, 4.0, 32.0
+# How long a caller who hangs up listens for the ringing that may be lost on its way.
+PATIENCE = 10.0
 PASSWORD = "right"
 EXPIRES = 240
 KEEPALIVE = b"\r\n\r\n"
@@ -96,7 +98,7 @@ class Phone:
         self.identity = secrets.token_hex(6)
         self.cseq = 0
         self.until = 0.0
-        self.waiting, self.answered, self.invited, self.up = {}, {}, {}, {}
+        self.waiting, self.answered, self.invited = {}, {}, {}
         asyncio.get_running_loop().add_reader(self.wire.socket, self.read)
 
     def read(self):
@@ -122,10 +124,6 @@ class Phone:
         waiting = self.waiting.get((branch, method))
         if waiting:
             waiting.put_nowait((code, headers))
-        elif method == "INVITE" and code == 200:
-            acknowledge = self.up.get(headers["call-id"][0])
-            if acknowledge:
-                acknowledge()
 
     def request(self, method, headers):
         call = headers["call-id"][0]
@@ -265,32 +263,33 @@ class Phone:
             if plan == "large":
                 headers.append(f"X-Pad: {'p' * 1_800}")
             branch, rings = new_branch(), asyncio.Event()
-            transaction = self.world.spawn(self.transact("INVITE", uri, headers, branch=branch, rings=rings))
+            transaction, gave_up = self.world.spawn(self.transact("INVITE", uri, headers, branch=branch, rings=rings)), False
             if plan == "cancel" and cseq == 2:
-                await self.cancel(transaction, rings, [f"CANCEL {uri} SIP/2.0", self.via(branch), "Max-Forwards: 70", frm, to,
-                                                       f"Call-ID: {call}", "CSeq: 2 CANCEL", "Content-Length: 0", "", ""], branch)
+                lines = [f"CANCEL {uri} SIP/2.0", self.via(branch), "Max-Forwards: 70", frm, to, f"Call-ID: {call}", "CSeq: 2 CANCEL",
+                         "Content-Length: 0", "", ""]
+                gave_up = await self.cancel(transaction, rings, lines, branch)
             answer = await transaction
             if answer is None:
                 # Whoever cancelled waits for no answer any longer (RFC 3261 §9.1).
-                self.world.told["call 487" if plan == "cancel" and cseq == 2 else "call without answer"] += 1
+                self.world.note(call, "call given up" if gave_up else "call without answer")
                 return
             code, got, branch = answer
             if code >= 300:
-                self.acknowledge(uri, branch, frm, got["to"][0], call, cseq)
+                self.acknowledge(uri, self.via(branch), branch, [frm, f"To: {got['to'][0]}", f"Call-ID: {call}", f"CSeq: {cseq} ACK"])
             if code != 407:
                 break
             extra = [f"Proxy-Authorization: {digest(got['proxy-authenticate'][0], 'INVITE', uri, self.user)}"]
-        self.world.told[f"call {code}"] += 1
+        self.world.note(call, f"call {code}")
         if code == 200:
-            await self.talk(call, frm, got)
+            await self.talk(call, branch, frm, got)
 
     async def cancel(self, transaction, rings, lines, branch):
-        """Hangs up once it rings."""
+        """Hangs up once it rings, or after a while in which nothing is heard; says whether there was time for it."""
         ringing = asyncio.create_task(rings.wait())
-        done, _ = await asyncio.wait({transaction, ringing}, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait({transaction, ringing}, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
         ringing.cancel()
         if transaction in done:
-            return
+            return False
         queue = self.waiting[(branch, "CANCEL")] = asyncio.Queue()
         pause = T1
         for _ in range(10):
@@ -301,37 +300,27 @@ class Phone:
             except asyncio.TimeoutError:
                 pause = min(pause * 2, T2)
         self.waiting.pop((branch, "CANCEL"), None)
+        return True
 
-    def acknowledge(self, uri, branch, frm, to, call, cseq):
-        """Acknowledges a refusal, and each repeat of it."""
-        lines = [f"ACK {uri} SIP/2.0", self.via(branch), "Max-Forwards: 70", frm, f"To: {to}",
-                 f"Call-ID: {call}", f"CSeq: {cseq} ACK", "Content-Length: 0", "", ""]
-        data = "\r\n".join(lines).encode()
+    def acknowledge(self, uri, via, branch, headers):
+        """Acknowledges the final response to the INVITE of that branch, and each repeat of it."""
+        data = "\r\n".join([f"ACK {uri} SIP/2.0", via, "Max-Forwards: 70", *headers, "Content-Length: 0", "", ""]).encode()
         self.wire.put(data, "ACK")
         self.waiting[(branch, "INVITE")] = Repeats(lambda: self.wire.put(data, "ACK"))
 
-    async def talk(self, call, frm, got):
+    async def talk(self, call, branch, frm, got):
         target = re.search(r"<([^>]+)>", got["contact"][0]).group(1)
         routes, to = list(reversed(got["record-route"])), f"To: {got['to'][0]}"
         common = [frm, to, f"Call-ID: {call}"]
-
-        def acknowledge():
-            lines = [f"ACK {target} SIP/2.0", self.via(new_branch()), "Max-Forwards: 70"] + [f"Route: {route}" for route in routes]
-            lines += common + ["CSeq: 2 ACK", "Content-Length: 0", "", ""]
-            self.wire.put("\r\n".join(lines).encode(), "ACK")
-
-        self.up[call] = acknowledge
-        acknowledge()
+        self.acknowledge(target, self.via(new_branch()), branch, [f"Route: {route}" for route in routes] + common + ["CSeq: 2 ACK"])
         self.world.open[call] = self.user
         self.world.longest = max(self.world.longest, len(self.world.open))
-        await asyncio.sleep(random.choice(self.world.talk))
+        await asyncio.sleep(random.expovariate(1 / self.world.talk))
         while not self.world.going.is_set():
             await self.world.going.wait()
-            # Calls that all end at once, after a pause, would be a mass drop.
-            await asyncio.sleep(random.uniform(0, 10))
+            await asyncio.sleep(random.uniform(0, self.world.linger) + random.expovariate(1 / self.world.talk))
         answer = await self.transact("BYE", target, common + ["CSeq: 3 BYE"], routes)
         self.world.open.pop(call, None)
-        self.up.pop(call, None)
         self.world.told["hung up" if answer else "hung up without answer"] += 1
         self.world.ended.append(call)
 
@@ -351,12 +340,18 @@ class World:
     """All phones and what they share: how good their network is, whether they go on, and what they wrote down."""
 
     def __init__(self, count):
-        self.sent, self.told = collections.Counter(), collections.Counter()
+        self.sent, self.told, self.calls = collections.Counter(), collections.Counter(), {}
         self.loss = self.duplicate = self.reorder = self.deaf = 0.0
-        self.talk, self.rate = (1, 3, 8), 2.0
+        # Seconds that a conversation lasts and calls a second, on average.
+        self.talk, self.rate, self.linger = 4.0, 2.0, 0.0
         self.pending, self.longest, self.tasks, self.open, self.ended = 0, 0, set(), {}, []
         self.going = asyncio.Event()
         self.phones = [Phone(self, 1_000 + number) for number in range(count)]
+
+    def note(self, call, outcome):
+        """Writes down what a call came to."""
+        self.told[outcome] += 1
+        self.calls[call] = outcome
 
     def spawn(self, work):
         task = asyncio.get_running_loop().create_task(work)
@@ -411,6 +406,9 @@ class World:
     def halt(self):
         self.going.clear()
         self.loss = self.duplicate = self.reorder = self.deaf = 0.0
+
+    def calls_made(self):
+        return self.calls
 
     def is_quiet(self):
         """Whether nothing is under way but conversations."""

@@ -33,7 +33,7 @@ impl Session {
     /// A message that was tracked.
     pub fn message(&mut self, tracker: &Tracker, heard: &Heard<'_>) {
         self.advance(tracker, heard.at.time);
-        if self.phase != Phase::Stepping {
+        if self.phase != Phase::Stepping || heard.novelty == Novelty::Foreign {
             return;
         }
         let message = heard.message;

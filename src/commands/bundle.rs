@@ -70,8 +70,9 @@ impl Bundle {
     fn pack(self, out: impl Write) -> io::Result<()> {
         let names: Vec<_> = self.files.iter().map(|(name, bytes)| format!("  {name}  ({} bytes)\n", bytes.len())).collect();
         let readme = format!(
-            "What siphound {} says about one user, and what it rests on.\n\nIt names people and what they did: pass it on as such. Packets hold \
-             the credentials that were sent, as digests.\n\n{}{}\n",
+            "What siphound {} says about one user, and what it rests on.\n\nIt names people and what they did: pass it on as such. In the packets \
+             the responses of digests and passwords are blanked, so that checksums are wrong; where one was cut in two by TCP, a part \
+             may be left.\n\n{}{}\n",
             env!("CARGO_PKG_VERSION"),
             names.concat(),
             self.notes.iter().map(|note| format!("\n{note}\n")).collect::<String>()

@@ -1,6 +1,7 @@
 //! Replays capture files and prints what was asked for.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,6 +26,7 @@ use crate::pipeline::until::Until;
 use crate::report::filter::{Filter, Section};
 use crate::report::ladder::Ladder;
 use crate::report::model::{CaptureSummary, Report};
+use crate::report::whole::{Each, Whole};
 use crate::report::{build, json, ladder, text};
 use crate::sip::delivery::Event;
 use crate::table::Digester;
@@ -112,6 +114,15 @@ impl Read {
         report
     }
 
+    /// Writes that report as JSON, its long lists entry by entry.
+    fn write_json(&self, out: impl io::Write) -> io::Result<()> {
+        let (tracker, findings) = (&self.engine.tracker, &self.engine.detectors.findings);
+        let whole = Whole::of(tracker);
+        let mut report = build::outline(&whole, tracker, findings);
+        report.capture = self.capture();
+        json::write(&report.with_lists(Each(|| whole.registrations()), Each(|| whole.calls())), out)
+    }
+
     fn capture(&self) -> CaptureSummary {
         CaptureSummary { files: self.files.clone(), cut: self.notes.iter().any(Note::is_cut), ..self.engine.capture(&self.counts) }
     }
@@ -145,22 +156,23 @@ impl Replay {
 
     fn print(&self, read: &mut Read) -> Result<Exit, Failure> {
         let style = self.color.style();
-        let engine = &mut read.engine;
         match &self.output {
             Output::Metrics => {
-                let text = engine.snapshot(&[]).to_text().map_err(|error| Failure::new(Exit::Refused, error))?;
+                let text = read.engine.snapshot(&[]).to_text().map_err(|error| Failure::new(Exit::Refused, error))?;
                 print(|out| out.write_all(&text))?;
             }
             Output::Ladder { call_id } => {
-                let messages = engine.ladder();
+                let messages = read.engine.ladder();
                 if messages.is_empty() {
                     return Err(Failure::new(Exit::Usage, format_args!("no message of the call {call_id:?} is in the capture"))
                         .with_remedy("the calls and their Call-IDs: --format json --only calls"));
                 }
-                let roles = engine.tracker.world.peers.pbx_roles();
+                let roles = read.engine.tracker.world.peers.pbx_roles();
                 let drawing = ladder::render(&Ladder { roles, messages }, style);
                 print(|out| out.write_all(drawing.as_bytes()))?;
             }
+            // The long lists are a third of what a replay of an hour would hold.
+            Output::Report { format: Format::Json, only } if self.filter(only) == Filter::default() => print(|out| read.write_json(out))?,
             Output::Report { format, only } => {
                 let mut report = read.report();
                 // What is left out of the print alone still counts for the exit code.
@@ -179,7 +191,7 @@ impl Replay {
                 return Ok(self.exit(worst));
             }
         }
-        let worst = engine.detectors.findings.all().iter().map(|finding| finding.severity).max();
+        let worst = read.engine.detectors.findings.all().iter().map(|finding| finding.severity).max();
         Ok(self.exit(worst))
     }
 

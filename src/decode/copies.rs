@@ -12,7 +12,7 @@ use crate::decode::dissect::{Hop, Tagging};
 use crate::decode::flow::{Flow, is_private};
 use crate::decode::line::{DELAY, Line, Ticket};
 use crate::decode::ports::flow_key;
-use crate::table::{Digest, Digester, ExpiringTable, Rank};
+use crate::table::{Digest, Digester, ExpiringTable, PayloadDigester, Rank};
 use crate::time::{PacketTime, Span};
 
 /// Between copies before and after an address translation.
@@ -97,6 +97,7 @@ pub enum Verdict {
 #[derive(Debug)]
 pub struct Copies {
     digester: Digester,
+    payloads: PayloadDigester,
     seen: VecDeque<Seen>,
     /// Number of the payload at the front of `seen`.
     first: u64,
@@ -130,13 +131,14 @@ impl Copies {
     /// Nothing seen yet.
     pub fn new(digester: Digester, same_flow: Span) -> Self {
         let aliases = ExpiringTable::new(MAX_ALIASES);
-        Self { digester, seen: VecDeque::new(), first: 0, latest: HashTable::new(), aliases, evicted: 0, same_flow }
+        let payloads = digester.into();
+        Self { digester, payloads, seen: VecDeque::new(), first: 0, latest: HashTable::new(), aliases, evicted: 0, same_flow }
     }
 
     /// Judges a payload with SIP messages, and strikes a worse copy of it out of the line. Times must not decrease.
     pub fn judge(&mut self, payload: &[u8], flow: Flow, marks: Marks, line: &mut Line, now: PacketTime) -> (Verdict, Sighting) {
         self.forget(now);
-        let sighting = Sighting { digest: self.digester.bytes(payload), flow, marks };
+        let sighting = Sighting { digest: self.payloads.bytes(payload), flow, marks };
         let Some(seen) = self.find(sighting.digest) else { return (Verdict::Original, sighting) };
         let verdict = match copy_rule(seen, flow, marks, now.since(seen.time), self.same_flow) {
             None => Verdict::Original,

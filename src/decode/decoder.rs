@@ -127,7 +127,8 @@ impl<F: Framer> Decoder<F> {
 
     /// Lets time pass while no frame comes, by the clock of the capturing host. Returns the time up to which everything is known.
     pub fn tick(&mut self, now: PacketTime) -> PacketTime {
-        let until = self.clock.tick(now) - self.reorder;
+        // A step of the clock may have settled more than the window would.
+        let until = (self.clock.tick(now) - self.reorder).max(self.handled);
         self.handle_until(until);
         self.pass(until);
         if self.silence == Silence::Untold && self.tell_hole(until) {

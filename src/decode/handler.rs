@@ -3,7 +3,7 @@
 use crate::config::Thresholds;
 use crate::decode::chunks::Chunks;
 use crate::decode::copies::{CopyRule, Marks};
-use crate::decode::dissect::{self, Completeness, Content, Datagram, Fragment, Hop, Packet, Segment};
+use crate::decode::dissect::{self, Completeness, Content, Datagram, Fragment, Hop, Packet, Segment, Undelivered};
 use crate::decode::flow::{Flow, Transport};
 use crate::decode::fragments::{Fragments, Lost, Ports, Progress};
 use crate::decode::framer::{Framer, Headers, Opening};
@@ -131,9 +131,9 @@ impl<F: Framer> Handler<F> {
         self.chunks.packet(chunks, hop, flow, &self.framer, current, &mut self.outlet);
     }
 
-    fn icmp(&mut self, hop: &Hop, undelivered: Option<Flow>, current: Current) {
-        match undelivered.filter(|flow| self.is_ours(flow)) {
-            Some(flow) => self.outlet.unreachable(current, flow, hop.into()),
+    fn icmp(&mut self, hop: &Hop, undelivered: Option<Undelivered<'_>>, current: Current) {
+        match undelivered.filter(|undelivered| self.is_ours(&undelivered.flow)) {
+            Some(undelivered) => self.outlet.unreachable(current, undelivered, hop.into()),
             None => self.outlet.skip(Skip::Icmp, current.frames),
         }
     }

@@ -1,6 +1,7 @@
 //! Where everything ends: each frame in a counter, each payload and signal in the delay line.
 
 use crate::decode::copies::{Copies, CopyRule, Marks, Verdict};
+use crate::decode::dissect::Undelivered;
 use crate::decode::flow::Flow;
 use crate::decode::line::{Item, Leaving, Line, Origin};
 use crate::decode::outcome::{FrameCounts, Skip};
@@ -79,9 +80,9 @@ impl Outlet {
         }
     }
 
-    /// Passes on that a datagram of the flow could not be delivered.
-    pub(super) fn unreachable(&mut self, current: Current, flow: Flow, marks: Marks) {
-        match self.copies.judge_alike(b"unreachable", flow, marks, current.time) {
+    /// Passes on that a datagram could not be delivered. Errors that quote different ones are no copies.
+    pub(super) fn unreachable(&mut self, current: Current, Undelivered { flow, quote }: Undelivered<'_>, marks: Marks) {
+        match self.copies.judge_alike(quote, flow, marks, current.time) {
             Verdict::Copy(rule) => self.copy(rule, current.frames),
             Verdict::Original | Verdict::Better => {
                 self.skip(Skip::Icmp, current.frames);
@@ -122,4 +123,27 @@ impl Outlet {
 
 fn origin(current: Current) -> Origin {
     Origin { time: current.time, frame: current.frame, frames: current.frames }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::dissect::Tagging;
+    use crate::decode::flow::Transport;
+
+    #[test]
+    fn errors_about_two_datagrams_are_two_and_the_same_error_twice_is_one() {
+        let flow = Flow {
+            transport: Transport::Udp,
+            source: "203.0.113.10:5060".parse().unwrap(),
+            destination: "198.51.100.7:40001".parse().unwrap(),
+        };
+        let marks = Marks::Datagram { ident: 0, ttl: 64, tagging: Tagging::Untagged };
+        let mut outlet = Outlet::new(Digester::new(1), Span::from_millis(40));
+        for (millis, quote) in [(0, b"an answer"), (1, b"an answer"), (2, b"a request"), (3, b"a request")] {
+            let current = Current { time: PacketTime::MIN + Span::from_millis(millis), frame: 1, frames: 1 };
+            outlet.unreachable(current, Undelivered { flow, quote }, marks);
+        }
+        assert_eq!((outlet.frames.skipped(Skip::Icmp), outlet.frames.skipped(Skip::Duplicate)), (2, 2));
+    }
 }

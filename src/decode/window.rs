@@ -63,6 +63,10 @@ impl Window {
     pub fn enter(&mut self, batch: u64, index: usize, time: PacketTime) {
         let time = self.released.map_or(time, |released| released.max(time));
         let entry = Waiting { time, batch, index: index as u32 };
+        // Nearly all frames come in order.
+        if self.waiting.back().is_none_or(|last| last.time <= time) {
+            return self.waiting.push_back(entry);
+        }
         let later = self.waiting.iter().rev().take_while(|other| other.time > time).count();
         self.waiting.insert(self.waiting.len() - later, entry);
     }

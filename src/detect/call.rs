@@ -99,9 +99,7 @@ fn callee_silent(tracker: &Tracker, call: Handle, request: &Unanswered, findings
 fn callee_answered(tracker: &Tracker, call: Handle, at: PacketTime, findings: &mut FindingStore) {
     let Some(entry) = tracker.calls.get(call) else { return };
     let destination = entry.further.map_or(entry.flow.destination, |further| further.flow.destination);
-    if let Some((aor, _)) = callee(tracker, entry, destination) {
-        findings.clear(FindingId::CalleeNoResponse, &Subject::Aor(aor), at);
-    }
+    findings.clear_of(FindingId::CalleeNoResponse, at, || Some(Subject::Aor(callee(tracker, entry, destination)?.0)));
 }
 
 /// A call that ran out of hops; 482 alone may as well be a request that came by two ways of a fork.

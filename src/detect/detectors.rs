@@ -5,6 +5,7 @@ use crate::sip::message::Kind;
 use crate::sip::method::Method;
 use crate::time::PacketTime;
 use crate::track::event::{Event, Sighting};
+use crate::track::vocabulary::Direction;
 use crate::track::{Novelty, Tracker};
 
 use super::answers;
@@ -37,6 +38,22 @@ use super::store::{FindingStore, Limits};
 use super::strangers::StrangerDetector;
 use super::undelivered::UndeliveredDetector;
 use super::vanished::VanishedDetector;
+
+/// A packet's flow and which way that is, seen from the PBX: looked up once for all that ask.
+#[derive(Clone, Copy, Debug)]
+pub struct Routed {
+    /// Who sent it to whom.
+    pub flow: Flow,
+    /// Which way that is.
+    pub direction: Direction,
+}
+
+impl Routed {
+    /// As far as `tracker` knows.
+    pub fn of(tracker: &Tracker, flow: Flow) -> Self {
+        Self { flow, direction: tracker.world.peers.direction(flow) }
+    }
+}
 
 /// All detectors and what they found.
 #[derive(Debug)]
@@ -118,55 +135,106 @@ impl Detectors {
     }
 
     /// Handles a message of a transaction of `method`, after tracking has.
-    pub fn message(&mut self, tracker: &Tracker, (kind, method): (Kind, Method), novelty: Novelty, flow: Flow, at: Sighting) {
-        self.server.message(tracker, kind, flow, at, &mut self.findings);
-        self.restart.message(tracker, (kind, method), novelty, flow, at, &mut self.findings);
+    pub fn message(&mut self, tracker: &Tracker, (kind, method): (Kind, Method), novelty: Novelty, way: Routed, at: Sighting) {
+        self.server.message(tracker, kind, way, at, &mut self.findings);
+        self.restart.message(tracker, (kind, method), novelty, way, at, &mut self.findings);
         if let Kind::Response(status) = kind {
-            self.load.response(tracker, status, flow, at, novelty, &mut self.findings);
+            self.load.response(tracker, status, way, at, novelty, &mut self.findings);
         }
     }
 
-    /// Handles what tracking told.
+    /// Handles what tracking told: each kind goes to those that hear it, in the order of their fields, and to no other.
     pub fn event(&mut self, tracker: &Tracker, event: &Event) {
-        // The most frequent ones concern few.
+        let findings = &mut self.findings;
         match event {
-            Event::KeepaliveInterval { .. } => return,
+            Event::KeepaliveInterval { .. } | Event::CallStarted { .. } | Event::ByeAnswered { .. } | Event::PbxLearned { .. } => {}
             Event::ServerResponse { .. } => {
-                self.ignored.event(tracker, event, &mut self.findings);
+                self.ignored.event(tracker, event, findings);
                 self.slowness.event(event);
-                return;
             }
-            _ => {}
+            Event::RegistrationAttempt { .. } => self.load.event(tracker, event, findings),
+            Event::RegistrationEnded(_) => {
+                self.registration.event(tracker, event, findings);
+                self.devices.event(tracker, event, findings);
+                grants::event(tracker, event, findings);
+                self.moves.event(tracker, event, findings);
+                self.load.event(tracker, event, findings);
+                self.intruders.event(tracker, event, findings);
+                self.strangers.event(tracker, event, findings);
+            }
+            Event::RegistrationState { .. } => {
+                self.registration.event(tracker, event, findings);
+                self.flapping.event(tracker, event, findings);
+                self.devices.event(tracker, event, findings);
+                self.reachability.event(tracker, event, findings);
+                self.undelivered.event(tracker, event, findings);
+            }
+            Event::BindingsCleared { .. } => self.devices.event(tracker, event, findings),
+            Event::BindingChange { .. } => {
+                self.devices.event(tracker, event, findings);
+                self.moves.event(tracker, event, findings);
+            }
+            Event::DeviceRestarted { .. } => {
+                self.vanished.event(tracker, event, findings);
+                self.restart.event(tracker, event, findings);
+            }
+            Event::OldNonce { .. } => self.restart.event(tracker, event, findings),
+            Event::Probe { .. } => self.probes.event(tracker, event, findings),
+            Event::Reachability { .. } => {
+                self.reachability.event(tracker, event, findings);
+                self.probes.event(tracker, event, findings);
+                self.undelivered.event(tracker, event, findings);
+            }
+            Event::Nat(about_nat) => {
+                self.moves.event(tracker, event, findings);
+                self.probes.event(tracker, event, findings);
+                nat::event(tracker, about_nat, findings);
+                rewriting::event(tracker, about_nat, findings);
+            }
+            Event::CallOutcome { .. } => {
+                self.undelivered.event(tracker, event, findings);
+                self.delivery.event(tracker, event, findings);
+                self.ignored.event(tracker, event, findings);
+                self.call.event(tracker, event, findings);
+                self.setup.event(tracker, event, findings);
+                media::event(tracker, event, findings);
+                self.intruders.event(tracker, event, findings);
+            }
+            Event::InviteUnanswered { .. } => {
+                self.undelivered.event(tracker, event, findings);
+                self.delivery.event(tracker, event, findings);
+                self.ignored.event(tracker, event, findings);
+                self.call.event(tracker, event, findings);
+            }
+            Event::CallEnded { .. } => {
+                maintenance::event(tracker, event, findings);
+                self.vanished.event(tracker, event, findings);
+                self.drops.event(tracker, event, findings);
+                self.durations.event(tracker, event, findings);
+                self.short.event(tracker, event, findings);
+            }
+            Event::DialogLost { .. } => {
+                maintenance::event(tracker, event, findings);
+                self.drops.event(tracker, event, findings);
+            }
+            Event::SessionLapsed(_) | Event::CallAged { .. } => maintenance::event(tracker, event, findings),
+            Event::MediaRefused { .. } | Event::PrivateMedia { .. } => media::event(tracker, event, findings),
+            Event::LegLeftUp { .. } | Event::LegEnded { .. } | Event::LegGoesOn { .. } => legs::event(tracker, event, findings),
+            Event::ByeUnanswered { .. }
+            | Event::AckSuspected { .. }
+            | Event::AckMissing { .. }
+            | Event::AckArrived { .. }
+            | Event::AckMisrouted { .. }
+            | Event::PrackMissing { .. }
+            | Event::Looping { .. } => self.call.event(tracker, event, findings),
+            Event::AnswerLost(_) | Event::AnswerTaken { .. } => answers::event(tracker, event, findings),
+            Event::ScannerFound { .. } => self.intruders.event(tracker, event, findings),
+            Event::TlsWanted { .. } => self.strangers.event(tracker, event, findings),
+            Event::Noticed { .. } => {
+                self.ignored.event(tracker, event, findings);
+                self.strangers.event(tracker, event, findings);
+                self.capture.event(tracker, event, findings);
+            }
         }
-        self.registration.event(tracker, event, &mut self.findings);
-        self.flapping.event(tracker, event, &mut self.findings);
-        self.devices.event(tracker, event, &mut self.findings);
-        grants::event(tracker, event, &mut self.findings);
-        answers::event(tracker, event, &mut self.findings);
-        self.reachability.event(tracker, event, &mut self.findings);
-        self.moves.event(tracker, event, &mut self.findings);
-        self.probes.event(tracker, event, &mut self.findings);
-        if let Event::Nat(event) = event {
-            nat::event(tracker, event, &mut self.findings);
-            rewriting::event(tracker, event, &mut self.findings);
-        }
-        self.undelivered.event(tracker, event, &mut self.findings);
-        self.delivery.event(tracker, event, &mut self.findings);
-        self.ignored.event(tracker, event, &mut self.findings);
-        self.call.event(tracker, event, &mut self.findings);
-        self.setup.event(tracker, event, &mut self.findings);
-        media::event(tracker, event, &mut self.findings);
-        maintenance::event(tracker, event, &mut self.findings);
-        self.vanished.event(tracker, event, &mut self.findings);
-        self.restart.event(tracker, event, &mut self.findings);
-        self.drops.event(tracker, event, &mut self.findings);
-        self.durations.event(tracker, event, &mut self.findings);
-        self.short.event(tracker, event, &mut self.findings);
-        legs::event(tracker, event, &mut self.findings);
-        self.slowness.event(event);
-        self.load.event(tracker, event, &mut self.findings);
-        self.intruders.event(tracker, event, &mut self.findings);
-        self.strangers.event(tracker, event, &mut self.findings);
-        self.capture.event(tracker, event, &mut self.findings);
     }
 }

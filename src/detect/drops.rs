@@ -66,8 +66,11 @@ impl DropDetector {
     }
 
     fn judge(&self, tracker: &Tracker, pbx: SocketAddr, findings: &mut FindingStore) {
-        let ends: Vec<_> = self.recent.iter().filter(|dropped| dropped.pbx == pbx).collect();
         let Thresholds { mass_drop, mass_drop_share, .. } = *tracker.thresholds();
+        if !mass_drop.is_reached(self.recent.len()) {
+            return;
+        }
+        let ends: Vec<_> = self.recent.iter().filter(|dropped| dropped.pbx == pbx).collect();
         let counted = calls(&ends);
         if !mass_drop.is_reached(counted) {
             return;

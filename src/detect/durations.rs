@@ -1,6 +1,6 @@
 //! Calls that end after the same time, again and again (DETECTION §5.5).
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 
 use crate::config::Thresholds;
@@ -20,7 +20,7 @@ use crate::track::vocabulary::{Direction, EndedBy};
 const LASTED: Span = Span::from_secs(5);
 /// Calls that end this much earlier show how many end about then by themselves.
 const BEFORE: Span = Span::from_secs(30);
-/// How many times the calls at a duration of no known timer those before it may be: people hang up at all times, a timer at one.
+/// How many times the calls at a duration that may be chance those before it may be: people hang up at all times, a timer at one.
 const SCATTERED: usize = 2;
 /// Shorter calls at a duration of no known timer are announcements, or people in a hurry.
 const LONG: Span = Span::from_secs(30);
@@ -55,6 +55,10 @@ type GroupKey = u64;
 #[derive(Debug, Default)]
 pub(super) struct DurationDetector {
     ended: VecDeque<Ended>,
+    /// How many came before the first of these.
+    forgotten: u64,
+    /// How long they lasted, in order, each with its number, by whether the PBX ended them: few last as long as another.
+    by_talk: [BTreeSet<(Span, u64)>; 2],
 }
 
 impl DurationDetector {
@@ -68,9 +72,20 @@ impl DurationDetector {
     fn remember(&mut self, ended: Ended) {
         let now = ended.at.time;
         while self.ended.front().is_some_and(|old| now.since(old.at.time) > WINDOW) || self.ended.len() >= REMEMBERED {
-            self.ended.pop_front();
+            let Some(old) = self.ended.pop_front() else { break };
+            self.by_talk[usize::from(old.by_pbx)].remove(&(old.talk, self.forgotten));
+            self.forgotten += 1;
         }
+        self.by_talk[usize::from(ended.by_pbx)].insert((ended.talk, self.forgotten + self.ended.len() as u64));
         self.ended.push_back(ended);
+    }
+
+    /// Those that lasted between `least` and `most`, and that the PBX ended or not, in the order of their ends.
+    fn lasting(&self, by_pbx: bool, least: Span, most: Span) -> Vec<&Ended> {
+        let lasting = self.by_talk[usize::from(by_pbx)].range((least, 0)..=(most.max(least), u64::MAX));
+        let mut numbers: Vec<u64> = lasting.map(|(_, number)| *number).collect();
+        numbers.sort_unstable();
+        numbers.into_iter().filter_map(|number| self.ended.get((number - self.forgotten) as usize)).collect()
     }
 
     /// Looks for calls that lasted as long as the one that ended last, in the one of its groups where there are most of them.
@@ -78,14 +93,14 @@ impl DurationDetector {
         let near = thresholds.fixed_duration_spread;
         let Some(last) = self.ended.back() else { return };
         let meaning = meaning(last.talk, near, last.by_pbx, last.acked, last.interval);
+        // Where a person may have hung up and no timer was agreed, a timer of that length is but a guess.
+        let is_evident = meaning.is_some() && (last.by_pbx || !last.acked || last.interval.is_some());
         let enough = if meaning.is_some() { thresholds.fixed_duration_calls } else { thresholds.fixed_duration_other };
         if meaning.is_none() && last.talk < LONG {
             return;
         }
         // Few calls last as long as another: these are looked at, and their groups compared, only where they are enough.
-        let as_long = last.talk - near..=last.talk + near;
-        let lasts = |ended: &&Ended| ended.by_pbx == last.by_pbx && as_long.contains(&ended.talk);
-        let alike: Vec<_> = self.ended.iter().filter(lasts).collect();
+        let alike = self.lasting(last.by_pbx, last.talk - near, last.talk + near);
         if alike.len() < enough as usize {
             return;
         }
@@ -101,7 +116,7 @@ impl DurationDetector {
             // The more calls last as long or longer, the smaller is the share: the first that is too many decides.
             let is_share = long.all(|long| thresholds.fixed_duration_share.is_reached(same.len(), long));
             let before = |ended: &&Ended| (near..=BEFORE).contains(&(last.talk - ended.talk));
-            let stands_out = || meaning.is_some() || of_group().filter(before).count() < same.len() * SCATTERED;
+            let stands_out = || is_evident || of_group().filter(before).count() < same.len() * SCATTERED;
             let is_pattern = is_share && !end_together(&same) && stands_out();
             if is_pattern && best.as_ref().is_none_or(|(_, most)| same.len() > most.len()) {
                 best = Some((group, same));

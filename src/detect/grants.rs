@@ -15,15 +15,15 @@ pub(super) fn event(tracker: &Tracker, event: &Event, findings: &mut FindingStor
     if report.end != AttemptEnd::Accepted || tracker.world.peers.scans(report.flow.source.ip()) {
         return;
     }
-    let subject = Subject::Aor(aor.name.clone());
+    let subject = || Subject::Aor(aor.name.clone());
     if device.granted.times(2) < report.requested {
         let (granted, requested) = (device.granted.as_secs(), report.requested.as_secs());
         let message = format!("{}: asked for {requested} s, granted {granted} s", aor.name);
-        tell(tracker, FindingId::ExpiresShortened, &subject, message, report, device, findings);
+        tell(tracker, FindingId::ExpiresShortened, &subject(), message, report, device, findings);
     }
     if device.rewritten {
         let message = format!("{}: registered as {}, and kept as {}", aor.name, device.contact, device.source());
-        tell(tracker, FindingId::ContactRewritten, &subject, message, report, device, findings);
+        tell(tracker, FindingId::ContactRewritten, &subject(), message, report, device, findings);
     }
 }
 

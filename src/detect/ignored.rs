@@ -11,6 +11,7 @@ use crate::detect::catalog::{FindingId, Slot};
 use crate::detect::finding::{Raise, Standing, Subject, sent};
 use crate::detect::parties::{related_parties, related_user, standing};
 use crate::detect::registration::is_heard;
+use crate::detect::served::Served;
 use crate::detect::store::FindingStore;
 use crate::table::Handle;
 use crate::time::PacketTime;
@@ -36,8 +37,8 @@ struct Lost {
 /// Watches INVITEs that go unanswered.
 #[derive(Debug, Default)]
 pub(super) struct IgnoredDetector {
-    /// Sources that the PBX served, with the last time, newest last.
-    served: VecDeque<(IpAddr, PacketTime)>,
+    /// Sources that the PBX served.
+    served: Served,
     trunk_calls: VecDeque<(IpAddr, Unanswered)>,
     large: VecDeque<(IpAddr, Unanswered)>,
     fragments: VecDeque<Lost>,
@@ -47,15 +48,15 @@ impl IgnoredDetector {
     pub(super) fn event(&mut self, tracker: &Tracker, event: &Event, findings: &mut FindingStore) {
         match *event {
             Event::ServerResponse { client, at, .. } if standing(tracker, client.ip()) == Standing::Known => {
-                self.note_served(client.ip(), at)
+                self.served.note(client.ip(), at);
             }
             Event::InviteUnanswered { call, request } => self.unanswered(tracker, call, &request, findings),
             Event::CallOutcome { call, outcome, at, .. } if outcome != Outcome::NoResponse && outcome != Outcome::Unknown => {
                 let Some(call) = tracker.calls.get(call) else { return };
-                findings.clear(FindingId::InviteIgnored, &Subject::Source(call.flow.source.ip()), at.time);
+                findings.clear_of(FindingId::InviteIgnored, at.time, || Some(Subject::Source(call.flow.source.ip())));
                 let trunk = call.flow.destination.ip();
                 self.trunk_calls.retain(|(known, _)| *known != trunk);
-                findings.clear(FindingId::TrunkNoResponse, &Subject::Trunk(trunk), at.time);
+                findings.clear_of(FindingId::TrunkNoResponse, at.time, || Some(Subject::Trunk(trunk)));
             }
             Event::Noticed { signal: Signal::FragmentsLost { flow, bytes }, at } => self.fragments_lost(tracker, flow, bytes, at, findings),
             _ => {}
@@ -79,7 +80,7 @@ impl IgnoredDetector {
     fn ignored(&self, tracker: &Tracker, call: Handle, request: &Unanswered, findings: &mut FindingStore) {
         let source = request.flow.source.ip();
         let since = request.first.time - tracker.thresholds().others_served;
-        let others = self.served.iter().filter(|(other, at)| *other != source && *at >= since).count();
+        let others = self.served.others(source, |at| at >= since);
         let ignored = others > 0 && !is_heard(request.flow.transport, request.transmissions);
         let Some(entry) = tracker.calls.get(call).filter(|_| ignored) else { return };
         let message = format!("{source}: INVITE unanswered ({}) while {others} others are served", sent(request.transmissions));
@@ -126,7 +127,7 @@ impl IgnoredDetector {
         let lost: Vec<&Unanswered> = mine.map(|(_, call)| call).collect();
         let Some(first) = lost.first().filter(|_| unanswered.is_reached(lost.len())) else { return false };
         let small_pass = match tracker.world.peers.direction(request.flow) {
-            Direction::In => self.served.iter().any(|(known, at)| *known == peer && *at >= first.first.time),
+            Direction::In => self.served.any_since(peer, first.first.time),
             _ => tracker.world.flows.seen_within(request.flow.reversed(), first.first.time),
         };
         if !small_pass {
@@ -171,13 +172,6 @@ impl IgnoredDetector {
             }
         });
         findings.raise(beyond(tracker, raise, flow), at.time);
-    }
-
-    fn note_served(&mut self, source: IpAddr, now: PacketTime) {
-        if let Some(position) = self.served.iter().rev().take(64).position(|(known, _)| *known == source) {
-            self.served.remove(self.served.len() - 1 - position);
-        }
-        push(&mut self.served, (source, now));
     }
 }
 

@@ -20,7 +20,7 @@ pub struct Heard<'a> {
     pub flow: Flow,
     /// When, in engine time, and in which frame.
     pub at: Sighting,
-    /// Whether it is a repeat.
+    /// Whether it is a repeat, or nobody's answer.
     pub novelty: Novelty,
 }
 

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use crate::config::Thresholds;
 use crate::decode::flow::Flow;
 use crate::detect::catalog::FindingId;
+use crate::detect::detectors::Routed;
 use crate::detect::finding::{Raise, Subject};
 use crate::detect::registration::status_text;
 use crate::detect::store::FindingStore;
@@ -93,14 +94,14 @@ impl LoadDetector {
         &mut self,
         tracker: &Tracker,
         status: u16,
-        flow: Flow,
+        Routed { flow, direction }: Routed,
         at: Sighting,
         novelty: Novelty,
         findings: &mut FindingStore,
     ) {
         let peers = &tracker.world.peers;
-        let serves = peers.direction(flow) == Direction::Out || peers.is_trunk(flow.source.ip());
-        if status < 200 || novelty != Novelty::Distinct || !serves || peers.scans(flow.destination.ip()) {
+        let serves = || direction == Direction::Out || peers.is_trunk(flow.source.ip());
+        if status < 200 || novelty != Novelty::Distinct || !serves() || peers.scans(flow.destination.ip()) {
             return;
         }
         let Some(answers) = entry(&mut self.answers, flow.source, || Seconds::EMPTY) else { return };

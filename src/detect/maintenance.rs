@@ -24,9 +24,7 @@ pub(super) fn event(tracker: &Tracker, event: &Event, findings: &mut FindingStor
         Event::DialogLost { call, lost } => forgotten(tracker, *call, lost, findings),
         Event::CallAged { call, at } => aged(tracker, *call, *at, findings),
         Event::CallEnded { call, at } => {
-            if let Some(subject) = call_subject(tracker, *call) {
-                findings.clear(FindingId::HungCall, &subject, at.time);
-            }
+            findings.clear_of(FindingId::HungCall, at.time, || call_subject(tracker, *call));
         }
         _ => {}
     }

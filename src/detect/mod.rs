@@ -32,6 +32,7 @@ mod recent;
 mod registration;
 mod restart;
 mod rewriting;
+mod served;
 mod server;
 mod setup;
 mod short;

@@ -7,7 +7,7 @@ use crate::decode::flow::{Flow, is_private};
 use crate::detect::catalog::FindingId;
 use crate::detect::finding::{Finding, Raise, Reason, Subject};
 use crate::detect::recent::Recent;
-use crate::detect::registration::placed;
+use crate::detect::registration::{aor_subject, placed};
 use crate::detect::store::FindingStore;
 use crate::table::Handle;
 use crate::time::{PacketTime, Span};
@@ -49,10 +49,10 @@ impl MoveDetector {
             Event::Nat(NatEvent::PortFlush { site, phones, since, at }) => flushed(tracker, site, phones, since, at, findings),
             Event::Nat(NatEvent::StaleTarget(ref stale)) => stale_target(tracker, stale, findings),
             Event::RegistrationEnded(ref report) if report.end == AttemptEnd::Accepted => {
-                let moved = tracker.registrations.device(report.device).is_some_and(|device| device.continuity != Continuity::First);
-                if let (true, Some(aor)) = (moved, tracker.registrations.aor(report.aor)) {
-                    findings.clear(FindingId::StaleBindingTarget, &Subject::Aor(aor.name.clone()), report.last.time);
-                }
+                findings.clear_of(FindingId::StaleBindingTarget, report.last.time, || {
+                    let device = tracker.registrations.device(report.device)?;
+                    if device.continuity == Continuity::First { None } else { aor_subject(tracker, report.aor) }
+                });
             }
             _ => {}
         }

@@ -25,14 +25,17 @@ pub(super) fn related_parties(tracker: &Tracker, raise: Raise, call: Handle) -> 
     let raise = raise.standing(ends(entry).map(|end| standing(tracker, end.ip())).into_iter().fold(Standing::Stranger, Standing::max));
     let own = Subject::Call(entry.record.call_id.clone());
     let raise = if call_subject(tracker, call).as_ref() == Some(&own) { raise } else { raise.related(own) };
-    ends(entry).into_iter().filter_map(|address| user_at(tracker, address)).fold(raise, |raise, name| raise.related(Subject::Aor(name)))
+    ends(entry)
+        .into_iter()
+        .filter_map(|address| user_at(tracker, address))
+        .fold(raise, |raise, name| raise.related(Subject::Aor(name.into())))
 }
 
 /// Names the user whose device is at an address: of several phones behind one it is that one's matter.
 pub(super) fn related_user(tracker: &Tracker, raise: Raise, address: SocketAddr) -> Raise {
     let raise = raise.standing(standing(tracker, address.ip()));
     match user_at(tracker, address) {
-        Some(name) => raise.related(Subject::Aor(name)),
+        Some(name) => raise.related(Subject::Aor(name.into())),
         None => raise,
     }
 }
@@ -45,13 +48,13 @@ pub(super) fn standing(tracker: &Tracker, address: IpAddr) -> Standing {
 /// The AoR of the called user, if it is known.
 pub(super) fn called(tracker: &Tracker, call: &Call) -> Option<Handle> {
     let pbx = tracker.world.peers.pbx_of(call.flow);
-    tracker.registrations.find_callee(&tracker.world, &call.record.to_aor, pbx)
+    tracker.registrations.find_callee(&tracker.world, &call.to_aor, pbx)
 }
 
 /// The called user: its AoR, or `user@host` as dialled.
 pub(super) fn called_name(tracker: &Tracker, call: &Call) -> Box<str> {
     let aor = called(tracker, call).and_then(|aor| tracker.registrations.aor(aor));
-    aor.map_or_else(|| call.record.to_aor.clone(), |aor| aor.name.clone())
+    aor.map_or_else(|| call.to_aor.clone(), |aor| aor.name.clone())
 }
 
 /// Where the two ends of a call are, as far as this leg shows them.
@@ -61,8 +64,8 @@ pub(super) fn ends(call: &Call) -> [SocketAddr; 2] {
 }
 
 /// The AoR of the device at an address.
-pub(super) fn user_at(tracker: &Tracker, address: SocketAddr) -> Option<Box<str>> {
+pub(super) fn user_at(tracker: &Tracker, address: SocketAddr) -> Option<&str> {
     let device = tracker.registrations.at_address(&tracker.world, address)?;
     let aor = tracker.registrations.device(device)?.aor;
-    Some(tracker.registrations.aor(aor)?.name.clone())
+    Some(&tracker.registrations.aor(aor)?.name)
 }

@@ -1,15 +1,16 @@
 //! Why a phone is not registered: rejected, wrong credentials, no answer, run out (DETECTION §1).
 
 use std::collections::VecDeque;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use crate::decode::flow::Transport;
 use crate::detect::catalog::{FindingId, Slot, rejection_remedy};
 use crate::detect::finding::{Raise, Reason, Standing, Subject, sent};
 use crate::detect::parties::standing;
+use crate::detect::served::Served;
 use crate::detect::store::FindingStore;
 use crate::table::Handle;
-use crate::time::{PacketTime, Span};
+use crate::time::Span;
 use crate::track::Tracker;
 use crate::track::event::{AttemptEnd, AttemptReport, Event, Sighting};
 use crate::track::registration::device::Device;
@@ -32,8 +33,8 @@ struct Rejection {
 #[derive(Debug, Default)]
 pub(super) struct RegistrationDetector {
     rejections: VecDeque<Rejection>,
-    /// Source addresses whose REGISTER was answered, with the last time, newest last.
-    answered: VecDeque<(IpAddr, PacketTime)>,
+    /// Source addresses whose REGISTER was answered.
+    answered: Served,
 }
 
 impl RegistrationDetector {
@@ -42,9 +43,7 @@ impl RegistrationDetector {
             Event::RegistrationEnded(report) => self.ended(tracker, report, findings),
             Event::RegistrationState { device, to: RegistrationState::Expired, at, .. } => expired(tracker, *device, *at, findings),
             Event::RegistrationState { aor, to: RegistrationState::Registered | RegistrationState::Unregistered, at, .. } => {
-                if let Some(aor) = tracker.registrations.aor(*aor) {
-                    findings.clear(FindingId::RegistrationExpired, &Subject::Aor(aor.name.clone()), at.time);
-                }
+                findings.clear_of(FindingId::RegistrationExpired, at.time, || aor_subject(tracker, *aor));
             }
             _ => {}
         }
@@ -52,29 +51,30 @@ impl RegistrationDetector {
 
     fn ended(&mut self, tracker: &Tracker, report: &AttemptReport, findings: &mut FindingStore) {
         let source = report.flow.source.ip();
-        let Some(aor) = tracker.registrations.aor(report.aor).map(|aor| aor.name.clone()) else { return };
+        let Some(aor) = tracker.registrations.aor(report.aor).map(|aor| &aor.name) else { return };
         if report.status != 0 && report.last.frame != 0 {
             // That a stranger is refused does not serve it.
             if standing(tracker, source) == Standing::Known {
-                self.note_answered(source, tracker.thresholds().others_served, report.last.time);
+                let memory = tracker.thresholds().others_served.times(4);
+                self.answered.note_within(memory, source, report.last.time);
             }
-            findings.clear(FindingId::RegistrarSilent, &Subject::Source(source), report.last.time);
+            findings.clear_of(FindingId::RegistrarSilent, report.last.time, || Some(Subject::Source(source)));
         }
         if tracker.world.peers.scans(source) {
             return;
         }
         match report.end {
             AttemptEnd::Accepted => {
-                let subject = Subject::Aor(aor);
-                findings.clear(FindingId::RegistrationRejected, &subject, report.last.time);
-                findings.clear(FindingId::AuthFailedLoop, &subject, report.last.time);
+                let subject = || Some(Subject::Aor(aor.clone()));
+                findings.clear_of(FindingId::RegistrationRejected, report.last.time, subject);
+                findings.clear_of(FindingId::AuthFailedLoop, report.last.time, subject);
                 self.rejections.retain(|rejection| rejection.aor != report.aor);
             }
-            AttemptEnd::Rejected | AttemptEnd::ContactDropped => self.rejected(tracker, report, aor, findings),
-            AttemptEnd::CredentialsRejected | AttemptEnd::ChallengeIgnored => credentials(tracker, report, aor, findings),
+            AttemptEnd::Rejected | AttemptEnd::ContactDropped => self.rejected(tracker, report, aor.clone(), findings),
+            AttemptEnd::CredentialsRejected | AttemptEnd::ChallengeIgnored => credentials(tracker, report, aor.clone(), findings),
             // What is sent over UDP is sent again until an answer arrives: sent once, it was answered, and the capture missed that.
             AttemptEnd::NoAnswer if is_heard(report.flow.transport, report.transmissions) => {}
-            AttemptEnd::NoAnswer => self.silent(tracker, report, aor, findings),
+            AttemptEnd::NoAnswer => self.silent(tracker, report, aor.clone(), findings),
             AttemptEnd::Unknown => {}
         }
     }
@@ -107,8 +107,7 @@ impl RegistrationDetector {
     fn silent(&mut self, tracker: &Tracker, report: &AttemptReport, aor: Box<str>, findings: &mut FindingStore) {
         let source = report.flow.source.ip();
         let since = report.first.time - tracker.thresholds().others_served;
-        let others = self.answered.iter().filter(|(other, at)| *other != source && at.since(since) > Span::ZERO);
-        let others = others.count();
+        let others = self.answered.others(source, |at| at.since(since) > Span::ZERO);
         let waited = report.last.time.since(report.first.time);
         let confidence = if others > 0 { Confidence::Confirmed } else { Confidence::Suspected };
         let served = match others {
@@ -135,16 +134,11 @@ impl RegistrationDetector {
             .fill(Slot::Ip, source.to_string());
         findings.raise(raise, report.last.time);
     }
+}
 
-    fn note_answered(&mut self, source: IpAddr, within: Span, now: PacketTime) {
-        if let Some(position) = self.answered.iter().rev().take(64).position(|(known, _)| *known == source) {
-            self.answered.remove(self.answered.len() - 1 - position);
-        }
-        while self.answered.front().is_some_and(|(_, at)| now.since(*at) > within.times(4)) || self.answered.len() >= REMEMBERED {
-            self.answered.pop_front();
-        }
-        self.answered.push_back((source, now));
-    }
+/// The AoR as what findings are about.
+pub(super) fn aor_subject(tracker: &Tracker, aor: Handle) -> Option<Subject> {
+    Some(Subject::Aor(tracker.registrations.aor(aor)?.name.clone()))
 }
 
 /// Whether a request along a datagram flow was sent so seldom that its sender must have heard something (DETECTION §1.3).

@@ -4,8 +4,8 @@ use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
 use crate::config::Rate;
-use crate::decode::flow::Flow;
 use crate::detect::catalog::{FindingId, Slot};
+use crate::detect::detectors::Routed;
 use crate::detect::finding::{Raise, Standing, Subject};
 use crate::detect::parties::standing;
 use crate::detect::store::FindingStore;
@@ -91,25 +91,26 @@ impl RestartDetector {
         tracker: &Tracker,
         (kind, method): (Kind, Method),
         novelty: Novelty,
-        flow: Flow,
+        Routed { flow, direction }: Routed,
         at: Sighting,
         findings: &mut FindingStore,
     ) {
-        let peers = &tracker.world.peers;
-        if peers.direction(flow) != Direction::Out || peers.scans(flow.destination.ip()) {
+        if direction != Direction::Out || tracker.world.peers.scans(flow.destination.ip()) {
             return;
         }
         let Some(watched) = self.watch(flow.source, at.time) else { return };
         watched.spoke(tracker.thresholds().restart_silence, at.time);
         let sign = match kind {
             _ if novelty != Novelty::Distinct => return,
-            // What was never there for a stranger was not forgotten.
-            Kind::Response(_) if standing(tracker, flow.destination.ip()) == Standing::Stranger => return,
             Kind::Response(481 | 489) if method == Method::Subscribe => Sign::Unsubscribed,
             Kind::Response(481) => Sign::Forgotten,
             Kind::Request(Method::Options | Method::Notify) if watched.is_waking(at.time) => Sign::Woken,
             _ => return,
         };
+        // What was never there for a stranger was not forgotten.
+        if matches!(kind, Kind::Response(_)) && standing(tracker, flow.destination.ip()) == Standing::Stranger {
+            return;
+        }
         watched.sign(tracker, sign, flow.destination, at, findings);
     }
 

@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use crate::config::Thresholds;
 use crate::decode::flow::Flow;
 use crate::detect::catalog::FindingId;
+use crate::detect::detectors::Routed;
 use crate::detect::finding::{Raise, Standing, Subject};
 use crate::detect::parties::standing;
 use crate::detect::store::FindingStore;
@@ -50,12 +51,13 @@ pub(super) struct ServerDetector {
 }
 
 impl ServerDetector {
-    pub(super) fn message(&mut self, tracker: &Tracker, kind: Kind, flow: Flow, at: Sighting, findings: &mut FindingStore) {
-        match (tracker.world.peers.direction(flow), kind) {
+    pub(super) fn message(&mut self, tracker: &Tracker, kind: Kind, way: Routed, at: Sighting, findings: &mut FindingStore) {
+        let flow = way.flow;
+        match (way.direction, kind) {
             (Direction::Out, _) => self.spoke(flow.source, at.time, findings),
             // A firewall may well keep strangers from the PBX.
             (Direction::In, Kind::Request(method)) if method != Method::Ack && standing(tracker, flow.source.ip()) == Standing::Known => {
-                self.asked(flow, at);
+                self.asked(tracker.thresholds(), flow, at);
             }
             _ => {}
         }
@@ -64,11 +66,14 @@ impl ServerDetector {
     pub(super) fn advance(&mut self, tracker: &Tracker, now: PacketTime, findings: &mut FindingStore) {
         for silence in &mut self.silences {
             let Some(&(_, first)) = silence.requests.first() else { continue };
+            let due = now - WATERMARK;
+            if silence.raised || due < silence.next {
+                continue;
+            }
             let visible = tracker.world.absence.is_sound_since(first.time)
                 && tracker.world.peers.last_sent(silence.pbx) > PacketTime::MIN
                 && tracker.world.peers.last_sent(silence.pbx) >= first.time - SEEN_WITHIN;
-            let due = now - WATERMARK;
-            if silence.raised || !visible || due < silence.next {
+            if !visible {
                 continue;
             }
             if let Some(at) = silence.proved_at(tracker.thresholds(), due) {
@@ -80,7 +85,7 @@ impl ServerDetector {
         }
     }
 
-    fn asked(&mut self, flow: Flow, at: Sighting) {
+    fn asked(&mut self, thresholds: &Thresholds, flow: Flow, at: Sighting) {
         let silence = match self.silences.iter_mut().position(|silence| silence.pbx == flow.destination) {
             Some(position) => self.silences.get_mut(position),
             None if self.silences.len() < REMEMBERED => {
@@ -101,7 +106,10 @@ impl ServerDetector {
         silence.note_source(flow.source.ip(), at.time);
         if silence.requests.len() < REMEMBERED {
             silence.requests.push((flow.source.ip(), at));
-            silence.next = silence.next.min(at.time);
+            // Before that no silence is long enough, whatever was asked.
+            let least = thresholds.pbx_silent.min(thresholds.pbx_silent_small);
+            let first = silence.requests.first().map_or(at.time, |(_, first)| first.time);
+            silence.next = silence.next.min(at.time).max(first + least);
         } else {
             silence.more += 1;
         }

@@ -1,6 +1,6 @@
 //! Calls that people end within seconds, as they do when they hear nothing (DETECTION §4.6).
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::config::Thresholds;
 use crate::detect::catalog::FindingId;
@@ -23,7 +23,8 @@ struct Ended {
     at: Sighting,
     talk: Span,
     is_short: bool,
-    users: BTreeSet<Box<str>>,
+    /// Its users, as hashes of their names.
+    users: Box<[u64]>,
 }
 
 /// What the calls of a user amount to.
@@ -53,23 +54,24 @@ impl Count {
 #[derive(Debug, Default)]
 pub(super) struct ShortDetector {
     ended: VecDeque<Ended>,
-    users: BTreeMap<Box<str>, Count>,
+    users: BTreeMap<u64, Count>,
     total: Count,
 }
 
 impl ShortDetector {
     pub(super) fn event(&mut self, tracker: &Tracker, event: &Event, findings: &mut FindingStore) {
         let Event::CallEnded { call, at } = *event else { return };
-        let Some(ended) = ended(tracker, call, at) else { return };
+        let Some((talk, users)) = ended(tracker, call, at) else { return };
         self.forget(at);
-        let is_short = ended.is_short;
+        let is_short = talk < tracker.thresholds().short_call;
         self.total.add(is_short);
-        for user in &ended.users {
-            self.users.entry(user.clone()).or_default().add(is_short);
+        let keys: Box<[u64]> = users.iter().map(|user| key(tracker, user)).collect();
+        for user in &keys {
+            self.users.entry(*user).or_default().add(is_short);
         }
-        self.ended.push_back(ended);
-        for user in self.ended.back().map(|ended| ended.users.clone()).into_iter().flatten().filter(|_| is_short) {
-            self.judge(tracker, &user, at, findings);
+        self.ended.push_back(Ended { at, talk, is_short, users: keys });
+        for user in users.into_iter().filter(|_| is_short) {
+            self.judge(tracker, user, at, findings);
         }
     }
 
@@ -91,7 +93,8 @@ impl ShortDetector {
     }
 
     fn judge(&self, tracker: &Tracker, user: &str, at: Sighting, findings: &mut FindingStore) {
-        let Some(&count) = self.users.get(user) else { return };
+        let key = key(tracker, user);
+        let Some(&count) = self.users.get(&key) else { return };
         let others = Count { all: self.total.all - count.all, short: self.total.short - count.short };
         if others.all == 0 || !count.is_odd(others, tracker.thresholds()) {
             return;
@@ -101,7 +104,7 @@ impl ShortDetector {
             format!("{user}: {} of {} calls within an hour were shorter than {}", count.short, count.all, tracker.thresholds().short_call);
         let known = findings.is_open(FindingId::ShortCalls, &subject);
         let mut raise = Raise::new(FindingId::ShortCalls, subject, message);
-        let own = self.ended.iter().filter(|ended| ended.is_short && ended.users.contains(user));
+        let own = self.ended.iter().filter(|ended| ended.is_short && ended.users.contains(&key));
         for ended in own.filter(|ended| !known || ended.at == at) {
             raise = raise.evidence(ended.at.time, ended.at.frame, format!("BYE after {}", ended.talk));
         }
@@ -112,8 +115,13 @@ impl ShortDetector {
     }
 }
 
-/// An answered call that somebody ended, counted at the leg that began first; the BYE of a fork ends none.
-fn ended(tracker: &Tracker, handle: Handle, at: Sighting) -> Option<Ended> {
+fn key(tracker: &Tracker, user: &str) -> u64 {
+    tracker.world.digester.bytes(user.as_bytes()).low64()
+}
+
+/// How long an answered call lasted that somebody ended, and its users by name, counted at the leg that began first; the BYE of a fork
+/// ends none.
+fn ended(tracker: &Tracker, handle: Handle, at: Sighting) -> Option<(Span, Vec<&str>)> {
     let call = tracker.calls.get(handle).filter(|_| at.frame > 0)?;
     let talk = at.time.since(call.record.answered?);
     let partners = || tracker.calls.partners(handle).map(|(_, partner)| partner);
@@ -122,8 +130,10 @@ fn ended(tracker: &Tracker, handle: Handle, at: Sighting) -> Option<Ended> {
         return None;
     }
     let legs = std::iter::once(call).chain(partners().filter(|partner| partner.is_answered()));
-    let users = legs.flat_map(ends).filter_map(|address| user_at(tracker, address)).collect();
-    Some(Ended { at, talk, is_short: talk < tracker.thresholds().short_call, users })
+    let mut users: Vec<_> = legs.flat_map(ends).filter_map(|address| user_at(tracker, address)).collect();
+    users.sort_unstable();
+    users.dedup();
+    Some((talk, users))
 }
 
 #[cfg(test)]

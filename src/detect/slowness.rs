@@ -53,6 +53,8 @@ struct Reading {
 pub(super) struct SlownessDetector {
     pbxs: BTreeMap<SocketAddr, [Class; CLASSES.len()]>,
     looked: Option<i64>,
+    /// Nothing is looked at before.
+    next: PacketTime,
 }
 
 impl SlownessDetector {
@@ -68,7 +70,11 @@ impl SlownessDetector {
     }
 
     pub(super) fn advance(&mut self, thresholds: &Thresholds, now: PacketTime, findings: &mut FindingStore) {
+        if now < self.next {
+            return;
+        }
         let turn = now.as_nanos().div_euclid(EVERY.as_nanos());
+        self.next = PacketTime::from_nanos(turn.saturating_add(1).saturating_mul(EVERY.as_nanos()));
         let first = self.looked.replace(turn).map_or(turn, |looked| looked + 1);
         // Where nothing was captured the window only empties: beyond its length nothing changes any more.
         for turn in first..=turn.min(first.saturating_add(TURNS)) {

@@ -141,6 +141,22 @@ impl FindingStore {
         true
     }
 
+    /// As [`Self::clear`], of what is about a subject that is only named where there are findings of that id at all: ordinarily there are
+    /// none.
+    pub fn clear_of(&mut self, id: FindingId, at: PacketTime, subject: impl FnOnce() -> Option<Subject>) {
+        self.advance(at);
+        if self.index.knows(id)
+            && let Some(subject) = subject()
+        {
+            self.clear(id, &subject, at);
+        }
+    }
+
+    /// Whether anything waits for [`Self::take_reached`] or [`Self::next_change`].
+    pub fn has_news(&self) -> bool {
+        !self.reached.is_empty() || !self.changes.is_empty()
+    }
+
     /// Takes an open symptom off the list in favour of an open cause, where the catalogue does not do it by itself. Tells whether both
     /// were open.
     pub fn replace(&mut self, cause: (FindingId, &Subject), symptom: (FindingId, &Subject), at: PacketTime) -> bool {

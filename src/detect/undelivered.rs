@@ -6,7 +6,7 @@ use crate::detect::call::callee;
 use crate::detect::catalog::{FindingId, Slot};
 use crate::detect::finding::{Finding, Raise, Subject};
 use crate::detect::parties::{called, called_name};
-use crate::detect::registration::{placed, status_text};
+use crate::detect::registration::{aor_subject, placed, status_text};
 use crate::detect::store::FindingStore;
 use crate::table::Handle;
 use crate::time::{PacketTime, Span};
@@ -41,10 +41,9 @@ impl UndeliveredDetector {
                 }
             }
             Event::RegistrationState { aor, to: RegistrationState::Registered, at, .. } => {
-                let Some(aor) = tracker.registrations.aor(aor) else { return };
-                let subject = Subject::Aor(aor.name.clone());
-                findings.clear(FindingId::NeverRegistered, &subject, at.time);
-                findings.clear(FindingId::CallFailedCalleeUnreachable, &subject, at.time);
+                let subject = || aor_subject(tracker, aor);
+                findings.clear_of(FindingId::NeverRegistered, at.time, subject);
+                findings.clear_of(FindingId::CallFailedCalleeUnreachable, at.time, subject);
             }
             Event::Reachability { device, to: Reachability::Reachable | Reachability::Lagged, at, .. } => {
                 let device = tracker.registrations.device(device);
@@ -59,9 +58,10 @@ impl UndeliveredDetector {
     fn outcome(&mut self, tracker: &Tracker, handle: Handle, outcome: Outcome, status: u16, at: Sighting, findings: &mut FindingStore) {
         let Some(call) = tracker.calls.get(handle) else { return };
         if outcome == Outcome::Answered {
-            let name = called_name(tracker, call);
-            self.recent.remove(&name);
-            findings.clear(FindingId::CallFailedCalleeUnreachable, &Subject::Aor(name), at.time);
+            if !self.recent.is_empty() {
+                self.recent.remove(&called_name(tracker, call));
+            }
+            findings.clear_of(FindingId::CallFailedCalleeUnreachable, at.time, || Some(Subject::Aor(called_name(tracker, call))));
             return;
         }
         let Some(refused) = Refused::of(tracker, call, status) else { return };

@@ -15,8 +15,8 @@ use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::time::{sleep, timeout};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::{sleep, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use super::EngineSource;
@@ -29,8 +29,10 @@ use crate::report::mask::Mask;
 /// Bounds on what clients can take.
 #[derive(Clone, Copy, Debug)]
 struct Bounds {
-    /// Connections at a time; further ones wait in the backlog of the socket.
+    /// Connections at a time. For a further one, that which has asked nothing for longest makes room, once it had its `courtesy`.
     connections: usize,
+    /// Time that a connection may ask nothing while others wait.
+    courtesy: Duration,
     /// Time from accepting, or from the last answer, to the end of the next request's headers.
     headers: Duration,
     /// Bytes of a request's headers.
@@ -45,6 +47,7 @@ struct Bounds {
 
 const BOUNDS: Bounds = Bounds {
     connections: 64,
+    courtesy: Duration::from_millis(250),
     headers: Duration::from_secs(10),
     header_bytes: 16 * 1024,
     snapshot: Duration::from_secs(5),
@@ -163,11 +166,18 @@ impl Accept {
         }
     }
 
-    /// Accepts whenever there is room. It has no end of its own: nobody closes the semaphore.
+    /// Accepts one after the other. It has no end of its own: nobody closes the semaphore.
     async fn accept_all(&self, listener: &TcpListener) {
-        while let Ok(permit) = Arc::clone(&self.connections).acquire_owned().await {
+        let mut open = Vec::new();
+        loop {
             match listener.accept().await {
-                Ok((stream, peer)) => drop(tokio::spawn(self.connection(stream, peer, permit))),
+                Ok((stream, peer)) => {
+                    let Ok(permit) = self.room(&mut open).await else { return };
+                    let lease = Lease::default();
+                    lease.rest();
+                    open.push(lease.clone());
+                    tokio::spawn(self.connection(stream, peer, lease, permit));
+                }
                 Err(error) => {
                     tracing::warn!(%error, "Cannot accept an HTTP connection");
                     sleep(ACCEPT_PAUSE).await;
@@ -176,20 +186,58 @@ impl Accept {
         }
     }
 
+    /// Waits for room. Clients that never finish their headers cannot keep others out: the one that is silent for longest has to go.
+    async fn room(&self, open: &mut Vec<Lease>) -> Result<OwnedSemaphorePermit, AcquireError> {
+        if let Ok(permit) = Arc::clone(&self.connections).try_acquire_owned() {
+            open.retain(|lease| !lease.is_over());
+            return Ok(permit);
+        }
+        let ended = Arc::clone(&self.connections).acquire_owned();
+        let mut ended = std::pin::pin!(ended);
+        while let Some((since, lease)) = open.iter().filter_map(|lease| Some((lease.idle_since()?, lease))).min_by_key(|(since, _)| *since)
+        {
+            tokio::select! {
+                permit = ended.as_mut() => return permit,
+                () = sleep_until(since + self.bounds.courtesy) => {}
+            }
+            // It may have asked meanwhile.
+            if lease.idle_since() == Some(since) {
+                lease.cut();
+                break;
+            }
+        }
+        ended.await
+    }
+
     /// Serves one connection until it ends, its life is over, or the server is stopped.
-    fn connection(&self, stream: TcpStream, peer: SocketAddr, permit: OwnedSemaphorePermit) -> impl Future<Output = ()> + Send + 'static {
-        let lease = Lease::default();
+    fn connection(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        lease: Lease,
+        permit: OwnedSemaphorePermit,
+    ) -> impl Future<Output = ()> + Send + 'static {
         let routes = TowerToHyperService::new(self.router.clone());
         let of_requests = lease.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
+            of_requests.work();
             introduce(&mut request, peer, &of_requests);
-            routes.call(request)
+            let (answer, lease) = (routes.call(request), of_requests.clone());
+            async move {
+                let answer = answer.await;
+                lease.rest();
+                answer
+            }
         });
         let mut stopped = self.stopped.clone();
         let bounds = self.bounds;
         let tls = self.tls.clone();
         async move {
-            let Some(stream) = secured(stream, tls, bounds.headers).await else { return drop(permit) };
+            let stream = tokio::select! {
+                stream = secured(stream, tls, bounds.headers) => stream,
+                () = lease.until_cut() => None,
+            };
+            let Some(stream) = stream else { return drop(permit) };
             let mut http = http1::Builder::new();
             http.timer(TokioTimer::new()).header_read_timeout(bounds.headers).max_buf_size(bounds.header_bytes);
             let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(stream), service));
@@ -440,6 +488,35 @@ mod tests {
         let mut answer = String::new();
         second.read_to_string(&mut answer).expect("an answer");
         assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    }
+
+    #[test]
+    fn who_asks_nothing_makes_room_for_who_asks() {
+        // Nothing but room ends the idle ones within the time of a test.
+        let server = server(Engine::Well, Bounds { connections: 2, courtesy: Duration::from_millis(1), ..BOUNDS });
+        let idle = [connect(&server), connect(&server)].map(|mut stream| {
+            stream.write_all(b"GET /metrics HTTP/1.1\r\nHost:").expect("send");
+            stream
+        });
+        assert!(ask(&server, "GET", "/healthz").starts_with("HTTP/1.1 200 "), "the first of them was cut");
+        assert!(ask(&server, "GET", "/healthz").starts_with("HTTP/1.1 200 "));
+        drop(idle);
+    }
+
+    #[test]
+    fn who_waits_for_an_answer_is_not_cut_for_others() {
+        let bounds = Bounds { connections: 1, courtesy: Duration::from_secs(5), snapshot: Duration::from_millis(100), ..BOUNDS };
+        let server = server(Engine::Silent, bounds);
+        let mut first = connect(&server);
+        first.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").expect("send");
+        let second = std::thread::scope(|scope| {
+            let second = scope.spawn(|| ask(&server, "GET", "/healthz"));
+            let mut answer = String::new();
+            first.read_to_string(&mut answer).expect("an answer");
+            assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+            second.join().expect("no panic")
+        });
+        assert!(second.starts_with("HTTP/1.1 200 "), "{second}");
     }
 
     #[test]

@@ -207,6 +207,8 @@ families! {
         messages: Counter<(MessageKind, Dir, Transport)>, "siphound_messages_total" of Pbx;
         /// Messages repeated within their transaction.
         retransmissions: Counter<(MethodLabel, Dir)>, "siphound_retransmissions_total" of Pbx;
+        /// Responses from elsewhere than their request went, which are taken for no answer: somebody answers for the PBX.
+        foreign_responses: Counter<(MethodLabel, Dir)>, "siphound_foreign_responses_total" of Pbx;
         /// From a request that was sent once to the first response of the PBX.
         server_response: Histogram<ServerResponse>, "siphound_server_response_seconds" of Pbx, ANSWER;
         /// Findings raised.

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use crate::config::Config;
 use crate::decode::flow::Flow;
 use crate::decode::signal::KeepaliveKind;
+use crate::detect::detectors::Routed;
 use crate::sip::message::Kind;
 use crate::sip::method::Method;
 use crate::table::Handle;
@@ -23,7 +24,7 @@ use super::labels::{
     SessionResult, Unanswered,
 };
 use super::subjects::{Party, Subjects};
-use super::whose::{Way, number, number_of_call, number_of_device, number_of_flow, party, ways};
+use super::whose::{Way, number, number_of_call, number_of_device, number_of_flow, party, ways, ways_of};
 use super::{KeepaliveLabel, Tally};
 
 /// Kinds of messages and calls that wait for a PBX address to be learned.
@@ -36,7 +37,7 @@ const BILL_TOLERANCE: Span = Span::from_secs(2);
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 struct Counted {
     kind: CountedKind,
-    novelty: bool,
+    novelty: Novelty,
 }
 
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -108,14 +109,15 @@ impl Fold {
     }
 
     /// Counts a message.
-    pub fn message(&mut self, tracker: &Tracker, kind: Kind, method: Method, novelty: Novelty, flow: Flow) {
+    pub fn message(&mut self, tracker: &Tracker, kind: Kind, method: Method, novelty: Novelty, routed: Routed) {
+        let flow = routed.flow;
         let label = MethodLabel::from(method);
         let kind = match kind {
             Kind::Request(_) => CountedKind::Request(label),
             Kind::Response(status) => CountedKind::Response(status, label),
         };
-        let counted = Counted { kind, novelty: novelty == Novelty::Distinct };
-        let ways = ways(tracker, flow);
+        let counted = Counted { kind, novelty };
+        let ways = ways_of(tracker, routed);
         for way in ways.iter().flatten() {
             count_message(of(&mut self.tallies, way.pbx), counted, way.dir, flow, 1);
         }
@@ -278,7 +280,7 @@ impl Fold {
             outcome,
             status: (status > 0).then_some(status),
             setup: call.record.setup(),
-            audible: call.record.audible.map(|at| at.since(call.record.started)),
+            audible: call.audible.map(|at| at.since(call.record.started)),
             unanswered: unanswered(&call.record, outcome, at_callee, tracker.thresholds().ring_min),
         };
         self.call(tracker, call.flow, Waiting::Ended(ending));
@@ -403,8 +405,10 @@ fn count_message(tally: &mut Tally, counted: Counted, dir: Dir, flow: Flow, n: u
             CountedKind::Response(status, method) => (MessageKind::Response(CodeLabel::of(Some(status))), method),
         };
         tally.message(kind, dir, flow.transport);
-        if !counted.novelty {
-            tally.retransmission(method, dir);
+        match counted.novelty {
+            Novelty::Distinct => {}
+            Novelty::Retransmission => tally.retransmission(method, dir),
+            Novelty::Foreign => tally.foreign_response(method, dir),
         }
     }
 }

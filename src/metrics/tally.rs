@@ -27,6 +27,11 @@ impl Tally {
         self.retransmissions.bump((method, dir));
     }
 
+    /// A response to a request of `method` came from elsewhere than that went.
+    pub fn foreign_response(&mut self, method: MethodLabel, dir: Dir) {
+        self.foreign_responses.bump((method, dir));
+    }
+
     /// A registration attempt began.
     pub fn registration_attempt(&mut self, class: PeerClass) {
         self.registration_attempts.bump(class);

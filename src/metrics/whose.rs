@@ -3,6 +3,7 @@
 use super::labels::Dir;
 use super::subjects::Party;
 use crate::decode::flow::Flow;
+use crate::detect::detectors::Routed;
 use crate::detect::finding::Subject;
 use crate::table::Handle;
 use crate::track::Tracker;
@@ -19,12 +20,17 @@ pub(super) struct Way {
 
 /// The ways of a packet along `flow`: none where no end is known to be a PBX, two where one phone system talks to another.
 pub(super) fn ways(tracker: &Tracker, flow: Flow) -> [Option<Way>; 2] {
+    ways_of(tracker, Routed::of(tracker, flow))
+}
+
+/// The ways of a packet of which it is known which way it goes.
+pub(super) fn ways_of(tracker: &Tracker, Routed { flow, direction }: Routed) -> [Option<Way>; 2] {
     let peers = &tracker.world.peers;
     if let Some((source, destination)) = peers.systems().pair(flow.source, flow.destination) {
         return [Some(Way { pbx: source, dir: Dir::Out }), Some(Way { pbx: destination, dir: Dir::In })];
     }
     let way = |end, dir| [Some(Way { pbx: number(tracker, peers.systems().find(end)), dir }), None];
-    match peers.direction(flow) {
+    match direction {
         Direction::In => way(flow.destination, Dir::In),
         Direction::Out => way(flow.source, Dir::Out),
         Direction::Through => [None, None],

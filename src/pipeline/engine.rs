@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::decode::outcome::{FrameCounts, Skip};
 use crate::decode::signal::Signal;
-use crate::detect::detectors::Detectors;
+use crate::detect::detectors::{Detectors, Routed};
 use crate::detect::listener::{Heard, Listener};
 use crate::detect::store::Limits;
 use crate::http::View;
@@ -18,7 +18,7 @@ use crate::sip::anomaly::Anomaly;
 use crate::sip::delivery::{Arrival, Batch, Event as Delivered};
 use crate::sip::message::Message;
 use crate::track::event::{Event, Sighting};
-use crate::track::{Settings, Tracker};
+use crate::track::{Novelty, Settings, Tracker};
 
 /// Messages that a ladder shows at most.
 const LADDER: usize = 10_000;
@@ -220,11 +220,14 @@ impl Engine {
         self.advance(arrival);
         let at = Sighting { time: arrival.time, frame: arrival.frame };
         let novelty = self.tracker.message(message, flow, at);
-        self.fold.message(&self.tracker, message.kind(), message.method(), novelty, flow);
-        self.detectors.message(&self.tracker, (message.kind(), message.method()), novelty, flow, at);
-        let heard = Heard { message, flow, at, novelty };
-        for listener in &mut self.listeners {
-            listener.message(&self.tracker, &heard);
+        let (routed, kind, method) = (Routed::of(&self.tracker, flow), message.kind(), message.method());
+        self.fold.message(&self.tracker, kind, method, novelty, routed);
+        if novelty != Novelty::Foreign {
+            self.detectors.message(&self.tracker, (kind, method), novelty, routed, at);
+        }
+        if !self.listeners.is_empty() {
+            let heard = Heard { message, flow, at, novelty };
+            self.listeners.iter_mut().for_each(|listener| listener.message(&self.tracker, &heard));
         }
         self.tell();
         self.recent.note(&self.tracker, &message, flow, at, novelty);
@@ -273,6 +276,9 @@ impl Engine {
 
     /// Passes on what became of findings.
     fn tell_changes(&mut self) {
+        if !self.detectors.findings.has_news() {
+            return;
+        }
         for reached in self.detectors.findings.take_reached() {
             let system = system_of(&self.tracker, &reached.subjects);
             self.detectors.findings.set_system(&reached, system);

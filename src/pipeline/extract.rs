@@ -1,4 +1,4 @@
-//! The packets of one user, taken out of a capture.
+//! The packets of one user, taken out of a capture for somebody else to look at: without the secrets of digests.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use crate::capture::{CaptureError, FrameSource, SourceEvent};
 use crate::decode::dissect::{Content, dissect};
 use crate::decode::frame::{FrameBatch, FrameHeader, LinkType};
+use crate::history::trace::blank_segment;
 
 /// First bytes of a capture file with timestamps in nanoseconds, in the byte order of this host.
 const MAGIC: u32 = 0xa1b2_3c4d;
@@ -85,7 +86,7 @@ impl Wanted {
                 let joined = |one, other| self.connections.contains(&(one, other));
                 is_end(segment.source_port, segment.destination_port) || joined(source, destination) || joined(destination, source)
             }
-            Content::Icmp(Some(flow)) => self.sockets.contains(&flow.source) || self.sockets.contains(&flow.destination),
+            Content::Icmp(Some(lost)) => self.sockets.contains(&lost.flow.source) || self.sockets.contains(&lost.flow.destination),
             Content::Fragment(_) => {
                 let between = |one, other| self.fragments.contains(&(one, other));
                 let theirs = hosts.contains(&hop.source) || hosts.contains(&hop.destination);
@@ -108,7 +109,12 @@ impl Extract {
         for word in [seconds as u32, rest as u32, bytes.len() as u32, header.original_len] {
             file.extend(word.to_ne_bytes());
         }
+        let start = file.len();
         file.extend(bytes);
+        // Lengths stay, so that the frame is what it was but for its checksums.
+        if let Some(frame) = file.get_mut(start..) {
+            blank_segment(frame);
+        }
         self.frames += 1;
     }
 }

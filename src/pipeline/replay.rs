@@ -14,6 +14,11 @@ use crate::pipeline::stage::{
 
 /// Batches that may wait between two threads: enough to even out their pace, few enough to stay in the cache.
 const DEPTH: usize = 16;
+/// Records after which a batch goes to the engine where one thread reads and ingests, four times what is read at once: each batch that is
+/// handed over may wake the other thread, and most do.
+const HANDED: usize = 512;
+/// As [`DEPTH`], for batches of [`HANDED`] records.
+const HANDED_DEPTH: usize = 4;
 
 /// How the stages of a replay are spread. The result is the same whichever is chosen.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -91,7 +96,7 @@ where
     I: IngestStage,
     E: EngineStage<Batch = I::Batch>,
 {
-    let (mut outlet, inlet) = lane(DEPTH);
+    let (mut outlet, inlet) = lane(HANDED_DEPTH);
     thread::scope(|scope| {
         let engine = spawn(scope, "engine", move || run_engine(engine, &inlet, never(), &Beat::default()))?;
         let read = read_and_ingest(source, &mut ingest, &mut outlet, observer);
@@ -109,18 +114,21 @@ fn read_and_ingest<I: IngestStage>(
     observer: Observer<'_>,
 ) -> Result<(), PipelineError> {
     let mut captured = Captured::default();
-    loop {
-        let reading = read_one(source, &mut captured, observer)?;
-        let mut ready = outlet.buffer();
-        match reading {
-            Reading::Captured => ingest_one(ingest, &mut captured, &mut ready),
-            Reading::Ended => ingest.finish(&mut ready),
-        }
-        // When the engine is gone there is no use in reading on; joining it tells why.
-        if outlet.send(ready).is_err() || reading == Reading::Ended {
-            return Ok(());
+    let mut ready = outlet.buffer();
+    while read_one(source, &mut captured, observer)? == Reading::Captured {
+        ingest_one(ingest, &mut captured, &mut ready);
+        if ready.len() >= HANDED {
+            // When the engine is gone there is no use in reading on; joining it tells why.
+            if outlet.send(ready).is_err() {
+                return Ok(());
+            }
+            ready = outlet.buffer();
         }
     }
+    ingest.finish(&mut ready);
+    // A failure of the engine is told by joining it.
+    let _ = outlet.send(ready);
+    Ok(())
 }
 
 fn on_three_threads<I, E>(

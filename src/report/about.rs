@@ -7,7 +7,7 @@ use super::build::{Kept, records, registration, some_calls};
 use super::filter::{is_address, is_device, is_user};
 use super::model::Report;
 use crate::track::Tracker;
-use crate::track::call::record::CallRecord;
+use crate::track::call::record::CallView;
 use crate::track::registration::Aor;
 use crate::track::registration::device::Device;
 use crate::track::site::Site;
@@ -20,7 +20,7 @@ const ROUNDS: usize = 4;
 pub fn about(tracker: &Tracker, user: &str) -> Report {
     let party = Party::find(tracker, user);
     let kept = party.calls(tracker);
-    let called: BTreeSet<&str> = kept.iter().map(|kept| &*kept.record.to).filter(|to| !to.is_empty()).collect();
+    let called: BTreeSet<&str> = kept.iter().map(|kept| kept.record.to).filter(|to| !to.is_empty()).collect();
     let concerns = |aor: &Aor| {
         names(tracker, aor, user)
             || is_one_of(tracker, aor, &called)
@@ -61,31 +61,31 @@ impl<'a> Party<'a> {
     /// The calls of the user with all their legs.
     fn calls<'t>(&self, tracker: &'t Tracker) -> Vec<Kept<'t>> {
         let mut wanted: BTreeSet<&str> = BTreeSet::new();
-        for kept in records(tracker).filter(|kept| self.takes_part(kept.record)) {
-            wanted.insert(&kept.record.call_id);
-            wanted.extend(kept.record.linked.iter().map(|linked| &**linked));
+        for kept in records(tracker).filter(|kept| self.takes_part(&kept.record)) {
+            wanted.insert(kept.record.call_id);
+            wanted.extend(kept.record.linked.iter());
         }
         for _ in 0..ROUNDS {
             let before = wanted.len();
             for kept in records(tracker).filter(|kept| !kept.record.linked.is_empty()) {
-                let linked = || kept.record.linked.iter().map(|linked| &**linked);
-                if wanted.contains(&*kept.record.call_id) || linked().any(|linked| wanted.contains(linked)) {
-                    wanted.insert(&kept.record.call_id);
-                    wanted.extend(linked());
+                let linked = kept.record.linked;
+                if wanted.contains(kept.record.call_id) || linked.iter().any(|linked| wanted.contains(linked)) {
+                    wanted.insert(kept.record.call_id);
+                    wanted.extend(linked.iter());
                 }
             }
             if wanted.len() == before {
                 break;
             }
         }
-        records(tracker).filter(|kept| wanted.contains(&*kept.record.call_id)).collect()
+        records(tracker).filter(|kept| wanted.contains(kept.record.call_id)).collect()
     }
 
-    fn takes_part(&self, record: &CallRecord) -> bool {
+    fn takes_part(&self, record: &CallView<'_>) -> bool {
         let called = |name: &str| !name.is_empty() && (self.users.contains(name) || is_user(self.asked, name));
         let at = |address: SocketAddr| self.sockets.contains(&address) || self.address == Some(address.ip());
-        called(&record.from)
-            || called(&record.to)
+        called(record.from)
+            || called(record.to)
             || at(record.source)
             || at(record.destination)
             || record.passed_on_to.is_some_and(|to| self.sockets.contains(&to))
@@ -98,8 +98,8 @@ pub fn names(tracker: &Tracker, aor: &Aor, wanted: &str) -> bool {
 }
 
 /// Whether `wanted` is a party of the call, by name or by address.
-pub fn takes_part(record: &CallRecord, wanted: &str) -> bool {
-    let parties = [&record.from, &record.to];
+pub fn takes_part(record: &CallView<'_>, wanted: &str) -> bool {
+    let parties = [record.from, record.to];
     parties.into_iter().any(|party| !party.is_empty() && is_user(wanted, party))
         || is_address(wanted, record.source)
         || is_address(wanted, record.destination)

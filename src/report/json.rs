@@ -79,9 +79,23 @@ impl VisibleFormatter {
     }
 }
 
+/// Whether all bytes are printable ASCII, eight at a time. Control characters stand in no fragment: they were escaped before.
+fn is_plain(bytes: &[u8]) -> bool {
+    /// One in each byte.
+    const ONES: u64 = u64::MAX / 255;
+    let Some(last) = bytes.last_chunk::<8>() else { return bytes.iter().all(|byte| matches!(byte, b' '..=b'~')) };
+    // The highest bit of a byte is set in it above 127, and in one more than it for 127.
+    let high = |bytes: [u8; 8]| {
+        let bytes = u64::from_le_bytes(bytes);
+        bytes | bytes.wrapping_add(ONES)
+    };
+    let all = bytes.as_chunks::<8>().0.iter().fold(high(*last), |all, bytes| all | high(*bytes));
+    all & (ONES << 7) == 0
+}
+
 impl Formatter for VisibleFormatter {
     fn write_string_fragment<W: ?Sized + Write>(&mut self, out: &mut W, fragment: &str) -> io::Result<()> {
-        if fragment.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        if is_plain(fragment.as_bytes()) {
             return out.write_all(fragment.as_bytes());
         }
         let mut start = 0;

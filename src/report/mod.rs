@@ -14,10 +14,12 @@ pub mod mask;
 pub mod model;
 pub mod nat;
 pub mod page;
+mod performance;
 pub mod recent;
 pub mod sentence;
 pub mod style;
 pub mod text;
+pub mod whole;
 
 #[cfg(test)]
 mod sample;

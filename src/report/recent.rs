@@ -59,7 +59,7 @@ pub fn rung(tracker: &Tracker, message: &Message<'_>, flow: Flow, at: Sighting, 
         Kind::Response(status) => format!("{status} {}{body}", text(message.reason_phrase())),
     };
     let repeat = match novelty {
-        Novelty::Distinct => Repeat::First,
+        Novelty::Distinct | Novelty::Foreign => Repeat::First,
         Novelty::Retransmission => Repeat::Retransmission,
     };
     LadderMessage { time: tracker.printed(at.time), frame: at.frame, source: flow.source, destination: flow.destination, label, repeat }

@@ -1,7 +1,7 @@
 //! What is doubtful about the values of a message: URIs, addresses, Vias, numbers.
 
 use super::anomaly::{Anomalies, Anomaly};
-use super::headers::{Form, HeaderName, NameAddr, Via};
+use super::headers::{Form, HeaderName, HeaderSet, NameAddr, Via};
 use super::message::{Kind, Message};
 use super::plain;
 use super::text::{
@@ -23,25 +23,32 @@ pub(super) fn check(message: Message<'_>) -> Anomalies {
     check_addresses(message, &mut found);
     check_contacts(message, &mut found);
     check_vias(message, &mut found);
-    check_numbers(message, &mut found);
-    check_auth(message, &mut found);
-    check_date_and_warning(message, &mut found);
+    check_values(message, &mut found);
     found
 }
 
-/// Looks at all bytes in one pass without branches, and closer only where that found something.
+/// Looks closer only where a quick look found something.
 fn check_bytes(head: &[u8], found: &mut Anomalies) {
-    let (mut high, mut control) = (0, 0);
-    for &byte in head {
-        high |= byte;
-        control |= u8::from(byte < b' ' && byte != b'\t' && byte != b'\r' && byte != b'\n') | u8::from(byte == 0x7f);
+    if is_ordinary(head) {
+        return;
     }
-    if !high.is_ascii() && std::str::from_utf8(head).is_err() {
+    if !head.is_ascii() && std::str::from_utf8(head).is_err() {
         found.insert(Anomaly::InvalidUtf8);
     }
-    if control != 0 && has_bare_control(head) {
+    if has_bare_control(head) {
         found.insert(Anomaly::ControlCharacter);
     }
+}
+
+/// Whether there is nothing but printable ASCII and line ends, without a branch for each byte. What is shorter than a step is left to the
+/// closer look.
+fn is_ordinary(head: &[u8]) -> bool {
+    const STEP: usize = 64;
+    // As a signed number, a byte beyond ASCII is below the control characters.
+    let is_odd = |byte: u8| (byte.cast_signed() < 0x20 && byte != b'\r' && byte != b'\n') || byte == 0x7f;
+    let has_odd = |bytes: &[u8]| bytes.iter().fold(false, |odd, byte| odd | is_odd(*byte));
+    // The last step overlaps the others, so that no byte is looked at by itself.
+    head.last_chunk::<STEP>().is_some_and(|last| !has_odd(last)) && !has_odd(head.as_chunks::<STEP>().0.as_flattened())
 }
 
 /// Whether there is a control character that is not escaped by a backslash, as a quoted string may do.
@@ -64,16 +71,21 @@ fn check_request_uri(message: Message<'_>, found: &mut Anomalies) {
 
 fn check_addresses(message: Message<'_>, found: &mut Anomalies) {
     for header in [HeaderName::From, HeaderName::To] {
-        if let Some(value) = message.header(header).filter(|_| !message.is_plain(header)) {
+        if !message.is_plain(header)
+            && let Some(value) = message.header(header)
+        {
             check_address(value, found);
         }
     }
-    if message.header(HeaderName::From).is_some() && message.from_tag().is_none() {
+    if message.from_tag().is_none() && message.header(HeaderName::From).is_some() {
         found.insert(Anomaly::MissingFromTag);
     }
 }
 
 fn check_contacts(message: Message<'_>, found: &mut Anomalies) {
+    if !message.has(HeaderName::Contact) {
+        return;
+    }
     for line in message.headers(HeaderName::Contact).filter(|line| plain::address(line).is_none()) {
         Elements::new(line).for_each(|element| check_contact(element, found));
     }
@@ -243,17 +255,44 @@ fn check_via(element: &[u8], found: &mut Anomalies) {
     }
 }
 
-fn check_numbers(message: Message<'_>, found: &mut Anomalies) {
-    check_seconds(message.header(HeaderName::Expires), Anomaly::ExpiresOverflow, found);
-    check_seconds(message.header(HeaderName::MinExpires), Anomaly::ExpiresOverflow, found);
-    check_seconds(message.header(HeaderName::RetryAfter), Anomaly::RetryAfterOverflow, found);
-    if message.header(HeaderName::SessionExpires).is_some_and(|value| leading_decimal(value).is_none()) {
-        found.insert(Anomaly::BadNumber);
+/// Checks the first values of the headers that hold no address. Only those that are there are looked for.
+fn check_values(message: Message<'_>, found: &mut Anomalies) {
+    for (header, value) in message.first_values(CHECKED) {
+        match header {
+            HeaderName::Expires | HeaderName::MinExpires => check_seconds(Some(value), Anomaly::ExpiresOverflow, found),
+            HeaderName::RetryAfter => check_seconds(Some(value), Anomaly::RetryAfterOverflow, found),
+            HeaderName::SessionExpires if leading_decimal(value).is_none() => found.insert(Anomaly::BadNumber),
+            HeaderName::MaxForwards => check_max_forwards(value, message.kind(), found),
+            HeaderName::Date if !value.ends_with(b" GMT") => found.insert(Anomaly::BadDate),
+            HeaderName::Warning if !begins_with_code(value) => found.insert(Anomaly::BadWarning),
+            HeaderName::Authorization | HeaderName::ProxyAuthorization | HeaderName::WwwAuthenticate | HeaderName::ProxyAuthenticate => {
+                check_auth(value, found)
+            }
+            _ => {}
+        }
     }
-    match message.header(HeaderName::MaxForwards).map(decimal) {
-        Some(Some(0)) if matches!(message.kind(), Kind::Request(_)) => found.insert(Anomaly::MaxForwardsExhausted),
-        None | Some(Some(0..=255)) => {}
-        Some(_) => found.insert(Anomaly::BadMaxForwards),
+}
+
+/// The headers whose first value [`check_values`] looks at.
+const CHECKED: HeaderSet = HeaderSet::of(&[
+    HeaderName::Expires,
+    HeaderName::MinExpires,
+    HeaderName::RetryAfter,
+    HeaderName::SessionExpires,
+    HeaderName::MaxForwards,
+    HeaderName::Date,
+    HeaderName::Warning,
+    HeaderName::Authorization,
+    HeaderName::ProxyAuthorization,
+    HeaderName::WwwAuthenticate,
+    HeaderName::ProxyAuthenticate,
+]);
+
+fn check_max_forwards(value: &[u8], kind: Kind, found: &mut Anomalies) {
+    match decimal(value) {
+        Some(0) if matches!(kind, Kind::Request(_)) => found.insert(Anomaly::MaxForwardsExhausted),
+        Some(0..=255) => {}
+        _ => found.insert(Anomaly::BadMaxForwards),
     }
 }
 
@@ -266,29 +305,19 @@ fn check_seconds(value: Option<&[u8]>, overflow: Anomaly, found: &mut Anomalies)
     }
 }
 
-fn check_auth(message: Message<'_>, found: &mut Anomalies) {
-    const HEADERS: [HeaderName; 4] =
-        [HeaderName::Authorization, HeaderName::ProxyAuthorization, HeaderName::WwwAuthenticate, HeaderName::ProxyAuthenticate];
-    for value in HEADERS.into_iter().filter_map(|header| message.header(header)) {
-        let scheme = split_word(value).0;
-        if ![&b"Digest"[..], b"Basic", b"Bearer"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
-            found.insert(Anomaly::UnknownAuthScheme);
-        }
-        if has_open_quote(value) {
-            found.insert(Anomaly::UnterminatedQuote);
-        }
+fn check_auth(value: &[u8], found: &mut Anomalies) {
+    let scheme = split_word(value).0;
+    if ![&b"Digest"[..], b"Basic", b"Bearer"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
+        found.insert(Anomaly::UnknownAuthScheme);
+    }
+    if has_open_quote(value) {
+        found.insert(Anomaly::UnterminatedQuote);
     }
 }
 
-fn check_date_and_warning(message: Message<'_>, found: &mut Anomalies) {
-    if message.header(HeaderName::Date).is_some_and(|date| !date.ends_with(b" GMT")) {
-        found.insert(Anomaly::BadDate);
-    }
-    let is_code =
-        |value: &[u8]| memchr(b' ', value) == Some(3) && leading_decimal(value).is_some_and(|(code, _)| (100..1000).contains(&code));
-    if message.header(HeaderName::Warning).is_some_and(|value| !is_code(value)) {
-        found.insert(Anomaly::BadWarning);
-    }
+/// Whether a Warning begins with a code of three digits.
+fn begins_with_code(value: &[u8]) -> bool {
+    memchr(b' ', value) == Some(3) && leading_decimal(value).is_some_and(|(code, _)| (100..1000).contains(&code))
 }
 
 #[cfg(test)]

@@ -1,8 +1,7 @@
 //! The lines of a header block, folded ones joined.
 
-use super::headers::HeaderName;
+use super::headers::{HeaderName, Spelling};
 use super::text::{find, find_far, from, is_token, trim, trim_end};
-use memchr::memchr;
 use std::ops::Range;
 
 /// One logical line.
@@ -35,7 +34,7 @@ pub(super) struct Physical {
 /// The line that begins at `start`.
 #[inline]
 pub(super) fn physical(bytes: &[u8], start: usize) -> Physical {
-    match memchr(b'\n', from(bytes, start)) {
+    match find_far(from(bytes, start), b'\n') {
         Some(length) => {
             let end = start + length;
             let has_cr = length > 0 && bytes.get(end - 1) == Some(&b'\r');
@@ -79,7 +78,7 @@ impl<'a> Lines<'a> {
     fn line_end(&mut self, rest: &[u8], start: usize) -> usize {
         let Some(length) = find_far(from(rest, start), b'\n') else { return rest.len() };
         let end = start + length;
-        self.lone_lf |= length == 0 || rest.get(end - 1) != Some(&b'\r');
+        self.lone_lf |= end == 0 || rest.get(end - 1) != Some(&b'\r');
         end
     }
 }
@@ -104,24 +103,48 @@ impl<'a> Iterator for Lines<'a> {
             self.position += length;
             return Some(Line::Blank);
         }
-        let mut end = self.line_end(rest, 0);
+        let colon = rest.first_chunk().and_then(HeaderName::at);
+        // A name that is known to be one has no line end in it.
+        let name = match colon {
+            Some((Spelling::Usual(_) | Spelling::Foreign, length)) => length,
+            _ => 0,
+        };
+        let mut end = self.line_end(rest, name);
         // A line that begins with white space continues the one before.
         while let Some(b' ' | b'\t') = rest.get(end + 1) {
             end = self.line_end(rest, end + 1);
         }
         self.position += rest.len().min(end + 1);
         let line = rest.get(..end).unwrap_or_default();
-        Some(split_field(line.strip_suffix(b"\r").unwrap_or(line)))
+        let (spelling, colon) = colon.map_or_else(|| (Spelling::Unclear, find(line, b':')), |(spelling, length)| (spelling, Some(length)));
+        let Some((name, value @ [_, ..])) = colon.and_then(|colon| line.split_at_checked(colon)) else { return Some(Line::Odd) };
+        Some(match spelling {
+            Spelling::Usual(header) => Line::Field { header: Some(header), name, value: trim_value(value) },
+            Spelling::Foreign => Line::Field { header: None, name, value: trim_value(value) },
+            Spelling::Unclear => unclear_field(name, value),
+        })
     }
 }
 
-/// Tells name and value of a logical line apart. White space may stand before the colon.
+/// The value behind a colon without white space at both ends. Nearly all have one space before them and CR behind.
 #[inline]
-fn split_field(line: &[u8]) -> Line<'_> {
-    let Some((name, [_, value @ ..])) = find(line, b':').and_then(|colon| line.split_at_checked(colon)) else { return Line::Odd };
+fn trim_value(value: &[u8]) -> &[u8] {
+    match value {
+        [b':', b' ', value @ .., b'\r']
+            if value.first().is_some_and(|byte| *byte > b' ') && value.last().is_some_and(|byte| *byte > b' ') =>
+        {
+            value
+        }
+        _ => trim(from(value, 1)),
+    }
+}
+
+/// A field whose name is spelt in some other way. White space may stand before the colon.
+#[inline(never)]
+fn unclear_field<'a>(name: &'a [u8], value: &'a [u8]) -> Line<'a> {
     let name = trim_end(name);
     let header = HeaderName::from_bytes(name);
-    if header.is_some() || is_token(name) { Line::Field { header, name, value: trim(value) } } else { Line::Odd }
+    if header.is_some() || is_token(name) { Line::Field { header, name, value: trim_value(value) } } else { Line::Odd }
 }
 
 /// Where `part`, a slice of `whole`, begins in it.

@@ -1,8 +1,8 @@
 //! A message, read where it lies.
 
-use super::anomaly::Anomalies;
+use super::anomaly::{Anomalies, Anomaly};
 use super::check;
-use super::headers::{Address, CSeq, Challenge, Contact, Credentials, HeaderName, Name, Reason, SessionExpires, Via, Warning};
+use super::headers::{Address, CSeq, Challenge, Contact, Credentials, HeaderName, HeaderSet, Name, Reason, SessionExpires, Via, Warning};
 use super::lines::{Line, Lines};
 use super::method::Method;
 use super::multipart;
@@ -83,6 +83,16 @@ impl<'a> Message<'a> {
         Address::parse(self.slot(HeaderName::To))
     }
 
+    /// The URI of From, for those who need no more of it.
+    pub fn from_uri(self) -> Uri<'a> {
+        Address::uri_of(self.slot(HeaderName::From))
+    }
+
+    /// The URI of To, for those who need no more of it.
+    pub fn to_uri(self) -> Uri<'a> {
+        Address::uri_of(self.slot(HeaderName::To))
+    }
+
     /// The tag of From, if there is one.
     pub fn from_tag(self) -> Option<&'a [u8]> {
         Some(self.at(self.scan.tag_of_from())).filter(|tag| !tag.is_empty())
@@ -110,6 +120,16 @@ impl<'a> Message<'a> {
         Some((via.host_ip(), via.port))
     }
 
+    /// The Via of the last hop as written, up to its parameters.
+    pub fn top_via_head(self) -> Option<&'a [u8]> {
+        Some(split_at(self.at(self.scan.top_via_place()), b';').0).filter(|via| !via.is_empty())
+    }
+
+    /// The value of Contact as written, if it stands on one line; empty if missing.
+    pub fn only_contact(self) -> Option<&'a [u8]> {
+        (!self.is_repeated(HeaderName::Contact)).then(|| self.header(HeaderName::Contact).unwrap_or_default())
+    }
+
     /// How many Via values there are, several on a line counted.
     pub fn via_count(self) -> u16 {
         self.scan.via_count()
@@ -123,11 +143,6 @@ impl<'a> Message<'a> {
     /// The contacts. A list element without a URI is left out.
     pub fn contacts(self) -> impl Iterator<Item = Contact<'a>> {
         self.elements(HeaderName::Contact).filter(|element| is_contact(element)).map(Contact::parse)
-    }
-
-    /// The URI of the first of the [contacts](Self::contacts), all empty for a star: where parameters do not matter.
-    pub fn first_contact_uri(self) -> Option<Uri<'a>> {
-        self.elements(HeaderName::Contact).find(|element| is_contact(element)).map(Contact::uri_of)
     }
 
     /// Seconds of the Expires header; saturates.
@@ -264,6 +279,11 @@ impl<'a> Message<'a> {
         multipart::find_sdp(self.header(HeaderName::ContentType), self.body()).is_some()
     }
 
+    /// Whether the body is not as long as Content-Length says.
+    pub fn has_other_length(self) -> bool {
+        self.scan.anomalies().contains(Anomaly::ContentLengthMismatch)
+    }
+
     /// Content-Length as written; saturates.
     pub fn content_length(self) -> Option<u32> {
         self.scan.content_length()
@@ -277,6 +297,16 @@ impl<'a> Message<'a> {
     /// Start line and headers.
     pub(super) fn head(self) -> &'a [u8] {
         self.bytes.get(..self.scan.headers_place().end).unwrap_or(self.bytes)
+    }
+
+    /// Those of `headers` that are there, each with its first value.
+    pub(super) fn first_values(self, headers: HeaderSet) -> impl Iterator<Item = (HeaderName, &'a [u8])> {
+        self.scan.present().common(headers).filter_map(move |header| Some((header, self.header(header)?)))
+    }
+
+    /// Whether a header is there.
+    pub(super) fn has(self, header: HeaderName) -> bool {
+        self.scan.has(header)
     }
 
     /// The elements of a list header over all its lines.

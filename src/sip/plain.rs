@@ -45,11 +45,18 @@ pub(super) struct Plain<'a> {
 /// Reads `"Display" <sip:user@host:port;params>;params`; nothing unless it is plain.
 pub(super) fn address(value: &[u8]) -> Option<Plain<'_>> {
     let rest = match value {
-        [b'"', rest @ ..] => run(rest, QUOTED).1.strip_prefix(b"\"")?,
+        [b'<', ..] => value,
+        [b'"', rest @ ..] => match run(rest, QUOTED).1 {
+            [b'"', rest @ ..] => rest,
+            _ => return None,
+        },
         _ => run(value, TOKEN).1,
     };
-    let uri_and_params = rest.strip_prefix(b" ").unwrap_or(rest).strip_prefix(b"<")?;
-    params(uri(uri_and_params)?.strip_prefix(b">")?)
+    let ([b'<', uri_and_params @ ..] | [b' ', b'<', uri_and_params @ ..]) = rest else { return None };
+    match uri(uri_and_params)? {
+        [b'>', text @ ..] => params(text),
+        _ => None,
+    }
 }
 
 /// Whether a Request-URI is plain.
@@ -59,15 +66,16 @@ pub(super) fn is_request_uri(value: &[u8]) -> bool {
 
 /// Reads `SIP/2.0/UDP host:port;params`, a list of one; nothing unless it is plain.
 pub(super) fn via(value: &[u8]) -> Option<Plain<'_>> {
-    let rest = value.strip_prefix(b"SIP/2.0/")?;
-    let sent_by = run(rest, TOKEN).1.strip_prefix(b" ")?;
+    let [b'S', b'I', b'P', b'/', b'2', b'.', b'0', b'/', rest @ ..] = value else { return None };
+    let ([_, ..], [b' ', sent_by @ ..]) = run(rest, TOKEN) else { return None };
     let is_usable = !sent_by.starts_with(b"0.0.0.0") && !sent_by.starts_with(b"255.255.255.255");
-    if rest.first() != Some(&b' ') && is_usable { params(authority(sent_by)?) } else { None }
+    if is_usable { params(authority(sent_by)?) } else { None }
 }
 
 /// Skips `sip:user@host:port;params`.
+#[inline]
 fn uri(text: &[u8]) -> Option<&[u8]> {
-    let rest = text.strip_prefix(b"sip:")?;
+    let [b's', b'i', b'p', b':', rest @ ..] = text else { return None };
     let host = match run(rest, USER) {
         ([_, ..], [b'@', host @ ..]) => host,
         _ => rest,
@@ -87,16 +95,24 @@ fn skip_uri_params(mut text: &[u8]) -> &[u8] {
 }
 
 /// Skips `host:port`.
+#[inline]
 fn authority(text: &[u8]) -> Option<&[u8]> {
-    let (host, rest) = run(text, HOST);
-    if host.is_empty() {
-        return None;
+    match run(text, HOST) {
+        ([], _) => None,
+        (_, [b':', port @ ..]) => skip_port(port),
+        (_, rest) => Some(rest),
     }
-    let [b':', rest @ ..] = rest else { return Some(rest) };
-    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let (port, rest) = rest.split_at_checked(digits)?;
-    let is_port = matches!(port, [b'1'..=b'9', _, _, _] | [b'1'..=b'5', _, _, _, _]);
-    is_port.then_some(rest)
+}
+
+/// Skips a port of four or five digits, far enough below the largest.
+#[inline]
+fn skip_port(text: &[u8]) -> Option<&[u8]> {
+    let is_end = |rest: &[u8]| !rest.first().is_some_and(u8::is_ascii_digit);
+    match text {
+        [b'1'..=b'9', b'0'..=b'9', b'0'..=b'9', b'0'..=b'9', rest @ ..] if is_end(rest) => Some(rest),
+        [b'1'..=b'5', b'0'..=b'9', b'0'..=b'9', b'0'..=b'9', b'0'..=b'9', rest @ ..] if is_end(rest) => Some(rest),
+        _ => None,
+    }
 }
 
 /// Reads `;name=value;name` up to the end.
@@ -105,33 +121,39 @@ fn params(mut text: &[u8]) -> Option<Plain<'_>> {
     while let [b';', rest @ ..] = text {
         let (name, rest) = run(rest, TOKEN);
         let (value, rest) = match rest {
-            [b'=', b'"', quoted @ ..] => {
-                let (value, rest) = run(quoted, QUOTED);
-                (value, rest.strip_prefix(b"\"")?)
-            }
+            [b'=', b'"', quoted @ ..] => match run(quoted, QUOTED) {
+                (value, [b'"', rest @ ..]) => (value, rest),
+                _ => return None,
+            },
             [b'=', value @ ..] => run(value, VALUE),
             _ => (&[][..], rest),
         };
-        if name.is_empty() || !is_ordinary(name, value) {
-            return None;
-        }
-        if plain.tag.is_empty() && name.eq_ignore_ascii_case(b"tag") {
-            plain.tag = value;
-        } else if name.eq_ignore_ascii_case(b"branch") {
-            plain.branch = value;
-        }
+        plain.take(name, value)?;
         text = rest;
     }
     text.is_empty().then_some(plain)
 }
 
-/// Whether a parameter is none of those whose value is checked, or has an innocent one.
-fn is_ordinary(name: &[u8], value: &[u8]) -> bool {
-    match name.len() {
-        3 => !value.is_empty() || !name.eq_ignore_ascii_case(b"tag"),
-        6 => value.len() > b"z9hG4bK".len() || !name.eq_ignore_ascii_case(b"branch"),
-        7 => (1..10).contains(&value.len()) && value.iter().all(u8::is_ascii_digit) || !name.eq_ignore_ascii_case(b"expires"),
-        _ => true,
+impl<'a> Plain<'a> {
+    /// Keeps what is wanted of a parameter; nothing if it is one of those whose value is checked, and has no innocent one.
+    #[inline]
+    fn take(&mut self, name: &[u8], value: &'a [u8]) -> Option<()> {
+        let is_ordinary = match name.len() {
+            0 => false,
+            3 if name.eq_ignore_ascii_case(b"tag") => {
+                if self.tag.is_empty() {
+                    self.tag = value;
+                }
+                !value.is_empty()
+            }
+            6 if name.eq_ignore_ascii_case(b"branch") => {
+                self.branch = value;
+                value.len() > b"z9hG4bK".len()
+            }
+            7 if name.eq_ignore_ascii_case(b"expires") => (1..10).contains(&value.len()) && value.iter().all(u8::is_ascii_digit),
+            _ => true,
+        };
+        is_ordinary.then_some(())
     }
 }
 

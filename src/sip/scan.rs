@@ -5,7 +5,7 @@
 //! ones are looked for only where they are.
 
 use super::anomaly::{Anomalies, Anomaly};
-use super::headers::{Address, CSeq, HeaderName, Via};
+use super::headers::{Address, CSeq, HeaderName, HeaderSet, Via};
 use super::lines::{Ending, Line, Lines, leading_line_ends, offset_in, physical};
 use super::method::Method;
 use super::plain;
@@ -54,20 +54,6 @@ impl Place {
     }
 }
 
-/// A set of known headers.
-#[derive(Clone, Copy, Debug, Default)]
-struct HeaderSet(u64);
-
-impl HeaderSet {
-    fn insert(&mut self, header: HeaderName) {
-        self.0 |= 1 << header as u8;
-    }
-
-    fn contains(self, header: HeaderName) -> bool {
-        self.0 & (1 << header as u8) != 0
-    }
-}
-
 /// Where the parts of a message are, and what is doubtful about its lines.
 #[derive(Clone, Debug)]
 pub struct Scan {
@@ -104,6 +90,7 @@ pub fn scan(bytes: &[u8], context: Context) -> Option<Scan> {
         scan.anomalies.insert(Anomaly::LfLineEnding);
     }
     scan.read_headers(head, &mut lines, bytes.len() > head.len());
+    scan.read_values(head);
     scan.note_missing();
     scan.measure_body(bytes, context);
     Some(scan)
@@ -166,44 +153,66 @@ impl Scan {
         }
     }
 
+    /// Notes where a header is. What it says is read when all are found, so that this stays a short way for each line.
+    #[inline]
     fn take_field(&mut self, head: &[u8], header: HeaderName, value: &[u8]) {
-        if header == HeaderName::Via {
-            self.take_via(head, value);
-        }
         if self.present.contains(header) {
-            self.repeated.insert(header);
-            if is_single(header) {
-                self.anomalies.insert(Anomaly::DuplicateHeader);
-            }
-            return;
+            return self.take_repeated(head, header, value);
         }
         self.present.insert(header);
         if let Some(slot) = self.slots.get_mut(header as usize) {
             let start = offset_in(head, value);
             *slot = Place::of(start..start + value.len());
         }
-        match header {
-            HeaderName::From => self.from_tag = self.take_address(head, header, value),
-            HeaderName::To => self.to_tag = self.take_address(head, header, value),
-            HeaderName::CSeq => self.take_cseq(head, value),
-            HeaderName::ContentLength => self.take_content_length(value),
-            _ => {}
+    }
+
+    /// Notes a header that was there before; its first value counts.
+    fn take_repeated(&mut self, head: &[u8], header: HeaderName, value: &[u8]) {
+        if header == HeaderName::Via {
+            if !self.repeated.contains(header) {
+                self.read_first(head, header, Self::take_via);
+            }
+            self.take_via(head, value);
+        } else if is_single(header) {
+            self.anomalies.insert(Anomaly::DuplicateHeader);
+        }
+        self.repeated.insert(header);
+    }
+
+    /// Reads the values that tell which message this is.
+    fn read_values(&mut self, head: &[u8]) {
+        if !self.repeated.contains(HeaderName::Via) {
+            self.read_first(head, HeaderName::Via, Self::take_via);
+        }
+        self.read_first(head, HeaderName::From, |scan, head, value| scan.from_tag = scan.take_address(head, HeaderName::From, value));
+        self.read_first(head, HeaderName::To, |scan, head, value| scan.to_tag = scan.take_address(head, HeaderName::To, value));
+        self.read_first(head, HeaderName::CSeq, Self::take_cseq);
+        self.read_first(head, HeaderName::ContentLength, |scan, _, value| scan.take_content_length(value));
+    }
+
+    /// Reads the first value of a header if it is there.
+    #[inline]
+    fn read_first(&mut self, head: &[u8], header: HeaderName, read: impl FnOnce(&mut Self, &[u8], &[u8])) {
+        if let Some(value) = self.place(header).and_then(|place| head.get(place)) {
+            read(self, head, value);
         }
     }
 
     /// Counts the Vias of a line. The first of all that is not empty is the top one.
     fn take_via(&mut self, head: &[u8], value: &[u8]) {
-        self.via_count = self.via_count.saturating_add(count_elements(value));
         if self.top_via != Place::default() {
-            return;
-        }
-        if let Some(plain) = plain::via(value) {
+            self.via_count = self.via_count.saturating_add(count_elements(value));
+        } else if let Some(plain) = plain::via(value) {
+            self.via_count = self.via_count.saturating_add(1);
             self.plain.insert(HeaderName::Via);
             self.top_via = Place::within(head, value);
             self.branch = Place::within(head, plain.branch);
-        } else if let Some(top) = Elements::new(value).find(|element| !element.is_empty()) {
-            self.top_via = Place::within(head, top);
-            self.branch = Place::within(head, Via::parse(top).branch.unwrap_or_default());
+        } else {
+            self.via_count = self.via_count.saturating_add(count_elements(value));
+            if let Some(top) = Elements::new(value).find(|element| !element.is_empty()) {
+                self.top_via = Place::within(head, top);
+                self.branch = Place::within(head, Via::parse(top).branch.unwrap_or_default());
+            }
         }
     }
 
@@ -245,7 +254,8 @@ impl Scan {
             (HeaderName::CSeq, Anomaly::MissingCseq),
         ];
         for (header, anomaly) in MANDATORY {
-            if self.place(header).is_none_or(|range| range.is_empty()) {
+            // The place of what is not there is empty too.
+            if self.slots.get(header as usize).is_none_or(|place| place.len == 0) {
                 self.anomalies.insert(anomaly);
             }
         }
@@ -270,6 +280,10 @@ impl Scan {
         }
         let rest = from(bytes, start + body_len);
         self.body_len = saturated(body_len as u64);
+        self.consumed = saturated(bytes.len() as u64);
+        if rest.is_empty() {
+            return;
+        }
         self.consumed = saturated((bytes.len() - if looks_like_start_line(rest) { rest.len() } else { 0 }) as u64);
         if self.consumed as usize == bytes.len() && leading_line_ends(rest) < rest.len() {
             self.anomalies.insert(Anomaly::ExcessBytes);
@@ -353,6 +367,11 @@ impl Scan {
 
     pub(super) fn has(&self, header: HeaderName) -> bool {
         self.present.contains(header)
+    }
+
+    /// The headers that are there.
+    pub(super) fn present(&self) -> HeaderSet {
+        self.present
     }
 
     /// Whether the first value of From, To or Via is one with nothing wrong.

@@ -1,6 +1,6 @@
 //! Session descriptions, RFC 8866: as much as tells who sends media from where.
 
-use super::text::{self, split_at, split_word, trim};
+use super::text::{self, cut, find_far, split_at, split_word, trim};
 use std::net::IpAddr;
 
 /// What tracking reads of a session description. Values are as written; what is not there is empty.
@@ -122,16 +122,17 @@ impl<'a, I: Iterator<Item = (u8, &'a [u8])>> Iterator for MediaSections<'a, I> {
     }
 }
 
-/// The `x=value` lines.
+/// The `x=value` lines that matter here.
 fn fields(text: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
     let mut rest = Some(text);
     let lines = std::iter::from_fn(move || {
-        let (line, behind) = split_at(rest?, b'\n');
+        let text = rest?;
+        let (line, behind) = find_far(text, b'\n').map_or((text, None), |end| cut(text, end));
         rest = behind;
         Some(line)
     });
     lines.filter_map(|line| match line {
-        [kind, b'=', value @ ..] => Some((*kind, trim(value))),
+        [kind @ (b'o' | b'm' | b'c' | b'a'), b'=', value @ ..] => Some((*kind, trim(value))),
         _ => None,
     })
 }

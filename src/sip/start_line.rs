@@ -4,7 +4,6 @@ use super::anomaly::{Anomalies, Anomaly};
 use super::lines::{leading_line_ends, physical};
 use super::method::Method;
 use super::text::{self, find, from, is_lws, is_token_byte, trim, trim_end, trim_start};
-use memchr::memchr3;
 use std::ops::Range;
 
 /// What a message is.
@@ -115,7 +114,7 @@ fn parse_request(text: &[u8], start: usize) -> Option<StartLine> {
     note_version(&mut anomalies, version);
     let gap = from(before, method_len);
     let uri = trim(gap);
-    if line.len() != text.len() || gap.len() != uri.len() + 2 || memchr3(b' ', b'\t', b'\r', uri).is_some() {
+    if line.len() != text.len() || gap.len() != uri.len() + 2 || uri.iter().any(|byte| is_lws(*byte)) {
         anomalies.insert(Anomaly::LwsInStartLine);
     }
     let mut target_start = start + before.len() - trim_start(gap).len();

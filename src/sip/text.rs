@@ -1,6 +1,6 @@
 //! The small grammar that all headers share: white space, quotes, lists, parameters, numbers.
 
-use memchr::{memchr, memchr2, memchr3};
+use memchr::memchr;
 use std::borrow::Cow;
 
 /// Whether a byte is linear white space; CR and LF are, because a value may be folded over lines (RFC 3261 §7.3.1).
@@ -33,6 +33,7 @@ pub(super) fn is_token(bytes: &[u8]) -> bool {
 }
 
 /// The bytes without white space at both ends.
+#[inline]
 pub fn trim(bytes: &[u8]) -> &[u8] {
     trim_end(trim_start(bytes))
 }
@@ -75,12 +76,10 @@ pub fn unfold(value: &[u8]) -> Cow<'_, [u8]> {
 /// Where `wanted` first is. In values of some ten bytes, eight at a time find it sooner than a call of `memchr` would.
 #[inline]
 pub(super) fn find(bytes: &[u8], wanted: u8) -> Option<usize> {
-    let wanted_everywhere = u64::from_ne_bytes([wanted; 8]);
     let (chunks, rest) = bytes.as_chunks::<8>();
     for (index, chunk) in chunks.iter().enumerate() {
-        let found = zero_bytes(u64::from_le_bytes(*chunk) ^ wanted_everywhere);
-        if found != 0 {
-            return Some(index * 8 + found.trailing_zeros() as usize / 8);
+        if let Some(place) = first_of(u64::from_le_bytes(*chunk), wanted) {
+            return Some(index * 8 + place);
         }
     }
     let position = rest.iter().position(|byte| *byte == wanted)?;
@@ -107,6 +106,34 @@ pub(super) fn find_far(bytes: &[u8], wanted: u8) -> Option<usize> {
     find(from(bytes, start), wanted).map(|index| start + index)
 }
 
+/// Which byte of a word, counted from the lowest, is the first that is `wanted`.
+#[inline]
+pub(super) fn first_of(word: u64, wanted: u8) -> Option<usize> {
+    let found = zero_bytes(word ^ u64::from_ne_bytes([wanted; 8]));
+    (found != 0).then(|| found.trailing_zeros() as usize / 8)
+}
+
+/// Where any of `wanted` first is, eight bytes at a time as [`find`] does.
+#[inline]
+pub(super) fn find_any<const N: usize>(bytes: &[u8], wanted: [u8; N]) -> Option<usize> {
+    // A loop, because `map` on an array is a call.
+    let mut everywhere = [0; N];
+    for (word, byte) in everywhere.iter_mut().zip(wanted) {
+        *word = u64::from_ne_bytes([byte; 8]);
+    }
+    let (chunks, rest) = bytes.as_chunks::<8>();
+    for (index, chunk) in chunks.iter().enumerate() {
+        let word = u64::from_le_bytes(*chunk);
+        // The lowest bit of each is right, so that of all is.
+        let found = everywhere.iter().fold(0, |found, wanted| found | zero_bytes(word ^ wanted));
+        if found != 0 {
+            return Some(index * 8 + found.trailing_zeros() as usize / 8);
+        }
+    }
+    let position = rest.iter().position(|byte| wanted.contains(byte))?;
+    Some(chunks.len() * 8 + position)
+}
+
 /// A word whose lowest set bit is in the lowest byte of `word` that is zero.
 const fn zero_bytes(word: u64) -> u64 {
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
@@ -114,6 +141,7 @@ const fn zero_bytes(word: u64) -> u64 {
 }
 
 /// Splits at the first `separator`; all is before it when there is none.
+#[inline]
 pub(super) fn split_at(bytes: &[u8], separator: u8) -> (&[u8], Option<&[u8]>) {
     match find(bytes, separator) {
         Some(index) => cut(bytes, index),
@@ -122,6 +150,7 @@ pub(super) fn split_at(bytes: &[u8], separator: u8) -> (&[u8], Option<&[u8]>) {
 }
 
 /// What stands before and after the byte at `index`.
+#[inline]
 pub(super) fn cut(bytes: &[u8], index: usize) -> (&[u8], Option<&[u8]>) {
     match bytes.split_at_checked(index) {
         Some((before, after)) => (before, Some(after.get(1..).unwrap_or_default())),
@@ -145,7 +174,7 @@ pub(super) fn split_word(bytes: &[u8]) -> (&[u8], &[u8]) {
 pub(super) fn closing_quote(bytes: &[u8]) -> Option<usize> {
     let mut position = 0;
     loop {
-        let index = position + memchr2(b'"', b'\\', bytes.get(position..)?)?;
+        let index = position + find_any(bytes.get(position..)?, [b'"', b'\\'])?;
         if bytes.get(index) == Some(&b'"') {
             return Some(index);
         }
@@ -166,7 +195,7 @@ pub(super) fn unquote(bytes: &[u8]) -> &[u8] {
 pub(super) fn find_unquoted(bytes: &[u8], wanted: u8) -> Option<usize> {
     let mut position = 0;
     loop {
-        let index = position + memchr2(wanted, b'"', bytes.get(position..)?)?;
+        let index = position + find_any(bytes.get(position..)?, [wanted, b'"'])?;
         if bytes.get(index) == Some(&wanted) {
             return Some(index);
         }
@@ -217,11 +246,11 @@ impl<'a> Iterator for Elements<'a> {
 fn find_comma(list: &[u8]) -> Option<usize> {
     let mut position = 0;
     loop {
-        let index = position + memchr3(b',', b'"', b'<', list.get(position..)?)?;
+        let index = position + find_any(list.get(position..)?, [b',', b'"', b'<'])?;
         position = match list.get(index) {
             Some(b',') => return Some(index),
             Some(b'"') => after_quote(list, index),
-            _ => index + 1 + memchr(b'>', from(list, index)).unwrap_or_default(),
+            _ => index + 1 + find(from(list, index), b'>').unwrap_or_default(),
         };
     }
 }
@@ -286,10 +315,12 @@ pub(super) fn param<'a>(params: &'a [u8], name: &str) -> Option<&'a [u8]> {
 
 /// The decimal number that `text` begins with and what follows it; saturates.
 pub(super) fn leading_decimal(text: &[u8]) -> Option<(u64, &[u8])> {
-    let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let (number, rest) = text.split_at_checked(digits).filter(|(number, _)| !number.is_empty())?;
-    let value = number.iter().fold(0_u64, |value, digit| value.saturating_mul(10).saturating_add(u64::from(digit - b'0')));
-    Some((value, rest))
+    let (mut value, mut rest) = (0_u64, text);
+    while let [digit @ b'0'..=b'9', behind @ ..] = rest {
+        value = value.saturating_mul(10).saturating_add(u64::from(digit - b'0'));
+        rest = behind;
+    }
+    (rest.len() < text.len()).then_some((value, rest))
 }
 
 /// A decimal number and nothing else; saturates.
@@ -318,7 +349,36 @@ pub(super) fn ip(text: &[u8]) -> Option<std::net::IpAddr> {
         [b'[', inner @ .., b']'] => inner,
         _ => text,
     };
-    std::str::from_utf8(text).ok()?.parse().ok()
+    ipv4(text).map(std::net::IpAddr::V4).or_else(|| std::str::from_utf8(text).ok()?.parse().ok())
+}
+
+/// An IPv4 address as nearly all are written, in less than half the time that the standard library takes.
+fn ipv4(text: &[u8]) -> Option<std::net::Ipv4Addr> {
+    let mut octets = [0_u8; 4];
+    let mut rest = text;
+    for (position, octet) in octets.iter_mut().enumerate() {
+        let (digits, behind) = match rest {
+            [first @ b'0'..=b'9', behind @ ..] => (u16::from(first - b'0'), behind),
+            _ => return None,
+        };
+        let mut value = digits;
+        rest = behind;
+        while let [digit @ b'0'..=b'9', behind @ ..] = rest {
+            // A leading zero may be meant as octal, so that it is no address.
+            value = if value == 0 { return None } else { value * 10 + u16::from(digit - b'0') };
+            if value > 255 {
+                return None;
+            }
+            rest = behind;
+        }
+        *octet = value as u8;
+        rest = match (rest, position) {
+            ([], 3) => return Some(octets.into()),
+            ([b'.', behind @ ..], 0..3) => behind,
+            _ => return None,
+        };
+    }
+    None
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! URIs as SIP carries them.
 
-use super::text::{self, Params, cut, split_at, trim};
-use memchr::memrchr;
+use super::text::{self, Params, cut, find_any, split_at, trim};
+use memchr::{memmem, memrchr};
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 /// The kinds of URI that tracking tells apart.
@@ -63,8 +64,14 @@ impl<'a> Uri<'a> {
             (userinfo, Some(rest)) => (userinfo, rest),
             (rest, None) => (&[][..], rest),
         };
-        let (rest, headers) = split_at(rest, b'?');
-        let (authority, params) = split_at(rest, b';');
+        let (authority, params, headers) = match find_any(rest, [b';', b'?']).map(|index| (rest.get(index), cut(rest, index))) {
+            None => (rest, None, None),
+            Some((Some(b'?'), (authority, headers))) => (authority, None, headers),
+            Some((_, (authority, behind))) => {
+                let (params, headers) = split_at(behind.unwrap_or_default(), b'?');
+                (authority, Some(params), headers)
+            }
+        };
         let (host, port) = split_host(authority);
         Self {
             raw,
@@ -92,6 +99,14 @@ impl<'a> Uri<'a> {
     /// The host as an address, if it is one.
     pub fn host_ip(&self) -> Option<IpAddr> {
         text::ip(self.host)
+    }
+
+    /// All of it but for the password (RFC 3261 §19.1.1), which is for nobody to see.
+    pub fn without_password(&self) -> Cow<'a, [u8]> {
+        let (user, Some(_)) = split_at(self.userinfo, b':') else { return Cow::Borrowed(self.raw) };
+        let before = memmem::find(self.raw, self.userinfo).unwrap_or_default();
+        let kept = self.raw.get(..before + user.len()).unwrap_or_default();
+        Cow::Owned([kept, self.raw.get(before + self.userinfo.len()..).unwrap_or_default()].concat())
     }
 
     /// Whether there is no URI.
@@ -164,6 +179,20 @@ pub(super) fn split_host(authority: &[u8]) -> (&[u8], Option<&[u8]>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_password_is_left_out_and_nothing_else() {
+        for (raw, shown) in [
+            ("sip:1001:geheim@h:5060;x=1:2", "sip:1001@h:5060;x=1:2"),
+            ("1001:1001@1001", "1001@1001"),
+            ("sip:1001:@h", "sip:1001@h"),
+            ("sip:h:5060", "sip:h:5060"),
+            ("sip:1001@[::1]:5060", "sip:1001@[::1]:5060"),
+            ("tel:+49", "tel:+49"),
+        ] {
+            assert_eq!(*Uri::parse(raw.as_bytes()).without_password(), *shown.as_bytes());
+        }
+    }
 
     #[test]
     fn a_sip_uri_is_taken_apart() {

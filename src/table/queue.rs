@@ -1,17 +1,19 @@
 //! Deadlines in order, cheap to add.
 //!
-//! Most deadlines are far off and many are given up before they come. They are only sorted into buckets; a bucket is put into exact order
-//! when its time has come, and then it fits into the fastest cache.
+//! Time goes on, so deadlines that are always as far off come in order: those are lined up as they come. The others are only sorted into
+//! buckets; a bucket is put into exact order when its time has come, and then it fits into the fastest cache.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 
 use crate::time::PacketTime;
 
 /// Width of a bucket as a power of two of nanoseconds: about a second.
 const BUCKET_BITS: u32 = 30;
-/// Buckets behind the one that was reached which are found by their number at once; one bit of a word each.
-const SOON: i64 = 64;
+/// Lines of deadlines that came in order: one for each time to wait that a table has.
+const LINES: usize = 4;
+/// Items whose memory a line keeps when it is empty.
+const ROOM: usize = 1024;
 /// Emptied buckets whose memory is kept for later ones.
 const MAX_SPARE: usize = 64;
 
@@ -29,83 +31,30 @@ pub(super) struct Item {
 pub(super) struct Queue {
     /// A moment before which nothing is due.
     next: PacketTime,
-    /// The items of the earliest buckets.
-    near: BinaryHeap<Reverse<Item>>,
-    /// Number of the last bucket whose items are near.
-    reached: i64,
-    /// Items of the [`SOON`] buckets behind that, each at its number modulo `SOON`, unordered in it.
-    soon: Vec<Vec<Reverse<Item>>>,
-    /// Which of these hold anything, by bits.
-    occupied: u64,
-    /// Items that were further off when they came, by the number of their bucket, unordered in it.
-    far: BTreeMap<i64, Vec<Reverse<Item>>>,
-    spare: Vec<Vec<Reverse<Item>>>,
-    len: usize,
+    lines: Lines,
+    strays: Strays,
     pushed: u64,
 }
 
 impl Queue {
     /// An empty queue.
     pub(super) fn new() -> Self {
-        Self {
-            next: PacketTime::MAX,
-            near: BinaryHeap::new(),
-            reached: i64::MIN,
-            soon: Vec::new(),
-            occupied: 0,
-            far: BTreeMap::new(),
-            spare: Vec::new(),
-            len: 0,
-            pushed: 0,
-        }
+        Self { next: PacketTime::MAX, lines: Lines::new(), strays: Strays::new(), pushed: 0 }
     }
 
     /// Items in the queue.
     pub(super) fn len(&self) -> usize {
-        self.len
+        self.lines.items.iter().map(VecDeque::len).sum::<usize>() + self.strays.len
     }
 
     /// Adds a deadline.
     pub(super) fn push(&mut self, deadline: PacketTime, slot: u32, generation: u32) {
-        let item = Reverse(Item { deadline, sequence: self.pushed, slot, generation });
+        let item = Item { deadline, sequence: self.pushed, slot, generation };
         self.pushed += 1;
-        self.len += 1;
-        let bucket = bucket(deadline);
-        if bucket <= self.reached {
-            self.near.push(item);
-            self.next = self.next.min(deadline);
-            return;
+        if !self.lines.take(item) {
+            self.strays.push(item);
         }
-        if bucket.checked_sub(self.reached).is_some_and(|ahead| ahead <= SOON) {
-            self.push_soon(bucket, item);
-        } else {
-            self.far.entry(bucket).or_insert_with(|| self.spare.pop().unwrap_or_default()).push(item);
-        }
-        self.next = self.next.min(start(bucket));
-    }
-
-    fn push_soon(&mut self, bucket: i64, item: Reverse<Item>) {
-        if self.soon.is_empty() {
-            self.soon.resize_with(SOON as usize, Vec::new);
-        }
-        let place = bucket.rem_euclid(SOON);
-        let Some(items) = self.soon.get_mut(place as usize) else { return };
-        if items.capacity() == 0 {
-            *items = self.spare.pop().unwrap_or_default();
-        }
-        items.push(item);
-        self.occupied |= 1 << place;
-    }
-
-    /// Number of the first bucket behind the one reached that holds anything.
-    fn first_bucket(&self) -> Option<i64> {
-        let far = self.far.first_key_value().map(|(number, _)| *number);
-        if self.occupied == 0 {
-            return far;
-        }
-        let begin = self.reached + 1;
-        let soon = begin + i64::from(self.occupied.rotate_right(begin.rem_euclid(SOON) as u32).trailing_zeros());
-        Some(far.map_or(soon, |far| far.min(soon)))
+        self.next = self.next.min(deadline);
     }
 
     /// A moment before which nothing is due: the earliest deadline, or the start of the bucket it is in. `MAX` if there is none.
@@ -117,63 +66,181 @@ impl Queue {
     /// Takes the earliest item that is due by `now`.
     #[inline]
     pub(super) fn pop(&mut self, now: PacketTime) -> Option<Item> {
-        if self.next > now { None } else { self.pop_near(now) }
+        if self.next > now { None } else { self.pop_first(now) }
     }
 
-    fn pop_near(&mut self, now: PacketTime) -> Option<Item> {
-        while self.near.is_empty() && self.bring_near(now) {}
-        let due = self.near.peek().is_some_and(|Reverse(item)| item.deadline <= now);
-        let item = if due { self.near.pop() } else { None };
-        self.len -= usize::from(item.is_some());
+    fn pop_first(&mut self, now: PacketTime) -> Option<Item> {
+        let lined = self.lines.first().filter(|(_, item)| item.deadline <= now);
+        let until = lined.map_or(now, |(_, item)| item.deadline);
+        let stray = self.strays.first(until).filter(|stray| lined.is_none_or(|(_, item)| *stray < item));
+        let item = match (stray, lined) {
+            (Some(_), _) => self.strays.pop(),
+            (None, Some((line, _))) => self.lines.pop(line),
+            (None, None) => None,
+        };
         self.find_next();
-        item.map(|Reverse(item)| item)
+        item
     }
 
-    /// Drops the items that are not `wanted`.
+    /// Drops the items that are not `wanted`, and the memory of buckets of which little is left.
     pub(super) fn retain(&mut self, wanted: impl Fn(&Item) -> bool) {
+        self.lines.retain(&wanted);
+        self.strays.retain(&wanted);
+        self.find_next();
+    }
+
+    fn find_next(&mut self) {
+        self.next = self.lines.firsts.into_iter().fold(self.strays.next(), PacketTime::min);
+    }
+}
+
+/// Items that were each due no earlier than the one before in the same line.
+#[derive(Debug)]
+struct Lines {
+    items: [VecDeque<Item>; LINES],
+    /// The first deadline of each; `MAX` where it is empty.
+    firsts: [PacketTime; LINES],
+    /// The last deadline of each; `MIN` where it is empty.
+    lasts: [PacketTime; LINES],
+}
+
+impl Lines {
+    fn new() -> Self {
+        Self { items: Default::default(), firsts: [PacketTime::MAX; LINES], lasts: [PacketTime::MIN; LINES] }
+    }
+
+    /// Adds an item to the line whose end is the nearest before it, else to an empty one; tells whether there was any.
+    fn take(&mut self, item: Item) -> bool {
+        let mut best: Option<(usize, PacketTime)> = None;
+        for (line, &last) in self.lasts.iter().enumerate() {
+            if last <= item.deadline && best.is_none_or(|(_, nearest)| last > nearest) {
+                best = Some((line, last));
+            }
+        }
+        let Some((line, _)) = best else { return false };
+        self.items[line].push_back(item);
+        self.lasts[line] = item.deadline;
+        self.firsts[line] = self.firsts[line].min(item.deadline);
+        true
+    }
+
+    /// The line with the earliest item, and that item.
+    fn first(&self) -> Option<(usize, Item)> {
+        let first = self.firsts.iter().fold(PacketTime::MAX, |first, &deadline| first.min(deadline));
+        let fronts = self.items.iter().enumerate().filter(|&(line, _)| self.firsts[line] == first);
+        fronts.filter_map(|(line, items)| Some((line, *items.front()?))).min_by_key(|(_, item)| item.sequence)
+    }
+
+    fn pop(&mut self, line: usize) -> Option<Item> {
+        let item = self.items.get_mut(line)?.pop_front();
+        self.shrink(line);
+        self.measure(line);
+        item
+    }
+
+    fn retain(&mut self, wanted: impl Fn(&Item) -> bool) {
+        for line in 0..LINES {
+            self.items[line].retain(&wanted);
+            self.shrink(line);
+            self.measure(line);
+        }
+    }
+
+    /// Gives memory back of which little is used; what a flood took is not kept for ever.
+    fn shrink(&mut self, line: usize) {
+        let items = &mut self.items[line];
+        if items.capacity() > ROOM && items.len() < items.capacity() / 4 {
+            items.shrink_to(items.len() * 2);
+        }
+    }
+
+    fn measure(&mut self, line: usize) {
+        self.firsts[line] = self.items[line].front().map_or(PacketTime::MAX, |item| item.deadline);
+        if self.items[line].is_empty() {
+            self.lasts[line] = PacketTime::MIN;
+        }
+    }
+}
+
+/// Items that fit no line.
+#[derive(Debug)]
+struct Strays {
+    /// The items of the earliest buckets.
+    near: BinaryHeap<Reverse<Item>>,
+    /// Number of the last bucket whose items are near.
+    reached: i64,
+    /// The others by the number of their bucket, unordered in it.
+    far: BTreeMap<i64, Vec<Reverse<Item>>>,
+    spare: Vec<Vec<Reverse<Item>>>,
+    len: usize,
+}
+
+impl Strays {
+    fn new() -> Self {
+        Self { near: BinaryHeap::new(), reached: i64::MIN, far: BTreeMap::new(), spare: Vec::new(), len: 0 }
+    }
+
+    fn push(&mut self, item: Item) {
+        self.len += 1;
+        let bucket = bucket(item.deadline);
+        if bucket <= self.reached {
+            self.near.push(Reverse(item));
+        } else {
+            self.far.entry(bucket).or_insert_with(|| self.spare.pop().unwrap_or_default()).push(Reverse(item));
+        }
+    }
+
+    /// A moment before which nothing is due; `MAX` if there is nothing.
+    fn next(&self) -> PacketTime {
+        match self.near.peek() {
+            Some(Reverse(item)) => item.deadline,
+            None => self.far.first_key_value().map_or(PacketTime::MAX, |(number, _)| start(*number)),
+        }
+    }
+
+    /// The earliest item that is due by `until`.
+    fn first(&mut self, until: PacketTime) -> Option<Item> {
+        if self.len == 0 {
+            return None;
+        }
+        while self.near.is_empty() && self.bring_near(until) {}
+        self.near.peek().map(|Reverse(item)| *item).filter(|item| item.deadline <= until)
+    }
+
+    /// Takes the item that [`Self::first`] found.
+    fn pop(&mut self) -> Option<Item> {
+        let item = self.near.pop().map(|Reverse(item)| item);
+        self.len -= usize::from(item.is_some());
+        item
+    }
+
+    fn retain(&mut self, wanted: impl Fn(&Item) -> bool) {
         self.near.retain(|Reverse(item)| wanted(item));
         self.far.retain(|_, items| {
-            items.retain(|Reverse(item)| wanted(item));
+            thin_out(items, &wanted);
             !items.is_empty()
         });
-        for (place, items) in self.soon.iter_mut().enumerate() {
-            items.retain(|Reverse(item)| wanted(item));
-            if items.is_empty() {
-                self.occupied &= !(1 << place);
-            }
-        }
-        self.len = self.near.len() + self.far.values().chain(&self.soon).map(Vec::len).sum::<usize>();
-        self.find_next();
+        self.len = self.near.len() + self.far.values().map(Vec::len).sum::<usize>();
     }
 
-    /// Puts the first bucket into order if it begins by `now`; tells whether there was one.
-    fn bring_near(&mut self, now: PacketTime) -> bool {
-        let Some(first) = self.first_bucket().filter(|first| start(*first) <= now) else { return false };
-        let place = first.rem_euclid(SOON);
-        let is_soon = self.occupied & 1 << place != 0 && first.checked_sub(self.reached).is_some_and(|ahead| ahead <= SOON);
-        let mut items = self.far.remove(&first).unwrap_or_default();
-        if is_soon && let Some(soon) = self.soon.get_mut(place as usize) {
-            self.occupied &= !(1 << place);
-            let soon = std::mem::take(soon);
-            if items.is_empty() {
-                items = soon;
-            } else {
-                items.extend(soon);
-            }
-        }
-        self.reached = first;
+    /// Puts the first bucket into order if it begins by `until`; tells whether there was one.
+    fn bring_near(&mut self, until: PacketTime) -> bool {
+        let Some(first) = self.far.first_entry().filter(|first| start(*first.key()) <= until) else { return false };
+        let (number, items) = first.remove_entry();
+        self.reached = number;
         let emptied = std::mem::replace(&mut self.near, BinaryHeap::from(items)).into_vec();
         if self.spare.len() < MAX_SPARE {
             self.spare.push(emptied);
         }
         true
     }
+}
 
-    fn find_next(&mut self) {
-        self.next = match self.near.peek() {
-            Some(Reverse(item)) => item.deadline,
-            None => self.first_bucket().map_or(PacketTime::MAX, start),
-        };
+/// Keeps what is wanted of a bucket, and no more than four times the memory for it.
+fn thin_out(items: &mut Vec<Reverse<Item>>, wanted: impl Fn(&Item) -> bool) {
+    items.retain(|Reverse(item)| wanted(item));
+    if items.len() < items.capacity() / 4 {
+        items.shrink_to_fit();
     }
 }
 
@@ -218,6 +285,20 @@ mod tests {
         assert_eq!(drain(&mut queue, 10_000), [1]);
         queue.push(at(-1), 3, 0);
         assert_eq!(drain(&mut queue, 10_001), [3, 2]);
+    }
+
+    #[test]
+    fn what_a_flood_left_takes_no_room() {
+        let mut queue = Queue::new();
+        for slot in 0..10_000 {
+            queue.push(at(10_000), slot, 0);
+            queue.push(at(1_000_000), slot, 1);
+        }
+        queue.retain(|item| item.slot < 2);
+        let lined: usize = queue.lines.items.iter().map(VecDeque::capacity).sum();
+        let strays: usize = queue.strays.far.values().map(Vec::capacity).sum();
+        assert!(queue.len() == 4 && lined <= LINES * ROOM && strays <= 4, "{lined} and {strays}");
+        assert_eq!(drain(&mut queue, 2_000_000), [0, 1, 0, 1]);
     }
 
     proptest! {

@@ -2,12 +2,14 @@
 //!
 //! Keyed by the unordered pair of addresses. An entry is made by the first packet and leaves an hour after the last one.
 
+use std::cmp::Ordering;
+
 use crate::config::{Ratio, Thresholds};
 use crate::decode::flow::Flow;
-use crate::decode::ports::pair_digest;
 use crate::decode::signal::KeepaliveKind;
 use crate::table::{Digest, Digester, ExpiringTable, Handle, Rank};
 use crate::time::{PacketTime, Span};
+use crate::track::keys::pair_digest;
 
 /// How long an idle flow is remembered.
 const IDLE: Span = Span::from_secs(3600);
@@ -184,8 +186,8 @@ impl Flows {
     }
 
     fn key(&self, flow: Flow) -> (Digest, Sender) {
-        let sender = if flow.source <= flow.destination { Sender::Low } else { Sender::High };
-        (pair_digest(self.digester, None, flow.source, flow.destination), sender)
+        let (key, order) = pair_digest(self.digester, flow.source, flow.destination);
+        (key, if order == Ordering::Greater { Sender::High } else { Sender::Low })
     }
 }
 

@@ -101,9 +101,10 @@ impl Legs {
     }
 
     /// Takes note that the caller sent its INVITE anew: with credentials, or to where it was redirected. The PBX goes on from here.
-    pub fn renewed(&mut self, world: &World, registrations: &Registrations, seen: &Seen<'_>, call: Handle) {
-        let Some(index) = self.first.iter().rposition(|leg| leg.call == call) else { return };
+    pub fn renewed(&mut self, world: &World, registrations: &Registrations, calls: &mut Calls, seen: &Seen<'_>, call: Handle) {
+        let Some(index) = position(&self.first, calls.get(call).map(Call::leg_begun), call) else { return };
         if self.first.remove(index).is_some_and(|leg| leg.flow.source == seen.flow.source) {
+            calls.renew_leg(call, seen.at.time);
             self.first.push_back(Leg::of(world, registrations, seen, call));
         }
     }
@@ -111,7 +112,7 @@ impl Legs {
     /// Looks again at the legs of which one rang or was answered just now.
     pub fn progressed(&mut self, world: &World, calls: &mut Calls, call: Handle, now: PacketTime) {
         self.forget(now);
-        if let Some(first) = self.first.iter().rev().find(|leg| leg.call == call) {
+        if let Some(first) = position(&self.first, calls.get(call).map(Call::leg_begun), call).and_then(|index| self.first.get(index)) {
             let mates = first.near.iter().filter_map(|mate| find(&self.second, mate));
             let fitting: Vec<_> = mates.filter(|leg| is_linked_by(score(world, calls, first, leg))).map(|leg| leg.call).collect();
             for second in fitting {
@@ -152,7 +153,8 @@ impl Legs {
 
     /// Links the second leg `call`, if it is clear to which first leg.
     fn decide(&mut self, world: &World, calls: &mut Calls, call: Handle) {
-        let Some(leg) = self.second.iter().rev().find(|leg| leg.call == call) else { return };
+        let Some(index) = position(&self.second, calls.get(call).map(|call| call.first.time), call) else { return };
+        let Some(leg) = self.second.get(index) else { return };
         let (mut best, mut second) = (None, leg.crowd);
         for candidate in leg.near.iter().filter_map(|mate| find(&self.first, mate)) {
             let points = score(world, calls, candidate, leg);
@@ -169,7 +171,7 @@ impl Legs {
             && points.rest >= second + LEAD
         {
             calls.link(partner, call);
-            self.second.retain(|leg| leg.call != call);
+            self.second.remove(index);
         }
     }
 
@@ -185,10 +187,16 @@ impl Legs {
     }
 }
 
-/// A leg among `legs`, which are in the order in which they began.
+/// Where the leg of `call` that began at `begun` is among `legs`, which are in that order.
+fn position(legs: &VecDeque<Leg>, begun: Option<PacketTime>, call: Handle) -> Option<usize> {
+    let begun = begun?;
+    let from = legs.partition_point(|leg| leg.begun < begun);
+    let near = legs.iter().enumerate().skip(from).take_while(|(_, leg)| leg.begun == begun);
+    near.filter(|(_, leg)| leg.call == call).map(|(index, _)| index).last()
+}
+
 fn find<'a>(legs: &'a VecDeque<Leg>, mate: &Mate) -> Option<&'a Leg> {
-    let from = legs.partition_point(|leg| leg.begun < mate.begun);
-    legs.iter().skip(from).take_while(|leg| leg.begun == mate.begun).find(|leg| leg.call == mate.call)
+    legs.get(position(legs, Some(mate.begun), mate.call)?)
 }
 
 /// Of legs, each with its points and its place, those of most points, the last place first, and the points of the best of the others.

@@ -8,11 +8,13 @@ pub mod absence;
 pub mod call;
 pub mod event;
 pub mod flows;
+pub mod keys;
 pub mod legs;
 mod lost;
 pub mod nat;
 pub mod orphans;
 pub mod peers;
+pub mod reading;
 pub mod registration;
 mod route;
 pub mod scan;
@@ -84,12 +86,14 @@ pub struct MessageCounts {
 }
 
 /// Whether a message was new.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Novelty {
     /// It was.
     Distinct,
     /// It was a repeat within its transaction.
     Retransmission,
+    /// A response that comes from elsewhere than its request went: it answers nothing.
+    Foreign,
 }
 
 /// A timestamp jump: from this engine time on, printed times are earlier by the offset.
@@ -119,6 +123,8 @@ pub struct Tracker {
     steps: Vec<Step>,
     started: Option<PacketTime>,
     now: PacketTime,
+    /// Before this moment nothing is due, as long as nothing is handled.
+    quiet_until: PacketTime,
 }
 
 /// Clock steps that printed times remember.
@@ -145,6 +151,7 @@ impl Tracker {
             steps: Vec::new(),
             started: None,
             now: PacketTime::MIN,
+            quiet_until: PacketTime::MIN,
         }
     }
 
@@ -178,10 +185,15 @@ impl Tracker {
     pub fn step(&mut self, now: PacketTime) -> bool {
         self.started.get_or_insert(now);
         self.now = self.now.max(now);
+        if self.now < self.quiet_until {
+            return false;
+        }
         let next = self.next_deadline();
         let is_due = next <= self.now;
         if is_due {
             self.expire(next);
+        } else {
+            self.quiet_until = next;
         }
         is_due
     }
@@ -197,6 +209,7 @@ impl Tracker {
         let now = at.time;
         self.foresee(signal, now);
         self.advance(now);
+        self.quiet_until = PacketTime::MIN;
         if at.frame != 0 {
             self.world.absence.hear(now);
         }

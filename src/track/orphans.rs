@@ -29,6 +29,8 @@ struct Left {
 pub struct Orphans {
     left: BTreeMap<Handle, Left>,
     due: BTreeSet<(PacketTime, Handle, Confidence)>,
+    /// The first of these; it is asked for with every packet.
+    next: PacketTime,
     /// How long the other leg may stay up before it is suspected, and from when on it is certain.
     after: [(Span, Confidence); 2],
 }
@@ -37,7 +39,7 @@ impl Orphans {
     /// No leg stays up.
     pub fn new(thresholds: &Thresholds) -> Self {
         let after = [(thresholds.leg_suspect, Confidence::Suspected), (thresholds.leg_confirm, Confidence::Confirmed)];
-        Self { left: BTreeMap::new(), due: BTreeSet::new(), after }
+        Self { left: BTreeMap::new(), due: BTreeSet::new(), next: PacketTime::MAX, after }
     }
 
     /// Takes note that a call ended: its partners should end too.
@@ -58,6 +60,7 @@ impl Orphans {
                 self.due.extend(self.after.map(|(after, confidence)| (at.time + after + WATERMARK, up, confidence)));
             }
         }
+        self.find_next();
     }
 
     /// Looks at the legs whose time has come by `now`.
@@ -66,11 +69,16 @@ impl Orphans {
             self.due.pop_first();
             self.check(world, calls, up, due - WATERMARK, confidence);
         }
+        self.find_next();
     }
 
     /// When [`Self::expire`] next has something to do.
     pub fn next_deadline(&self) -> PacketTime {
-        self.due.first().map_or(PacketTime::MAX, |(due, ..)| *due)
+        self.next
+    }
+
+    fn find_next(&mut self) {
+        self.next = self.due.first().map_or(PacketTime::MAX, |(due, ..)| *due);
     }
 
     fn check(&mut self, world: &mut World, calls: &mut Calls, up: Handle, now: PacketTime, confidence: Confidence) {

@@ -11,6 +11,7 @@ use crate::config::Systems;
 use crate::decode::flow::Flow;
 use crate::table::{Digest, Digester, ExpiringTable, Rank};
 use crate::time::{PacketTime, Span};
+use crate::track::keys::ip_digest;
 use crate::track::vocabulary::{Direction, PeerClass};
 
 /// PBX addresses and registrars that are told apart at most. A host has a handful; of one with more, assumed ones give way.
@@ -188,11 +189,39 @@ impl Peers {
 
     /// Which way `flow` goes, seen from the PBX: the end with the better claim to be one is it.
     pub fn direction(&self, flow: Flow) -> Direction {
+        // Most hosts have one PBX, and this is asked several times for each packet.
+        if let [pbx] = &self.pbxs[..] {
+            match (is_same_host(&pbx.address, &flow.source), is_same_host(&pbx.address, &flow.destination)) {
+                (true, false) => return Direction::Out,
+                (false, true) => return Direction::In,
+                (false, false) => return Direction::Through,
+                (true, true) => {}
+            }
+        }
         match self.claim(&flow.source).cmp(&self.claim(&flow.destination)) {
             Ordering::Less => Direction::In,
             Ordering::Greater => Direction::Out,
             Ordering::Equal => Direction::Through,
         }
+    }
+
+    /// Whether a response may answer a request by the ways that the two took. Whoever can send to the PBX can send it the answer to its
+    /// own request, too; but what comes from the host that was asked, or goes back to the host that asked, is not the asker's own. A
+    /// host with several addresses may answer from another than it was asked at, and a capture on both sides of an address translation
+    /// may have kept the one's request and the other's answer: that one has to come from a PBX as soon as any is known.
+    pub fn can_answer(&self, request: Flow, response: Flow) -> bool {
+        if is_same_host(&response.source, &request.destination) {
+            return true;
+        }
+        if is_same_host(&response.source, &request.source) {
+            return false;
+        }
+        is_same_host(&response.destination, &request.source)
+            || match self.direction(response) {
+                Direction::Out => true,
+                Direction::Through => !self.knows_pbx(),
+                Direction::In => false,
+            }
     }
 
     /// The PBX end of a flow, if it has one.
@@ -365,10 +394,7 @@ impl Peers {
     }
 
     fn key(&self, address: IpAddr) -> Digest {
-        match address {
-            IpAddr::V4(v4) => self.digester.bytes(&v4.octets()),
-            IpAddr::V6(v6) => self.digester.bytes(&v6.octets()),
-        }
+        ip_digest(self.digester, address)
     }
 }
 
@@ -406,6 +432,41 @@ mod tests {
         assert_eq!(peers.note_answered_register(flow(PHONE, PBX), 1), Some(PBX.parse().unwrap()));
         assert_eq!(peers.direction(flow(PHONE, PBX)), Direction::In);
         assert_eq!(peers.direction(flow(PBX, PHONE)), Direction::Out);
+    }
+
+    #[test]
+    fn who_asked_does_not_answer() {
+        let (second_phone, other_port) = ("198.51.100.8:5060", "203.0.113.10:5062");
+        let (second_pbx, container, bridge) = ("203.0.113.11:5060", "172.17.0.2:5060", "172.17.0.1:41000");
+        let asked = flow(PHONE, PBX);
+        let unknown = peers();
+        let mut learned = peers();
+        learned.note_answered_register(asked, 1);
+        let own = ["203.0.113.10".parse().unwrap(), "203.0.113.11".parse().unwrap()];
+        let live = Peers::new(Digester::new(0), 100, &[], &own, &[]);
+        for (response, before, after, on_the_host) in [
+            (flow(PBX, PHONE), true, true, true),
+            (flow(other_port, PHONE), true, true, true),
+            // Another of its addresses, or the one within a container.
+            (flow(second_pbx, PHONE), true, true, true),
+            (flow(container, PHONE), true, true, true),
+            // To the other side of an address translation.
+            (flow(PBX, second_phone), true, true, true),
+            (flow(container, bridge), true, false, true),
+            // The asker itself, whatever it sends that to.
+            (flow(PHONE, PBX), false, false, false),
+            (flow("198.51.100.7:9", PBX), false, false, false),
+            (flow(PHONE, second_pbx), false, false, false),
+            // A helper of the asker.
+            (flow(second_phone, second_pbx), true, false, false),
+        ] {
+            assert_eq!(unknown.can_answer(asked, response), before, "{response}, no PBX known");
+            assert_eq!(learned.can_answer(asked, response), after, "{response}");
+            assert_eq!(live.can_answer(asked, response), on_the_host, "{response}, on the PBX's host");
+        }
+        // A carrier that answers from another address than it was called at, and a gateway on the host of the PBX.
+        assert!(learned.can_answer(flow(PBX, CARRIER), flow("192.0.2.51:5060", PBX)));
+        assert!(learned.can_answer(flow("203.0.113.10:5080", PBX), flow(PBX, "203.0.113.10:5080")));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use crate::table::{Handle, Rank};
 use crate::time::{PacketTime, Span};
 use crate::track::call::{ByeKind, is_initial, tell_server_delay};
 use crate::track::event::{Event, Giveaway, LostAnswer, ServerClass, Sighting};
+use crate::track::reading::Reading;
 use crate::track::scan::Try;
 use crate::track::transaction::{Owner, Requested, Responded, Transaction};
 use crate::track::triggers::Witness;
@@ -21,13 +22,15 @@ impl Tracker {
     /// Handles a SIP message. Deadlines before it are handled first.
     pub fn message(&mut self, message: Message<'_>, flow: Flow, at: Sighting) -> Novelty {
         self.advance(at.time);
+        self.quiet_until = PacketTime::MIN;
         self.world.absence.hear(at.time);
         // Whom the PBX calls is a partner from that packet on.
         let rank = if self.calls_out(&message, flow) { self.world.rank(flow).max(Rank::Ordinary) } else { self.world.rank(flow) };
         let before = self.world.flows.note(flow, rank, at.time);
         self.world.peers.note(flow, at.time);
         self.world.triggers.note_packet(flow.source.ip(), flow.destination.ip(), Witness::of(rank), at.time);
-        let seen = Seen { message, flow, at, before, rank };
+        let read = Reading::new(message, self.world.digester);
+        let seen = Seen { message, read: &read, flow, at, before, rank };
         let novelty = match message.kind() {
             Kind::Request(method) => self.request(&seen, method),
             Kind::Response(status) => self.response(&seen, status),
@@ -61,7 +64,7 @@ impl Tracker {
     }
 
     fn request(&mut self, seen: &Seen<'_>, method: Method) -> Novelty {
-        let key = self.world.transactions.key(&seen.message, method);
+        let key = self.world.transactions.key(seen.read, method);
         match self.world.transactions.request(key, &seen.message, seen.flow, seen.rank, seen.at) {
             Requested::Repeated(transaction) => {
                 self.note_repeat(transaction, seen.at);
@@ -97,8 +100,7 @@ impl Tracker {
     fn note_answer_taken(&mut self, seen: &Seen<'_>, method: Method) {
         let source = seen.flow.source.ip();
         let Some(since) = self.lost.since(source) else { return };
-        let issued =
-            seen.message.credentials().map(|sent| self.world.nonce(self.world.digester.bytes(sent.nonce)).map(|nonce| nonce.issued));
+        let issued = seen.read.credentials().map(|sent| self.world.nonce(self.world.digester.bytes(sent.nonce)).map(|nonce| nonce.issued));
         let is_new = issued.is_some_and(|issued| issued.is_none_or(|issued| issued >= since));
         if method == Method::Ack || is_new {
             self.lost.forget(source);
@@ -113,7 +115,7 @@ impl Tracker {
                 if let Some(call) = self.calls.invite(&mut self.world, seen, transaction) {
                     self.legs.begun(&self.world, &self.registrations, &mut self.calls, seen, call);
                 } else if let Some(Owner::CallerInvite(call)) = self.world.transactions.get(transaction).map(|invite| invite.owner) {
-                    self.legs.renewed(&self.world, &self.registrations, seen, call);
+                    self.legs.renewed(&self.world, &self.registrations, &mut self.calls, seen, call);
                 }
             }
             Method::Ack => self.ack(seen),
@@ -141,7 +143,7 @@ impl Tracker {
     }
 
     fn in_dialog(&mut self, seen: &Seen<'_>, method: Method, transaction: Handle) {
-        let known = self.calls.find(&self.world, &seen.message).is_some();
+        let known = self.calls.call_of(&self.world, seen).is_some();
         let Some(call) = self.calls.in_dialog(&mut self.world, seen) else { return };
         self.test_trigger(seen.flow.reversed(), known, seen);
         self.calls.renegotiates(&self.world, call, seen, transaction);
@@ -161,7 +163,7 @@ impl Tracker {
     }
 
     fn ack(&mut self, seen: &Seen<'_>) {
-        let invite = self.world.transactions.find(self.world.transactions.key(&seen.message, Method::Invite));
+        let invite = self.world.transactions.find(self.world.transactions.key(seen.read, Method::Invite));
         if let Some(invite) = invite.and_then(|handle| self.world.transactions.get_mut(handle)) {
             invite.acked = true;
             let answered = invite.answered.is_some();
@@ -173,7 +175,7 @@ impl Tracker {
     }
 
     fn cancel(&mut self, seen: &Seen<'_>, transaction: Handle) {
-        let key = self.world.transactions.key(&seen.message, Method::Invite);
+        let key = self.world.transactions.key(seen.read, Method::Invite);
         let invite = self.world.transactions.find(key).and_then(|handle| self.world.transactions.get(handle)).map(|invite| invite.owner);
         self.test_trigger(seen.flow, invite.is_some(), seen);
         if let Some(Owner::CallerInvite(call)) = invite {
@@ -186,8 +188,11 @@ impl Tracker {
 
     fn response(&mut self, seen: &Seen<'_>, status: u16) -> Novelty {
         let method = seen.message.method();
-        let key = self.world.transactions.key(&seen.message, method);
-        match self.world.transactions.response(key, status, seen.message.to_tag(), seen.at) {
+        let key = self.world.transactions.key(seen.read, method);
+        let peers = &self.world.peers;
+        let foreign = |request: Flow| !peers.can_answer(request, seen.flow);
+        match self.world.transactions.response(key, status, seen.message.to_tag(), seen.at, foreign) {
+            Responded::Foreign => Novelty::Foreign,
             Responded::Unseen => {
                 self.response_to_unseen(seen, method, status);
                 Novelty::Distinct
@@ -238,7 +243,7 @@ impl Tracker {
             Owner::Register(attempt) if status >= 200 => {
                 self.registrations.answered(&mut self.world, attempt, seen, status, request);
                 if let Some(device) = self.registrations.attempt_device(attempt) {
-                    self.nat.accepted(&self.registrations, device);
+                    self.nat.accepted(&mut self.world, &mut self.registrations, device, seen.at);
                 }
                 self.learn(seen, status, request);
                 self.note_try(seen, status, request);
@@ -282,7 +287,7 @@ impl Tracker {
 
     /// Looks at the session description of a message of a call.
     fn look_at_media(&mut self, seen: &Seen<'_>) {
-        if let Some(call) = self.calls.find(&self.world, &seen.message) {
+        if let Some(call) = self.calls.call_of(&self.world, seen) {
             self.calls.media(&mut self.world, call, seen);
         }
     }
@@ -340,7 +345,7 @@ impl Tracker {
             486 | 487 | 480 | 408 | 603 | 423 => return,
             _ => Try::Failed,
         };
-        if let Some(giveaway) = self.scans.note(source, request.method, seen.message.to().uri.user, result, seen.at.time) {
+        if let Some(giveaway) = self.scans.note(source, request.method, seen.read.to().user, result, seen.at.time) {
             self.found_scanner(request.flow, giveaway, seen.at);
         }
     }
@@ -358,7 +363,7 @@ impl Tracker {
         if !matches!(method, Method::Register | Method::Invite) {
             return;
         }
-        if let Some(credentials) = seen.message.credentials() {
+        if let Some(credentials) = seen.read.credentials() {
             let known = self.world.nonce(self.world.digester.bytes(credentials.nonce)).is_some();
             self.test_trigger(seen.flow.reversed(), known, seen);
         }
@@ -382,9 +387,13 @@ impl Tracker {
     }
 
     fn count(&mut self, message: &Message<'_>, novelty: Novelty) {
-        if novelty == Novelty::Retransmission {
-            self.messages.retransmissions += 1;
-            return;
+        match novelty {
+            Novelty::Distinct => {}
+            Novelty::Retransmission => {
+                self.messages.retransmissions += 1;
+                return;
+            }
+            Novelty::Foreign => return,
         }
         match message.kind() {
             Kind::Request(method) => {

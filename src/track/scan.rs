@@ -7,6 +7,7 @@ use crate::sip::method::Method;
 use crate::table::{Digest, Digester, ExpiringTable, Rank};
 use crate::time::{PacketTime, Span};
 use crate::track::event::Giveaway;
+use crate::track::keys::ip_digest;
 
 /// Names that scanning tools give themselves, lower case.
 const TOOLS: [&[u8]; 11] = [
@@ -144,10 +145,7 @@ impl Scans {
     }
 
     fn key(&self, address: IpAddr) -> Digest {
-        match address {
-            IpAddr::V4(v4) => self.digester.bytes(&v4.octets()),
-            IpAddr::V6(v6) => self.digester.bytes(&v6.octets()),
-        }
+        ip_digest(self.digester, address)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Transactions as a passive observer sees them: one per hop and method (RFC 3261 §17, RFC 6026).
 //!
 //! Keyed by Call-ID, CSeq and the branch of the top Via, which each hop makes anew; addresses are not part of the key, because a response
-//! may come back by another port. A request makes an entry; it leaves 64·T1 after its final response, so that late repeats still find it,
+//! may come back from another address of the host that was asked; who cannot have been asked is told by [`Peers::can_answer`]. A request makes an entry; it leaves 64·T1 after its final response, so that late repeats still find it,
 //! or 64·T1 after patience ran out.
 
 use crate::config::Thresholds;
@@ -13,6 +13,9 @@ use crate::table::{Digest, Digester, ExpiringTable, Handle, Rank};
 use crate::time::{PacketTime, Span};
 use crate::track::absence::WATERMARK;
 use crate::track::event::{Sighting, Unanswered};
+#[cfg(doc)]
+use crate::track::peers::Peers;
+use crate::track::reading::Reading;
 
 /// The gaps between first and second transmission from which T1 is inferred (DETECTION §0.8).
 const T1_RANGE: (Span, Span) = (Span::from_millis(80), Span::from_secs(4));
@@ -186,6 +189,8 @@ pub enum Requested {
 pub enum Responded {
     /// The request was not captured.
     Unseen,
+    /// The request went elsewhere.
+    Foreign,
     /// A provisional response, new in its kind.
     Provisional(Handle),
     /// The final response.
@@ -210,16 +215,17 @@ impl Transactions {
         Self { digester, table: ExpiringTable::new(capacity), timing }
     }
 
-    /// The key of the transaction of `method` that `message` names.
-    pub fn key(&self, message: &Message<'_>, method: Method) -> Digest {
+    /// The key of the transaction of `method` that a message names.
+    pub fn key(&self, read: &Reading<'_>, method: Method) -> Digest {
+        let message = read.message();
         let [a, b, c, d] = message.cseq().map_or(0, |cseq| cseq.number).to_be_bytes();
         let request = [a, b, c, d, method as u8];
         if is_cookie(message.branch()) {
-            return self.digester.parts(&[message.call_id(), &request, message.branch()]);
+            return self.digester.further(read.call_id(), &[&request, message.branch()]);
         }
         let tag = message.from_tag().unwrap_or_default();
         let sent_by = message.top_via().map_or(&b""[..], |via| via.host);
-        self.digester.parts(&[message.call_id(), &request, tag, sent_by, b"2543"])
+        self.digester.further(read.call_id(), &[&request, tag, sent_by, b"2543"])
     }
 
     /// Takes note of a request whose sender is worth `rank`.
@@ -262,9 +268,19 @@ impl Transactions {
         Requested::New(self.table.insert(key, transaction, deadline, rank).0)
     }
 
-    /// Takes note of a response with `status`.
-    pub fn response(&mut self, key: Digest, status: u16, to_tag: Option<&[u8]>, at: Sighting) -> Responded {
+    /// Takes note of a response with `status`, unless it is `foreign` to the way of the request.
+    pub fn response(
+        &mut self,
+        key: Digest,
+        status: u16,
+        to_tag: Option<&[u8]>,
+        at: Sighting,
+        foreign: impl FnOnce(Flow) -> bool,
+    ) -> Responded {
         let Some(handle) = self.table.find(key) else { return Responded::Unseen };
+        if self.table.get(handle).is_some_and(|transaction| foreign(transaction.flow)) {
+            return Responded::Foreign;
+        }
         self.table.touch(handle);
         let Some(transaction) = self.table.get_mut(handle) else { return Responded::Unseen };
         let tag = to_tag.map_or(0, |tag| self.digester.bytes(tag).low64() as u32);
@@ -331,7 +347,11 @@ fn is_cookie(branch: &[u8]) -> bool {
 /// Whether a REGISTER or INVITE names `sips:` or `transport=tls`. Behind a proxy, TLS may have ended there.
 fn wants_tls(message: &Message<'_>) -> bool {
     let begins = matches!(message.method(), Method::Register | Method::Invite);
-    let Some(uri) = message.request_uri().filter(|_| begins && message.via_count() == 1).map(Uri::parse) else { return false };
+    let Some(uri) = message.request_uri().filter(|_| begins && message.via_count() == 1) else { return false };
+    if uri.starts_with(b"sip:") && !uri.contains(&b';') {
+        return false;
+    }
+    let uri = Uri::parse(uri);
     uri.scheme == Scheme::Sips || uri.param("transport").is_some_and(|transport| transport.eq_ignore_ascii_case(b"tls"))
 }
 

@@ -104,6 +104,8 @@ pub enum Verdict {
 #[derive(Debug, Default)]
 pub struct Triggers {
     watched: Vec<Watched>,
+    /// The bucket that was counted in last, and when it begins: most packets fall into it too.
+    latest: (i64, PacketTime),
 }
 
 impl Triggers {
@@ -178,8 +180,18 @@ impl Triggers {
         }
     }
 
-    fn each(&mut self, source: IpAddr, destination: IpAddr, witness: Witness, now: PacketTime, change: impl Fn(&mut Tally)) {
+    fn bucket_at(&mut self, now: PacketTime) -> i64 {
+        let (number, begins) = self.latest;
+        if now >= begins && now.since(begins) < BUCKET && begins > PacketTime::MIN {
+            return number;
+        }
         let number = bucket_number(now);
+        self.latest = (number, PacketTime::from_nanos(number.saturating_mul(BUCKET.as_nanos())));
+        number
+    }
+
+    fn each(&mut self, source: IpAddr, destination: IpAddr, witness: Witness, now: PacketTime, change: impl Fn(&mut Tally)) {
+        let number = self.bucket_at(now);
         for watched in &mut self.watched {
             let way = if watched.address == source {
                 Way::Sent

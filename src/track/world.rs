@@ -1,5 +1,7 @@
 //! What every tracker shares: the addresses, the flows, the transactions, the soundness of the capture, and the events to tell.
 
+use std::borrow::Cow;
+
 use crate::config::Thresholds;
 use crate::decode::flow::Flow;
 use crate::sip::message::Message;
@@ -10,6 +12,7 @@ use crate::track::event::{Event, Sighting};
 use crate::track::flows::{Flows, LastTimes};
 use crate::track::nat::event::NatEvent;
 use crate::track::peers::Peers;
+use crate::track::reading::Reading;
 use crate::track::transaction::Transactions;
 use crate::track::triggers::Triggers;
 use crate::track::vocabulary::Direction;
@@ -24,6 +27,8 @@ const TEXT: usize = 255;
 pub struct Seen<'a> {
     /// The message.
     pub message: Message<'a>,
+    /// What was read of it.
+    pub read: &'a Reading<'a>,
     /// Who sent it to whom.
     pub flow: Flow,
     /// When, and in which frame.
@@ -146,14 +151,37 @@ impl World {
 
 /// Text from the wire for display: at most 255 bytes, invalid UTF-8 replaced.
 pub fn text(bytes: &[u8]) -> Box<str> {
-    String::from_utf8_lossy(bytes.get(..TEXT).unwrap_or(bytes)).into()
+    shown(bytes).into()
+}
+
+fn shown(bytes: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(bytes.get(..TEXT).unwrap_or(bytes))
 }
 
 /// `user@host` with the host in lower case, as AoRs are printed and compared.
 pub fn aor_text(user: &[u8], host: &[u8]) -> Box<str> {
-    let host = String::from_utf8_lossy(host.get(..TEXT).unwrap_or(host)).to_ascii_lowercase();
-    if user.is_empty() {
-        return host.into();
+    let mut name = String::with_capacity(user.len() + 1 + host.len());
+    if !user.is_empty() {
+        name.push_str(&shown(user));
+        name.push('@');
     }
-    format!("{}@{host}", text(user)).into()
+    let host_at = name.len();
+    name.push_str(&shown(host));
+    if let Some(host) = name.get_mut(host_at..) {
+        host.make_ascii_lowercase();
+    }
+    name.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_text_from_the_wire_255_bytes_are_kept() {
+        assert_eq!(&*text(b"486 Busy Here"), "486 Busy Here");
+        assert_eq!(text(&[b'x'; 10_000]).len(), 255);
+        assert_eq!(text(&[0xff; 10_000]).chars().count(), 255);
+        assert_eq!(aor_text(&[b'u'; 10_000], &[b'H'; 10_000]).len(), 255 + 1 + 255);
+    }
 }

@@ -17,11 +17,13 @@ pub(crate) enum Attack {
     AorsRefused,
     AorsChallenged,
     Passwords,
+    SelfRegistered,
     Contacts,
     Sources,
     Tools,
     OptionsAnswered,
     Ringing,
+    SelfAnswered,
     TollFraud,
     Subscriptions,
     Methods,
@@ -73,7 +75,7 @@ fn credentials(user: &str, nonce: usize) -> String {
 impl Attack {
     /// The phone under whose name it is done, which is told of what is done under its name.
     pub(crate) fn victim(self) -> Option<usize> {
-        (self == Self::Passwords).then_some(10)
+        matches!(self, Self::Passwords | Self::SelfRegistered).then_some(10)
     }
 
     /// The packets of step `n`.
@@ -90,6 +92,18 @@ impl Attack {
                 exchange(out, stranger(n), &request("REGISTER", &id, &id, &id, "t", ""), "401 Unauthorized", &challenge(n));
             }
             Self::Passwords => guess(out, stranger(n), &site::phone(10).user, n),
+            Self::SelfRegistered => {
+                // Its own user, a device of a real one, and none of that one's any more.
+                let victim = site::phone(10).user;
+                let user = if n.is_multiple_of(3) { &id } else { &victim };
+                let mut register = request("REGISTER", user, &id, &id, "t", "Expires: 3600\r\n");
+                if n % 3 == 2 {
+                    let all = format!("Contact: <sip:{user}@198.19.0.1>\r\nExpires: 3600");
+                    register = String::from_utf8_lossy(&register).replace(&all, "Contact: *\r\nExpires: 0").into_bytes();
+                }
+                self_answered(out, stranger(n), &register, "200 OK");
+            }
+            Self::SelfAnswered => self_answered(out, stranger(n), &ask("INVITE"), "200 OK"),
             Self::Contacts => {
                 let contacts: String =
                     (0..20).map(|port| format!("Contact: <sip:100@198.19.0.1:{}>\r\n", 2_000 + (n * 20 + port) % 60_000)).collect();
@@ -194,6 +208,12 @@ impl Attack {
 fn exchange(out: &mut Packets, source: SocketAddr, request: &[u8], status: &str, extra: &str) {
     out.udp(source, pbx(), request);
     out.answer(source, &response(request, status, extra));
+}
+
+/// A request, and what its sender says to it in the name of the PBX.
+fn self_answered(out: &mut Packets, source: SocketAddr, request: &[u8], status: &str) {
+    out.udp(source, pbx(), request);
+    out.udp(source, pbx(), &response(request, status, ""));
 }
 
 /// A challenge and a wrong password.

@@ -39,11 +39,13 @@ floods! {
     addresses_of_record_refused: Attack::AorsRefused, SMALL, full: ["aors", "devices", "phones"];
     addresses_of_record_challenged: Attack::AorsChallenged, SMALL, full: ["aors", "nonces"];
     passwords_for_a_real_user: Attack::Passwords, SMALL, full: ["nonces"];
+    registrations_that_a_stranger_accepts_itself: Attack::SelfRegistered, SMALL, full: ["aors", "devices"];
     contacts: Attack::Contacts, SMALL, full: ["device_addresses"];
     sources: Attack::Sources, SMALL, full: ["flows"];
     scanner_tools: Attack::Tools, SMALL, full: ["flows", "scan_sources", "sources"];
     answered_options: Attack::OptionsAnswered, SMALL, full: ["flows", "transactions"];
     calls_from_strangers_that_ring: Attack::Ringing, SMALL, full: ["calls"];
+    calls_that_a_stranger_answers_itself: Attack::SelfAnswered, SMALL, full: ["calls"];
     calls_to_long_numbers: Attack::TollFraud, SMALL, full: ["calls"];
     subscriptions: Attack::Subscriptions, SMALL, full: ["transactions"];
     methods: Attack::Methods, SMALL, full: ["transactions"];

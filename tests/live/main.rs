@@ -15,6 +15,7 @@ mod reload;
 mod rules;
 mod servers;
 mod sip;
+mod soak;
 
 use std::time::Duration;
 

@@ -15,6 +15,7 @@ scenarios! {
     "ack-misrouted" => ack_misrouted,
     "rtp-timeout" => rtp_timeout,
     "conference-ends" => conference_ends,
+    "hang-ups-at-random" => hang_ups_at_random,
     "uplink-lost" => uplink_lost,
     "hung-call" => hung_call,
     "codec-mismatch" => codec_mismatch,
@@ -133,6 +134,20 @@ fn conference_ends(scene: &mut Scene) {
         let mut leg = up(scene, phone, at, &[]);
         let side = if index % 3 == 0 { Side::Caller } else { Side::Callee };
         leg.bye(scene, 180.0 + index as f64 * 0.1, side);
+    }
+}
+
+/// People talk for as long as they like; three of the longer calls happen to last about half of a common session interval, 90 s.
+fn hang_ups_at_random(scene: &mut Scene) {
+    phones(scene, 400.0);
+    let talks = [
+        2.1, 5.4, 9.8, 14.2, 3.3, 7.7, 19.0, 25.6, 1.4, 11.9, 30.3, 6.1, 4.6, 16.8, 22.7, 8.8, 13.0, 36.4, 41.2, 10.7, 56.8, 2.8, 28.1,
+        33.9, 43.7, 43.9, 43.8,
+    ];
+    for (index, talk) in talks.into_iter().enumerate() {
+        let at = 10.0 + index as f64 * 12.0;
+        let caller = [a1(), b1(), c1()].into_iter().nth(index % 3).expect("one of three");
+        up(scene, &caller, at, &[]).bye(scene, at + 2.0 + talk, Side::Caller);
     }
 }
 

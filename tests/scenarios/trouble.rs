@@ -16,6 +16,7 @@ scenarios! {
     "undelivered-burst" => undelivered_burst,
     "server-errors" => server_errors,
     "passwords-tried" => passwords_tried,
+    "phone-claimed-elsewhere" => phone_claimed_elsewhere,
     "scanner-gets-in" => scanner_gets_in,
     "toll-fraud-probe" => toll_fraud_probe,
     "wrong-domain" => wrong_domain,
@@ -125,6 +126,17 @@ fn passwords_tried(scene: &mut Scene) {
         let at = 20.0 + f64::from(index) * 4.0;
         scene.reg_rejected(at, &mut guess, 401);
         scene.reg_rejected(at + 0.05, &mut guess, 401);
+    }
+}
+
+/// Somebody elsewhere who writes what the phone writes, and lacks its password.
+fn phone_claimed_elsewhere(scene: &mut Scene) {
+    scene.healthy(&mut a1(), 0.0, 160.0);
+    for index in 0..3 {
+        let mut claimant = Agent { outer: "192.0.2.66:5070".parse().expect("an address"), ..a1() };
+        let at = 20.0 + f64::from(index) * 30.0;
+        scene.reg_rejected(at, &mut claimant, 401);
+        scene.reg_rejected(at + 0.05, &mut claimant, 401);
     }
 }
 

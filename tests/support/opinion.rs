@@ -4,6 +4,7 @@ use siphound::sip::adapter::{SecondOpinion, second_opinion};
 use siphound::sip::headers::Address;
 use siphound::sip::message::{Kind, Message};
 use siphound::sip::scan::{Context, scan};
+use siphound::sip::uri::Scheme;
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
@@ -13,7 +14,11 @@ fn text(bytes: &[u8]) -> String {
 pub(crate) fn own_opinion(bytes: &[u8]) -> SecondOpinion {
     let scan = scan(bytes, Context::Datagram).expect("what rsip reads has a start line");
     let message = Message::new(bytes, &scan);
-    let who = |address: Address<'_>| (Some(text(address.uri.user)).filter(|user| !user.is_empty()), address.tag.map(text));
+    // rsip takes an unknown scheme for a user.
+    let who = |address: Address<'_>| {
+        let user = Some(text(address.uri.user)).filter(|user| !user.is_empty());
+        (address.uri.scheme != Scheme::Other).then(|| (user, address.tag.map(text)))
+    };
     SecondOpinion {
         kind: match message.kind() {
             Kind::Request(_) => Ok(text(message.method_name())),
@@ -21,8 +26,8 @@ pub(crate) fn own_opinion(bytes: &[u8]) -> SecondOpinion {
         },
         call_id: Some(text(message.call_id())),
         cseq: message.cseq().map(|cseq| (cseq.number, cseq.method.to_string())),
-        from: Some(who(message.from())),
-        to: Some(who(message.to())),
+        from: who(message.from()),
+        to: who(message.to()),
         branch: message.top_via().and_then(|via| via.branch).map(text),
     }
 }

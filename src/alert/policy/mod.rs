@@ -25,6 +25,8 @@ use scanners::Scanners;
 
 /// Findings that are followed at a time.
 const KEPT: usize = 20_000;
+/// AoRs that a finding is remembered to be about.
+const ABOUT: usize = 64;
 
 /// What is to be sent.
 #[derive(Clone, Debug)]
@@ -69,15 +71,20 @@ struct Followed {
 }
 
 impl Followed {
-    /// Takes over what the finding has become. It stays in the group in which it was told, and about whom it ever was.
-    fn renew(&mut self, change: Change) {
+    /// Takes over what the finding has become. It stays in the group in which it was told, and about whom it ever was, up to [`ABOUT`].
+    /// Returns whom it is not about any more.
+    fn renew(&mut self, change: Change) -> Vec<Box<str>> {
         let before = std::mem::replace(&mut self.change, change);
         self.change.group = before.group;
+        let mut gone = Vec::new();
         for aor in before.aors {
-            if !self.change.aors.contains(&aor) {
-                self.change.aors.push(aor);
+            match self.change.aors.contains(&aor) {
+                true => {}
+                false if self.change.aors.len() < ABOUT => self.change.aors.push(aor),
+                false => gone.push(aor),
             }
         }
+        gone
     }
 }
 
@@ -217,7 +224,7 @@ impl Policy {
         match self.findings.get_mut(&key) {
             Some(known) => {
                 known.ended = None;
-                known.renew(change);
+                let gone = known.renew(change);
                 if let Telling::Told(told) = known.telling
                     && severity > told
                 {
@@ -225,6 +232,7 @@ impl Policy {
                     let group = known.change.group.clone();
                     self.schedule(&group, now);
                 }
+                self.unrelate(&key, &gone);
             }
             None => {
                 self.groups.entry(change.group.clone()).or_default().members.insert(key.clone());
@@ -253,15 +261,22 @@ impl Policy {
     }
 
     fn ended(&mut self, change: Change, now: PacketTime) {
-        if let Some(known) = self.findings.get_mut(&change.key) {
-            known.renew(change);
+        let key = change.key.clone();
+        if let Some(known) = self.findings.get_mut(&key) {
+            let gone = known.renew(change);
             known.ended = Some(now);
+            self.unrelate(&key, &gone);
         }
     }
 
     fn forget(&mut self, key: &Key) -> Option<Followed> {
         let followed = self.findings.remove(key)?;
-        for aor in &followed.change.aors {
+        self.unrelate(key, &followed.change.aors);
+        Some(followed)
+    }
+
+    fn unrelate(&mut self, key: &Key, aors: &[Box<str>]) {
+        for aor in aors {
             if let Some(keys) = self.about.get_mut(aor) {
                 keys.remove(key);
                 if keys.is_empty() {
@@ -269,7 +284,6 @@ impl Policy {
                 }
             }
         }
-        Some(followed)
     }
 
     /// A symptom leaves at once: its cause is told instead.

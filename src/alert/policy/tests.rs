@@ -447,3 +447,19 @@ fn messages_that_wait_for_their_turn_go_on_waiting_under_another_limit() {
     let told: usize = desk.by(70).iter().map(|message| message.findings.len()).sum();
     assert_eq!(told, 2);
 }
+
+#[test]
+fn a_finding_is_about_a_bounded_number_of_phones() {
+    let mut desk = Desk::new(rules());
+    let about = |number: usize| -> Box<str> { format!("{number}@pbx.example.com").into() };
+    for number in 0..1_000 {
+        let aors = (number..number + 16).map(about).collect();
+        desk.hear(Change { aors, ..pbx(PbxSlow, number as i64) });
+        assert!(desk.policy.about.len() <= ABOUT, "{} phones", desk.policy.about.len());
+    }
+    let kept = &desk.policy.findings.values().next().expect("a finding").change.aors;
+    assert_eq!(kept.len(), ABOUT);
+    assert!(kept.iter().all(|aor| desk.policy.about.contains_key(aor)), "each is found again");
+    let (last, first) = (about(1_014), about(0));
+    assert!(kept.contains(&last) && !kept.contains(&first));
+}

@@ -187,7 +187,9 @@ impl CaptureFiles {
         self.frames += 1;
         self.latest = self.latest.max(Some(head.time));
         batch.push(header(self.frames, interface, &head), open.reader.bytes(&head));
-        self.events.extend(open.reader.advance().map(SourceEvent::Note));
+        if let Some(note) = open.reader.advance() {
+            self.events.push_back(SourceEvent::Note(note));
+        }
         Some(present)
     }
 }

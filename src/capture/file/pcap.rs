@@ -53,7 +53,8 @@ impl Pcap {
         let Layout { order, fraction: unit, record_header } = self.layout;
         let byte = window.position();
         let header = window.peek(record_header).map_err(|short| Stop::before(byte, short))?;
-        let [seconds, fraction, captured, original] = [0, 4, 8, 12].map(|at| order.u32(header, at));
+        let number = |at| order.u32(header, at);
+        let (seconds, fraction, captured, original) = (number(0), number(4), number(8), number(12));
         if captured > MAX_FRAME {
             return Err(Stop::damaged(byte, format!("a frame of {captured} bytes")));
         }

@@ -74,6 +74,7 @@ impl ByteOrder {
     }
 
     /// The 32-bit number at `at`; zero where `bytes` is too short.
+    #[inline]
     pub(super) fn u32(self, bytes: &[u8], at: usize) -> u32 {
         let field = bytes.get(at..).and_then(<[u8]>::first_chunk).copied().unwrap_or_default();
         match self {

@@ -4,12 +4,13 @@ use std::net::{IpAddr, SocketAddr};
 
 use etherparse::{Icmpv4Slice, Icmpv6Slice, IpNumber, Ipv4HeaderSlice, Ipv6HeaderSlice, icmpv4, icmpv6};
 
+use crate::decode::dissect::Undelivered;
 use crate::decode::flow::{Flow, Transport};
 use crate::decode::read::u16_at;
 
-/// The flow of the UDP datagram that an ICMP message says could not be delivered, if it says so. "Fragmentation needed" is path MTU
+/// The UDP datagram that an ICMP message says could not be delivered, if it says so. "Fragmentation needed" is path MTU
 /// discovery, which loses nothing for good.
-pub(super) fn undelivered_v4(bytes: &[u8]) -> Option<Flow> {
+pub(super) fn undelivered_v4(bytes: &[u8]) -> Option<Undelivered<'_>> {
     let message = Icmpv4Slice::from_slice(bytes).ok()?;
     if message.type_u8() != icmpv4::TYPE_DEST_UNREACH || message.code_u8() == icmpv4::CODE_DST_UNREACH_NEED_FRAG {
         return None;
@@ -19,11 +20,12 @@ pub(super) fn undelivered_v4(bytes: &[u8]) -> Option<Flow> {
     if header.protocol() != IpNumber::UDP || header.fragments_offset().value() != 0 {
         return None;
     }
-    flow(header.source_addr().into(), header.destination_addr().into(), quote.get(header.slice().len()..)?)
+    let flow = flow(header.source_addr().into(), header.destination_addr().into(), quote.get(header.slice().len()..)?)?;
+    Some(Undelivered { flow, quote })
 }
 
-/// The flow of the UDP datagram that an ICMPv6 message says could not be delivered, if it says so.
-pub(super) fn undelivered_v6(bytes: &[u8]) -> Option<Flow> {
+/// The UDP datagram that an ICMPv6 message says could not be delivered, if it says so.
+pub(super) fn undelivered_v6(bytes: &[u8]) -> Option<Undelivered<'_>> {
     let message = Icmpv6Slice::from_slice(bytes).ok()?;
     if message.type_u8() != icmpv6::TYPE_DST_UNREACH {
         return None;
@@ -33,7 +35,8 @@ pub(super) fn undelivered_v6(bytes: &[u8]) -> Option<Flow> {
     if header.next_header() != IpNumber::UDP {
         return None;
     }
-    flow(header.source_addr().into(), header.destination_addr().into(), quote.get(header.slice().len()..)?)
+    let flow = flow(header.source_addr().into(), header.destination_addr().into(), quote.get(header.slice().len()..)?)?;
+    Some(Undelivered { flow, quote })
 }
 
 /// Only the ports are asked for: of a quoted UDP header, a snap length may leave no more.

@@ -125,10 +125,19 @@ pub enum Content<'a> {
         /// The chunks behind the common header.
         chunks: &'a [u8],
     },
-    /// An ICMP message; where it says that a UDP datagram could not be delivered, the flow of that datagram as it was sent.
-    Icmp(Option<Flow>),
+    /// An ICMP message; where it says that a UDP datagram could not be delivered, that datagram.
+    Icmp(Option<Undelivered<'a>>),
     /// A part of a packet that must first become whole.
     Fragment(Fragment<'a>),
+}
+
+/// A UDP datagram that could not be delivered, as an ICMP error tells of it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Undelivered<'a> {
+    /// Its flow, as it was sent.
+    pub flow: Flow,
+    /// Its beginning from the IP header on, as much of it as the error quotes.
+    pub quote: &'a [u8],
 }
 
 /// The innermost IP packet of a frame.

@@ -161,7 +161,7 @@ fn an_icmp_error_names_the_flow_of_the_datagram_it_quotes() {
     let (a, b) = (*address(A).ip(), *address(B).ip());
     let error = |code| ipv4(a, b, 1, 0, &[&[3, code, 0, 0, 0, 0, 0, 0], &udp(B, A, 0, PAYLOAD)[..28]].concat());
     let content = |packet: &[u8]| match dissect(LinkType::RAW, packet).unwrap().content {
-        Content::Icmp(flow) => flow.map(|flow| flow.to_string()),
+        Content::Icmp(undelivered) => undelivered.map(|undelivered| undelivered.flow.to_string()),
         other => panic!("{other:?}"),
     };
     assert_eq!(content(&error(3)), Some("udp 203.0.113.10:5060 > 198.51.100.7:40001".to_owned()));

@@ -57,6 +57,10 @@ impl Changes {
         self.waiting.pop_front()
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
     pub(super) fn lost(&self) -> u64 {
         self.lost
     }

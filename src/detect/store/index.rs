@@ -67,6 +67,11 @@ impl Index {
         self.by_id.get(&id).into_iter().flatten().copied()
     }
 
+    /// Whether there are any findings of an id.
+    pub(super) fn knows(&self, id: FindingId) -> bool {
+        self.by_id.get(&id).is_some_and(|set| !set.is_empty())
+    }
+
     /// The findings of an id about a subject or related to it, oldest first. Of a site or a source that may be all its phones.
     pub(super) fn about(&self, subject: &Subject, id: FindingId) -> impl DoubleEndedIterator<Item = Seq> {
         self.by_subject.get(subject).into_iter().flat_map(move |ties| of(&ties.all, id))

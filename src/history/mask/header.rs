@@ -137,12 +137,12 @@ pub(super) fn head(mask: &mut Mask, head: &[u8], grown: i64) -> Vec<u8> {
     out
 }
 
-/// The lines, each with the folded ones behind it and its line end.
+/// The lines, each but the first with the folded ones behind it, and its line end.
 fn logical(head: &[u8]) -> Vec<&[u8]> {
     let mut lines = Vec::new();
     let mut start = 0;
     for end in memchr::memchr_iter(b'\n', head) {
-        if !matches!(head.get(end + 1), Some(b' ' | b'\t')) {
+        if start == 0 || !matches!(head.get(end + 1), Some(b' ' | b'\t')) {
             lines.extend(head.get(start..=end));
             start = end + 1;
         }

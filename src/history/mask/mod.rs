@@ -125,7 +125,8 @@ impl Mask {
 
 /// A message up to and with its empty line, and its body.
 fn halves(message: &[u8]) -> (&[u8], &[u8]) {
-    let crlf = memchr::memmem::find(message, b"\r\n\r\n").map(|at| at + 4);
+    // Of a line end with CR and one without, either may come first.
+    let crlf = memchr::memmem::find(message, b"\n\r\n").map(|at| at + 3);
     let lf = memchr::memmem::find(message, b"\n\n").map(|at| at + 2);
     message.split_at(crlf.into_iter().chain(lf).min().unwrap_or(message.len()))
 }

@@ -67,10 +67,20 @@ fn however_a_start_line_is_written_it_stays_one() {
         ("sip/2.0 486 Busy Here\r\n\r\n", "sip/2.0 486 Busy"),
         ("\r\n\r\nBYE sip:1001@pbx.example.com SIP/2.0\r\n\r\n", "\r\n\r\nBYE sip:"),
         ("BYE\tsip:1001@pbx.example.com  Sip/2.0 \r\n\r\n", "  Sip/2.0 \r\n"),
+        ("ACK sip:1001@pbx.example.com SIP/2.0\r\n To: <sip:1001@pbx.example.com>\r\n\r\n", " SIP/2.0\r\n To: <sip:"),
     ] {
         let text = masked(written);
         assert!(text.contains(kept) && !text.contains("1001") && !text.contains("pbx"), "{text}");
         assert_eq!(text.lines().count(), written.lines().count(), "{text}");
+    }
+}
+
+#[test]
+fn an_empty_line_ends_the_head_however_lines_end() {
+    for (before, empty) in [("\r\n", "\r\n"), ("\n", "\n"), ("\n", "\r\n"), ("\r\n", "\n")] {
+        let text = masked(&format!("BYE sip:a@b SIP/2.0{before}Content-Type: text/plain{before}{empty}CSeq: 7 BYE{before}{before}"));
+        assert!(!text.contains("CSeq: 7 BYE"), "{text:?} is masked as a body");
+        assert!(text.contains(&format!("text/plain{before}{empty}")), "{text:?}");
     }
 }
 

@@ -1,5 +1,6 @@
 //! Secrets blanked at equal length, so that nothing else of a message moves.
 
+use crate::sip::framing::looks_like_start_line;
 use crate::sip::headers::HeaderName;
 
 /// What stands in the place of a secret.
@@ -9,9 +10,14 @@ const SECRET: [&[u8]; 3] = [b"response", b"cnonce", b"rspauth"];
 /// Headers that the scanner has no name for and that carry parts of a digest.
 const INFO: [&[u8]; 2] = [b"authentication-info", b"proxy-authentication-info"];
 
-/// Blanks the `response` and `cnonce` of each digest in the message, and the whole of credentials that are no digest.
+/// How the names of all headers end that carry credentials, extensions as well.
+const AUTHORIZATION: &[u8] = b"authorization";
+
+/// Blanks the `response` and `cnonce` of each digest in the message, and the whole of credentials that are no digest or cannot be
+/// told apart, and the passwords of SIP URIs.
 pub fn blank_secrets(message: &mut [u8]) {
-    let mut at = 0;
+    let mut at = start_line_length(message);
+    blank_passwords(message.get_mut(..at).unwrap_or_default());
     while let Some(rest) = message.get_mut(at..).filter(|rest| !rest.is_empty()) {
         let length = header_length(rest);
         let Some(header) = rest.get_mut(..length) else { return };
@@ -19,9 +25,81 @@ pub fn blank_secrets(message: &mut [u8]) {
         if is_secret(header.get(..name).unwrap_or_default())
             && let Some(value) = header.get_mut(name + 1..)
         {
-            if is_digest(value) { blank_parameters(value) } else { blank_words(value) }
+            // Where quotes do not balance, nobody can say which of it is the secret.
+            if is_digest(value) && is_balanced(value) { blank_parameters(value) } else { blank_words(value) }
+        } else {
+            blank_passwords(header);
         }
         at += length;
+    }
+}
+
+/// Bytes of the start line and of line ends before it. It cannot be folded: a header with white space before its name may follow.
+fn start_line_length(message: &[u8]) -> usize {
+    if !looks_like_start_line(message) {
+        return 0;
+    }
+    let before = message.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    memchr::memchr(b'\n', message.get(before..).unwrap_or_default()).map_or(message.len(), |end| before + end + 1)
+}
+
+/// Blanks the password of each SIP URI (RFC 3261 §19.1.1), wherever in the header or start line it stands.
+fn blank_passwords(header: &mut [u8]) {
+    let mut at = 0;
+    while let Some(colon) = memchr::memchr(b':', header.get(at..).unwrap_or_default()) {
+        let scheme = header.get(..at + colon).unwrap_or_default();
+        at += colon + 1;
+        let is_sip = [b"sip".as_slice(), b"sips"].iter().any(|word| {
+            let before = scheme.len().checked_sub(word.len());
+            before.is_some_and(|before| {
+                scheme[before..].eq_ignore_ascii_case(word) && before.checked_sub(1).is_none_or(|last| !is_name(scheme[last]))
+            })
+        });
+        if !is_sip {
+            continue;
+        }
+        let rest = header.get_mut(at..).unwrap_or_default();
+        let end = rest.iter().take_while(|byte| !byte.is_ascii_whitespace() && !matches!(byte, b'@' | b'<' | b'>' | b'"')).count();
+        let is_user = rest.get(end) == Some(&b'@');
+        let info = rest.get_mut(..end).unwrap_or_default();
+        if let Some(colon) = memchr::memchr(b':', info).filter(|_| is_user) {
+            let password = info.get_mut(colon + 1..).unwrap_or_default();
+            // A further colon belongs to another URI of a list, whose own turn comes.
+            if !password.contains(&b':') {
+                blank(password);
+            }
+        }
+    }
+}
+
+/// Whether each quote has its other half.
+fn is_balanced(value: &[u8]) -> bool {
+    let (mut open, mut escaped) = (false, false);
+    for byte in value {
+        open ^= *byte == b'"' && !escaped;
+        escaped = *byte == b'\\' && open && !escaped;
+    }
+    !open
+}
+
+/// As [`blank_secrets`], of bytes that may begin or end within a header: secret parameters are blanked wherever they stand.
+pub fn blank_segment(bytes: &mut [u8]) {
+    blank_secrets(bytes);
+    let mut at = 0;
+    while let Some(equals) = memchr::memchr(b'=', bytes.get(at..).unwrap_or_default()) {
+        let before = bytes.get(..at + equals).unwrap_or_default().trim_ascii_end();
+        at += equals + 1;
+        let name = before.iter().rev().take_while(|byte| is_name(**byte)).count();
+        let name = &before[before.len() - name..];
+        if !SECRET.iter().any(|secret| name.eq_ignore_ascii_case(secret)) {
+            continue;
+        }
+        at += bytes.get(at..).unwrap_or_default().iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+        let (start, end, next) = extent(bytes, at, true);
+        // A quoted string that does not end here ends in the next segment.
+        let end = bytes.get(start..end).and_then(|value| memchr::memchr2(b'\r', b'\n', value)).map_or(end, |line| start + line);
+        blank(bytes.get_mut(start..end).unwrap_or_default());
+        at = next.min(end + 1);
     }
 }
 
@@ -30,7 +108,8 @@ fn header_length(bytes: &[u8]) -> usize {
     let mut length = 0;
     loop {
         let rest = bytes.get(length..).unwrap_or_default();
-        length += memchr::memchr(b'\n', rest).map_or(rest.len(), |end| end + 1);
+        // Some end lines with CR alone.
+        length += memchr::memchr2(b'\r', b'\n', rest).map_or(rest.len(), |end| end + 1 + usize::from(rest[end..].starts_with(b"\r\n")));
         if !matches!(bytes.get(length), Some(b' ' | b'\t')) {
             return length;
         }
@@ -41,7 +120,8 @@ fn header_length(bytes: &[u8]) -> usize {
 fn is_secret(name: &[u8]) -> bool {
     let name = name.trim_ascii();
     let known = matches!(HeaderName::from_bytes(name), Some(HeaderName::Authorization | HeaderName::ProxyAuthorization));
-    known || INFO.iter().any(|info| name.eq_ignore_ascii_case(info))
+    let like = name.len() >= AUTHORIZATION.len() && name[name.len() - AUTHORIZATION.len()..].eq_ignore_ascii_case(AUTHORIZATION);
+    known || like || INFO.iter().any(|info| name.eq_ignore_ascii_case(info))
 }
 
 /// Whether the value begins with parameters or names the scheme of digests.
@@ -143,7 +223,17 @@ mod tests {
             ("Authorization: Basic\r\n QWxhZGRpbg==\r\n", "Authorization: Basic\r\n 000000000000\r\n"),
             ("Authorization: Digest response=\r\n\t\"ab\", nc=1\r\n", "Authorization: Digest response=\r\n\t\"00\", nc=1\r\n"),
             ("Authorization: Digest cnonce\n = \"a\n b\",\n nc=1\n", "Authorization: Digest cnonce\n = \"0\n 0\",\n nc=1\n"),
-            ("Authorization: Digest response=\"ab", "Authorization: Digest response=\"00"),
+            ("Authorization: Digest response=\"ab", "Authorization: Digest 000000000000"),
+            ("Authorization: Digest username=\"1001,response=\"ab\"\r\n", "Authorization: Digest 0000000000000000000000000000\r\n"),
+            ("X: y\rAuthorization: Digest response=\"ab\"\r\n", "X: y\rAuthorization: Digest response=\"00\"\r\n"),
+            ("X-Authorization: Digest response=\"ab\"\r\n", "X-Authorization: Digest response=\"00\"\r\n"),
+            ("Contact: <sip:1001:geheim@h:5060>\r\n", "Contact: <sip:1001:000000@h:5060>\r\n"),
+            ("m: sip:h:5060,SIPS:1001:geheim@h\r\n", "m: sip:h:5060,SIPS:1001:000000@h\r\n"),
+            ("REGISTER sip:1001:a&b@h SIP/2.0\r\n", "REGISTER sip:1001:000@h SIP/2.0\r\n"),
+            (
+                "\r\nACK sip:a@b SIP/2.0\r\n Authorization: Digest response=\"ab\"\r\n",
+                "\r\nACK sip:a@b SIP/2.0\r\n Authorization: Digest response=\"00\"\r\n",
+            ),
             (
                 "Authorization: Digest username=\"response=ab\", response=\"ab\"\r\n",
                 "Authorization: Digest username=\"response=ab\", response=\"00\"\r\n",
@@ -158,10 +248,26 @@ mod tests {
         for text in [
             "WWW-Authenticate: Digest realm=\"pbx\", nonce=\"cnonce\", opaque=\"response\"\r\n",
             "Subject: response=1, cnonce=2\r\n",
-            "X-Authorization: response=\"12\"\r\n",
+            "Contact: \"sip:a:b\" <sip:1001@h:5060;x=y>, <sip:[::1]:5060>\r\n",
+            "Via: SIP/2.0/UDP h:5060;branch=z9hG4bK@\r\n",
             "\r\n\r\nresponse=\"12\"",
         ] {
             assert_eq!(blanked(text), text);
+        }
+    }
+
+    #[test]
+    fn segments_are_blanked_without_the_name_of_their_header() {
+        for (segment, expected) in [
+            ("nonce=\"ab\", response=\"cd\", cnonce = ef\r\nX: 1\r\n", "nonce=\"ab\", response=\"00\", cnonce = 00\r\nX: 1\r\n"),
+            ("x, response=\"cd", "x, response=\"00"),
+            ("a=b; response=\"cd\r\nVia: \"e\"", "a=b; response=\"00\r\nVia: \"e\""),
+            ("the response = none of ours", "the response = 0000 of ours"),
+            ("responses=1&x=response", "responses=1&x=response"),
+        ] {
+            let mut bytes = segment.as_bytes().to_vec();
+            blank_segment(&mut bytes);
+            assert_eq!(String::from_utf8_lossy(&bytes), expected);
         }
     }
 
@@ -170,6 +276,8 @@ mod tests {
         fn any_bytes_keep_their_length(mut bytes: Vec<u8>, tail: Vec<u8>) {
             let length = bytes.len();
             blank_secrets(&mut bytes);
+            proptest::prop_assert_eq!(bytes.len(), length);
+            blank_segment(&mut bytes);
             proptest::prop_assert_eq!(bytes.len(), length);
             let mut line = [b"Authorization: Digest ".as_slice(), &tail].concat();
             let length = line.len();

@@ -9,6 +9,6 @@ mod frames;
 mod packets;
 mod rolling;
 
-pub use blank::blank_secrets;
+pub use blank::{blank_secrets, blank_segment};
 pub use frames::Frames;
 pub use rolling::{Roll, Rolling, paths};

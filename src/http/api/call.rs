@@ -88,10 +88,10 @@ pub(super) async fn call<S: EngineSource>(
 /// The call without its messages, and those.
 fn whole(view: &View<'_>, call_id: &str) -> Option<(WholeCall, Ladder)> {
     let tracker = view.tracker;
-    let own = records(tracker).filter(|kept| &*kept.record.call_id == call_id);
-    let mut call_ids: BTreeSet<&str> = own.flat_map(|kept| &kept.record.linked).map(|linked| &**linked).take(LEGS).collect();
+    let own = records(tracker).filter(|kept| kept.record.call_id == call_id);
+    let mut call_ids: BTreeSet<&str> = own.flat_map(|kept| kept.record.linked.iter()).take(LEGS).collect();
     call_ids.insert(call_id);
-    let legs: Vec<_> = records(tracker).filter(|kept| call_ids.contains(&*kept.record.call_id)).take(LEGS).collect();
+    let legs: Vec<_> = records(tracker).filter(|kept| call_ids.contains(kept.record.call_id)).take(LEGS).collect();
     let call_ids: Vec<_> = call_ids.into_iter().collect();
     let messages = view.recent.of(&call_ids);
     if legs.is_empty() && messages.is_empty() {

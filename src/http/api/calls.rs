@@ -65,13 +65,13 @@ pub(super) async fn calls<S: EngineSource>(State(shared): State<Arc<Shared<S>>>,
         let tracker = view.tracker;
         let printed = |time| tracker.printed(time);
         let all = records(tracker).filter(|kept| {
-            let record = kept.record;
+            let record = &kept.record;
             wanted.state.is_none_or(|stage| stage.fits(record.ended))
                 && overlaps(time(wanted.since), time(wanted.until), printed(record.started), record.ended.map(printed))
                 && wanted.user.as_ref().is_none_or(|user| takes_part(record, user))
                 && wanted.outcome.is_none_or(|outcome| kept.outcome() == outcome)
         });
-        let keyed = all.map(|kept| ((kept.record.started, kept.record.first_frame, &*kept.record.call_id), kept));
+        let keyed = all.map(|kept| ((kept.record.started, kept.record.first_frame, kept.record.call_id), kept));
         let selected = select(keyed, &paging);
         Page::of(view.now(), selected, |kept| some_calls(tracker, &kept))
     });

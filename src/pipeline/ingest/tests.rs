@@ -357,6 +357,22 @@ fn the_clock_set_back_is_told_and_time_goes_on() {
 }
 
 #[test]
+fn what_a_tick_tells_after_the_clock_was_set_back_comes_behind_that() {
+    let mut live = ingest(PortFilter::Any);
+    let mut out = Batch::default();
+    for batch in batches(&[(10_000_000, udp(PHONE, PBX, 1, b"")), (5_000_000, udp(PHONE, PBX, 2, b""))], 1) {
+        live.push(batch, &mut out);
+    }
+    live.dropped(3);
+    live.tick(PacketTime::from_parts(5, 10_000_000), &mut out);
+    live.finish(&mut out);
+    let mut records = Vec::new();
+    describe(&out, &mut records);
+    let told: Vec<_> = ["ClockStep", "Dropped"].iter().map(|signal| records.iter().position(|record| record.contains(signal))).collect();
+    assert!(told.is_sorted() && told[0].is_some(), "{records:#?}");
+}
+
+#[test]
 fn ten_minutes_without_a_frame_are_a_hole_live_and_replayed() {
     let frames = [(0, udp(PHONE, PBX, 1, b"")), (601_000_000, udp(PHONE, PBX, 2, b""))];
     assert!(run(&frames).signals()[1].contains("Hole"));

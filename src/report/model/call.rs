@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::values::address;
 use super::{Seconds, Stamp};
 use crate::time::PacketTime;
 use crate::track::vocabulary::{CallState, Direction, EndedBy, Outcome};
@@ -34,8 +35,12 @@ pub struct CallEntry {
     /// User part of the called party, as dialled.
     pub to: Option<String>,
     /// The originator's address, at the outermost hop.
+    #[serde(serialize_with = "address")]
+    #[schemars(with = "SocketAddr")]
     pub source: SocketAddr,
     /// Where the first INVITE went.
+    #[serde(serialize_with = "address")]
+    #[schemars(with = "SocketAddr")]
     pub destination: SocketAddr,
     /// Which way it goes, seen from the PBX.
     pub direction: Direction,
@@ -70,6 +75,11 @@ pub struct CallEntry {
 }
 
 impl CallEntry {
+    /// Brings its lists into their order.
+    pub(in crate::report) fn sort(&mut self) {
+        self.linked.sort_unstable();
+    }
+
     pub(super) fn order(&self) -> impl Ord {
         (self.first_seen, self.call_id.as_str(), self.source, self.destination)
     }

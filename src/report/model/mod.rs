@@ -30,9 +30,10 @@ pub use verdict::{Escalation, Ground, Judgement, Problem, RuledOut, Verdict};
 /// Version of the JSON form: names and meaning of keys stay within a version, new keys may be added.
 pub const SCHEMA: u32 = 1;
 
-/// All that a replay found.
+/// All that a replay found. The two long lists may be made while they are written ([`crate::report::whole::Each`]).
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
-pub struct Report {
+#[schemars(rename = "Report")]
+pub struct Report<Registrations = Vec<RegistrationEntry>, Calls = Vec<CallEntry>> {
     /// Always [`SCHEMA`].
     pub schema: u32,
     /// What was read.
@@ -44,9 +45,9 @@ pub struct Report {
     /// The names that the configuration gives those of them that have one.
     pub pbx_names: BTreeMap<SocketAddr, String>,
     /// One entry per address-of-record.
-    pub registrations: Vec<RegistrationEntry>,
+    pub registrations: Registrations,
     /// One entry per attempt and B2BUA leg.
-    pub calls: Vec<CallEntry>,
+    pub calls: Calls,
     /// One entry per public address with a phone behind it that a request went to, or per address and stage where the stages differ.
     pub nat: Vec<NatEntry>,
     /// All findings that were raised, also those cleared since.
@@ -107,7 +108,7 @@ pub struct MessageCounts {
     pub responses: BTreeMap<u16, u64>,
 }
 
-impl Default for Report {
+impl<Registrations: Default, Calls: Default> Default for Report<Registrations, Calls> {
     fn default() -> Self {
         Self {
             schema: SCHEMA,
@@ -115,8 +116,8 @@ impl Default for Report {
             messages: MessageCounts::default(),
             pbx_addresses: Vec::new(),
             pbx_names: BTreeMap::new(),
-            registrations: Vec::new(),
-            calls: Vec::new(),
+            registrations: Registrations::default(),
+            calls: Calls::default(),
             nat: Vec::new(),
             findings: Vec::new(),
             rfc6076: Rfc6076::default(),
@@ -136,16 +137,25 @@ impl Report {
 
     /// Brings every list into its documented order: by first time, then by key. Two reports with the same entries are then equal.
     pub fn sort(&mut self) {
+        self.sort_short();
+        self.registrations.sort_by(|a, b| a.order().cmp(&b.order()));
+        self.registrations.iter_mut().for_each(RegistrationEntry::sort);
+        self.calls.sort_by(|a, b| a.order().cmp(&b.order()));
+        self.calls.iter_mut().for_each(CallEntry::sort);
+    }
+}
+
+impl<Registrations, Calls> Report<Registrations, Calls> {
+    /// The same with these lists of registrations and calls.
+    pub fn with_lists<R, C>(self, registrations: R, calls: C) -> Report<R, C> {
+        let Self { schema, capture, messages, pbx_addresses, pbx_names, nat, findings, rfc6076, left_out, .. } = self;
+        Report { schema, capture, messages, pbx_addresses, pbx_names, registrations, calls, nat, findings, rfc6076, left_out }
+    }
+
+    /// Brings all but those lists into their order.
+    pub(super) fn sort_short(&mut self) {
         self.pbx_addresses.sort_unstable();
         self.pbx_addresses.dedup();
-        self.registrations.sort_by(|a, b| a.order().cmp(&b.order()));
-        for registration in &mut self.registrations {
-            registration.devices.sort_by(|a, b| a.order().cmp(&b.order()));
-        }
-        self.calls.sort_by(|a, b| a.order().cmp(&b.order()));
-        for call in &mut self.calls {
-            call.linked.sort_unstable();
-        }
         self.nat.sort_by(|a, b| a.order().cmp(&b.order()));
         self.findings.sort_by(|a, b| a.order().cmp(&b.order()));
     }

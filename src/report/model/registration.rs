@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
+use super::values::address;
 use super::{Seconds, Stamp};
 use crate::decode::flow::Transport;
 use crate::time::PacketTime;
@@ -44,6 +45,8 @@ pub struct DeviceEntry {
     /// The Contact URI as on the wire.
     pub contact: String,
     /// Where its packets come from.
+    #[serde(serialize_with = "address")]
+    #[schemars(with = "SocketAddr")]
     pub source: SocketAddr,
     /// What carries its messages.
     #[serde(serialize_with = "transport_name")]
@@ -94,6 +97,11 @@ pub struct QualifyEntry {
 }
 
 impl RegistrationEntry {
+    /// Brings its lists into their order.
+    pub(in crate::report) fn sort(&mut self) {
+        self.devices.sort_by(|a, b| a.order().cmp(&b.order()));
+    }
+
     pub(super) fn order(&self) -> impl Ord {
         (self.first_seen, self.aor.as_str())
     }

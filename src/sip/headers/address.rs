@@ -72,6 +72,11 @@ impl<'a> Address<'a> {
         Self { display: text::unquote(parts.display), uri: Uri::parse(parts.spec), tag, params }
     }
 
+    /// The URI of an address, without a look at its parameters.
+    pub(in crate::sip) fn uri_of(value: &'a [u8]) -> Uri<'a> {
+        Uri::parse(NameAddr::parse(value).spec)
+    }
+
     /// The parameters of the header, not those of the URI.
     pub fn params(&self) -> Params<'a> {
         Params::new(self.params)

@@ -1,6 +1,6 @@
 //! Digest credentials and challenges, RFC 3261 §22.
 
-use crate::sip::text::{Elements, Param, find, is_token_byte, split_at, split_word, trim_start};
+use crate::sip::text::{Elements, Param, cut, find_any, is_token_byte, split_word, trim_start};
 
 /// What a client sends to prove who it is. Values are without quotes; what is not there is empty.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -111,8 +111,9 @@ fn plain_param(text: &[u8]) -> Option<(Param<'_>, Option<&[u8]>)> {
     let (name, value) = token(text);
     let (value, behind) = match value {
         [b'=', b'"', quoted @ ..] => {
-            let (value, behind) = split_at(quoted, b'"');
-            (value, behind.filter(|_| find(value, b'\\').is_none())?)
+            let end = find_any(quoted, [b'"', b'\\'])?;
+            let (value, behind) = cut(quoted, end);
+            (value, behind.filter(|_| quoted.get(end) == Some(&b'"'))?)
         }
         [b'=', value @ ..] => token(value),
         _ => return None,

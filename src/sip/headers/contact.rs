@@ -46,12 +46,6 @@ impl<'a> Contact<'a> {
         contact
     }
 
-    /// The URI of an element, without a look at its parameters; all empty for a star.
-    pub(in crate::sip) fn uri_of(element: &'a [u8]) -> Uri<'a> {
-        let parts = NameAddr::parse(element);
-        if parts.spec == b"*" { Uri::default() } else { Uri::parse(parts.spec) }
-    }
-
     fn take(&mut self, param: Param<'a>) {
         if param.is("expires") {
             self.expires = param.value.and_then(text::seconds);

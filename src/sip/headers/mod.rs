@@ -13,6 +13,7 @@ pub(super) use address::{Form, NameAddr};
 pub use auth::{Challenge, Credentials};
 pub use contact::{Contact, ContactKind};
 pub use name::{HeaderName, Name};
+pub(in crate::sip) use name::{HeaderSet, Spelling};
 pub use reason::Reason;
 pub use value::{CSeq, Refresher, SessionExpires, Warning};
 pub use via::{Keep, Rport, Via};

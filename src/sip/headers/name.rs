@@ -1,5 +1,7 @@
 //! The names of headers, long and compact.
 
+use crate::sip::text::{first_of, is_token};
+
 /// Declares the known headers: variant, name, compact form.
 macro_rules! headers {
     ($($variant:ident = $name:literal $(/ $compact:literal)?,)+) => {
@@ -85,15 +87,12 @@ const _: () = assert!(HeaderName::ALL.len() <= 64, "presence is kept in 64 bits"
 
 impl HeaderName {
     /// How many headers have a place of their own in each scan: those that tracking reads from most messages.
-    pub(in crate::sip) const SLOTS: usize = Self::Date as usize;
+    pub(in crate::sip) const SLOTS: usize = Self::Date as usize + 1;
 
     /// The header of that name, in whatever case, long or compact.
     pub fn from_bytes(name: &[u8]) -> Option<Self> {
         if let [letter] = name {
             return Self::from_compact(letter.to_ascii_lowercase());
-        }
-        if let Some(known) = Self::frequent(name) {
-            return Some(known);
         }
         let initial = name.first()?.to_ascii_lowercase();
         Self::candidates(name.len(), initial).iter().copied().find(|known| {
@@ -102,27 +101,29 @@ impl HeaderName {
         })
     }
 
-    /// The headers that most messages have, written as most senders write them: a jump by length and one or two comparisons of words.
-    #[inline]
-    fn frequent(name: &[u8]) -> Option<Self> {
-        Some(match name.len() {
-            2 if name == b"To" => Self::To,
-            3 if name == b"Via" => Self::Via,
-            4 if name == b"From" => Self::From,
-            4 if name == b"CSeq" => Self::CSeq,
-            5 if name == b"Allow" => Self::Allow,
-            6 if name == b"Server" => Self::Server,
-            7 if name == b"Call-ID" => Self::CallId,
-            7 if name == b"Contact" => Self::Contact,
-            7 if name == b"Expires" => Self::Expires,
-            9 if name == b"Supported" => Self::Supported,
-            10 if name == b"User-Agent" => Self::UserAgent,
-            12 if name == b"Max-Forwards" => Self::MaxForwards,
-            12 if name == b"Content-Type" => Self::ContentType,
-            13 if name == b"Authorization" => Self::Authorization,
-            14 if name == b"Content-Length" => Self::ContentLength,
-            _ => return None,
-        })
+    /// Where the first colon of a line is, and what stands before it. One multiplication and one comparison of two words tell which header
+    /// it is, or that it is none.
+    // Inlined because it is called for each line of each message.
+    #[inline(always)]
+    pub(in crate::sip) fn at(line: &[u8; 16]) -> Option<(Spelling, usize)> {
+        let (words, _) = line.as_chunks::<8>();
+        let &[low, high] = words else { return None };
+        let (low, high) = (u64::from_le_bytes(low), u64::from_le_bytes(high));
+        let (word, length) = match first_of(low, b':') {
+            Some(length) => ([low & up_to(length), 0], length),
+            None => {
+                let length = first_of(high, b':')?;
+                ([low, high & up_to(length)], length + 8)
+            }
+        };
+        let usual = USUAL.slots.get(slot(word, USUAL.multiplier))?;
+        let spelling = match usual.header {
+            Some(header) if usual.word == word => Spelling::Usual(header),
+            Some(_) if one_case(usual.word) == one_case(word) => Spelling::Unclear,
+            _ if line.get(..length).is_some_and(is_token) => Spelling::Foreign,
+            _ => Spelling::Unclear,
+        };
+        Some((spelling, length))
     }
 
     /// The headers whose long form has that many bytes and begins with that letter.
@@ -182,6 +183,145 @@ impl HeaderName {
     }
 }
 
+/// A set of known headers.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::sip) struct HeaderSet(u64);
+
+impl HeaderSet {
+    /// The set of these.
+    #[expect(clippy::indexing_slicing, reason = "evaluated when compiled")]
+    pub(in crate::sip) const fn of(headers: &[HeaderName]) -> Self {
+        let mut set = Self(0);
+        let mut index = 0;
+        while index < headers.len() {
+            set.0 |= 1 << headers[index] as u8;
+            index += 1;
+        }
+        set
+    }
+
+    pub(in crate::sip) const fn insert(&mut self, header: HeaderName) {
+        self.0 |= 1 << header as u8;
+    }
+
+    pub(in crate::sip) const fn contains(self, header: HeaderName) -> bool {
+        self.0 & (1 << header as u8) != 0
+    }
+
+    /// What is in both sets, in the order of the headers.
+    pub(in crate::sip) fn common(self, other: Self) -> impl Iterator<Item = HeaderName> {
+        let mut left = self.0 & other.0;
+        std::iter::from_fn(move || {
+            let header = HeaderName::ALL.get(left.trailing_zeros() as usize).copied()?;
+            left &= left - 1;
+            Some(header)
+        })
+    }
+}
+
+/// How the name of a header is written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(in crate::sip) enum Spelling {
+    /// As the registry has it, long or compact.
+    Usual(HeaderName),
+    /// A token that is the name of no known header.
+    Foreign,
+    /// Any other; [`HeaderName::from_bytes`] and a look at each byte tell.
+    Unclear,
+}
+
+/// A name of up to 15 bytes and its colon, filled up with zeros, as two words.
+type Word = [u64; 2];
+
+/// The headers by their names as the registry writes them.
+struct Usual {
+    /// With this one no two names share a slot.
+    multiplier: u64,
+    slots: [Spelt; SLOTS],
+}
+
+const SLOT_BITS: u32 = 9;
+const SLOTS: usize = 1 << SLOT_BITS;
+
+/// A slot of the names; empty where there is no header.
+#[derive(Clone, Copy)]
+struct Spelt {
+    word: Word,
+    header: Option<HeaderName>,
+}
+
+static USUAL: Usual = Usual::new();
+
+impl Usual {
+    /// Tries multipliers until one suits.
+    const fn new() -> Self {
+        let mut multiplier = 0x9e37_79b9_7f4a_7c15_u64;
+        loop {
+            if let Some(slots) = spread(multiplier) {
+                return Self { multiplier, slots };
+            }
+            multiplier = multiplier.wrapping_mul(0xd134_2543_de82_ef95).wrapping_add(2);
+        }
+    }
+}
+
+/// The names and compact forms in their slots; nothing if two share one.
+#[expect(clippy::indexing_slicing, reason = "evaluated when compiled")]
+const fn spread(multiplier: u64) -> Option<[Spelt; SLOTS]> {
+    let mut slots = [Spelt { word: [0; 2], header: None }; SLOTS];
+    let mut index = 0;
+    while index < HeaderName::ALL.len() + 26 {
+        let (word, header) = if index < 26 {
+            let letter = b'a' + index as u8;
+            (word(&[letter]), HeaderName::from_compact(letter))
+        } else {
+            let header = HeaderName::ALL[index - 26];
+            (word(header.as_str().as_bytes()), Some(header))
+        };
+        index += 1;
+        let (Some(word), Some(header)) = (word, header) else { continue };
+        let slot = slot(word, multiplier);
+        if slots[slot].header.is_some() {
+            return None;
+        }
+        slots[slot] = Spelt { word, header: Some(header) };
+    }
+    Some(slots)
+}
+
+/// A name with its colon as two words, unless it is longer.
+#[expect(clippy::indexing_slicing, reason = "evaluated when compiled")]
+const fn word(name: &[u8]) -> Option<Word> {
+    if name.len() > 15 {
+        return None;
+    }
+    let mut word = [0; 2];
+    word[name.len() / 8] = (b':' as u64) << (name.len() % 8 * 8);
+    let mut index = 0;
+    while index < name.len() {
+        word[index / 8] |= (name[index] as u64) << (index % 8 * 8);
+        index += 1;
+    }
+    Some(word)
+}
+
+/// The slot of a name, whatever the case of its letters.
+const fn slot(word: Word, multiplier: u64) -> usize {
+    let [low, high] = one_case(word);
+    ((low ^ high.rotate_left(29)).wrapping_mul(multiplier) >> (64 - SLOT_BITS)) as usize
+}
+
+/// A name with its letters in lower case; other bytes may become others.
+const fn one_case([low, high]: Word) -> Word {
+    const CASE: u64 = u64::from_ne_bytes([b' '; 8]);
+    [low | CASE, high | CASE]
+}
+
+/// A word whose lowest bytes are all ones up to `last`, which is less than eight.
+const fn up_to(last: usize) -> u64 {
+    u64::MAX >> (56 - last * 8)
+}
+
 /// A header to look for: a known one or any other by its name.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Name<'n> {
@@ -215,7 +355,7 @@ impl<'n> From<&'n str> for Name<'n> {
 
 #[cfg(test)]
 mod tests {
-    use super::HeaderName;
+    use super::{HeaderName, Spelling};
 
     #[test]
     fn each_header_is_found_by_its_long_form_in_any_case() {
@@ -223,6 +363,36 @@ mod tests {
             assert_eq!(HeaderName::from_bytes(header.as_str().as_bytes()), Some(header));
             assert_eq!(HeaderName::from_bytes(header.as_str().to_uppercase().as_bytes()), Some(header));
             assert_eq!(HeaderName::from_bytes(header.as_str().to_lowercase().as_bytes()), Some(header));
+        }
+    }
+
+    /// What the first sixteen bytes of a line are.
+    fn at(line: &str) -> Option<(Spelling, usize)> {
+        HeaderName::at(format!("{line:-<16}").as_bytes().first_chunk().expect("sixteen bytes"))
+    }
+
+    #[test]
+    fn each_header_of_up_to_15_bytes_is_known_by_the_beginning_of_its_line() {
+        for &header in HeaderName::ALL {
+            let name = header.as_str();
+            let found = |spelling, length| (name.len() <= 15).then_some((spelling, length));
+            assert_eq!(at(&format!("{name}: ")), found(Spelling::Usual(header), name.len()), "{name}");
+            assert_eq!(at(&format!("{}: ", name.to_lowercase())), found(Spelling::Unclear, name.len()), "{name}");
+            assert_eq!(at(name), None, "{name}");
+        }
+        assert_eq!(at("v: "), Some((Spelling::Usual(HeaderName::Via), 1)));
+        assert_eq!(at("V: "), Some((Spelling::Unclear, 1)));
+        assert_eq!(at("Via : "), Some((Spelling::Unclear, 4)));
+    }
+
+    #[test]
+    fn a_name_is_foreign_only_if_it_is_a_token_and_no_header() {
+        for name in ["g", "X-Own", "Vi", "Viaa", "Call-IDs", "Content-Length2", "P-Filler-Info", "Call_ID", "`"] {
+            assert_eq!(at(&format!("{name}:")), Some((Spelling::Foreign, name.len())), "{name}");
+            assert_eq!(HeaderName::from_bytes(name.as_bytes()), None, "{name}");
+        }
+        for name in ["", "Vi\0", "Via\0", "\0Via", "Call\rID", "a b", "caf\u{e9}", "x\n", "[", "@", "{", "/"] {
+            assert_eq!(at(&format!("{name}:")), Some((Spelling::Unclear, name.len())), "{name}");
         }
     }
 

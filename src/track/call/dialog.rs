@@ -27,7 +27,7 @@ pub enum ByeKind {
 impl Calls {
     /// The call that a request inside a dialog belongs to, made anew where its beginning was missed.
     pub fn in_dialog(&mut self, world: &mut World, seen: &Seen<'_>) -> Option<Handle> {
-        if let Some(handle) = self.find(world, &seen.message) {
+        if let Some(handle) = self.call_of(world, seen) {
             self.table.touch(handle);
             self.note_activity(world, handle, seen);
             return Some(handle);
@@ -36,7 +36,7 @@ impl Calls {
         if !begins_a_record || seen.message.to_tag().is_none() {
             return None;
         }
-        let key = world.digester.parts(&[seen.message.call_id(), seen.message.from_tag().unwrap_or_default()]);
+        let key = world.digester.further(seen.read.call_id(), &[seen.message.from_tag().unwrap_or_default()]);
         let call = Call::new(world, seen, Beginning::Missed);
         Some(self.insert(world, key, call, seen.rank))
     }
@@ -55,17 +55,17 @@ impl Calls {
 
     /// A call of which only a response to its INVITE was seen.
     pub fn from_response(&mut self, world: &mut World, seen: &Seen<'_>) {
-        if self.find(world, &seen.message).is_some() {
+        if self.call_of(world, seen).is_some() {
             return;
         }
-        let key = world.digester.parts(&[seen.message.call_id(), seen.message.from_tag().unwrap_or_default()]);
+        let key = world.digester.further(seen.read.call_id(), &[seen.message.from_tag().unwrap_or_default()]);
         let call = Call::new(world, &Seen { flow: seen.flow.reversed(), ..*seen }, Beginning::Missed);
         self.insert(world, key, call, seen.rank);
     }
 
     /// Handles the ACK of a 2xx. Tells whether the 2xx had been seen, where the call is known.
     pub fn ack(&mut self, world: &mut World, seen: &Seen<'_>) -> Option<bool> {
-        let handle = self.find(world, &seen.message)?;
+        let handle = self.call_of(world, seen)?;
         let cseq = seen.message.cseq().map_or(0, |cseq| cseq.number);
         let call = self.table.get_mut(handle)?;
         call.acked = call.acked.max(cseq);

@@ -16,7 +16,7 @@ impl Calls {
         if !unknown || is_private(peer) || world.peers.direction(seen.flow) != Direction::Out {
             return;
         }
-        let Some(sdp) = seen.message.sdp().filter(|sdp| !sdp.has_ice_candidates) else { return };
+        let Some(sdp) = seen.read.sdp().filter(|sdp| !sdp.has_ice_candidates) else { return };
         let mut addresses = sdp.media().filter(|media| media.port > 0).filter_map(|media| media.connection_ip());
         let Some(address) = addresses.find(|address| is_private(*address)) else { return };
         if let Some(call) = self.table.get_mut(handle) {

@@ -8,6 +8,7 @@ mod dialog;
 mod finished;
 mod media;
 pub mod outcome;
+mod packed;
 mod prack;
 pub mod record;
 pub mod session;
@@ -16,6 +17,7 @@ mod transfer;
 mod upkeep;
 
 pub use dialog::ByeKind;
+pub use packed::FinishedCall;
 pub use prack::Reliable;
 pub(in crate::track) use setup::{is_initial, tell_server_delay};
 pub use upkeep::Lost;
@@ -85,6 +87,10 @@ impl Passes {
 pub struct Call {
     /// What is kept of it afterwards.
     pub record: CallRecord,
+    /// `user@host` of the called side, lower-case host.
+    pub to_aor: Box<str>,
+    /// The first moment at which the caller heard something: 180, 18x with SDP, or 2xx.
+    pub audible: Option<PacketTime>,
     /// The way of its first INVITE.
     pub flow: Flow,
     /// The first packet.
@@ -133,6 +139,8 @@ pub struct Call {
     is_strangers: bool,
     /// The other legs, as far as they are in progress.
     partners: Vec<Handle>,
+    /// When the caller last sent its INVITE anew: the PBX goes on from there.
+    renewed: Option<PacketTime>,
 }
 
 /// The calls in progress and the records of those that are over.
@@ -170,7 +178,7 @@ impl Calls {
     }
 
     /// The records of finished calls, oldest first.
-    pub fn finished(&self) -> impl Iterator<Item = &CallRecord> {
+    pub fn finished(&self) -> impl Iterator<Item = FinishedCall<'_>> {
         self.finished.iter()
     }
 
@@ -196,9 +204,17 @@ impl Calls {
 
     /// The call that `message` belongs to, whichever side sent it.
     pub fn find(&self, world: &World, message: &Message<'_>) -> Option<Handle> {
-        let call_id = message.call_id();
+        self.find_under(world, world.digester.parts(&[message.call_id()]), message)
+    }
+
+    /// The call that a message belongs to.
+    pub(in crate::track) fn call_of(&self, world: &World, seen: &Seen<'_>) -> Option<Handle> {
+        self.find_under(world, seen.read.call_id(), &seen.message)
+    }
+
+    fn find_under(&self, world: &World, call_id: Digest, message: &Message<'_>) -> Option<Handle> {
         let by_tag = |tag: Option<&[u8]>| {
-            let key = world.digester.parts(&[call_id, tag?]);
+            let key = world.digester.further(call_id, &[tag?]);
             self.table.find(key).or_else(|| self.aliases.get(self.aliases.find(key)?).copied())
         };
         by_tag(message.from_tag().or(Some(b""))).or_else(|| by_tag(message.to_tag()))
@@ -248,6 +264,13 @@ impl Calls {
                 call.partners.push(other);
                 call.record.linked.push(call_id);
             }
+        }
+    }
+
+    /// Notes that the caller sent its INVITE anew.
+    pub(in crate::track) fn renew_leg(&mut self, handle: Handle, at: PacketTime) {
+        if let Some(call) = self.table.get_mut(handle) {
+            call.renewed = Some(at);
         }
     }
 
@@ -315,7 +338,7 @@ impl Calls {
 
     fn let_go(&mut self, call: Call) {
         self.established -= usize::from(call.is_up());
-        self.finished.keep(call.record, call.is_strangers);
+        self.finished.keep(&call.record, call.is_strangers);
     }
 }
 
@@ -327,12 +350,11 @@ const PARTIAL_LIFE: Span = Span::from_secs(4 * 3600);
 impl Call {
     fn new(world: &World, seen: &Seen<'_>, beginning: Beginning) -> Self {
         let message = &seen.message;
-        let (from, to) = (message.from(), message.to());
+        let (from, to) = (seen.read.from(), seen.read.to());
         let record = CallRecord {
             call_id: text(message.call_id()),
-            from: text(from.uri.user),
-            to: text(if to.uri.user.is_empty() { to.uri.host } else { to.uri.user }),
-            to_aor: aor_text(to.uri.user, to.uri.host),
+            from: text(from.user),
+            to: text(if to.user.is_empty() { to.host } else { to.user }),
             source: seen.flow.source,
             destination: seen.flow.destination,
             passed_on_to: None,
@@ -341,7 +363,6 @@ impl Call {
             first_frame: seen.at.frame,
             beginning,
             progress: None,
-            audible: None,
             rang: None,
             ring_ended: None,
             answered: None,
@@ -358,6 +379,8 @@ impl Call {
         };
         Self {
             record,
+            to_aor: aor_text(to.user, to.host),
+            audible: None,
             flow: seen.flow,
             first: seen.at,
             answer: None,
@@ -370,7 +393,7 @@ impl Call {
             passes: Passes::first(message),
             vias: message.via_count(),
             cseq: message.cseq().map_or(0, |cseq| cseq.number),
-            caller_tag: tag_hash(world, from.tag),
+            caller_tag: tag_hash(world, message.from_tag()),
             nonce: None,
             credentials: Credentials::None,
             cancelled: Cancelled::No,
@@ -390,6 +413,7 @@ impl Call {
             is_referred: false,
             is_strangers: seen.rank <= Rank::Unanswered,
             partners: Vec::new(),
+            renewed: None,
         }
     }
 
@@ -435,6 +459,11 @@ impl Call {
     /// The session timer that runs.
     pub fn timer(&self) -> Option<Timer> {
         self.session.timer()
+    }
+
+    /// When its leg began that the PBX goes on from.
+    pub(in crate::track) fn leg_begun(&self) -> PacketTime {
+        self.renewed.unwrap_or(self.first.time)
     }
 
     /// Whether the call is answered and not ended.

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::time::{PacketTime, Span};
+use crate::track::call::packed::Texts;
 use crate::track::vocabulary::{CallState, EndedBy, Outcome};
 
 /// Whether the beginning of a call was captured.
@@ -14,17 +15,15 @@ pub enum Beginning {
     Missed,
 }
 
-/// The facts of one call attempt or leg.
-#[derive(Clone, Debug)]
-pub struct CallRecord {
+/// The facts of one call attempt or leg. The texts of a call in progress are its own, those of a [`CallView`] are where they are kept.
+#[derive(Clone, Copy, Debug)]
+pub struct CallRecord<Text = Box<str>, Others = Vec<Box<str>>> {
     /// The Call-ID; cut after 255 bytes.
-    pub call_id: Box<str>,
+    pub call_id: Text,
     /// User of the caller.
-    pub from: Box<str>,
+    pub from: Text,
     /// User of the called side.
-    pub to: Box<str>,
-    /// `user@host` of the called side, lower-case host.
-    pub to_aor: Box<str>,
+    pub to: Text,
     /// Who sent the first INVITE seen.
     pub source: SocketAddr,
     /// To whom.
@@ -41,8 +40,6 @@ pub struct CallRecord {
     pub beginning: Beginning,
     /// The first response that is neither 100 nor a challenge.
     pub progress: Option<PacketTime>,
-    /// The first moment at which the caller heard something: 180, 18x with SDP, or 2xx.
-    pub audible: Option<PacketTime>,
     /// The first 180, 181, 182 or 183.
     pub rang: Option<PacketTime>,
     /// The final response to the INVITE, or its CANCEL.
@@ -62,16 +59,76 @@ pub struct CallRecord {
     /// Who began the end.
     pub ended_by: Option<EndedBy>,
     /// Text of a Reason, or our own words.
-    pub end_reason: Option<Box<str>>,
+    pub end_reason: Option<Text>,
     /// Call-IDs of the other legs of the same call.
-    pub linked: Vec<Box<str>>,
+    pub linked: Others,
     /// Since when it is known to be up although its other leg has ended.
     pub left_up: Option<PacketTime>,
     /// Whether a request in the dialog, or the 2xx itself, failed for lack of a response.
     pub completed: bool,
 }
 
+/// A record that is looked at, wherever it is kept.
+pub type CallView<'a> = CallRecord<&'a str, Linked<'a>>;
+
+/// The Call-IDs of the other legs of a call.
+#[derive(Clone, Copy, Debug)]
+pub enum Linked<'a> {
+    /// Of a call in progress.
+    Held(&'a [Box<str>]),
+    /// Of a finished one.
+    Packed(Texts<'a>),
+}
+
+impl<'a> Linked<'a> {
+    /// Whether the call has no other legs.
+    pub fn is_empty(self) -> bool {
+        self.iter().next().is_none()
+    }
+
+    /// The Call-IDs, in the order in which the legs were found.
+    pub fn iter(self) -> impl Iterator<Item = &'a str> {
+        let (held, packed) = match self {
+            Self::Held(held) => (held, Texts::default()),
+            Self::Packed(packed) => (&[][..], packed),
+        };
+        held.iter().map(|call_id| &**call_id).chain(packed)
+    }
+}
+
 impl CallRecord {
+    /// The record without the texts themselves.
+    pub fn view(&self) -> CallView<'_> {
+        CallRecord {
+            call_id: &self.call_id,
+            from: &self.from,
+            to: &self.to,
+            end_reason: self.end_reason.as_deref(),
+            linked: Linked::Held(&self.linked),
+            source: self.source,
+            destination: self.destination,
+            passed_on_to: self.passed_on_to,
+            forwarded: self.forwarded,
+            started: self.started,
+            first_frame: self.first_frame,
+            beginning: self.beginning,
+            progress: self.progress,
+            rang: self.rang,
+            ring_ended: self.ring_ended,
+            answered: self.answered,
+            ended: self.ended,
+            disconnected: self.disconnected,
+            gave_up: self.gave_up,
+            outcome: self.outcome,
+            status: self.status,
+            ended_by: self.ended_by,
+            left_up: self.left_up,
+            completed: self.completed,
+        }
+    }
+}
+
+impl<Text, Others> CallRecord<Text, Others> {
     /// First INVITE to the first response that is neither 100 nor a challenge (RFC 6076 §4.3).
     pub fn setup(&self) -> Option<Span> {
         (self.beginning == Beginning::Captured).then(|| self.progress.map(|at| at.since(self.started)))?

@@ -21,9 +21,9 @@ impl Calls {
     pub fn invite(&mut self, world: &mut World, seen: &Seen<'_>, transaction: Handle) -> Option<Handle> {
         let message = &seen.message;
         let tag = message.from_tag().unwrap_or_default();
-        let key = world.digester.parts(&[message.call_id(), tag]);
+        let key = world.digester.further(seen.read.call_id(), &[tag]);
         self.note_replaces(world, seen);
-        let found = self.find(world, message).or_else(|| self.continued_elsewhere(world, seen, key));
+        let found = self.call_of(world, seen).or_else(|| self.continued_elsewhere(world, seen, key));
         let (owner, begun) = match found {
             Some(handle) if self.is_further_hop(handle, seen) => {
                 self.note_further(world, handle, seen);
@@ -69,7 +69,7 @@ impl Calls {
             record.rang.get_or_insert(seen.at.time);
         }
         if status == 180 || !seen.message.body().is_empty() {
-            record.audible.get_or_insert(seen.at.time);
+            call.audible.get_or_insert(seen.at.time);
         }
         if seen.rank > Rank::Unanswered {
             self.table.raise_rank(handle, Rank::Ordinary);
@@ -195,14 +195,14 @@ impl Calls {
         record.status = status;
         record.answered = Some(seen.at.time);
         record.progress.get_or_insert(seen.at.time);
-        record.audible.get_or_insert(seen.at.time);
+        call.audible.get_or_insert(seen.at.time);
         if record.rang.is_some() {
             record.ring_ended.get_or_insert(seen.at.time);
         }
         if call.record.outcome.is_none() {
             self.settle(world, handle, seen.at, Some(Outcome::Answered));
         }
-        if seen.message.sdp().is_some_and(|sdp| refuses_all(&sdp)) {
+        if seen.read.sdp().is_some_and(refuses_all) {
             world.tell(Event::MediaRefused { call: handle, by: seen.flow.source, at: seen.at });
         }
     }
@@ -223,14 +223,14 @@ impl Calls {
 
     /// The call that was challenged with the nonce that this INVITE answers under another Call-ID (DETECTION §0.2).
     fn continued_elsewhere(&mut self, world: &World, seen: &Seen<'_>, key: Digest) -> Option<Handle> {
-        let credentials = seen.message.credentials()?;
+        let credentials = seen.read.credentials()?;
         let nonce = world.nonce(world.digester.bytes(credentials.nonce))?;
         let handle = nonce.call.filter(|_| seen.at.time.since(nonce.issued) <= OTHER_CALL_ID)?;
         let call = self.table.get(handle)?;
         let message = &seen.message;
-        let same = *call.record.from == *text(message.from().uri.user)
+        let same = *call.record.from == *text(seen.read.from().user)
             && call.flow.source == seen.flow.source
-            && *call.record.to == *text(message.to().uri.user)
+            && *call.record.to == *text(seen.read.to().user)
             && call.record.outcome.is_none();
         if !same {
             return None;
@@ -257,7 +257,7 @@ impl Calls {
 }
 
 fn note_credentials(world: &World, call: &mut Call, seen: &Seen<'_>) {
-    call.credentials = match seen.message.credentials() {
+    call.credentials = match seen.read.credentials() {
         None => Credentials::None,
         Some(sent) if call.nonce == Some(world.digester.bytes(sent.nonce)) => Credentials::Fresh,
         Some(_) => Credentials::Stale,

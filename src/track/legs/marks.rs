@@ -44,8 +44,8 @@ impl Marks {
         let message = &seen.message;
         let hash = |bytes: &[u8]| if bytes.is_empty() { 0 } else { world.digester.bytes(bytes).low64() };
         let number = |user: &[u8]| Number::of(world, user);
-        let sdp = message.sdp();
-        let media = sdp.as_ref().and_then(|sdp| {
+        let sdp = seen.read.sdp();
+        let media = sdp.and_then(|sdp| {
             let media = sdp.first_media?;
             let address = media.connection_ip().or_else(|| sdp.connection_ip())?;
             Some(hash(&end_key(&SocketAddr::new(address, media.port))))
@@ -64,12 +64,12 @@ impl Marks {
             // Phones of some brands give every session the same number, so the address belongs to it.
             session: session.map_or(0, |sdp| world.digester.parts(&[sdp.origin_user, sdp.session_id, sdp.origin_address]).low64()),
             callers: [
-                number(message.from().uri.user),
+                number(seen.read.from().user),
                 number(message.p_asserted_identity().map_or(&[], |identity| identity.uri.user)),
                 number(message.header(HeaderName::RemotePartyId).map_or(&[], |value| Address::parse(value).uri.user)),
             ],
             callees: [
-                number(message.to().uri.user),
+                number(seen.read.to().user),
                 number(message.request_uri().map_or(&[], |uri| Uri::parse(uri).user)),
                 callee.unwrap_or_default(),
             ],

@@ -8,7 +8,7 @@ use crate::track::nat::event::{DeliveredLate, NatEvent, NatOutcome, NatProbe};
 use crate::track::nat::ignored::unanswered_before;
 use crate::track::nat::phone::{Asked, Calm, Others, Phone, Probes, Wait};
 use crate::track::nat::pool::{Failure, FailureKind};
-use crate::track::nat::site::News;
+use crate::track::nat::site::{News, SiteNat};
 use crate::track::nat::stage::Stage;
 use crate::track::nat::witness::Witnesses;
 use crate::track::nat::{Nat, REMEMBERED, is_behind};
@@ -205,11 +205,7 @@ impl Nat {
         }
         let Some(phone) = self.phones.get(handle) else { return };
         if phone.heard + REMEMBERED <= now {
-            let site = Site::of(phone.flow.source.ip());
-            if let Some(site) = self.site_mut(site) {
-                site.left(handle);
-            }
-            self.phones.remove(handle);
+            self.forget(handle);
             return;
         }
         self.arm(handle);
@@ -359,15 +355,21 @@ impl Nat {
 
     /// How long after a phone came back other requests to it are looked at.
     fn grace(&self, phone: &Phone) -> Span {
-        let lower = self.site_of(phone).and_then(|site| site.bounds.0);
-        lower.unwrap_or(Span::ZERO).max(SHORTEST_CHECK).min(LONGEST_CHECK)
+        grace_at(self.site_of(phone))
     }
 
     /// [`Self::grace`], and the lifetime of streams as far as it is known.
     pub(super) fn site_limits(&self, handle: Handle) -> (Span, Option<Span>) {
         let Some(phone) = self.phones.get(handle) else { return (SHORTEST_CHECK, None) };
-        (self.grace(phone), self.site_of(phone).and_then(|site| site.stream_lifetime))
+        let site = self.site_of(phone);
+        (grace_at(site), site.and_then(|site| site.stream_lifetime))
     }
+}
+
+/// How long after a phone of the site came back other requests to it are looked at.
+fn grace_at(site: Option<&SiteNat>) -> Span {
+    let lower = site.and_then(|site| site.bounds.0);
+    lower.unwrap_or(Span::ZERO).max(SHORTEST_CHECK).min(LONGEST_CHECK)
 }
 
 /// Requests to the same place that were sent soon after the phone came back and are not answered.

@@ -1,7 +1,7 @@
 //! Evidence that a device sits behind a NAT (DETECTION §2.1).
 
 use crate::decode::flow::{Flow, is_private};
-use crate::sip::message::Message;
+use crate::track::reading::Reading;
 use crate::track::vocabulary::BehindNat;
 
 /// The tests of §2.1 with their weights. N64 (several devices behind one address) is a property of the site and is added by whoever
@@ -18,9 +18,10 @@ impl NatEvidence {
 
     /// The evidence in a request along `flow` from a peer to the PBX. Only the top Via counts: with more than one, a proxy or SBC stands
     /// between, and nothing is said of the phone.
-    pub fn of(message: &Message<'_>, flow: Flow) -> Self {
+    pub fn of(read: &Reading<'_>, flow: Flow) -> Self {
+        let message = read.message();
         let source = flow.source.ip();
-        let Some((sent_by, port)) = message.top_sent_by().filter(|_| message.via_count() <= 1) else { return Self::default() };
+        let Some((sent_by, port)) = read.sent_by().filter(|_| message.via_count() <= 1) else { return Self::default() };
         let mut flags = 0;
         let public = !is_private(source);
         if sent_by.is_some_and(|ip| ip != source) {
@@ -32,16 +33,15 @@ impl NatEvidence {
         if public && sent_by.is_some_and(is_private) {
             flags |= 4;
         }
-        if let Some(contact) = message.first_contact_uri() {
-            let host = contact.host_ip();
+        if let Some((host, port)) = read.contact() {
             if public && host.is_some_and(is_private) {
                 flags |= 8;
             }
-            if host == Some(source) && !flow.transport.is_stream() && contact.port.unwrap_or(5060) != flow.source.port() {
+            if host == Some(source) && !flow.transport.is_stream() && port.unwrap_or(5060) != flow.source.port() {
                 flags |= 128;
             }
         }
-        if let Some(media) = message.sdp().and_then(|sdp| sdp.connection_ip()) {
+        if let Some(media) = read.sdp().and_then(|sdp| sdp.connection_ip()) {
             flags |= if public && is_private(media) { 16 } else { 0 };
             flags |= if media == source { 0 } else { 256 };
         }
@@ -81,7 +81,9 @@ impl NatEvidence {
 mod tests {
     use super::*;
     use crate::decode::flow::Transport;
+    use crate::sip::message::Message;
     use crate::sip::scan::{Context, scan};
+    use crate::table::Digester;
 
     fn evidence(source: &str, via: &str, contact: &str) -> NatEvidence {
         let text = format!(
@@ -90,7 +92,7 @@ mod tests {
         );
         let scan = scan(text.as_bytes(), Context::Datagram).unwrap();
         let flow = Flow { transport: Transport::Udp, source: source.parse().unwrap(), destination: "203.0.113.10:5060".parse().unwrap() };
-        NatEvidence::of(&Message::new(text.as_bytes(), &scan), flow)
+        NatEvidence::of(&Reading::new(Message::new(text.as_bytes(), &scan), Digester::new(0)), flow)
     }
 
     #[test]

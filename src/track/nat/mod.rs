@@ -11,6 +11,7 @@ pub mod event;
 mod evidence;
 mod ignored;
 mod moves;
+mod names;
 mod phone;
 mod pool;
 mod rewrite;
@@ -37,7 +38,9 @@ use crate::table::{Digest, Digester, ExpiringTable, Handle, Rank};
 use crate::time::{PacketTime, Span};
 use crate::track::event::Sighting;
 use crate::track::flows::LastTimes;
+use crate::track::keys::ip_digest;
 use crate::track::nat::event::NatEvent;
+use crate::track::nat::names::PublicNames;
 use crate::track::nat::phone::Phone;
 use crate::track::nat::rhythm::{COMPARED_INTERVALS, Experiment};
 use crate::track::nat::site::SiteNat;
@@ -64,6 +67,7 @@ pub struct Nat {
     /// Keep-alives that more than one phone could have sent.
     unattributed: u64,
     private_names: Vec<(SocketAddr, IpAddr)>,
+    public_names: PublicNames,
     thresholds: Thresholds,
 }
 
@@ -78,6 +82,7 @@ impl Nat {
             made: 0,
             unattributed: 0,
             private_names: Vec::new(),
+            public_names: PublicNames::default(),
             thresholds,
         }
     }
@@ -187,8 +192,9 @@ impl Nat {
 
     /// The phone of the device that is or was at `address`.
     fn at(&self, world: &World, registrations: &Registrations, address: SocketAddr) -> Option<Handle> {
-        let phone = registrations.device(registrations.at_address(world, address)?)?.phone?;
-        self.phones.get(phone).map(|_| phone)
+        let tied = registrations.tied_to(world, address)?;
+        let newest = || registrations.device(tied.device)?.phone.filter(|phone| self.phones.contains(*phone));
+        tied.phone.filter(|phone| self.phones.contains(*phone)).or_else(newest)
     }
 
     fn begin(&mut self, registrations: &mut Registrations, device: Handle, seen: &Seen<'_>) -> Handle {
@@ -278,9 +284,15 @@ impl Nat {
             return;
         }
         let message = &seen.message;
-        let via = message.top_sent_by().and_then(|(host, _)| host);
-        let contact = message.first_contact_uri().filter(|_| message.via_count() <= 1).and_then(|contact| contact.host_ip());
-        let Some(address) = [via, contact].into_iter().flatten().find(|address| is_private(*address)) else { return };
+        if self.public_names.are_of(message) {
+            return;
+        }
+        let via = seen.read.sent_by().and_then(|(host, _)| host);
+        let contact = seen.read.contact().filter(|_| message.via_count() <= 1).and_then(|(host, _)| host);
+        let Some(address) = [via, contact].into_iter().flatten().find(|address| is_private(*address)) else {
+            self.public_names.note(message);
+            return;
+        };
         let name = (seen.flow.source, address);
         if self.private_names.len() < PRIVATE_NAMES && !self.private_names.contains(&name) {
             self.private_names.push(name);
@@ -289,15 +301,35 @@ impl Nat {
     }
 
     /// Takes note that the registrar accepted a device: what is known of its NAT stays when strangers come.
-    pub fn accepted(&mut self, registrations: &Registrations, device: Handle) {
-        let Some(handle) = registrations.device(device).filter(|device| device.is_registered()).and_then(|device| device.phone) else {
-            return;
-        };
+    pub fn accepted(&mut self, world: &mut World, registrations: &mut Registrations, device: Handle, at: Sighting) {
+        let abandoned = registrations.take_abandoned();
+        let Some(device) = registrations.device(device).filter(|device| device.is_registered()) else { return };
+        let (flow, continuity, Some(handle)) = (device.flow, device.continuity, device.phone) else { return };
+        if let Some(abandoned) = abandoned {
+            self.forget(abandoned);
+        }
+        let has_moved = self.phones.get(handle).is_some_and(|phone| phone.flow.source.ip() != flow.source.ip());
+        if abandoned.is_some() && has_moved {
+            self.moved(world, registrations, handle, flow, at, continuity);
+            if let Some(phone) = self.phones.get_mut(handle) {
+                phone.contact.registered(flow.source, at.time);
+                phone.rewrites.restart();
+            }
+            self.join_site(registrations, handle);
+        }
         self.phones.raise_rank(handle, Rank::Precious);
         let site = self.phones.get(handle).map(|phone| self.site_key(Site::of(phone.flow.source.ip())));
         if let Some(site) = site.and_then(|key| self.sites.find(key)) {
             self.sites.raise_rank(site, Rank::Precious);
         }
+    }
+
+    fn forget(&mut self, handle: Handle) {
+        let Some(site) = self.phones.get(handle).map(|phone| Site::of(phone.flow.source.ip())) else { return };
+        if let Some(site) = self.site_mut(site) {
+            site.left(handle);
+        }
+        self.phones.remove(handle);
     }
 
     fn join_site(&mut self, registrations: &Registrations, handle: Handle) {
@@ -329,10 +361,7 @@ impl Nat {
     }
 
     fn site_key(&self, site: Site) -> Digest {
-        match site.address() {
-            IpAddr::V4(v4) => self.digester.bytes(&v4.octets()),
-            IpAddr::V6(v6) => self.digester.bytes(&v6.octets()),
-        }
+        ip_digest(self.digester, site.address())
     }
 
     fn site_due(&mut self, handle: Handle, now: PacketTime) {

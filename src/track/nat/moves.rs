@@ -192,8 +192,8 @@ impl Nat {
         if !known_site || seen.message.via_count() > 1 || !matches!(seen.message.kind(), Kind::Request(_)) {
             return None;
         }
-        let from = seen.message.from();
-        let aor = registrations.aor(registrations.find_aor(world, &aor_text(from.uri.user, from.uri.host))?)?;
+        let from = seen.read.from();
+        let aor = registrations.aor(registrations.find_aor(world, &aor_text(from.user, from.host))?)?;
         let phones = aor.devices.iter().filter_map(|device| registrations.device(*device)?.phone);
         let mut near = phones.filter(|phone| {
             let phone = self.phones.get(*phone);

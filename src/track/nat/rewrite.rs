@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 
 use crate::decode::flow::is_private;
-use crate::sip::anomaly::Anomaly;
 use crate::sip::method::Method;
 use crate::track::world::Seen;
 
@@ -78,18 +77,18 @@ impl Rewrites {
         if is_private(source) || message.via_count() > 1 || seen.flow.transport.is_stream() {
             return None;
         }
-        if message.has_sdp() && message.anomalies().contains(Anomaly::ContentLengthMismatch) {
+        if message.has_other_length() && message.has_sdp() {
             return Some(Rewriting::Length);
         }
-        let via = writes(message.top_sent_by()?.0?, source)?;
-        let contact = writes(message.first_contact_uri()?.host_ip()?, source)?;
+        let via = writes(seen.read.sent_by()?.0?, source)?;
+        let contact = writes(seen.read.contact()?.0?, source)?;
         if message.method() == Method::Register && self.alternates(contact) {
             return Some(Rewriting::Alternating);
         }
         match (via, contact) {
             (Writes::Public, Writes::Private) => Some(Rewriting::Partial),
             (Writes::Public, Writes::Public) => {
-                let media = message.sdp().and_then(|session| writes(session.connection_ip()?, source));
+                let media = seen.read.sdp().and_then(|session| writes(session.connection_ip()?, source));
                 match (media, names_private_host(message.call_id())) {
                     (Some(Writes::Private), true) => Some(Rewriting::HeadersOnly),
                     (_, true) => Some(Rewriting::Consistent),

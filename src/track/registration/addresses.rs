@@ -2,32 +2,39 @@
 
 use std::net::SocketAddr;
 
-use crate::decode::ports::end_digest;
 use crate::table::{Handle, Rank};
 use crate::time::PacketTime;
+use crate::track::keys::end_digest;
 use crate::track::registration::device::Device;
-use crate::track::registration::{REMEMBERED, Registrations};
+use crate::track::registration::{REMEMBERED, Registrations, Tied};
 use crate::track::world::World;
 
 /// The entries that stand for a device.
 type Held = [Option<Handle>; 3];
 
 impl Registrations {
+    /// What `address` is tied to, as long as that device is remembered.
+    pub(in crate::track) fn tied_to(&self, world: &World, address: SocketAddr) -> Option<Tied> {
+        let tied = *self.addresses.get(self.addresses.find(end_digest(world.digester, address))?)?;
+        self.devices.contains(tied.device).then_some(tied)
+    }
+
     /// Ties an address to a device; it is worth what the device is.
     pub(super) fn remember_address(&mut self, world: &World, address: SocketAddr, device: Handle, now: PacketTime) {
         let key = end_digest(world.digester, address);
         let rank = self.devices.rank(device).unwrap_or(Rank::Unanswered);
+        let tied = Tied { device, phone: self.devices.get(device).and_then(|device| device.phone) };
         match self.addresses.find(key) {
             Some(found) => {
                 if let Some(entry) = self.addresses.get_mut(found) {
-                    *entry = device;
+                    *entry = tied;
                 }
                 self.addresses.touch(found);
                 self.addresses.set_deadline(found, now + REMEMBERED);
                 self.addresses.set_rank(found, rank);
             }
             None => {
-                self.addresses.insert(key, device, now + REMEMBERED, rank);
+                self.addresses.insert(key, tied, now + REMEMBERED, rank);
             }
         }
     }
@@ -62,7 +69,7 @@ impl Registrations {
     fn addresses_of(&self, world: &World, handle: Handle, device: &Device) -> Held {
         [Some(device.flow.source), Some(device.place), device.contact_address].map(|address| {
             let found = self.addresses.find(end_digest(world.digester, address?))?;
-            (self.addresses.get(found) == Some(&handle)).then_some(found)
+            self.addresses.get(found).is_some_and(|tied| tied.device == handle).then_some(found)
         })
     }
 }

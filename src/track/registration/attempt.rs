@@ -69,9 +69,9 @@ impl Attempt {
 impl Registrations {
     /// Handles the first transmission of a REGISTER.
     pub fn register(&mut self, world: &mut World, seen: &Seen<'_>, transaction: Handle) {
-        let key = attempt_key(world, &seen.message);
+        let key = attempt_key(world, seen.read);
         let cseq = seen.message.cseq().map_or(0, |cseq| cseq.number);
-        let purpose = purpose(&seen.message);
+        let purpose = purpose(seen.read);
         let found = self.attempts.find(key);
         let owner = match found.and_then(|handle| self.attempts.get(handle)) {
             Some(attempt) if is_further_hop(attempt, seen, cseq) => Owner::FurtherRegister,
@@ -146,18 +146,18 @@ impl Registrations {
 
     fn read_request(&mut self, world: &mut World, attempt: &mut Attempt, seen: &Seen<'_>, rank: Rank) {
         let message = &seen.message;
-        let credentials = message.credentials();
+        let credentials = seen.read.credentials();
         attempt.cseq = message.cseq().map_or(0, |cseq| cseq.number);
         attempt.authorized = credentials.is_some();
         attempt.sent_nonce = credentials.map(|sent| world.digester.bytes(sent.nonce));
         attempt.fresh = attempt.sent_nonce.is_some() && attempt.sent_nonce == attempt.nonce;
-        attempt.foreign_username = credentials.is_some_and(|sent| user_of(sent.username) != message.to().uri.user);
+        attempt.foreign_username = credentials.is_some_and(|sent| user_of(sent.username) != seen.read.to().user);
         let default = message.expires();
         let mut requested = None;
         attempt.asked = [None; CONTACTS];
         let mut slots = attempt.asked.iter_mut();
         // More would be forgotten again at once.
-        for contact in message.contacts().take(DEVICES) {
+        for contact in seen.read.contacts().take(DEVICES) {
             requested = requested.or(contact.expires);
             if contact.kind == ContactKind::Star {
                 attempt.clears_all = true;
@@ -184,7 +184,7 @@ impl Registrations {
         if bind {
             return Some(self.device_of(world, aor, seen, contact, rank));
         }
-        self.find_device(aor, &DeviceKeys::of(world, &seen.message, contact))
+        self.find_device(aor, &DeviceKeys::of(world, &seen.message, contact), |_| true)
     }
 
     /// Moves the devices that are not registered to `registering`; a refresh leaves a registered one as it is.
@@ -240,7 +240,7 @@ fn continues(attempt: &Attempt, seen: &Seen<'_>, purpose: Purpose) -> bool {
     match attempt.waits {
         Waits::Credentials => seen.message.is_authorized() && purpose == attempt.purpose,
         Waits::LongerExpiry(least) => {
-            let asked = seen.message.contacts().find_map(|contact| contact.expires).or_else(|| seen.message.expires());
+            let asked = seen.read.contacts().find_map(|contact| contact.expires).or_else(|| seen.message.expires());
             asked.is_none_or(|asked| asked >= least && asked > attempt.requested)
         }
         Waits::Answer | Waits::Nothing => false,

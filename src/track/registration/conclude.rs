@@ -93,6 +93,7 @@ impl Registrations {
 
     fn accepted(&mut self, world: &mut World, handle: Handle, seen: &Seen<'_>) {
         self.note_status(handle, 200);
+        self.identify_asked(world, handle);
         let Some(attempt) = self.attempts.get(handle) else { return };
         let (aor, asked, clears_all, requested) = (attempt.aor, attempt.asked, attempt.clears_all, attempt.requested);
         let flow = attempt.flow;
@@ -114,11 +115,25 @@ impl Registrations {
         self.end_attempt(world, handle, end, seen.at);
     }
 
+    /// The devices that the attempt binds are whom they say they are.
+    fn identify_asked(&mut self, world: &mut World, handle: Handle) {
+        let Some((asked, first)) = self.attempts.get(handle).map(|attempt| (attempt.asked, attempt.first)) else { return };
+        for (slot, asked) in asked.into_iter().enumerate() {
+            let Some(Asked { device, .. }) = asked.filter(|asked| asked.bind) else { continue };
+            let known = self.identify(world, device, first);
+            let Some(attempt) = self.attempts.get_mut(handle).filter(|_| known != device) else { continue };
+            attempt.was_registered = true;
+            if let Some(Some(asked)) = attempt.asked.get_mut(slot) {
+                asked.device = known;
+            }
+        }
+    }
+
     /// What the 2xx grants to `device`: `None` if it lists contacts and not this one (DETECTION §1.1).
     fn granted(&self, world: &World, device: Handle, seen: &Seen<'_>, source: SocketAddr, requested: u32) -> Option<Span> {
         let fallback = seen.message.expires().unwrap_or(requested);
         let key = self.devices.get(device)?.address_key;
-        let mut contacts = seen.message.contacts().filter(|contact| contact.kind != ContactKind::Star).peekable();
+        let mut contacts = seen.read.contacts().filter(|contact| contact.kind != ContactKind::Star).peekable();
         if contacts.peek().is_none() {
             return Some(Span::from_secs(i64::from(fallback)));
         }
@@ -177,7 +192,7 @@ impl Registrations {
 
     /// The Contact list of a 2xx is the truth: what it does not list is not bound any more.
     fn unbind_unlisted(&mut self, world: &mut World, aor: Handle, seen: &Seen<'_>, asked: &[Option<Asked>]) {
-        let listed: Vec<_> = seen.message.contacts().map(|contact| (contact_key(world, &contact), contact.uri.host_ip())).collect();
+        let listed: Vec<_> = seen.read.contacts().map(|contact| (contact_key(world, &contact), contact.uri.host_ip())).collect();
         if listed.is_empty() {
             return;
         }
@@ -315,7 +330,7 @@ fn is_rewritten(world: &World, device: &Device, seen: &Seen<'_>) -> bool {
     let source = device.source();
     device.contact_address.is_some_and(|written| written != source)
         && seen
-            .message
+            .read
             .contacts()
             .any(|contact| contact_key(world, &contact) != device.address_key && contact_address(&contact) == Some(source))
 }

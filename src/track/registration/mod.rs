@@ -10,6 +10,7 @@ pub mod changes;
 mod conclude;
 pub mod device;
 mod keys;
+mod moved;
 mod qualify;
 mod users;
 
@@ -17,18 +18,18 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::config::Thresholds;
-use crate::decode::ports::end_digest;
 use crate::sip::headers::{Contact, ContactKind};
-use crate::sip::message::Message;
 use crate::table::{Digest, ExpiringTable, Handle, Rank};
 use crate::time::{PacketTime, Span};
 use crate::track::absence::WATERMARK;
 use crate::track::event::{Event, Sighting};
 use crate::track::nat::NatEvidence;
+use crate::track::reading::Reading;
 use crate::track::registration::attempt::Attempt;
 use crate::track::registration::changes::{Change, Changes, Refreshes};
 use crate::track::registration::device::{Continuity, Device, Probes};
 use crate::track::registration::keys::{DeviceKeys, contact_address, contact_key, continuity, trim_instance};
+use crate::track::registration::moved::is_claimed;
 use crate::track::registration::users::Users;
 use crate::track::vocabulary::RegistrationState;
 use crate::track::world::{Seen, World, aor_text, text};
@@ -66,6 +67,15 @@ impl Aor {
     }
 }
 
+/// What an address is tied to.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::track) struct Tied {
+    /// The device.
+    pub(in crate::track) device: Handle,
+    /// What was followed of its NAT when it was tied, so that a packet is given to it without a look at the device.
+    pub(in crate::track) phone: Option<Handle>,
+}
+
 /// The registrations.
 #[derive(Debug)]
 pub struct Registrations {
@@ -73,7 +83,7 @@ pub struct Registrations {
     users: Users,
     devices: ExpiringTable<Device>,
     attempts: ExpiringTable<Attempt>,
-    addresses: ExpiringTable<Handle>,
+    addresses: ExpiringTable<Tied>,
     devices_made: u64,
     /// How many devices sit behind each address.
     behind: BTreeMap<IpAddr, u32>,
@@ -85,6 +95,8 @@ pub struct Registrations {
     longest_grant: Span,
     /// How long after its expiry a registration counts as run out.
     grace: Span,
+    /// What was followed of the NAT of a device that turned out to be another one.
+    abandoned: Option<Handle>,
 }
 
 impl Registrations {
@@ -103,6 +115,7 @@ impl Registrations {
             keep_delays,
             longest_grant: Span::ZERO,
             grace: thresholds.reg_grace,
+            abandoned: None,
         }
     }
 
@@ -128,8 +141,7 @@ impl Registrations {
 
     /// The device that registered from `address`, or with it as its Contact.
     pub fn at_address(&self, world: &World, address: SocketAddr) -> Option<Handle> {
-        let handle = *self.addresses.get(self.addresses.find(end_digest(world.digester, address))?)?;
-        self.devices.get(handle).map(|_| handle)
+        self.tied_to(world, address).map(|tied| tied.device)
     }
 
     /// How many devices were last seen at `address`, on whatever port.
@@ -200,8 +212,8 @@ impl Registrations {
     }
 
     fn aor_of(&mut self, world: &World, seen: &Seen<'_>, rank: Rank) -> Handle {
-        let to = seen.message.to();
-        let name = aor_text(to.uri.user, to.uri.host);
+        let to = seen.read.to();
+        let name = aor_text(to.user, to.host);
         let key = world.digester.bytes(name.as_bytes());
         let forget = seen.at.time + REMEMBERED;
         if let Some(handle) = self.aors.find(key) {
@@ -210,7 +222,7 @@ impl Registrations {
             return handle;
         }
         let aor = Aor {
-            user_len: if to.uri.user.is_empty() { 0 } else { text(to.uri.user).len() },
+            user_len: if to.user.is_empty() { 0 } else { text(to.user).len() },
             name,
             first_seen: seen.at.time,
             attempts: 0,
@@ -227,14 +239,15 @@ impl Registrations {
         handle
     }
 
-    /// The device that a Contact of a REGISTER stands for, in the order of §0.2; `None` if it is a new one.
-    fn find_device(&self, aor: Handle, keys: &DeviceKeys) -> Option<Handle> {
+    /// The device among those that `may_be` it that a Contact of a REGISTER stands for, in the order of §0.2; `None` if it is a new one.
+    fn find_device(&self, aor: Handle, keys: &DeviceKeys, may_be: impl Fn(&Device) -> bool) -> Option<Handle> {
         let known = || {
             self.aors
                 .get(aor)
                 .into_iter()
                 .flat_map(|aor| aor.devices.iter())
                 .filter_map(|&handle| Some((handle, self.devices.get(handle)?)))
+                .filter(|(_, device)| may_be(device))
         };
         let by_instance = || known().find(|(_, device)| keys.instance != 0 && device.instance_key == keys.instance);
         let unmarked = |device: &Device| keys.instance == 0 || device.instance_key == 0;
@@ -247,13 +260,13 @@ impl Registrations {
     fn device_of(&mut self, world: &mut World, aor: Handle, seen: &Seen<'_>, contact: &Contact<'_>, rank: Rank) -> Handle {
         let message = &seen.message;
         let keys = DeviceKeys::of(world, message, contact);
-        if let Some(handle) = self.find_device(aor, &keys) {
+        if let Some(handle) = self.find_device(aor, &keys, |device| !is_claimed(device, &keys, seen.flow)) {
             self.renew_device(world, handle, seen, contact, &keys);
             return handle;
         }
         let device = Device {
             aor,
-            contact: text(contact.uri.raw),
+            contact: text(&contact.uri.without_password()),
             user_agent: text(message.user_agent()),
             instance: contact.instance.map(|instance| text(trim_instance(instance))),
             flow: seen.flow,
@@ -268,7 +281,7 @@ impl Registrations {
             restarted: PacketTime::MIN,
             evicted: false,
             rewritten: false,
-            nat: NatEvidence::of(message, seen.flow),
+            nat: NatEvidence::of(seen.read, seen.flow),
             credential_rejections: 0,
             ignored_challenges: 0,
             changes: Changes::default(),
@@ -311,10 +324,11 @@ impl Registrations {
         }
     }
 
-    fn forget_device(&mut self, world: &World, handle: Handle) {
-        let Some(gone) = self.devices.remove(handle) else { return };
+    fn forget_device(&mut self, world: &World, handle: Handle) -> Option<Device> {
+        let gone = self.devices.remove(handle)?;
         self.left(gone.flow.source.ip());
         self.forget_addresses(world, handle, &gone);
+        Some(gone)
     }
 
     fn arrived(&mut self, address: IpAddr) {
@@ -341,7 +355,7 @@ impl Registrations {
             world.tell(Event::BindingChange { device: handle, old: place, new: seen.flow.source, at: seen.at });
         }
         if device.address_key != keys.address {
-            device.contact = text(contact.uri.raw);
+            device.contact = text(&contact.uri.without_password());
             device.contact_address = contact_address(contact);
         }
         if device.agent_key != keys.agent {
@@ -351,7 +365,7 @@ impl Registrations {
         device.refreshes.note(seen.at.time.since(device.last_register));
         device.flow = seen.flow;
         device.last_register = seen.at.time;
-        device.nat = NatEvidence::of(&seen.message, seen.flow);
+        device.nat = NatEvidence::of(seen.read, seen.flow);
         if device.call_id_key != keys.call_id {
             device.restarted = seen.at.time;
             device.changes.note(Change::Restart, seen.at);
@@ -455,10 +469,10 @@ pub(super) enum Purpose {
 }
 
 /// The purpose of a REGISTER (DETECTION §1.1).
-pub(super) fn purpose(message: &Message<'_>) -> Purpose {
-    let fallback = message.expires();
+pub(super) fn purpose(read: &Reading<'_>) -> Purpose {
+    let fallback = read.message().expires();
     let mut any = false;
-    for contact in message.contacts() {
+    for contact in read.contacts() {
         any = true;
         if contact.kind != ContactKind::Star && contact.expires.or(fallback) != Some(0) {
             return Purpose::Register;
@@ -468,7 +482,7 @@ pub(super) fn purpose(message: &Message<'_>) -> Purpose {
 }
 
 /// The key of an attempt.
-pub(super) fn attempt_key(world: &World, message: &Message<'_>) -> Digest {
-    let to = message.to();
-    world.digester.parts(&[b"attempt", to.uri.user, to.uri.host, message.call_id()])
+pub(super) fn attempt_key(world: &World, read: &Reading<'_>) -> Digest {
+    let to = read.to();
+    world.digester.further(read.call_id(), &[to.user, to.host])
 }

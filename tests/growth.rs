@@ -1,0 +1,180 @@
+//! Each collection that can grow is listed with what bounds it: a new one fails here until somebody has said so.
+//!
+//! Looked at are the fields of structs in everything that lives as long as the engine: sets, maps, queues and heaps, and lists that their own
+//! file adds to. What a function holds for itself is not. The entries of `table::ExpiringTable`, the ordinary choice for what a
+//! sender can make more of, are bounded by it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Where state lives that traffic can make larger.
+const STATE: [&str; 9] = ["table", "decode", "track", "detect", "metrics", "alert", "assist", "history", "report/recent.rs"];
+
+/// What can grow, and what bounds it: a constant that its file names, or in lower case what has a bound of its own.
+const BOUNDS: &[(&str, &[(&str, &str)])] = &[
+    ("table.rs", &[("slots", "the capacity"), ("free", "slots"), ("index", "slots")]),
+    ("table/queue.rs", &[("near", "deadlines of entries"), ("far", "deadlines of entries"), ("spare", "SOON")]),
+    ("decode/chunks.rs", &[("bytes", "MAX_MESSAGE")]),
+    ("decode/copies.rs", &[("seen", "MAX_SEEN"), ("latest", "seen")]),
+    ("decode/fragments.rs", &[("bytes", "MAX_DATAGRAM"), ("parts", "MAX_PIECES"), ("spare", "four")]),
+    ("decode/frame.rs", &[("bytes", "BYTES"), ("frames", "FRAMES")]),
+    ("decode/line.rs", &[("items", "MAX_ITEMS"), ("bytes", "MAX_BYTES")]),
+    ("decode/streams/reader.rs", &[("buffer", "MAX_BUFFER")]),
+    ("decode/streams/sequence.rs", &[("early", "MAX_EARLY")]),
+    ("decode/window.rs", &[("batches", "MAX_BYTES"), ("waiting", "MAX_FRAMES"), ("spare", "MAX_SPARE")]),
+    ("track/call/finished.rs", &[("lists", "the capacity")]),
+    ("track/call/mod.rs", &[("partners", "LEGS")]),
+    ("track/legs.rs", &[("first", "REMEMBERED"), ("second", "REMEMBERED")]),
+    ("track/lost.rs", &[("sources", "REMEMBERED")]),
+    ("track/mod.rs", &[("steps", "STEPS")]),
+    ("track/nat/mod.rs", &[("private_names", "PRIVATE_NAMES")]),
+    ("track/nat/phone.rs", &[("asked", "ASKED")]),
+    ("track/nat/pool.rs", &[("failures", "FAILURES"), ("successes", "BINS")]),
+    ("track/nat/site.rs", &[("phones", "PHONES"), ("moves", "MOVES"), ("strangers", "STRANGERS")]),
+    ("track/orphans.rs", &[("left", "WATCHED"), ("due", "left, two each")]),
+    ("track/peers.rs", &[("pbxs", "MOST"), ("registrars", "MOST")]),
+    ("track/registration/mod.rs", &[("devices", "DEVICES"), ("behind", "devices"), ("tries", "SOURCES")]),
+    ("track/registration/users.rs", &[("by_user", "aors")]),
+    ("track/scan.rs", &[("tries", "REMEMBERED")]),
+    ("track/triggers.rs", &[("watched", "MOST")]),
+    ("track/world.rs", &[("events", "what one message brings about; drained after each")]),
+    ("detect/capture.rs", &[("missing", "addresses of PBXs"), ("lossy", "addresses of PBXs")]),
+    ("detect/delivery.rs", &[("tried", "REMEMBERED"), ("lost", "REMEMBERED")]),
+    ("detect/devices.rs", &[("moves", "REMEMBERED")]),
+    ("detect/drops.rs", &[("recent", "REMEMBERED")]),
+    ("detect/durations.rs", &[("ended", "REMEMBERED")]),
+    (
+        "detect/finding.rs",
+        &[
+            ("evidence", "EVIDENCE"),
+            ("explains", "findings of the catalogue"),
+            ("related", "RELATED"),
+            ("sufferers", "RELATED"),
+            ("values", "slots of a remedy"),
+        ],
+    ),
+    ("detect/flapping.rs", &[("histories", "REMEMBERED"), ("returns", "the count of the threshold")]),
+    ("detect/ignored.rs", &[("served", "REMEMBERED"), ("trunk_calls", "REMEMBERED"), ("large", "REMEMBERED"), ("fragments", "REMEMBERED")]),
+    ("detect/intruders.rs", &[("refused", "REMEMBERED"), ("attacked", "REMEMBERED"), ("scanners", "REMEMBERED")]),
+    ("detect/latest.rs", &[("entries", "MOST"), ("used", "MOST")]),
+    ("detect/load.rs", &[("answers", "REMEMBERED"), ("registering", "REMEMBERED")]),
+    ("detect/moves.rs", &[("ports", "REMEMBERED"), ("moves", "REMEMBERED")]),
+    ("detect/probes.rs", &[("records", "REMEMBERED")]),
+    ("detect/reachability.rs", &[("down", "REMEMBERED"), ("escalations", "down, two each"), ("outages", "REMEMBERED")]),
+    ("detect/registration.rs", &[("rejections", "REMEMBERED"), ("answered", "REMEMBERED")]),
+    ("detect/restart.rs", &[("watched", "REMEMBERED"), ("signs", "KEPT")]),
+    ("detect/server.rs", &[("silences", "REMEMBERED"), ("requests", "REMEMBERED"), ("known", "KNOWN")]),
+    ("detect/setup.rs", &[("recent", "REMEMBERED")]),
+    ("detect/short.rs", &[("ended", "REMEMBERED"), ("users", "ended")]),
+    ("detect/sleep.rs", &[("down", "REMEMBERED"), ("naps", "REMEMBERED")]),
+    ("detect/slowness.rs", &[("pbxs", "REMEMBERED")]),
+    ("detect/store.rs", &[("findings", "the limits"), ("reached", "what one message brings about; drained after each")]),
+    ("detect/store/change.rs", &[("waiting", "CAPACITY")]),
+    ("detect/store/index.rs", &[("by_id", "findings"), ("by_subject", "findings, RELATED each")]),
+    ("detect/store/ranked.rs", &[("by_worth", "findings")]),
+    ("detect/strangers.rs", &[("knocks", "REMEMBERED"), ("strays", "REMEMBERED"), ("domains", "DOMAINS")]),
+    ("detect/undelivered.rs", &[("recent", "REMEMBERED")]),
+    ("detect/vanished.rs", &[("watched", "WATCHED")]),
+    ("metrics/family.rs", &[("values", "the catalogue")]),
+    ("metrics/fold.rs", &[("messages", "WAITING"), ("calls", "WAITING")]),
+    ("metrics/subjects.rs", &[("tallies", "names of the configuration"), ("held", "metrics.label_limit"), ("rest", "PBXs")]),
+    ("metrics/timeline.rs", &[("families", "the catalogue"), ("series", "label limits"), ("runs", "the time of the capture")]),
+    ("alert/policy/limiter.rs", &[("waiting", "WAITING")]),
+    (
+        "alert/policy/mod.rs",
+        &[
+            ("findings", "KEPT"),
+            ("about", "findings, ABOUT each"),
+            ("groups", "findings"),
+            ("outputs", "what one change brings about; drained after each"),
+            ("members", "findings"),
+            ("resolved", "LISTED"),
+        ],
+    ),
+    ("alert/policy/scanners.rs", &[("found", "GATHERED")]),
+    ("alert/sink/alertmanager.rs", &[("holding", "HELD"), ("over", "HELD")]),
+    ("assist/evidence.rs", &[("open", "KEPT")]),
+    ("assist/pen.rs", &[("lines", "LINES"), ("asked", "ASKED"), ("moments", "MOMENTS")]),
+    ("history/mask/addresses.rs", &[("known", "addresses of one trace"), ("taken", "known")]),
+    ("history/mask/words.rs", &[("known", "names of one trace"), ("taken", "known")]),
+    ("history/recorder.rs", &[("calls", "WAITING"), ("aors", "aors"), ("sites", "sites")]),
+    ("history/trace/frames.rs", &[("connections", "CONNECTIONS")]),
+    ("history/writer.rs", &[("waiting", "WAITING")]),
+    ("report/recent.rs", &[("messages", "the capacity")]),
+];
+
+/// Files of state without their tests.
+fn sources() -> BTreeMap<String, String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = vec![root.join("table.rs")];
+    STATE.iter().for_each(|top| collect(&root.join(top), &mut files));
+    let read = |file: &PathBuf| {
+        let name = file.strip_prefix(&root).expect("a source is below src").to_string_lossy().into_owned();
+        let text = fs::read_to_string(file).expect("a source is readable");
+        let code = text.split_once("\n#[cfg(test)]\nmod tests {").map_or(text.as_str(), |(code, _)| code).to_owned();
+        (!name.contains("tests")).then_some((name, code))
+    };
+    files.iter().filter_map(read).collect()
+}
+
+fn collect(path: &Path, files: &mut Vec<PathBuf>) {
+    if path.is_dir() {
+        let entries = fs::read_dir(path).expect("a folder is readable");
+        entries.for_each(|entry| collect(&entry.expect("an entry is listed").path(), files));
+    } else {
+        files.push(path.to_owned());
+    }
+}
+
+/// The fields of structs in `code` that can grow.
+fn growing(code: &str) -> BTreeSet<&str> {
+    let fields = code.lines().filter_map(|line| {
+        let field = line.strip_prefix("    ").filter(|field| field.starts_with(|first: char| first.is_ascii_lowercase()))?;
+        let field = field.strip_prefix("pub").map_or(field, |field| field.trim_start_matches(|c| c != ' ').trim_start());
+        field.strip_suffix(',')?.split_once(": ")
+    });
+    let can_grow = |&(name, kind): &(&str, &str)| {
+        let is = |kinds: &[&str]| kinds.iter().any(|wanted| kind.contains(&format!("{wanted}<")));
+        let adds = ["push", "push_back", "extend", "extend_from_slice", "insert", "append", "resize"];
+        let is_added_to = || adds.iter().any(|add| code.contains(&format!(".{name}.{add}(")));
+        let is_name = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+        let is_owned = !kind.replace("&'static", "").contains('&') && !kind.contains("fn(");
+        is_name
+            && is_owned
+            && (is(&["Map", "Set", "Table", "Deque", "Heap", "Latest"]) && !kind.starts_with("ExpiringTable")
+                || is(&["Vec"]) && is_added_to())
+    };
+    fields.filter(can_grow).map(|(name, _)| name).collect()
+}
+
+#[test]
+fn whatever_can_grow_has_a_bound() {
+    let sources = sources();
+    let listed: BTreeMap<_, _> = BOUNDS.iter().copied().collect();
+    let mut problems = Vec::new();
+    for (file, code) in &sources {
+        let listed = listed.get(file.as_str()).copied().unwrap_or_default();
+        let growing = growing(code);
+        let unlisted = growing.iter().filter(|field| !listed.iter().any(|(known, _)| known == *field));
+        problems.extend(unlisted.map(|field| format!("src/{file}: what bounds `{field}`? Bound it, then say by what in tests/growth.rs")));
+        for (field, bound) in listed {
+            if !growing.contains(field) {
+                problems.push(format!("src/{file}: `{field}` does not grow any more"));
+            }
+            let is_constant = bound.chars().all(|c| c.is_ascii_uppercase() || c == '_');
+            if is_constant && !code.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').any(|word| word == *bound) {
+                problems.push(format!("src/{file}: `{field}` is bounded by {bound}, which is not named there"));
+            }
+        }
+    }
+    problems.extend(listed.keys().filter(|file| !sources.contains_key(**file)).map(|file| format!("src/{file} is not there")));
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
+
+#[test]
+fn a_newcomer_is_found() {
+    let code = "struct A<'a> {\n    pub(super) seen: BTreeMap<IpAddr, u64>,\n    last: VecDeque<(u8, u8)>,\n    lent: &'a Vec<u8>,\n    list: Vec<u8>,\n    \
+                own: Vec<Handle>,\n    table: ExpiringTable<Call>,\n    count: u64,\n}\nfn f() { self.list.push(1); }\n";
+    assert_eq!(growing(code), ["last", "list", "seen"].into());
+}
