@@ -116,8 +116,10 @@ fn read_and_ingest<I: IngestStage>(
     let mut captured = Captured::default();
     let mut ready = outlet.buffer();
     while read_one(source, &mut captured, observer)? == Reading::Captured {
+        // A source that gives less than it can has a moment to tell of, such as that of a sample of the metrics.
+        let is_moment = !captured.frames.is_full();
         ingest_one(ingest, &mut captured, &mut ready);
-        if ready.len() >= HANDED {
+        if ready.len() >= HANDED || is_moment {
             // When the engine is gone there is no use in reading on; joining it tells why.
             if outlet.send(ready).is_err() {
                 return Ok(());

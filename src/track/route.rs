@@ -387,13 +387,9 @@ impl Tracker {
     }
 
     fn count(&mut self, message: &Message<'_>, novelty: Novelty) {
-        match novelty {
-            Novelty::Distinct => {}
-            Novelty::Retransmission => {
-                self.messages.retransmissions += 1;
-                return;
-            }
-            Novelty::Foreign => return,
+        if novelty == Novelty::Retransmission {
+            self.messages.retransmissions += 1;
+            return;
         }
         match message.kind() {
             Kind::Request(method) => {

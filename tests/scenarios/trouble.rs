@@ -17,6 +17,7 @@ scenarios! {
     "server-errors" => server_errors,
     "passwords-tried" => passwords_tried,
     "phone-claimed-elsewhere" => phone_claimed_elsewhere,
+    "self-answered" => self_answered,
     "scanner-gets-in" => scanner_gets_in,
     "toll-fraud-probe" => toll_fraud_probe,
     "wrong-domain" => wrong_domain,
@@ -137,6 +138,26 @@ fn phone_claimed_elsewhere(scene: &mut Scene) {
         let at = 20.0 + f64::from(index) * 30.0;
         scene.reg_rejected(at, &mut claimant, 401);
         scene.reg_rejected(at + 0.05, &mut claimant, 401);
+    }
+}
+
+/// Somebody accepts the registrations that he asks the PBX for in the name of others, a new one and one taken back; the PBX refuses both.
+fn self_answered(scene: &mut Scene) {
+    scene.healthy(&mut a1(), 0.0, 160.0);
+    for (at, user) in [(30.0, "1001"), (60.0, "1002")] {
+        let mut claimant = Agent::phone(user, Brand::Yealink, "192.0.2.66:5070", "192.0.2.66:5070");
+        let mut request = scene.register_message(&mut claimant);
+        let mut accepted = scene.registrar_response(&request, 200, &claimant);
+        if user == "1001" {
+            request.set("Contact", "*");
+            request.set("Expires", "0");
+        } else {
+            accepted = accepted.with("Contact", format!("<{}>;expires=600", claimant.contact_uri()));
+        }
+        let pbx = scene.pbx.clone();
+        scene.send(at, &claimant, &pbx, &request);
+        scene.send(at + 0.001, &claimant, &claimant, &accepted);
+        scene.reject(at + 0.01, &mut claimant, &request, 401);
     }
 }
 

@@ -27,12 +27,12 @@ use crate::sip::message::Message;
 use crate::table::{Digest, ExpiringTable, Handle, Rank};
 use crate::time::{PacketTime, Span};
 use crate::track::call::finished::Finished;
-use crate::track::call::outcome::{Cancelled, Credentials, Facts, outcome};
+use crate::track::call::outcome::{Cancelled, Credentials, Facts, blame, is_retryable, outcome};
 use crate::track::call::record::{Beginning, CallRecord};
 use crate::track::call::session::{Session, Side, Timer};
 use crate::track::call::upkeep::pause;
 use crate::track::event::{Event, Sighting};
-use crate::track::vocabulary::{EndedBy, Outcome};
+use crate::track::vocabulary::Outcome;
 use crate::track::world::{Seen, World, aor_text, text};
 
 /// How long a final response is waited on for the retry that continues the attempt (DETECTION §4.1).
@@ -311,7 +311,7 @@ impl Calls {
         } else {
             call.is_over = true;
             call.record.ended.get_or_insert(at.time);
-            call.record.ended_by = call.record.ended_by.or_else(|| blame(call, outcome));
+            call.record.ended_by = call.record.ended_by.or_else(|| blame(outcome, call.further.is_some()));
             self.table.lower_rank(handle, Rank::Finished);
             self.table.set_deadline(handle, at.time + LINGER);
         }
@@ -481,23 +481,6 @@ impl Call {
     }
 }
 
-/// Who is responsible for an attempt that failed.
-fn blame(call: &Call, outcome: Outcome) -> Option<EndedBy> {
-    match outcome {
-        Outcome::Cancelled => Some(EndedBy::Caller),
-        Outcome::Busy | Outcome::Declined => Some(EndedBy::Callee),
-        Outcome::NoAnswer | Outcome::Timeout | Outcome::NoResponse | Outcome::Stalled100 | Outcome::Stalled18x => Some(EndedBy::Timeout),
-        Outcome::Unknown | Outcome::Answered | Outcome::CompletedElsewhere => None,
-        _ if call.further.is_some() => Some(EndedBy::Callee),
-        _ => Some(EndedBy::Pbx),
-    }
-}
-
 fn tag_hash(world: &World, tag: Option<&[u8]>) -> u64 {
     world.digester.bytes(tag.unwrap_or_default()).low64()
-}
-
-/// Whether an INVITE with a higher CSeq continues the attempt that got `status` (DETECTION §0.2, §4.1).
-fn is_retryable(status: u16) -> bool {
-    matches!(status, 0 | 300..=399 | 401 | 407 | 413 | 415 | 416 | 420 | 421 | 422 | 488 | 491 | 494)
 }

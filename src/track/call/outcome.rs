@@ -1,7 +1,7 @@
 //! The outcome of an attempt: a pure function of what was seen of it (DETECTION §4.1, evaluated in that order).
 
 use crate::time::Span;
-use crate::track::vocabulary::Outcome;
+use crate::track::vocabulary::{EndedBy, Outcome};
 
 /// Who cancelled an INVITE, and why.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -92,6 +92,23 @@ fn by_status(facts: &Facts) -> Outcome {
         600..700 => Outcome::GlobalFailure,
         _ => Outcome::Unknown,
     }
+}
+
+/// Who is responsible for an attempt that failed.
+pub(super) fn blame(outcome: Outcome, passed_on: bool) -> Option<EndedBy> {
+    match outcome {
+        Outcome::Cancelled => Some(EndedBy::Caller),
+        Outcome::Busy | Outcome::Declined => Some(EndedBy::Callee),
+        Outcome::NoAnswer | Outcome::Timeout | Outcome::NoResponse | Outcome::Stalled100 | Outcome::Stalled18x => Some(EndedBy::Timeout),
+        Outcome::Unknown | Outcome::Answered | Outcome::CompletedElsewhere => None,
+        _ if passed_on => Some(EndedBy::Callee),
+        _ => Some(EndedBy::Pbx),
+    }
+}
+
+/// Whether an INVITE with a higher CSeq continues the attempt that got `status` (DETECTION §0.2, §4.1).
+pub(super) fn is_retryable(status: u16) -> bool {
+    matches!(status, 0 | 300..=399 | 401 | 407 | 413 | 415 | 416 | 420 | 421 | 422 | 488 | 491 | 494)
 }
 
 #[cfg(test)]
