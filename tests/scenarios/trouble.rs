@@ -156,7 +156,7 @@ fn self_answered(scene: &mut Scene) {
         }
         let pbx = scene.pbx.clone();
         scene.send(at, &claimant, &pbx, &request);
-        scene.send(at + 0.001, &claimant, &claimant, &accepted);
+        scene.send(at + 0.001, &claimant, &pbx, &accepted);
         scene.reject(at + 0.01, &mut claimant, &request, 401);
     }
 }
