@@ -64,7 +64,7 @@ fn ours(bytes: &[u8]) -> Reading {
 
 /// A scheme says the same in capitals, which is one of the liberties.
 fn scheme_in_lower_case(uri: String) -> String {
-    uri.split_once(':').map_or(uri.clone(), |(scheme, rest)| format!("{}:{rest}", scheme.to_ascii_lowercase()))
+    uri.split_once(':').map_or_else(|| uri.clone(), |(scheme, rest)| format!("{}:{rest}", scheme.to_ascii_lowercase()))
 }
 
 /// What TShark reads of each frame of a capture; `None` where there is no TShark.

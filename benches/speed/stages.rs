@@ -7,7 +7,7 @@ use criterion::{BatchSize, BenchmarkId, Criterion, Throughput};
 use siphound::config::Config;
 use siphound::decode::decoder::Decoder;
 use siphound::decode::frame::FrameBatch;
-use siphound::decode::framer::{Framer, Framing, Headers, Opening};
+use siphound::decode::framer::{Framer, Framing, Headers, Opening, Progress};
 use siphound::decode::ports::PortFilter;
 use siphound::pipeline::engine::{Delivery, Engine};
 use siphound::pipeline::ingest::Ingest;
@@ -62,7 +62,7 @@ impl Framer for Whole {
         Opening::Start
     }
 
-    fn frame(&self, bytes: &[u8]) -> Framing {
+    fn frame(&self, bytes: &[u8], _: &mut Progress) -> Framing {
         Framing::Message(bytes.len())
     }
 
