@@ -76,6 +76,24 @@ impl Marks {
         }
     }
 
+    /// What another leg may look for in this one: whatever makes [`Self::in_common`] more than nothing.
+    pub(super) fn given(&self) -> impl Iterator<Item = u64> {
+        self.by_kind([self.call_id, 0])
+    }
+
+    /// What this leg of the PBX looks for in the others.
+    pub(super) fn sought(&self) -> impl Iterator<Item = u64> {
+        self.by_kind([self.other_call_id, self.base_call_id])
+    }
+
+    /// All marks that there are, so that those of two kinds differ.
+    fn by_kind(&self, call_ids: [u64; 2]) -> impl Iterator<Item = u64> {
+        let single = [call_ids[0], call_ids[1], self.session_id, self.media, self.session].into_iter().zip([0, 0, 1, 2, 3]);
+        let of = |numbers: [Number; 3], kind| numbers.into_iter().flat_map(move |number| [(number.whole, kind), (number.suffix, kind + 1)]);
+        let all = single.chain(of(self.callers, 4)).chain(of(self.callees, 6));
+        all.filter(|(mark, _)| *mark != 0).map(|(mark, kind)| mark.wrapping_add(kind))
+    }
+
     /// Points for what `second`, the leg of the PBX, has in common with this one (DETECTION §6.3).
     pub(super) fn in_common(&self, second: &Self) -> u32 {
         let same = |one: u64, other: u64| one != 0 && one == other;
