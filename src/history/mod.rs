@@ -26,8 +26,8 @@ pub use status::{Loss, Status, Store};
 use crate::time::Span;
 use writer::Writer;
 
-/// Batches of records that may wait for the disk.
-const QUEUE: usize = 64;
+/// Batches of records that may wait for the disk: a megabyte each, or half a second.
+const QUEUE: usize = 16;
 
 /// Bytes of the file that tries whether a directory can be written to.
 const PROBE: usize = 64 << 10;
