@@ -19,8 +19,8 @@ use crate::track::nat::event::NatEvent;
 use crate::track::site::Site;
 use crate::track::vocabulary::Outcome;
 
-/// Bytes and records after which a batch is handed on at once.
-const FULL: (usize, usize) = (1 << 20, 2_000);
+/// Bytes and records after which a batch is handed on at once, while it is still in the caches.
+const FULL: (usize, usize) = (256 << 10, 1_000);
 /// How often batches are handed on otherwise, and with them what changed: once, however often it did.
 const GATHER: Span = Span::from_millis(500);
 /// Bytes and records that may gather while the writer is busy.
@@ -121,6 +121,7 @@ impl Recorder {
             let views = sites.into_iter().filter_map(|site| tracker.nat.view(site));
             self.batch.rows.extend(views.map(|view| Row::Nat(Box::new(nat::entry(tracker, &view)), printed)));
         }
+        self.batch.settled = true;
         self.hand_on(printed);
     }
 
