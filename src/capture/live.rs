@@ -23,8 +23,12 @@ use crate::time::{PacketTime, Span};
 pub const ANY: &str = "any";
 /// The flag of an interface that is up, netdevice(7).
 const IFF_UP: u32 = 1;
-/// How long one call waits for a frame before it says that there is none.
+/// How long one call waits for a frame before it says that there is none, on a silent link.
 const WAIT: Duration = Duration::from_millis(100);
+/// The same after frames: later stages hold these back until they hear how time passes.
+const WAIT_AFTER_FRAMES: Duration = Duration::from_millis(50);
+/// How often it is waited that short: until all that was captured has been let through.
+const SHORT_WAITS: u8 = 4;
 /// Beyond the read timeout, how long the kernel may keep a frame before it can be seen here.
 const SETTLE: Span = Span::from_millis(50);
 
@@ -48,7 +52,7 @@ pub struct LiveOptions {
 }
 
 impl LiveOptions {
-    /// SIP on `interface` with large frames, a buffer of 16 MiB and batches of 5 ms.
+    /// SIP on `interface` with large frames, a buffer of 16 MiB and batches of 20 ms.
     pub fn new(interface: impl Into<String>) -> Self {
         Self {
             interface: interface.into(),
@@ -56,7 +60,7 @@ impl LiveOptions {
             filter: None,
             snaplen: 262_144,
             kernel_buffer: 16 << 20,
-            read_timeout: Span::from_millis(5),
+            read_timeout: Span::from_millis(20),
             promiscuous: true,
         }
     }
@@ -86,6 +90,10 @@ pub struct Live {
     /// How far behind the clock all frames are known to have arrived.
     lag: Span,
     failed: Option<CaptureError>,
+    /// Whether the kernel had no further frame when it was last asked, so that it is waited for one first.
+    drained: bool,
+    /// Waits in vain since the last frame, as far as [`SHORT_WAITS`].
+    quiet: u8,
     /// Frames that wait until a step of the clock is told.
     held: Option<FrameBatch>,
 }
@@ -121,6 +129,8 @@ impl Live {
             lag: options.read_timeout + SETTLE,
             clock: Clock::start(),
             failed: None,
+            drained: false,
+            quiet: SHORT_WAITS,
             held: None,
             capture,
             name,
@@ -143,6 +153,7 @@ impl Live {
 
     /// Takes frames until the batch is full or the kernel has no further one at hand.
     fn take(&mut self, batch: &mut FrameBatch) {
+        self.drained = false;
         while !batch.is_full() {
             match self.capture.next_packet() {
                 Ok(packet) => {
@@ -159,7 +170,10 @@ impl Live {
                     };
                     batch.push(header, packet.data);
                 }
-                Err(pcap::Error::TimeoutExpired) => return,
+                Err(pcap::Error::TimeoutExpired) => {
+                    self.drained = true;
+                    return;
+                }
                 Err(error) => {
                     let name = self.name.clone();
                     self.failed = Some(match is_down(&name) {
@@ -174,7 +188,8 @@ impl Live {
 
     /// Waits until the kernel has frames, at most [`WAIT`].
     fn wait(&self) {
-        let timeout = Timespec { tv_sec: 0, tv_nsec: i64::from(WAIT.subsec_nanos()) };
+        let wait = if self.quiet < SHORT_WAITS { WAIT_AFTER_FRAMES } else { WAIT };
+        let timeout = Timespec { tv_sec: 0, tv_nsec: i64::from(wait.subsec_nanos()) };
         // A failure shows when the capture is read next; a signal only ends the waiting early.
         let _ = poll(&mut [PollFd::from_borrowed_fd(self.capture.as_fd(), PollFlags::IN)], Some(&timeout));
     }
@@ -215,11 +230,14 @@ impl FrameSource for Live {
         }
         // Read before the frames are looked for: all that arrived until then, less the lag, are found.
         let now = self.clock.now() - self.lag;
-        self.take(batch);
+        if !self.drained {
+            self.take(batch);
+        }
         if batch.is_empty() && self.failed.is_none() {
             self.wait();
             self.take(batch);
         }
+        self.quiet = if batch.is_empty() { (self.quiet + 1).min(SHORT_WAITS) } else { 0 };
         // Told before any frame or time that follows it: what falls due across the step is no failure.
         if let Some(by) = self.clock.step() {
             self.held = (!batch.is_empty()).then(|| std::mem::take(batch));

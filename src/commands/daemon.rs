@@ -109,7 +109,10 @@ impl Daemon {
         let result = run(opened, ingest, engine, asked, Control { stop: &stopped, handle: &handle, pulse: &pulse, observer: &observer });
         servers.into_iter().for_each(Server::stop);
         // The listeners go with the engine, and their writers end with them, also when the capture failed.
-        let frames = result.map(|finished| finished.engine.frames());
+        let frames = result.map(|mut finished| {
+            finished.engine.end();
+            finished.engine.frames()
+        });
         notifier.stop();
         if let Some(history) = history {
             history.finish();

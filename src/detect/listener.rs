@@ -42,6 +42,9 @@ pub trait Listener: Send {
 
     /// All of a batch was handled, the last of it at `now`.
     fn batch(&mut self, _tracker: &Tracker, _now: PacketTime) {}
+
+    /// Nothing further will be told.
+    fn end(&mut self, _tracker: &Tracker) {}
 }
 
 /// Whose phone the PBX called with a request that was never answered; nobody where it did not come from the PBX.

@@ -16,6 +16,8 @@ pub(super) struct Batch {
     pub(super) rows: Vec<Row>,
     /// Engine time of the last record.
     pub(super) now: PacketTime,
+    /// Whether all that changed is in it: it is time to write the rows.
+    pub(super) settled: bool,
     /// Whether records before these were dropped.
     pub(super) after_loss: bool,
 }
@@ -74,6 +76,7 @@ impl Batch {
         self.bytes.clear();
         self.traced.clear();
         self.rows.clear();
+        self.settled = false;
         self.after_loss = false;
     }
 

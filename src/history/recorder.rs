@@ -17,20 +17,28 @@ use crate::track::Tracker;
 use crate::track::event::{Event, Sighting};
 use crate::track::nat::event::NatEvent;
 use crate::track::site::Site;
+use crate::track::vocabulary::Outcome;
 
+/// Bytes and records after which a batch is handed on at once, while it is still in the caches.
+const FULL: (usize, usize) = (256 << 10, 1_000);
+/// How often batches are handed on otherwise, and with them what changed: once, however often it did.
+const GATHER: Span = Span::from_millis(500);
 /// Bytes and records that may gather while the writer is busy.
 const WAITING: (usize, usize) = (8 << 20, 50_000);
 /// How often what is known of the NATs is written.
 const NAT_EVERY: Span = Span::from_secs(60);
 
-/// Hears the engine. Everything is copied into batches; a batch that finds no room in the queue grows, and when it is too large it is
-/// dropped and counted.
+/// Hears the engine. Everything is copied into batches, so that the disk has few and large ones to write; a batch that finds no room in the
+/// queue grows, and when it is too large it is dropped and counted.
 #[derive(Debug)]
 pub struct Recorder {
     full: Sender<Batch>,
     empty: Receiver<Batch>,
     status: Status,
     batch: Batch,
+    /// When it was last looked at what had changed.
+    settled: PacketTime,
+    /// What changed since.
     calls: BTreeSet<Handle>,
     aors: BTreeSet<Handle>,
     sites: BTreeSet<Site>,
@@ -44,6 +52,7 @@ impl Recorder {
             empty,
             status,
             batch: Batch::default(),
+            settled: PacketTime::MIN,
             calls: BTreeSet::new(),
             aors: BTreeSet::new(),
             sites: BTreeSet::new(),
@@ -98,6 +107,10 @@ impl Recorder {
     fn settle(&mut self, tracker: &Tracker) {
         let now = tracker.now();
         let printed = tracker.printed(now);
+        self.settled = now;
+        for handle in std::mem::take(&mut self.calls) {
+            self.call(tracker, handle);
+        }
         for handle in std::mem::take(&mut self.aors) {
             let entry = tracker.registrations.aor(handle).map(|aor| build::registration(tracker, aor));
             self.batch.rows.extend(entry.map(|entry| Row::Registration(Box::new(entry), printed)));
@@ -108,11 +121,12 @@ impl Recorder {
             let views = sites.into_iter().filter_map(|site| tracker.nat.view(site));
             self.batch.rows.extend(views.map(|view| Row::Nat(Box::new(nat::entry(tracker, &view)), printed)));
         }
-        self.batch.now = printed;
-        self.hand_on();
+        self.batch.settled = true;
+        self.hand_on(printed);
     }
 
-    fn hand_on(&mut self) {
+    fn hand_on(&mut self, now: PacketTime) {
+        self.batch.now = now;
         if self.batch.is_empty() {
             return;
         }
@@ -155,11 +169,14 @@ impl Listener for Recorder {
 
     fn event(&mut self, tracker: &Tracker, event: &Event) {
         match event {
-            Event::CallStarted { call } => {
+            Event::CallStarted { call } | Event::CallOutcome { call, outcome: Outcome::Answered, .. } => {
                 self.calls.insert(*call);
             }
             // The call may be let go of before the batch is over.
-            Event::CallOutcome { call, .. } | Event::CallEnded { call, .. } => self.call(tracker, *call),
+            Event::CallOutcome { call, .. } | Event::CallEnded { call, .. } => {
+                self.calls.remove(call);
+                self.call(tracker, *call);
+            }
             Event::LegLeftUp { ended, left, .. } | Event::LegEnded { ended, left, .. } => {
                 self.call(tracker, *ended);
                 self.call(tracker, *left);
@@ -190,10 +207,16 @@ impl Listener for Recorder {
         });
     }
 
-    fn batch(&mut self, tracker: &Tracker, _now: PacketTime) {
-        for handle in std::mem::take(&mut self.calls) {
-            self.call(tracker, handle);
+    fn batch(&mut self, tracker: &Tracker, now: PacketTime) {
+        let is_full = self.batch.bytes.len() >= FULL.0 || self.batch.traced.len() + self.batch.rows.len() >= FULL.1;
+        if now.since(self.settled) >= GATHER {
+            self.settle(tracker);
+        } else if is_full {
+            self.hand_on(tracker.printed(now));
         }
+    }
+
+    fn end(&mut self, tracker: &Tracker) {
         self.settle(tracker);
     }
 }

@@ -17,6 +17,8 @@ const RETRY: Duration = Duration::from_secs(1);
 const PRUNE_EVERY: u32 = 30;
 /// Bytes of a trace that are written at once.
 const CHUNK: usize = 64 << 10;
+/// Rows that wait for the others of their half second at most.
+const TOGETHER: usize = 5_000;
 /// Rows that wait for a database that is down.
 const WAITING: usize = 20_000;
 
@@ -101,16 +103,17 @@ impl Writer {
             let excess = base.waiting.len().saturating_sub(WAITING);
             base.waiting.drain(..excess);
             self.status.lose(Store::Database, Loss::Write, excess as u64);
-            if base.health == Health::Up {
+            let is_time = batch.settled || base.waiting.len() >= TOGETHER;
+            if base.health == Health::Up && is_time {
                 base.commit(&self.status, batch.now);
             }
         }
     }
 
-    /// Tries stores that are down.
+    /// Tries stores that are down, and writes what nothing has followed that would have it written.
     fn retry(&mut self) {
         let now = self.now.unwrap_or_else(wall_clock);
-        if let Some(base) = self.database.as_mut().filter(|base| base.health == Health::Down) {
+        if let Some(base) = self.database.as_mut().filter(|base| base.health == Health::Down || !base.waiting.is_empty()) {
             base.commit(&self.status, now);
         }
         if let Some(traces) = self.traces.as_mut().filter(|traces| traces.health == Health::Down) {

@@ -142,6 +142,14 @@ impl Engine {
         self.detectors.advance(&self.tracker, now);
         self.tell_changes();
         self.fold.finish(&self.tracker);
+        self.end();
+    }
+
+    /// Tells the listeners that nothing further will come.
+    pub fn end(&mut self) {
+        for listener in &mut self.listeners {
+            listener.end(&self.tracker);
+        }
     }
 
     /// All numbers at one moment; `lost` are the frames that the capture dropped, by place.

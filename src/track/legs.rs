@@ -3,10 +3,11 @@
 //! A leg towards the PBX and a leg from it are scored by what they have in common when the second begins, and again when it rings and is
 //! answered. They are linked at 60 points if no other candidate comes within 15; ambiguous ones stay apart, and nothing is concluded.
 
+mod index;
 mod marks;
+mod remembered;
 
 use std::cmp::Reverse;
-use std::collections::VecDeque;
 
 use crate::decode::flow::Flow;
 use crate::table::{Handle, Rank};
@@ -15,7 +16,9 @@ use crate::track::call::{Call, Calls};
 use crate::track::registration::Registrations;
 use crate::track::vocabulary::Direction;
 use crate::track::world::{Seen, World};
+use index::Index;
 use marks::Marks;
+use remembered::Remembered;
 
 /// Points that link two legs.
 const LINK: u32 = 60;
@@ -24,10 +27,6 @@ const LINK: u32 = 60;
 const LEAD: u32 = 15;
 /// How long after the first leg the second may begin.
 const WINDOW: Span = Span::from_secs(10);
-/// How long the ringing and the answer of a leg are waited for.
-const PATIENCE: Span = Span::from_secs(120);
-/// Legs that are remembered of each kind.
-const REMEMBERED: usize = 4096;
 /// First legs that are weighed for a second one: those that have most in common with it.
 const WEIGHED: usize = 16;
 /// Second legs that are looked at again when a first one rings or is answered.
@@ -39,6 +38,8 @@ const ANSWER_COUPLING: Span = Span::from_secs(1);
 
 #[derive(Clone, Debug)]
 struct Leg {
+    /// Its place in the order of the remembered legs of its kind.
+    number: u64,
     call: Handle,
     flow: Flow,
     begun: PacketTime,
@@ -62,7 +63,16 @@ struct Mate {
 impl Leg {
     fn of(world: &World, registrations: &Registrations, seen: &Seen<'_>, call: Handle) -> Self {
         let marks = Marks::of(world, registrations, seen);
-        Self { call, flow: seen.flow, begun: seen.at.time, marks, is_strangers: seen.rank <= Rank::Unanswered, near: Vec::new(), crowd: 0 }
+        Self {
+            number: 0,
+            call,
+            flow: seen.flow,
+            begun: seen.at.time,
+            marks,
+            is_strangers: seen.rank <= Rank::Unanswered,
+            near: Vec::new(),
+            crowd: 0,
+        }
     }
 }
 
@@ -79,9 +89,10 @@ struct Score {
 #[derive(Debug, Default)]
 pub struct Legs {
     /// Not from the PBX, as far as the PBX is known.
-    first: VecDeque<Leg>,
+    first: Remembered,
+    by_mark: Index,
     /// Not towards the PBX, and without partner.
-    second: VecDeque<Leg>,
+    second: Remembered,
 }
 
 impl Legs {
@@ -91,29 +102,29 @@ impl Legs {
         let leg = Leg::of(world, registrations, seen, call);
         let direction = world.peers.direction(seen.flow);
         if direction != Direction::Out {
-            self.first.push_back(leg.clone());
+            self.add_first(leg.clone());
         }
         if direction != Direction::In {
             let leg = self.introduced(world, calls, leg);
-            self.second.push_back(leg);
+            self.second.push(leg);
             self.decide(world, calls, call);
         }
     }
 
     /// Takes note that the caller sent its INVITE anew: with credentials, or to where it was redirected. The PBX goes on from here.
     pub fn renewed(&mut self, world: &World, registrations: &Registrations, calls: &mut Calls, seen: &Seen<'_>, call: Handle) {
-        let Some(index) = position(&self.first, calls.get(call).map(Call::leg_begun), call) else { return };
-        if self.first.remove(index).is_some_and(|leg| leg.flow.source == seen.flow.source) {
+        let Some(place) = self.first.position(calls.get(call).map(Call::leg_begun), call) else { return };
+        if self.remove_first(place).is_some_and(|leg| leg.flow.source == seen.flow.source) {
             calls.renew_leg(call, seen.at.time);
-            self.first.push_back(Leg::of(world, registrations, seen, call));
+            self.add_first(Leg::of(world, registrations, seen, call));
         }
     }
 
     /// Looks again at the legs of which one rang or was answered just now.
     pub fn progressed(&mut self, world: &World, calls: &mut Calls, call: Handle, now: PacketTime) {
         self.forget(now);
-        if let Some(first) = position(&self.first, calls.get(call).map(Call::leg_begun), call).and_then(|index| self.first.get(index)) {
-            let mates = first.near.iter().filter_map(|mate| find(&self.second, mate));
+        if let Some(first) = self.first.position(calls.get(call).map(Call::leg_begun), call).and_then(|place| self.first.get(place)) {
+            let mates = first.near.iter().filter_map(|mate| self.second.find(mate));
             let fitting: Vec<_> = mates.filter(|leg| is_linked_by(score(world, calls, first, leg))).map(|leg| leg.call).collect();
             for second in fitting {
                 self.decide(world, calls, second);
@@ -124,21 +135,39 @@ impl Legs {
 
     /// Looks again at all legs: the PBX is known now.
     pub fn learned(&mut self, world: &World, calls: &mut Calls) {
-        self.first.retain(|leg| world.peers.direction(leg.flow) != Direction::Out);
-        self.second.retain(|leg| world.peers.direction(leg.flow) != Direction::In);
-        self.first.iter_mut().for_each(|leg| leg.near.clear());
-        for leg in std::mem::take(&mut self.second) {
-            let (call, leg) = (leg.call, self.introduced(world, calls, leg));
-            self.second.push_back(leg);
-            self.decide(world, calls, call);
+        self.by_mark.clear();
+        for leg in self.first.take() {
+            if world.peers.direction(leg.flow) != Direction::Out {
+                self.add_first(Leg { near: Vec::new(), ..leg });
+            }
         }
+        for leg in self.second.take() {
+            if world.peers.direction(leg.flow) != Direction::In {
+                let (call, leg) = (leg.call, self.introduced(world, calls, leg));
+                self.second.push(leg);
+                self.decide(world, calls, call);
+            }
+        }
+    }
+
+    fn add_first(&mut self, leg: Leg) {
+        if let Some(leg) = self.first.push(leg) {
+            self.by_mark.add(leg);
+        }
+    }
+
+    fn remove_first(&mut self, place: usize) -> Option<Leg> {
+        let leg = self.first.remove(place)?;
+        self.by_mark.remove(&leg);
+        Some(leg)
     }
 
     /// The second leg with the first legs that may be its partner, which get to know it too.
     fn introduced(&mut self, world: &World, calls: &Calls, leg: Leg) -> Leg {
-        let ends = self.first.partition_point(|first| first.begun <= leg.begun);
-        let in_window = self.first.iter().enumerate().take(ends).rev().take_while(|(_, first)| leg.begun.since(first.begun) <= WINDOW);
-        let fitting = in_window.map(|(index, first)| (score(world, calls, first, &leg).rest, index)).filter(|(rest, _)| *rest > 0);
+        let fitting = self.alike(&leg).into_iter().filter_map(|place| {
+            let rest = score(world, calls, self.first.get(place)?, &leg).rest;
+            (rest > 0).then_some((rest, place))
+        });
         let (chosen, crowd) = foremost(fitting.collect());
         let mut near = Vec::with_capacity(chosen.len());
         for index in chosen {
@@ -151,12 +180,24 @@ impl Legs {
         Leg { near, crowd, ..leg }
     }
 
+    /// The places of the first legs within [`WINDOW`] before a second one that may have something in common with it.
+    fn alike(&self, leg: &Leg) -> Vec<usize> {
+        let within = self.first.between(leg.begun - WINDOW, leg.begun);
+        let Some(oldest) = self.first.get(within.start) else { return Vec::new() };
+        match self.by_mark.alike(leg, oldest.number) {
+            Some(numbers) => {
+                numbers.into_iter().filter_map(|number| self.first.numbered(number)).filter(|place| within.contains(place)).collect()
+            }
+            None => within.collect(),
+        }
+    }
+
     /// Links the second leg `call`, if it is clear to which first leg.
     fn decide(&mut self, world: &World, calls: &mut Calls, call: Handle) {
-        let Some(index) = position(&self.second, calls.get(call).map(|call| call.first.time), call) else { return };
-        let Some(leg) = self.second.get(index) else { return };
+        let Some(place) = self.second.position(calls.get(call).map(|call| call.first.time), call) else { return };
+        let Some(leg) = self.second.get(place) else { return };
         let (mut best, mut second) = (None, leg.crowd);
-        for candidate in leg.near.iter().filter_map(|mate| find(&self.first, mate)) {
+        for candidate in leg.near.iter().filter_map(|mate| self.first.find(mate)) {
             let points = score(world, calls, candidate, leg);
             match best {
                 Some((_, most)) if key(points) <= key(most) => second = second.max(points.rest),
@@ -171,32 +212,18 @@ impl Legs {
             && points.rest >= second + LEAD
         {
             calls.link(partner, call);
-            self.second.remove(index);
+            self.second.remove(place);
         }
     }
 
     fn forget(&mut self, now: PacketTime) {
-        for legs in [&mut self.first, &mut self.second] {
-            while legs.front().is_some_and(|leg| now.since(leg.begun) > PATIENCE) {
-                legs.pop_front();
-            }
-            if legs.len() >= REMEMBERED {
-                legs.remove(legs.iter().position(|leg| leg.is_strangers).unwrap_or(0));
-            }
+        while let Some(place) = self.first.leaving(now) {
+            self.remove_first(place);
+        }
+        while let Some(place) = self.second.leaving(now) {
+            self.second.remove(place);
         }
     }
-}
-
-/// Where the leg of `call` that began at `begun` is among `legs`, which are in that order.
-fn position(legs: &VecDeque<Leg>, begun: Option<PacketTime>, call: Handle) -> Option<usize> {
-    let begun = begun?;
-    let from = legs.partition_point(|leg| leg.begun < begun);
-    let near = legs.iter().enumerate().skip(from).take_while(|(_, leg)| leg.begun == begun);
-    near.filter(|(_, leg)| leg.call == call).map(|(index, _)| index).last()
-}
-
-fn find<'a>(legs: &'a VecDeque<Leg>, mate: &Mate) -> Option<&'a Leg> {
-    legs.get(position(legs, Some(mate.begun), mate.call)?)
 }
 
 /// Of legs, each with its points and its place, those of most points, the last place first, and the points of the best of the others.

@@ -48,6 +48,10 @@ fn start_line_length(message: &[u8]) -> usize {
 
 /// Blanks the password of each SIP URI (RFC 3261 §19.1.1), wherever in the header or start line it stands.
 fn blank_passwords(header: &mut [u8]) {
+    // Most headers have no user, and so no password.
+    if memchr::memchr(b'@', header).is_none() {
+        return;
+    }
     let mut at = 0;
     while let Some(colon) = memchr::memchr(b':', header.get(at..).unwrap_or_default()) {
         let scheme = header.get(..at + colon).unwrap_or_default();
@@ -121,9 +125,8 @@ fn header_length(bytes: &[u8]) -> usize {
 
 /// Whether a header of that name carries secrets.
 fn is_secret(name: &[u8]) -> bool {
-    let known = matches!(HeaderName::from_bytes(name), Some(HeaderName::Authorization | HeaderName::ProxyAuthorization));
-    let like = name.len() >= AUTHORIZATION.len() && name[name.len() - AUTHORIZATION.len()..].eq_ignore_ascii_case(AUTHORIZATION);
-    known || like || INFO.iter().any(|info| name.eq_ignore_ascii_case(info))
+    let end = name.len().checked_sub(AUTHORIZATION.len()).and_then(|before| name.get(before..));
+    end.is_some_and(|end| end.eq_ignore_ascii_case(AUTHORIZATION)) || INFO.iter().any(|info| name.eq_ignore_ascii_case(info))
 }
 
 /// Whether the value begins with parameters or names the scheme of digests.

@@ -33,7 +33,7 @@ pub(super) struct Marks {
 }
 
 /// A number or name: the whole of it, and its last digits.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 struct Number {
     whole: u64,
     suffix: u64,
@@ -74,6 +74,27 @@ impl Marks {
                 callee.unwrap_or_default(),
             ],
         }
+    }
+
+    /// What another leg may look for in this one: whatever makes [`Self::in_common`] more than nothing.
+    pub(super) fn given(&self) -> impl Iterator<Item = u64> {
+        self.by_kind([self.call_id, 0])
+    }
+
+    /// What this leg of the PBX looks for in the others.
+    pub(super) fn sought(&self) -> impl Iterator<Item = u64> {
+        self.by_kind([self.other_call_id, self.base_call_id])
+    }
+
+    /// All marks that there are, so that those of two kinds differ. The same number mostly stands in several headers; once is enough.
+    fn by_kind(&self, [one, other]: [u64; 2]) -> impl Iterator<Item = u64> {
+        let single = [one, other, self.session_id, self.media, self.session].into_iter().zip([0, 0, 1, 2, 3]);
+        let of = |[a, b, c]: [Number; 3], kind| {
+            let apart = [a, if b == a { Number::default() } else { b }, if c == a || c == b { Number::default() } else { c }];
+            apart.into_iter().flat_map(move |number| [(number.whole, kind), (number.suffix, kind + 1)])
+        };
+        let all = single.chain(of(self.callers, 4)).chain(of(self.callees, 6));
+        all.filter(|(mark, _)| *mark != 0).map(|(mark, kind)| mark.wrapping_add(kind))
     }
 
     /// Points for what `second`, the leg of the PBX, has in common with this one (DETECTION §6.3).
@@ -130,6 +151,50 @@ fn base(call_id: &[u8]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A caller and a callee with numbers of these hashes, and nothing else.
+    fn numbers(caller: u64, callee: u64) -> Marks {
+        let number = |whole| Number { whole, suffix: whole + 100 };
+        Marks { callers: [number(caller), number(caller), Number::default()], callees: [number(callee); 3], ..Marks::default() }
+    }
+
+    /// Whether a second leg looks for anything that the first one gives.
+    fn finds(second: &Marks, first: &Marks) -> bool {
+        second.sought().any(|mark| first.given().any(|given| given == mark))
+    }
+
+    #[test]
+    fn what_is_in_common_is_found_and_nothing_else() {
+        let first = Marks { call_id: 1, session_id: 2, media: 3, session: 4, ..numbers(5, 6) };
+        let alike = [
+            Marks { other_call_id: 1, ..Marks::default() },
+            Marks { base_call_id: 1, ..Marks::default() },
+            Marks { session_id: 2, ..Marks::default() },
+            Marks { media: 3, ..Marks::default() },
+            Marks { session: 4, ..Marks::default() },
+            numbers(5, 9),
+            numbers(9, 6),
+            Marks { callees: [Number::default(), Number::default(), Number { whole: 8, suffix: 106 }], ..Marks::default() },
+        ];
+        for second in alike {
+            assert!(first.in_common(&second) > 0 && finds(&second, &first), "{second:?}");
+        }
+        let others = [
+            Marks { call_id: 1, ..Marks::default() },
+            Marks { other_call_id: 2, session_id: 3, media: 4, session: 1, ..Marks::default() },
+            numbers(6, 5),
+            Marks::default(),
+        ];
+        for second in others {
+            assert_eq!(first.in_common(&second), 0, "{second:?}");
+            assert!(!finds(&second, &first), "{second:?}");
+        }
+    }
+
+    #[test]
+    fn a_number_in_several_headers_is_one_mark() {
+        assert_eq!(numbers(5, 6).given().count(), 4, "the whole and the end of each");
+    }
 
     #[test]
     fn a_suffix_is_told_from_the_call_id_of_the_other_leg() {
