@@ -120,7 +120,7 @@ impl Lines {
         let Some((line, _)) = best else { return false };
         let items = &mut self.items[line];
         if items.len() == items.capacity() {
-            items.reserve_exact(8 + items.len() / 8);
+            items.reserve_exact(8 + items.len() / 4);
         }
         items.push_back(item);
         self.lasts[line] = item.deadline;

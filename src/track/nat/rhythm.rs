@@ -2,7 +2,6 @@
 //! §2.6).
 
 use crate::config::Ratio;
-use crate::table::append;
 use crate::time::{PacketTime, Span};
 
 /// Silences remembered.
@@ -51,7 +50,7 @@ impl Gaps {
         }
         match self.ring.get_mut(self.count as usize % GAPS) {
             Some(oldest) => *oldest = tenths(gap),
-            None => append(&mut self.ring, tenths(gap)),
+            None => self.ring.push(tenths(gap)),
         }
         self.count = self.count.saturating_add(1);
     }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::decode::flow::Flow;
-use crate::table::{Handle, append};
+use crate::table::Handle;
 use crate::time::{PacketTime, Span};
 use crate::track::event::Sighting;
 use crate::track::nat::NatEvidence;
@@ -182,7 +182,7 @@ impl Probes {
         let micros = (rtt.as_nanos() / 1000).clamp(0, i64::from(u32::MAX)) as u32;
         match probed.round_trips.get_mut(self.answered as usize % ROUND_TRIPS) {
             Some(oldest) => *oldest = micros,
-            None => append(&mut probed.round_trips, micros),
+            None => probed.round_trips.push(micros),
         }
         self.answered = self.answered.saturating_add(1);
         self.last_rtt = Some(rtt);
