@@ -1,7 +1,7 @@
 //! What siphound and rsip read of one message, side by side.
 
 use siphound::sip::adapter::{SecondOpinion, second_opinion};
-use siphound::sip::headers::Address;
+use siphound::sip::headers::{Address, HeaderName};
 use siphound::sip::message::{Kind, Message};
 use siphound::sip::scan::{Context, scan};
 use siphound::sip::uri::Scheme;
@@ -14,10 +14,12 @@ fn text(bytes: &[u8]) -> String {
 pub(crate) fn own_opinion(bytes: &[u8]) -> SecondOpinion {
     let scan = scan(bytes, Context::Datagram).expect("what rsip reads has a start line");
     let message = Message::new(bytes, &scan);
-    // rsip takes an unknown scheme for a user.
-    let who = |address: Address<'_>| {
+    // rsip takes an unknown scheme for a user, and what follows a semicolon for a part of it where angle brackets would be due (RFC 3261 §20.10).
+    let who = |address: Address<'_>, header: HeaderName| {
         let user = Some(text(address.uri.user)).filter(|user| !user.is_empty());
-        (address.uri.scheme != Scheme::Other).then(|| (user, address.tag.map(text)))
+        let value = message.header(header).unwrap_or_default();
+        let is_vague = !value.contains(&b'<') && value.split(|byte| *byte == b'@').next().is_some_and(|user| user.contains(&b';'));
+        (address.uri.scheme != Scheme::Other && !is_vague).then(|| (user, address.tag.map(text)))
     };
     SecondOpinion {
         kind: match message.kind() {
@@ -26,8 +28,8 @@ pub(crate) fn own_opinion(bytes: &[u8]) -> SecondOpinion {
         },
         call_id: Some(text(message.call_id())),
         cseq: message.cseq().map(|cseq| (cseq.number, cseq.method.to_string())),
-        from: who(message.from()),
-        to: who(message.to()),
+        from: who(message.from(), HeaderName::From),
+        to: who(message.to(), HeaderName::To),
         branch: message.top_via().and_then(|via| via.branch).map(text),
     }
 }
