@@ -98,20 +98,22 @@ fn callee_silent(tracker: &Tracker, call: Handle, request: &Unanswered, findings
 
 fn callee_answered(tracker: &Tracker, call: Handle, at: PacketTime, findings: &mut FindingStore) {
     let Some(entry) = tracker.calls.get(call) else { return };
-    let destination = entry.further.map_or(entry.flow.destination, |further| further.flow.destination);
+    let destination = entry.further.as_ref().map_or(entry.flow.destination, |further| further.flow.destination);
     findings.clear_of(FindingId::CalleeNoResponse, at, || Some(Subject::Aor(callee(tracker, entry, destination)?.0)));
 }
 
 /// A call that ran out of hops; 482 alone may as well be a request that came by two ways of a fork.
 fn loops(tracker: &Tracker, call: Handle, status: u16, at: Sighting, findings: &mut FindingStore) {
     let Some(entry) = tracker.calls.get(call).filter(|entry| !tracker.world.peers.scans(entry.flow.source.ip())) else { return };
-    let hops = entry.further.map_or(0, |further| further.branches);
+    let hops = entry.further.as_ref().map_or(0, |further| further.branches);
     if !went_round(status, hops, tracker.thresholds().loop_passes) {
         return;
     }
     let Some(subject) = call_subject(tracker, call) else { return };
-    let (from, to) =
-        entry.further.map_or((entry.flow.source, entry.flow.destination), |further| (further.flow.source, further.flow.destination));
+    let (from, to) = entry
+        .further
+        .as_ref()
+        .map_or((entry.flow.source, entry.flow.destination), |further| (further.flow.source, further.flow.destination));
     let answer = status_text(status);
     let message = format!("{subject}: {answer}, passed on {hops}× between {from} and {to}");
     let raise = Raise::new(FindingId::RoutingLoop, subject, message)

@@ -59,7 +59,7 @@ pub(super) fn called_name(tracker: &Tracker, call: &Call) -> Box<str> {
 
 /// Where the two ends of a call are, as far as this leg shows them.
 pub(super) fn ends(call: &Call) -> [SocketAddr; 2] {
-    let destination = call.further.map_or(call.flow.destination, |further| further.flow.destination);
+    let destination = call.further.as_ref().map_or(call.flow.destination, |further| further.flow.destination);
     [call.flow.source, destination]
 }
 

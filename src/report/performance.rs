@@ -81,9 +81,9 @@ impl Attempts {
 /// The delays of accepted registrations; those of the PBX at its carriers are another matter.
 fn registration_delays(tracker: &Tracker) -> Vec<Span> {
     let known: BTreeSet<_> = tracker.world.peers.pbx_addresses().into_iter().map(|address| address.ip()).collect();
-    let delays = tracker.registrations.delays().iter();
+    let delays = tracker.registrations.delays();
     delays
         .filter(|(registrar, _)| known.is_empty() || known.contains(&registrar.ip()))
-        .map(|(_, micros)| Span::from_micros(i64::from(*micros)))
+        .map(|(_, micros)| Span::from_micros(i64::from(micros)))
         .collect()
 }

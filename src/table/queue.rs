@@ -17,13 +17,13 @@ const ROOM: usize = 1024;
 /// Emptied buckets whose memory is kept for later ones.
 const MAX_SPARE: usize = 64;
 
-/// A deadline and whose it is. Those of one moment come in the order in which they were pushed.
+/// A deadline and whose it is; whether that one still waits for it is told by the slot. Those of one moment come in the order in which
+/// they were pushed, unless four thousand million lie between them.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) struct Item {
     pub(super) deadline: PacketTime,
-    sequence: u64,
+    sequence: u32,
     pub(super) slot: u32,
-    pub(super) generation: u32,
 }
 
 /// A priority queue of deadlines.
@@ -33,7 +33,7 @@ pub(super) struct Queue {
     next: PacketTime,
     lines: Lines,
     strays: Strays,
-    pushed: u64,
+    pushed: u32,
 }
 
 impl Queue {
@@ -48,9 +48,9 @@ impl Queue {
     }
 
     /// Adds a deadline.
-    pub(super) fn push(&mut self, deadline: PacketTime, slot: u32, generation: u32) {
-        let item = Item { deadline, sequence: self.pushed, slot, generation };
-        self.pushed += 1;
+    pub(super) fn push(&mut self, deadline: PacketTime, slot: u32) {
+        let item = Item { deadline, sequence: self.pushed, slot };
+        self.pushed = self.pushed.wrapping_add(1);
         if !self.lines.take(item) {
             self.strays.push(item);
         }
@@ -118,7 +118,11 @@ impl Lines {
             }
         }
         let Some((line, _)) = best else { return false };
-        self.items[line].push_back(item);
+        let items = &mut self.items[line];
+        if items.len() == items.capacity() {
+            items.reserve_exact(8 + items.len() / 4);
+        }
+        items.push_back(item);
         self.lasts[line] = item.deadline;
         self.firsts[line] = self.firsts[line].min(item.deadline);
         true
@@ -271,7 +275,7 @@ mod tests {
     fn items_of_one_moment_come_in_the_order_in_which_they_were_pushed() {
         let mut queue = Queue::new();
         for slot in [3, 1, 2] {
-            queue.push(at(50_000), slot, 0);
+            queue.push(at(50_000), slot);
         }
         assert!(drain(&mut queue, 49_999).is_empty());
         assert_eq!(drain(&mut queue, 50_000), [3, 1, 2]);
@@ -280,10 +284,10 @@ mod tests {
     #[test]
     fn what_is_pushed_before_the_bucket_in_hand_comes_first() {
         let mut queue = Queue::new();
-        queue.push(at(10_000), 1, 0);
-        queue.push(at(10_001), 2, 0);
+        queue.push(at(10_000), 1);
+        queue.push(at(10_001), 2);
         assert_eq!(drain(&mut queue, 10_000), [1]);
-        queue.push(at(-1), 3, 0);
+        queue.push(at(-1), 3);
         assert_eq!(drain(&mut queue, 10_001), [3, 2]);
     }
 
@@ -291,8 +295,8 @@ mod tests {
     fn what_a_flood_left_takes_no_room() {
         let mut queue = Queue::new();
         for slot in 0..10_000 {
-            queue.push(at(10_000), slot, 0);
-            queue.push(at(1_000_000), slot, 1);
+            queue.push(at(10_000), slot);
+            queue.push(at(1_000_000), slot);
         }
         queue.retain(|item| item.slot < 2);
         let lined: usize = queue.lines.items.iter().map(VecDeque::capacity).sum();
@@ -308,7 +312,7 @@ mod tests {
             let mut model: Vec<(i64, u32)> = Vec::new();
             for (number, (push, time)) in steps.into_iter().enumerate() {
                 if push {
-                    queue.push(at(time), number as u32, 0);
+                    queue.push(at(time), number as u32);
                     model.push((time, number as u32));
                 } else {
                     prop_assert!(model.iter().all(|&(deadline, _)| queue.next() <= at(deadline)));

@@ -83,7 +83,8 @@ fn median(values: &mut [u32]) -> u32 {
 struct Pair {
     low_sent: PacketTime,
     high_sent: PacketTime,
-    cadence: Option<Box<[Cadence; 2]>>,
+    /// By sender, apart twice: few pairs have any, and hardly any has both; so an entry of the table takes 64 bytes.
+    cadences: Option<Box<[Option<Box<Cadence>>; 2]>>,
 }
 
 /// When a pair of addresses was last seen, before a packet between them; [`PacketTime::MIN`] for never.
@@ -132,15 +133,15 @@ impl Flows {
     /// Takes note of a keep-alive along `flow` (after [`Self::note`]). Returns the time since the one before of its kind.
     pub fn note_keepalive(&mut self, flow: Flow, kind: KeepaliveKind, now: PacketTime) -> Option<Span> {
         let (handle, sender) = self.entry(flow, now);
-        let cadence = self.pairs.get_mut(handle)?.cadence.get_or_insert_default();
-        cadence[sender as usize].note(kind, now)
+        let cadences = self.pairs.get_mut(handle)?.cadences.get_or_insert_default();
+        cadences[sender as usize].get_or_insert_default().note(kind, now)
     }
 
     /// The keep-alives along `flow`, if they are periodic.
     pub fn cadence(&self, flow: Flow) -> Option<(KeepaliveKind, Span, Span)> {
         let (key, sender) = self.key(flow);
         let pair = self.pairs.get(self.pairs.find(key)?)?;
-        pair.cadence.as_ref()?[sender as usize].periodic(self.periodic)
+        pair.cadences.as_ref()?[sender as usize].as_ref()?.periodic(self.periodic)
     }
 
     /// When a packet was last seen along `flow`; [`PacketTime::MIN`] for never.
@@ -179,7 +180,7 @@ impl Flows {
     fn entry(&mut self, flow: Flow, now: PacketTime) -> (Handle, Sender) {
         let (key, sender) = self.key(flow);
         let handle = self.pairs.find(key).unwrap_or_else(|| {
-            let pair = Pair { low_sent: PacketTime::MIN, high_sent: PacketTime::MIN, cadence: None };
+            let pair = Pair { low_sent: PacketTime::MIN, high_sent: PacketTime::MIN, cadences: None };
             self.pairs.insert(key, pair, now + IDLE, Rank::Unanswered).0
         });
         (handle, sender)

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use crate::config::{Rate, Ratio, Thresholds};
 use crate::decode::ends::ip_digest;
 use crate::sip::method::Method;
-use crate::table::{Digest, Digester, ExpiringTable, Rank};
+use crate::table::{Digest, Digester, ExpiringTable, Rank, append};
 use crate::time::{PacketTime, Span};
 use crate::track::event::Giveaway;
 
@@ -114,7 +114,7 @@ impl Scans {
         if entry.tries.len() >= REMEMBERED {
             entry.tries.remove(0);
         }
-        entry.tries.push(Tried { user, at: now, result, dialled });
+        append(&mut entry.tries, Tried { user, at: now, result, dialled });
         entry.giveaway(limits, now)
     }
 

@@ -97,8 +97,8 @@ pub struct Call {
     pub first: Sighting,
     /// The first 2xx.
     pub answer: Option<Answer>,
-    /// The hop next to the callee, if it is another one.
-    pub further: Option<Further>,
+    /// The hop next to the callee, if it is another one. Boxed, as all is that few calls have.
+    pub further: Option<Box<Further>>,
     /// Highest CSeq of an INVITE that was acknowledged after 2xx; 0 before any.
     pub acked: u32,
     /// The last ACK of a 2xx.
@@ -108,7 +108,7 @@ pub struct Call {
     /// Whether it was told that a private media address was named.
     private_media: bool,
     /// The provisional response that asked for PRACK last.
-    reliable: Option<Reliable>,
+    reliable: Option<Box<Reliable>>,
     /// How its INVITE came by the same server.
     passes: Passes,
     vias: u16,
@@ -123,7 +123,7 @@ pub struct Call {
     bye: Option<Side>,
     bye_crossed: bool,
     session: Session,
-    lost: Option<Lost>,
+    lost: Option<Box<Lost>>,
     lost_told: bool,
     /// Which sides are known to have had the dialog.
     alive: [bool; 2],

@@ -72,10 +72,11 @@ impl Calls {
             known => {
                 let (flow, at) = (seen.flow, seen.at);
                 let t1 = Span::ZERO;
-                *known = Some(Reliable { status, flow, first: at, last: at, transmissions: 1, number, gap: t1, acknowledged: false });
+                let first = Reliable { status, flow, first: at, last: at, transmissions: 1, number, gap: t1, acknowledged: false };
+                *known = Some(Box::new(first));
             }
         }
-        if let Some(reliable) = call.reliable.filter(Reliable::is_suspect)
+        if let Some(reliable) = call.reliable.as_deref().copied().filter(Reliable::is_suspect)
             && world.would_see_answer(reliable.flow, reliable.first.time, reliable.last.time)
         {
             world.tell(Event::PrackMissing { call: handle, reliable, end: Sighting::default() });
@@ -97,7 +98,7 @@ impl Calls {
 impl Call {
     /// The response over which the callee gives the call up with a 5xx at `end`, if it does.
     pub(super) fn given_up_for_prack(&self, status: u16, end: PacketTime) -> Option<Reliable> {
-        let reliable = self.reliable.filter(|_| (500..600).contains(&status))?;
+        let reliable = self.reliable.as_deref().copied().filter(|_| (500..600).contains(&status))?;
         (reliable.is_suspect() && reliable.is_given_up(end)).then_some(reliable)
     }
 }

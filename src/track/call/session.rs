@@ -118,27 +118,27 @@ struct Pending {
 }
 
 /// The timer of a call and what was tried since it was set.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Session {
-    timer: Option<Timer>,
+    timer: Option<Box<Timer>>,
     pending: Option<Pending>,
-    failure: Option<(Failure, Side)>,
+    failure: Option<Box<(Failure, Side)>>,
 }
 
 impl Session {
     /// Takes what a 2xx to INVITE or UPDATE says.
     pub(super) fn set(&mut self, timer: Option<Timer>) {
-        *self = Self { timer, ..Self::default() };
+        *self = Self { timer: timer.map(Box::new), ..Self::default() };
     }
 
     /// The timer that runs.
     pub(super) fn timer(&self) -> Option<Timer> {
-        self.timer
+        self.timer.as_deref().copied()
     }
 
     /// When the timer has run out in silence.
     pub(super) fn silent_at(&self) -> Option<PacketTime> {
-        Some(self.timer?.expiry() + SILENT)
+        Some(self.timer.as_ref()?.expiry() + SILENT)
     }
 }
 
@@ -169,7 +169,7 @@ impl Calls {
             401 | 407 | 422 | 491 => call.session.pending = None,
             _ => {
                 call.session.pending = None;
-                call.session.failure = Some((Failure::Refused { status, at: seen.at }, by));
+                call.session.failure = Some(Box::new((Failure::Refused { status, at: seen.at }, by)));
             }
         }
     }
@@ -181,8 +181,8 @@ impl Calls {
         let Some(call) = self.table.get_mut(handle).filter(|call| visible && !call.is_over) else { return };
         let Some(pending) = call.session.pending.take() else { return };
         let failure = Failure::Unanswered(request);
-        call.session.failure = Some((failure, pending.by));
-        if let Some(timer) = call.session.timer {
+        call.session.failure = Some(Box::new((failure, pending.by)));
+        if let Some(timer) = call.session.timer() {
             let at = Sighting { time: request.deadline, frame: 0 };
             let lapse = Lapse { call: handle, timer: Some(timer), failure: Some(failure), at, confidence: Confidence::Suspected };
             world.tell(Event::SessionLapsed(lapse));
@@ -195,16 +195,16 @@ impl Calls {
         if self.partners(handle).any(|(_, partner)| partner.record.answered.is_some() && partner.record.ended.is_some()) {
             return None;
         }
-        let session = call.session;
-        let lapse = |failure| Lapse { call: handle, timer: session.timer, failure, at, confidence: Confidence::Confirmed };
+        let session = &call.session;
+        let lapse = |failure| Lapse { call: handle, timer: session.timer(), failure, at, confidence: Confidence::Confirmed };
         if let Some(request) = session.given_up(world, by, at.time)
             && world.would_see_answer(request.flow, request.first.time, at.time)
         {
             return Some(lapse(Some(Failure::Unanswered(request))));
         }
-        let timer = session.timer.filter(|timer| timer.sent(by, at.time))?;
+        let timer = session.timer().filter(|timer| timer.sent(by, at.time))?;
         let visible = world.absence.could_see(timer.flow, timer.set.time, at.time, &world.flows, &world.peers);
-        visible.then(|| lapse(session.failure.map(|(failure, _)| failure)))
+        visible.then(|| lapse(session.failure.as_ref().map(|tried| tried.0)))
     }
 
     /// Ends a call whose session ran out in silence by `now`; nothing was seen in it since.
@@ -217,8 +217,8 @@ impl Calls {
             return;
         }
         let at = Sighting { time: now, frame: 0 };
-        let failure = call.session.failure.map(|(failure, _)| failure);
-        world.tell(Event::SessionLapsed(Lapse { call: handle, timer: Some(timer), failure, at, confidence: Confidence::Confirmed }));
+        let failure = call.session.failure.as_ref().map(|tried| tried.0);
+        world.tell(Event::SessionLapsed(Lapse { call: handle, timer: Some(*timer), failure, at, confidence: Confidence::Confirmed }));
         self.end_unseen(world, handle, timer.expiry(), "session timer ran out");
     }
 }
@@ -230,7 +230,7 @@ impl Session {
             let transaction = world.transactions.get(pending.transaction)?;
             transaction.answered.is_none().then(|| transaction.unanswered())
         });
-        let failed = match self.failure {
+        let failed = match self.failure.as_deref().copied() {
             Some((Failure::Unanswered(request), side)) if side == by => Some(request),
             _ => None,
         };

@@ -250,8 +250,8 @@ impl Calls {
             call.passes = Passes { count: call.passes.count.saturating_add(1), hops_left };
             world.tell(Event::Looping { call: handle, flow: seen.flow, passes: call.passes.count, at: seen.at });
         }
-        let branches = call.further.map_or(0, |further| further.branches).saturating_add(1);
-        call.further = Some(Further { flow: seen.flow, branches });
+        let branches = call.further.as_ref().map_or(0, |further| further.branches).saturating_add(1);
+        call.further = Some(Box::new(Further { flow: seen.flow, branches }));
         call.record.passed_on_to = Some(seen.flow.destination);
     }
 }

@@ -66,7 +66,7 @@ impl Calls {
             return;
         }
         let lost = Lost { method: request.method, sent: request.first, flow: seen.flow, status, at: seen.at };
-        call.lost = Some(lost);
+        call.lost = Some(Box::new(lost));
         world.tell(Event::DialogLost { call: handle, lost });
         self.rearm(handle);
     }
@@ -78,7 +78,7 @@ impl Calls {
         if !call.is_over || !call.is_established() || gone_before || !call.was_alive_at(world, seen) {
             return;
         }
-        call.lost = Some(Lost { method: Method::Bye, sent: bye.first, flow: seen.flow, status: 481, at: seen.at });
+        call.lost = Some(Box::new(Lost { method: Method::Bye, sent: bye.first, flow: seen.flow, status: 481, at: seen.at }));
         self.table.set_deadline(handle, seen.at.time + CROSSING + WATERMARK);
     }
 
@@ -91,7 +91,7 @@ impl Calls {
         if !call.is_established() || due >= call.life() {
             return false;
         }
-        if let Some(lost) = call.lost.filter(|lost| due >= lost.at.time + CROSSING + WATERMARK) {
+        if let Some(lost) = call.lost.as_deref().copied().filter(|lost| due >= lost.at.time + CROSSING + WATERMARK) {
             self.end_unseen(world, handle, lost.at.time, "one end had forgotten the call");
         } else if call.session.silent_at().is_some_and(|silent| due >= silent + WATERMARK) {
             self.run_out(world, handle, due - WATERMARK);
@@ -107,7 +107,8 @@ impl Calls {
 
     fn conclude_refused_bye(&mut self, world: &mut World, handle: Handle, due: PacketTime) -> bool {
         let Some(call) = self.table.get_mut(handle) else { return true };
-        let Some(lost) = call.lost.filter(|lost| lost.method == Method::Bye && !std::mem::replace(&mut call.lost_told, true)) else {
+        let refused = call.lost.as_deref().copied().filter(|lost| lost.method == Method::Bye);
+        let Some(lost) = refused.filter(|_| !std::mem::replace(&mut call.lost_told, true)) else {
             return false;
         };
         if !call.bye_crossed {
@@ -150,7 +151,7 @@ pub(super) fn pause(least: Span, lasted: Span) -> Span {
 impl Call {
     /// When there is something to look at, apart from its BYE.
     fn next_look(&self) -> PacketTime {
-        let lost = self.lost.map(|lost| lost.at.time + CROSSING + WATERMARK);
+        let lost = self.lost.as_ref().map(|lost| lost.at.time + CROSSING + WATERMARK);
         let silent = self.session.silent_at().map(|silent| silent + WATERMARK);
         [lost, silent, self.next_age].into_iter().flatten().fold(self.life(), PacketTime::min)
     }

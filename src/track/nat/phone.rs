@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use crate::config::Thresholds;
 use crate::decode::flow::Flow;
 use crate::sip::method::Method;
-use crate::table::Handle;
+use crate::table::{Handle, append};
 use crate::time::{PacketTime, Span};
 use crate::track::event::Sighting;
 use crate::track::nat::rewrite::Rewrites;
@@ -144,7 +144,7 @@ pub(super) enum Probes {
 
 /// The address that a phone registered from, and the silences there: when it comes from elsewhere the PBX reaches nobody until it
 /// registers again.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct Contact {
     pub(super) address: SocketAddr,
     heard: PacketTime,
@@ -232,7 +232,7 @@ impl Phone {
         if self.asked.len() >= ASKED {
             self.asked.remove(0);
         }
-        self.asked.push(asked);
+        append(&mut self.asked, asked);
     }
 
     /// Takes note of a packet that nobody asked the phone for: what was asked before and is not answered was lost, if the rest agrees.

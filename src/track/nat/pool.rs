@@ -1,5 +1,6 @@
 //! The observations of one site, within bounds: failures one by one, successes by hour and age (DETECTION §13, "What is kept").
 
+use crate::table::append;
 use crate::time::{PacketTime, Span};
 use crate::track::nat::estimate::{Delivered, Failed, Observations};
 use crate::track::nat::stage::Stage;
@@ -105,7 +106,7 @@ impl Pool {
         if self.successes.len() >= BINS {
             self.merge_oldest();
         }
-        self.successes.push(Bin { hour, count: 1, longest, bin: number, stage });
+        append(&mut self.successes, Bin { hour, count: 1, longest, bin: number, stage });
     }
 
     /// An answer of the PBX arrived right after a packet of the phone.
@@ -120,7 +121,7 @@ impl Pool {
             self.failures.remove(0);
         }
         let Failure { age, gap, phone, stage, kind } = failure;
-        self.failures.push(Kept { age: millis(age), gap, phone, hour: hour(now), stage, kind, eased: false });
+        append(&mut self.failures, Kept { age: millis(age), gap, phone, hour: hour(now), stage, kind, eased: false });
     }
 
     /// Takes back the failed probes of a phone that turned out not to answer probes at all.

@@ -36,9 +36,10 @@ pub(super) struct Regular {
 }
 
 /// The last silences of a phone.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Gaps {
-    ring: [Tenths; GAPS],
+    /// Grows with them: a phone that only registers has few.
+    ring: Vec<Tenths>,
     count: u32,
 }
 
@@ -47,20 +48,22 @@ impl Gaps {
         if gap < SHORTEST_GAP {
             return;
         }
-        if let Some(slot) = self.ring.get_mut(self.count as usize % GAPS) {
-            *slot = tenths(gap);
+        match self.ring.get_mut(self.count as usize % GAPS) {
+            Some(oldest) => *oldest = tenths(gap),
+            None => self.ring.push(tenths(gap)),
         }
         self.count = self.count.saturating_add(1);
     }
 
     /// Silences remembered.
     pub(super) fn len(&self) -> usize {
-        (self.count as usize).min(GAPS)
+        self.ring.len()
     }
 
     /// The latest silences that make up an hour, the latest first.
     pub(super) fn recent(&self) -> impl Iterator<Item = Span> + Clone {
-        let newest_first = (1..=self.len()).map(|back| self.ring[(self.count as usize - back) % GAPS]);
+        let (held, count) = (&self.ring, self.count as usize);
+        let newest_first = (1..=held.len()).map(move |back| held[(count - back) % GAPS]);
         let mut before = Span::ZERO;
         newest_first.map(span).take_while(move |gap| {
             let within = before < LOSS_WINDOW;
@@ -71,13 +74,13 @@ impl Gaps {
 
     /// The silence that 95 % of them do not exceed.
     pub(super) fn percentile_95(&self) -> Option<Span> {
-        let mut sorted: Vec<_> = self.ring.get(..self.len())?.to_vec();
+        let mut sorted = self.ring.clone();
         sorted.sort_unstable();
         sorted.get((sorted.len() * 95).div_ceil(100).checked_sub(1)?).copied().map(span)
     }
 
     pub(super) fn regular(&self, deviation: Ratio) -> Option<Regular> {
-        regular(self.ring.get(..self.len())?, deviation)
+        regular(&self.ring, deviation)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::config::Thresholds;
-use crate::table::Handle;
+use crate::table::{Handle, append};
 use crate::time::{PacketTime, Span};
 use crate::track::event::Sighting;
 use crate::track::nat::estimate::Estimate;
@@ -128,7 +128,7 @@ impl SiteNat {
 
     pub(super) fn arrived(&mut self, phone: Handle) {
         if self.phones.len() < PHONES && !self.phones.contains(&phone) {
-            self.phones.push(phone);
+            append(&mut self.phones, phone);
         }
     }
 

@@ -28,21 +28,22 @@ pub enum Change {
     Restart,
 }
 
-/// The last changes of a device, in order of time.
+/// The last changes of a device, in order of time; most devices have none.
 #[derive(Debug, Default)]
-pub struct Changes(VecDeque<(Sighting, Change)>);
+pub struct Changes(Option<Box<VecDeque<(Sighting, Change)>>>);
 
 impl Changes {
     pub(super) fn note(&mut self, change: Change, at: Sighting) {
-        if self.0.len() >= REMEMBERED {
-            self.0.pop_front();
+        let changes = self.0.get_or_insert_default();
+        if changes.len() >= REMEMBERED {
+            changes.pop_front();
         }
-        self.0.push_back((at, change));
+        changes.push_back((at, change));
     }
 
     /// Each with the packet that shows it.
     pub fn iter(&self) -> impl Iterator<Item = &(Sighting, Change)> {
-        self.0.iter()
+        self.0.iter().flat_map(|changes| changes.iter())
     }
 }
 

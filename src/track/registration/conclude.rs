@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::decode::flow::Flow;
 use crate::sip::headers::ContactKind;
-use crate::table::Handle;
+use crate::table::{Handle, append};
 use crate::time::{PacketTime, Span};
 use crate::track::absence::WATERMARK;
 use crate::track::call::tell_server_delay;
@@ -241,9 +241,11 @@ impl Registrations {
         match end {
             AttemptEnd::Accepted => {
                 aor.accepted += 1;
-                if let Some(report) = report.filter(|_| self.delays.len() < self.keep_delays) {
+                if let Some(report) = report.filter(|_| self.delays_held < self.keep_delays) {
                     let micros = report.last.time.since(report.first.time).as_nanos() / 1000;
-                    self.delays.push((report.flow.destination, micros.clamp(0, i64::from(u32::MAX)) as u32));
+                    let delays = self.delays.entry(report.flow.destination).or_default();
+                    append(delays, micros.clamp(0, i64::from(u32::MAX)) as u32);
+                    self.delays_held += 1;
                 }
             }
             AttemptEnd::Unknown => {}

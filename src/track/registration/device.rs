@@ -127,51 +127,77 @@ pub struct Probes {
     pub sent: u32,
     /// Probes answered.
     pub answered: u32,
-    pub(super) outstanding: Option<Outstanding>,
-    round_trips: [u32; ROUND_TRIPS],
+    /// Apart, because many devices are never probed.
+    probed: Option<Box<Probed>>,
+}
+
+/// The last probes of a device.
+#[derive(Debug)]
+struct Probed {
+    outstanding: Option<Outstanding>,
+    /// At most [`ROUND_TRIPS`], in microseconds.
+    round_trips: Vec<u32>,
+    /// In milliseconds.
     intervals: [u32; INTERVALS],
     last_sent: PacketTime,
 }
 
+impl Default for Probed {
+    fn default() -> Self {
+        Self { outstanding: None, round_trips: Vec::new(), intervals: [0; INTERVALS], last_sent: PacketTime::MIN }
+    }
+}
+
 impl Probes {
     pub(super) fn new() -> Self {
-        Self {
-            reachability: Reachability::Unknown,
-            last_rtt: None,
-            sent: 0,
-            answered: 0,
-            outstanding: None,
-            round_trips: [0; ROUND_TRIPS],
-            intervals: [0; INTERVALS],
-            last_sent: PacketTime::MIN,
+        Self { reachability: Reachability::Unknown, last_rtt: None, sent: 0, answered: 0, probed: None }
+    }
+
+    /// The probe that waits for its answer, or was concluded to be lost.
+    pub(super) fn outstanding(&self) -> Option<Outstanding> {
+        self.probed.as_ref()?.outstanding
+    }
+
+    /// Takes note that the probe that waits is lost.
+    pub(super) fn give_up(&mut self) {
+        if let Some(outstanding) = self.probed.as_mut().and_then(|probed| probed.outstanding.as_mut()) {
+            outstanding.concluded = true;
         }
     }
 
     pub(super) fn note_sent(&mut self, outstanding: Outstanding) {
         let now = outstanding.sent.time;
+        let probed = self.probed.get_or_insert_default();
         if self.sent > 0 {
-            self.intervals[(self.sent as usize - 1) % INTERVALS] = millis(now.since(self.last_sent));
+            probed.intervals[(self.sent as usize - 1) % INTERVALS] = millis(now.since(probed.last_sent));
         }
         self.sent = self.sent.saturating_add(1);
-        self.last_sent = now;
-        self.outstanding = Some(outstanding);
+        probed.last_sent = now;
+        probed.outstanding = Some(outstanding);
     }
 
-    pub(super) fn note_answer(&mut self, rtt: Span) {
-        self.round_trips[self.answered as usize % ROUND_TRIPS] = (rtt.as_nanos() / 1000).clamp(0, i64::from(u32::MAX)) as u32;
+    /// Takes note of the answer, after `rtt`, to the probe that was sent at `sent`. Returns that one, if it was the last.
+    pub(super) fn note_answer(&mut self, sent: Sighting, rtt: Span) -> Option<Outstanding> {
+        let probed = self.probed.get_or_insert_default();
+        let micros = (rtt.as_nanos() / 1000).clamp(0, i64::from(u32::MAX)) as u32;
+        match probed.round_trips.get_mut(self.answered as usize % ROUND_TRIPS) {
+            Some(oldest) => *oldest = micros,
+            None => probed.round_trips.push(micros),
+        }
         self.answered = self.answered.saturating_add(1);
         self.last_rtt = Some(rtt);
+        probed.outstanding.take_if(|probe| probe.sent == sent)
     }
 
     /// Median of the last twenty round trips.
     pub fn median_rtt(&self) -> Option<Span> {
-        median(&self.round_trips, self.answered as usize).map(|micros| Span::from_micros(i64::from(micros)))
+        median(&self.probed.as_ref()?.round_trips, self.answered as usize).map(|micros| Span::from_micros(i64::from(micros)))
     }
 
     /// Median of the last intervals between probes; needs three.
     pub fn interval(&self) -> Option<Span> {
         let count = (self.sent as usize).saturating_sub(1);
-        median(&self.intervals, count).filter(|_| count >= 3).map(|millis| Span::from_millis(i64::from(millis)))
+        median(&self.probed.as_ref()?.intervals, count).filter(|_| count >= 3).map(|millis| Span::from_millis(i64::from(millis)))
     }
 }
 

@@ -19,7 +19,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::config::Thresholds;
 use crate::sip::headers::{Contact, ContactKind};
-use crate::table::{Digest, ExpiringTable, Handle, Rank};
+use crate::table::{Digest, ExpiringTable, Handle, Rank, append};
 use crate::time::{PacketTime, Span};
 use crate::track::absence::WATERMARK;
 use crate::track::event::{Event, Sighting};
@@ -89,8 +89,9 @@ pub struct Registrations {
     behind: BTreeMap<IpAddr, u32>,
     /// Concluded attempts per source, for the ratio of ineffective ones.
     tries: BTreeMap<IpAddr, Tries>,
-    /// First REGISTER to 2xx of each accepted attempt, in microseconds, for the report; bounded.
-    delays: Vec<(SocketAddr, u32)>,
+    /// First REGISTER to 2xx of each accepted attempt by registrar, in microseconds, for the report; bounded.
+    delays: BTreeMap<SocketAddr, Vec<u32>>,
+    delays_held: usize,
     keep_delays: usize,
     longest_grant: Span,
     /// How long after its expiry a registration counts as run out.
@@ -111,7 +112,8 @@ impl Registrations {
             devices_made: 0,
             behind: BTreeMap::new(),
             tries: BTreeMap::new(),
-            delays: Vec::new(),
+            delays: BTreeMap::new(),
+            delays_held: 0,
             keep_delays,
             longest_grant: Span::ZERO,
             grace: thresholds.reg_grace,
@@ -160,8 +162,8 @@ impl Registrations {
     }
 
     /// Registrar and delay in microseconds of each accepted attempt.
-    pub fn delays(&self) -> &[(SocketAddr, u32)] {
-        &self.delays
+    pub fn delays(&self) -> impl Iterator<Item = (SocketAddr, u32)> {
+        self.delays.iter().flat_map(|(registrar, delays)| delays.iter().map(|micros| (*registrar, *micros)))
     }
 
     /// The longest time that any registration was granted.
@@ -312,7 +314,7 @@ impl Registrations {
     fn attach(&mut self, world: &World, aor: Handle, device: Handle) {
         let Some(entry) = self.aors.get_mut(aor) else { return };
         entry.devices.retain(|&handle| self.devices.get(handle).is_some());
-        entry.devices.push(device);
+        append(&mut entry.devices, device);
         if entry.devices.len() > DEVICES {
             let worth = |handle: &Handle| {
                 self.devices.get(*handle).map(|device| (device.is_registered(), device.was_accepted(), device.last_register))
@@ -439,7 +441,7 @@ impl Registrations {
         let Some(device) = self.devices.get(handle) else { return };
         let forget = device.last_register.max(device.first_seen) + REMEMBERED;
         let expiry = device.expires_at.filter(|_| device.is_registered()).map(|at| at + self.grace + WATERMARK);
-        let probe = device.probes.outstanding.filter(|probe| !probe.concluded).map(|probe| probe.sent.time + probe.give_up + WATERMARK);
+        let probe = device.probes.outstanding().filter(|probe| !probe.concluded).map(|probe| probe.sent.time + probe.give_up + WATERMARK);
         let deadline = [expiry, probe].into_iter().flatten().min().unwrap_or(forget);
         self.devices.set_deadline(handle, deadline);
     }

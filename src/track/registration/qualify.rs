@@ -41,8 +41,7 @@ impl Registrations {
     pub fn probe_answered(&mut self, world: &mut World, handle: Handle, seen: &Seen<'_>, request: &Transaction) {
         let Some(device) = self.devices.get_mut(handle) else { return };
         let rtt = seen.at.time.since(request.first.time);
-        device.probes.note_answer(rtt);
-        let concluded = device.probes.outstanding.take_if(|probe| probe.sent == request.first);
+        let concluded = device.probes.note_answer(request.first, rtt);
         self.arm_device(handle);
         let is_late = rtt > world.thresholds.qualify_max;
         let to = if is_late { Reachability::Lagged } else { Reachability::Reachable };
@@ -59,7 +58,7 @@ impl Registrations {
 
     /// Concludes a probe whose time to give up has come.
     pub(super) fn probe_due(&mut self, world: &mut World, handle: Handle, now: PacketTime) {
-        let Some(probe) = self.devices.get(handle).and_then(|device| device.probes.outstanding) else { return };
+        let Some(probe) = self.devices.get(handle).and_then(|device| device.probes.outstanding()) else { return };
         let end = probe.sent.time + probe.give_up;
         if !probe.concluded && end + WATERMARK <= now {
             self.probe_lost(world, handle, probe, end);
@@ -68,7 +67,7 @@ impl Registrations {
 
     /// Concludes a probe that is still unanswered when the next one is sent.
     fn probe_superseded(&mut self, world: &mut World, handle: Handle, at: Sighting) {
-        let Some(probe) = self.devices.get(handle).and_then(|device| device.probes.outstanding) else { return };
+        let Some(probe) = self.devices.get(handle).and_then(|device| device.probes.outstanding()) else { return };
         if !probe.concluded && at.time.since(probe.sent.time) > PJSIP_GIVE_UP {
             self.probe_lost(world, handle, probe, at.time.min(probe.sent.time + probe.give_up));
         }
@@ -76,7 +75,7 @@ impl Registrations {
 
     fn probe_lost(&mut self, world: &mut World, handle: Handle, probe: Outstanding, end: PacketTime) {
         let Some(device) = self.devices.get_mut(handle) else { return };
-        device.probes.outstanding = Some(Outstanding { concluded: true, ..probe });
+        device.probes.give_up();
         let (flow, registered) = (device.flow, device.is_registered());
         let transmissions = world.transactions.get(probe.transaction).map_or(1, |transaction| transaction.transmissions);
         if !world.would_see_answer(flow.reversed(), probe.sent.time, end) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
-use crate::table::Handle;
+use crate::table::{Handle, append};
 use crate::track::registration::{Aor, Registrations};
 use crate::track::world::World;
 
@@ -20,7 +20,7 @@ impl Users {
     pub(super) fn add(&mut self, user: u64, aor: Handle) {
         let same = self.by_user.entry(user).or_default();
         if same.len() <= SAME_USER {
-            same.push(aor);
+            append(same, aor);
         }
     }
 
