@@ -66,5 +66,6 @@ floods! {
     deep_vias: Attack::Vias, HARD, full: [];
     long_session_descriptions: Attack::Sdp, HARD, full: [];
     long_reasons: Attack::Reasons, SMALL, full: ["calls"];
+    forged_addresses_in_tunnels: Attack::Tunnels, SMALL, full: [];
     findings: Attack::Findings, SMALL, full: ["findings"];
 }

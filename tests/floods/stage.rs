@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value as Json;
+use siphound::config::Tunnels;
 use siphound::detect::store::Limits;
 use siphound::pipeline::engine::Engine;
 use siphound::track::Settings;
@@ -13,7 +14,7 @@ use crate::MEMORY;
 use crate::attack::Attack;
 use crate::site;
 use crate::support::capture::{CaptureFile, Record};
-use crate::support::lab::{Lab, limited, report};
+use crate::support::lab::{Lab, ingest_within, limited, report};
 use crate::wire::Packets;
 
 /// Seconds of the scene in which the flood falls.
@@ -105,6 +106,7 @@ fn follow(attack: Option<Attack>, size: Size) -> (Engine, Held) {
     let own = MEMORY.allocated() - base;
     let bytes = || MEMORY.allocated().saturating_sub(base + own);
     let mut lab = Lab::new(&settings(size));
+    lab.ingest = ingest_within(Tunnels::NONE);
     lab.engine = Engine::new(&settings(size), Limits { open: size.room, ended: size.room });
     let mut site = site.iter().peekable();
     let mut held = Held::default();

@@ -388,6 +388,7 @@ impl Side {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Tunnels;
     use crate::decode::dissect::{Content, dissect};
     use crate::decode::frame::LinkType;
     use crate::decode::framer::{Framing, Headers, Progress};
@@ -424,7 +425,7 @@ mod tests {
         }
 
         fn feed(&mut self, packet: &[u8]) {
-            let packet = dissect(LinkType::RAW, packet).unwrap();
+            let packet = dissect(LinkType::RAW, packet, Tunnels::ALL).unwrap();
             let Content::Tcp(segment) = packet.content else { panic!("a segment") };
             let flow = packet.hop.flow(Transport::Tcp, segment.source_port, segment.destination_port);
             self.fed += 1;
