@@ -28,6 +28,7 @@ const BOUNDS: &[(&str, &[(&str, &str)])] = &[
     ("decode/window.rs", &[("batches", "MAX_BYTES"), ("waiting", "MAX_FRAMES"), ("spare", "MAX_SPARE")]),
     ("track/call/finished.rs", &[("chunks", "the capacity")]),
     ("track/call/mod.rs", &[("partners", "LEGS")]),
+    ("track/call/parties.rs", &[("by_party", "calls, two each")]),
     ("track/legs.rs", &[("first", "REMEMBERED"), ("second", "REMEMBERED"), ("near", "WEIGHED")]),
     ("track/lost.rs", &[("sources", "REMEMBERED")]),
     ("track/mod.rs", &[("steps", "STEPS")]),
