@@ -7,6 +7,7 @@
 mod support;
 
 mod attack;
+mod cost;
 mod parsing;
 mod site;
 mod stage;

@@ -46,7 +46,7 @@ pub(crate) const HARD: Size = Size { room: 128, steps: 80, bytes: 16 << 20, last
 pub(crate) const LARGE: Size = Size { room: 128, steps: 140_000, bytes: 112 << 20, lasts: UNTIL - FROM };
 
 /// Floods run one after the other, so that the bytes held are those of one.
-static ALONE: Mutex<()> = Mutex::new(());
+pub(crate) static ALONE: Mutex<()> = Mutex::new(());
 
 /// What was held.
 #[derive(Debug, Default)]

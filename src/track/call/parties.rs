@@ -57,3 +57,32 @@ impl Calls {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::{Digester, ExpiringTable, Rank};
+    use crate::time::PacketTime;
+
+    #[test]
+    fn the_calls_of_a_party_are_found_without_the_others() {
+        let mut table = ExpiringTable::new(8);
+        let mut call = |n: u64| table.insert(Digester::new(0).number(n.into()), n, PacketTime::MAX, Rank::Ordinary).0;
+        let calls: Vec<_> = (0..5).map(&mut call).collect();
+        let mut parties = Parties::default();
+        // 1 calls 2, 2 calls 3, 4 calls 5, 1 calls itself.
+        for (keys, call) in [[1, 2], [2, 3], [4, 5], [1, 1]].into_iter().zip(&calls) {
+            parties.add(keys, *call);
+        }
+        let of = |parties: &Parties, keys| parties.of(keys).collect::<Vec<_>>();
+        assert_eq!(of(&parties, [2, 9]), [calls[0], calls[1]]);
+        assert_eq!(of(&parties, [1, 1]), [calls[0], calls[3]]);
+        parties.remove([1, 2], Some(calls[0]));
+        parties.remove([1, 1], None);
+        assert_eq!(of(&parties, [1, 2]), [calls[3], calls[1]]);
+        for (keys, call) in [[2, 3], [4, 5], [1, 1]].into_iter().zip(&calls[1..]) {
+            parties.remove(keys, Some(*call));
+        }
+        assert!(parties.by_party.is_empty());
+    }
+}
