@@ -30,6 +30,8 @@ const PATIENCE: Span = Span::from_secs(120);
 const REMEMBERED: usize = 4096;
 /// First legs that are weighed for a second one: those that have most in common with it.
 const WEIGHED: usize = 16;
+/// First legs of which those are chosen: the latest that have anything in common with it.
+const FITTING: usize = 64;
 /// Second legs that are looked at again when a first one rings or is answered.
 const LOOKED_AT: usize = 64;
 /// How closely ringing on one leg follows ringing on the other.
@@ -139,7 +141,7 @@ impl Legs {
         let ends = self.first.partition_point(|first| first.begun <= leg.begun);
         let in_window = self.first.iter().enumerate().take(ends).rev().take_while(|(_, first)| leg.begun.since(first.begun) <= WINDOW);
         let fitting = in_window.map(|(index, first)| (score(world, calls, first, &leg).rest, index)).filter(|(rest, _)| *rest > 0);
-        let (chosen, crowd) = foremost(fitting.collect());
+        let (chosen, crowd) = foremost(fitting.take(FITTING).collect());
         let mut near = Vec::with_capacity(chosen.len());
         for index in chosen {
             let Some(first) = self.first.get_mut(index) else { continue };
