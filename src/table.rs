@@ -59,12 +59,14 @@ impl Digester {
         Digest(state)
     }
 
-    /// The digest of a number, as addresses are. Each step can be undone, so no two numbers share one.
+    /// The digest of a number, as addresses are. Each step can be undone, so no two numbers share one. The seed goes in twice: who
+    /// knows a part of the state before one multiplication does not know it before the other.
     #[inline]
     pub const fn number(self, number: u128) -> Digest {
-        let mut state = number ^ ((self.seed as u128) << 64 | self.seed.rotate_left(32) as u128);
+        let key = (self.seed as u128) << 64 | self.seed.rotate_left(32) as u128;
+        let mut state = number ^ key;
         state = (state ^ state >> 64).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
-        state = (state ^ state >> 67).wrapping_mul(0xda94_2042_e4dd_58b5_c6bc_2796_92b5_c323);
+        state = (state ^ state >> 67 ^ key.rotate_left(41)).wrapping_mul(0xda94_2042_e4dd_58b5_c6bc_2796_92b5_c323);
         Digest(state ^ state >> 71)
     }
 }

@@ -5,11 +5,11 @@
 
 use crate::decode::copies::Marks;
 use crate::decode::dissect::{DataChunk, Hop, data_chunks};
+use crate::decode::ends::flow_key;
 use crate::decode::flow::Flow;
 use crate::decode::framer::{Framer, Opening};
 use crate::decode::outcome::Skip;
 use crate::decode::outlet::{Current, Outlet};
-use crate::decode::ports::flow_key;
 use crate::table::{Digester, ExpiringTable, Rank};
 use crate::time::{PacketTime, Span};
 

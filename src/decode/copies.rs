@@ -9,9 +9,9 @@ use std::net::SocketAddr;
 use hashbrown::HashTable;
 
 use crate::decode::dissect::{Hop, Tagging};
+use crate::decode::ends::flow_key;
 use crate::decode::flow::{Flow, is_private};
 use crate::decode::line::{DELAY, Line, Ticket};
-use crate::decode::ports::flow_key;
 use crate::table::{Digest, Digester, ExpiringTable, PayloadDigester, Rank};
 use crate::time::{PacketTime, Span};
 

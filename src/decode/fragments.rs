@@ -212,7 +212,7 @@ impl Fragments {
 
     fn key(&self, hop: &Hop, fragment: &Fragment<'_>) -> Digest {
         let flow = hop.flow(Transport::Udp, 0, 0);
-        self.digester.parts(&[&crate::decode::ports::flow_key(&flow), &fragment.ident.to_be_bytes(), &[fragment.protocol.0]])
+        self.digester.parts(&[&crate::decode::ends::flow_key(&flow), &fragment.ident.to_be_bytes(), &[fragment.protocol.0]])
     }
 
     fn make_room(&mut self, now: PacketTime, lost: &mut Vec<Lost>) {

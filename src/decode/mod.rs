@@ -8,6 +8,7 @@ pub mod clock;
 pub mod copies;
 pub mod decoder;
 pub mod dissect;
+pub mod ends;
 pub mod flow;
 pub mod fragments;
 pub mod frame;

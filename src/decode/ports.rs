@@ -1,8 +1,9 @@
 //! Which ports are watched.
 
-use std::net::{SocketAddr, SocketAddrV4};
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 
+use crate::decode::ends::{end_number, number_of, pair_digest};
 use crate::decode::flow::{Flow, Transport};
 use crate::table::{Digest, Digester, ExpiringTable, Rank};
 use crate::time::{PacketTime, Span};
@@ -86,7 +87,7 @@ impl Speakers {
 
     /// Whether SIP was seen between the addresses of the flow, in either direction.
     pub fn knows(&self, flow: &Flow) -> bool {
-        self.table.find(pair_digest(self.digester, Some(flow.transport), flow.source, flow.destination)).is_some()
+        self.table.find(self.key(flow)).is_some()
     }
 
     /// Whether SIP was seen between the hosts of the flow, on any ports.
@@ -104,10 +105,14 @@ impl Speakers {
         self.table.evicted()
     }
 
+    fn key(&self, flow: &Flow) -> Digest {
+        pair_digest(self.digester, Some(flow.transport), flow.source, flow.destination).0
+    }
+
     /// Keeps a pair from being forgotten; where there was nothing to do, tells until when it is remembered. Most messages find theirs
     /// fresh enough.
     fn refresh(&mut self, flow: &Flow, now: PacketTime) -> Option<PacketTime> {
-        let key = pair_digest(self.digester, Some(flow.transport), flow.source, flow.destination);
+        let key = self.key(flow);
         match self.table.find(key) {
             Some(handle) if is_fresh(self.table.deadline(handle), now) => return Some(self.table.deadline(handle)),
             Some(handle) => {
@@ -178,10 +183,8 @@ impl Recent {
 impl Pair {
     /// The ends of a flow, the same for both directions; none for IPv6.
     fn of(flow: &Flow) -> Option<Self> {
-        let (SocketAddr::V4(source), SocketAddr::V4(destination)) = (flow.source, flow.destination) else { return None };
-        let end = |end: SocketAddrV4| u64::from(end.ip().to_bits()) << 16 | u64::from(end.port());
-        let (source, destination) = (end(source), end(destination));
-        let transport = u64::from(number(flow.transport)) << 48;
+        let (source, destination) = (end_number(&flow.source)?, end_number(&flow.destination)?);
+        let transport = u64::from(number_of(flow.transport)) << 48;
         Some(Self { low: source.min(destination) | transport, high: source.max(destination) })
     }
 
@@ -196,84 +199,6 @@ impl Pair {
 fn hosts(flow: &Flow) -> Flow {
     let host = |end: SocketAddr| SocketAddr::new(end.ip(), 0);
     Flow { transport: Transport::Udp, source: host(flow.source), destination: host(flow.destination) }
-}
-
-/// Bytes in the key of a flow.
-pub(super) const KEY_LEN: usize = 1 + 2 * END_LEN;
-
-/// The same bytes for both directions of a flow.
-pub(super) fn pair_key(flow: &Flow) -> [u8; KEY_LEN] {
-    if flow.source <= flow.destination { flow_key(flow) } else { flow_key(&flow.reversed()) }
-}
-
-/// Bytes that name one direction of a flow.
-pub(super) fn flow_key(flow: &Flow) -> [u8; KEY_LEN] {
-    let mut key = [0; KEY_LEN];
-    let (transport, ends) = key.split_at_mut(1);
-    transport.fill(number(flow.transport));
-    for (address, place) in [flow.source, flow.destination].iter().zip(ends.chunks_exact_mut(END_LEN)) {
-        place.copy_from_slice(&end_key(address));
-    }
-    key
-}
-
-fn number(transport: Transport) -> u8 {
-    match transport {
-        Transport::Udp => 0,
-        Transport::Tcp => 1,
-        Transport::Ws => 2,
-        Transport::Sctp => 3,
-    }
-}
-
-/// The number that stands for any transport in a key.
-const ANY_TRANSPORT: u8 = u8::MAX;
-
-/// The digest of two addresses in whatever order, of one transport or of any. It is made for each packet, so IPv4 has a short key.
-pub fn pair_digest(digester: Digester, transport: Option<Transport>, one: SocketAddr, other: SocketAddr) -> Digest {
-    let (low, high) = if one <= other { (one, other) } else { (other, one) };
-    let transport = transport.map_or(ANY_TRANSPORT, number);
-    match (short_key(&low), short_key(&high)) {
-        (Some([a, b, c, d, e, f]), Some([g, h, i, j, k, l])) => digester.bytes(&[a, b, c, d, e, f, g, h, i, j, k, l, transport]),
-        _ => {
-            let mut key = [transport; KEY_LEN];
-            for (address, place) in [low, high].iter().zip(key.chunks_exact_mut(END_LEN)) {
-                place.copy_from_slice(&end_key(address));
-            }
-            digester.bytes(&key)
-        }
-    }
-}
-
-/// The digest of an address with its port.
-pub fn end_digest(digester: Digester, address: SocketAddr) -> Digest {
-    short_key(&address).map_or_else(|| digester.bytes(&end_key(&address)), |key| digester.bytes(&key))
-}
-
-/// Bytes that name an IPv4 address, also one mapped into IPv6, with its port.
-fn short_key(address: &SocketAddr) -> Option<[u8; 6]> {
-    let ip = match address {
-        SocketAddr::V4(v4) => *v4.ip(),
-        SocketAddr::V6(v6) => v6.ip().to_ipv4_mapped()?,
-    };
-    let ([a, b, c, d], [e, f]) = (ip.octets(), address.port().to_be_bytes());
-    Some([a, b, c, d, e, f])
-}
-
-/// Bytes in the key of an address with its port.
-pub const END_LEN: usize = 18;
-
-/// Bytes that name an address with its port.
-pub fn end_key(address: &SocketAddr) -> [u8; END_LEN] {
-    let mut key = [0; END_LEN];
-    let ip = match address.ip() {
-        std::net::IpAddr::V4(v4) => v4.to_ipv6_mapped(),
-        std::net::IpAddr::V6(v6) => v6,
-    };
-    let (host, port) = key.split_at_mut(16);
-    host.copy_from_slice(&ip.octets());
-    port.copy_from_slice(&address.port().to_be_bytes());
-    key
 }
 
 #[cfg(test)]

@@ -5,11 +5,11 @@
 use std::cmp::Ordering;
 
 use crate::config::{Ratio, Thresholds};
+use crate::decode::ends::pair_digest;
 use crate::decode::flow::Flow;
 use crate::decode::signal::KeepaliveKind;
 use crate::table::{Digest, Digester, ExpiringTable, Handle, Rank};
 use crate::time::{PacketTime, Span};
-use crate::track::keys::pair_digest;
 
 /// How long an idle flow is remembered.
 const IDLE: Span = Span::from_secs(3600);
@@ -186,7 +186,7 @@ impl Flows {
     }
 
     fn key(&self, flow: Flow) -> (Digest, Sender) {
-        let (key, order) = pair_digest(self.digester, flow.source, flow.destination);
+        let (key, order) = pair_digest(self.digester, None, flow.source, flow.destination);
         (key, if order == Ordering::Greater { Sender::High } else { Sender::Low })
     }
 }

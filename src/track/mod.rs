@@ -8,7 +8,6 @@ pub mod absence;
 pub mod call;
 pub mod event;
 pub mod flows;
-pub mod keys;
 pub mod legs;
 mod lost;
 pub mod nat;

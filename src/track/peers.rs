@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::config::Systems;
+use crate::decode::ends::ip_digest;
 use crate::decode::flow::Flow;
 use crate::table::{Digest, Digester, ExpiringTable, Rank};
 use crate::time::{PacketTime, Span};
-use crate::track::keys::ip_digest;
 use crate::track::vocabulary::{Direction, PeerClass};
 
 /// PBX addresses and registrars that are told apart at most. A host has a handful; of one with more, assumed ones give way.

@@ -3,11 +3,11 @@
 use std::net::IpAddr;
 
 use crate::config::{Rate, Ratio, Thresholds};
+use crate::decode::ends::ip_digest;
 use crate::sip::method::Method;
 use crate::table::{Digest, Digester, ExpiringTable, Rank};
 use crate::time::{PacketTime, Span};
 use crate::track::event::Giveaway;
-use crate::track::keys::ip_digest;
 
 /// Names that scanning tools give themselves, lower case.
 const TOOLS: [&[u8]; 11] = [

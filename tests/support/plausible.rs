@@ -10,6 +10,8 @@
 //! * a password (§19.1.1): it becomes a part of the user;
 //! * `;` within a quoted value, and `,` between angle brackets within one (`gen-value`): they separate all the same.
 
+use siphound::sip::method::Method;
+
 use super::random::Random;
 
 /// How a message is written.
@@ -173,23 +175,8 @@ impl Writer {
 
     /// One message, its headers in some order.
     fn message(&mut self, number: usize) -> Vec<u8> {
-        const METHODS: [&str; 14] = [
-            "REGISTER",
-            "INVITE",
-            "ACK",
-            "BYE",
-            "CANCEL",
-            "OPTIONS",
-            "NOTIFY",
-            "SUBSCRIBE",
-            "UPDATE",
-            "PRACK",
-            "INFO",
-            "REFER",
-            "MESSAGE",
-            "PUBLISH",
-        ];
-        let method = self.pick(&METHODS);
+        let [known @ .., _other] = Method::ALL;
+        let method = self.pick(&known.map(Method::as_str));
         let start = if self.once_in(2) {
             format!("{method} sip:{} SIP/2.0\r\n", self.host())
         } else {

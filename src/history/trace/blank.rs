@@ -21,13 +21,16 @@ pub fn blank_secrets(message: &mut [u8]) {
     while let Some(rest) = message.get_mut(at..).filter(|rest| !rest.is_empty()) {
         let length = header_length(rest);
         let Some(header) = rest.get_mut(..length) else { return };
-        let name = memchr::memchr(b':', header).unwrap_or_default();
-        if is_secret(header.get(..name).unwrap_or_default())
-            && let Some(value) = header.get_mut(name + 1..)
+        let colon = memchr::memchr(b':', header).unwrap_or_default();
+        let name = header.get(..colon).unwrap_or_default().trim_ascii();
+        // A Call-ID is no URI, and two that differ must stay two.
+        let is_call_id = HeaderName::from_bytes(name) == Some(HeaderName::CallId);
+        if is_secret(name)
+            && let Some(value) = header.get_mut(colon + 1..)
         {
             // Where quotes do not balance, nobody can say which of it is the secret.
             if is_digest(value) && is_balanced(value) { blank_parameters(value) } else { blank_words(value) }
-        } else {
+        } else if !is_call_id {
             blank_passwords(header);
         }
         at += length;
@@ -118,7 +121,6 @@ fn header_length(bytes: &[u8]) -> usize {
 
 /// Whether a header of that name carries secrets.
 fn is_secret(name: &[u8]) -> bool {
-    let name = name.trim_ascii();
     let known = matches!(HeaderName::from_bytes(name), Some(HeaderName::Authorization | HeaderName::ProxyAuthorization));
     let like = name.len() >= AUTHORIZATION.len() && name[name.len() - AUTHORIZATION.len()..].eq_ignore_ascii_case(AUTHORIZATION);
     known || like || INFO.iter().any(|info| name.eq_ignore_ascii_case(info))
@@ -250,6 +252,7 @@ mod tests {
             "Subject: response=1, cnonce=2\r\n",
             "Contact: \"sip:a:b\" <sip:1001@h:5060;x=y>, <sip:[::1]:5060>\r\n",
             "Via: SIP/2.0/UDP h:5060;branch=z9hG4bK@\r\n",
+            "Call-ID: 1sip:sip:2001@h\r\ni :x sip:1001:1234@h\r\n",
             "\r\n\r\nresponse=\"12\"",
         ] {
             assert_eq!(blanked(text), text);

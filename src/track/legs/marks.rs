@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::decode::ports::end_key;
+use crate::decode::ends::end_key;
 use crate::sip::headers::{Address, HeaderName};
 use crate::sip::message::Message;
 use crate::sip::uri::Uri;

@@ -33,12 +33,12 @@ pub use view::SiteView;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::config::Thresholds;
+use crate::decode::ends::ip_digest;
 use crate::decode::flow::{Flow, is_private};
 use crate::table::{Digest, Digester, ExpiringTable, Handle, Rank};
 use crate::time::{PacketTime, Span};
 use crate::track::event::Sighting;
 use crate::track::flows::LastTimes;
-use crate::track::keys::ip_digest;
 use crate::track::nat::event::NatEvent;
 use crate::track::nat::names::PublicNames;
 use crate::track::nat::phone::Phone;

@@ -2,9 +2,9 @@
 
 use std::net::SocketAddr;
 
+use crate::decode::ends::end_digest;
 use crate::table::{Handle, Rank};
 use crate::time::PacketTime;
-use crate::track::keys::end_digest;
 use crate::track::registration::device::Device;
 use crate::track::registration::{REMEMBERED, Registrations, Tied};
 use crate::track::world::World;

@@ -46,13 +46,20 @@ fn assert_secrets_are_blanked(own: &[u8]) {
     let (before, after) = (scan(own, Context::Datagram), scan(&blanked, Context::Datagram));
     let (Some(before), Some(after)) = (before, after) else { panic!("it is a message still") };
     let (before, after) = (Message::new(own, &before), Message::new(&blanked, &after));
-    assert_eq!((before.kind(), before.call_id(), before.cseq()), (after.kind(), after.call_id(), after.cseq()));
+    assert_eq!((before.kind(), before.cseq()), (after.kind(), after.cseq()));
+    // To the one who blanks, a bare CR may end a Call-ID.
+    if !has_bare_cr(before.call_id()) {
+        assert_eq!(before.call_id(), after.call_id());
+    }
     // Of credentials that are no digest, or whose quotes do not tell its parts apart, nothing is kept but the scheme; and a bare CR may end them.
     let value = before.header("Authorization").or_else(|| before.header("Proxy-Authorization")).unwrap_or_default();
-    let has_bare_cr = value.split(|byte| *byte == b'\r').skip(1).any(|rest| rest.first() != Some(&b'\n'));
-    let is_clear = !has_bare_cr && value.iter().filter(|byte| **byte == b'"').count() % 2 == 0 && !value.contains(&b'\\');
+    let is_clear = !has_bare_cr(value) && value.iter().filter(|byte| **byte == b'"').count() % 2 == 0 && !value.contains(&b'\\');
     let digest = before.credentials().filter(|credentials| credentials.scheme.eq_ignore_ascii_case(b"digest"));
     if let Some(digest) = digest.filter(|digest| is_clear && !digest.nonce.contains(&b'"')) {
         assert_eq!(after.credentials().map(|digest| digest.nonce), Some(digest.nonce));
     }
+}
+
+fn has_bare_cr(value: &[u8]) -> bool {
+    value.split(|byte| *byte == b'\r').skip(1).any(|rest| rest.first() != Some(&b'\n'))
 }
