@@ -134,6 +134,13 @@ pub struct Handle {
     generation: u32,
 }
 
+impl Handle {
+    /// Not after any other, for ranges of ordered sets.
+    pub const MIN: Self = Self { slot: 0, generation: 0 };
+    /// Not before any other, for the same.
+    pub const MAX: Self = Self { slot: u32::MAX, generation: u32::MAX };
+}
+
 #[derive(Debug)]
 struct Slot<V> {
     key: Digest,

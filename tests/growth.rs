@@ -28,6 +28,7 @@ const BOUNDS: &[(&str, &[(&str, &str)])] = &[
     ("decode/window.rs", &[("batches", "MAX_BYTES"), ("waiting", "MAX_FRAMES"), ("spare", "MAX_SPARE")]),
     ("track/call/finished.rs", &[("chunks", "the capacity")]),
     ("track/call/mod.rs", &[("partners", "LEGS")]),
+    ("track/call/parties.rs", &[("by_party", "calls, two each")]),
     ("track/legs.rs", &[("first", "REMEMBERED"), ("second", "REMEMBERED"), ("near", "WEIGHED")]),
     ("track/lost.rs", &[("sources", "REMEMBERED")]),
     ("track/mod.rs", &[("steps", "STEPS")]),
@@ -57,6 +58,7 @@ const BOUNDS: &[(&str, &[(&str, &str)])] = &[
     ("detect/flapping.rs", &[("histories", "REMEMBERED"), ("returns", "the count of the threshold")]),
     ("detect/ignored.rs", &[("trunk_calls", "REMEMBERED"), ("large", "REMEMBERED"), ("fragments", "REMEMBERED")]),
     ("detect/intruders.rs", &[("refused", "REMEMBERED"), ("attacked", "REMEMBERED"), ("scanners", "REMEMBERED")]),
+    ("detect/lately.rs", &[("happened", "MOST"), ("histories", "happened"), ("items", "happened")]),
     ("detect/latest.rs", &[("entries", "MOST"), ("used", "MOST")]),
     ("detect/load.rs", &[("answers", "REMEMBERED"), ("registering", "REMEMBERED")]),
     ("detect/moves.rs", &[("moves", "REMEMBERED"), ("left", "moves")]),
@@ -147,7 +149,7 @@ fn growing(code: &str) -> BTreeSet<&str> {
         let is_owned = !kind.replace("&'static", "").contains('&') && !kind.contains("fn(");
         is_name
             && is_owned
-            && (is(&["Map", "Set", "Table", "Deque", "Heap", "Latest"]) && !kind.starts_with("ExpiringTable")
+            && (is(&["Map", "Set", "Table", "Deque", "Heap", "Latest", "Lately"]) && !kind.starts_with("ExpiringTable")
                 || is(&["Vec"]) && is_added_to())
     };
     fields.filter(can_grow).map(|(name, _)| name).collect()

@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput};
-use siphound::config::Config;
+use siphound::config::{Config, Tunnels};
 use siphound::decode::decoder::Decoder;
 use siphound::decode::frame::FrameBatch;
 use siphound::decode::framer::{Framer, Framing, Headers, Opening, Progress};
@@ -35,7 +35,7 @@ fn decoding(criterion: &mut Criterion) {
     let frames: Vec<Frame> = Traffic::new(Plan::ordinary(20_000, 1_000, 600.0)).collect();
     let mut group = criterion.benchmark_group("decode");
     group.throughput(Throughput::Elements(frames.len() as u64));
-    let decoder = || Decoder::new(Whole, PortFilter::Any, Digester::new(1), &Config::default().thresholds);
+    let decoder = || Decoder::new(Whole, (PortFilter::Any, Tunnels::ALL), Digester::new(1), &Config::default().thresholds);
     group.bench_function(BenchmarkId::new("UDP", "a frame"), |bencher| {
         bencher.iter_batched(|| (decoder(), batches(&frames)), decode_all, BatchSize::LargeInput);
     });

@@ -1,7 +1,7 @@
 //! siphound without its shell: frames in, conclusions out, on one thread. All that the benches know of the interfaces of the stages.
 #![allow(dead_code, reason = "each bench uses its own part of the world")]
 
-use siphound::config::Config;
+use siphound::config::{Config, Tunnels};
 use siphound::decode::frame::{FrameBatch, FrameHeader, LinkType};
 use siphound::decode::ports::PortFilter;
 use siphound::detect::store::Limits;
@@ -118,7 +118,7 @@ impl Batches {
 
 pub(crate) fn ingest() -> Ingest {
     let thresholds = Config::default().thresholds;
-    Ingest::new(IngestConfig { ports: PortFilter::Any, digester: Digester::new(SEED), thresholds })
+    Ingest::new(IngestConfig { ports: PortFilter::Any, tunnels: Tunnels::ALL, digester: Digester::new(SEED), thresholds })
 }
 
 pub(crate) fn engine() -> Engine {

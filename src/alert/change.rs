@@ -53,6 +53,8 @@ pub(super) enum Turn {
     Holds,
     /// It is over.
     Ended,
+    /// There is no room for it any more; unless it is raised again it is over at this time.
+    Dropped(PacketTime),
     /// This one explains it.
     ReplacedBy(FindingId),
 }
@@ -88,6 +90,7 @@ impl Change {
         let turn = match change.kind {
             ChangeKind::Raised | ChangeKind::Updated => Turn::Holds,
             ChangeKind::Cleared => Turn::Ended,
+            ChangeKind::Dropped(until) => Turn::Dropped(until),
             ChangeKind::ReplacedBy(cause) => Turn::ReplacedBy(cause),
         };
         Self::new(tracker, &change.finding, turn, change.at, mask)

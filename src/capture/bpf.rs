@@ -8,6 +8,7 @@ use std::ops::RangeInclusive;
 use pcap::{BpfProgram, Capture, Linktype};
 
 use crate::capture::error::CaptureError;
+use crate::config::{Tunnel, Tunnels};
 use crate::decode::frame::LinkType;
 
 /// Later fragments carry no ports. All fragments of IPv6 are kept, as libpcap does not look for ports behind the fragment header.
@@ -15,7 +16,9 @@ const FRAGMENTS: &str = "ip[6:2] & 0x1fff != 0 or ip6[6] = 44";
 /// Destination unreachable, time exceeded and parameter problem, RFC 792; the errors of ICMPv6, RFC 4443 §2.1, have types below 128.
 const ICMP_ERRORS: &str = "icmp[0] = 3 or icmp[0] = 11 or icmp[0] = 12 or (ip6[6] = 58 and ip6[40] < 128)";
 
-/// The text of the filter for `ports`, narrowed to what `user` matches, for frames of type `link`.
+/// The text of the filter for `ports`, and for the `tunnels` that are read, narrowed to what `user` matches, for frames of type `link`.
+///
+/// All that comes in a tunnel that is read is kept. Of the others it keeps what looks like SIP inside, so that it can be told of.
 ///
 /// `user` is applied within VLAN tags as well, unless it deals with tags or tunnels itself: such a word moves the place where libpcap
 /// looks for all that follows it, and then the ports are looked for there alone. On a link type in whose frames libpcap cannot look for
@@ -24,14 +27,15 @@ const ICMP_ERRORS: &str = "icmp[0] = 3 or icmp[0] = 11 or icmp[0] = 12 or (ip6[6
 /// # Errors
 ///
 /// When the user's filter does not compile.
-pub fn filter_text(ports: &[RangeInclusive<u16>], user: Option<&str>, link: LinkType) -> Result<String, CaptureError> {
+pub fn filter_text(ports: &[RangeInclusive<u16>], tunnels: Tunnels, user: Option<&str>, link: LinkType) -> Result<String, CaptureError> {
     let user = user.map(str::trim).unwrap_or_default();
     // Compiled alone, lest parentheses of its own widen the whole.
     compile(user, link)?;
     let encapsulation = Encapsulation::of(link);
-    let wanted = format!("{} or {FRAGMENTS} or {ICMP_ERRORS}{}", port_clauses(ports), encapsulation.unseen());
-    let narrowed = if user.is_empty() { wanted } else { format!("({user}) and ({wanted})") };
-    let text = if moves_offsets(user) { narrowed } else { encapsulation.wrap(narrowed) };
+    let read: String = tunnels.iter().map(|tunnel| format!(" or {}", tunnel_clause(tunnel))).collect();
+    let wanted = format!("{}{read} or {FRAGMENTS} or {ICMP_ERRORS}{}", port_clauses(ports), encapsulation.unseen());
+    let narrow = |wanted: String| if user.is_empty() { wanted } else { format!("({user}) and ({wanted})") };
+    let text = if moves_offsets(user) { narrow(wanted) } else { encapsulation.wrap(narrow(wanted), hints(ports, tunnels).map(narrow)) };
     // Where libpcap does not know how to look for IP, all frames are taken.
     Ok(if compile(&text, link).is_ok() { text } else { user.to_owned() })
 }
@@ -92,12 +96,14 @@ impl Encapsulation {
         }
     }
 
-    /// Extends a filter to frames whose tags can be looked behind.
-    fn wrap(self, filter: String) -> String {
+    /// Extends a filter to frames whose tags can be looked behind, and to `untagged` ones, which may look far into them.
+    fn wrap(self, filter: String, untagged: Option<String>) -> String {
+        // A filter that looks beyond the end of a frame refuses it, so this comes behind all that may yet take it.
+        let untagged = untagged.map(|untagged| format!(" or ({untagged})")).unwrap_or_default();
         match self {
             // Each `vlan` moves on, by one tag, where all that stands behind it is looked for.
-            Self::Tags => format!("({filter}) or (vlan and (({filter}) or (vlan and ({filter}))))"),
-            Self::Cooked(_) | Self::None => filter,
+            Self::Tags => format!("({filter}){untagged} or (vlan and (({filter}) or (vlan and ({filter}))))"),
+            Self::Cooked(_) | Self::None => format!("({filter}){untagged}"),
         }
     }
 }
@@ -114,6 +120,53 @@ fn port_clauses(ports: &[RangeInclusive<u16>]) -> String {
         (first, last) => format!("portrange {first}-{last}"),
     });
     clauses.collect::<Vec<_>>().join(" or ")
+}
+
+/// What carries a kind of tunnel.
+fn tunnel_clause(tunnel: Tunnel) -> &'static str {
+    match tunnel {
+        Tunnel::Vxlan => "udp dst port 4789",
+        Tunnel::Gtp => "udp port 2152",
+        Tunnel::Gre | Tunnel::Erspan => "proto 47",
+        Tunnel::Ipip => "proto 4 or proto 41",
+    }
+}
+
+/// Where the ports of a packet in a tunnel stand, in bytes from the outer header of IPv4 on, when no header has options: in rising order.
+fn inner_ports(tunnel: Tunnel) -> &'static [u8] {
+    match tunnel {
+        // The last with a tag inside.
+        Tunnel::Vxlan => &[70, 74],
+        // With a key; then with Ethernet inside.
+        Tunnel::Gre => &[44, 48, 58, 62],
+        // Type I; II; III or a tag inside II; III with its subheader.
+        Tunnel::Erspan => &[58, 70, 74, 82],
+        // With a sequence number; with the extension of a session.
+        Tunnel::Gtp => &[56, 60, 64],
+        Tunnel::Ipip => &[40],
+    }
+}
+
+/// Ranges of ports that are looked for in tunnels that are not read: a filter has its bounds.
+const HINTED: usize = 4;
+
+/// Matches what comes in a tunnel that is not read and has SIP's ports inside, as far as its headers are the usual ones.
+fn hints(ports: &[RangeInclusive<u16>], read: Tunnels) -> Option<String> {
+    let ports = ports.get(..HINTED).unwrap_or(ports);
+    let is_at = |at: u8| {
+        let is_in = |range: &RangeInclusive<u16>| match (range.start(), range.end()) {
+            (first, last) if first == last => format!("ip[{at}:2] = {first}"),
+            (first, last) => format!("(ip[{at}:2] >= {first} and ip[{at}:2] <= {last})"),
+        };
+        ports.iter().map(is_in).collect::<Vec<_>>().join(" or ")
+    };
+    let unread = Tunnel::ALL.into_iter().filter(|tunnel| !read.contains(*tunnel));
+    let hint = |tunnel: Tunnel| {
+        let places = inner_ports(tunnel).iter().flat_map(|&at| [is_at(at), is_at(at + 2)]);
+        format!("(ip and ({}) and ({}))", tunnel_clause(tunnel), places.collect::<Vec<_>>().join(" or "))
+    };
+    let hints: Vec<_> = unread.map(hint).collect();
+    (!hints.is_empty()).then(|| hints.join(" or "))
 }
 
 #[cfg(test)]
@@ -133,7 +186,7 @@ mod tests {
     ];
 
     fn program(ports: &[RangeInclusive<u16>], user: Option<&str>, link: LinkType) -> BpfProgram {
-        let text = filter_text(ports, user, link).expect("a filter");
+        let text = filter_text(ports, Tunnels::NONE, user, link).expect("a filter");
         compile(&text, link).expect("a filter that compiles")
     }
 
@@ -286,7 +339,10 @@ mod tests {
     #[test]
     fn a_users_filter_cannot_widen_the_ports() {
         for broken in ["udp) or (tcp", "host", "port sip and"] {
-            assert!(matches!(filter_text(SIP, Some(broken), LinkType::ETHERNET), Err(CaptureError::Filter { .. })), "{broken}");
+            assert!(
+                matches!(filter_text(SIP, Tunnels::NONE, Some(broken), LinkType::ETHERNET), Err(CaptureError::Filter { .. })),
+                "{broken}"
+            );
         }
         let either = program(SIP, Some("udp or tcp"), LinkType::ETHERNET);
         assert!(!either.filter(&ethernet(&[], &web())));
@@ -295,11 +351,81 @@ mod tests {
     #[test]
     fn takes_all_frames_where_libpcap_cannot_look_into_them() {
         let bluetooth = LinkType(201);
-        assert_eq!(filter_text(SIP, None, bluetooth).expect("text"), "");
+        assert_eq!(filter_text(SIP, Tunnels::NONE, None, bluetooth).expect("text"), "");
     }
 
     #[test]
     fn an_empty_filter_of_a_user_is_none() {
-        assert_eq!(filter_text(SIP, Some("  "), LinkType::RAW).expect("text"), filter_text(SIP, None, LinkType::RAW).expect("text"));
+        assert_eq!(
+            filter_text(SIP, Tunnels::NONE, Some("  "), LinkType::RAW).expect("text"),
+            filter_text(SIP, Tunnels::NONE, None, LinkType::RAW).expect("text")
+        );
+    }
+
+    /// A packet in each kind of tunnel, in the usual form and in another one.
+    fn tunnelled(inside: &[u8]) -> Vec<(Tunnel, Vec<u8>)> {
+        let frame = ethernet(&[], inside);
+        let udp = |port: u16, header: &[u8], inside: &[u8]| ipv4(17, 0, &[&ports(40_000, port), header, inside].concat());
+        let gre = |header: &[u8], inside: &[u8]| ipv4(47, 0, &[header, inside].concat());
+        vec![
+            (Tunnel::Vxlan, udp(4789, &[8, 0, 0, 0, 0, 0, 1, 0], &frame)),
+            (Tunnel::Vxlan, udp(4789, &[8, 0, 0, 0, 0, 0, 1, 0], &ethernet(&[[0x81, 0, 0, 7]], inside))),
+            (Tunnel::Gre, gre(&[0, 0, 8, 0], inside)),
+            (Tunnel::Gre, gre(&[0x20, 0, 0x65, 0x58, 0, 0, 0, 9], &frame)),
+            (Tunnel::Erspan, gre(&[0, 0, 0x88, 0xbe], &frame)),
+            (Tunnel::Erspan, gre(&[0x10, 0, 0x88, 0xbe, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0], &frame)),
+            (Tunnel::Erspan, gre(&[0x10, 0, 0x22, 0xeb, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], &frame)),
+            (Tunnel::Gtp, udp(2152, &[0x30, 0xff, 0, 0, 0, 0, 0, 1], inside)),
+            (Tunnel::Gtp, udp(2152, &[0x34, 0xff, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0x85, 1, 0, 0, 0], inside)),
+            (Tunnel::Ipip, ipv4(4, 0, inside)),
+        ]
+    }
+
+    fn within(tunnels: Tunnels, link: LinkType) -> BpfProgram {
+        compile(&filter_text(SIP, tunnels, None, link).expect("a filter"), link).expect("a filter that compiles")
+    }
+
+    #[test]
+    fn keeps_all_that_comes_in_a_tunnel_that_is_read() {
+        // What is not SIP outside or behind the usual headers may be SIP inside.
+        for (tunnel, packet) in tunnelled(&web()) {
+            for link in [LinkType::ETHERNET, LinkType::LINUX_SLL, LinkType::RAW] {
+                assert!(within(Tunnels::NONE.with(tunnel), link).filter(&framed(link, &packet)), "{tunnel:?} on {link:?}");
+            }
+            assert!(within(Tunnels::ALL, LinkType::ETHERNET).filter(&ethernet(&[[0x81, 0, 0, 100]], &packet)), "{tunnel:?}");
+        }
+    }
+
+    #[test]
+    fn of_a_tunnel_that_is_not_read_sip_is_kept_to_be_told_of() {
+        for link in [LinkType::ETHERNET, LinkType::LINUX_SLL, LinkType::RAW] {
+            let program = within(Tunnels::NONE, link);
+            // There is more behind the ports of SIP than of the header alone.
+            let inside = [sip(), vec![0; 40]].concat();
+            for ((tunnel, sip), (_, web)) in tunnelled(&inside).into_iter().zip(tunnelled(&[web(), vec![0; 40]].concat())) {
+                assert!(program.filter(&framed(link, &sip)), "{tunnel:?} on {link:?}");
+                assert!(!program.filter(&framed(link, &web)), "{tunnel:?} on {link:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_user_narrows_what_is_kept_of_tunnels() {
+        let (tunnel, packet) = tunnelled(&[sip(), vec![0; 40]].concat()).swap_remove(4);
+        for tunnels in [Tunnels::NONE, Tunnels::NONE.with(tunnel)] {
+            for (user, wanted) in [("host 192.0.2.1", true), ("host 203.0.113.9", false)] {
+                let text = filter_text(SIP, tunnels, Some(user), LinkType::ETHERNET).expect("a filter");
+                let program = compile(&text, LinkType::ETHERNET).expect("a filter that compiles");
+                assert_eq!(program.filter(&ethernet(&[], &packet)), wanted, "{user}");
+            }
+        }
+    }
+
+    #[test]
+    fn stays_small_however_many_ports_there_are() {
+        let many: Vec<_> = (0..32).map(|port| 5_000 + port * 10..=5_005 + port * 10).collect();
+        let text = filter_text(&many, Tunnels::NONE, None, LinkType::ETHERNET).expect("a filter");
+        // The kernel takes 4096 instructions.
+        assert!(compile(&text, LinkType::ETHERNET).expect("a filter that compiles").get_instructions().len() < 4_096);
     }
 }

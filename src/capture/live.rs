@@ -16,6 +16,7 @@ use crate::capture::bpf;
 use crate::capture::clock::Clock;
 use crate::capture::error::{CaptureError, libpcap_reason};
 use crate::capture::source::{Drops, FrameSource, SourceEvent};
+use crate::config::Tunnels;
 use crate::decode::frame::{FrameBatch, FrameHeader, LinkType};
 use crate::time::{PacketTime, Span};
 
@@ -39,6 +40,8 @@ pub struct LiveOptions {
     pub interface: String,
     /// Ports to capture.
     pub ports: Vec<RangeInclusive<u16>>,
+    /// Tunnels in which SIP is captured, too.
+    pub tunnels: Tunnels,
     /// A filter of the user that narrows down what is captured.
     pub filter: Option<String>,
     /// Bytes captured of each frame.
@@ -57,6 +60,7 @@ impl LiveOptions {
         Self {
             interface: interface.into(),
             ports: vec![5060..=5060],
+            tunnels: Tunnels::NONE,
             filter: None,
             snaplen: 262_144,
             kernel_buffer: 16 << 20,
@@ -122,7 +126,7 @@ impl Live {
             .and_then(Capture::setnonblock)
             .map_err(refused)?;
         let link = bpf::link_type(capture.get_datalink());
-        let filter = bpf::filter_text(&options.ports, options.filter.as_deref(), link)?;
+        let filter = bpf::filter_text(&options.ports, options.tunnels, options.filter.as_deref(), link)?;
         capture.filter(&filter, true).map_err(|error| CaptureError::filter(&filter, &error))?;
         Ok(Self {
             counted: capture.stats().map_err(refused)?,

@@ -17,7 +17,7 @@ use super::replaying::{SEED, paths};
 use super::settings::{self, finding_limits, tracker_settings};
 use super::stdout::print;
 use crate::assist::{Command, OnFailure, Plan, Session, Shared};
-use crate::config::{Config, PbxAddress, PortRange, Ports, parse_moment};
+use crate::config::{Config, PbxAddress, PortRange, Ports, Tunnels, parse_moment};
 use crate::decode::ports::PortFilter;
 use crate::diagnose::{Moment, Question, Scene, diagnose};
 use crate::pipeline::engine::{Delivery, Engine, Query};
@@ -208,7 +208,8 @@ impl Captures {
         let enough = Enough::default();
         let mut source = Paced::new(CaptureFiles::open(&paths)?, self.since, self.pace, enough.clone());
         let ports = self.ports.as_ref().map_or(PortFilter::Any, |ports| PortFilter::Only(ports.ranges().to_vec()));
-        let ingest = Ingest::new(IngestConfig { ports, digester: Digester::new(SEED), thresholds: config.thresholds });
+        let ingest =
+            Ingest::new(IngestConfig { ports, tunnels: Tunnels::ALL, digester: Digester::new(SEED), thresholds: config.thresholds });
         let engine = Assisting {
             engine: Engine::new(&tracker_settings(config, SEED, Vec::new()), finding_limits(config)),
             commands: (self.plan.on_failure == OnFailure::Wait).then(commands),

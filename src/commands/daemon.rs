@@ -15,7 +15,9 @@ use super::settings::{finding_limits, host_name, random_seed, tracker_settings};
 use super::stdout::print;
 use super::supervisor::{AskInHand, InHand, Supervisor};
 use crate::alert::{AskOpen, Change, Fate, Notifier, NotifierCounts, OpenFindings, SinkKind};
+use crate::config::Tunnels;
 use crate::decode::frame::LinkType;
+use crate::decode::outcome::Skip;
 use crate::decode::ports::PortFilter;
 use crate::history::{Loss, Status, Store};
 use crate::http::{Assistants, EngineSource, Events, Server, SnapshotSource, Unavailable, View};
@@ -54,7 +56,7 @@ impl Daemon {
     fn filters(&self) -> Result<Vec<String>, CaptureError> {
         let mut filters = Vec::new();
         for name in self.config.capture.interfaces.names() {
-            let filter = filter_text(self.config.capture.ports.ranges(), self.user_filter(), likely_link(name))?;
+            let filter = filter_text(self.config.capture.ports.ranges(), self.tunnels(), self.user_filter(), likely_link(name))?;
             if !filters.contains(&filter) {
                 filters.push(filter);
             }
@@ -87,7 +89,8 @@ impl Daemon {
         let assistants = Arc::new(Assistants::default());
         engine.listen(Box::new(assistants.listener()));
         let ports = PortFilter::Only(self.config.capture.ports.ranges().to_vec());
-        let ingest = Ingest::new(IngestConfig { ports, digester: Digester::new(seed), thresholds: self.config.thresholds });
+        let ingest =
+            Ingest::new(IngestConfig { ports, tunnels: self.tunnels(), digester: Digester::new(seed), thresholds: self.config.thresholds });
         let (queries, asked) = bounded(QUERIES);
         let condition = Arc::new(Condition::new(self.config.capture.interfaces.names()));
         let (notifier, listener) = Notifier::start(&self.config, &host_name(), mask, ask_open(queries.clone(), mask))?;
@@ -146,12 +149,17 @@ impl Daemon {
         let capture = &self.config.capture;
         LiveOptions {
             ports: capture.ports.ranges().to_vec(),
+            tunnels: self.tunnels(),
             filter: self.user_filter().map(str::to_owned),
             snaplen: capture.snaplen,
             kernel_buffer: u32::try_from(capture.buffer.get()).unwrap_or(u32::MAX),
             read_timeout: capture.timeout,
             ..LiveOptions::new(interface)
         }
+    }
+
+    fn tunnels(&self) -> Tunnels {
+        self.config.capture.tunnels.iter().copied().collect()
     }
 
     fn user_filter(&self) -> Option<&str> {
@@ -198,7 +206,12 @@ fn ask_in_hand(queries: Sender<Query>) -> AskInHand {
     Box::new(move || {
         let (reply, answer) = bounded(1);
         let query: Query = Box::new(move |engine| {
-            let in_hand = InHand { calls: engine.tracker.calls.iter().count(), findings: engine.detectors.findings.open().count() };
+            let frames = engine.frames();
+            let in_hand = InHand {
+                calls: engine.tracker.calls.iter().count(),
+                findings: engine.detectors.findings.open().count(),
+                unread: Skip::ALL.into_iter().filter(|reason| frames.skipped(*reason) > 0).filter_map(Skip::tunnel).collect(),
+            };
             // Whoever asked may have given up meanwhile.
             let _ = reply.send(in_hand);
         });

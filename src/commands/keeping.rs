@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::exit::{Exit, Failure};
 use super::run::Daemon;
 use super::settings::{Origin, places, random_seed};
+use crate::config::Tunnels;
 use crate::decode::ports::PortFilter;
 use crate::decode::signal::Signal;
 use crate::history::{History, Place, Places, Status, make_directory, trace};
@@ -115,7 +116,12 @@ impl Daemon {
 
     fn read_traces(&self, mut source: CaptureFiles, engine: Engine, files: usize, now: PacketTime) -> Result<Restored, Failure> {
         let ports = PortFilter::Only(self.config.capture.ports.ranges().to_vec());
-        let ingest = Ingest::new(IngestConfig { ports, digester: Digester::new(random_seed()?), thresholds: self.config.thresholds });
+        let ingest = Ingest::new(IngestConfig {
+            ports,
+            tunnels: Tunnels::ALL,
+            digester: Digester::new(random_seed()?),
+            thresholds: self.config.thresholds,
+        });
         let begun = wall_clock();
         let observer = |notice: crate::pipeline::stage::Notice<'_>| {
             // The last record of a daemon that was killed is often cut.

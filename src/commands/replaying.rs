@@ -12,7 +12,7 @@ use super::options::Format;
 use super::replay::{Input, Output, Part, Replay};
 use super::settings::{finding_limits, tracker_settings};
 use super::stdout::print;
-use crate::config::{Config, Ports};
+use crate::config::{Config, Ports, Tunnels};
 use crate::decode::ports::PortFilter;
 use crate::metrics::Timeline;
 use crate::pipeline::engine::{Delivery, Engine, Query};
@@ -80,7 +80,7 @@ impl Reading<'_> {
         let source = Until::new(source, self.until.unwrap_or(PacketTime::MAX));
         let digester = Digester::new(SEED);
         let ports = self.ports.map_or(PortFilter::Any, |ports| PortFilter::Only(ports.ranges().to_vec()));
-        let ingest = Ingest::new(IngestConfig { ports, digester, thresholds: self.config.thresholds });
+        let ingest = Ingest::new(IngestConfig { ports, tunnels: Tunnels::ALL, digester, thresholds: self.config.thresholds });
         let mut engine = Engine::new(&tracker_settings(self.config, SEED, Vec::new()), finding_limits(self.config));
         engine.label(self.config);
         prepare(&mut engine);

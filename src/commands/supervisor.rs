@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use super::condition::Condition;
 use super::exit::{Exit, Failure};
+use crate::config::{Tunnel, Tunnels};
+use crate::decode::outcome::Skip;
 use crate::pipeline::pulse::{BEAT, Pulse};
 use crate::pipeline::stop::{Stop, StopHandle};
 use crate::process::manager::{self, Told};
@@ -20,11 +22,12 @@ const ROUND: Duration = Duration::from_secs(10);
 /// The shortest time between two looks at which every thread that is well has beaten.
 const SHORTEST_ROUND: Duration = BEAT.saturating_mul(2);
 
-/// What the engine has in hand: calls, and open findings.
+/// What the engine has in hand: calls, open findings, and tunnels in which packets came that were not read.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct InHand {
     pub(super) calls: usize,
     pub(super) findings: usize,
+    pub(super) unread: Tunnels,
 }
 
 /// Asks the engine; `None` where it does not answer.
@@ -74,9 +77,16 @@ impl Supervisor {
         tracing::info!(interfaces = self.condition.line(), "Capturing");
         tell(Told::Ready(&self.condition.line()));
         let round = round(manager::watchdog());
+        let mut warned = Tunnels::NONE;
         while !self.stop.requested_within(round) {
             self.look(&tell);
-            tell(Told::Status(&self.status()));
+            let in_hand = (self.in_hand)();
+            let unread = in_hand.map_or(Tunnels::NONE, |in_hand| in_hand.unread);
+            for tunnel in unread.iter().filter(|tunnel| !warned.contains(*tunnel)) {
+                tracing::warn!("{}", advice(tunnel));
+            }
+            warned = unread.iter().fold(warned, Tunnels::with);
+            tell(Told::Status(&self.status(in_hand)));
         }
         tell(Told::Stopping("Saving what is open"));
         Ok(())
@@ -92,12 +102,22 @@ impl Supervisor {
         }
     }
 
-    fn status(&self) -> String {
-        match (self.in_hand)() {
-            Some(InHand { calls, findings }) => format!("{}; {calls} calls, {findings} findings open", self.condition.line()),
+    fn status(&self, in_hand: Option<InHand>) -> String {
+        match in_hand {
+            Some(InHand { calls, findings, .. }) => format!("{}; {calls} calls, {findings} findings open", self.condition.line()),
             None => format!("{}; the engine does not answer", self.condition.line()),
         }
     }
+}
+
+/// What to do about packets in a tunnel that is not read.
+fn advice(tunnel: Tunnel) -> String {
+    let (name, counted) = (tunnel.as_str(), Skip::from(tunnel).as_str());
+    format!(
+        "SIP comes in a tunnel and is not read, since whoever can send such packets to this host can write any address into them; \
+         siphound_capture_frames_total{{outcome=\"{counted}\"}} counts them. If a mirror sends them, and a firewall lets them in from there alone, \
+         set tunnels = [\"{name}\"] in [capture]"
+    )
 }
 
 /// Often enough for the service manager, seldom enough for each thread to beat.
@@ -122,7 +142,7 @@ mod tests {
     fn supervisor(pulse: Pulse) -> Supervisor {
         let (handle, stop) = stop();
         let condition = Arc::new(Condition::new(&["eth0".to_owned()]));
-        Supervisor { pulse, stop, handle, condition, in_hand: Box::new(|| Some(InHand { calls: 3, findings: 1 })) }
+        Supervisor { pulse, stop, handle, condition, in_hand: Box::new(|| Some(InHand { calls: 3, findings: 1, unread: Tunnels::NONE })) }
     }
 
     #[test]
@@ -152,7 +172,13 @@ mod tests {
     fn the_status_says_what_is_in_hand() {
         let supervisor = supervisor(Pulse::default());
         supervisor.condition.begin();
-        assert_eq!(supervisor.status(), "Capturing on eth0; 3 calls, 1 findings open");
+        assert_eq!(supervisor.status((supervisor.in_hand)()), "Capturing on eth0; 3 calls, 1 findings open");
+    }
+
+    #[test]
+    fn who_has_a_mirror_reads_what_to_set() {
+        let advice = advice(Tunnel::Erspan);
+        assert!(advice.contains("tunnels = [\"erspan\"]") && advice.contains("outcome=\"erspan_tunnel\""), "{advice}");
     }
 
     #[test]

@@ -16,7 +16,7 @@ use super::replay::Input;
 use super::replaying::{Reading, SEED};
 use super::settings::random_seed;
 use super::stdout::print;
-use crate::config::{Config, parse_moment};
+use crate::config::{Config, Tunnels, parse_moment};
 use crate::decode::flow::Flow;
 use crate::decode::ports::PortFilter;
 use crate::decode::signal::Signal;
@@ -187,7 +187,12 @@ impl Asked {
         let paths: Vec<PathBuf> = self.inputs.iter().map(Input::path).collect();
         let mut source = CaptureFiles::open(&paths)?;
         let filter = PortFilter::Only(self.config.all_ports().ranges().to_vec());
-        let ingest = Ingest::new(IngestConfig { ports: filter, digester: Digester::new(SEED), thresholds: self.config.thresholds });
+        let ingest = Ingest::new(IngestConfig {
+            ports: filter,
+            tunnels: Tunnels::ALL,
+            digester: Digester::new(SEED),
+            thresholds: self.config.thresholds,
+        });
         let collector = Collector { wanted, chosen: Chosen::default(), offset: Span::ZERO };
         Ok(replay(&mut source, ingest, collector, Threads::available(), &|_| {})?.engine.chosen)
     }

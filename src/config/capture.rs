@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use super::labels::{Label, LabelChoice};
 use super::section::section;
+use super::tunnels::Tunnel;
 use super::types::{Bytes, Interfaces, LogFormat, LogLevel, PbxAddress, Ports};
 use crate::time::Span;
 
@@ -23,6 +24,9 @@ section! {
         /// A filter in the language of pcap-filter(7) that narrows what is captured on the ports; it never widens that.
         /// One that names ports loses later IP fragments, which carry none.
         filter: String = String::new();
+        /// Tunnels in which the SIP comes, as from a mirror: "vxlan", "gre", "erspan", "gtp", "ipip". Whoever can send such packets to this
+        /// host can write any addresses into them: name only what a firewall lets in from the mirror alone. All that comes in them is captured.
+        tunnels: Vec<Tunnel> = Vec::new();
     }
 }
 

@@ -17,6 +17,7 @@ mod section;
 mod systems;
 mod template;
 mod thresholds;
+mod tunnels;
 mod types;
 mod value;
 
@@ -32,6 +33,7 @@ pub use self::notify::{Alertmanager, HttpUrl, MinSeverity, Notify, NotifyCommand
 pub use self::problem::{ConfigError, Fault, Problem, Problems};
 pub use self::systems::{PhoneSystem, Systems};
 pub use self::thresholds::Thresholds;
+pub use self::tunnels::{Tunnel, Tunnels};
 pub use self::types::{Bytes, Interfaces, LogFormat, LogLevel, NotAllowed, PbxAddress, PortRange, Ports, Rate, Ratio};
 pub(crate) use self::value::parse_span;
 

@@ -10,6 +10,7 @@ use toml::de::DeValue;
 
 use super::labels::{Label, LabelChoice};
 use super::notify::{HttpUrl, MinSeverity, NotifyScope};
+use super::tunnels::Tunnel;
 use super::types::{Bytes, Interfaces, LogFormat, LogLevel, PbxAddress, PortRange, Ports, Rate, Ratio};
 use crate::time::Span;
 
@@ -105,7 +106,7 @@ macro_rules! name_settings {
     )+};
 }
 
-name_settings!(LogLevel, LogFormat, MinSeverity, NotifyScope);
+name_settings!(LogLevel, LogFormat, MinSeverity, NotifyScope, Tunnel);
 
 /// The reason for a refusal must not repeat a password in a URL, so no part of the value is shown.
 impl Setting for HttpUrl {

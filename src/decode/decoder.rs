@@ -1,9 +1,8 @@
 //! The composition of this layer: frames in, payloads and signals of flows out, each frame counted once.
 
-use crate::config::Thresholds;
+use crate::config::{Thresholds, Tunnels};
 use crate::decode::clock::{Clock, Reading};
 use crate::decode::copies::CopyRule;
-use crate::decode::dissect;
 use crate::decode::fragments::FragmentCounts;
 use crate::decode::frame::FrameBatch;
 use crate::decode::framer::Framer;
@@ -91,11 +90,11 @@ enum Silence {
 
 impl<F: Framer> Decoder<F> {
     /// A decoder that has seen nothing.
-    pub fn new(framer: F, ports: PortFilter, digester: Digester, thresholds: &Thresholds) -> Self {
+    pub fn new(framer: F, (ports, tunnels): (PortFilter, Tunnels), digester: Digester, thresholds: &Thresholds) -> Self {
         Self {
             clock: Clock::new(thresholds.clock_step),
             window: Window::default(),
-            handler: Handler::new(framer, ports, digester, thresholds),
+            handler: Handler::new(framer, (ports, tunnels), digester, thresholds),
             reorder: thresholds.reorder_window,
             hole: thresholds.capture_hole,
             handled: PacketTime::MIN,
@@ -215,7 +214,7 @@ impl<F: Framer> Decoder<F> {
             }
             self.last_frame = Some(time);
             self.silence = Silence::Untold;
-            self.handler.packet(dissect::dissect(header.link, bytes), current, 0);
+            self.handler.frame(header.link, bytes, current);
         }
         if until < PacketTime::MAX {
             self.handled = self.handled.max(until);

@@ -333,6 +333,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::config::Tunnels;
     use crate::decode::dissect::{Content, dissect};
     use crate::decode::frame::LinkType;
     use crate::decode::testing::{fragments, udp};
@@ -344,7 +345,7 @@ mod tests {
 
     /// Adds the fragment in a packet.
     fn add(table: &mut Fragments, packet: &[u8], now: PacketTime) -> (Progress, Vec<Lost>) {
-        let packet = dissect(LinkType::RAW, packet).unwrap();
+        let packet = dissect(LinkType::RAW, packet, Tunnels::ALL).unwrap();
         let Content::Fragment(fragment) = packet.content else { panic!("a fragment") };
         let mut lost = Vec::new();
         let progress = table.add(&packet.hop, &fragment, 1, now, &mut lost);

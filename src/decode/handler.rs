@@ -1,11 +1,12 @@
 //! What becomes of one packet.
 
-use crate::config::Thresholds;
+use crate::config::{Thresholds, Tunnels};
 use crate::decode::chunks::Chunks;
 use crate::decode::copies::{CopyRule, Marks};
 use crate::decode::dissect::{self, Completeness, Content, Datagram, Fragment, Hop, Packet, Segment, Undelivered};
 use crate::decode::flow::{Flow, Transport};
 use crate::decode::fragments::{Fragments, Lost, Ports, Progress};
+use crate::decode::frame::LinkType;
 use crate::decode::framer::{Framer, Headers, Opening};
 use crate::decode::outcome::Skip;
 use crate::decode::outlet::{Current, Outlet};
@@ -24,6 +25,7 @@ const MAX_REASSEMBLIES: u8 = 4;
 pub(super) struct Handler<F> {
     framer: F,
     ports: PortFilter,
+    tunnels: Tunnels,
     pub(super) fragments: Fragments,
     pub(super) streams: Streams,
     pub(super) chunks: Chunks,
@@ -33,10 +35,11 @@ pub(super) struct Handler<F> {
 }
 
 impl<F: Framer> Handler<F> {
-    pub(super) fn new(framer: F, ports: PortFilter, digester: Digester, thresholds: &Thresholds) -> Self {
+    pub(super) fn new(framer: F, (ports, tunnels): (PortFilter, Tunnels), digester: Digester, thresholds: &Thresholds) -> Self {
         Self {
             framer,
             ports,
+            tunnels,
             fragments: Fragments::new(digester, thresholds.fragment_timeout),
             streams: Streams::new(digester),
             chunks: Chunks::new(digester),
@@ -45,8 +48,13 @@ impl<F: Framer> Handler<F> {
         }
     }
 
+    /// Handles a frame.
+    pub(super) fn frame(&mut self, link: LinkType, bytes: &[u8], current: Current) {
+        self.packet(dissect::dissect(link, bytes, self.tunnels), current, 0);
+    }
+
     /// Handles a packet that is `nested` deep in reassembled ones.
-    pub(super) fn packet(&mut self, packet: Result<Packet<'_>, Skip>, current: Current, nested: u8) {
+    fn packet(&mut self, packet: Result<Packet<'_>, Skip>, current: Current, nested: u8) {
         let Packet { hop, content } = match packet {
             Ok(packet) => packet,
             Err(reason) => return self.outlet.skip(reason, current.frames),
@@ -155,7 +163,7 @@ impl<F: Framer> Handler<F> {
             Progress::Complete(whole) => {
                 let current = Current { frames: whole.frames, ..current };
                 if nested < MAX_REASSEMBLIES {
-                    self.packet(dissect::reassembled(*hop, fragment.protocol, &whole.payload), current, nested + 1);
+                    self.packet(dissect::reassembled(*hop, fragment.protocol, &whole.payload, self.tunnels), current, nested + 1);
                 } else {
                     self.outlet.skip(Skip::Malformed, current.frames);
                 }

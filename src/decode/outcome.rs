@@ -1,5 +1,7 @@
 //! What became of each frame: exactly one outcome a frame.
 
+use crate::config::Tunnel;
+
 /// Why a frame carried nothing that SIP tracking could use. One value a frame, one value of one counter.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Skip {
@@ -29,11 +31,21 @@ pub enum Skip {
     Evicted,
     /// Left out by an option of the person who asked.
     Filtered,
+    /// A packet inside VXLAN, which is not believed.
+    Vxlan,
+    /// A packet inside GRE, which is not believed.
+    Gre,
+    /// A mirrored packet inside ERSPAN, which is not believed.
+    Erspan,
+    /// A packet inside GTP-U, which is not believed.
+    Gtp,
+    /// A packet inside an IP packet, which is not believed.
+    Ipip,
 }
 
 impl Skip {
     /// Every reason, in the order of the reports.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 18] = [
         Self::Duplicate,
         Self::TcpControl,
         Self::NotSip,
@@ -47,6 +59,11 @@ impl Skip {
         Self::IncompleteStream,
         Self::Evicted,
         Self::Filtered,
+        Self::Vxlan,
+        Self::Gre,
+        Self::Erspan,
+        Self::Gtp,
+        Self::Ipip,
     ];
 
     /// The name in reports and metrics.
@@ -65,6 +82,28 @@ impl Skip {
             Self::IncompleteStream => "incomplete_stream",
             Self::Evicted => "evicted",
             Self::Filtered => "filtered",
+            Self::Vxlan => "vxlan_tunnel",
+            Self::Gre => "gre_tunnel",
+            Self::Erspan => "erspan_tunnel",
+            Self::Gtp => "gtp_tunnel",
+            Self::Ipip => "ipip_tunnel",
+        }
+    }
+
+    /// The tunnel that was not read, if it was that.
+    pub fn tunnel(self) -> Option<Tunnel> {
+        Tunnel::ALL.into_iter().find(|tunnel| Self::from(*tunnel) == self)
+    }
+}
+
+impl From<Tunnel> for Skip {
+    fn from(tunnel: Tunnel) -> Self {
+        match tunnel {
+            Tunnel::Vxlan => Self::Vxlan,
+            Tunnel::Gre => Self::Gre,
+            Tunnel::Erspan => Self::Erspan,
+            Tunnel::Gtp => Self::Gtp,
+            Tunnel::Ipip => Self::Ipip,
         }
     }
 }

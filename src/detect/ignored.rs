@@ -9,6 +9,7 @@ use crate::decode::signal::Signal;
 
 use crate::detect::catalog::{FindingId, Slot};
 use crate::detect::finding::{Raise, Standing, Subject, sent};
+use crate::detect::lately::Lately;
 use crate::detect::parties::{related_parties, related_user, standing};
 use crate::detect::registration::is_heard;
 use crate::detect::served::Served;
@@ -29,7 +30,6 @@ const REMEMBERED: usize = 4096;
 
 #[derive(Clone, Copy, Debug)]
 struct Lost {
-    peer: IpAddr,
     at: Sighting,
     bytes: u32,
 }
@@ -41,7 +41,7 @@ pub(super) struct IgnoredDetector {
     served: Served,
     trunk_calls: VecDeque<(IpAddr, Unanswered)>,
     large: VecDeque<(IpAddr, Unanswered)>,
-    fragments: VecDeque<Lost>,
+    fragments: Lately<IpAddr, Lost, REMEMBERED>,
 }
 
 impl IgnoredDetector {
@@ -152,9 +152,7 @@ impl IgnoredDetector {
         if !tracker.world.absence.is_sound_since(at.time - fragment_timeout) {
             return;
         }
-        push(&mut self.fragments, Lost { peer, at, bytes });
-        let mine = self.fragments.iter().filter(|lost| lost.peer == peer && at.time.since(lost.at.time) <= accident.window);
-        let lost: Vec<&Lost> = mine.collect();
+        let lost = self.fragments.note(peer, Lost { at, bytes }, at.time, accident.window);
         if !accident.is_reached(lost.len()) {
             return;
         }
@@ -162,9 +160,12 @@ impl IgnoredDetector {
             format!("{peer}: UDP message of at least {bytes} B fragmented, fragments lost ({} within {})", lost.len(), accident.window);
         let confidence = if lost.len() >= NO_ACCIDENT { Confidence::Confirmed } else { Confidence::Suspected };
         let subject = Subject::Source(peer);
-        let lost = untold(lost, findings.told(FindingId::FragmentLoss, &subject), |lost| lost.at.time);
+        // The finding knows those from before it was raised last.
+        let told = findings.told(FindingId::FragmentLoss, &subject);
+        let untold = lost.partition_point(|lost| lost.at.time < told).min(lost.len() - 1);
+        let untold = lost.get(untold..).unwrap_or_default();
         let raise = Raise::new(FindingId::FragmentLoss, subject, message).confidence(confidence);
-        let raise = raise.facts(&lost, |raise, lost| {
+        let raise = raise.facts(untold, |raise, lost| {
             let fact = format!("datagram from {} of at least {} B never came together", flow.source.ip(), lost.bytes);
             match lost.at.frame {
                 0 => raise.absence(lost.at.time, fact),

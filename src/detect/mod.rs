@@ -17,6 +17,7 @@ mod flapping;
 mod grants;
 mod ignored;
 mod intruders;
+mod lately;
 mod latest;
 mod legs;
 pub mod listener;

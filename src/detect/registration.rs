@@ -1,11 +1,11 @@
 //! Why a phone is not registered: rejected, wrong credentials, no answer, run out (DETECTION §1).
 
-use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use crate::decode::flow::Transport;
 use crate::detect::catalog::{FindingId, Slot, rejection_remedy};
 use crate::detect::finding::{Raise, Reason, Standing, Subject, sent};
+use crate::detect::lately::Lately;
 use crate::detect::parties::standing;
 use crate::detect::served::Served;
 use crate::detect::store::FindingStore;
@@ -24,7 +24,6 @@ const REMEMBERED: usize = 4096;
 
 #[derive(Clone, Copy, Debug)]
 struct Rejection {
-    aor: Handle,
     at: Sighting,
     status: u16,
 }
@@ -32,7 +31,7 @@ struct Rejection {
 /// Watches registering attempts.
 #[derive(Debug, Default)]
 pub(super) struct RegistrationDetector {
-    rejections: VecDeque<Rejection>,
+    rejections: Lately<Handle, Rejection, REMEMBERED>,
     /// Source addresses whose REGISTER was answered.
     answered: Served,
 }
@@ -68,7 +67,7 @@ impl RegistrationDetector {
                 let subject = || Some(Subject::Aor(aor.clone()));
                 findings.clear_of(FindingId::RegistrationRejected, report.last.time, subject);
                 findings.clear_of(FindingId::AuthFailedLoop, report.last.time, subject);
-                self.rejections.retain(|rejection| rejection.aor != report.aor);
+                self.rejections.forget(report.aor);
             }
             AttemptEnd::Rejected | AttemptEnd::ContactDropped => self.rejected(tracker, report, aor.clone(), findings),
             AttemptEnd::CredentialsRejected | AttemptEnd::ChallengeIgnored => credentials(tracker, report, aor.clone(), findings),
@@ -81,11 +80,8 @@ impl RegistrationDetector {
 
     fn rejected(&mut self, tracker: &Tracker, report: &AttemptReport, aor: Box<str>, findings: &mut FindingStore) {
         let (now, rejected) = (report.last.time, tracker.thresholds().reg_rejected);
-        while self.rejections.front().is_some_and(|old| now.since(old.at.time) > rejected.window) || self.rejections.len() >= REMEMBERED {
-            self.rejections.pop_front();
-        }
-        self.rejections.push_back(Rejection { aor: report.aor, at: report.last, status: report.status });
-        let own: Vec<_> = self.rejections.iter().filter(|rejection| rejection.aor == report.aor).collect();
+        let rejection = Rejection { at: report.last, status: report.status };
+        let own = self.rejections.note(report.aor, rejection, now, rejected.window);
         if !rejected.is_reached(own.len()) && !report.was_registered {
             return;
         }

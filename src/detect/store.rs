@@ -422,7 +422,7 @@ impl FindingStore {
             && let Some(finding) = self.open.least().and_then(|seq| self.remove(seq))
         {
             self.evicted += 1;
-            self.changes.push(ChangeKind::Cleared, &finding, now);
+            self.changes.push(ChangeKind::Dropped(deadline(&finding)), &finding, now);
         }
         if self.ended.len() > self.limits.ended && self.ended.least().is_some_and(|seq| self.remove(seq).is_some()) {
             self.evicted += 1;

@@ -243,7 +243,7 @@ impl Listener for EventListener {
         let (kind, replaced_by) = match change.kind {
             ChangeKind::Raised => (Change::Raised, None),
             ChangeKind::Updated => (Change::Updated, None),
-            ChangeKind::Cleared => (Change::Cleared, None),
+            ChangeKind::Cleared | ChangeKind::Dropped(_) => (Change::Cleared, None),
             ChangeKind::ReplacedBy(cause) => (Change::Replaced, Some(cause.as_str())),
         };
         let at = Stamp(tracker.printed(change.at));

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::capture::{CaptureError, FrameSource, SourceEvent};
+use crate::config::Tunnels;
 use crate::decode::dissect::{Content, dissect};
 use crate::decode::frame::{FrameBatch, FrameHeader, LinkType};
 use crate::history::trace::blank_segment;
@@ -72,7 +73,7 @@ impl Wanted {
         if self.frames.contains(&header.number) {
             return true;
         }
-        let Ok(packet) = dissect(header.link, bytes) else { return false };
+        let Ok(packet) = dissect(header.link, bytes, Tunnels::ALL) else { return false };
         let hop = packet.hop;
         let is_end = |source_port, destination_port| {
             self.sockets.contains(&SocketAddr::new(hop.source, source_port))

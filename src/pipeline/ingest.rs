@@ -1,6 +1,6 @@
 //! The first stage: frames in, SIP messages and signals out. Pure; it reads no clock and starts no thread.
 
-use crate::config::Thresholds;
+use crate::config::{Thresholds, Tunnels};
 use crate::decode::decoder::{DecodeCounts, Decoder};
 use crate::decode::flow::{Flow, Transport};
 use crate::decode::frame::FrameBatch;
@@ -21,6 +21,8 @@ use crate::time::PacketTime;
 pub struct IngestConfig {
     /// The ports on which SIP is looked for.
     pub ports: PortFilter,
+    /// The tunnels that are read. Live, whoever can reach the host may write any address into one; a file comes from whoever made it.
+    pub tunnels: Tunnels,
     /// Makes the keys of all tables. A live daemon takes a random seed, because senders choose the keys.
     pub digester: Digester,
     /// What counts as a copy, a hole, a step of the clock.
@@ -59,7 +61,7 @@ pub struct IngestCounts {
 impl Ingest {
     /// A stage that has seen nothing.
     pub fn new(config: IngestConfig) -> Self {
-        let decoder = Decoder::new(Sip, config.ports, config.digester, &config.thresholds);
+        let decoder = Decoder::new(Sip, (config.ports, config.tunnels), config.digester, &config.thresholds);
         Self { decoder, messages: 0, anomalies: [0; ANOMALIES], hole: None }
     }
 

@@ -15,6 +15,9 @@ use crate::track::world::World;
 const TOGETHER: Span = Span::from_secs(1);
 /// Legs that are watched at a time.
 const WATCHED: usize = 65_536;
+/// Calls of the same parties among which a successor is looked for. Where a party has more of them in progress, what became of one leg is
+/// not to be told.
+const LOOKED_AT: usize = 1_024;
 
 /// The leg that ended, and what was told of the one that did not.
 #[derive(Clone, Copy, Debug)]
@@ -133,12 +136,13 @@ fn goes_on(world: &World, calls: &Calls, left: &Left, up: Handle, call: &Call) -
 /// Whether the PBX may have joined the leg with another one of the same party: the next agent of a queue, or somebody to whom a key of the
 /// phone transferred it. A leg that is linked elsewhere is not it.
 fn has_successor(world: &World, calls: &Calls, left: &Left, up: Handle, call: &Call) -> bool {
-    let parties = [&call.record.from, &call.record.to];
-    calls.iter().any(|(handle, other)| {
+    let mut looked_at = 0;
+    calls.of_parties(call).any(|(handle, other)| {
+        looked_at += 1;
         let is_later = handle != up && handle != left.ended && other.record.ended.is_none_or(|ended| ended >= left.end.time);
-        is_later
-            && (parties.contains(&&other.record.from) || parties.contains(&&other.record.to))
-            && world.peers.direction(other.flow) == Direction::Out
-            && calls.partners(handle).all(|(partner, _)| partner == up || partner == left.ended)
+        looked_at > LOOKED_AT
+            || is_later
+                && world.peers.direction(other.flow) == Direction::Out
+                && calls.partners(handle).all(|(partner, _)| partner == up || partner == left.ended)
     })
 }

@@ -106,7 +106,7 @@ impl Peers {
             systems: Systems::default(),
             scanned: false,
         };
-        for &address in pbxs {
+        for &address in pbxs.iter().take(MOST) {
             peers.add_pbx(address, false);
         }
         if peers.learns {
@@ -300,11 +300,11 @@ impl Peers {
         let client = flow.source.ip();
         let position = match self.registrars.iter().position(|registrar| registrar.address == flow.destination) {
             Some(position) => position,
-            None if self.registrars.len() < MOST => {
+            None => {
+                self.make_room();
                 self.registrars.push(Registrar { address: flow.destination, client, serves_many: false });
                 self.registrars.len() - 1
             }
-            None => return None,
         };
         let registrar = self.registrars.get_mut(position)?;
         registrar.serves_many |= vias > 1 || registrar.client != client;
@@ -355,10 +355,26 @@ impl Peers {
 
     fn add_pbx(&mut self, address: SocketAddr, assumed: bool) {
         let pbx = Pbx { address, assumed, sent: Recent::NONE, received: Recent::NONE };
-        if self.pbxs.len() < MOST {
-            self.pbxs.push(pbx);
-        } else if let Some(least) = self.pbxs.iter_mut().find(|pbx| pbx.assumed && !assumed) {
-            *least = pbx;
+        if self.pbxs.len() >= MOST {
+            let by_worth = self.pbxs.iter().enumerate().min_by_key(|(_, pbx)| (!pbx.assumed, pbx.sent.latest()));
+            let Some((least, _)) = by_worth.filter(|_| !assumed) else { return };
+            self.pbxs.remove(least);
+        }
+        self.pbxs.push(pbx);
+    }
+
+    /// Lets go of a registrar where there are too many: one that is no PBX, or else the PBX that was silent for longest. The one that
+    /// phones use is never silent for long.
+    fn make_room(&mut self) {
+        if self.registrars.len() < MOST {
+            return;
+        }
+        let heard = |registrar: &Registrar| {
+            let pbx = self.pbxs.iter().find(|pbx| pbx.address == registrar.address && !pbx.assumed);
+            pbx.map(|pbx| pbx.sent.latest())
+        };
+        if let Some((least, _)) = self.registrars.iter().enumerate().min_by_key(|(_, registrar)| heard(registrar)) {
+            self.registrars.remove(least);
         }
     }
 
@@ -502,6 +518,25 @@ mod tests {
         let mut peers = Peers::new(Digester::new(0), 100, &[], &own, &[]);
         peers.note_answered_register(flow(PHONE, PBX), 1);
         assert_eq!(peers.pbx_addresses(), [PBX.parse().unwrap()]);
+    }
+
+    #[test]
+    fn however_many_pretend_to_be_a_pbx_the_one_that_speaks_is_known() {
+        let mut peers = peers();
+        let mut second = 0;
+        let mut pretend = |peers: &mut Peers, rounds: u32| {
+            for n in 0..rounds {
+                second += 1;
+                let fake = SocketAddr::from(([192, 0, 2, (n % 200) as u8], 7_000 + (n / 200) as u16));
+                peers.note_answered_register(Flow { destination: fake, ..flow("192.0.2.250:9", PBX) }, 1);
+                peers.note(flow(PBX, PHONE), PacketTime::from_parts(second, 0));
+            }
+        };
+        pretend(&mut peers, 500);
+        assert_eq!(peers.note_answered_register(flow(PHONE, PBX), 1), Some(PBX.parse().unwrap()), "it is learned though there are many");
+        pretend(&mut peers, 500);
+        assert_eq!(peers.direction(flow(PHONE, PBX)), Direction::In);
+        assert_eq!((peers.pbxs.len(), peers.registrars.len()), (MOST, MOST));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use crate::parsing;
 use crate::site;
-use crate::support::wire::{Protocol, flag, port_unreachable};
+use crate::support::wire::{Link, Protocol, datagram, flag, port_unreachable};
 use crate::wire::{Packets, pbx, socket, stranger};
 
 /// What is sent again and again.
@@ -45,6 +45,7 @@ pub(crate) enum Attack {
     Sdp,
     Reasons,
     Findings,
+    Tunnels,
 }
 
 /// A request of a stranger whose identifying parts are as given.
@@ -159,6 +160,15 @@ impl Attack {
                 let user = format!("f{}", n / 3);
                 exchange(out, stranger(n / 3), &request("REGISTER", &user, &id, &id, "t", ""), "404 Not Found", "");
             }
+            Self::Tunnels => {
+                let (phone, number) = (site::phone(n % site::PHONES), format!("{}", n / 10));
+                let register = request("REGISTER", &phone.user, &id, &id, "t", &credentials(&phone.user, n));
+                let refused = response(&register, "403 Forbidden", "");
+                let invite = request("INVITE", &number, &number, &number, "t", "");
+                for (from, to, payload) in [(phone.outer, pbx(), register), (pbx(), phone.outer, refused), (phone.outer, pbx(), invite)] {
+                    tunnelled(out, stranger(n), n, &Packets::default().datagram(from, to, &payload).concat());
+                }
+            }
         }
     }
 
@@ -214,6 +224,25 @@ fn exchange(out: &mut Packets, source: SocketAddr, request: &[u8], status: &str,
 fn self_answered(out: &mut Packets, source: SocketAddr, request: &[u8], status: &str) {
     out.udp(source, pbx(), request);
     out.udp(source, pbx(), &response(request, status, ""));
+}
+
+/// A packet in one of the tunnels that siphound can read, sent to the PBX.
+fn tunnelled(out: &mut Packets, source: SocketAddr, n: usize, packet: &[u8]) {
+    let frame = Link::Ethernet.frame(packet);
+    let gre = |header: &[u8], inside: &[u8]| (Protocol::Gre, [header, inside].concat());
+    let udp = |port: u16, header: &[u8], inside: &[u8]| {
+        let destination = SocketAddr::new(pbx().ip(), port);
+        (Protocol::Udp, datagram(source, destination, &[header, inside].concat()))
+    };
+    let (protocol, payload) = match n % 6 {
+        0 => udp(4789, &[8, 0, 0, 0, 0, 0, 1, 0], &frame),
+        1 => udp(2152, &[0x30, 0xff, 0, 0, 0, 0, 0, 1], packet),
+        2 => gre(&[0, 0, 8, 0], packet),
+        3 => gre(&[0, 0, 0x65, 0x58], &frame),
+        4 => gre(&[0x10, 0, 0x88, 0xbe, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0], &frame),
+        _ => (Protocol::IpInIp, packet.to_vec()),
+    };
+    out.ip(source, pbx(), protocol, &payload);
 }
 
 /// A challenge and a wrong password.

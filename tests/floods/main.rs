@@ -7,6 +7,7 @@
 mod support;
 
 mod attack;
+mod cost;
 mod parsing;
 mod site;
 mod stage;
@@ -66,5 +67,6 @@ floods! {
     deep_vias: Attack::Vias, HARD, full: [];
     long_session_descriptions: Attack::Sdp, HARD, full: [];
     long_reasons: Attack::Reasons, SMALL, full: ["calls"];
+    forged_addresses_in_tunnels: Attack::Tunnels, SMALL, full: [];
     findings: Attack::Findings, SMALL, full: ["findings"];
 }

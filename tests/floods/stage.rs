@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value as Json;
+use siphound::config::Tunnels;
 use siphound::detect::store::Limits;
 use siphound::pipeline::engine::Engine;
 use siphound::track::Settings;
@@ -13,7 +14,7 @@ use crate::MEMORY;
 use crate::attack::Attack;
 use crate::site;
 use crate::support::capture::{CaptureFile, Record};
-use crate::support::lab::{Lab, limited, report};
+use crate::support::lab::{Lab, ingest_within, limited, report};
 use crate::wire::Packets;
 
 /// Seconds of the scene in which the flood falls.
@@ -45,7 +46,7 @@ pub(crate) const HARD: Size = Size { room: 128, steps: 80, bytes: 16 << 20, last
 pub(crate) const LARGE: Size = Size { room: 128, steps: 140_000, bytes: 112 << 20, lasts: UNTIL - FROM };
 
 /// Floods run one after the other, so that the bytes held are those of one.
-static ALONE: Mutex<()> = Mutex::new(());
+pub(crate) static ALONE: Mutex<()> = Mutex::new(());
 
 /// What was held.
 #[derive(Debug, Default)]
@@ -105,6 +106,7 @@ fn follow(attack: Option<Attack>, size: Size) -> (Engine, Held) {
     let own = MEMORY.allocated() - base;
     let bytes = || MEMORY.allocated().saturating_sub(base + own);
     let mut lab = Lab::new(&settings(size));
+    lab.ingest = ingest_within(Tunnels::NONE);
     lab.engine = Engine::new(&settings(size), Limits { open: size.room, ended: size.room });
     let mut site = site.iter().peekable();
     let mut held = Held::default();

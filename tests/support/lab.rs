@@ -1,7 +1,7 @@
 //! The stages of the pipeline in this process, one frame at a time, so that a test can look at them at every step.
 
 use serde_json::Value as Json;
-use siphound::config::Thresholds;
+use siphound::config::{Thresholds, Tunnels};
 use siphound::decode::frame::{FrameBatch, FrameHeader, LinkType};
 use siphound::decode::ports::PortFilter;
 use siphound::detect::store::Limits;
@@ -40,9 +40,14 @@ pub(crate) fn limited(room: usize) -> Settings {
     }
 }
 
-/// Ingest that follows SIP on any port.
+/// Ingest that follows SIP on any port and in any tunnel, as of a capture file.
 pub(crate) fn ingest() -> Ingest {
-    Ingest::new(IngestConfig { ports: PortFilter::Any, digester: Digester::new(SEED), thresholds: Thresholds::default() })
+    ingest_within(Tunnels::ALL)
+}
+
+/// Ingest that follows SIP on any port and in these tunnels.
+pub(crate) fn ingest_within(tunnels: Tunnels) -> Ingest {
+    Ingest::new(IngestConfig { ports: PortFilter::Any, tunnels, digester: Digester::new(SEED), thresholds: Thresholds::default() })
 }
 
 /// An engine with these settings, which keeps as many findings as any test brings about.

@@ -52,8 +52,10 @@ const ETHERNET_ADDRESSES: [u8; 12] = [0x02, 0, 0x5e, 0, 0, 1, 0x02, 0, 0x5e, 0, 
 #[derive(Clone, Copy)]
 pub(crate) enum Protocol {
     Icmp = 1,
+    IpInIp = 4,
     Tcp = 6,
     Udp = 17,
+    Gre = 47,
     Sctp = 132,
 }
 

@@ -203,6 +203,8 @@ impl Policy {
         match change.turn {
             Turn::Holds => self.holds(change, now),
             Turn::Ended => self.ended(change, now),
+            // Otherwise one that is dropped and raised again and again would be told each time.
+            Turn::Dropped(until) => self.ended(change, until.max(now)),
             Turn::ReplacedBy(cause) => self.replaced(change, cause.as_str(), now),
         }
     }
@@ -260,11 +262,11 @@ impl Policy {
         }
     }
 
-    fn ended(&mut self, change: Change, now: PacketTime) {
+    fn ended(&mut self, change: Change, at: PacketTime) {
         let key = change.key.clone();
         if let Some(known) = self.findings.get_mut(&key) {
             let gone = known.renew(change);
-            known.ended = Some(now);
+            known.ended = Some(at);
             self.unrelate(&key, &gone);
         }
     }
@@ -318,7 +320,7 @@ impl Policy {
         let is_over = |followed: &Followed| match (followed.ended, followed.telling) {
             (None, _) | (_, Telling::Waiting) => false,
             (Some(ended), Telling::Unwanted) => now.since(ended) > WINDOW_AFTER,
-            (Some(ended), Telling::Told(_) | Telling::Worse) => now.since(ended) >= hold,
+            (Some(ended), Telling::Told(_) | Telling::Worse) => ended + hold <= now,
         };
         let over: Vec<_> = self.findings.iter().filter(|(_, followed)| is_over(followed)).map(|(key, _)| key.clone()).collect();
         for key in over {

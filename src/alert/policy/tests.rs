@@ -197,6 +197,22 @@ fn what_comes_and_goes_is_told_once_and_resolved_once() {
 }
 
 #[test]
+fn what_has_no_room_and_is_raised_again_and_again_is_told_once() {
+    let mut desk = Desk::new(rules());
+    desk.hear(pbx(RegistrationStorm, 0));
+    desk.one_by(5);
+    for round in 1..20 {
+        let dropped = Turn::Dropped(at(300 * round + 600));
+        desk.hear(Change { turn: dropped, at: at(300 * round), ..pbx(RegistrationStorm, 0) }).silent_until(300 * round + 200);
+        desk.hear(pbx(RegistrationStorm, 300 * round + 200));
+    }
+    let dropped = Change { turn: Turn::Dropped(at(6_600)), at: at(6_000), ..pbx(RegistrationStorm, 0) };
+    desk.hear(dropped).silent_until(6_719);
+    let message = desk.one_by(6_730);
+    assert_eq!((message.status, ids(&message)), (Status::Resolved, vec!["registration-storm"]), "as if it had stayed on the list");
+}
+
+#[test]
 fn a_group_is_resolved_when_the_last_of_it_is() {
     let mut desk = Desk::new(rules());
     let (slow, errors) = (pbx(PbxSlow, 0), pbx(ServerErrorBurst, 1));

@@ -3,23 +3,23 @@
 use etherparse::err::ipv4::HeaderSliceError;
 use etherparse::{IpAuthHeaderSlice, IpNumber, Ipv4HeaderSlice, Ipv6FragmentHeaderSlice, Ipv6HeaderSlice, Ipv6RawExtHeaderSlice};
 
-use super::{Completeness, Content, Fragment, Hop, MAX_DEPTH, Packet, Position, Tagging, content, missing};
+use super::{Completeness, Content, Fragment, Hop, MAX_DEPTH, Packet, Position, Tagging, Way, content, missing};
 use crate::decode::outcome::Skip;
 use crate::decode::read::u8_at;
 
 /// Reads an IP packet of the version that its first four bits name.
-pub(super) fn packet(bytes: &[u8], tagging: Tagging, depth: u8) -> Result<Packet<'_>, Skip> {
-    if depth > MAX_DEPTH {
+pub(super) fn packet(bytes: &[u8], tagging: Tagging, way: Way) -> Result<Packet<'_>, Skip> {
+    if way.depth > MAX_DEPTH {
         return Err(Skip::Malformed);
     }
     match u8_at(bytes, 0).ok_or(Skip::Truncated)? >> 4 {
-        4 => v4(bytes, tagging, depth),
-        6 => v6(bytes, tagging, depth),
+        4 => v4(bytes, tagging, way),
+        6 => v6(bytes, tagging, way),
         _ => Err(Skip::Malformed),
     }
 }
 
-fn v4(bytes: &[u8], tagging: Tagging, depth: u8) -> Result<Packet<'_>, Skip> {
+fn v4(bytes: &[u8], tagging: Tagging, way: Way) -> Result<Packet<'_>, Skip> {
     let header = Ipv4HeaderSlice::from_slice(bytes).map_err(|error| match error {
         HeaderSliceError::Len(_) => Skip::Truncated,
         HeaderSliceError::Content(_) => Skip::Malformed,
@@ -38,7 +38,7 @@ fn v4(bytes: &[u8], tagging: Tagging, depth: u8) -> Result<Packet<'_>, Skip> {
         tagging,
     };
     if !header.is_fragmenting_payload() {
-        return content(hop, header.protocol(), body, completeness, depth);
+        return content(hop, header.protocol(), body, completeness, way);
     }
     let fragment = Fragment {
         ident: header.identification().into(),
@@ -50,7 +50,7 @@ fn v4(bytes: &[u8], tagging: Tagging, depth: u8) -> Result<Packet<'_>, Skip> {
     part(hop, completeness, fragment)
 }
 
-fn v6(bytes: &[u8], tagging: Tagging, depth: u8) -> Result<Packet<'_>, Skip> {
+fn v6(bytes: &[u8], tagging: Tagging, way: Way) -> Result<Packet<'_>, Skip> {
     let header = Ipv6HeaderSlice::from_slice(bytes).map_err(|_| Skip::Truncated)?;
     let header_len = header.slice().len();
     let total = match header.payload_length() {
@@ -66,12 +66,12 @@ fn v6(bytes: &[u8], tagging: Tagging, depth: u8) -> Result<Packet<'_>, Skip> {
         ttl: header.hop_limit(),
         tagging,
     };
-    extensions(hop, header.next_header(), body, completeness, depth)
+    extensions(hop, header.next_header(), body, completeness, way)
 }
 
 /// Walks the extension headers; their number is bounded by the bytes, since each has at least eight. The walk of `etherparse` itself goes
 /// on behind a fragment header, where a fragment has a part of the payload and no headers to walk.
-fn extensions(hop: Hop, mut next: IpNumber, mut body: &[u8], completeness: Completeness, depth: u8) -> Result<Packet<'_>, Skip> {
+fn extensions(hop: Hop, mut next: IpNumber, mut body: &[u8], completeness: Completeness, way: Way) -> Result<Packet<'_>, Skip> {
     loop {
         let length = match next {
             IpNumber::IPV6_HEADER_HOP_BY_HOP | IpNumber::IPV6_ROUTE_HEADER | IpNumber::IPV6_DESTINATION_OPTIONS => {
@@ -84,20 +84,20 @@ fn extensions(hop: Hop, mut next: IpNumber, mut body: &[u8], completeness: Compl
                 next = header.next_header();
                 header.slice().len()
             }
-            IpNumber::IPV6_FRAGMENTATION_HEADER => return v6_part(hop, body, completeness, depth),
-            _ => return content(hop, next, body, completeness, depth),
+            IpNumber::IPV6_FRAGMENTATION_HEADER => return v6_part(hop, body, completeness, way),
+            _ => return content(hop, next, body, completeness, way),
         };
         body = body.get(length..).unwrap_or_default();
     }
 }
 
-fn v6_part(hop: Hop, body: &[u8], completeness: Completeness, depth: u8) -> Result<Packet<'_>, Skip> {
+fn v6_part(hop: Hop, body: &[u8], completeness: Completeness, way: Way) -> Result<Packet<'_>, Skip> {
     let header = Ipv6FragmentHeaderSlice::from_slice(body).map_err(|_| missing(completeness))?;
     let protocol = header.next_header();
     let payload = body.get(header.slice().len()..).unwrap_or_default();
     // An atomic fragment is a whole packet (RFC 6946).
     if !header.is_fragmenting_payload() {
-        return content(hop, protocol, payload, completeness, depth);
+        return content(hop, protocol, payload, completeness, way);
     }
     let fragment = Fragment {
         ident: header.identification(),

@@ -15,6 +15,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use etherparse::IpNumber;
 
+use crate::config::{Tunnel, Tunnels};
 use crate::decode::flow::{Flow, Transport};
 use crate::decode::frame::LinkType;
 use crate::decode::outcome::Skip;
@@ -149,29 +150,51 @@ pub struct Packet<'a> {
     pub content: Content<'a>,
 }
 
-/// Reads a frame as far as its innermost transport header, or says why there is none.
-pub fn dissect(link: LinkType, bytes: &[u8]) -> Result<Packet<'_>, Skip> {
-    link::packet(link, bytes, 0)
+/// How far inside other headers something stands, and how much further one may look.
+#[derive(Clone, Copy)]
+struct Way {
+    depth: u8,
+    tunnels: Tunnels,
+}
+
+impl Way {
+    fn deeper(self) -> Self {
+        Self { depth: self.depth + 1, ..self }
+    }
+
+    /// What was found inside a tunnel, where tunnels of that kind are believed.
+    fn opened(self, tunnel: Tunnel, inside: Result<Packet<'_>, Skip>) -> Result<Packet<'_>, Skip> {
+        match inside {
+            Err(reason) if reason.tunnel().is_none() => Err(reason),
+            _ if !self.tunnels.contains(tunnel) => Err(tunnel.into()),
+            _ => inside,
+        }
+    }
+}
+
+/// Reads a frame as far as its innermost transport header, through such tunnels as are believed, or says why there is none.
+pub fn dissect(link: LinkType, bytes: &[u8], tunnels: Tunnels) -> Result<Packet<'_>, Skip> {
+    link::packet(link, bytes, Way { depth: 0, tunnels })
 }
 
 /// Reads what a whole IP packet carries, once its fragments are together.
-pub fn reassembled(hop: Hop, protocol: IpNumber, payload: &[u8]) -> Result<Packet<'_>, Skip> {
-    content(hop, protocol, payload, Completeness::Whole, MAX_DEPTH / 2)
+pub fn reassembled(hop: Hop, protocol: IpNumber, payload: &[u8], tunnels: Tunnels) -> Result<Packet<'_>, Skip> {
+    content(hop, protocol, payload, Completeness::Whole, Way { depth: MAX_DEPTH / 2, tunnels })
 }
 
 /// Reads the payload of an IP packet by its protocol number.
-fn content(hop: Hop, protocol: IpNumber, payload: &[u8], completeness: Completeness, depth: u8) -> Result<Packet<'_>, Skip> {
-    if depth > MAX_DEPTH {
+fn content(hop: Hop, protocol: IpNumber, payload: &[u8], completeness: Completeness, way: Way) -> Result<Packet<'_>, Skip> {
+    if way.depth > MAX_DEPTH {
         return Err(Skip::Malformed);
     }
     let content = match protocol {
-        IpNumber::UDP => return udp::packet(hop, payload, completeness, depth),
+        IpNumber::UDP => return udp::packet(hop, payload, completeness, way),
         IpNumber::TCP => tcp::segment(payload, completeness).map(Content::Tcp),
         IpNumber::SCTP => sctp::content(payload, completeness),
         IpNumber::ICMP => Ok(Content::Icmp(icmp::undelivered_v4(payload))),
         IpNumber::IPV6_ICMP => Ok(Content::Icmp(icmp::undelivered_v6(payload))),
-        IpNumber::IPV4 | IpNumber::IPV6 => return ip::packet(payload, hop.tagging, depth + 1),
-        IpNumber::GRE => return tunnel::gre(payload, hop.tagging, depth + 1),
+        IpNumber::IPV4 | IpNumber::IPV6 => return way.opened(Tunnel::Ipip, ip::packet(payload, hop.tagging, way.deeper())),
+        IpNumber::GRE => return tunnel::gre(payload, hop.tagging, way.deeper()),
         _ => Err(Skip::NotSip),
     }?;
     Ok(Packet { hop, content })

@@ -28,6 +28,8 @@ pub struct Segment<'a> {
     pub destination_port: u16,
     /// Sequence number of the first byte (of the SYN, if it is one).
     pub sequence: u32,
+    /// The next byte that the sender expects; `None` where it does not say.
+    pub acknowledgement: Option<u32>,
     /// Flags.
     pub flags: TcpFlags,
     /// What was captured of the payload.
@@ -46,6 +48,7 @@ pub(super) fn segment(bytes: &[u8], completeness: Completeness) -> Result<Segmen
         source_port: tcp.source_port(),
         destination_port: tcp.destination_port(),
         sequence: tcp.sequence_number(),
+        acknowledgement: tcp.ack().then(|| tcp.acknowledgment_number()),
         flags: TcpFlags { fin: tcp.fin(), syn: tcp.syn(), rst: tcp.rst(), ack: tcp.ack() },
         payload: tcp.payload(),
         completeness,

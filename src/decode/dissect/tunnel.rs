@@ -2,7 +2,8 @@
 
 use etherparse::EtherType;
 
-use super::{Packet, Tagging, ip, link};
+use super::{Packet, Tagging, Way, ip, link};
+use crate::config::Tunnel;
 use crate::decode::outcome::Skip;
 use crate::decode::read::{u8_at, u16_at};
 
@@ -15,37 +16,39 @@ mod gre_protocol {
 }
 
 /// Reads a GRE packet (RFC 2784, RFC 2890; version 1 of RFC 2637).
-pub(super) fn gre(bytes: &[u8], tagging: Tagging, depth: u8) -> Result<Packet<'_>, Skip> {
+pub(super) fn gre(bytes: &[u8], tagging: Tagging, way: Way) -> Result<Packet<'_>, Skip> {
     let (Some(flags), Some(protocol)) = (u16_at(bytes, 0), u16_at(bytes, 2)) else { return Err(Skip::Truncated) };
     let optional = |bit: u16| if flags & bit != 0 { 4 } else { 0 };
     let (checksum, key, sequence) = (optional(0x8000), optional(0x2000), optional(0x1000));
     let acknowledgement = if flags & 7 == 1 { optional(0x0080) } else { 0 };
     let payload = bytes.get(4 + checksum + key + sequence + acknowledgement..).ok_or(Skip::Truncated)?;
-    match protocol {
-        gre_protocol::TRANSPARENT_ETHERNET => link::ethernet(payload, tagging, depth),
-        gre_protocol::PPP => link::ppp(payload, tagging, depth),
+    let inside = match protocol {
+        gre_protocol::TRANSPARENT_ETHERNET => link::ethernet(payload, tagging, way),
+        gre_protocol::PPP => link::ppp(payload, tagging, way),
         // Type I has no header of its own and no sequence number; type II has eight bytes, type III twelve and an optional eight.
-        gre_protocol::ERSPAN if sequence == 0 => link::ethernet(payload, tagging, depth),
-        gre_protocol::ERSPAN => link::ethernet(payload.get(8..).ok_or(Skip::Truncated)?, tagging, depth),
+        gre_protocol::ERSPAN if sequence == 0 => link::ethernet(payload, tagging, way),
+        gre_protocol::ERSPAN => link::ethernet(payload.get(8..).ok_or(Skip::Truncated)?, tagging, way),
         gre_protocol::ERSPAN_III => {
             let subheader = if u8_at(payload, 11).ok_or(Skip::Truncated)? & 1 == 1 { 8 } else { 0 };
-            link::ethernet(payload.get(12 + subheader..).ok_or(Skip::Truncated)?, tagging, depth)
+            link::ethernet(payload.get(12 + subheader..).ok_or(Skip::Truncated)?, tagging, way)
         }
-        other => link::typed(EtherType(other), payload, tagging, depth),
-    }
+        other => link::typed(EtherType(other), payload, tagging, way),
+    };
+    let is_mirror = matches!(protocol, gre_protocol::ERSPAN | gre_protocol::ERSPAN_III);
+    way.opened(if is_mirror { Tunnel::Erspan } else { Tunnel::Gre }, inside)
 }
 
 /// Reads a VXLAN payload (RFC 7348 §5); `None` when it is something else on that port.
-pub(super) fn vxlan(payload: &[u8], tagging: Tagging, depth: u8) -> Option<Packet<'_>> {
+pub(super) fn vxlan(payload: &[u8], tagging: Tagging, way: Way) -> Option<Result<Packet<'_>, Skip>> {
     let valid_network = u8_at(payload, 0)? & 0x08 != 0;
     if !valid_network {
         return None;
     }
-    link::ethernet(payload.get(8..)?, tagging, depth).ok()
+    Some(link::ethernet(payload.get(8..)?, tagging, way))
 }
 
 /// Reads a GTP-U payload (3GPP TS 29.281 §5); `None` when it is signalling or something else on that port.
-pub(super) fn gtp_u(payload: &[u8], tagging: Tagging, depth: u8) -> Option<Packet<'_>> {
+pub(super) fn gtp_u(payload: &[u8], tagging: Tagging, way: Way) -> Option<Result<Packet<'_>, Skip>> {
     const G_PDU: u8 = 0xff;
     let flags = u8_at(payload, 0)?;
     if flags & 0xf0 != 0x30 || u8_at(payload, 1)? != G_PDU {
@@ -64,5 +67,5 @@ pub(super) fn gtp_u(payload: &[u8], tagging: Tagging, depth: u8) -> Option<Packe
             extension = u8_at(payload, at - 1)?;
         }
     }
-    ip::packet(payload.get(at..)?, tagging, depth).ok()
+    Some(ip::packet(payload.get(at..)?, tagging, way))
 }

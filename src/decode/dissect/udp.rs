@@ -2,7 +2,8 @@
 
 use etherparse::UdpSlice;
 
-use super::{Completeness, Content, Datagram, Hop, MAX_DEPTH, Packet, missing, tunnel};
+use super::{Completeness, Content, Datagram, Hop, MAX_DEPTH, Packet, Way, missing, tunnel};
+use crate::config::Tunnel;
 use crate::decode::outcome::Skip;
 
 /// VXLAN, RFC 7348.
@@ -11,15 +12,20 @@ const VXLAN: u16 = 4789;
 const GTP_U: u16 = 2152;
 
 /// Reads a datagram; where it carries a tunnel, the packet inside.
-pub(super) fn packet(hop: Hop, bytes: &[u8], completeness: Completeness, depth: u8) -> Result<Packet<'_>, Skip> {
+pub(super) fn packet(hop: Hop, bytes: &[u8], completeness: Completeness, way: Way) -> Result<Packet<'_>, Skip> {
     let datagram = datagram(bytes, completeness)?;
     let inside = match (datagram.source_port, datagram.destination_port) {
-        _ if depth >= MAX_DEPTH => None,
-        (_, VXLAN) => tunnel::vxlan(datagram.payload, hop.tagging, depth + 1),
-        (GTP_U, _) | (_, GTP_U) => tunnel::gtp_u(datagram.payload, hop.tagging, depth + 1),
+        _ if way.depth >= MAX_DEPTH => None,
+        (_, VXLAN) => tunnel::vxlan(datagram.payload, hop.tagging, way.deeper()).map(|inside| way.opened(Tunnel::Vxlan, inside)),
+        (GTP_U, _) | (_, GTP_U) => tunnel::gtp_u(datagram.payload, hop.tagging, way.deeper()).map(|inside| way.opened(Tunnel::Gtp, inside)),
         _ => None,
     };
-    Ok(inside.unwrap_or(Packet { hop, content: Content::Udp(datagram) }))
+    match inside {
+        Some(Err(reason)) if reason.tunnel().is_some() => Err(reason),
+        Some(Ok(packet)) => Ok(packet),
+        // Something else on that port.
+        _ => Ok(Packet { hop, content: Content::Udp(datagram) }),
+    }
 }
 
 fn datagram(bytes: &[u8], completeness: Completeness) -> Result<Datagram<'_>, Skip> {

@@ -159,7 +159,13 @@ impl Streams {
         let key = self.digester.bytes(&pair_key(&scene.flow));
         let opens = segment.flags.syn && !segment.flags.ack;
         let found = self.table.find(key);
-        let is_stale = |connection: &Connection| opens && !connection.side(&scene.flow).sequence.began_with(segment.sequence);
+        let conversation = found.and_then(|handle| self.table.get(handle)).filter(|connection| connection.is_conversation());
+        // Anybody can send a SYN in the name of a phone: where both sides speak, theirs goes on until the other side has answered it.
+        let renewed = conversation.and_then(|connection| connection.renewed_by(segment, scene));
+        let is_stale = |connection: &Connection| match conversation {
+            Some(_) => renewed.is_some(),
+            None => opens && !connection.side(&scene.flow).sequence.began_with(segment.sequence),
+        };
         if let Some(handle) = found
             && !self.table.get(handle).is_some_and(is_stale)
         {
@@ -175,10 +181,10 @@ impl Streams {
             Interest::Possible => begins_with_sip(segment.payload, scene.framer),
             Interest::Ignored => false,
         };
-        if !is_wanted {
+        if !is_wanted && renewed.is_none() {
             return None;
         }
-        let connection = Connection::new(scene, if opens { Phase::Opening } else { Phase::Open });
+        let connection = renewed.unwrap_or_else(|| Connection::new(scene, if opens { Phase::Opening } else { Phase::Open }));
         let rank = connection.rank();
         let (handle, evicted) = self.table.insert(key, connection, scene.current.time + IDLE, rank);
         if let Some(evicted) = evicted {
@@ -215,17 +221,37 @@ impl Connection {
         if *flow == self.flow { &self.forward } else { &self.backward }
     }
 
+    /// Whether both sides have spoken, and neither has ended it.
+    fn is_conversation(&self) -> bool {
+        self.phase == Phase::Open && self.forward.has_spoken && self.backward.has_spoken
+    }
+
+    /// The connection that began with a SYN in the middle of this one, if the segment is the answer to that.
+    fn renewed_by<F>(&self, segment: &Segment<'_>, scene: &Scene<'_, F>) -> Option<Self> {
+        let asker = scene.flow.reversed();
+        let next = segment.acknowledgement.filter(|next| self.side(&asker).sequence.is_confirmed_by(*next))?;
+        let mut connection = Self::new(&Scene { flow: asker, ..*scene }, Phase::Opening);
+        connection.forward.sequence.start(next);
+        (segment.flags.syn || segment.flags.rst).then_some(connection)
+    }
+
     fn segment<F: Framer>(&mut self, segment: &Segment<'_>, scene: &Scene<'_, F>, outlet: &mut Outlet, counts: &mut StreamCounts) {
         if segment.flags.syn {
             return self.syn(segment, scene, outlet);
         }
+        let (other, _) = self.parts(&scene.flow.reversed());
+        if let Some(confirmed) = segment.acknowledgement.filter(|acknowledged| other.sequence.is_confirmed_by(*acknowledged)) {
+            other.give_up(Skip::IncompleteStream, outlet);
+            other.sequence.start(confirmed);
+        }
+        let is_theirs = self.side(&scene.flow).sequence.is_near(segment.sequence);
         if segment.payload.is_empty() {
             outlet.skip(Skip::TcpControl, scene.current.frames);
         } else {
             self.phase = if self.phase == Phase::Opening { Phase::Open } else { self.phase };
             self.data(segment, scene, outlet, counts);
         }
-        if segment.flags.rst || segment.flags.fin {
+        if (segment.flags.rst || segment.flags.fin) && is_theirs {
             self.end(segment, scene, outlet);
         }
     }
@@ -233,8 +259,11 @@ impl Connection {
     fn syn<F>(&mut self, segment: &Segment<'_>, scene: &Scene<'_, F>, outlet: &mut Outlet) {
         outlet.skip(Skip::TcpControl, scene.current.frames);
         let (side, ..) = self.parts(&scene.flow);
-        if !side.sequence.began_with(segment.sequence) && !side.sequence.is_known() {
-            side.sequence.start(segment.sequence.wrapping_add(1));
+        let next = segment.sequence.wrapping_add(1);
+        if !side.sequence.is_known() {
+            side.sequence.start(next);
+        } else if !side.sequence.began_with(segment.sequence) {
+            side.sequence.suppose(next);
         }
         if segment.flags.ack && self.phase == Phase::Opening {
             self.phase = Phase::Open;
@@ -242,6 +271,9 @@ impl Connection {
     }
 
     fn data<F: Framer>(&mut self, segment: &Segment<'_>, scene: &Scene<'_, F>, outlet: &mut Outlet, counts: &mut StreamCounts) {
+        // A leap that the other side's bytes do not go with may be anybody's.
+        let is_others = self.is_conversation()
+            && !segment.acknowledgement.is_some_and(|acknowledged| self.side(&scene.flow.reversed()).sequence.is_near(acknowledged));
         let (side, protocol) = self.parts(&scene.flow);
         let frames = scene.current.frames;
         match side.sequence.place(segment.sequence, segment.payload.len()) {
@@ -249,6 +281,10 @@ impl Connection {
             Place::Copy => outlet.copy(CopyRule::Stream, frames),
             Place::Early if side.sequence.keep(segment.sequence, segment.payload, scene.current) => {}
             Place::Early => outlet.copy(CopyRule::Stream, frames),
+            Place::Elsewhere if is_others => {
+                side.sequence.suppose(segment.sequence.wrapping_add(segment.payload.len() as u32));
+                outlet.skip(Skip::IncompleteStream, frames);
+            }
             Place::Elsewhere => {
                 side.give_up(Skip::IncompleteStream, outlet);
                 side.sequence.start(segment.sequence);
@@ -389,10 +425,11 @@ impl Side {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Tunnels;
     use crate::decode::dissect::{Content, dissect};
     use crate::decode::frame::LinkType;
     use crate::decode::framer::{Framing, Headers, Progress};
-    use crate::decode::testing::{ACK, RST, SYN, tcp};
+    use crate::decode::testing::{ACK, FIN, RST, SYN, SYN_ACK, tcp};
 
     const PBX: &str = "203.0.113.10:5060";
 
@@ -425,13 +462,18 @@ mod tests {
         }
 
         fn feed(&mut self, packet: &[u8]) {
-            let packet = dissect(LinkType::RAW, packet).unwrap();
+            let packet = dissect(LinkType::RAW, packet, Tunnels::ALL).unwrap();
             let Content::Tcp(segment) = packet.content else { panic!("a segment") };
             let flow = packet.hop.flow(Transport::Tcp, segment.source_port, segment.destination_port);
             self.fed += 1;
             let current = Current { time: PacketTime::from_nanos(0), frame: self.fed, frames: 1 };
             let scene = Scene { framer: &Hopeful, flow, interest: Interest::Watched, current };
             self.streams.segment(&segment, &scene, &mut self.outlet);
+        }
+
+        fn only(&mut self) -> &Connection {
+            let handle = self.streams.table.handles()[0];
+            self.streams.table.get(handle).unwrap()
         }
 
         fn finish(&mut self) {
@@ -486,6 +528,94 @@ mod tests {
         bench.feed(&tcp(PBX, &client(1), 1, 0x12, b""));
         bench.feed(&tcp(PBX, &client(1), 2, RST, b""));
         assert!(bench.outlet.leaving(PacketTime::MAX).is_none());
+        bench.finish();
+    }
+
+    /// A connection on which both sides have spoken: the client goes on at 106, the PBX at 1006.
+    fn conversation() -> Bench {
+        let mut bench = Bench::new();
+        bench.feed(&tcp(&client(1), PBX, 100, SYN, b""));
+        bench.feed(&answering(PBX, &client(1), 1_000, SYN_ACK, 101, b""));
+        bench.feed(&answering(&client(1), PBX, 101, ACK, 1_001, b"hello"));
+        bench.feed(&answering(PBX, &client(1), 1_001, ACK, 106, b"hello"));
+        assert!(bench.only().is_conversation());
+        bench
+    }
+
+    fn answering(source: &str, destination: &str, sequence: u32, flags: u8, acknowledged: u32, payload: &[u8]) -> Vec<u8> {
+        let mut packet = tcp(source, destination, sequence, flags, payload);
+        packet[28..32].copy_from_slice(&acknowledged.to_be_bytes());
+        packet
+    }
+
+    /// Where the client's side goes on.
+    fn goes_on_at(bench: &mut Bench, sequence: u32) -> bool {
+        let flow = Flow { transport: Transport::Tcp, source: client(1).parse().unwrap(), destination: PBX.parse().unwrap() };
+        bench.only().side(&flow).sequence.began_with(sequence.wrapping_sub(1))
+    }
+
+    #[test]
+    fn a_reset_from_outside_the_window_ends_nothing() {
+        for (source, sequence) in [(client(1), 3_000_000_000), (client(1), 50_000_000), (PBX.to_owned(), 0x8000_0000)] {
+            for flags in [RST, FIN] {
+                let mut bench = conversation();
+                let destination = if source == PBX { client(1) } else { PBX.to_owned() };
+                bench.feed(&answering(&source, &destination, sequence, flags, 0, b""));
+                assert!(bench.only().is_conversation(), "{source} {sequence}");
+                bench.finish();
+            }
+        }
+        for flags in [RST, FIN] {
+            let mut bench = conversation();
+            // Something before it was not captured.
+            bench.feed(&answering(&client(1), PBX, 1_500, flags, 1_006, b""));
+            assert_eq!(bench.only().phase, Phase::Closed);
+            bench.finish();
+        }
+    }
+
+    #[test]
+    fn a_syn_in_a_conversation_counts_once_the_other_side_has_answered_it() {
+        let mut bench = conversation();
+        bench.feed(&tcp(&client(1), PBX, 2_000_000_000, SYN, b""));
+        bench.feed(&answering(PBX, &client(1), 1_006, ACK, 106, b""));
+        assert!(bench.only().is_conversation() && goes_on_at(&mut bench, 106), "the PBX knows nothing of it");
+        bench.feed(&answering(PBX, &client(1), 77, SYN_ACK, 2_000_000_001, b""));
+        assert!(!bench.only().is_conversation() && goes_on_at(&mut bench, 2_000_000_001));
+        bench.feed(&answering(&client(1), PBX, 2_000_000_001, ACK, 78, b"hello"));
+        bench.feed(&answering(PBX, &client(1), 78, ACK, 2_000_000_006, b"hello"));
+        assert!(bench.only().is_conversation() && goes_on_at(&mut bench, 2_000_000_006));
+        bench.finish();
+    }
+
+    #[test]
+    fn a_phone_that_starts_again_and_is_refused_is_told_of() {
+        let mut bench = conversation();
+        bench.feed(&tcp(&client(1), PBX, 2_000_000_000, SYN, b""));
+        bench.feed(&answering(PBX, &client(1), 0, RST, 2_000_000_001, b""));
+        assert_eq!(bench.only().phase, Phase::Closed);
+        assert!(bench.outlet.leaving(PacketTime::MAX).is_some(), "the refusal");
+        bench.finish();
+    }
+
+    #[test]
+    fn a_leap_that_does_not_know_what_the_other_side_said_is_left_aside() {
+        let mut bench = conversation();
+        bench.feed(&answering(&client(1), PBX, 2_000_000_000, ACK, 3_000_000_000, b"guess"));
+        assert!(goes_on_at(&mut bench, 106));
+        // One side of the capture was blind for long.
+        bench.feed(&answering(&client(1), PBX, 2_000_000_000, ACK, 1_006, b"known"));
+        assert!(goes_on_at(&mut bench, 2_000_000_005));
+        bench.finish();
+    }
+
+    #[test]
+    fn a_connection_whose_beginning_was_lost_is_followed_once_it_was_acknowledged() {
+        let mut bench = conversation();
+        bench.feed(&answering(&client(1), PBX, 2_000_000_000, ACK, 3_000_000_000, b"first"));
+        bench.feed(&answering(PBX, &client(1), 3_000_000_000, ACK, 2_000_000_005, b"answer"));
+        bench.feed(&answering(&client(1), PBX, 2_000_000_005, ACK, 3_000_000_006, b"second"));
+        assert!(goes_on_at(&mut bench, 2_000_000_011));
         bench.finish();
     }
 }

@@ -5,6 +5,8 @@ use crate::time::PacketTime;
 
 /// A distance between sequence numbers that no window explains: another connection on the same ports.
 const MAX_JUMP: i32 = 1 << 24;
+/// How far a reset or an acknowledgement may be from where its direction stands: more than a window and what the capture may have lost.
+const WINDOW: u32 = 1 << 20;
 /// Segments of one direction that may wait for an earlier one.
 const MAX_EARLY: usize = 64;
 /// Bytes of one direction that may wait for earlier ones.
@@ -14,6 +16,8 @@ const MAX_EARLY_BYTES: usize = 128 << 10;
 #[derive(Debug, Default)]
 pub(super) struct Sequence {
     next: Option<u32>,
+    /// Where it would go on if it were another connection, which the other side has not confirmed.
+    supposed: Option<u32>,
     early: Vec<Early>,
 }
 
@@ -55,7 +59,22 @@ impl Sequence {
 
     /// Starts at the byte after a SYN or in the middle of a stream.
     pub(super) fn start(&mut self, next: u32) {
-        self.next = Some(next);
+        (self.next, self.supposed) = (Some(next), None);
+    }
+
+    /// Whether `sequence` is where this direction stands, as far as that is known: others guess.
+    pub(super) fn is_near(&self, sequence: u32) -> bool {
+        self.next.is_none_or(|next| is_near(next, sequence))
+    }
+
+    /// Takes note that something claims to be this direction and goes on at `next`.
+    pub(super) fn suppose(&mut self, next: u32) {
+        self.supposed = Some(next);
+    }
+
+    /// Whether the other side confirms what was supposed by acknowledging it.
+    pub(super) fn is_confirmed_by(&self, acknowledgement: u32) -> bool {
+        self.supposed.is_some_and(|supposed| is_near(supposed, acknowledgement)) && !self.is_near(acknowledgement)
     }
 
     /// Tells where a segment of `len` bytes stands; a stream that was joined in the middle starts with it.
@@ -131,6 +150,10 @@ impl Sequence {
     pub(super) fn clear(&mut self) -> u64 {
         self.early.drain(..).map(|early| early.frames).sum()
     }
+}
+
+fn is_near(one: u32, other: u32) -> bool {
+    (one.wrapping_sub(other) as i32).unsigned_abs() <= WINDOW
 }
 
 #[cfg(test)]

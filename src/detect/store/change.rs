@@ -13,8 +13,10 @@ pub enum ChangeKind {
     Raised,
     /// It is worse, or surer.
     Updated,
-    /// It is over, or was dropped for lack of room.
+    /// It is over.
     Cleared,
+    /// It was dropped for lack of room, and would have ended at this time had it not been raised again.
+    Dropped(PacketTime),
     /// It is a symptom of this cause and not listed any more.
     ReplacedBy(FindingId),
 }

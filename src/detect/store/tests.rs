@@ -301,10 +301,11 @@ mod bounds {
     }
 
     #[test]
-    fn an_evicted_finding_resolves_its_alert_and_leaves_no_trace_in_the_index() {
+    fn an_evicted_finding_is_told_to_be_dropped_and_leaves_no_trace_in_the_index() {
         let mut store = watched(Limits { open: 0, ended: 0 });
         store.raise(seen(PeerUnreachable, aor(ALICE), 0).related(site()), at(0));
-        assert_eq!(kinds(&mut store), [(PeerUnreachable, ChangeKind::Raised), (PeerUnreachable, ChangeKind::Cleared)]);
+        let until = at(0) + PeerUnreachable.row().clears.quiet;
+        assert_eq!(kinds(&mut store), [(PeerUnreachable, ChangeKind::Raised), (PeerUnreachable, ChangeKind::Dropped(until))]);
         assert!(store.all().is_empty() && store.index.is_empty());
     }
 

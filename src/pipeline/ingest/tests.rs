@@ -51,7 +51,7 @@ fn describe(out: &Batch, records: &mut Vec<String>) {
 }
 
 fn ingest(ports: PortFilter) -> Ingest {
-    Ingest::new(IngestConfig { ports, digester: Digester::new(1), thresholds: Thresholds::default() })
+    Ingest::new(IngestConfig { ports, tunnels: Tunnels::ALL, digester: Digester::new(1), thresholds: Thresholds::default() })
 }
 
 fn run_batches(ports: PortFilter, batches: Vec<FrameBatch>) -> Outcome {

@@ -245,6 +245,11 @@ pub(super) fn skipped(reason: &'static str) -> &'static str {
         "incomplete_stream" => "TCP segments whose message never became whole",
         "evicted" => "dropped for lack of memory",
         "filtered" => "left out on request",
+        "vxlan_tunnel" => "inside VXLAN, which is not read",
+        "gre_tunnel" => "inside GRE, which is not read",
+        "erspan_tunnel" => "inside ERSPAN, which is not read",
+        "gtp_tunnel" => "inside GTP, which is not read",
+        "ipip_tunnel" => "inside an IP packet, which is not read",
         other => other,
     }
 }

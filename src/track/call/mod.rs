@@ -9,6 +9,7 @@ mod finished;
 mod media;
 pub mod outcome;
 mod packed;
+mod parties;
 mod prack;
 pub mod record;
 pub mod session;
@@ -28,6 +29,7 @@ use crate::table::{Digest, ExpiringTable, Handle, Rank};
 use crate::time::{PacketTime, Span};
 use crate::track::call::finished::Finished;
 use crate::track::call::outcome::{Cancelled, Credentials, Facts, blame, is_retryable, outcome};
+use crate::track::call::parties::Parties;
 use crate::track::call::record::{Beginning, CallRecord};
 use crate::track::call::session::{Session, Side, Timer};
 use crate::track::call::upkeep::pause;
@@ -141,12 +143,17 @@ pub struct Call {
     partners: Vec<Handle>,
     /// When the caller last sent its INVITE anew: the PBX goes on from there.
     renewed: Option<PacketTime>,
+    /// Under what it is found by its parties.
+    parties: parties::Keys,
+    /// Where it is among the calls in progress.
+    place: Option<Handle>,
 }
 
 /// The calls in progress and the records of those that are over.
 #[derive(Debug)]
 pub struct Calls {
     table: ExpiringTable<Call>,
+    parties: Parties,
     /// Calls continued under another Call-ID.
     aliases: ExpiringTable<Handle>,
     finished: Finished,
@@ -160,6 +167,7 @@ impl Calls {
     pub fn new(capacity: usize, keep_finished: usize) -> Self {
         Self {
             table: ExpiringTable::new(capacity),
+            parties: Parties::default(),
             aliases: ExpiringTable::new(capacity.min(4096)),
             finished: Finished::new(keep_finished),
             established: 0,
@@ -293,6 +301,7 @@ impl Calls {
         if let Some(call) = evicted {
             self.let_go(call);
         }
+        self.index_parties(handle);
         world.tell(Event::CallStarted { call: handle });
         handle
     }
@@ -337,6 +346,7 @@ impl Calls {
     }
 
     fn let_go(&mut self, call: Call) {
+        self.parties.remove(call.parties, call.place);
         self.established -= usize::from(call.is_up());
         self.finished.keep(&call.record, call.is_strangers);
     }
@@ -377,6 +387,7 @@ impl Call {
             left_up: None,
             completed: true,
         };
+        let parties = parties::keys(world, &record.from, &record.to);
         Self {
             record,
             to_aor: aor_text(to.user, to.host),
@@ -414,6 +425,8 @@ impl Call {
             is_strangers: seen.rank <= Rank::Unanswered,
             partners: Vec::new(),
             renewed: None,
+            parties,
+            place: None,
         }
     }
 

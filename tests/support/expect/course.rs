@@ -15,7 +15,7 @@ pub(crate) fn of_change(change: &FindingChange) -> Json {
     let kind = match change.kind {
         ChangeKind::Raised => "raised",
         ChangeKind::Updated => "updated",
-        ChangeKind::Cleared => "cleared",
+        ChangeKind::Cleared | ChangeKind::Dropped(_) => "cleared",
         ChangeKind::ReplacedBy(_) => "replaced",
     };
     let at = jiff::Timestamp::from_microsecond(change.at.as_nanos() / 1_000).expect("is a time of a capture");

@@ -1,6 +1,6 @@
 //! Frames through the first stage, in ways that must not show: one at a time, all at once, under another seed.
 
-use siphound::config::Thresholds;
+use siphound::config::{Thresholds, Tunnels};
 use siphound::decode::decoder::DecodeCounts;
 use siphound::decode::flow::Flow;
 use siphound::decode::frame::{FrameBatch, FrameHeader, LinkType};
@@ -63,7 +63,12 @@ pub(crate) struct Seen {
 
 /// A first stage.
 pub(crate) fn ingest(seed: u64, ports: &PortFilter) -> Ingest {
-    Ingest::new(IngestConfig { ports: ports.clone(), digester: Digester::new(seed), thresholds: Thresholds::default() })
+    Ingest::new(IngestConfig {
+        ports: ports.clone(),
+        tunnels: Tunnels::ALL,
+        digester: Digester::new(seed),
+        thresholds: Thresholds::default(),
+    })
 }
 
 /// Has the frames decoded in two ways, which must come to the same, and checks what must always hold.
