@@ -166,7 +166,7 @@ impl Legs {
 
     /// The second leg with the first legs that may be its partner, which get to know it too.
     fn introduced(&mut self, world: &World, calls: &Calls, leg: Leg) -> Leg {
-        let fitting = self.alike(&leg).into_iter().rev().filter_map(|place| {
+        let fitting = self.alike(&leg).filter_map(|place| {
             let rest = score(world, calls, self.first.get(place)?, &leg).rest;
             (rest > 0).then_some((rest, place))
         });
@@ -182,16 +182,12 @@ impl Legs {
         Leg { near, crowd, ..leg }
     }
 
-    /// The places of the first legs within [`WINDOW`] before a second one that may have something in common with it.
-    fn alike(&self, leg: &Leg) -> Vec<usize> {
+    /// The places of the first legs within [`WINDOW`] before a second one that may have something in common with it, the latest first.
+    fn alike(&self, leg: &Leg) -> impl Iterator<Item = usize> {
         let within = self.first.between(leg.begun - WINDOW, leg.begun);
-        let Some(oldest) = self.first.get(within.start) else { return Vec::new() };
-        match self.by_mark.alike(leg, oldest.number) {
-            Some(numbers) => {
-                numbers.into_iter().filter_map(|number| self.first.numbered(number)).filter(|place| within.contains(place)).collect()
-            }
-            None => within.collect(),
-        }
+        let oldest = self.first.get(within.start);
+        let numbers = oldest.map_or_else(Vec::new, |oldest| self.by_mark.alike(leg, oldest.number));
+        numbers.into_iter().filter_map(|number| self.first.numbered(number)).filter(move |place| within.contains(place))
     }
 
     /// Links the second leg `call`, if it is clear to which first leg.

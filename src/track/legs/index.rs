@@ -1,11 +1,12 @@
 //! First legs by what they have, so that a second leg is weighed against those alone that have something in common with it: at 5,000 calls
 //! a second all others were two thirds of the work of the engine.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use super::Leg;
 
-/// Legs that are looked for by their marks at most. Where more have something in common, going through all of them costs no more.
+/// Legs that are looked at for one mark: the latest.
 const SOUGHT: usize = 256;
 
 /// The numbers of the first legs, by each of their marks.
@@ -27,19 +28,13 @@ impl Index {
         self.0.clear();
     }
 
-    /// The numbers, from `first` on, of all legs that have something in common with this second leg, each once and perhaps with others;
-    /// `None` where there are too many.
-    pub(super) fn alike(&self, second: &Leg, first: u64) -> Option<Vec<u64>> {
-        let mut numbers = Vec::new();
-        for mark in second.marks.sought() {
-            let room = SOUGHT - numbers.len() + 1;
-            numbers.extend(self.0.range((mark, first)..=(mark, u64::MAX)).take(room).map(|(_, number)| number));
-            if numbers.len() > SOUGHT {
-                return None;
-            }
-        }
-        numbers.sort_unstable();
+    /// The numbers, from `first` on, of the legs that have something in common with this second leg, and perhaps of others: each once, the
+    /// latest first.
+    pub(super) fn alike(&self, second: &Leg, first: u64) -> Vec<u64> {
+        let marked = |mark| self.0.range((mark, first)..=(mark, u64::MAX)).rev().take(SOUGHT).map(|(_, number)| *number);
+        let mut numbers: Vec<u64> = second.marks.sought().flat_map(marked).collect();
+        numbers.sort_unstable_by_key(|number| Reverse(*number));
         numbers.dedup();
-        Some(numbers)
+        numbers
     }
 }
