@@ -19,6 +19,10 @@ const PRUNE_EVERY: u32 = 30;
 const CHUNK: usize = 64 << 10;
 /// Rows that wait for the others of their half second at most.
 const TOGETHER: usize = 5_000;
+/// Rows that are written in one transaction at most: its log has a copy of each page that it changes, and a disk may have no room for many.
+const TRANSACTION: usize = 500;
+/// The share of the bytes it may have by which the database grows beyond them before it is pruned out of turn.
+const EXCESS: u64 = 8;
 /// Rows that wait for a database that is down.
 const WAITING: usize = 20_000;
 
@@ -134,15 +138,27 @@ impl Writer {
 }
 
 impl Base {
-    /// Writes what waits, in one transaction.
+    /// Writes what waits, and makes room where there comes to be too much.
     fn commit(&mut self, status: &Status, now: PacketTime) {
-        let done = self.database(now).and_then(|(database, waiting)| database.write(waiting));
-        match done {
-            Ok(()) => {
-                self.waiting.clear();
-                self.health = up(Store::Database, self.health, status);
+        loop {
+            let some = self.waiting.len().min(TRANSACTION);
+            let written = self.database(now).and_then(|(database, waiting)| {
+                database.write(waiting.get(..some).unwrap_or_default())?;
+                database.bytes()
+            });
+            match written {
+                Ok(bytes) => {
+                    self.waiting.drain(..some);
+                    self.health = up(Store::Database, self.health, status);
+                    if bytes > self.place.bytes + self.place.bytes / EXCESS {
+                        self.prune(status, now);
+                    }
+                }
+                Err(error) => self.fail(&error, status, now),
             }
-            Err(error) => self.fail(&error, status, now),
+            if self.waiting.is_empty() || self.health == Health::Down {
+                return;
+            }
         }
     }
 
@@ -280,4 +296,31 @@ fn name(store: Store) -> &'static str {
 /// The time before any packet told one.
 fn wall_clock() -> PacketTime {
     PacketTime::from_nanos(i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::record::Change;
+    use crate::time::Span;
+
+    #[test]
+    fn a_flood_of_rows_takes_little_more_room_than_there_may_be() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let place = Place { directory: folder.path().to_owned(), age: Span::from_secs(86_400), bytes: 1 << 20 };
+        let mut writer = Writer::new(Places { database: Some(place), traces: None }, Status::default());
+        for second in 0..10 {
+            let change = |n| {
+                let [aor, contact, source, was, became] =
+                    ["aor", "contact", "source", "was", "became"].map(|what| format!("{what} {n} {second}"));
+                Row::Change(Change { at: PacketTime::from_parts(second, 0), aor, contact, source, was, became })
+            };
+            let rows = (0..4_000).map(change).collect();
+            writer.take(&mut Batch { rows, settled: true, now: PacketTime::from_parts(second, 0), ..Batch::default() });
+            let files = std::fs::read_dir(folder.path()).expect("there").map(|file| file.and_then(|file| file.metadata()));
+            let bytes: u64 = files.map(|file| file.expect("a file").len()).sum();
+            assert!(bytes < 3 << 20, "{bytes} after {second} s");
+        }
+        assert_eq!(writer.status.lost(Store::Database, Loss::Write), 0);
+    }
 }

@@ -136,6 +136,11 @@ impl Database {
         transaction.commit().map_err(sqlite)
     }
 
+    /// Bytes of the pages in use.
+    pub(super) fn bytes(&self) -> Result<u64, DatabaseError> {
+        write::size(&self.connection).map_err(|cause| DatabaseError::Sqlite { path: self.path.clone(), cause })
+    }
+
     /// Deletes what is older than `oldest`, and the oldest of the rest where there are more than `bytes`. Tells how many bytes there are and
     /// how far back they reach.
     ///

@@ -103,7 +103,7 @@ pub(super) fn prune(connection: &mut Connection, oldest: PacketTime, bytes: u64)
 }
 
 /// Bytes of the pages in use.
-fn size(connection: &Connection) -> rusqlite::Result<u64> {
+pub(super) fn size(connection: &Connection) -> rusqlite::Result<u64> {
     let number = |pragma: &str| connection.query_row(&format!("PRAGMA {pragma}"), [], |row| row.get::<_, i64>(0));
     let pages = number("page_count")? - number("freelist_count")?;
     Ok(u64::try_from(pages * number("page_size")?).unwrap_or(0))
