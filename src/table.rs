@@ -436,9 +436,15 @@ impl<V> ExpiringTable<V> {
             return;
         }
         let (slots, links) = (&self.slots, &self.links);
+        // Where time stands still, all who had a slot waited for the same moment: one item speaks for the last of them.
+        let mut spoken_for = vec![[false; 2]; slots.len()];
         self.queue.retain(|item| {
-            let slot = slots.get(item.slot as usize).zip(links.get(item.slot as usize));
-            slot.is_some_and(|(slot, link)| link.occupied && (slot.queued == item.deadline || slot.parked == item.deadline))
+            let number = item.slot as usize;
+            let (Some(slot), Some(link), Some(spoken_for)) = (slots.get(number), links.get(number), spoken_for.get_mut(number)) else {
+                return false;
+            };
+            let waits = [slot.queued, slot.parked].map(|moment| link.occupied && moment == item.deadline);
+            std::iter::zip(waits, spoken_for).any(|(waits, spoken_for)| waits && !std::mem::replace(spoken_for, true))
         });
     }
 }
@@ -501,6 +507,20 @@ mod tests {
         table.set_deadline(a, at(50));
         assert!(table.pop_due(at(20)).is_none());
         assert_eq!(table.pop_due(at(50)).map(|(_, due)| due), Some(at(50)));
+    }
+
+    #[test]
+    fn deadlines_are_bounded_where_time_stands_still() {
+        let mut table = ExpiringTable::new(100);
+        for n in 0..10_000 {
+            let (handle, _) = table.insert(key(n), n, at(30), Rank::Ordinary);
+            if n % 2 == 0 {
+                table.set_deadline(handle, at(20));
+            }
+            assert!(table.queue.len() <= 4 * table.len() + 64, "{n}");
+        }
+        let due: Vec<_> = std::iter::from_fn(|| table.pop_due(at(30))).map(|(_, due)| due).collect();
+        assert_eq!(due, [vec![at(20); 50], vec![at(30); 50]].concat(), "each entry falls due once");
     }
 
     #[test]

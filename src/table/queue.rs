@@ -83,9 +83,9 @@ impl Queue {
     }
 
     /// Drops the items that are not `wanted`, and the memory of buckets of which little is left.
-    pub(super) fn retain(&mut self, wanted: impl Fn(&Item) -> bool) {
-        self.lines.retain(&wanted);
-        self.strays.retain(&wanted);
+    pub(super) fn retain(&mut self, mut wanted: impl FnMut(&Item) -> bool) {
+        self.lines.retain(&mut wanted);
+        self.strays.retain(&mut wanted);
         self.find_next();
     }
 
@@ -142,9 +142,9 @@ impl Lines {
         item
     }
 
-    fn retain(&mut self, wanted: impl Fn(&Item) -> bool) {
+    fn retain(&mut self, wanted: &mut impl FnMut(&Item) -> bool) {
         for line in 0..LINES {
-            self.items[line].retain(&wanted);
+            self.items[line].retain(&mut *wanted);
             self.shrink(line);
             self.measure(line);
         }
@@ -218,10 +218,10 @@ impl Strays {
         item
     }
 
-    fn retain(&mut self, wanted: impl Fn(&Item) -> bool) {
+    fn retain(&mut self, wanted: &mut impl FnMut(&Item) -> bool) {
         self.near.retain(|Reverse(item)| wanted(item));
         self.far.retain(|_, items| {
-            thin_out(items, &wanted);
+            thin_out(items, wanted);
             !items.is_empty()
         });
         self.len = self.near.len() + self.far.values().map(Vec::len).sum::<usize>();
@@ -241,7 +241,7 @@ impl Strays {
 }
 
 /// Keeps what is wanted of a bucket, and no more than four times the memory for it.
-fn thin_out(items: &mut Vec<Reverse<Item>>, wanted: impl Fn(&Item) -> bool) {
+fn thin_out(items: &mut Vec<Reverse<Item>>, wanted: &mut impl FnMut(&Item) -> bool) {
     items.retain(|Reverse(item)| wanted(item));
     if items.len() < items.capacity() / 4 {
         items.shrink_to_fit();

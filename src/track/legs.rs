@@ -29,8 +29,6 @@ const LEAD: u32 = 15;
 const WINDOW: Span = Span::from_secs(10);
 /// First legs that are weighed for a second one: those that have most in common with it.
 const WEIGHED: usize = 16;
-/// First legs of which those are chosen: the latest that have anything in common with it.
-const FITTING: usize = 64;
 /// Second legs that are looked at again when a first one rings or is answered.
 const LOOKED_AT: usize = 64;
 /// How closely ringing on one leg follows ringing on the other.
@@ -170,7 +168,7 @@ impl Legs {
             let rest = score(world, calls, self.first.get(place)?, &leg).rest;
             (rest > 0).then_some((rest, place))
         });
-        let (chosen, crowd) = foremost(fitting.take(FITTING).collect());
+        let (chosen, crowd) = foremost(fitting.collect());
         let mut near = Vec::with_capacity(chosen.len());
         for index in chosen {
             let Some(first) = self.first.get_mut(index) else { continue };

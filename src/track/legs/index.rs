@@ -1,13 +1,13 @@
-//! First legs by what they have, so that a second leg is weighed against those alone that have something in common with it: at 5,000 calls
-//! a second all others were two thirds of the work of the engine.
+//! First legs by what they have, so that a second leg is weighed against those alone that have something in common with it, and not
+//! against all of the ten seconds before.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use super::Leg;
 
-/// Legs that are looked at for one mark: the latest.
-const SOUGHT: usize = 256;
+/// Legs that are looked at for one mark: the latest. However many share a number, one that shares a session alone is among them.
+const SOUGHT: usize = 64;
 
 /// The numbers of the first legs, by each of their marks.
 #[derive(Debug, Default)]
@@ -36,5 +36,39 @@ impl Index {
         numbers.sort_unstable_by_key(|number| Reverse(*number));
         numbers.dedup();
         numbers
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::marks::Marks;
+    use super::*;
+    use crate::decode::flow::{Flow, Transport};
+    use crate::table::Handle;
+    use crate::time::PacketTime;
+
+    fn leg(number: u64, session_id: u64) -> Leg {
+        let [source, destination] = ["192.0.2.1:5060", "203.0.113.10:5060"].map(|end| end.parse().unwrap());
+        Leg {
+            number,
+            call: Handle::MAX,
+            flow: Flow { transport: Transport::Udp, source, destination },
+            begun: PacketTime::MIN,
+            marks: Marks::with(session_id, 1),
+            is_strangers: false,
+            near: Vec::new(),
+            crowd: 0,
+        }
+    }
+
+    #[test]
+    fn a_partner_is_found_by_a_mark_of_its_own_however_many_share_a_number() {
+        let mut index = Index::default();
+        (0..1_000).for_each(|number| index.add(&leg(number, 1_000 + number)));
+        let found = index.alike(&leg(0, 1_003), 0);
+        assert_eq!(found, (1_000 - SOUGHT as u64..1_000).rev().chain([3]).collect::<Vec<_>>());
+        assert!(!index.alike(&leg(0, 1_003), 4).contains(&3), "began too long ago");
+        index.remove(&leg(3, 1_003));
+        assert_eq!(index.alike(&leg(0, 1_003), 0).len(), SOUGHT);
     }
 }

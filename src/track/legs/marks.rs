@@ -40,6 +40,12 @@ struct Number {
 }
 
 impl Marks {
+    /// Those of a leg with a session and a callee, for tests.
+    #[cfg(test)]
+    pub(super) fn with(session_id: u64, callee: u64) -> Self {
+        Self { session_id, callees: [Number { whole: callee, suffix: 0 }; 3], ..Self::default() }
+    }
+
     pub(super) fn of(world: &World, registrations: &Registrations, seen: &Seen<'_>) -> Self {
         let message = &seen.message;
         let hash = |bytes: &[u8]| if bytes.is_empty() { 0 } else { world.digester.bytes(bytes).low64() };
