@@ -299,6 +299,53 @@ fn findings_stay_within_their_store() {
     assert!(evicted(&engine, "findings") > 0, "{} findings", engine.detectors.findings.all().len());
 }
 
+/// Calls in the name of a party: too many to tell what became of a leg of its.
+const CROWD: usize = 1_200;
+
+/// A leg stays up from second 60 on, which is suspected at 65 and certain at 95; the end of its finding, if there is one.
+fn left_up(name: &str, crowd: impl Fn(&mut Scene, &Bridge, usize)) -> Option<(String, bool)> {
+    let mut scene = Scene::new(name);
+    let (mut phone, mut other) = (a1(), b1());
+    scene.healthy(&mut phone, 0.0, 200.0);
+    scene.healthy(&mut other, 1.0, 200.0);
+    let mut bridge = Bridge::new(&mut scene, &phone, &other);
+    bridge.ring(&mut scene, 10.0);
+    bridge.answer(&mut scene, 14.0);
+    bridge.a.bye(&mut scene, 60.0, Side::Caller);
+    (0..CROWD).for_each(|index| crowd(&mut scene, &bridge, index));
+    let mut lab = Lab::new(&limited(10_000));
+    lab.capture(&CaptureFile::from_bytes(&scene.finish()));
+    let report = support::lab::report(&lab.finish().engine);
+    let finding = entry(&report, "findings", "id", "leg-left-up")?;
+    Some((finding["confidence"].as_str().expect("a word").to_owned(), finding["cleared"].is_null()))
+}
+
+#[test]
+fn strangers_who_call_in_the_name_of_a_party_hide_no_leg_that_is_left_up() {
+    for from in [50.0, 75.0] {
+        let found = left_up("hidden-by-strangers", |scene, _, index| {
+            let invite = request("INVITE", "1001", &format!("hide-{index}"), &index.to_string(), "t", "");
+            towards_pbx(scene, from + index as f64 * 0.002, stranger(index % 50), &invite);
+        });
+        assert_eq!(found, Some(("confirmed".to_owned(), true)), "{from}");
+    }
+}
+
+#[test]
+fn where_a_party_has_too_many_calls_what_was_told_of_a_leg_is_not_taken_back() {
+    let crowded = |from: f64| {
+        left_up("too-many-calls", move |scene, bridge, index| {
+            // Each leg from the PBX is linked to one of the phone, and so joined with no other.
+            let (at, session) = (from + index as f64 * 0.002, format!("Session-ID: ab{index:030x}\r\n"));
+            let leg = |side: &str| request("INVITE", "1001", &format!("{side}{index}"), &format!("{side}{index}"), side, &session);
+            towards_pbx(scene, at, bridge.a.caller.outer, &leg("in"));
+            from_pbx(scene, at + 0.001, bridge.b.callee.outer, &leg("out"));
+        })
+    };
+    assert_eq!(crowded(75.0), Some(("suspected".to_owned(), true)));
+    assert_eq!(crowded(56.0), None);
+}
+
 /// Datagrams that never become whole; ingest has room for 4096.
 #[test]
 fn unfinished_fragments() {

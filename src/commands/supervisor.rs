@@ -114,7 +114,7 @@ impl Supervisor {
 fn advice(tunnel: Tunnel) -> String {
     let (name, counted) = (tunnel.as_str(), Skip::from(tunnel).as_str());
     format!(
-        "SIP comes in a tunnel and is not read, since whoever can send such packets to this host can write any address into them; \
+        "What may be SIP comes in a tunnel and is not read, since whoever can send such packets to this host can write any address into them; \
          siphound_capture_frames_total{{outcome=\"{counted}\"}} counts them. If a mirror sends them, and a firewall lets them in from there alone, \
          set tunnels = [\"{name}\"] in [capture]"
     )
@@ -178,6 +178,8 @@ mod tests {
     #[test]
     fn who_has_a_mirror_reads_what_to_set() {
         let advice = advice(Tunnel::Erspan);
+        // Anybody can send a packet in a tunnel, and nobody looks at what it says.
+        assert!(advice.starts_with("What may be SIP comes"), "{advice}");
         assert!(advice.contains("tunnels = [\"erspan\"]") && advice.contains("outcome=\"erspan_tunnel\""), "{advice}");
     }
 

@@ -31,18 +31,18 @@ pub fn end_key(address: &SocketAddr) -> [u8; END_LEN] {
 
 /// Bytes that name one direction of a flow.
 pub(super) fn flow_key(flow: &Flow) -> [u8; FLOW_LEN] {
-    key(number_of(flow.transport), flow.source, flow.destination)
+    key(number_of(flow.transport), end_key(&flow.source), end_key(&flow.destination))
 }
 
 /// The same bytes for both directions of a flow.
 pub(super) fn pair_key(flow: &Flow) -> [u8; FLOW_LEN] {
-    if flow.source <= flow.destination { flow_key(flow) } else { flow_key(&flow.reversed()) }
+    if end_key(&flow.source) <= end_key(&flow.destination) { flow_key(flow) } else { flow_key(&flow.reversed()) }
 }
 
 /// The digest of an address.
 #[inline]
 pub fn ip_digest(digester: Digester, address: IpAddr) -> Digest {
-    match address {
+    match address.to_canonical() {
         IpAddr::V4(v4) => digester.number(u128::from(v4.to_bits())),
         IpAddr::V6(v6) => digester.bytes(&v6.octets()),
     }
@@ -66,6 +66,7 @@ pub fn pair_digest(digester: Digester, transport: Option<Transport>, one: Socket
         let ends = u128::from(one.min(other)) << 48 | u128::from(one.max(other));
         return (digester.number(u128::from(transport) << 96 | ends), one.cmp(&other));
     }
+    let (one, other) = (end_key(&one), end_key(&other));
     let (low, high) = if one <= other { (one, other) } else { (other, one) };
     (digester.bytes(&key(transport, low, high)), one.cmp(&other))
 }
@@ -91,10 +92,10 @@ pub(super) fn number_of(transport: Transport) -> u8 {
     }
 }
 
-fn key(transport: u8, one: SocketAddr, other: SocketAddr) -> [u8; FLOW_LEN] {
+fn key(transport: u8, one: [u8; END_LEN], other: [u8; END_LEN]) -> [u8; FLOW_LEN] {
     let mut key = [transport; FLOW_LEN];
-    for (address, place) in [one, other].iter().zip(key[1..].chunks_exact_mut(END_LEN)) {
-        place.copy_from_slice(&end_key(address));
+    for (end, place) in [one, other].iter().zip(key[1..].chunks_exact_mut(END_LEN)) {
+        place.copy_from_slice(end);
     }
     key
 }
@@ -125,8 +126,22 @@ mod tests {
         let digester = Digester::new(7);
         assert_eq!(end_key(&plain), end_key(&mapped));
         assert_eq!(end_digest(digester, plain), end_digest(digester, mapped));
-        let other = address("192.0.2.2:5060");
-        assert_eq!(pair_digest(digester, None, plain, other), pair_digest(digester, None, mapped, other));
+        assert_eq!(ip_digest(digester, plain.ip()), ip_digest(digester, mapped.ip()));
+        // One that comes before it, and one that comes behind; of either family.
+        for other in ["192.0.2.0:5060", "192.0.2.2:5060", "[::1]:5060", "[2001:db8::1]:5060"].map(address) {
+            assert_eq!(pair_digest(digester, None, plain, other), pair_digest(digester, None, mapped, other), "{other}");
+            assert_eq!(pair_digest(digester, None, other, plain), pair_digest(digester, None, other, mapped), "{other}");
+            let pair = |source| pair_key(&Flow { transport: Transport::Tcp, source, destination: other });
+            assert_eq!(pair(plain), pair(mapped), "{other}");
+        }
+    }
+
+    #[test]
+    fn ipv4_ends_are_in_the_order_of_their_addresses() {
+        let ends = ["0.0.0.1:65535", "9.255.255.255:1", "10.0.0.1:5060", "10.0.0.1:5061", "128.0.0.1:1", "255.255.255.255:0"].map(address);
+        for (one, other) in ends.iter().flat_map(|one| ends.iter().map(move |other| (*one, *other))) {
+            assert_eq!(pair_digest(Digester::new(7), None, one, other).1, one.cmp(&other), "{one} {other}");
+        }
     }
 
     #[test]

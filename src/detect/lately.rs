@@ -7,46 +7,38 @@ use crate::time::{PacketTime, Span};
 /// What happened within a window, by whom it happened to; of more than `MOST` the oldest is forgotten.
 #[derive(Debug)]
 pub(super) struct Lately<K, T, const MOST: usize> {
-    happened: VecDeque<(PacketTime, K, u64)>,
-    histories: BTreeMap<K, History<T>>,
-    noted: u64,
-}
-
-/// What happened to one.
-#[derive(Debug)]
-struct History<T> {
-    /// The number of the first that counts: those before it were forgotten.
-    begun: u64,
-    items: VecDeque<T>,
+    happened: VecDeque<(PacketTime, K)>,
+    histories: BTreeMap<K, VecDeque<T>>,
 }
 
 impl<K, T, const MOST: usize> Default for Lately<K, T, MOST> {
     fn default() -> Self {
-        Self { happened: VecDeque::new(), histories: BTreeMap::new(), noted: 0 }
+        Self { happened: VecDeque::new(), histories: BTreeMap::new() }
     }
 }
 
 impl<K: Copy + Ord, T, const MOST: usize> Lately<K, T, MOST> {
     /// Takes note of what happens `now`; returns what happened to `whom` within the window, the latest last.
     pub(super) fn note(&mut self, whom: K, item: T, now: PacketTime, window: Span) -> &[T] {
-        while self.happened.front().is_some_and(|(when, ..)| now.since(*when) > window) || self.happened.len() >= MOST {
-            let Some((_, old, number)) = self.happened.pop_front() else { break };
-            let Some(history) = self.histories.get_mut(&old).filter(|history| history.begun <= number) else { continue };
-            history.items.pop_front();
-            if history.items.is_empty() {
+        while self.happened.front().is_some_and(|(when, _)| now.since(*when) > window) || self.happened.len() >= MOST {
+            let Some((_, old)) = self.happened.pop_front() else { break };
+            let Some(history) = self.histories.get_mut(&old) else { continue };
+            history.pop_front();
+            if history.is_empty() {
                 self.histories.remove(&old);
             }
         }
-        self.noted += 1;
-        self.happened.push_back((now, whom, self.noted));
-        let history = self.histories.entry(whom).or_insert_with(|| History { begun: self.noted, items: VecDeque::new() });
-        history.items.push_back(item);
-        history.items.make_contiguous()
+        self.happened.push_back((now, whom));
+        let history = self.histories.entry(whom).or_default();
+        history.push_back(item);
+        history.make_contiguous()
     }
 
-    /// Forgets what happened to `whom`.
+    /// Forgets what happened to `whom`, so that it takes no room of the others.
     pub(super) fn forget(&mut self, whom: K) {
-        self.histories.remove(&whom);
+        if self.histories.remove(&whom).is_some() {
+            self.happened.retain(|(_, other)| *other != whom);
+        }
     }
 }
 
@@ -80,5 +72,17 @@ mod tests {
         assert_eq!(lately.note(1, 'd', at(12), WINDOW), ['c', 'd']);
         assert_eq!(lately.note(1, 'e', at(40), WINDOW), ['e']);
         assert_eq!((lately.happened.len(), lately.histories.len()), (1, 1));
+    }
+
+    #[test]
+    fn what_was_forgotten_pushes_nothing_out() {
+        let mut lately = Lately::<u32, char, 3>::default();
+        lately.note(1, 'a', at(0), WINDOW);
+        for second in 1..9 {
+            lately.note(2, 'x', at(second), WINDOW);
+            lately.forget(2);
+        }
+        assert_eq!(lately.note(1, 'b', at(9), WINDOW), ['a', 'b']);
+        assert_eq!(lately.happened.len(), 2);
     }
 }

@@ -15,8 +15,8 @@ use crate::track::world::World;
 const TOGETHER: Span = Span::from_secs(1);
 /// Legs that are watched at a time.
 const WATCHED: usize = 65_536;
-/// Calls of the same parties among which a successor is looked for. Where a party has more of them in progress, what became of one leg is
-/// not to be told.
+/// Calls from the PBX to the same parties among which a successor is looked for. Where more are in progress, what became of one leg is not to
+/// be told.
 const LOOKED_AT: usize = 1_024;
 
 /// The leg that ended, and what was told of the one that did not.
@@ -86,15 +86,21 @@ impl Orphans {
 
     fn check(&mut self, world: &mut World, calls: &mut Calls, up: Handle, now: PacketTime, confidence: Confidence) {
         let Some(left) = self.left.get(&up).copied() else { return };
-        let stays = calls
-            .get(up)
-            .is_some_and(|call| call.is_up() && !goes_on(world, calls, &left, up, call) && is_visible(world, &left, call, now));
-        if !stays {
-            self.forget(up);
-            if left.told.is_some() {
-                world.tell(Event::LegGoesOn { ended: left.ended, left: up, at: Sighting { time: now, frame: 0 } });
+        match calls.get(up).map_or(Fate::GoesOn, |call| fate(world, calls, &left, up, call, now)) {
+            Fate::StaysUp => {}
+            // What was told holds until the leg ends.
+            Fate::Unknown if left.told.is_some() => return,
+            Fate::Unknown => {
+                self.forget(up);
+                return;
             }
-            return;
+            Fate::GoesOn => {
+                self.forget(up);
+                if left.told.is_some() {
+                    world.tell(Event::LegGoesOn { ended: left.ended, left: up, at: Sighting { time: now, frame: 0 } });
+                }
+                return;
+            }
         }
         if let Some(left) = self.left.get_mut(&up) {
             left.told = Some(confidence);
@@ -113,15 +119,31 @@ impl Orphans {
     }
 }
 
+/// What a leg whose partner has ended does.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Fate {
+    StaysUp,
+    /// It is over as well, has a life of its own, or its end may have been missed.
+    GoesOn,
+    Unknown,
+}
+
+fn fate(world: &World, calls: &Calls, left: &Left, up: Handle, call: &Call, now: PacketTime) -> Fate {
+    if !call.is_up() || goes_on(calls, left, up, call) || !is_visible(world, left, call, now) {
+        return Fate::GoesOn;
+    }
+    with_successor(world, calls, left, up, call)
+}
+
 /// Whether a BYE of the leg would have been seen, whichever side sent it.
 fn is_visible(world: &World, left: &Left, call: &Call, now: PacketTime) -> bool {
     let could_see = |flow| world.absence.could_see(flow, left.end.time, now, &world.flows, &world.peers);
     could_see(call.flow) && could_see(call.flow.reversed())
 }
 
-/// Whether the leg has a life of its own: something happened in it since, it has another partner, a transfer took it over, or the PBX
-/// itself had answered it before its partner was there.
-fn goes_on(world: &World, calls: &Calls, left: &Left, up: Handle, call: &Call) -> bool {
+/// Whether the leg alone shows a life of its own: something happened in it since, it has another partner, a transfer took it over, or the
+/// PBX itself had answered it before its partner was there.
+fn goes_on(calls: &Calls, left: &Left, up: Handle, call: &Call) -> bool {
     let active = call.activity >= left.end.time - TOGETHER;
     let ended = calls.get(left.ended);
     let transferred = call.is_referred || ended.is_some_and(|ended| ended.is_referred);
@@ -130,19 +152,19 @@ fn goes_on(world: &World, calls: &Calls, left: &Left, up: Handle, call: &Call) -
         let ours = call.record.answered.zip(ended.record.answered);
         ours.is_some_and(|(ours, theirs)| theirs > ours + TOGETHER)
     });
-    active || transferred || other_partner || by_pbx || has_successor(world, calls, left, up, call)
+    active || transferred || other_partner || by_pbx
 }
 
-/// Whether the PBX may have joined the leg with another one of the same party: the next agent of a queue, or somebody to whom a key of the
-/// phone transferred it. A leg that is linked elsewhere is not it.
-fn has_successor(world: &World, calls: &Calls, left: &Left, up: Handle, call: &Call) -> bool {
-    let mut looked_at = 0;
-    calls.of_parties(call).any(|(handle, other)| {
-        looked_at += 1;
-        let is_later = handle != up && handle != left.ended && other.record.ended.is_none_or(|ended| ended >= left.end.time);
-        looked_at > LOOKED_AT
-            || is_later
-                && world.peers.direction(other.flow) == Direction::Out
-                && calls.partners(handle).all(|(partner, _)| partner == up || partner == left.ended)
-    })
+/// The leg goes on where the PBX may have joined it with another one of the same party: the next agent of a queue, or somebody to whom a key
+/// of the phone transferred it. A leg that is linked elsewhere is not it, nor one that the PBX did not begin, which a stranger may have.
+fn with_successor(world: &World, calls: &Calls, left: &Left, up: Handle, call: &Call) -> Fate {
+    let mut later = calls.of_parties(call).filter(|(handle, other)| {
+        let is_later = *handle != up && *handle != left.ended && other.record.ended.is_none_or(|ended| ended >= left.end.time);
+        is_later && world.peers.direction(other.flow) == Direction::Out
+    });
+    let is_free = |handle| calls.partners(handle).all(|(partner, _)| partner == up || partner == left.ended);
+    if later.by_ref().take(LOOKED_AT).any(|(handle, _)| is_free(handle)) {
+        return Fate::GoesOn;
+    }
+    if later.next().is_some() { Fate::Unknown } else { Fate::StaysUp }
 }

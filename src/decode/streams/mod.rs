@@ -229,10 +229,15 @@ impl Connection {
     /// The connection that began with a SYN in the middle of this one, if the segment is the answer to that.
     fn renewed_by<F>(&self, segment: &Segment<'_>, scene: &Scene<'_, F>) -> Option<Self> {
         let asker = scene.flow.reversed();
-        let next = segment.acknowledgement.filter(|next| self.side(&asker).sequence.is_confirmed_by(*next))?;
+        let next = segment.acknowledgement.filter(|next| self.side(&asker).sequence.is_asked(*next))?;
+        // Both SYNs the same as at the beginning: copies that came late.
+        let is_copy = segment.flags.syn && self.side(&scene.flow).sequence.is_from(segment.sequence);
+        if is_copy || !(segment.flags.syn || segment.flags.rst) {
+            return None;
+        }
         let mut connection = Self::new(&Scene { flow: asker, ..*scene }, Phase::Opening);
-        connection.forward.sequence.start(next);
-        (segment.flags.syn || segment.flags.rst).then_some(connection)
+        connection.forward.sequence.begin(next);
+        Some(connection)
     }
 
     fn segment<F: Framer>(&mut self, segment: &Segment<'_>, scene: &Scene<'_, F>, outlet: &mut Outlet, counts: &mut StreamCounts) {
@@ -261,9 +266,9 @@ impl Connection {
         let (side, ..) = self.parts(&scene.flow);
         let next = segment.sequence.wrapping_add(1);
         if !side.sequence.is_known() {
-            side.sequence.start(next);
+            side.sequence.begin(next);
         } else if !side.sequence.began_with(segment.sequence) {
-            side.sequence.suppose(next);
+            side.sequence.ask(next);
         }
         if segment.flags.ack && self.phase == Phase::Opening {
             self.phase = Phase::Open;
@@ -533,11 +538,16 @@ mod tests {
 
     /// A connection on which both sides have spoken: the client goes on at 106, the PBX at 1006.
     fn conversation() -> Bench {
+        conversation_from(100)
+    }
+
+    /// The same where the client's SYN had this number.
+    fn conversation_from(syn: u32) -> Bench {
         let mut bench = Bench::new();
-        bench.feed(&tcp(&client(1), PBX, 100, SYN, b""));
-        bench.feed(&answering(PBX, &client(1), 1_000, SYN_ACK, 101, b""));
-        bench.feed(&answering(&client(1), PBX, 101, ACK, 1_001, b"hello"));
-        bench.feed(&answering(PBX, &client(1), 1_001, ACK, 106, b"hello"));
+        bench.feed(&tcp(&client(1), PBX, syn, SYN, b""));
+        bench.feed(&answering(PBX, &client(1), 1_000, SYN_ACK, syn + 1, b""));
+        bench.feed(&answering(&client(1), PBX, syn + 1, ACK, 1_001, b"hello"));
+        bench.feed(&answering(PBX, &client(1), 1_001, ACK, syn + 6, b"hello"));
         assert!(bench.only().is_conversation());
         bench
     }
@@ -585,6 +595,53 @@ mod tests {
         bench.feed(&answering(&client(1), PBX, 2_000_000_001, ACK, 78, b"hello"));
         bench.feed(&answering(PBX, &client(1), 78, ACK, 2_000_000_006, b"hello"));
         assert!(bench.only().is_conversation() && goes_on_at(&mut bench, 2_000_000_006));
+        bench.finish();
+    }
+
+    #[test]
+    fn a_syn_counts_wherever_its_number_lies() {
+        let again = 6_510;
+        // Behind where the old connection stood, ahead of it, and the very number it began with.
+        for before in [again + 100_000, again - 6_000, again] {
+            let mut bench = conversation_from(before);
+            bench.feed(&tcp(&client(1), PBX, again, SYN, b""));
+            assert!(bench.only().is_conversation(), "not yet answered");
+            bench.feed(&answering(PBX, &client(1), 5_000, SYN_ACK, again + 1, b""));
+            assert!(!bench.only().is_conversation() && goes_on_at(&mut bench, again + 1), "{before}");
+            bench.feed(&answering(&client(1), PBX, again + 1, ACK, 5_001, b"hello"));
+            bench.feed(&answering(PBX, &client(1), 5_001, ACK, again + 6, b"hello"));
+            assert!(bench.only().is_conversation() && goes_on_at(&mut bench, again + 6), "{before}");
+            assert_eq!(bench.outlet.frames.skipped(Skip::Duplicate), 0, "{before}");
+            bench.finish();
+        }
+    }
+
+    #[test]
+    fn a_refused_syn_close_to_the_old_connection_is_told_of() {
+        let mut bench = conversation_from(106_000);
+        bench.feed(&tcp(&client(1), PBX, 6_510, SYN, b""));
+        bench.feed(&answering(PBX, &client(1), 0, RST, 6_511, b""));
+        assert_eq!(bench.only().phase, Phase::Closed);
+        assert!(bench.outlet.leaving(PacketTime::MAX).is_some(), "the refusal");
+        bench.finish();
+    }
+
+    #[test]
+    fn a_handshake_that_another_interface_shows_late_begins_nothing() {
+        let mut bench = conversation();
+        bench.feed(&tcp(&client(1), PBX, 100, SYN, b""));
+        bench.feed(&answering(PBX, &client(1), 1_000, SYN_ACK, 101, b""));
+        assert!(bench.only().is_conversation() && goes_on_at(&mut bench, 106));
+        bench.finish();
+    }
+
+    #[test]
+    fn what_is_said_in_between_does_not_make_a_syn_forgotten() {
+        let mut bench = conversation();
+        bench.feed(&tcp(&client(1), PBX, 2_000_000_000, SYN, b""));
+        bench.feed(&answering(&client(1), PBX, 1_000_000_000, ACK, 3_000_000_000, b"guess"));
+        bench.feed(&answering(PBX, &client(1), 77, SYN_ACK, 2_000_000_001, b""));
+        assert!(goes_on_at(&mut bench, 2_000_000_001));
         bench.finish();
     }
 

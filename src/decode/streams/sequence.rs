@@ -16,6 +16,10 @@ const MAX_EARLY_BYTES: usize = 128 << 10;
 #[derive(Debug, Default)]
 pub(super) struct Sequence {
     next: Option<u32>,
+    /// The first byte behind the SYN it began with, if that was seen.
+    began: Option<u32>,
+    /// The first byte behind a SYN in the middle of it, which the other side has not answered.
+    asked: Option<u32>,
     /// Where it would go on if it were another connection, which the other side has not confirmed.
     supposed: Option<u32>,
     early: Vec<Early>,
@@ -57,9 +61,30 @@ impl Sequence {
         self.next == Some(syn.wrapping_add(1))
     }
 
-    /// Starts at the byte after a SYN or in the middle of a stream.
+    /// Whether this SYN is the one it began with, however far it has come since.
+    pub(super) fn is_from(&self, syn: u32) -> bool {
+        self.began == Some(syn.wrapping_add(1))
+    }
+
+    /// Begins at the byte after a SYN.
+    pub(super) fn begin(&mut self, next: u32) {
+        self.start(next);
+        self.began = Some(next);
+    }
+
+    /// Starts in the middle of a stream.
     pub(super) fn start(&mut self, next: u32) {
-        (self.next, self.supposed) = (Some(next), None);
+        (self.next, self.began, self.asked, self.supposed) = (Some(next), None, None, None);
+    }
+
+    /// Takes note of a SYN in the middle of it: another connection would begin at `next`.
+    pub(super) fn ask(&mut self, next: u32) {
+        self.asked = Some(next);
+    }
+
+    /// Whether a SYN in the middle of it is what this acknowledges. A SYN's number may be anywhere, also close to where the old one stands.
+    pub(super) fn is_asked(&self, acknowledgement: u32) -> bool {
+        self.asked == Some(acknowledgement)
     }
 
     /// Whether `sequence` is where this direction stands, as far as that is known: others guess.
@@ -72,9 +97,10 @@ impl Sequence {
         self.supposed = Some(next);
     }
 
-    /// Whether the other side confirms what was supposed by acknowledging it.
+    /// Whether the other side confirms a leap, or what followed a SYN, by acknowledging it.
     pub(super) fn is_confirmed_by(&self, acknowledgement: u32) -> bool {
-        self.supposed.is_some_and(|supposed| is_near(supposed, acknowledgement)) && !self.is_near(acknowledgement)
+        let mut elsewhere = self.supposed.into_iter().chain(self.asked);
+        elsewhere.any(|supposed| is_near(supposed, acknowledgement)) && !self.is_near(acknowledgement)
     }
 
     /// Tells where a segment of `len` bytes stands; a stream that was joined in the middle starts with it.
