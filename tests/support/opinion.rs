@@ -14,11 +14,13 @@ fn text(bytes: &[u8]) -> String {
 pub(crate) fn own_opinion(bytes: &[u8]) -> SecondOpinion {
     let scan = scan(bytes, Context::Datagram).expect("what rsip reads has a start line");
     let message = Message::new(bytes, &scan);
-    // rsip takes an unknown scheme for a user, and what follows a semicolon for a part of it where angle brackets would be due (RFC 3261 §20.10).
+    // rsip takes an unknown scheme for a user, and a semicolon for a part of a user that is due in angle brackets (RFC 3261 §20.10), or of a
+    // name that is due in quotes.
     let who = |address: Address<'_>, header: HeaderName| {
         let user = Some(text(address.uri.user)).filter(|user| !user.is_empty());
-        let value = message.header(header).unwrap_or_default();
-        let is_vague = !value.contains(&b'<') && value.split(|byte| *byte == b'@').next().is_some_and(|user| user.contains(&b';'));
+        let value = message.header(header).unwrap_or_default().trim_ascii_start();
+        let before_uri = value.split(|byte| matches!(byte, b'<' | b'@')).next().unwrap_or_default();
+        let is_vague = !value.starts_with(b"\"") && before_uri.contains(&b';');
         (address.uri.scheme != Scheme::Other && !is_vague).then(|| (user, address.tag.map(text)))
     };
     SecondOpinion {

@@ -129,7 +129,10 @@ pub(super) fn head(mask: &mut Mask, head: &[u8], grown: i64) -> Vec<u8> {
             Some((name, value)) => {
                 let before = line.len() - value.len();
                 out.extend(line.get(..before).unwrap_or_default());
+                // A quote without its other half ends with the line.
+                let (value, ending) = value.split_at(value.trim_ascii_end().len());
                 out.extend(self::value(mask, &name, value, grown));
+                out.extend(ending);
             }
             None => out.extend(blot(line)),
         }
@@ -162,7 +165,7 @@ fn field(line: &[u8]) -> Option<(String, &[u8])> {
 /// The white space between the parts stays; a version may be in any case (RFC 3261 §7.1).
 fn start_line(mask: &mut Mask, line: &[u8]) -> Vec<u8> {
     if line.get(..4).is_some_and(|version| version.eq_ignore_ascii_case(b"SIP/")) {
-        return text(mask, line);
+        return around(line, |line| text(mask, line));
     }
     let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
     let (line, ending) = line.split_at(line.trim_ascii_end().len());

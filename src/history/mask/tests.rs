@@ -62,6 +62,17 @@ fn what_the_message_is_stays() {
 }
 
 #[test]
+fn a_quote_without_its_other_half_ends_with_its_line() {
+    for line in ["Authorization: Digest realm=\"pbx\", nonce=\"1\"2\"", "Warning: 399 pbx.example.com \"123456", "From: \"Bob <sip:1001@h>"]
+    {
+        for start in ["SIP/2.0 200 OK", "SIP/2.0 503 \"123456789"] {
+            let text = masked(&format!("{start}\r\n{line}\r\nCSeq: 20 INVITE\r\n\r\n"));
+            assert_eq!(text.lines().nth(2), Some("CSeq: 20 INVITE"), "{text}");
+        }
+    }
+}
+
+#[test]
 fn however_a_start_line_is_written_it_stays_one() {
     for (written, kept) in [
         ("sip/2.0 486 Busy Here\r\n\r\n", "sip/2.0 486 Busy"),
