@@ -4,11 +4,19 @@ mod support;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::Duration;
 
+use crossbeam_channel::never;
 use serde_json::Value as Json;
+use siphound::capture::scripted::Scripted;
+use siphound::capture::{FrameSource, SourceEvent};
 use siphound::history::{History, Loss, Place, Places, Status, Store};
+use siphound::pipeline::live::{self, Control, Feed};
+use siphound::pipeline::pulse::Pulse;
 use siphound::pipeline::replay::{Threads, replay};
-use siphound::pipeline::source::CaptureFiles;
+use siphound::pipeline::source::{CaptureError, CaptureFiles};
+use siphound::pipeline::stage::PipelineError;
+use siphound::pipeline::stop::stop;
 use siphound::time::Span;
 use support::{lab, pcaps};
 use tempfile::TempDir;
@@ -245,6 +253,39 @@ fn every_option_of_help_works() {
     }
 }
 
+fn eth0() -> String {
+    "eth0".to_owned()
+}
+
+/// The first 400 ms of a capture, at the beginning of which what was known before is written.
+fn moment(case: &str) -> Scripted {
+    let file = pcaps::load(case);
+    let first = file.records.first().expect("a frame").micros;
+    let source = Scripted::new().event(SourceEvent::Idle { now: lab::time(first) });
+    let records = file.records.iter().enumerate().take_while(|(_, record)| record.micros - first < 400_000);
+    records.fold(source, |source, (index, record)| source.frame(lab::header(index as u64 + 1, file.link, record), record.bytes.clone()))
+}
+
+/// What was heard in the half second before its end is in the history, also when siphound ends because it must be started anew.
+#[test]
+fn a_capture_that_must_be_begun_anew_leaves_all_it_knew() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (history, recorder) = History::start(places(folder.path()), Status::default()).expect("a thread");
+    let mut engine = lab::engine(&lab::roomy());
+    engine.listen(Box::new(recorder));
+    let gone = CaptureError::Interface { name: eth0(), reason: "gone".to_owned() };
+    let mut source = Some(Box::new(moment("call-ok-auth").error(gone)) as Box<dyn FrameSource>);
+    let forbidden = || CaptureError::NoPermission { name: eth0(), program: "siphound".to_owned() };
+    let open = Box::new(move || source.take().ok_or_else(forbidden));
+    let opened = live::open(vec![Feed { name: eth0(), retry: Duration::ZERO, open }]).expect("a source");
+    let (handle, stopped) = stop();
+    let control = Control { stop: &stopped, handle: &handle, pulse: &Pulse::default(), observer: &|_| {} };
+    let ended = live::run(opened, lab::ingest(), engine, never(), control).map(|_| ());
+    assert!(matches!(ended, Err(PipelineError::MustRestart { .. })), "{ended:?}");
+    history.finish();
+    assert_eq!(json(&["calls"], folder.path())["calls"].as_array().map(Vec::len), Some(1));
+}
+
 /// A store that could not be opened is taken up by itself once it can.
 #[test]
 fn what_was_in_the_way_is_gone_and_it_goes_on_by_itself() {
@@ -288,7 +329,7 @@ fn wait_until(ready: impl Fn() -> bool) {
         if ready() {
             return;
         }
-        std::thread::sleep(std::time::Duration::from_millis(10));
+        std::thread::sleep(Duration::from_millis(10));
     }
     panic!("it does not come about");
 }

@@ -43,6 +43,8 @@ pub trait EngineStage: Send {
     fn handle(&mut self, batch: &Self::Batch);
     /// Answers a query; must not wait for whoever asked.
     fn answer(&mut self, query: Self::Query);
+    /// A live capture is over, whatever ended it: nothing further is handed over.
+    fn end(&mut self) {}
 }
 
 /// The stages after the last batch, with all they counted and concluded.
