@@ -7,6 +7,7 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use crossbeam_channel::never;
+use rusqlite::{Connection, OpenFlags};
 use serde_json::Value as Json;
 use siphound::capture::scripted::Scripted;
 use siphound::capture::{FrameSource, SourceEvent};
@@ -257,12 +258,14 @@ fn eth0() -> String {
     "eth0".to_owned()
 }
 
-/// The first 400 ms of a capture, at the beginning of which what was known before is written.
+/// The first 400 ms from the first INVITE of a capture, at the beginning of which what was known before is written.
 fn moment(case: &str) -> Scripted {
     let file = pcaps::load(case);
-    let first = file.records.first().expect("a frame").micros;
-    let source = Scripted::new().event(SourceEvent::Idle { now: lab::time(first) });
-    let records = file.records.iter().enumerate().take_while(|(_, record)| record.micros - first < 400_000);
+    let is_invite = |bytes: &[u8]| bytes.windows(11).any(|word| word == b"INVITE sip:");
+    let first = file.records.iter().position(|record| is_invite(&record.bytes)).expect("an INVITE");
+    let begins = file.records[first].micros;
+    let source = Scripted::new().event(SourceEvent::Idle { now: lab::time(begins) });
+    let records = file.records.iter().enumerate().skip(first).take_while(|(_, record)| record.micros - begins < 400_000);
     records.fold(source, |source, (index, record)| source.frame(lab::header(index as u64 + 1, file.link, record), record.bytes.clone()))
 }
 
@@ -284,6 +287,35 @@ fn a_capture_that_must_be_begun_anew_leaves_all_it_knew() {
     assert!(matches!(ended, Err(PipelineError::MustRestart { .. })), "{ended:?}");
     history.finish();
     assert_eq!(json(&["calls"], folder.path())["calls"].as_array().map(Vec::len), Some(1));
+}
+
+/// What was heard before the interface went down does not wait for it to come up again.
+#[test]
+fn what_was_heard_before_the_interface_went_down_is_there_while_it_is_down() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (history, recorder) = History::start(places(folder.path()), Status::default()).expect("a thread");
+    let mut engine = lab::engine(&lab::roomy());
+    engine.listen(Box::new(recorder));
+    let mut source = Some(Box::new(moment("call-bridged").error(CaptureError::Down { name: eth0() })) as Box<dyn FrameSource>);
+    let open = Box::new(move || Ok(source.take().expect("an interface that is down stays open")));
+    // Nobody asks the source again before the end.
+    let opened = live::open(vec![Feed { name: eth0(), retry: Duration::from_secs(86_400), open }]).expect("a source");
+    let (handle, stopped) = stop();
+    let pulse = Pulse::default();
+    let control = Control { stop: &stopped, handle: &handle, pulse: &pulse, observer: &|_| {} };
+    let is_there = std::thread::scope(|scope| {
+        let running = scope.spawn(move || live::run(opened, lab::ingest(), engine, never(), control).map(|_| ()));
+        let calls = || {
+            let database = Connection::open_with_flags(folder.path().join("history.db"), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+            database.query_one("SELECT count(*) FROM calls", [], |row| row.get(0))
+        };
+        let is_there = comes_about(|| calls() == Ok(2));
+        handle.stop();
+        running.join().expect("the pipeline").expect("a run");
+        is_there
+    });
+    history.finish();
+    assert!(is_there, "both legs are in the history while the interface is down");
 }
 
 /// A store that could not be opened is taken up by itself once it can.
@@ -308,7 +340,7 @@ fn what_was_in_the_way_is_gone_and_it_goes_on_by_itself() {
 fn a_lock_is_waited_out() {
     let folder = tempfile::tempdir().expect("a folder");
     keep("reg-ok", places(folder.path()));
-    let other = rusqlite::Connection::open(folder.path().join("history.db")).expect("there");
+    let other = Connection::open(folder.path().join("history.db")).expect("there");
     other.execute_batch("BEGIN IMMEDIATE; DELETE FROM registrations; DELETE FROM calls").expect("locked");
     let status = Status::default();
     let (history, recorder) = History::start(places(folder.path()), status.clone()).expect("a thread");
@@ -325,11 +357,13 @@ fn a_lock_is_waited_out() {
 
 #[track_caller]
 fn wait_until(ready: impl Fn() -> bool) {
-    for _ in 0..2_000 {
-        if ready() {
-            return;
-        }
+    assert!(comes_about(ready), "it does not come about");
+}
+
+/// Whether it does within 20 s.
+fn comes_about(ready: impl Fn() -> bool) -> bool {
+    (0..2_000).any(|_| {
         std::thread::sleep(Duration::from_millis(10));
-    }
-    panic!("it does not come about");
+        ready()
+    })
 }

@@ -312,6 +312,12 @@ impl EngineStage for Engine {
         query(self);
     }
 
+    fn idle(&mut self) {
+        for listener in &mut self.listeners {
+            listener.idle(&self.tracker);
+        }
+    }
+
     fn end(&mut self) {
         self.tell_end();
     }
