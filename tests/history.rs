@@ -19,6 +19,7 @@ use siphound::pipeline::source::{CaptureError, CaptureFiles};
 use siphound::pipeline::stage::PipelineError;
 use siphound::pipeline::stop::stop;
 use siphound::time::Span;
+use siphound::track::Settings;
 use support::{lab, pcaps};
 use tempfile::TempDir;
 
@@ -287,6 +288,24 @@ fn a_capture_that_must_be_begun_anew_leaves_all_it_knew() {
     assert!(matches!(ended, Err(PipelineError::MustRestart { .. })), "{ended:?}");
     history.finish();
     assert_eq!(json(&["calls"], folder.path())["calls"].as_array().map(Vec::len), Some(1));
+}
+
+/// A call that found no row in time, as others took its place, is counted.
+#[test]
+fn a_call_that_is_evicted_before_it_could_be_copied_is_counted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let status = Status::default();
+    let (history, recorder) = History::start(places(folder.path()), status.clone()).expect("a thread");
+    let mut engine = lab::engine(&Settings { calls: 1, ..lab::roomy() });
+    engine.listen(Box::new(recorder));
+    let mut source = moment("call-bridged");
+    let mut finished = replay(&mut source, lab::ingest(), engine, Threads::One, &|_| {}).expect("a replay");
+    finished.engine.finish();
+    drop(finished);
+    history.finish();
+    let rows = json(&["calls"], folder.path())["calls"].as_array().map_or(0, Vec::len);
+    assert_eq!((rows, status.lost(Store::Database, Loss::Evicted)), (1, 1), "there was room for one of two legs");
+    assert_eq!(keep("call-bridged", places(folder.path())).lost(Store::Database, Loss::Evicted), 0, "there is room for both");
 }
 
 /// What was heard before the interface went down does not wait for it to come up again.

@@ -168,7 +168,8 @@ impl Daemon {
 fn history_tally(status: &Status) -> HistoryTally {
     let mut tally = HistoryTally::default();
     for (store, label) in [(Store::Database, StoreLabel::Database), (Store::Traces, StoreLabel::Traces)] {
-        for (loss, reason) in [(Loss::Queue, LossLabel::Queue), (Loss::Write, LossLabel::Write)] {
+        let reasons = [(Loss::Queue, LossLabel::Queue), (Loss::Write, LossLabel::Write), (Loss::Evicted, LossLabel::Evicted)];
+        for (loss, reason) in reasons {
             tally.set_dropped(label, reason, status.lost(store, loss));
         }
         let down = status.down_since(store);

@@ -108,13 +108,18 @@ impl Recorder {
         let now = tracker.now();
         let printed = tracker.printed(now);
         self.settled = now;
-        for handle in std::mem::take(&mut self.calls) {
+        let before = self.batch.rows.len();
+        let (calls, aors) = (std::mem::take(&mut self.calls), std::mem::take(&mut self.aors));
+        let touched = calls.len() + aors.len();
+        for handle in calls {
             self.call(tracker, handle);
         }
-        for handle in std::mem::take(&mut self.aors) {
+        for handle in aors {
             let entry = tracker.registrations.aor(handle).map(|aor| build::registration(tracker, aor));
             self.batch.rows.extend(entry.map(|entry| Row::Registration(Box::new(entry), printed)));
         }
+        let evicted = touched + before - self.batch.rows.len();
+        self.status.lose(Store::Database, Loss::Evicted, evicted as u64);
         if now.since(self.nat_written) >= NAT_EVERY {
             self.sites(tracker);
         }
