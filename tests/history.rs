@@ -20,6 +20,8 @@ use siphound::pipeline::stage::PipelineError;
 use siphound::pipeline::stop::stop;
 use siphound::time::Span;
 use siphound::track::Settings;
+use support::capture::{CaptureFile, Record};
+use support::wire::{Protocol, ipv4};
 use support::{lab, pcaps};
 use tempfile::TempDir;
 
@@ -166,6 +168,27 @@ fn a_trace_for_wireshark_is_a_capture_of_this_user_alone() {
     let masked = support::replay::report(&file, &[]).expect("a capture");
     assert_eq!(masked["registrations"][0]["state"], report["registrations"][0]["state"]);
     assert_ne!(masked["registrations"][0]["aor"], report["registrations"][0]["aor"]);
+}
+
+/// siphound writes what came in a tunnel without it, so that a tunnel in a trace is none of its own.
+#[test]
+fn a_tunnel_in_a_trace_is_not_looked_into() {
+    let ethernet = pcaps::load("call-ok-auth");
+    let bare = |record: &Record| record.bytes.get(14..).expect("an IP packet").to_vec();
+    let tunnelled = |record: &Record| ipv4([192, 0, 2, 1], [192, 0, 2, 2], Protocol::IpInIp, 0, 0, &bare(record));
+    for (wrap, is_known) in [(&bare as &dyn Fn(&Record) -> Vec<u8>, true), (&tunnelled, false)] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let traces = folder.path().join("traces");
+        std::fs::create_dir(&traces).expect("made");
+        let record = |record: &Record| {
+            let bytes = wrap(record);
+            Record { original_len: bytes.len() as u32, bytes, ..*record }
+        };
+        let file = CaptureFile { link: 101, records: ethernet.records.iter().map(record).collect(), tail: Vec::new() };
+        std::fs::write(traces.join(format!("trace-{}.pcap", ethernet.first_micros() * 1_000)), file.to_bytes()).expect("written");
+        let output = siphound(&["trace", "1001"], folder.path());
+        assert_eq!(output.status.success(), is_known, "{output:?}");
+    }
 }
 
 #[test]
