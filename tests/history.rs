@@ -4,12 +4,24 @@ mod support;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::Duration;
 
+use crossbeam_channel::never;
+use rusqlite::{Connection, OpenFlags};
 use serde_json::Value as Json;
+use siphound::capture::scripted::Scripted;
+use siphound::capture::{FrameSource, SourceEvent};
 use siphound::history::{History, Loss, Place, Places, Status, Store};
+use siphound::pipeline::live::{self, Control, Feed};
+use siphound::pipeline::pulse::Pulse;
 use siphound::pipeline::replay::{Threads, replay};
-use siphound::pipeline::source::CaptureFiles;
+use siphound::pipeline::source::{CaptureError, CaptureFiles};
+use siphound::pipeline::stage::PipelineError;
+use siphound::pipeline::stop::stop;
 use siphound::time::Span;
+use siphound::track::Settings;
+use support::capture::{CaptureFile, Record};
+use support::wire::{Protocol, ipv4};
 use support::{lab, pcaps};
 use tempfile::TempDir;
 
@@ -158,6 +170,27 @@ fn a_trace_for_wireshark_is_a_capture_of_this_user_alone() {
     assert_ne!(masked["registrations"][0]["aor"], report["registrations"][0]["aor"]);
 }
 
+/// siphound writes what came in a tunnel without it, so that a tunnel in a trace is none of its own.
+#[test]
+fn a_tunnel_in_a_trace_is_not_looked_into() {
+    let ethernet = pcaps::load("call-ok-auth");
+    let bare = |record: &Record| record.bytes.get(14..).expect("an IP packet").to_vec();
+    let tunnelled = |record: &Record| ipv4([192, 0, 2, 1], [192, 0, 2, 2], Protocol::IpInIp, 0, 0, &bare(record));
+    for (wrap, is_known) in [(&bare as &dyn Fn(&Record) -> Vec<u8>, true), (&tunnelled, false)] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let traces = folder.path().join("traces");
+        std::fs::create_dir(&traces).expect("made");
+        let record = |record: &Record| {
+            let bytes = wrap(record);
+            Record { original_len: bytes.len() as u32, bytes, ..*record }
+        };
+        let file = CaptureFile { link: 101, records: ethernet.records.iter().map(record).collect(), tail: Vec::new() };
+        std::fs::write(traces.join(format!("trace-{}.pcap", ethernet.first_micros() * 1_000)), file.to_bytes()).expect("written");
+        let output = siphound(&["trace", "1001"], folder.path());
+        assert_eq!(output.status.success(), is_known, "{output:?}");
+    }
+}
+
 #[test]
 fn what_is_not_there_is_told() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -245,6 +278,88 @@ fn every_option_of_help_works() {
     }
 }
 
+fn eth0() -> String {
+    "eth0".to_owned()
+}
+
+/// The first 400 ms from the first INVITE of a capture, at the beginning of which what was known before is written.
+fn moment(case: &str) -> Scripted {
+    let file = pcaps::load(case);
+    let is_invite = |bytes: &[u8]| bytes.windows(11).any(|word| word == b"INVITE sip:");
+    let first = file.records.iter().position(|record| is_invite(&record.bytes)).expect("an INVITE");
+    let begins = file.records[first].micros;
+    let source = Scripted::new().event(SourceEvent::Idle { now: lab::time(begins) });
+    let records = file.records.iter().enumerate().skip(first).take_while(|(_, record)| record.micros - begins < 400_000);
+    records.fold(source, |source, (index, record)| source.frame(lab::header(index as u64 + 1, file.link, record), record.bytes.clone()))
+}
+
+/// What was heard in the half second before its end is in the history, also when siphound ends because it must be started anew.
+#[test]
+fn a_capture_that_must_be_begun_anew_leaves_all_it_knew() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (history, recorder) = History::start(places(folder.path()), Status::default()).expect("a thread");
+    let mut engine = lab::engine(&lab::roomy());
+    engine.listen(Box::new(recorder));
+    let gone = CaptureError::Interface { name: eth0(), reason: "gone".to_owned() };
+    let mut source = Some(Box::new(moment("call-ok-auth").error(gone)) as Box<dyn FrameSource>);
+    let forbidden = || CaptureError::NoPermission { name: eth0(), program: "siphound".to_owned() };
+    let open = Box::new(move || source.take().ok_or_else(forbidden));
+    let opened = live::open(vec![Feed { name: eth0(), retry: Duration::ZERO, open }]).expect("a source");
+    let (handle, stopped) = stop();
+    let control = Control { stop: &stopped, handle: &handle, pulse: &Pulse::default(), observer: &|_| {} };
+    let ended = live::run(opened, lab::ingest(), engine, never(), control).map(|_| ());
+    assert!(matches!(ended, Err(PipelineError::MustRestart { .. })), "{ended:?}");
+    history.finish();
+    assert_eq!(json(&["calls"], folder.path())["calls"].as_array().map(Vec::len), Some(1));
+}
+
+/// A call that found no row in time, as others took its place, is counted.
+#[test]
+fn a_call_that_is_evicted_before_it_could_be_copied_is_counted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let status = Status::default();
+    let (history, recorder) = History::start(places(folder.path()), status.clone()).expect("a thread");
+    let mut engine = lab::engine(&Settings { calls: 1, ..lab::roomy() });
+    engine.listen(Box::new(recorder));
+    let mut source = moment("call-bridged");
+    let mut finished = replay(&mut source, lab::ingest(), engine, Threads::One, &|_| {}).expect("a replay");
+    finished.engine.finish();
+    drop(finished);
+    history.finish();
+    let rows = json(&["calls"], folder.path())["calls"].as_array().map_or(0, Vec::len);
+    assert_eq!((rows, status.lost(Store::Database, Loss::Evicted)), (1, 1), "there was room for one of two legs");
+    assert_eq!(keep("call-bridged", places(folder.path())).lost(Store::Database, Loss::Evicted), 0, "there is room for both");
+}
+
+/// What was heard before the interface went down does not wait for it to come up again.
+#[test]
+fn what_was_heard_before_the_interface_went_down_is_there_while_it_is_down() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (history, recorder) = History::start(places(folder.path()), Status::default()).expect("a thread");
+    let mut engine = lab::engine(&lab::roomy());
+    engine.listen(Box::new(recorder));
+    let mut source = Some(Box::new(moment("call-bridged").error(CaptureError::Down { name: eth0() })) as Box<dyn FrameSource>);
+    let open = Box::new(move || Ok(source.take().expect("an interface that is down stays open")));
+    // Nobody asks the source again before the end.
+    let opened = live::open(vec![Feed { name: eth0(), retry: Duration::from_secs(86_400), open }]).expect("a source");
+    let (handle, stopped) = stop();
+    let pulse = Pulse::default();
+    let control = Control { stop: &stopped, handle: &handle, pulse: &pulse, observer: &|_| {} };
+    let is_there = std::thread::scope(|scope| {
+        let running = scope.spawn(move || live::run(opened, lab::ingest(), engine, never(), control).map(|_| ()));
+        let calls = || {
+            let database = Connection::open_with_flags(folder.path().join("history.db"), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+            database.query_one("SELECT count(*) FROM calls", [], |row| row.get(0))
+        };
+        let is_there = comes_about(|| calls() == Ok(2));
+        handle.stop();
+        running.join().expect("the pipeline").expect("a run");
+        is_there
+    });
+    history.finish();
+    assert!(is_there, "both legs are in the history while the interface is down");
+}
+
 /// A store that could not be opened is taken up by itself once it can.
 #[test]
 fn what_was_in_the_way_is_gone_and_it_goes_on_by_itself() {
@@ -267,7 +382,7 @@ fn what_was_in_the_way_is_gone_and_it_goes_on_by_itself() {
 fn a_lock_is_waited_out() {
     let folder = tempfile::tempdir().expect("a folder");
     keep("reg-ok", places(folder.path()));
-    let other = rusqlite::Connection::open(folder.path().join("history.db")).expect("there");
+    let other = Connection::open(folder.path().join("history.db")).expect("there");
     other.execute_batch("BEGIN IMMEDIATE; DELETE FROM registrations; DELETE FROM calls").expect("locked");
     let status = Status::default();
     let (history, recorder) = History::start(places(folder.path()), status.clone()).expect("a thread");
@@ -284,11 +399,13 @@ fn a_lock_is_waited_out() {
 
 #[track_caller]
 fn wait_until(ready: impl Fn() -> bool) {
-    for _ in 0..2_000 {
-        if ready() {
-            return;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
-    panic!("it does not come about");
+    assert!(comes_about(ready), "it does not come about");
+}
+
+/// Whether it does within 20 s.
+fn comes_about(ready: impl Fn() -> bool) -> bool {
+    (0..2_000).any(|_| {
+        std::thread::sleep(Duration::from_millis(10));
+        ready()
+    })
 }

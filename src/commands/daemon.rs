@@ -111,11 +111,8 @@ impl Daemon {
         let observer = |notice: Notice<'_>| condition.observe(&notice);
         let result = run(opened, ingest, engine, asked, Control { stop: &stopped, handle: &handle, pulse: &pulse, observer: &observer });
         servers.into_iter().for_each(Server::stop);
-        // The listeners go with the engine, and their writers end with them, also when the capture failed.
-        let frames = result.map(|mut finished| {
-            finished.engine.end();
-            finished.engine.frames()
-        });
+        // The listeners have handed on all they knew and go with the engine; their writers end with them, also when the capture failed.
+        let frames = result.map(|finished| finished.engine.frames());
         notifier.stop();
         if let Some(history) = history {
             history.finish();
@@ -171,7 +168,8 @@ impl Daemon {
 fn history_tally(status: &Status) -> HistoryTally {
     let mut tally = HistoryTally::default();
     for (store, label) in [(Store::Database, StoreLabel::Database), (Store::Traces, StoreLabel::Traces)] {
-        for (loss, reason) in [(Loss::Queue, LossLabel::Queue), (Loss::Write, LossLabel::Write)] {
+        let reasons = [(Loss::Queue, LossLabel::Queue), (Loss::Write, LossLabel::Write), (Loss::Evicted, LossLabel::Evicted)];
+        for (loss, reason) in reasons {
             tally.set_dropped(label, reason, status.lost(store, loss));
         }
         let down = status.down_since(store);

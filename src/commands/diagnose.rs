@@ -13,7 +13,7 @@ use super::replay::{Input, all_there};
 use super::replaying::Reading;
 use super::settings;
 use super::stdout::print;
-use crate::config::{Config, PbxAddress, PortRange, Ports, parse_moment};
+use crate::config::{Config, PbxAddress, PortRange, Ports, Tunnels, parse_moment};
 use crate::diagnose::{Moment, Question, Scene, diagnose};
 use crate::report::model::Problem;
 use crate::report::{json, text};
@@ -213,7 +213,7 @@ impl Diagnosis {
 impl Captures {
     /// Reads the captures, prints the verdict and writes the bundle; tells the worst finding.
     fn execute(&self, config: &Config, bundle: Option<&Path>) -> Result<Option<Severity>, Failure> {
-        let reading = Reading { inputs: &self.inputs, ports: self.ports.as_ref(), config, until: self.until };
+        let reading = Reading { inputs: &self.inputs, ports: self.ports.as_ref(), tunnels: Tunnels::ALL, config, until: self.until };
         let read = reading.read(|_| {})?;
         let report = read.report();
         let engine = &read.engine;

@@ -118,7 +118,8 @@ impl Daemon {
         let ports = PortFilter::Only(self.config.capture.ports.ranges().to_vec());
         let ingest = Ingest::new(IngestConfig {
             ports,
-            tunnels: Tunnels::ALL,
+            // What came in a tunnel is written without it.
+            tunnels: Tunnels::NONE,
             digester: Digester::new(random_seed()?),
             thresholds: self.config.thresholds,
         });

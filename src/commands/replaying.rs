@@ -42,6 +42,8 @@ pub(super) struct Reading<'a> {
     pub(super) inputs: &'a [Input],
     /// The ports that are followed; any port where nothing is given.
     pub(super) ports: Option<&'a Ports>,
+    /// The tunnels that are read.
+    pub(super) tunnels: Tunnels,
     /// The configuration.
     pub(super) config: &'a Config,
     /// Frames after this moment are not read.
@@ -80,7 +82,7 @@ impl Reading<'_> {
         let source = Until::new(source, self.until.unwrap_or(PacketTime::MAX));
         let digester = Digester::new(SEED);
         let ports = self.ports.map_or(PortFilter::Any, |ports| PortFilter::Only(ports.ranges().to_vec()));
-        let ingest = Ingest::new(IngestConfig { ports, tunnels: Tunnels::ALL, digester, thresholds: self.config.thresholds });
+        let ingest = Ingest::new(IngestConfig { ports, tunnels: self.tunnels, digester, thresholds: self.config.thresholds });
         let mut engine = Engine::new(&tracker_settings(self.config, SEED, Vec::new()), finding_limits(self.config));
         engine.label(self.config);
         prepare(&mut engine);
@@ -139,7 +141,8 @@ impl Replay {
         // A file that cannot be written is told of before anything is read.
         let series = self.series.as_ref().map(|series| series.create().map(|file| (series, file))).transpose()?;
         let timeline = self.series.as_ref().map(|series| Timeline::new(series.step, series.instance.clone()));
-        let reading = Reading { inputs: &self.inputs, ports: self.ports.as_ref(), config: &self.config, until: None };
+        let reading =
+            Reading { inputs: &self.inputs, ports: self.ports.as_ref(), tunnels: Tunnels::ALL, config: &self.config, until: None };
         let mut read = reading.read_into(timeline, |engine| {
             if let Output::Ladder { call_id } = &self.output {
                 engine.draw(call_id);

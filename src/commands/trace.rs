@@ -39,6 +39,8 @@ use crate::time::{PacketTime, Span};
 
 /// Messages that are shown at most.
 const MESSAGES: usize = 10_000;
+/// The tunnels in siphound's own traces: what came in one was written without it.
+const OWN: Tunnels = Tunnels::NONE;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -175,7 +177,7 @@ impl Asked {
     /// Reads the traces twice: for the calls of the user with all their legs, then for the messages. Also names the addresses of the PBX.
     fn choose(&self) -> Result<(Chosen, BTreeMap<SocketAddr, String>), Failure> {
         let ports = &self.config.all_ports();
-        let reading = Reading { inputs: &self.inputs, ports: Some(ports), config: &self.config, until: None };
+        let reading = Reading { inputs: &self.inputs, ports: Some(ports), tunnels: OWN, config: &self.config, until: None };
         let read = reading.read(|_| {})?;
         let wanted = Wanted::new(&self.subject, read.report(), self.time);
         let roles = read.engine.tracker.world.peers.pbx_roles();
@@ -187,12 +189,8 @@ impl Asked {
         let paths: Vec<PathBuf> = self.inputs.iter().map(Input::path).collect();
         let mut source = CaptureFiles::open(&paths)?;
         let filter = PortFilter::Only(self.config.all_ports().ranges().to_vec());
-        let ingest = Ingest::new(IngestConfig {
-            ports: filter,
-            tunnels: Tunnels::ALL,
-            digester: Digester::new(SEED),
-            thresholds: self.config.thresholds,
-        });
+        let ingest =
+            Ingest::new(IngestConfig { ports: filter, tunnels: OWN, digester: Digester::new(SEED), thresholds: self.config.thresholds });
         let collector = Collector { wanted, chosen: Chosen::default(), offset: Span::ZERO };
         Ok(replay(&mut source, ingest, collector, Threads::available(), &|_| {})?.engine.chosen)
     }

@@ -43,6 +43,9 @@ pub trait Listener: Send {
     /// All of a batch was handled, the last of it at `now`.
     fn batch(&mut self, _tracker: &Tracker, _now: PacketTime) {}
 
+    /// Nothing was captured for a second or more, not even that nothing came: it may be hours until the next batch.
+    fn idle(&mut self, _tracker: &Tracker) {}
+
     /// Nothing further will be told.
     fn end(&mut self, _tracker: &Tracker) {}
 }

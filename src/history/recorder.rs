@@ -108,21 +108,39 @@ impl Recorder {
         let now = tracker.now();
         let printed = tracker.printed(now);
         self.settled = now;
-        for handle in std::mem::take(&mut self.calls) {
+        let before = self.batch.rows.len();
+        let (calls, aors) = (std::mem::take(&mut self.calls), std::mem::take(&mut self.aors));
+        let touched = calls.len() + aors.len();
+        for handle in calls {
             self.call(tracker, handle);
         }
-        for handle in std::mem::take(&mut self.aors) {
+        for handle in aors {
             let entry = tracker.registrations.aor(handle).map(|aor| build::registration(tracker, aor));
             self.batch.rows.extend(entry.map(|entry| Row::Registration(Box::new(entry), printed)));
         }
-        if now.since(self.nat_written) >= NAT_EVERY && !self.sites.is_empty() {
-            self.nat_written = now;
-            let sites = std::mem::take(&mut self.sites);
-            let views = sites.into_iter().filter_map(|site| tracker.nat.view(site));
-            self.batch.rows.extend(views.map(|view| Row::Nat(Box::new(nat::entry(tracker, &view)), printed)));
+        let evicted = touched + before - self.batch.rows.len();
+        self.status.lose(Store::Database, Loss::Evicted, evicted as u64);
+        if now.since(self.nat_written) >= NAT_EVERY {
+            self.sites(tracker);
         }
         self.batch.settled = true;
         self.hand_on(printed);
+    }
+
+    /// Turns everything into rows at once: it may be long until there is more, or there is no more.
+    fn settle_all(&mut self, tracker: &Tracker) {
+        self.sites(tracker);
+        self.settle(tracker);
+    }
+
+    fn sites(&mut self, tracker: &Tracker) {
+        if self.sites.is_empty() {
+            return;
+        }
+        let now = tracker.now();
+        self.nat_written = now;
+        let views = std::mem::take(&mut self.sites).into_iter().filter_map(|site| tracker.nat.view(site));
+        self.batch.rows.extend(views.map(|view| Row::Nat(Box::new(nat::entry(tracker, &view)), tracker.printed(now))));
     }
 
     fn hand_on(&mut self, now: PacketTime) {
@@ -216,7 +234,11 @@ impl Listener for Recorder {
         }
     }
 
+    fn idle(&mut self, tracker: &Tracker) {
+        self.settle_all(tracker);
+    }
+
     fn end(&mut self, tracker: &Tracker) {
-        self.settle(tracker);
+        self.settle_all(tracker);
     }
 }

@@ -21,6 +21,8 @@ pub enum Loss {
     Queue,
     /// The store could not be written.
     Write,
+    /// What it is of was evicted from its table before it could be copied.
+    Evicted,
 }
 
 /// How the stores fare; all clones are one.
@@ -30,7 +32,7 @@ pub struct Status(Arc<[Numbers; 2]>);
 #[derive(Debug)]
 struct Numbers {
     on: AtomicBool,
-    lost: [AtomicU64; 2],
+    lost: [AtomicU64; 3],
     bytes: AtomicU64,
     /// Nanoseconds since the epoch; [`UNKNOWN`] where nothing is stored.
     oldest: AtomicI64,

@@ -142,11 +142,11 @@ impl Engine {
         self.detectors.advance(&self.tracker, now);
         self.tell_changes();
         self.fold.finish(&self.tracker);
-        self.end();
+        self.tell_end();
     }
 
     /// Tells the listeners that nothing further will come.
-    pub fn end(&mut self) {
+    fn tell_end(&mut self) {
         for listener in &mut self.listeners {
             listener.end(&self.tracker);
         }
@@ -310,5 +310,15 @@ impl EngineStage for Engine {
 
     fn answer(&mut self, query: Query) {
         query(self);
+    }
+
+    fn idle(&mut self) {
+        for listener in &mut self.listeners {
+            listener.idle(&self.tracker);
+        }
+    }
+
+    fn end(&mut self) {
+        self.tell_end();
     }
 }

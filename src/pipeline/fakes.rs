@@ -95,4 +95,7 @@ impl EngineStage for Recorder {
     fn answer(&mut self, query: Self::Query) {
         query(self);
     }
+    fn end(&mut self) {
+        self.outside.lock().expect("lock").push("over".to_owned());
+    }
 }

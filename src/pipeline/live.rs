@@ -87,7 +87,10 @@ where
         let beat = pulse.register("engine");
         let engine = spawn(scope, "engine", move || {
             let _ends_all = EndsAll(handle);
-            run_engine(engine, &inlet, queries, &beat)
+            let mut engine = run_engine(engine, &inlet, queries, &beat);
+            // Here and not with the caller, who gets no engine back when another thread failed.
+            engine.end();
+            engine
         })?;
         let beat = pulse.register("ingest");
         let ingest = spawn(scope, "ingest", move || {
@@ -377,7 +380,7 @@ mod tests {
         let control = Control { stop: &stop, handle: &handle, pulse: &pulse, observer: &|_| {} };
         let result = run(opened, Listing, engine, never(), control);
         assert!(matches!(result, Err(PipelineError::MustRestart { name }) if name == "eth0"));
-        assert_eq!(*ended.lock().expect("lock"), ["frame 1", "end"], "what was captured is handled all the same");
+        assert_eq!(*ended.lock().expect("lock"), ["frame 1", "end", "over"], "what was captured is handled and settled all the same");
     }
 
     #[test]

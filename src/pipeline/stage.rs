@@ -3,7 +3,7 @@
 use std::thread::{Builder, Scope, ScopedJoinHandle};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, never, select};
+use crossbeam_channel::{Receiver, never, select, tick};
 
 use crate::capture::{CaptureError, Note, SourceEvent};
 use crate::decode::frame::FrameBatch;
@@ -43,6 +43,10 @@ pub trait EngineStage: Send {
     fn handle(&mut self, batch: &Self::Batch);
     /// Answers a query; must not wait for whoever asked.
     fn answer(&mut self, query: Self::Query);
+    /// Nothing was handed over for a [`BEAT`], as while an interface is down.
+    fn idle(&mut self) {}
+    /// A live capture is over, whatever ended it: nothing further is handed over.
+    fn end(&mut self) {}
 }
 
 /// The stages after the last batch, with all they counted and concluded.
@@ -250,11 +254,15 @@ pub(super) fn run_ingest<I: IngestStage>(mut ingest: I, captured: &Inlet<Capture
 
 /// Runs the engine until ingest ends.
 pub(super) fn run_engine<E: EngineStage>(mut engine: E, batches: &Inlet<E::Batch>, mut queries: Receiver<E::Query>, beat: &Beat) -> E {
+    // A default arm would never run while queries come more often than it is due.
+    let ticks = tick(BEAT);
+    let mut is_idle = false;
     loop {
         beat.beat();
         select! {
             recv(batches.full()) -> batch => match batch {
                 Ok(batch) => {
+                    is_idle = false;
                     engine.handle(&batch);
                     batches.give_back(batch);
                 }
@@ -265,7 +273,11 @@ pub(super) fn run_engine<E: EngineStage>(mut engine: E, batches: &Inlet<E::Batch
                 // Nobody is left to ask.
                 Err(_) => queries = never(),
             },
-            default(BEAT) => {}
+            recv(ticks) -> _ => {
+                if std::mem::replace(&mut is_idle, true) {
+                    engine.idle();
+                }
+            }
         }
     }
 }

@@ -19,5 +19,7 @@ label_enum! {
         Queue = "queue",
         /// The store could not be written.
         Write = "write",
+        /// The call or user was evicted from its table before it could be copied.
+        Evicted = "evicted",
     }
 }
