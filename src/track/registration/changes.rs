@@ -29,6 +29,7 @@ pub enum Change {
 }
 
 /// The last changes of a device, in order of time; most devices have none.
+#[expect(clippy::box_collection, reason = "most devices never change, and an empty queue would have three words of each")]
 #[derive(Debug, Default)]
 pub struct Changes(Option<Box<VecDeque<(Sighting, Change)>>>);
 
