@@ -15,12 +15,13 @@ pub(crate) fn own_opinion(bytes: &[u8]) -> SecondOpinion {
     let scan = scan(bytes, Context::Datagram).expect("what rsip reads has a start line");
     let message = Message::new(bytes, &scan);
     // rsip takes an unknown scheme for a user, and a semicolon for a part of a user that is due in angle brackets (RFC 3261 §20.10), or of a
-    // name that is due in quotes.
+    // name that is due in quotes, and reads on where a quote has no other half.
     let who = |address: Address<'_>, header: HeaderName| {
         let user = Some(text(address.uri.user)).filter(|user| !user.is_empty());
         let value = message.header(header).unwrap_or_default().trim_ascii_start();
         let before_uri = value.split(|byte| matches!(byte, b'<' | b'@')).next().unwrap_or_default();
-        let is_vague = !value.starts_with(b"\"") && before_uri.contains(&b';');
+        let is_half = value.iter().filter(|byte| **byte == b'"').count() % 2 == 1;
+        let is_vague = is_half || !value.starts_with(b"\"") && before_uri.contains(&b';');
         (address.uri.scheme != Scheme::Other && !is_vague).then(|| (user, address.tag.map(text)))
     };
     SecondOpinion {

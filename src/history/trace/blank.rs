@@ -79,12 +79,18 @@ fn blank_passwords(header: &mut [u8]) {
     }
 }
 
-/// Whether each quote has its other half.
+/// Whether each quote has its other half, and begins a value.
 fn is_balanced(value: &[u8]) -> bool {
-    let (mut open, mut escaped) = (false, false);
-    for byte in value {
-        open ^= *byte == b'"' && !escaped;
-        escaped = *byte == b'\\' && open && !escaped;
+    let (mut open, mut escaped, mut before) = (false, false, b' ');
+    for &byte in value {
+        if byte == b'"' && !escaped {
+            if !open && !matches!(before, b'=' | b',' | b' ' | b'\t' | b'\r' | b'\n') {
+                return false;
+            }
+            open = !open;
+        }
+        escaped = byte == b'\\' && open && !escaped;
+        before = byte;
     }
     !open
 }
@@ -230,6 +236,7 @@ mod tests {
             ("Authorization: Digest cnonce\n = \"a\n b\",\n nc=1\n", "Authorization: Digest cnonce\n = \"0\n 0\",\n nc=1\n"),
             ("Authorization: Digest response=\"ab", "Authorization: Digest 000000000000"),
             ("Authorization: Digest username=\"1001,response=\"ab\"\r\n", "Authorization: Digest 0000000000000000000000000000\r\n"),
+            ("Authorization: Digest cnonce=a\"b,c\"\r\n", "Authorization: Digest 0000000000000\r\n"),
             ("X: y\rAuthorization: Digest response=\"ab\"\r\n", "X: y\rAuthorization: Digest response=\"00\"\r\n"),
             ("X-Authorization: Digest response=\"ab\"\r\n", "X-Authorization: Digest response=\"00\"\r\n"),
             ("Contact: <sip:1001:geheim@h:5060>\r\n", "Contact: <sip:1001:000000@h:5060>\r\n"),
