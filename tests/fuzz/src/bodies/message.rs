@@ -51,13 +51,22 @@ fn assert_secrets_are_blanked(own: &[u8]) {
     if !has_bare_cr(before.call_id()) {
         assert_eq!(before.call_id(), after.call_id());
     }
-    // Of credentials that are no digest, or whose quotes do not tell its parts apart, nothing is kept but the scheme; and a bare CR may end them.
+    // Of credentials that are no digest, or whose quotes do not tell its parts apart, nothing is kept but the scheme; and a bare CR may end
+    // them.
     let value = before.header("Authorization").or_else(|| before.header("Proxy-Authorization")).unwrap_or_default();
-    let is_clear = !has_bare_cr(value) && value.iter().filter(|byte| **byte == b'"').count() % 2 == 0 && !value.contains(&b'\\');
+    let is_clear = !has_bare_cr(value) && quotes_begin_values(value) && !value.contains(&b'\\');
     let digest = before.credentials().filter(|credentials| credentials.scheme.eq_ignore_ascii_case(b"digest"));
     if let Some(digest) = digest.filter(|digest| is_clear && !digest.nonce.contains(&b'"')) {
         assert_eq!(after.credentials().map(|digest| digest.nonce), Some(digest.nonce));
     }
+}
+
+/// Whether each quote has its other half, and stands where a value may begin.
+fn quotes_begin_values(value: &[u8]) -> bool {
+    let pieces: Vec<&[u8]> = value.split(|byte| *byte == b'"').collect();
+    let mut before_quotes = pieces[..pieces.len() - 1].iter().step_by(2).enumerate();
+    let may_begin = |piece: &[u8]| matches!(piece.last(), Some(b'=' | b',' | b' ' | b'\t' | b'\r' | b'\n'));
+    pieces.len() % 2 == 1 && before_quotes.all(|(at, piece)| may_begin(piece) || (at == 0 && piece.is_empty()))
 }
 
 fn has_bare_cr(value: &[u8]) -> bool {
