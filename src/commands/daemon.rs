@@ -125,16 +125,21 @@ impl Daemon {
 
     fn feeds(&self) -> Vec<Feed> {
         let numbers = FrameNumbers::default();
-        let names = self.config.capture.interfaces.names();
+        let capture = &self.config.capture;
+        let names = capture.interfaces.names();
+        let tunnels: Vec<_> = capture.tunnels.iter().map(|tunnel| tunnel.as_str()).collect();
+        let tunnels = if tunnels.is_empty() { "none".to_owned() } else { tunnels.join(", ") };
         let feed = |(index, name): (usize, &String)| {
             let options = self.live_options(name);
-            let numbers = numbers.clone();
+            let (numbers, ports, tunnels) = (numbers.clone(), capture.ports.to_string(), tunnels.clone());
             Feed {
                 name: name.clone(),
                 retry: RETRY,
                 open: Box::new(move || {
                     let live = Live::open(&options, index as u16, numbers.clone())?;
-                    tracing::info!(interface = options.interface, filter = live.filter(), "The capture is open");
+                    let (interface, filter) = (&options.interface, options.filter.as_deref());
+                    tracing::info!(interface, ports, tunnels, filter, "The capture is open");
+                    tracing::debug!(interface, filter = live.filter(), "The filter in force");
                     Ok(Box::new(live))
                 }),
             }
