@@ -95,6 +95,16 @@ impl Writer {
         }
         self.retry();
         self.prune();
+        self.give_up();
+    }
+
+    /// Tells of what could not be written to the end.
+    fn give_up(&mut self) {
+        let Some(base) = self.database.as_mut().filter(|base| !base.waiting.is_empty()) else { return };
+        let rows = base.waiting.len();
+        base.waiting.clear();
+        self.status.lose(Store::Database, Loss::Write, rows as u64);
+        tracing::error!(rows, "The history could not be written to the end");
     }
 
     fn take(&mut self, batch: &mut Batch) {
@@ -141,14 +151,8 @@ impl Base {
     /// Writes what waits, and makes room where there comes to be too much.
     fn commit(&mut self, status: &Status, now: PacketTime) {
         loop {
-            let some = self.waiting.len().min(TRANSACTION);
-            let written = self.database(now).and_then(|(database, waiting)| {
-                database.write(waiting.get(..some).unwrap_or_default())?;
-                database.bytes()
-            });
-            match written {
+            match self.write_some(now) {
                 Ok(bytes) => {
-                    self.waiting.drain(..some);
                     self.health = up(Store::Database, self.health, status);
                     if bytes > self.place.bytes + self.place.bytes / EXCESS {
                         self.prune(status, now);
@@ -160,6 +164,17 @@ impl Base {
                 return;
             }
         }
+    }
+
+    /// Writes one transaction of what waits; returns how many bytes the database has then.
+    fn write_some(&mut self, now: PacketTime) -> Result<u64, DatabaseError> {
+        let some = self.waiting.len().min(TRANSACTION);
+        let (database, waiting) = self.database(now)?;
+        database.write(waiting.get(..some).unwrap_or_default())?;
+        let bytes = database.bytes();
+        // They are written, whatever the bytes: rows of what changed are not to be there twice.
+        self.waiting.drain(..some);
+        bytes
     }
 
     fn prune(&mut self, status: &Status, now: PacketTime) {
@@ -303,6 +318,23 @@ mod tests {
     use super::*;
     use crate::history::record::Change;
     use crate::time::Span;
+
+    #[test]
+    fn what_cannot_be_written_to_the_end_is_counted() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let directory = folder.path().join("file");
+        std::fs::write(&directory, "no directory").expect("a file");
+        let place = Place { directory, age: Span::from_secs(86_400), bytes: 1 << 20 };
+        let status = Status::default();
+        let writer = Writer::new(Places { database: Some(place), traces: None }, status.clone());
+        let (full, batches) = crossbeam_channel::bounded(1);
+        let (spent, _empty) = crossbeam_channel::bounded(1);
+        let now = PacketTime::from_parts(1, 0);
+        full.send(Batch { rows: vec![Row::Began(now)], settled: true, now, ..Batch::default() }).expect("room");
+        drop(full);
+        writer.run(&batches, &spent);
+        assert_eq!(status.lost(Store::Database, Loss::Write), 1);
+    }
 
     #[test]
     fn a_flood_of_rows_takes_little_more_room_than_there_may_be() {

@@ -31,6 +31,8 @@ const WINDOW: Span = Span::from_secs(10);
 const WEIGHED: usize = 16;
 /// Second legs that are looked at again when a first one rings or is answered.
 const LOOKED_AT: usize = 64;
+/// How often all legs are looked at again because a PBX was learned: a host has few, and whoever pretends to be one can do so again and again.
+const LEARNED: u8 = 64;
 /// How closely ringing on one leg follows ringing on the other.
 const RING_COUPLING: Span = Span::from_millis(300);
 /// How soon the answer on the first leg follows the answer on the second.
@@ -93,6 +95,8 @@ pub struct Legs {
     by_mark: Index,
     /// Not towards the PBX, and without partner.
     second: Remembered,
+    /// Times that all were looked at again.
+    learned: u8,
 }
 
 impl Legs {
@@ -135,6 +139,10 @@ impl Legs {
 
     /// Looks again at all legs: the PBX is known now.
     pub fn learned(&mut self, world: &World, calls: &mut Calls) {
+        if self.learned >= LEARNED {
+            return;
+        }
+        self.learned += 1;
         self.by_mark.clear();
         for leg in self.first.take() {
             if world.peers.direction(leg.flow) != Direction::Out {

@@ -16,6 +16,8 @@ use crate::track::vocabulary::{Direction, PeerClass};
 
 /// PBX addresses and registrars that are told apart at most. A host has a handful; of one with more, assumed ones give way.
 const MOST: usize = 64;
+/// How long a PBX that was heard since it was learned gives way to no other. Phones that register or are probed make theirs speak sooner.
+const HEARD: Span = Span::from_secs(3600);
 /// Packets to other peers that vouch for a direction. DETECTION §0.1 asks for 20 in either direction, which a small site does not have
 /// within the time that its own scenarios leave; four in the very direction that is missing say as much.
 const ENOUGH: usize = 4;
@@ -58,6 +60,13 @@ struct Pbx {
 /// What speaks for an address being the PBX's, the larger the more: its port before all, then that it is more than assumed. So a gateway
 /// on the PBX's own host, at another port or another of its addresses, is told from the PBX. 0 where nothing does.
 type Claim = u8;
+
+impl Pbx {
+    /// Whether another may take its place, where there are too many.
+    fn gives_way(&self, now: PacketTime) -> bool {
+        self.assumed || now.since(self.sent.latest()) > HEARD
+    }
+}
 
 /// An address that answers REGISTER, and who asked it.
 #[derive(Debug)]
@@ -107,11 +116,11 @@ impl Peers {
             scanned: false,
         };
         for &address in pbxs.iter().take(MOST) {
-            peers.add_pbx(address, false);
+            peers.add_pbx(address, false, PacketTime::MIN);
         }
         if peers.learns {
             for &ip in own {
-                peers.add_pbx(SocketAddr::new(ip, 5060), true);
+                peers.add_pbx(SocketAddr::new(ip, 5060), true, PacketTime::MIN);
             }
         }
         peers
@@ -291,9 +300,9 @@ impl Peers {
         self.update(peer, now, |source| source.is_called = true);
     }
 
-    /// Takes note that a REGISTER along `flow` with `vias` Via values was answered by 2xx or 401. Returns the PBX address, if one was
-    /// learned by that.
-    pub fn note_answered_register(&mut self, flow: Flow, vias: u16) -> Option<SocketAddr> {
+    /// Takes note that a REGISTER along `flow` with `vias` Via values was answered by 2xx or 401 at `now`. Returns the PBX address, if one
+    /// was learned by that.
+    pub fn note_answered_register(&mut self, flow: Flow, vias: u16, now: PacketTime) -> Option<SocketAddr> {
         if !self.learns || self.is_known(flow.destination) {
             return None;
         }
@@ -301,7 +310,7 @@ impl Peers {
         let position = match self.registrars.iter().position(|registrar| registrar.address == flow.destination) {
             Some(position) => position,
             None => {
-                self.make_room();
+                self.make_room(now)?;
                 self.registrars.push(Registrar { address: flow.destination, client, serves_many: false });
                 self.registrars.len() - 1
             }
@@ -311,7 +320,7 @@ impl Peers {
         if !registrar.serves_many && self.pbxs.iter().any(|pbx| !pbx.assumed && pbx.address.ip() == registrar.client) {
             return None;
         }
-        self.learn(flow.destination);
+        self.learn(flow.destination, now)?;
         Some(flow.destination)
     }
 
@@ -337,12 +346,12 @@ impl Peers {
         self.sources.iter().filter(|(_, source)| source.scans).map(|(_, source)| source.scanned.map(usize::from))
     }
 
-    /// Takes `address` for a PBX, and no longer for one what turns out to be a carrier at which it registers.
-    fn learn(&mut self, address: SocketAddr) {
+    /// Takes `address` for a PBX, if there is room, and no longer for one what turns out to be a carrier at which it registers.
+    fn learn(&mut self, address: SocketAddr, now: PacketTime) -> Option<()> {
         if let Some(pbx) = self.pbxs.iter_mut().find(|pbx| pbx.address == address) {
             pbx.assumed = false;
         } else {
-            self.add_pbx(address, false);
+            self.add_pbx(address, false, now)?;
         }
         let carriers: Vec<_> = self
             .registrars
@@ -351,31 +360,35 @@ impl Peers {
             .map(|registrar| registrar.address)
             .collect();
         self.pbxs.retain(|pbx| !carriers.contains(&pbx.address));
+        Some(())
     }
 
-    fn add_pbx(&mut self, address: SocketAddr, assumed: bool) {
+    /// Adds a PBX; `None` where there is no room.
+    fn add_pbx(&mut self, address: SocketAddr, assumed: bool, now: PacketTime) -> Option<()> {
         let pbx = Pbx { address, assumed, sent: Recent::NONE, received: Recent::NONE };
         if self.pbxs.len() >= MOST {
             let by_worth = self.pbxs.iter().enumerate().min_by_key(|(_, pbx)| (!pbx.assumed, pbx.sent.latest()));
-            let Some((least, _)) = by_worth.filter(|_| !assumed) else { return };
+            let (least, _) = by_worth.filter(|(_, pbx)| !assumed && pbx.gives_way(now))?;
             self.pbxs.remove(least);
         }
         self.pbxs.push(pbx);
+        Some(())
     }
 
-    /// Lets go of a registrar where there are too many: one that is no PBX, or else the PBX that was silent for longest. The one that
-    /// phones use is never silent for long.
-    fn make_room(&mut self) {
+    /// Lets go of a registrar where there are too many: one that is no PBX, or else the PBX that was silent for longest. `None` where all of
+    /// them were heard lately.
+    fn make_room(&mut self, now: PacketTime) -> Option<()> {
         if self.registrars.len() < MOST {
-            return;
+            return Some(());
         }
-        let heard = |registrar: &Registrar| {
-            let pbx = self.pbxs.iter().find(|pbx| pbx.address == registrar.address && !pbx.assumed);
-            pbx.map(|pbx| pbx.sent.latest())
-        };
-        if let Some((least, _)) = self.registrars.iter().enumerate().min_by_key(|(_, registrar)| heard(registrar)) {
-            self.registrars.remove(least);
+        let pbx = |registrar: &Registrar| self.pbxs.iter().find(|pbx| pbx.address == registrar.address && !pbx.assumed);
+        let by_worth = self.registrars.iter().enumerate().map(|(place, registrar)| (place, pbx(registrar)));
+        let (least, pbx) = by_worth.min_by_key(|(_, pbx)| pbx.map(|pbx| pbx.sent.latest()))?;
+        if !pbx.is_none_or(|pbx| pbx.gives_way(now)) {
+            return None;
         }
+        self.registrars.remove(least);
+        Some(())
     }
 
     fn is_known(&self, address: SocketAddr) -> bool {
@@ -437,6 +450,12 @@ mod tests {
         Peers::new(Digester::new(0), 100, &[], &[], &[])
     }
 
+    const NOW: PacketTime = PacketTime::MIN;
+
+    fn at(second: i64) -> PacketTime {
+        PacketTime::from_parts(second, 0)
+    }
+
     const PHONE: &str = "198.51.100.7:40001";
     const PBX: &str = "203.0.113.10:5060";
     const CARRIER: &str = "192.0.2.50:5060";
@@ -445,7 +464,7 @@ mod tests {
     fn who_answers_register_is_the_pbx() {
         let mut peers = peers();
         assert_eq!(peers.direction(flow(PHONE, PBX)), Direction::Through);
-        assert_eq!(peers.note_answered_register(flow(PHONE, PBX), 1), Some(PBX.parse().unwrap()));
+        assert_eq!(peers.note_answered_register(flow(PHONE, PBX), 1, NOW), Some(PBX.parse().unwrap()));
         assert_eq!(peers.direction(flow(PHONE, PBX)), Direction::In);
         assert_eq!(peers.direction(flow(PBX, PHONE)), Direction::Out);
     }
@@ -457,7 +476,7 @@ mod tests {
         let asked = flow(PHONE, PBX);
         let unknown = peers();
         let mut learned = peers();
-        learned.note_answered_register(asked, 1);
+        learned.note_answered_register(asked, 1, NOW);
         let own = ["203.0.113.10".parse().unwrap(), "203.0.113.11".parse().unwrap()];
         let live = Peers::new(Digester::new(0), 100, &[], &own, &[]);
         for (response, before, after, on_the_host) in [
@@ -488,11 +507,11 @@ mod tests {
     #[test]
     fn a_carrier_at_which_the_pbx_registers_is_none_in_either_order() {
         let mut first = peers();
-        first.note_answered_register(flow(PHONE, PBX), 1);
-        assert_eq!(first.note_answered_register(flow(PBX, CARRIER), 1), None);
+        first.note_answered_register(flow(PHONE, PBX), 1, NOW);
+        assert_eq!(first.note_answered_register(flow(PBX, CARRIER), 1, NOW), None);
         let mut second = peers();
-        second.note_answered_register(flow(PBX, CARRIER), 1);
-        second.note_answered_register(flow(PHONE, PBX), 1);
+        second.note_answered_register(flow(PBX, CARRIER), 1, NOW);
+        second.note_answered_register(flow(PHONE, PBX), 1, NOW);
         assert_eq!(first.pbx_addresses(), second.pbx_addresses());
         assert_eq!(second.pbx_addresses(), [PBX.parse().unwrap()]);
     }
@@ -506,7 +525,7 @@ mod tests {
         assert_eq!(peers.direction(flow(other_port, PBX)), Direction::In);
         assert_eq!(peers.direction(flow("127.0.0.1:5080", loopback)), Direction::In);
         assert_eq!(peers.direction(flow(PBX, loopback)), Direction::Through);
-        peers.note_answered_register(flow(PHONE, PBX), 1);
+        peers.note_answered_register(flow(PHONE, PBX), 1, NOW);
         assert_eq!(peers.direction(flow(PBX, loopback)), Direction::Out);
         assert_eq!(peers.direction(flow(loopback, PBX)), Direction::In);
         assert!(peers.knows_pbx());
@@ -516,7 +535,7 @@ mod tests {
     fn a_host_of_many_addresses_leaves_room_for_the_pbx() {
         let own: Vec<IpAddr> = (0..200).map(|n| [10, 0, 0, n].into()).collect();
         let mut peers = Peers::new(Digester::new(0), 100, &[], &own, &[]);
-        peers.note_answered_register(flow(PHONE, PBX), 1);
+        peers.note_answered_register(flow(PHONE, PBX), 1, NOW);
         assert_eq!(peers.pbx_addresses(), [PBX.parse().unwrap()]);
     }
 
@@ -528,21 +547,43 @@ mod tests {
             for n in 0..rounds {
                 second += 1;
                 let fake = SocketAddr::from(([192, 0, 2, (n % 200) as u8], 7_000 + (n / 200) as u16));
-                peers.note_answered_register(Flow { destination: fake, ..flow("192.0.2.250:9", PBX) }, 1);
-                peers.note(flow(PBX, PHONE), PacketTime::from_parts(second, 0));
+                peers.note_answered_register(Flow { destination: fake, ..flow("192.0.2.250:9", PBX) }, 1, at(second));
+                peers.note(flow(PBX, PHONE), at(second));
             }
         };
         pretend(&mut peers, 500);
-        assert_eq!(peers.note_answered_register(flow(PHONE, PBX), 1), Some(PBX.parse().unwrap()), "it is learned though there are many");
+        assert_eq!(
+            peers.note_answered_register(flow(PHONE, PBX), 1, at(500)),
+            Some(PBX.parse().unwrap()),
+            "it is learned though there are many"
+        );
         pretend(&mut peers, 500);
         assert_eq!(peers.direction(flow(PHONE, PBX)), Direction::In);
         assert_eq!((peers.pbxs.len(), peers.registrars.len()), (MOST, MOST));
     }
 
     #[test]
+    fn a_pbx_that_was_heard_gives_way_to_none_that_speak_more_often() {
+        let mut peers = peers();
+        let fake = |n: u16| SocketAddr::from(([192, 0, 2, 9], 7_000 + n));
+        let pretend = |peers: &mut Peers, n, now| peers.note_answered_register(Flow { destination: fake(n), ..flow(PHONE, PBX) }, 1, now);
+        let speak = |peers: &mut Peers, n, now| peers.note(Flow { source: fake(n), ..flow(PBX, PHONE) }, now);
+        peers.note_answered_register(flow(PHONE, PBX), 1, at(0));
+        peers.note(flow(PBX, PHONE), at(1));
+        for n in 0..500 {
+            pretend(&mut peers, n, at(2 + i64::from(n)));
+            speak(&mut peers, n, at(2 + i64::from(n)));
+        }
+        assert_eq!(peers.direction(flow(PBX, PHONE)), Direction::Out, "though they were heard later");
+        let later = at(2) + HEARD;
+        assert_eq!(pretend(&mut peers, 600, later), Some(fake(600)), "one that nobody heard for long gives way");
+        assert_eq!((peers.pbxs.len(), peers.registrars.len()), (MOST, MOST));
+    }
+
+    #[test]
     fn nothing_is_learned_beside_what_is_configured() {
         let mut peers = Peers::new(Digester::new(0), 100, &[CARRIER.parse().unwrap()], &[], &[]);
-        assert_eq!(peers.note_answered_register(flow(PHONE, PBX), 1), None);
+        assert_eq!(peers.note_answered_register(flow(PHONE, PBX), 1, NOW), None);
         assert_eq!(peers.pbx_addresses(), [CARRIER.parse().unwrap()]);
     }
 

@@ -298,7 +298,7 @@ impl Tracker {
             return;
         }
         let flow = Flow { destination: seen.flow.source, ..request.flow };
-        if let Some(address) = self.world.peers.note_answered_register(flow, seen.message.via_count()) {
+        if let Some(address) = self.world.peers.note_answered_register(flow, seen.message.via_count(), seen.at.time) {
             self.world.tell(Event::PbxLearned { address, at: seen.at });
             self.legs.learned(&self.world, &mut self.calls);
         }

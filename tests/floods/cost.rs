@@ -139,6 +139,27 @@ fn legs_that_have_all_in_common_cost_what_each_costs() {
 }
 
 #[test]
+fn whoever_pretends_to_be_a_pbx_costs_what_each_time_costs() {
+    assert_linear("pretenders", |times, script| {
+        script.witness(20.0);
+        let leg = |side: &str, n: usize| request("INVITE", "100", &format!("{side}{n}"), &format!("{side}{n}"), "t", "");
+        let caller = address("203.0.113.78:5060");
+        for n in 0..times {
+            script.at(2.0 + n as f64 * 5e-4, |out| out.udp(caller, pbx(), &leg("in", n)));
+            script.at(4.0 + n as f64 * 5e-4, |out| out.answer(caller, &leg("out", n)));
+        }
+        for n in 0..times {
+            let (id, pretender) = (format!("p{n}"), stranger(10 + n));
+            let register = request("REGISTER", &id, &id, &id, "t", "Expires: 60\r\n");
+            script.at(7.0 + n as f64 * 5e-4, |out| {
+                out.udp(stranger(0), pretender, &register);
+                out.udp(pretender, stranger(0), &response(&register, "200 OK", "Expires: 60\r\n"));
+            });
+        }
+    });
+}
+
+#[test]
 fn a_site_that_loses_its_line_costs_what_each_of_its_phones_costs() {
     assert_linear("site", |times, script| {
         script.witness(260.0);
