@@ -144,7 +144,8 @@ fn whoever_pretends_to_be_a_pbx_costs_what_each_time_costs() {
         script.witness(20.0);
         let leg = |side: &str, n: usize| request("INVITE", "100", &format!("{side}{n}"), &format!("{side}{n}"), "t", "");
         let caller = address("203.0.113.78:5060");
-        for n in 0..times {
+        // Few, as in a debug build it takes long to weigh them.
+        for n in 0..times / 16 {
             script.at(2.0 + n as f64 * 5e-4, |out| out.udp(caller, pbx(), &leg("in", n)));
             script.at(4.0 + n as f64 * 5e-4, |out| out.answer(caller, &leg("out", n)));
         }

@@ -276,7 +276,7 @@ impl Connection {
     }
 
     fn data<F: Framer>(&mut self, segment: &Segment<'_>, scene: &Scene<'_, F>, outlet: &mut Outlet, counts: &mut StreamCounts) {
-        // A leap that the other side's bytes do not go with may be anybody's.
+        // Bytes with something missing before them, or a leap, may be anybody's where they do not go with the other side's.
         let is_others = self.is_conversation()
             && !segment.acknowledgement.is_some_and(|acknowledged| self.side(&scene.flow.reversed()).sequence.is_near(acknowledged));
         let (side, protocol) = self.parts(&scene.flow);
@@ -284,12 +284,12 @@ impl Connection {
         match side.sequence.place(segment.sequence, segment.payload.len()) {
             Place::Next(known) => side.feed_segment(segment, known, protocol, scene, outlet),
             Place::Copy => outlet.copy(CopyRule::Stream, frames),
-            Place::Early if side.sequence.keep(segment.sequence, segment.payload, scene.current) => {}
-            Place::Early => outlet.copy(CopyRule::Stream, frames),
-            Place::Elsewhere if is_others => {
+            Place::Early | Place::Elsewhere if is_others => {
                 side.sequence.suppose(segment.sequence.wrapping_add(segment.payload.len() as u32));
                 outlet.skip(Skip::IncompleteStream, frames);
             }
+            Place::Early if side.sequence.keep(segment.sequence, segment.payload, scene.current) => {}
+            Place::Early => outlet.copy(CopyRule::Stream, frames),
             Place::Elsewhere => {
                 side.give_up(Skip::IncompleteStream, outlet);
                 side.sequence.start(segment.sequence);
@@ -655,24 +655,41 @@ mod tests {
         bench.finish();
     }
 
+    /// Numbers far from where the client's side stands: nowhere near it, ahead of it, behind it.
+    const FAR: [u32; 3] = [2_000_000_000, 8_000_000, 106_u32.wrapping_sub(5_000_000)];
+
     #[test]
     fn a_leap_that_does_not_know_what_the_other_side_said_is_left_aside() {
+        for far in FAR {
+            let mut bench = conversation();
+            bench.feed(&answering(&client(1), PBX, far, ACK, 3_000_000_000, b"guess"));
+            assert!(goes_on_at(&mut bench, 106), "{far}");
+            // One side of the capture was blind for long.
+            bench.feed(&answering(&client(1), PBX, far, ACK, 1_006, b"known"));
+            assert!(goes_on_at(&mut bench, far.wrapping_add(5)), "{far}");
+            bench.finish();
+        }
+    }
+
+    #[test]
+    fn what_waits_for_bytes_before_it_knows_what_the_other_side_said() {
         let mut bench = conversation();
-        bench.feed(&answering(&client(1), PBX, 2_000_000_000, ACK, 3_000_000_000, b"guess"));
-        assert!(goes_on_at(&mut bench, 106));
-        // One side of the capture was blind for long.
-        bench.feed(&answering(&client(1), PBX, 2_000_000_000, ACK, 1_006, b"known"));
-        assert!(goes_on_at(&mut bench, 2_000_000_005));
+        bench.feed(&answering(&client(1), PBX, 5_000, ACK, 3_000_000_000, b"guess"));
+        assert_eq!(bench.only().waiting_since(), None);
+        bench.feed(&answering(&client(1), PBX, 5_000, ACK, 1_006, b"known"));
+        assert!(bench.only().waiting_since().is_some());
         bench.finish();
     }
 
     #[test]
     fn a_connection_whose_beginning_was_lost_is_followed_once_it_was_acknowledged() {
-        let mut bench = conversation();
-        bench.feed(&answering(&client(1), PBX, 2_000_000_000, ACK, 3_000_000_000, b"first"));
-        bench.feed(&answering(PBX, &client(1), 3_000_000_000, ACK, 2_000_000_005, b"answer"));
-        bench.feed(&answering(&client(1), PBX, 2_000_000_005, ACK, 3_000_000_006, b"second"));
-        assert!(goes_on_at(&mut bench, 2_000_000_011));
-        bench.finish();
+        for far in FAR {
+            let mut bench = conversation();
+            bench.feed(&answering(&client(1), PBX, far, ACK, 3_000_000_000, b"first"));
+            bench.feed(&answering(PBX, &client(1), 3_000_000_000, ACK, far.wrapping_add(5), b"answer"));
+            bench.feed(&answering(&client(1), PBX, far.wrapping_add(5), ACK, 3_000_000_006, b"second"));
+            assert!(goes_on_at(&mut bench, far.wrapping_add(11)), "{far}");
+            bench.finish();
+        }
     }
 }

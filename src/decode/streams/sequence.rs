@@ -3,9 +3,8 @@
 use crate::decode::outlet::Current;
 use crate::time::PacketTime;
 
-/// A distance between sequence numbers that no window explains: another connection on the same ports.
-const MAX_JUMP: i32 = 1 << 24;
-/// How far a reset or an acknowledgement may be from where its direction stands: more than a window and what the capture may have lost.
+/// How far a segment or an acknowledgement may be from where its direction stands: more than a window and what the capture may have lost.
+/// What is farther is another connection on the same ports, or somebody's guess.
 const WINDOW: u32 = 1 << 20;
 /// Segments of one direction that may wait for an earlier one.
 const MAX_EARLY: usize = 64;
@@ -109,7 +108,7 @@ impl Sequence {
         let ahead = sequence.wrapping_sub(next) as i32;
         match ahead {
             0 => Place::Next(0),
-            _ if ahead.unsigned_abs() > MAX_JUMP.unsigned_abs() => Place::Elsewhere,
+            _ if ahead.unsigned_abs() > WINDOW => Place::Elsewhere,
             1.. => Place::Early,
             _ => match usize::try_from(ahead.unsigned_abs()) {
                 Ok(known) if known < len => Place::Next(known),
@@ -231,5 +230,7 @@ mod tests {
         sequence.start(10);
         assert_eq!(sequence.place(0x4000_0000, 5), Place::Elsewhere);
         assert_eq!(sequence.place(0xc000_0000, 5), Place::Elsewhere);
+        // What was sent so long ago is sent again no more.
+        assert_eq!(sequence.place(10_u32.wrapping_sub(WINDOW + 1), 5), Place::Elsewhere);
     }
 }
