@@ -14,15 +14,10 @@ fn text(bytes: &[u8]) -> String {
 pub(crate) fn own_opinion(bytes: &[u8]) -> SecondOpinion {
     let scan = scan(bytes, Context::Datagram).expect("what rsip reads has a start line");
     let message = Message::new(bytes, &scan);
-    // rsip takes an unknown scheme for a user, and a semicolon for a part of a user that is due in angle brackets (RFC 3261 §20.10), or of a
-    // name that is due in quotes, and reads on where a quote has no other half.
     let who = |address: Address<'_>, header: HeaderName| {
         let user = Some(text(address.uri.user)).filter(|user| !user.is_empty());
-        let value = message.header(header).unwrap_or_default().trim_ascii_start();
-        let before_uri = value.split(|byte| matches!(byte, b'<' | b'@')).next().unwrap_or_default();
-        let is_half = value.iter().filter(|byte| **byte == b'"').count() % 2 == 1;
-        let is_vague = is_half || !value.starts_with(b"\"") && before_uri.contains(&b';');
-        (address.uri.scheme != Scheme::Other && !is_vague).then(|| (user, address.tag.map(text)))
+        let is_clear = address.uri.scheme != Scheme::Other && is_clear(message.header(header).unwrap_or_default().trim_ascii_start());
+        is_clear.then(|| (user, address.tag.map(text)))
     };
     SecondOpinion {
         kind: match message.kind() {
@@ -35,6 +30,17 @@ pub(crate) fn own_opinion(bytes: &[u8]) -> SecondOpinion {
         to: who(message.to(), HeaderName::To),
         branch: message.top_via().and_then(|via| via.branch).map(text),
     }
+}
+
+/// Whether rsip looks for the user of an address where it is. It takes an unknown scheme for a user, and a semicolon for a part of a user that
+/// is due in angle brackets (RFC 3261 §20.10), or of a name that is due in quotes; it reads on where a quote has no other half, and takes for
+/// a user what stands behind a name in place of an address.
+fn is_clear(value: &[u8]) -> bool {
+    let pieces: Vec<&[u8]> = value.split(|byte| *byte == b'"').collect();
+    let before_uri = value.split(|byte| matches!(byte, b'<' | b'@')).next().unwrap_or_default();
+    let is_named = value.starts_with(b"\"");
+    let is_followed = pieces.get(2).is_some_and(|behind| behind.trim_ascii_start().starts_with(b"<"));
+    pieces.len() % 2 == 1 && if is_named { is_followed } else { !before_uri.contains(&b';') }
 }
 
 /// Whether both agree on all that rsip could read; `None` if it refused the message. rsip leaves blanks at the end of a Call-ID, and takes
