@@ -16,8 +16,14 @@ pub(crate) fn own_opinion(bytes: &[u8]) -> SecondOpinion {
     let message = Message::new(bytes, &scan);
     let who = |address: Address<'_>, header: HeaderName| {
         let user = Some(text(address.uri.user)).filter(|user| !user.is_empty());
-        let is_clear = address.uri.scheme != Scheme::Other && is_clear(message.header(header).unwrap_or_default().trim_ascii_start());
-        is_clear.then(|| (user, address.tag.map(text)))
+        let value = message.header(header).unwrap_or_default().trim_ascii_start();
+        // A telephone number has no host (RFC 3966 §3); rsip looks for one behind an `@`.
+        let is_known = match address.uri.scheme {
+            Scheme::Other => false,
+            Scheme::Tel => !value.contains(&b'@'),
+            _ => true,
+        };
+        (is_known && is_clear(value)).then(|| (user, address.tag.map(text)))
     };
     SecondOpinion {
         kind: match message.kind() {
