@@ -39,14 +39,15 @@ pub(crate) fn own_opinion(bytes: &[u8]) -> SecondOpinion {
 }
 
 /// Whether rsip looks for the user of an address where it is. It takes an unknown scheme for a user, and a semicolon for a part of a user that
-/// is due in angle brackets (RFC 3261 §20.10), or of a name that is due in quotes; it reads on where a quote has no other half, and takes for
-/// a user what stands behind a name in place of an address.
+/// is due in angle brackets (RFC 3261 §20.10), or of a name that is due in quotes; it reads quotes anywhere but around
+/// the name in another way, and takes for a user what stands behind a name in place of an address.
 fn is_clear(value: &[u8]) -> bool {
-    let pieces: Vec<&[u8]> = value.split(|byte| *byte == b'"').collect();
     let before_uri = value.split(|byte| matches!(byte, b'<' | b'@')).next().unwrap_or_default();
-    let is_named = value.starts_with(b"\"");
-    let is_followed = pieces.get(2).is_some_and(|behind| behind.trim_ascii_start().starts_with(b"<"));
-    pieces.len() % 2 == 1 && if is_named { is_followed } else { !before_uri.contains(&b';') }
+    match *value.split(|byte| *byte == b'"').collect::<Vec<_>>() {
+        [_] => !before_uri.contains(&b';'),
+        [[], _, behind] => behind.trim_ascii_start().starts_with(b"<"),
+        _ => false,
+    }
 }
 
 /// Whether both agree on all that rsip could read; `None` if it refused the message. rsip leaves blanks at the end of a Call-ID, and takes
