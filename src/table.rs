@@ -178,6 +178,8 @@ pub struct ExpiringTable<V> {
     links: Vec<Link>,
     free: Vec<u32>,
     queue: Queue,
+    /// Items that were left in the queue when it was last rid of those that speak for nobody.
+    kept: usize,
     lists: [List; RANKS],
     capacity: usize,
     evicted: u64,
@@ -192,6 +194,7 @@ impl<V> ExpiringTable<V> {
             links: Vec::new(),
             free: Vec::new(),
             queue: Queue::new(),
+            kept: 0,
             lists: [List { head: NIL, tail: NIL }; RANKS],
             capacity: capacity.clamp(1, NIL as usize - 1),
             evicted: 0,
@@ -430,9 +433,10 @@ impl<V> ExpiringTable<V> {
         }
     }
 
-    /// Drops queue items that speak for nobody once they are as many as those that may: two for each entry.
+    /// Drops queue items that speak for nobody once there may be one for each entry. At most two for each speak for it.
     fn compact_queue(&mut self) {
-        if self.queue.len() <= 4 * self.len() + 64 {
+        let entries = self.len();
+        if self.queue.len() <= (self.kept + entries).clamp(2 * entries, 4 * entries) + 64 {
             return;
         }
         let (slots, links) = (&self.slots, &self.links);
@@ -446,6 +450,7 @@ impl<V> ExpiringTable<V> {
             let waits = [slot.queued, slot.parked].map(|moment| link.occupied && moment == item.deadline);
             std::iter::zip(waits, spoken_for).any(|(waits, spoken_for)| waits && !std::mem::replace(spoken_for, true))
         });
+        self.kept = self.queue.len();
     }
 }
 
@@ -521,6 +526,15 @@ mod tests {
         }
         let due: Vec<_> = std::iter::from_fn(|| table.pop_due(at(30))).map(|(_, due)| due).collect();
         assert_eq!(due, [vec![at(20); 50], vec![at(30); 50]].concat(), "each entry falls due once");
+    }
+
+    #[test]
+    fn what_was_evicted_leaves_few_deadlines() {
+        let mut table = ExpiringTable::new(100);
+        for n in 0..10_000 {
+            table.insert(key(n), n, at(i64::from(n)), Rank::Ordinary);
+            assert!(table.queue.len() <= 2 * table.len() + 64, "{n}");
+        }
     }
 
     #[test]

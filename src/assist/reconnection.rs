@@ -107,7 +107,7 @@ impl Reconnection {
 
 fn failed(scene: &mut Scene<'_>, report: &AttemptReport, end: AttemptEnd) -> Option<Ended> {
     let status = report.status;
-    let failed = |because: String, next: &str| Some(Ended::failed(report.last, because).next_step(next));
+    let failed = |because: String, next: &str| Some(Ended::failed(report.answered, because).next_step(next));
     match end {
         AttemptEnd::Accepted => None,
         AttemptEnd::ContactDropped => failed(

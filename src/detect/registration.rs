@@ -80,7 +80,7 @@ impl RegistrationDetector {
 
     fn rejected(&mut self, tracker: &Tracker, report: &AttemptReport, aor: Box<str>, findings: &mut FindingStore) {
         let (now, rejected) = (report.last.time, tracker.thresholds().reg_rejected);
-        let rejection = Rejection { at: report.last, status: report.status };
+        let rejection = Rejection { at: report.answered, status: report.status };
         let own = self.rejections.note(report.aor, rejection, now, rejected.window);
         if !rejected.is_reached(own.len()) && !report.was_registered {
             return;

@@ -128,7 +128,7 @@ impl StrangerDetector {
     }
 
     fn rejected(&mut self, tracker: &Tracker, report: &AttemptReport, findings: &mut FindingStore) {
-        let (source, at) = (report.flow.source.ip(), report.last);
+        let (source, at, now) = (report.flow.source.ip(), report.answered, report.last.time);
         let Some(domain) = domain(tracker, report) else { return };
         let knows = !self.domains.is_empty() && self.domains.len() < DOMAINS;
         if !knows || self.domains.contains(domain) || tracker.world.peers.direction(report.flow) == Direction::Out {
@@ -137,8 +137,7 @@ impl StrangerDetector {
         let least = tracker.thresholds().wrong_port;
         let strays = self.strays.entry(source);
         strays.push_back(at);
-        while strays.len() > KEPT.max(least.count as usize) || strays.front().is_some_and(|first| at.time.since(first.time) > least.window)
-        {
+        while strays.len() > KEPT.max(least.count as usize) || strays.front().is_some_and(|first| now.since(first.time) > least.window) {
             strays.pop_front();
         }
         if !least.is_reached(strays.len()) || tracker.world.peers.scans(source) {
@@ -155,8 +154,8 @@ impl StrangerDetector {
         let subject = Subject::Source(source);
         if let Some(aor) = tracker.registrations.aor(report.aor) {
             let symptom = Subject::Aor(aor.name.clone());
-            findings.raise(raise.related(symptom.clone()), at.time);
-            findings.replace((FindingId::WrongDomain, &subject), (FindingId::RegistrationRejected, &symptom), at.time);
+            findings.raise(raise.related(symptom.clone()), now);
+            findings.replace((FindingId::WrongDomain, &subject), (FindingId::RegistrationRejected, &symptom), now);
         }
     }
 }

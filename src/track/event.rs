@@ -55,7 +55,9 @@ pub struct AttemptReport {
     pub status: u16,
     /// First transmission of the first REGISTER.
     pub first: Sighting,
-    /// What ended it: the final answer, or the deadline.
+    /// The answer that it came to: earlier than what ended it where the phone did not go on after a 423. Without any, what ended it.
+    pub answered: Sighting,
+    /// What ended it: the final answer, the next attempt, or the deadline.
     pub last: Sighting,
     /// Transmissions of the REGISTER that was unanswered.
     pub transmissions: u16,

@@ -14,6 +14,7 @@ scenarios! {
     "reg-403-after-digest" => reg_403_after_digest,
     "reg-404" => reg_404,
     "reg-423" => reg_423,
+    "reg-423-given-up" => reg_423_given_up,
     "reg-silent-source" => reg_silent_source,
     "reg-401-lost" => reg_401_lost,
     "reg-challenge-ignored" => reg_challenge_ignored,
@@ -95,6 +96,18 @@ fn reg_423(scene: &mut Scene) {
     scene.send(0.005, &pbx, &phone, &response);
     phone.expires = 60;
     scene.reg_ok(0.05, &mut phone);
+}
+
+fn reg_423_given_up(scene: &mut Scene) {
+    let mut phone = a1().expiring(30);
+    // Once it waits longer than anybody waits for it to go on, once it asks again for as little.
+    for at in [0.0, 60.0, 75.0] {
+        let request = scene.register(at, &mut phone);
+        let response = scene.registrar_response(&request, 423, &phone).with("Min-Expires", "60");
+        let pbx = scene.pbx.clone();
+        scene.send(at + 0.005, &pbx, &phone, &response);
+    }
+    scene.healthy(&mut c1(), 1.0, 130.0);
 }
 
 fn reg_silent_source(scene: &mut Scene) {

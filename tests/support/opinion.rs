@@ -14,15 +14,16 @@ fn text(bytes: &[u8]) -> String {
 pub(crate) fn own_opinion(bytes: &[u8]) -> SecondOpinion {
     let scan = scan(bytes, Context::Datagram).expect("what rsip reads has a start line");
     let message = Message::new(bytes, &scan);
-    // rsip takes an unknown scheme for a user, and a semicolon for a part of a user that is due in angle brackets (RFC 3261 §20.10), or of a
-    // name that is due in quotes, and reads on where a quote has no other half.
     let who = |address: Address<'_>, header: HeaderName| {
         let user = Some(text(address.uri.user)).filter(|user| !user.is_empty());
         let value = message.header(header).unwrap_or_default().trim_ascii_start();
-        let before_uri = value.split(|byte| matches!(byte, b'<' | b'@')).next().unwrap_or_default();
-        let is_half = value.iter().filter(|byte| **byte == b'"').count() % 2 == 1;
-        let is_vague = is_half || !value.starts_with(b"\"") && before_uri.contains(&b';');
-        (address.uri.scheme != Scheme::Other && !is_vague).then(|| (user, address.tag.map(text)))
+        // A telephone number has no host (RFC 3966 §3); rsip looks for one behind an `@`.
+        let is_known = match address.uri.scheme {
+            Scheme::Other => false,
+            Scheme::Tel => !value.contains(&b'@'),
+            _ => true,
+        };
+        (is_known && is_clear(value)).then(|| (user, address.tag.map(text)))
     };
     SecondOpinion {
         kind: match message.kind() {
@@ -34,6 +35,18 @@ pub(crate) fn own_opinion(bytes: &[u8]) -> SecondOpinion {
         from: who(message.from(), HeaderName::From),
         to: who(message.to(), HeaderName::To),
         branch: message.top_via().and_then(|via| via.branch).map(text),
+    }
+}
+
+/// Whether rsip looks for the user of an address where it is. It takes an unknown scheme for a user, and a semicolon for a part of a user that
+/// is due in angle brackets (RFC 3261 §20.10), or of a name that is due in quotes; it reads quotes anywhere but around
+/// the name in another way, and takes for a user what stands behind a name in place of an address.
+fn is_clear(value: &[u8]) -> bool {
+    let before_uri = value.split(|byte| matches!(byte, b'<' | b'@')).next().unwrap_or_default();
+    match *value.split(|byte| *byte == b'"').collect::<Vec<_>>() {
+        [_] => !before_uri.contains(&b';'),
+        [[], _, behind] => behind.trim_ascii_start().starts_with(b"<"),
+        _ => false,
     }
 }
 

@@ -25,7 +25,7 @@ pub use upkeep::Lost;
 
 use crate::decode::flow::Flow;
 use crate::sip::message::Message;
-use crate::table::{Digest, ExpiringTable, Handle, Rank};
+use crate::table::{Digest, ExpiringTable, Handle, Rank, append};
 use crate::time::{PacketTime, Span};
 use crate::track::call::finished::Finished;
 use crate::track::call::outcome::{Cancelled, Credentials, Facts, blame, is_retryable, outcome};
@@ -269,8 +269,8 @@ impl Calls {
         };
         for (handle, other, call_id) in [(first, second, b), (second, first, a)] {
             if let Some(call) = self.table.get_mut(handle).filter(|call| call.partners.len() < LEGS) {
-                call.partners.push(other);
-                call.record.linked.push(call_id);
+                append(&mut call.partners, other);
+                append(&mut call.record.linked, call_id);
             }
         }
     }

@@ -22,8 +22,8 @@ pub(super) enum Waits {
     Answer,
     /// Credentials for the challenge.
     Credentials,
-    /// A REGISTER with at least this many seconds of expiry, after 423.
-    LongerExpiry(u32),
+    /// A REGISTER with at least that many seconds of expiry, after 423.
+    LongerExpiry { least: u32, refused: Sighting },
     /// Nothing: it is over, and lingers so that its nonce is known to the next one.
     Nothing,
 }
@@ -206,7 +206,7 @@ impl Registrations {
             Waits::Nothing => return,
             Waits::Answer => AttemptEnd::Unknown,
             Waits::Credentials => AttemptEnd::ChallengeIgnored,
-            Waits::LongerExpiry(_) => AttemptEnd::Rejected,
+            Waits::LongerExpiry { .. } => AttemptEnd::Rejected,
         };
         self.end_attempt(world, handle, end, at);
     }
@@ -219,7 +219,7 @@ impl Registrations {
             Waits::Credentials if world.absence.could_see(attempt.flow, stamp - ABANDONED, stamp, &world.flows, &world.peers) => {
                 AttemptEnd::ChallengeIgnored
             }
-            Waits::LongerExpiry(_) => AttemptEnd::Rejected,
+            Waits::LongerExpiry { .. } => AttemptEnd::Rejected,
             Waits::Credentials | Waits::Answer => AttemptEnd::Unknown,
             Waits::Nothing => {
                 self.attempts.remove(handle);
@@ -239,7 +239,7 @@ fn is_further_hop(attempt: &Attempt, seen: &Seen<'_>, cseq: u32) -> bool {
 fn continues(attempt: &Attempt, seen: &Seen<'_>, purpose: Purpose) -> bool {
     match attempt.waits {
         Waits::Credentials => seen.message.is_authorized() && purpose == attempt.purpose,
-        Waits::LongerExpiry(least) => {
+        Waits::LongerExpiry { least, .. } => {
             let asked = seen.read.contacts().find_map(|contact| contact.expires).or_else(|| seen.message.expires());
             asked.is_none_or(|asked| asked >= least && asked > attempt.requested)
         }

@@ -87,7 +87,7 @@ impl Registrations {
     fn too_brief(&mut self, handle: Handle, seen: &Seen<'_>) {
         self.note_status(handle, 423);
         let Some(attempt) = self.attempts.get_mut(handle) else { return };
-        attempt.waits = Waits::LongerExpiry(seen.message.min_expires().unwrap_or(0));
+        attempt.waits = Waits::LongerExpiry { least: seen.message.min_expires().unwrap_or(0), refused: seen.at };
         self.attempts.set_deadline(handle, seen.at.time + ABANDONED + WATERMARK);
     }
 
@@ -218,9 +218,9 @@ impl Registrations {
     /// Ends an attempt, counts it and moves its devices.
     pub(super) fn end_attempt(&mut self, world: &mut World, handle: Handle, end: AttemptEnd, last: Sighting) {
         let Some(attempt) = self.attempts.get_mut(handle) else { return };
-        attempt.waits = Waits::Nothing;
         let (aor, asked, purpose) = (attempt.aor, attempt.asked, attempt.purpose);
         let report = report(attempt, end, last);
+        attempt.waits = Waits::Nothing;
         self.attempts.set_deadline(handle, last.time + ABANDONED + WATERMARK);
         if purpose != Purpose::Register {
             return;
@@ -345,6 +345,7 @@ fn report(attempt: &Attempt, end: AttemptEnd, last: Sighting) -> Option<AttemptR
         end,
         status: 0,
         first: attempt.first,
+        answered: if let Waits::LongerExpiry { refused, .. } = attempt.waits { refused } else { last },
         last,
         transmissions: attempt.transmissions,
         was_registered: attempt.was_registered,

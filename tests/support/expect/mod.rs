@@ -110,6 +110,7 @@ pub(crate) fn check(case: &Table, report: &Json, first: i64) -> Verdict {
         }
     }
     check_forbidden(case, report, &mut comparison);
+    check_evidence(report, &mut comparison);
     verdict.problems = comparison.into_problems();
     verdict
 }
@@ -148,6 +149,18 @@ fn resolve(name: &mut Toml, report: &Json) {
     let index = name.as_str().and_then(|text| text.strip_prefix("call[")?.strip_suffix(']')?.parse::<usize>().ok());
     if let Some(call_id) = index.and_then(|index| list(&report["calls"]).get(index)?["call_id"].as_str()) {
         *name = Toml::from(call_id);
+    }
+}
+
+/// What a frame is said to show is shown by one of the capture.
+fn check_evidence(report: &Json, comparison: &mut Comparison) {
+    let Some(frames) = report["capture"]["frames"].as_u64() else { return };
+    for finding in list(&report["findings"]) {
+        for fact in list(&finding["evidence"]) {
+            if fact["frame"].as_u64().is_some_and(|frame| !(1..=frames).contains(&frame)) {
+                comparison.problem(&format!("finding[{}].evidence", finding["id"]), &format!("a frame of {frames}"), &fact.to_string());
+            }
+        }
     }
 }
 
