@@ -29,7 +29,7 @@ const BOUNDS: &[(&str, &[(&str, &str)])] = &[
     ("track/call/finished.rs", &[("chunks", "the capacity")]),
     ("track/call/mod.rs", &[("partners", "LEGS")]),
     ("track/call/parties.rs", &[("by_party", "calls, two each")]),
-    ("track/legs.rs", &[("near", "WEIGHED")]),
+    ("track/legs.rs", &[("near", "LOOKED_AT")]),
     ("track/legs/remembered.rs", &[("legs", "REMEMBERED"), ("strangers", "legs")]),
     ("track/lost.rs", &[("sources", "REMEMBERED")]),
     ("track/mod.rs", &[("steps", "STEPS")]),
@@ -90,6 +90,7 @@ const BOUNDS: &[(&str, &[(&str, &str)])] = &[
         "alert/policy/mod.rs",
         &[
             ("findings", "KEPT"),
+            ("strangers", "STRANGERS"),
             ("about", "findings, ABOUT each"),
             ("groups", "findings"),
             ("outputs", "what one change brings about; drained after each"),

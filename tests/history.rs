@@ -11,7 +11,9 @@ use rusqlite::{Connection, OpenFlags};
 use serde_json::Value as Json;
 use siphound::capture::scripted::Scripted;
 use siphound::capture::{FrameSource, SourceEvent};
+use siphound::detect::store::Limits;
 use siphound::history::{History, Loss, Place, Places, Status, Store};
+use siphound::pipeline::engine::Engine;
 use siphound::pipeline::live::{self, Control, Feed};
 use siphound::pipeline::pulse::Pulse;
 use siphound::pipeline::replay::{Threads, replay};
@@ -329,6 +331,24 @@ fn a_call_that_is_evicted_before_it_could_be_copied_is_counted() {
     let rows = json(&["calls"], folder.path())["calls"].as_array().map_or(0, Vec::len);
     assert_eq!((rows, status.lost(Store::Database, Loss::Evicted)), (1, 1), "there was room for one of two legs");
     assert_eq!(keep("call-bridged", places(folder.path())).lost(Store::Database, Loss::Evicted), 0, "there is room for both");
+}
+
+/// A finding that others took the place of is over when it would have ended by itself: nothing more is heard of it.
+#[test]
+fn a_finding_that_was_evicted_does_not_stay_open() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (history, recorder) = History::start(places(folder.path()), Status::default()).expect("a thread");
+    let mut engine = Engine::new(&lab::roomy(), Limits { open: 1, ended: 1 });
+    engine.listen(Box::new(recorder));
+    let mut source = CaptureFiles::open(&[pcaps::path("many-users-away")]).expect("a capture");
+    let mut finished = replay(&mut source, lab::ingest(), engine, Threads::One, &|_| {}).expect("a replay");
+    finished.engine.finish();
+    drop(finished);
+    history.finish();
+    let kept = json(&["findings"], folder.path());
+    let kept = kept["findings"].as_array().expect("a list");
+    let open = kept.iter().filter(|finding| finding["cleared"].is_null()).count();
+    assert!(kept.len() > 2 && open <= 1, "{open} of {}", kept.len());
 }
 
 /// What was heard before the interface went down does not wait for it to come up again.

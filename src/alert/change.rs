@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::message::{Listed, Status};
 use crate::detect::catalog::FindingId;
-use crate::detect::finding::{Finding, Subject};
+use crate::detect::finding::{Finding, Standing, Subject};
 use crate::detect::store::{ChangeKind, FindingChange};
 use crate::report::build;
 use crate::report::mask::Mask;
@@ -68,6 +68,8 @@ pub struct Change {
     pub(super) since: PacketTime,
     pub(super) key: Key,
     pub(super) group: Group,
+    /// Whose trouble it is where there is no room for all.
+    pub(super) standing: Standing,
     /// The AoRs that it is about.
     pub(super) aors: Vec<Box<str>>,
     /// As it is told: numbers are hidden in it where they are to be.
@@ -121,6 +123,7 @@ impl Change {
             since: finding.since,
             key: Key { id: finding.id, subject: finding.subject.clone() },
             group,
+            standing: finding.ranks_as(),
             aors: aors.collect(),
             entry,
             command,

@@ -162,6 +162,11 @@ impl Finding {
     /// How many related subjects a finding keeps.
     pub const RELATED: usize = 16;
 
+    /// Whose it is taken for where there is no room for all: what is critical is everybody's trouble.
+    pub fn ranks_as(&self) -> Standing {
+        if self.severity == Severity::Critical { Standing::Known } else { self.standing }
+    }
+
     /// The finding that a detector's first word begins.
     pub(super) fn begin(raise: Raise, now: PacketTime) -> Self {
         let remedy = raise.filled_remedy();

@@ -17,7 +17,7 @@ pub use change::{ChangeKind, FindingChange};
 use std::collections::BTreeMap;
 
 use crate::detect::catalog::{FindingId, Reach, SubjectKind, WINDOW_AFTER, WINDOW_BEFORE};
-use crate::detect::finding::{Finding, Raise, Standing, Subject};
+use crate::detect::finding::{Finding, Raise, Subject};
 use crate::detect::store::change::Changes;
 use crate::detect::store::index::Index;
 use crate::detect::store::ranked::{Ranked, Worth};
@@ -440,10 +440,9 @@ impl FindingStore {
     }
 }
 
-/// What a finding is worth: that of a stranger less than any other, unless it is critical.
+/// What a finding is worth.
 fn worth(finding: &Finding) -> Worth {
-    let standing = if finding.severity == Severity::Critical { Standing::Known } else { finding.standing };
-    (standing, finding.severity)
+    (finding.ranks_as(), finding.severity)
 }
 
 /// When an open finding ends by itself.

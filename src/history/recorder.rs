@@ -10,6 +10,7 @@ use crate::decode::signal::Signal;
 use crate::detect::finding::Finding;
 use crate::detect::listener::{Heard, Listener};
 use crate::detect::store::{ChangeKind, FindingChange, FindingStore};
+use crate::report::model::{FindingEntry, Stamp};
 use crate::report::{build, nat};
 use crate::table::Handle;
 use crate::time::{PacketTime, Span};
@@ -221,6 +222,11 @@ impl Listener for Recorder {
         let entry = |finding: &Finding| Box::new(build::finding(tracker, finding));
         self.batch.rows.push(match change.kind {
             ChangeKind::ReplacedBy(_) => Row::Replaced(entry(&change.finding)),
+            // Nothing more is heard of it, unless it is raised again and written anew.
+            ChangeKind::Dropped(until) => Row::Finding(Box::new(FindingEntry {
+                cleared: Some(Stamp(tracker.printed(until))),
+                ..build::finding(tracker, &change.finding)
+            })),
             _ => Row::Finding(entry(&change.finding)),
         });
     }

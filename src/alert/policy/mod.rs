@@ -3,7 +3,7 @@
 //! A finding is kept under its id and subject from when it is raised until it is over and told to be. Those that somebody is to be told of
 //! wait in the group of their site, trunk or PBX for [`Rules::group_wait`], so that a cause can take the place of its symptoms and one
 //! message tells of them all. One that ends is held for [`Rules::resolve_after`]; should it be back by then, nobody is told either way.
-//! Everything is bounded: findings by [`KEPT`], messages by a [`Limiter`].
+//! Everything is bounded: findings by [`KEPT`], of which those of strangers take half at most, messages by a [`Limiter`].
 
 mod limiter;
 mod relevance;
@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::change::{Change, Group, Input, Key, OpenFindings, Turn};
 use super::message::{Draft, LISTED, Listed, Message, MessageKind, Status};
 use crate::detect::catalog::WINDOW_AFTER;
+use crate::detect::finding::Standing;
 use crate::time::PacketTime;
 use crate::track::vocabulary::Severity;
 use limiter::Limiter;
@@ -25,6 +26,8 @@ use scanners::Scanners;
 
 /// Findings that are followed at a time.
 const KEPT: usize = 20_000;
+/// As many of them may be strangers', who can bring about as many as they like.
+const STRANGERS: usize = KEPT / 2;
 /// AoRs that a finding is remembered to be about.
 const ABOUT: usize = 64;
 
@@ -51,6 +54,8 @@ pub(super) struct Policy {
     rules: Rules,
     instance: String,
     findings: BTreeMap<Key, Followed>,
+    /// Those that were strangers' when they came.
+    strangers: BTreeSet<Key>,
     /// The findings about each AoR.
     about: BTreeMap<Box<str>, BTreeSet<Key>>,
     groups: BTreeMap<Group, Told>,
@@ -121,6 +126,7 @@ impl Policy {
             rules,
             instance,
             findings: BTreeMap::new(),
+            strangers: BTreeSet::new(),
             about: BTreeMap::new(),
             groups: BTreeMap::new(),
             lost_calls: LostCalls::default(),
@@ -216,7 +222,9 @@ impl Policy {
             self.lost_call(aor.clone(), change.at, now);
         }
         let (key, severity) = (change.key.clone(), change.entry.severity);
-        if self.findings.len() >= KEPT && !self.findings.contains_key(&key) {
+        let is_strangers = change.standing == Standing::Stranger;
+        let is_full = self.findings.len() >= KEPT || is_strangers && self.strangers.len() >= STRANGERS;
+        if is_full && !self.findings.contains_key(&key) {
             self.dropped += 1;
             return;
         }
@@ -238,6 +246,9 @@ impl Policy {
             }
             None => {
                 self.groups.entry(change.group.clone()).or_default().members.insert(key.clone());
+                if is_strangers {
+                    self.strangers.insert(key.clone());
+                }
                 self.findings.insert(key.clone(), Followed { change, telling: Telling::Unwanted, ended: None });
             }
         }
@@ -273,6 +284,7 @@ impl Policy {
 
     fn forget(&mut self, key: &Key) -> Option<Followed> {
         let followed = self.findings.remove(key)?;
+        self.strangers.remove(key);
         self.unrelate(key, &followed.change.aors);
         Some(followed)
     }

@@ -60,7 +60,17 @@ fn raised(id: FindingId, subject: Subject, seconds: i64) -> Change {
         explains: Vec::new(),
     };
     let command = command(&entry);
-    Change { turn: Turn::Holds, at: at(seconds), since: at(seconds), key: Key { id, subject }, group, aors, entry, command }
+    Change {
+        turn: Turn::Holds,
+        at: at(seconds),
+        since: at(seconds),
+        key: Key { id, subject },
+        group,
+        standing: Standing::Known,
+        aors,
+        entry,
+        command,
+    }
 }
 
 fn phone(id: FindingId, aor: &str, seconds: i64) -> Change {
@@ -371,6 +381,19 @@ fn nothing_of_a_flood_is_uncounted() {
     }
     let told: usize = desk.by(5).iter().chain(&desk.by(3_600)).map(|message| message.findings.len() + message.more).sum();
     assert_eq!((told, desk.policy.take_dropped()), (KEPT, 500));
+}
+
+#[test]
+fn strangers_leave_room_for_what_is_told_of_others() {
+    let mut desk = Desk::new(rules());
+    for number in 0..KEPT {
+        let stranger = phone(PeerUnreachable, &format!("{number}@pbx.example.com"), 0);
+        desk.hear(Change { standing: Standing::Stranger, ..stranger });
+    }
+    assert_eq!(desk.policy.take_dropped(), (KEPT - STRANGERS) as u64);
+    desk.hear(pbx(PbxSlow, 1));
+    assert_eq!(ids(&desk.one_by(6)), ["pbx-slow"]);
+    assert_eq!(desk.policy.take_dropped(), 0);
 }
 
 #[test]
