@@ -38,14 +38,16 @@ pub(crate) fn own_opinion(bytes: &[u8]) -> SecondOpinion {
     }
 }
 
-/// Whether rsip looks for the user of an address where it is. It takes an unknown scheme for a user, and a semicolon for a part of a user that
-/// is due in angle brackets (RFC 3261 §20.10), or of a name that is due in quotes; it reads quotes anywhere but around
-/// the name in another way, and takes for a user what stands behind a name in place of an address.
+/// Whether rsip looks for the user of an address where it is: behind a name of tokens or in quotes, or in an address without either that has
+/// no parameters before its host (RFC 3261 §20.10, §25.1). Elsewhere it takes colons, semicolons and quotes as it finds them.
 fn is_clear(value: &[u8]) -> bool {
-    let before_uri = value.split(|byte| matches!(byte, b'<' | b'@')).next().unwrap_or_default();
+    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-.!%*_+`'~ \t\r\n".contains(byte);
     match *value.split(|byte| *byte == b'"').collect::<Vec<_>>() {
-        [_] => !before_uri.contains(&b';'),
         [[], _, behind] => behind.trim_ascii_start().starts_with(b"<"),
+        [plain] => match plain.iter().position(|byte| *byte == b'<') {
+            Some(bracket) => plain[..bracket].iter().all(is_name),
+            None => !plain.split(|byte| *byte == b'@').next().is_some_and(|user| user.contains(&b';')),
+        },
         _ => false,
     }
 }
