@@ -133,7 +133,7 @@ class Soak(Accounts):
         self.compare(Phase("hanging up"), 0)
 
     def fill_tables(self, _):
-        """Strangers until the largest table is full, and its queue of deadlines: that keeps four for each entry before it sorts them out."""
+        """Strangers until the largest table is full, and its queue of deadlines: that keeps two for each entry before it sorts them out."""
         lab.until(lambda: self.scrape().sum("evicted_total", kind="speakers") > 3 * SPEAKERS, "the tables do not fill", patience=400)
 
     def fill_disk(self, length):
