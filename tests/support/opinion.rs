@@ -23,7 +23,9 @@ pub(crate) fn own_opinion(bytes: &[u8]) -> SecondOpinion {
             Scheme::Tel => !value.contains(&b'@'),
             _ => true,
         };
-        (is_known && is_clear(value)).then(|| (user, address.tag.map(text)))
+        // Of a tag that is no token (RFC 3261 §25.1) each takes what it likes.
+        let has_token = address.tag.is_none_or(|tag| tag.iter().all(|byte| is_in_token(*byte)));
+        (is_known && has_token && is_clear(value)).then(|| (user, address.tag.map(text)))
     };
     SecondOpinion {
         kind: match message.kind() {
@@ -41,7 +43,7 @@ pub(crate) fn own_opinion(bytes: &[u8]) -> SecondOpinion {
 /// Whether rsip looks for the user of an address where it is: behind a name of tokens or in quotes, or in an address without either that has
 /// no parameters before its host (RFC 3261 §20.10, §25.1). Elsewhere it takes colons, semicolons and quotes as it finds them.
 fn is_clear(value: &[u8]) -> bool {
-    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-.!%*_+`'~ \t\r\n".contains(byte);
+    let is_name = |byte: &u8| is_in_token(*byte) || byte.is_ascii_whitespace();
     match *value.split(|byte| *byte == b'"').collect::<Vec<_>>() {
         [[], _, behind] => behind.trim_ascii_start().starts_with(b"<"),
         [plain] => match plain.iter().position(|byte| *byte == b'<') {
@@ -50,6 +52,10 @@ fn is_clear(value: &[u8]) -> bool {
         },
         _ => false,
     }
+}
+
+fn is_in_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&byte)
 }
 
 /// Whether both agree on all that rsip could read; `None` if it refused the message. rsip leaves blanks at the end of a Call-ID, and takes
