@@ -44,16 +44,10 @@ say "Memory"
 scripts/performance.py memory "$command" <"$rows"
 
 say "Growth"
-# counted ARGUMENT…: instructions of a run of the bench.
-counted() {
-    valgrind --tool=callgrind --callgrind-out-file=/dev/null "$growth" "$@" 2>&1 >/dev/null | sed -n 's/.*Collected : *\([0-9]*\).*/\1/p'
-}
-# instructions AXIS SIZE: what the measured messages of a row take.
+# instructions AXIS SIZE: what callgrind counts for the measured messages of a row.
 instructions() {
-    local whole before
-    whole="$(counted "$1" "$2")"
-    before="$(counted "$1" "$2" before)"
-    echo $((whole - before))
+    valgrind --tool=callgrind --callgrind-out-file=/dev/null --collect-atstart=no --toggle-collect='*growth::measured*' "$growth" "$1" "$2" counted \
+        2>&1 >/dev/null | sed -n 's/.*Collected : *\([0-9]*\).*/\1/p'
 }
 "$growth" "${quick[@]}" | while IFS= read -r row; do
     counted=0
