@@ -44,14 +44,17 @@ pub(crate) fn own_opinion(bytes: &[u8]) -> SecondOpinion {
 /// no parameters before its host (RFC 3261 §20.10, §25.1). Elsewhere it takes colons, semicolons and quotes as it finds them.
 fn is_clear(value: &[u8]) -> bool {
     let is_name = |byte: &u8| is_in_token(*byte) || byte.is_ascii_whitespace();
-    match *value.split(|byte| *byte == b'"').collect::<Vec<_>>() {
-        [[], _, behind] => behind.trim_ascii_start().starts_with(b"<"),
+    let address = match *value.split(|byte| *byte == b'"').collect::<Vec<_>>() {
+        [[], _, behind] => behind.trim_ascii_start().strip_prefix(b"<"),
         [plain] => match plain.iter().position(|byte| *byte == b'<') {
-            Some(bracket) => plain[..bracket].iter().all(is_name),
-            None => !plain.split(|byte| *byte == b'@').next().is_some_and(|user| user.contains(&b';')),
+            Some(bracket) => plain.split_at(bracket).1.strip_prefix(b"<").filter(|_| plain[..bracket].iter().all(is_name)),
+            None => Some(plain).filter(|plain| !plain.split(|byte| *byte == b'@').next().is_some_and(|user| user.contains(&b';'))),
         },
-        _ => false,
-    }
+        _ => None,
+    };
+    let uri = address.and_then(|address| address.split(|byte| *byte == b'>').next()).unwrap_or_default();
+    let scheme = uri.split(|byte| *byte == b':').next().unwrap_or_default();
+    uri.iter().all(u8::is_ascii_graphic) && scheme.iter().all(u8::is_ascii_alphanumeric)
 }
 
 fn is_in_token(byte: u8) -> bool {
