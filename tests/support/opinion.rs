@@ -52,9 +52,7 @@ fn is_clear(value: &[u8]) -> bool {
         },
         _ => None,
     };
-    let uri = address.and_then(|address| address.split(|byte| *byte == b'>').next()).unwrap_or_default();
-    let scheme = uri.split(|byte| *byte == b':').next().unwrap_or_default();
-    uri.iter().all(u8::is_ascii_graphic) && scheme.iter().all(u8::is_ascii_alphanumeric)
+    address.and_then(|address| address.split(|byte| *byte == b'>').next()).is_some_and(|uri| uri.iter().all(u8::is_ascii_graphic))
 }
 
 fn is_in_token(byte: u8) -> bool {
