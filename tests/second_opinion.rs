@@ -39,6 +39,8 @@ fn ordinary_messages_are_read_alike() {
             method,
         );
         assert_eq!(agree(&bytes), Some(()), "{method}");
+        let ours = own_opinion(&bytes);
+        assert!(ours.from.is_some() && ours.to.is_some(), "both are held against rsip's");
     }
     for status in [100, 180, 200, 302, 401, 486, 503, 603] {
         let bytes =
