@@ -68,12 +68,19 @@ pub(crate) fn agree(bytes: &[u8]) -> Option<()> {
     assert_eq!(ours.kind, theirs.kind, "{}", shown());
     let their_id = theirs.call_id.as_deref().map(str::trim);
     assert!(their_id.is_none() || ours.call_id.as_deref() == their_id, "{:?} {:?} {}", ours.call_id, theirs.call_id, shown());
-    assert!(theirs.cseq.is_none() || ours.cseq == theirs.cseq, "{:?} {:?} {}", ours.cseq, theirs.cseq, shown());
+    assert!(theirs.cseq.is_none() || ours.cseq == theirs.cseq || has_sign(bytes), "{:?} {:?} {}", ours.cseq, theirs.cseq, shown());
     assert_same_party(ours.from, theirs.from, shown);
     assert_same_party(ours.to, theirs.to, shown);
     let their_branch = theirs.branch.as_deref().filter(|branch| !branch.is_empty());
     assert!(their_branch.is_none() || ours.branch.as_deref() == their_branch, "{:?} {:?} {}", ours.branch, theirs.branch, shown());
     Some(())
+}
+
+/// Whether the CSeq has a sign before its number: there is none (RFC 3261 §20.16), and rsip takes one.
+fn has_sign(bytes: &[u8]) -> bool {
+    let scan = scan(bytes, Context::Datagram);
+    let sign = |scan| Some(Message::new(bytes, scan).header(HeaderName::CSeq)?.trim_ascii_start().starts_with(b"+"));
+    scan.as_ref().and_then(sign).unwrap_or_default()
 }
 
 type Party = Option<(Option<String>, Option<String>)>;
