@@ -66,7 +66,7 @@ pub(crate) fn agree(bytes: &[u8]) -> Option<()> {
     let ours = own_opinion(bytes);
     let shown = || text(bytes);
     assert_eq!(ours.kind, theirs.kind, "{}", shown());
-    let their_id = theirs.call_id.as_deref().map(str::trim);
+    let their_id = theirs.call_id.as_deref().map(str::trim_ascii);
     assert!(their_id.is_none() || ours.call_id.as_deref() == their_id, "{:?} {:?} {}", ours.call_id, theirs.call_id, shown());
     assert!(theirs.cseq.is_none() || ours.cseq == theirs.cseq || has_sign(bytes), "{:?} {:?} {}", ours.cseq, theirs.cseq, shown());
     assert_same_party(ours.from, theirs.from, shown);
