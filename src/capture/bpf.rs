@@ -26,28 +26,42 @@ const ICMP_ERRORS: &str = "icmp[0] = 3 or icmp[0] = 11 or icmp[0] = 12 or (ip6[6
 ///
 /// # Errors
 ///
-/// When the user's filter does not compile.
+/// When the user's filter does not compile, or lets nothing pass that comes on the ports.
 pub fn filter_text(ports: &[RangeInclusive<u16>], tunnels: Tunnels, user: Option<&str>, link: LinkType) -> Result<String, CaptureError> {
+    accepted(ports, tunnels, user, link, |text| compile(text, link, true).map(|_| ()))
+}
+
+/// As [`filter_text`], with what puts a text in force or says why not. Of several the last is the one that is returned.
+pub(super) fn accepted(
+    ports: &[RangeInclusive<u16>],
+    tunnels: Tunnels,
+    user: Option<&str>,
+    link: LinkType,
+    mut accepts: impl FnMut(&str) -> Result<(), CaptureError>,
+) -> Result<String, CaptureError> {
     let user = user.map(str::trim).unwrap_or_default();
     // Compiled alone, lest parentheses of its own widen the whole.
-    compile(user, link)?;
+    compile(user, link, false)?;
     let encapsulation = Encapsulation::of(link);
     let read: String = tunnels.iter().map(|tunnel| format!(" or {}", tunnel_clause(tunnel))).collect();
     let wanted = format!("{}{read} or {FRAGMENTS} or {ICMP_ERRORS}{}", port_clauses(ports), encapsulation.unseen());
     let narrow = |wanted: String| if user.is_empty() { wanted } else { format!("({user}) and ({wanted})") };
     let text = if moves_offsets(user) { narrow(wanted) } else { encapsulation.wrap(&narrow(wanted), hints(ports, tunnels).map(narrow)) };
-    // Where libpcap does not know how to look for IP, all frames are taken.
-    Ok(if compile(&text, link).is_ok() { text } else { user.to_owned() })
+    match accepts(&text) {
+        Ok(()) => Ok(text),
+        // The optimiser has found that nothing would pass: what the user wrote excludes what is watched.
+        Err(CaptureError::Filter { reason, .. }) if !user.is_empty() && compile(&text, link, false).is_ok() => {
+            Err(CaptureError::Filter { text: user.to_owned(), reason: format!("{reason} on the watched ports") })
+        }
+        // Where libpcap does not know how to look for IP, all frames are taken.
+        Err(_) => accepts(user).map(|()| user.to_owned()),
+    }
 }
 
-/// Compiles a filter for frames of type `link` as a capture on such an interface would.
-///
-/// # Errors
-///
-/// When libpcap does not accept it; the error holds libpcap's reason.
-pub fn compile(text: &str, link: LinkType) -> Result<BpfProgram, CaptureError> {
+/// Compiles a filter for frames of type `link` as a capture on such an interface would. The error holds libpcap's reason.
+fn compile(text: &str, link: LinkType, optimised: bool) -> Result<BpfProgram, CaptureError> {
     let refused = |error: pcap::Error| CaptureError::filter(text, &error);
-    Capture::dead(data_link(link)).map_err(refused)?.compile(text, true).map_err(refused)
+    Capture::dead(data_link(link)).map_err(refused)?.compile(text, optimised).map_err(refused)
 }
 
 /// libpcap's `DLT_RAW` on Linux; the other link types that matter have the same number in files and in memory.
@@ -192,7 +206,7 @@ mod tests {
 
     fn program(ports: &[RangeInclusive<u16>], user: Option<&str>, link: LinkType) -> BpfProgram {
         let text = filter_text(ports, Tunnels::NONE, user, link).expect("a filter");
-        compile(&text, link).expect("a filter that compiles")
+        compile(&text, link, true).expect("a filter that compiles")
     }
 
     /// An IPv4 packet from 192.0.2.1 to 198.51.100.1.
@@ -342,6 +356,13 @@ mod tests {
     }
 
     #[test]
+    fn a_filter_that_lets_nothing_pass_is_refused() {
+        let refused = filter_text(SIP, Tunnels::NONE, Some("ether proto 0x88cc and tcp"), LinkType::ETHERNET);
+        let told = refused.expect_err("LLDP carries no SIP").to_string();
+        assert_eq!(told, r#"the filter "ether proto 0x88cc and tcp" is not accepted: expression rejects all packets on the watched ports"#);
+    }
+
+    #[test]
     fn a_users_filter_cannot_widen_the_ports() {
         for broken in ["udp) or (tcp", "host", "port sip and"] {
             assert!(
@@ -391,7 +412,7 @@ mod tests {
     }
 
     fn within(tunnels: Tunnels, link: LinkType) -> BpfProgram {
-        compile(&filter_text(SIP, tunnels, None, link).expect("a filter"), link).expect("a filter that compiles")
+        compile(&filter_text(SIP, tunnels, None, link).expect("a filter"), link, true).expect("a filter that compiles")
     }
 
     #[test]
@@ -438,7 +459,7 @@ mod tests {
         for tunnels in [Tunnels::NONE, Tunnels::NONE.with(tunnel)] {
             for (user, wanted) in [("host 192.0.2.1", true), ("host 203.0.113.9", false)] {
                 let text = filter_text(SIP, tunnels, Some(user), LinkType::ETHERNET).expect("a filter");
-                let program = compile(&text, LinkType::ETHERNET).expect("a filter that compiles");
+                let program = compile(&text, LinkType::ETHERNET, true).expect("a filter that compiles");
                 assert_eq!(program.filter(&ethernet(&[], &packet)), wanted, "{user}");
             }
         }
@@ -449,7 +470,7 @@ mod tests {
         let many: Vec<_> = (0..32).map(|port| 5_000 + port * 10..=5_005 + port * 10).collect();
         for link in LINKS {
             let text = filter_text(&many, Tunnels::NONE, Some("not host 192.0.2.99"), link).expect("a filter");
-            let length = compile(&text, link).expect("a filter that compiles").get_instructions().len();
+            let length = compile(&text, link, true).expect("a filter that compiles").get_instructions().len();
             // The kernel takes 4096 instructions, and a live capture needs some more to look at the tags that it took off.
             assert!(length < 3_000, "{length} on {link:?}");
         }

@@ -27,7 +27,7 @@ use crate::pipeline::ingest::{Ingest, IngestConfig};
 use crate::pipeline::live::{Control, Feed, open, run};
 use crate::pipeline::pulse::Pulse;
 use crate::pipeline::signals;
-use crate::pipeline::source::{ANY, CaptureError, FrameNumbers, Live, LiveOptions, filter_text, host_addresses};
+use crate::pipeline::source::{ANY, FrameNumbers, Live, LiveOptions, filter_text, host_addresses};
 use crate::pipeline::stage::Notice;
 use crate::pipeline::stop::stop;
 use crate::report::mask::Mask;
@@ -44,16 +44,15 @@ const RETRY: Duration = Duration::from_secs(1);
 impl Daemon {
     /// Captures until it is stopped, or prints the filter; what names people passes through `mask`.
     pub(super) fn execute(&self, mask: Mask) -> Result<Exit, Failure> {
-        let filters = self.filters()?;
         match self.task {
-            Task::PrintFilter => print(|out| filters.iter().try_for_each(|filter| writeln!(out, "{filter}")))?,
-            Task::Capture => self.capture(mask)?,
+            Task::PrintFilter => self.print_filters(),
+            Task::Capture => self.capture(mask),
         }
-        Ok(Exit::Done)
+        .map(|()| Exit::Done)
     }
 
-    /// The filters for the interfaces, each once, as far as their kind can be told before they are open.
-    fn filters(&self) -> Result<Vec<String>, CaptureError> {
+    /// Prints the filters for the interfaces, each once, as far as their kind can be told before they are open.
+    fn print_filters(&self) -> Result<(), Failure> {
         let mut filters = Vec::new();
         for name in self.config.capture.interfaces.names() {
             let filter = filter_text(self.config.capture.ports.ranges(), self.tunnels(), self.user_filter(), likely_link(name))?;
@@ -61,7 +60,7 @@ impl Daemon {
                 filters.push(filter);
             }
         }
-        Ok(filters)
+        print(|out| filters.iter().try_for_each(|filter| writeln!(out, "{filter}")))
     }
 
     /// What hides the numbers of people in all that leaves the process, the log among it.

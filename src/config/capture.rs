@@ -20,7 +20,7 @@ section! {
         /// Kernel buffer of each interface.
         buffer: Bytes = Bytes::from_mib(16), within Bytes::from_mib(1)..=Bytes::from_mib(1_024);
         /// Longest time the kernel holds frames back to hand over several at once.
-        timeout: Span = Span::from_millis(20), within Span::from_millis(1)..=Span::from_secs(1);
+        timeout: Span = Span::from_millis(50), within Span::from_millis(1)..=Span::from_secs(1);
         /// A filter in the language of pcap-filter(7) that narrows what is captured on the ports; it never widens that.
         /// One that names ports loses later IP fragments, which carry none.
         filter: String = String::new();
