@@ -98,13 +98,13 @@ fn callee_silent(tracker: &Tracker, call: Handle, request: &Unanswered, findings
 
 fn callee_answered(tracker: &Tracker, call: Handle, at: PacketTime, findings: &mut FindingStore) {
     let Some(entry) = tracker.calls.get(call) else { return };
-    let destination = entry.further.as_ref().map_or(entry.flow.destination, |further| further.flow.destination);
+    let destination = entry.further.as_ref().map_or(entry.record.destination, |further| further.flow.destination);
     findings.clear_of(FindingId::CalleeNoResponse, at, || Some(Subject::Aor(callee(tracker, entry, destination)?.0)));
 }
 
 /// A call that ran out of hops; 482 alone may as well be a request that came by two ways of a fork.
 fn loops(tracker: &Tracker, call: Handle, status: u16, at: Sighting, findings: &mut FindingStore) {
-    let Some(entry) = tracker.calls.get(call).filter(|entry| !tracker.world.peers.scans(entry.flow.source.ip())) else { return };
+    let Some(entry) = tracker.calls.get(call).filter(|entry| !tracker.world.peers.scans(entry.record.source.ip())) else { return };
     let hops = entry.further.as_ref().map_or(0, |further| further.branches);
     if !went_round(status, hops, tracker.thresholds().loop_passes) {
         return;
@@ -113,11 +113,11 @@ fn loops(tracker: &Tracker, call: Handle, status: u16, at: Sighting, findings: &
     let (from, to) = entry
         .further
         .as_ref()
-        .map_or((entry.flow.source, entry.flow.destination), |further| (further.flow.source, further.flow.destination));
+        .map_or((entry.record.source, entry.record.destination), |further| (further.flow.source, further.flow.destination));
     let answer = status_text(status);
     let message = format!("{subject}: {answer}, passed on {hops}× between {from} and {to}");
     let raise = Raise::new(FindingId::RoutingLoop, subject, message)
-        .evidence(entry.first.time, entry.first.frame, format!("INVITE from {} to {}", entry.flow.source, entry.flow.destination))
+        .evidence(entry.first.time, entry.first.frame, format!("INVITE from {} to {}", entry.record.source, entry.record.destination))
         .evidence(at.time, at.frame, format!("answered {answer}"))
         .fill(Slot::LoopFrom, from.to_string())
         .fill(Slot::LoopTo, to.to_string());
@@ -129,12 +129,12 @@ fn came_round(tracker: &Tracker, call: Handle, flow: Flow, passes: u16, at: Sigh
     if u32::from(passes) < tracker.thresholds().loop_passes {
         return;
     }
-    let Some(entry) = tracker.calls.get(call).filter(|entry| !tracker.world.peers.scans(entry.flow.source.ip())) else { return };
+    let Some(entry) = tracker.calls.get(call).filter(|entry| !tracker.world.peers.scans(entry.record.source.ip())) else { return };
     let Some(subject) = call_subject(tracker, call) else { return };
     let Flow { source: from, destination: to, .. } = flow;
     let message = format!("{subject}: passed {to} {passes}×, each time with fewer hops left, the last time from {from}");
     let raise = Raise::new(FindingId::RoutingLoop, subject, message)
-        .evidence(entry.first.time, entry.first.frame, format!("INVITE from {} to {to}", entry.flow.source))
+        .evidence(entry.first.time, entry.first.frame, format!("INVITE from {} to {to}", entry.record.source))
         .evidence(at.time, at.frame, format!("the same INVITE comes by {to} again, from {from}, pass {passes}"))
         .fill(Slot::LoopFrom, from.to_string())
         .fill(Slot::LoopTo, to.to_string());
@@ -181,7 +181,7 @@ fn bye_unanswered(tracker: &Tracker, call: Handle, request: &Unanswered, finding
 /// to where a phone registered since.
 fn missed_peer(tracker: &Tracker, call: &Call, request: &Unanswered) -> Option<SocketAddr> {
     let (side, target) = (request.flow.source, request.flow.destination);
-    let (caller, answerer) = (call.flow.source, call.answer?.flow.source);
+    let (caller, answerer) = (call.record.source, call.answer?.flow.source);
     let peer = if side == answerer || (side != caller && side.ip() == answerer.ip()) { caller } else { answerer };
     let device = tracker.registrations.at_address(&tracker.world, target).and_then(|device| tracker.registrations.device(device));
     let is_there = peer == target || device.is_some_and(|device| device.source() == target);

@@ -52,7 +52,7 @@ impl DeliveryDetector {
     fn ended(&mut self, tracker: &Tracker, handle: Handle, outcome: Outcome, status: u16, at: Sighting, findings: &mut FindingStore) {
         let was_lost = self.lost.remove(&handle);
         let Some(call) = tracker.calls.get(handle) else { return };
-        let Some(pbx) = tracker.world.peers.pbx_of(call.flow).filter(|_| counts(tracker, call, outcome)) else { return };
+        let Some(pbx) = tracker.world.peers.pbx_of(call.flow()).filter(|_| counts(tracker, call, outcome)) else { return };
         let undelivered = outcome != Outcome::Answered && (was_lost || is_refused_without_call(tracker, call, status));
         while self.tried.front().is_some_and(|old| at.time.since(old.at.time) > tracker.thresholds().undelivered.window)
             || self.tried.len() >= REMEMBERED
@@ -68,9 +68,9 @@ impl DeliveryDetector {
     /// A leg went unanswered; its caller may have been told before.
     fn leg_lost(&mut self, tracker: &Tracker, leg: Handle, findings: &mut FindingStore) {
         let Some(own) = tracker.calls.get(leg) else { return };
-        let from = match tracker.world.peers.direction(own.flow) {
+        let from = match tracker.world.peers.direction(own.flow()) {
             Direction::In => Some((leg, own)),
-            _ => tracker.calls.partners(leg).find(|(_, call)| tracker.world.peers.direction(call.flow) == Direction::In),
+            _ => tracker.calls.partners(leg).find(|(_, call)| tracker.world.peers.direction(call.flow()) == Direction::In),
         };
         let Some((caller, call)) = from.filter(|(_, call)| !call.is_answered()) else { return };
         if call.record.outcome.is_none() {
@@ -120,8 +120,8 @@ impl DeliveryDetector {
 fn counts(tracker: &Tracker, call: &Call, outcome: Outcome) -> bool {
     let peers = &tracker.world.peers;
     !matches!(outcome, Outcome::Unknown | Outcome::Redirected | Outcome::CompletedElsewhere)
-        && peers.direction(call.flow) == Direction::In
-        && !peers.scans(call.flow.source.ip())
+        && peers.direction(call.flow()) == Direction::In
+        && !peers.scans(call.record.source.ip())
 }
 
 #[cfg(test)]

@@ -96,15 +96,15 @@ impl DropDetector {
 
 fn drop_of(tracker: &Tracker, leg: Handle, at: Sighting, lost: bool) -> Option<Dropped> {
     let call = tracker.calls.get(leg)?;
-    let pbx = tracker.world.peers.pbx_of(call.flow)?;
-    let peer = if call.flow.source == pbx { call.flow.destination } else { call.flow.source };
+    let pbx = tracker.world.peers.pbx_of(call.flow())?;
+    let peer = if call.record.source == pbx { call.record.destination } else { call.record.source };
     let talk = at.time.since(call.record.answered?);
     (lost || talk >= LONG).then(|| Dropped {
         leg,
         at,
         call_id: call.record.call_id.clone(),
         callee: call.record.to.clone(),
-        direction: tracker.world.peers.direction(call.flow),
+        direction: tracker.world.peers.direction(call.flow()),
         pbx,
         peer: peer.ip(),
         talk,

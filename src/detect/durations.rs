@@ -149,11 +149,11 @@ fn ended(tracker: &Tracker, handle: Handle, at: Sighting) -> Option<(Ended, Grou
     let call = tracker.calls.get(handle).filter(|_| at.frame > 0)?;
     let talk = at.time.since(call.record.answered?);
     let follows = tracker.calls.partners(handle).any(|(_, partner)| partner.is_answered() && !partner.is_up());
-    let scans = tracker.world.peers.scans(call.flow.source.ip());
+    let scans = tracker.world.peers.scans(call.record.source.ip());
     if follows || scans {
         return None;
     }
-    let direction = tracker.world.peers.direction(call.flow);
+    let direction = tracker.world.peers.direction(call.flow());
     let by_pbx = match (direction, call.record.ended_by?) {
         (_, EndedBy::Pbx) | (Direction::In, EndedBy::Callee) | (Direction::Out, EndedBy::Caller) => call.further.is_none(),
         _ => false,
@@ -182,8 +182,8 @@ enum Place {
 
 impl<'a> Groups<'a> {
     fn of(tracker: &'a Tracker, call: &Call) -> Self {
-        let Some(pbx) = tracker.world.peers.pbx_of(call.flow) else { return Self::default() };
-        let peer: SocketAddr = if call.flow.source == pbx { call.flow.destination } else { call.flow.source };
+        let Some(pbx) = tracker.world.peers.pbx_of(call.flow()) else { return Self::default() };
+        let peer: SocketAddr = if call.record.source == pbx { call.record.destination } else { call.record.source };
         let device = tracker.registrations.at_address(&tracker.world, peer).and_then(|device| tracker.registrations.device(device));
         let agent = device.map_or("", |device| &device.user_agent);
         let place = if tracker.world.peers.is_trunk(peer.ip()) { Place::Trunk(peer.ip()) } else { Place::Site(Site::of(peer.ip())) };

@@ -53,8 +53,8 @@ impl IgnoredDetector {
             Event::InviteUnanswered { call, request } => self.unanswered(tracker, call, &request, findings),
             Event::CallOutcome { call, outcome, at, .. } if outcome != Outcome::NoResponse && outcome != Outcome::Unknown => {
                 let Some(call) = tracker.calls.get(call) else { return };
-                findings.clear_of(FindingId::InviteIgnored, at.time, || Some(Subject::Source(call.flow.source.ip())));
-                let trunk = call.flow.destination.ip();
+                findings.clear_of(FindingId::InviteIgnored, at.time, || Some(Subject::Source(call.record.source.ip())));
+                let trunk = call.record.destination.ip();
                 self.trunk_calls.retain(|(known, _)| *known != trunk);
                 findings.clear_of(FindingId::TrunkNoResponse, at.time, || Some(Subject::Trunk(trunk)));
             }

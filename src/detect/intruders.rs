@@ -43,7 +43,7 @@ impl IntruderDetector {
             },
             Event::CallOutcome { call, outcome: Outcome::Answered, at, .. } => {
                 let Some(call) = tracker.calls.get(call) else { return };
-                let source = call.flow.source;
+                let source = call.record.source;
                 if self.scanners.get(source.ip()).is_some() && tracker.registrations.at_address(&tracker.world, source).is_none() {
                     let what = format!("a call to {} was answered", call.record.to);
                     succeeded(source.ip(), &what, None, at, findings);

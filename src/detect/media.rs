@@ -17,7 +17,7 @@ pub(super) fn event(tracker: &Tracker, event: &Event, findings: &mut FindingStor
         {
             let Some(entry) = tracker.calls.get(call) else { return };
             let Some(subject) = call_subject(tracker, call) else { return };
-            if tracker.world.peers.scans(entry.flow.source.ip()) {
+            if tracker.world.peers.scans(entry.record.source.ip()) {
                 return;
             }
             let status = status_text(status);
@@ -25,7 +25,7 @@ pub(super) fn event(tracker: &Tracker, event: &Event, findings: &mut FindingStor
             let [_, by] = ends(entry);
             let message = format!("{subject}: {by} answered {status} to the session that was offered");
             let raise = Raise::new(FindingId::CodecMismatch, subject, message);
-            let raise = raise.evidence(entry.first.time, entry.first.frame, format!("INVITE to {}", entry.flow.destination));
+            let raise = raise.evidence(entry.first.time, entry.first.frame, format!("INVITE to {}", entry.record.destination));
             (call, raise.evidence(at.time, at.frame, status), at.time)
         }
         Event::MediaRefused { call, by, at } => {

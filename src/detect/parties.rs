@@ -47,7 +47,7 @@ pub(super) fn standing(tracker: &Tracker, address: IpAddr) -> Standing {
 
 /// The AoR of the called user, if it is known.
 pub(super) fn called(tracker: &Tracker, call: &Call) -> Option<Handle> {
-    let pbx = tracker.world.peers.pbx_of(call.flow);
+    let pbx = tracker.world.peers.pbx_of(call.flow());
     tracker.registrations.find_callee(&tracker.world, &call.to_aor, pbx)
 }
 
@@ -59,8 +59,8 @@ pub(super) fn called_name(tracker: &Tracker, call: &Call) -> Box<str> {
 
 /// Where the two ends of a call are, as far as this leg shows them.
 pub(super) fn ends(call: &Call) -> [SocketAddr; 2] {
-    let destination = call.further.as_ref().map_or(call.flow.destination, |further| further.flow.destination);
-    [call.flow.source, destination]
+    let destination = call.further.as_ref().map_or(call.record.destination, |further| further.flow.destination);
+    [call.record.source, destination]
 }
 
 /// The AoR of the device at an address.

@@ -125,7 +125,7 @@ fn ended(tracker: &Tracker, handle: Handle, at: Sighting) -> Option<(Span, Vec<&
     let call = tracker.calls.get(handle).filter(|_| at.frame > 0)?;
     let talk = at.time.since(call.record.answered?);
     let partners = || tracker.calls.partners(handle).map(|(_, partner)| partner);
-    let scans = tracker.world.peers.scans(call.flow.source.ip());
+    let scans = tracker.world.peers.scans(call.record.source.ip());
     if scans || partners().any(|partner| partner.is_answered() && !partner.is_up()) {
         return None;
     }

@@ -126,8 +126,8 @@ impl<'a> Refused<'a> {
         let peers = &tracker.world.peers;
         let is_candidate = matches!(status, 404 | 480 | 503)
             && call.record.beginning == Beginning::Captured
-            && peers.direction(call.flow) == Direction::In
-            && !peers.scans(call.flow.source.ip());
+            && peers.direction(call.flow()) == Direction::In
+            && !peers.scans(call.record.source.ip());
         if !is_candidate || call.record.rang.is_some() {
             return None;
         }
@@ -153,7 +153,7 @@ impl<'a> Refused<'a> {
         let least = tracker.thresholds().warmup;
         let warm_up = least.max(tracker.registrations.longest_grant());
         let watched = tracker.started().is_some_and(|started| now.since(started) >= warm_up);
-        let pbx = self.call.flow.destination;
+        let pbx = self.call.record.destination;
         watched && !accepted && tracker.world.absence.is_sound_since(now - warm_up) && tracker.world.peers.received_since(pbx, now - least)
     }
 }
@@ -174,7 +174,7 @@ fn has_callee_leg(tracker: &Tracker, call: &Call) -> bool {
     let is_leg = |other: &Call| {
         other.record.to == call.record.to
             && other.record.started >= call.record.started
-            && tracker.world.peers.direction(other.flow) == Direction::Out
+            && tracker.world.peers.direction(other.flow()) == Direction::Out
     };
     call.further.is_some() || !call.record.linked.is_empty() || tracker.calls.iter().any(|(_, other)| is_leg(other))
 }
@@ -206,7 +206,7 @@ fn callee_unreachable(tracker: &Tracker, refused: &Refused<'_>, at: Sighting, fi
     let name = &refused.name;
     let message = format!("PBX answered {answer} without calling {name}: it considers it {state}");
     let raise = Raise::new(FindingId::CallFailedCalleeUnreachable, Subject::Aor(name.clone()), message)
-        .evidence(refused.call.first.time, refused.call.first.frame, format!("INVITE from {}", refused.call.flow.source))
+        .evidence(refused.call.first.time, refused.call.first.frame, format!("INVITE from {}", refused.call.record.source))
         .evidence(at.time, at.frame, format!("answered {answer}, and no INVITE left the PBX"))
         .related(Subject::Call(refused.call.record.call_id.clone()))
         .fill(Slot::Callee, name.to_string());

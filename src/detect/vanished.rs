@@ -77,7 +77,7 @@ fn over(tracker: &Tracker, call: Handle, at: Sighting, findings: &mut FindingSto
     let message = format!("{subject}: vanished without BYE ({why})");
     let raise = Raise::new(FindingId::CallDroppedNoBye, subject, message)
         .absence(at.time, format!("{why}, and neither side hung up"))
-        .fill(Slot::Side, entry.flow.source.to_string())
+        .fill(Slot::Side, entry.record.source.to_string())
         .fill(Slot::Time, tracker.printed(at.time).to_string());
     findings.raise(related_parties(tracker, raise, call), at.time);
 }
@@ -91,7 +91,7 @@ fn forgotten_by_phone(tracker: &Tracker, watched: &Watched) -> Option<Raise> {
     let could_see = |flow| tracker.world.absence.could_see(flow, at, due, &tracker.world.flows, &tracker.world.peers);
     let is_back = device.is_registered() && device.last_accepted.time >= at;
     let lives = call.activity >= at || hung_up(call, phone) || call.record.disconnected.is_some();
-    if lives || !is_back || !could_see(call.flow) || !could_see(call.flow.reversed()) {
+    if lives || !is_back || !could_see(call.flow()) || !could_see(call.flow().reversed()) {
         return None;
     }
     let subject = call_subject(tracker, watched.call)?;
@@ -111,8 +111,8 @@ fn forgotten_by_phone(tracker: &Tracker, watched: &Watched) -> Option<Raise> {
 /// Whether the end at `phone` sent the BYE.
 fn hung_up(call: &Call, phone: SocketAddr) -> bool {
     match call.record.ended_by {
-        Some(EndedBy::Caller) => call.flow.source == phone,
-        Some(EndedBy::Callee) => call.flow.source != phone,
+        Some(EndedBy::Caller) => call.record.source == phone,
+        Some(EndedBy::Callee) => call.record.source != phone,
         _ => false,
     }
 }

@@ -266,7 +266,7 @@ impl Fold {
     fn call_started(&mut self, tracker: &Tracker, call: Handle) {
         let Some(call) = tracker.calls.get(call) else { return };
         if call.record.beginning == Beginning::Captured {
-            self.call(tracker, call.flow, Waiting::Started);
+            self.call(tracker, call.flow(), Waiting::Started);
         }
     }
 
@@ -275,7 +275,7 @@ impl Fold {
         if call.record.beginning == Beginning::Missed {
             return;
         }
-        let at_callee = call.further.is_some() || tracker.world.peers.direction(call.flow) == Direction::Out;
+        let at_callee = call.further.is_some() || tracker.world.peers.direction(call.flow()) == Direction::Out;
         let ending = Ending {
             outcome,
             status: (status > 0).then_some(status),
@@ -283,14 +283,14 @@ impl Fold {
             audible: call.audible.map(|at| at.since(call.record.started)),
             unanswered: unanswered(&call.record, outcome, at_callee, tracker.thresholds().ring_min),
         };
-        self.call(tracker, call.flow, Waiting::Ended(ending));
+        self.call(tracker, call.flow(), Waiting::Ended(ending));
     }
 
     fn bye_answered(&mut self, tracker: &Tracker, call: Handle, delay: Span) {
         let Some(call) = tracker.calls.get(call) else { return };
-        let ways = ways(tracker, call.flow);
+        let ways = ways(tracker, call.flow());
         // How long the answer took is known, though not which way the call goes.
-        let pbx = ways[0].map_or_else(|| number_of_flow(tracker, call.flow), |way| way.pbx);
+        let pbx = ways[0].map_or_else(|| number_of_flow(tracker, call.flow()), |way| way.pbx);
         of(&mut self.tallies, pbx).disconnect_delay(DelayResult::Success, delay);
         let Some(talk) = call.record.talk().filter(|_| call.record.completed) else { return };
         for way in ways.iter().flatten() {
@@ -301,7 +301,7 @@ impl Fold {
 
     fn bye_unanswered(&mut self, tracker: &Tracker, call: Handle) {
         let Some(call) = tracker.calls.get(call) else { return };
-        for way in ways(tracker, call.flow).iter().flatten() {
+        for way in ways(tracker, call.flow()).iter().flatten() {
             let tally = of(&mut self.tallies, way.pbx);
             tally.disconnect_timeout(way.dir);
             if let Some((gave_up, ended)) = call.record.gave_up.zip(call.record.ended) {

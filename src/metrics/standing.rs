@@ -63,7 +63,7 @@ pub(super) fn standings(tracker: &Tracker, findings: &FindingStore, fold: &Fold)
     let of = |number: usize| number.min(last);
     let peers = count_devices(tracker, fold, &mut all);
     for (_, call) in tracker.calls.iter().filter(|(_, call)| call.record.ended.is_none()) {
-        let standing = &mut all[of(number_of_flow(tracker, call.flow))];
+        let standing = &mut all[of(number_of_flow(tracker, call.flow()))];
         standing.calls[phase(call) as usize] += 1;
         standing.orphans += u32::from(call.record.left_up.is_some());
     }

@@ -62,7 +62,7 @@ pub(super) fn number_of_device(tracker: &Tracker, device: Handle) -> usize {
 
 /// That of a call.
 pub(super) fn number_of_call(tracker: &Tracker, call: Handle) -> usize {
-    let flow = tracker.calls.get(call).map(|call| call.flow);
+    let flow = tracker.calls.get(call).map(|call| call.flow());
     flow.map_or_else(|| number(tracker, tracker.world.peers.systems().only()), |flow| number_of_flow(tracker, flow))
 }
 
@@ -83,7 +83,7 @@ pub fn system_of(tracker: &Tracker, subjects: &[Subject]) -> Option<usize> {
         Subject::Site(site) => tracker.nat.devices_of(*site).iter().find_map(of_device),
         Subject::Call(call_id) => {
             let call = tracker.calls.iter().map(|(_, call)| call).find(|call| call.record.call_id == *call_id)?;
-            of_flow(call.flow)
+            of_flow(call.flow())
         }
         Subject::Pbx(_) | Subject::Source(_) | Subject::Trunk(_) | Subject::Group(_) | Subject::Capture => None,
     };

@@ -138,7 +138,7 @@ fn fate(world: &World, calls: &Calls, left: &Left, up: Handle, call: &Call, now:
 /// Whether a BYE of the leg would have been seen, whichever side sent it.
 fn is_visible(world: &World, left: &Left, call: &Call, now: PacketTime) -> bool {
     let could_see = |flow| world.absence.could_see(flow, left.end.time, now, &world.flows, &world.peers);
-    could_see(call.flow) && could_see(call.flow.reversed())
+    could_see(call.flow()) && could_see(call.flow().reversed())
 }
 
 /// Whether the leg alone shows a life of its own: something happened in it since, it has another partner, a transfer took it over, or the
@@ -160,7 +160,7 @@ fn goes_on(calls: &Calls, left: &Left, up: Handle, call: &Call) -> bool {
 fn with_successor(world: &World, calls: &Calls, left: &Left, up: Handle, call: &Call) -> Fate {
     let mut later = calls.of_parties(call).filter(|(handle, other)| {
         let is_later = *handle != up && *handle != left.ended && other.record.ended.is_none_or(|ended| ended >= left.end.time);
-        is_later && world.peers.direction(other.flow) == Direction::Out
+        is_later && world.peers.direction(other.flow()) == Direction::Out
     });
     let is_free = |handle| calls.partners(handle).all(|(partner, _)| partner == up || partner == left.ended);
     if later.by_ref().take(LOOKED_AT).any(|(handle, _)| is_free(handle)) {

@@ -23,7 +23,7 @@ pub use prack::Reliable;
 pub(in crate::track) use setup::{is_initial, tell_server_delay};
 pub use upkeep::Lost;
 
-use crate::decode::flow::Flow;
+use crate::decode::flow::{Flow, Transport};
 use crate::sip::message::Message;
 use crate::table::{Digest, ExpiringTable, Handle, Rank, append};
 use crate::time::{PacketTime, Span};
@@ -93,8 +93,8 @@ pub struct Call {
     pub to_aor: Box<str>,
     /// The first moment at which the caller heard something: 180, 18x with SDP, or 2xx.
     pub audible: Option<PacketTime>,
-    /// The way of its first INVITE.
-    pub flow: Flow,
+    /// What carried its first INVITE.
+    transport: Transport,
     /// The first packet.
     pub first: Sighting,
     /// The first 2xx.
@@ -392,7 +392,7 @@ impl Call {
             record,
             to_aor: aor_text(to.user, to.host),
             audible: None,
-            flow: seen.flow,
+            transport: seen.flow.transport,
             first: seen.at,
             answer: None,
             further: None,
@@ -477,6 +477,11 @@ impl Call {
     /// When its leg began that the PBX goes on from.
     pub(in crate::track) fn leg_begun(&self) -> PacketTime {
         self.renewed.unwrap_or(self.first.time)
+    }
+
+    /// The way of its first INVITE.
+    pub fn flow(&self) -> Flow {
+        Flow { transport: self.transport, source: self.record.source, destination: self.record.destination }
     }
 
     /// Whether the call is answered and not ended.

@@ -211,7 +211,7 @@ impl Calls {
     fn is_further_hop(&self, handle: Handle, seen: &Seen<'_>) -> bool {
         let Some(call) = self.table.get(handle) else { return false };
         let same_cseq = seen.message.cseq().is_some_and(|cseq| cseq.number == call.cseq);
-        seen.message.via_count() > call.vias || (same_cseq && seen.flow.source.ip() == call.flow.destination.ip())
+        seen.message.via_count() > call.vias || (same_cseq && seen.flow.source.ip() == call.record.destination.ip())
     }
 
     /// Whether an INVITE of the caller belongs to the attempt, rather than to a new one under the same Call-ID.
@@ -229,7 +229,7 @@ impl Calls {
         let call = self.table.get(handle)?;
         let message = &seen.message;
         let same = *call.record.from == *text(seen.read.from().user)
-            && call.flow.source == seen.flow.source
+            && call.record.source == seen.flow.source
             && *call.record.to == *text(seen.read.to().user)
             && call.record.outcome.is_none();
         if !same {
@@ -246,7 +246,7 @@ impl Calls {
         let Some(call) = self.table.get_mut(handle) else { return };
         let hops_left = seen.message.max_forwards().unwrap_or(0);
         // Forks leave a proxy with as many hops left as each other, and do not come back to it.
-        if seen.flow.destination == call.flow.destination && hops_left < call.passes.hops_left {
+        if seen.flow.destination == call.record.destination && hops_left < call.passes.hops_left {
             call.passes = Passes { count: call.passes.count.saturating_add(1), hops_left };
             world.tell(Event::Looping { call: handle, flow: seen.flow, passes: call.passes.count, at: seen.at });
         }
