@@ -26,12 +26,12 @@ const ICMP_ERRORS: &str = "icmp[0] = 3 or icmp[0] = 11 or icmp[0] = 12 or (ip6[6
 ///
 /// # Errors
 ///
-/// When the user's filter does not compile, or lets nothing pass that comes on the ports.
+/// When the user's filter does not compile, or libpcap finds that it lets nothing pass that comes on the ports.
 pub fn filter_text(ports: &[RangeInclusive<u16>], tunnels: Tunnels, user: Option<&str>, link: LinkType) -> Result<String, CaptureError> {
     accepted(ports, tunnels, user, link, |text| compile(text, link, true).map(|_| ()))
 }
 
-/// As [`filter_text`], with what puts a text in force or says why not. Of several the last is the one that is returned.
+/// As [`filter_text`], with what puts a text in force or says why not: it may be called twice, and the text that it took is returned.
 pub(super) fn accepted(
     ports: &[RangeInclusive<u16>],
     tunnels: Tunnels,
@@ -40,8 +40,7 @@ pub(super) fn accepted(
     mut accepts: impl FnMut(&str) -> Result<(), CaptureError>,
 ) -> Result<String, CaptureError> {
     let user = user.map(str::trim).unwrap_or_default();
-    // Compiled alone, lest parentheses of its own widen the whole.
-    compile(user, link, false)?;
+    check(user, link)?;
     let encapsulation = Encapsulation::of(link);
     let read: String = tunnels.iter().map(|tunnel| format!(" or {}", tunnel_clause(tunnel))).collect();
     let wanted = format!("{}{read} or {FRAGMENTS} or {ICMP_ERRORS}{}", port_clauses(ports), encapsulation.unseen());
@@ -49,6 +48,8 @@ pub(super) fn accepted(
     let text = if moves_offsets(user) { narrow(wanted) } else { encapsulation.wrap(&narrow(wanted), hints(ports, tunnels).map(narrow)) };
     match accepts(&text) {
         Ok(()) => Ok(text),
+        // The text is not what was wrong.
+        Err(error) if compile(&text, link, true).is_ok() => Err(error),
         // The optimiser has found that nothing would pass: what the user wrote excludes what is watched.
         Err(CaptureError::Filter { reason, .. }) if !user.is_empty() && compile(&text, link, false).is_ok() => {
             Err(CaptureError::Filter { text: user.to_owned(), reason: format!("{reason} on the watched ports") })
@@ -56,6 +57,15 @@ pub(super) fn accepted(
         // Where libpcap does not know how to look for IP, all frames are taken.
         Err(_) => accepts(user).map(|()| user.to_owned()),
     }
+}
+
+/// Compiles a filter of the user alone, lest parentheses of its own widen the whole.
+///
+/// # Errors
+///
+/// When it does not compile.
+pub fn check(user: &str, link: LinkType) -> Result<(), CaptureError> {
+    compile(user.trim(), link, false).map(|_| ())
 }
 
 /// Compiles a filter for frames of type `link` as a capture on such an interface would. The error holds libpcap's reason.
@@ -360,6 +370,18 @@ mod tests {
         let refused = filter_text(SIP, Tunnels::NONE, Some("ether proto 0x88cc and tcp"), LinkType::ETHERNET);
         let told = refused.expect_err("LLDP carries no SIP").to_string();
         assert_eq!(told, r#"the filter "ether proto 0x88cc and tcp" is not accepted: expression rejects all packets on the watched ports"#);
+    }
+
+    #[test]
+    fn what_the_kernel_refuses_is_no_fault_of_the_text() {
+        for user in [None, Some("host 192.0.2.1")] {
+            let refused = accepted(SIP, Tunnels::NONE, user, LinkType::ETHERNET, |text| {
+                assert!(!text.is_empty(), "all frames would be taken");
+                Err(CaptureError::Filter { text: text.to_owned(), reason: "no memory".to_owned() })
+            });
+            let told = refused.expect_err("nothing is accepted").to_string();
+            assert!(told.ends_with("is not accepted: no memory"), "{told}");
+        }
     }
 
     #[test]

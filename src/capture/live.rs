@@ -7,7 +7,6 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use pcap::{Active, Capture, Device, Precision, Stat};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -25,10 +24,10 @@ pub const ANY: &str = "any";
 /// The flag of an interface that is up, netdevice(7).
 const IFF_UP: u32 = 1;
 /// How long one call waits for a frame before it says that there is none, on a silent link.
-const WAIT: Duration = Duration::from_millis(100);
-/// The same after frames: later stages hold these back until they hear how time passes. Longer than the kernel usually collects frames, lest
-/// the stages are woken up between any two batches of these.
-const WAIT_AFTER_FRAMES: Duration = Duration::from_millis(70);
+const WAIT: Span = Span::from_millis(100);
+/// Beyond the read timeout, the same after frames: later stages hold these back until they hear how time passes. Nobody is woken up between
+/// two batches of the kernel's.
+const WAIT_AFTER_FRAMES: Span = Span::from_millis(20);
 /// How often it is waited that short: until all that was captured has been let through.
 const SHORT_WAITS: u8 = 4;
 /// Beyond the read timeout, how long the kernel may keep a frame before it can be seen here.
@@ -69,6 +68,11 @@ impl LiveOptions {
             promiscuous: true,
         }
     }
+
+    /// How far behind the clock all frames are known to have arrived.
+    pub fn lag(&self) -> Span {
+        self.read_timeout + SETTLE
+    }
 }
 
 /// Numbers frames across all live sources of a process, from 1.
@@ -99,6 +103,8 @@ pub struct Live {
     drained: bool,
     /// Waits in vain since the last frame, as far as [`SHORT_WAITS`].
     quiet: u8,
+    /// How long a call waits after frames, at most [`WAIT`].
+    wait_after_frames: Span,
     /// Frames that wait until a step of the clock is told.
     held: Option<FrameBatch>,
 }
@@ -108,7 +114,7 @@ impl Live {
     ///
     /// # Errors
     ///
-    /// When there is no such interface, it is down, the process may not capture, or the user's filter does not compile.
+    /// When there is no such interface, it is down, the process may not capture, or the user's filter does not compile or lets nothing pass.
     pub fn open(options: &LiveOptions, interface: u16, numbers: FrameNumbers) -> Result<Self, CaptureError> {
         let name = options.interface.clone();
         if is_down(&name) {
@@ -127,13 +133,14 @@ impl Live {
             .and_then(Capture::setnonblock)
             .map_err(refused)?;
         let link = bpf::link_type(capture.get_datalink());
-        // To compile a filter takes 10 ms, a fifth of a start: it is compiled where it is put in force, and not before.
+        // To compile the filter is a good part of a start: it is compiled where it is put in force, and not before.
         let filter = bpf::accepted(&options.ports, options.tunnels, options.filter.as_deref(), link, |text| {
             capture.filter(text, true).map_err(|error| CaptureError::filter(text, &error))
         })?;
         Ok(Self {
             counted: capture.stats().map_err(refused)?,
-            lag: options.read_timeout + SETTLE,
+            lag: options.lag(),
+            wait_after_frames: (options.read_timeout + WAIT_AFTER_FRAMES).min(WAIT),
             clock: Clock::start(),
             failed: None,
             drained: false,
@@ -195,8 +202,8 @@ impl Live {
 
     /// Waits until the kernel has frames, at most [`WAIT`].
     fn wait(&self) {
-        let wait = if self.quiet < SHORT_WAITS { WAIT_AFTER_FRAMES } else { WAIT };
-        let timeout = Timespec { tv_sec: 0, tv_nsec: i64::from(wait.subsec_nanos()) };
+        let wait = if self.quiet < SHORT_WAITS { self.wait_after_frames } else { WAIT };
+        let timeout = Timespec { tv_sec: 0, tv_nsec: wait.as_nanos() };
         // A failure shows when the capture is read next; a signal only ends the waiting early.
         let _ = poll(&mut [PollFd::from_borrowed_fd(self.capture.as_fd(), PollFlags::IN)], Some(&timeout));
     }

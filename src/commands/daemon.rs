@@ -15,7 +15,7 @@ use super::settings::{finding_limits, host_name, random_seed, tracker_settings};
 use super::stdout::print;
 use super::supervisor::{AskInHand, InHand, Supervisor};
 use crate::alert::{AskOpen, Change, Fate, Notifier, NotifierCounts, OpenFindings, SinkKind};
-use crate::config::Tunnels;
+use crate::config::{Thresholds, Tunnels};
 use crate::decode::frame::LinkType;
 use crate::decode::outcome::Skip;
 use crate::decode::ports::PortFilter;
@@ -27,11 +27,12 @@ use crate::pipeline::ingest::{Ingest, IngestConfig};
 use crate::pipeline::live::{Control, Feed, open, run};
 use crate::pipeline::pulse::Pulse;
 use crate::pipeline::signals;
-use crate::pipeline::source::{ANY, FrameNumbers, Live, LiveOptions, filter_text, host_addresses};
+use crate::pipeline::source::{ANY, CaptureError, FrameNumbers, Live, LiveOptions, check_filter, filter_text, host_addresses};
 use crate::pipeline::stage::Notice;
 use crate::pipeline::stop::stop;
 use crate::report::mask::Mask;
 use crate::table::Digester;
+use crate::time::Span;
 use crate::track::Settings;
 
 /// Questions to the engine that may wait at a time; more are refused.
@@ -44,11 +45,18 @@ const RETRY: Duration = Duration::from_secs(1);
 impl Daemon {
     /// Captures until it is stopped, or prints the filter; what names people passes through `mask`.
     pub(super) fn execute(&self, mask: Mask) -> Result<Exit, Failure> {
+        self.check_filter()?;
         match self.task {
             Task::PrintFilter => self.print_filters(),
             Task::Capture => self.capture(mask),
         }
         .map(|()| Exit::Done)
+    }
+
+    /// Refuses a filter of the user that is none, before anything else can fail.
+    fn check_filter(&self) -> Result<(), CaptureError> {
+        let filter = self.user_filter().unwrap_or_default();
+        self.config.capture.interfaces.names().iter().try_for_each(|name| check_filter(filter, likely_link(name)))
     }
 
     /// Prints the filters for the interfaces, each once, as far as their kind can be told before they are open.
@@ -88,8 +96,12 @@ impl Daemon {
         let assistants = Arc::new(Assistants::default());
         engine.listen(Box::new(assistants.listener()));
         let ports = PortFilter::Only(self.config.capture.ports.ranges().to_vec());
-        let ingest =
-            Ingest::new(IngestConfig { ports, tunnels: self.tunnels(), digester: Digester::new(seed), thresholds: self.config.thresholds });
+        let ingest = Ingest::new(IngestConfig {
+            ports,
+            tunnels: self.tunnels(),
+            digester: Digester::new(seed),
+            thresholds: self.ingest_thresholds(),
+        });
         let (queries, asked) = bounded(QUERIES);
         let condition = Arc::new(Condition::new(self.config.capture.interfaces.names()));
         let (notifier, listener) = Notifier::start(&self.config, &host_name(), mask, ask_open(queries.clone(), mask))?;
@@ -157,6 +169,15 @@ impl Daemon {
             read_timeout: capture.timeout,
             ..LiveOptions::new(interface)
         }
+    }
+
+    /// The thresholds with a window in which frames of several interfaces find their order: each interface hands its own over in batches,
+    /// and one may still hold what is older than all that another has handed over.
+    pub(super) fn ingest_thresholds(&self) -> Thresholds {
+        let names = self.config.capture.interfaces.names();
+        let lags = names.iter().filter(|_| names.len() > 1).map(|name| self.live_options(name).lag());
+        let thresholds = self.config.thresholds;
+        Thresholds { reorder_window: lags.fold(thresholds.reorder_window, Span::max), ..thresholds }
     }
 
     fn tunnels(&self) -> Tunnels {

@@ -54,7 +54,7 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "BPF")]
     filter: Option<String>,
 
-    /// Print the filter that would be in force, and end
+    /// Print the filter that would be in force, as far as the kind of the interfaces can be told, and end
     #[arg(long)]
     print_filter: bool,
 }
@@ -155,6 +155,7 @@ mod tests {
 
     use super::*;
     use crate::commands::exit::Exit;
+    use crate::time::Span;
 
     #[derive(Parser)]
     struct Cli {
@@ -169,6 +170,16 @@ mod tests {
         let path = file.path().to_str().expect("a path in UTF-8");
         let cli = Cli::try_parse_from(["run", "--config", path].iter().chain(arguments)).expect("arguments");
         cli.run.resolve()
+    }
+
+    #[test]
+    fn frames_of_several_interfaces_have_as_long_to_find_their_order_as_one_may_hold_them() {
+        let window = |text: &str, interfaces: &[&str]| resolve(text, interfaces).expect("a daemon").ingest_thresholds().reorder_window;
+        let slow = "[capture]\ntimeout = \"200ms\"\n";
+        assert_eq!(window(slow, &["-i", "eth0"]), Span::from_millis(50), "one hands all over in order");
+        assert_eq!(window(slow, &["-i", "eth0", "-i", "eth1"]), Span::from_millis(250));
+        let longer = format!("{slow}[thresholds]\nreorder_window = \"1s\"\n");
+        assert_eq!(window(&longer, &["-i", "eth0", "-i", "eth1"]), Span::from_secs(1), "what is configured is the least");
     }
 
     #[test]
