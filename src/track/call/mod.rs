@@ -32,6 +32,7 @@ use crate::track::call::outcome::{Cancelled, Credentials, Facts, blame, is_retry
 use crate::track::call::parties::Parties;
 use crate::track::call::record::{Beginning, CallRecord};
 use crate::track::call::session::{Session, Side, Timer};
+use crate::track::call::setup::Passes;
 use crate::track::call::upkeep::pause;
 use crate::track::event::{Event, Sighting};
 use crate::track::vocabulary::Outcome;
@@ -68,20 +69,6 @@ pub struct Further {
     pub flow: Flow,
     /// INVITE transactions there: forks and retries.
     pub branches: u16,
-}
-
-/// How often the INVITE of a call came by the server that it was sent to first.
-#[derive(Clone, Copy, Debug)]
-struct Passes {
-    count: u16,
-    /// Max-Forwards of the last one.
-    hops_left: u32,
-}
-
-impl Passes {
-    fn first(message: &Message<'_>) -> Self {
-        Self { count: 1, hops_left: message.max_forwards().unwrap_or(0) }
-    }
 }
 
 /// A call in progress.

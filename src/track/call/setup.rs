@@ -1,5 +1,6 @@
 //! From the INVITE to its final response.
 
+use crate::sip::message::Message;
 use crate::sip::method::Method;
 use crate::table::{Digest, Handle, Rank};
 use crate::time::Span;
@@ -7,7 +8,7 @@ use crate::track::call::media::refuses_all;
 use crate::track::call::outcome::{Cancelled, Credentials, is_retryable};
 use crate::track::call::record::Beginning;
 use crate::track::call::session::{Side, Timer};
-use crate::track::call::{ABANDONED, Answer, Call, Calls, Further, Passes, RETRY, tag_hash};
+use crate::track::call::{ABANDONED, Answer, Call, Calls, Further, RETRY, tag_hash};
 use crate::track::event::{Event, ServerClass, Sighting};
 use crate::track::transaction::{Owner, Transaction};
 use crate::track::vocabulary::{Direction, Outcome};
@@ -15,6 +16,20 @@ use crate::track::world::{Seen, World, text};
 
 /// How soon after a challenge an INVITE under another Call-ID still answers it (DETECTION §0.2).
 const OTHER_CALL_ID: Span = Span::from_secs(2);
+
+/// How often the INVITE of a call came by the server that it was sent to first.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Passes {
+    count: u16,
+    /// Max-Forwards of the last one.
+    hops_left: u32,
+}
+
+impl Passes {
+    pub(super) fn first(message: &Message<'_>) -> Self {
+        Self { count: 1, hops_left: message.max_forwards().unwrap_or(0) }
+    }
+}
 
 impl Calls {
     /// Handles the first transmission of an INVITE outside a dialog. Returns the call that it begins, if it begins one.
