@@ -36,7 +36,7 @@ section! {
     Thresholds in "thresholds" {
         /// Identical payloads on one flow closer than this are copies of the capture, not repeats.
         dup_window: Span = millis(40), within Span::ZERO..=millis(200);
-        /// Frames out of order by at most this are sorted; live, on several interfaces, 50 ms more than `timeout` of [capture] at least.
+        /// Frames out of order by at most this are sorted; live, on several interfaces, 50 ms more than `capture.timeout` at least.
         reorder_window: Span = millis(50), within Span::ZERO..=seconds(2);
         /// A timestamp further back than this is a step of the clock.
         clock_step: Span = seconds(2), within millis(100)..=minutes(1);
