@@ -25,9 +25,11 @@ pub const ANY: &str = "any";
 const IFF_UP: u32 = 1;
 /// How long one call waits for a frame before it says that there is none, on a silent link.
 const WAIT: Span = Span::from_millis(100);
-/// Beyond the read timeout, the same after frames: later stages hold these back until they hear how time passes. Nobody is woken up between
-/// two batches of the kernel's.
-const WAIT_AFTER_FRAMES: Span = Span::from_millis(20);
+/// The same after frames: later stages hold these back until they hear how time passes. It is at least [`MARGIN`] longer than the read timeout,
+/// so that nobody is woken up between two batches of the kernel's, as far as [`WAIT`] allows.
+const WAIT_AFTER_FRAMES: Span = Span::from_millis(50);
+/// How late the kernel may be with a batch.
+const MARGIN: Span = Span::from_millis(20);
 /// How often it is waited that short: until all that was captured has been let through.
 const SHORT_WAITS: u8 = 4;
 /// Beyond the read timeout, how long the kernel may keep a frame before it can be seen here.
@@ -140,7 +142,7 @@ impl Live {
         Ok(Self {
             counted: capture.stats().map_err(refused)?,
             lag: options.lag(),
-            wait_after_frames: (options.read_timeout + WAIT_AFTER_FRAMES).min(WAIT),
+            wait_after_frames: (options.read_timeout + MARGIN).clamp(WAIT_AFTER_FRAMES, WAIT),
             clock: Clock::start(),
             failed: None,
             drained: false,
