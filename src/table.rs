@@ -4,25 +4,32 @@
 //! rank and recency, or by slot, and all three depend on the input alone.
 
 mod queue;
+mod slots;
+mod values;
 
-use hashbrown::HashTable;
 use xxhash_rust::xxh3::{xxh3_128_with_secret, xxh3_128_with_seed};
 
 use crate::time::PacketTime;
 
-use queue::{Item, Queue};
-
-/// Where a linked list ends.
-const NIL: u32 = u32::MAX;
+use slots::Slots;
+use values::Values;
 
 /// Appends to what may have very many elements, or very few in very many places: room grows by a quarter. `Vec::push` doubles it, so that
-/// a third of the memory stands empty in the mean, and begins with four. An eighth would save little more and copy twice as much.
+/// a third of the memory stands empty in the mean, and begins with four.
 pub fn append<T>(list: &mut Vec<T>, element: T) {
+    append_by(list, element, 4);
+}
+
+/// Appends an element; where there is no room, it grows by that part of itself.
+fn append_by<T>(list: &mut Vec<T>, element: T, part: usize) {
     if list.len() == list.capacity() {
-        list.reserve_exact(1 + list.len() / 4);
+        list.reserve_exact(1 + list.len() / part);
     }
     list.push(element);
 }
+
+/// Slots, and lines of deadlines, grow by one part in so many. An entry is moved about as many times: worth it only for what is small.
+const GROWTH: usize = 16;
 
 /// The identity of an entry: 128 bits of seeded hash over what names it. Two different names share one with a chance of 2⁻⁶⁴ among
 /// four thousand million of them, and a sender who does not know the seed cannot bring it about.
@@ -141,92 +148,43 @@ impl Handle {
     pub const MAX: Self = Self { slot: u32::MAX, generation: u32::MAX };
 }
 
-#[derive(Debug)]
-struct Slot<V> {
-    key: Digest,
-    value: Option<V>,
-    deadline: PacketTime,
-    /// Deadline of the item in the queue that speaks for this entry; `MAX` when there is none.
-    queued: PacketTime,
-    /// Deadline of a later item that was left in the queue and speaks for the entry when that one is gone; `MAX` when there is none.
-    parked: PacketTime,
-}
-
-/// What there is to know of a slot without a look at its entry. Kept apart from it: to move an entry in its list touches its neighbours
-/// too, and sixteen bytes of each stay in the cache.
-#[derive(Clone, Copy, Debug)]
-struct Link {
-    previous: u32,
-    next: u32,
-    generation: u32,
-    rank: Rank,
-    occupied: bool,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct List {
-    head: u32,
-    tail: u32,
-}
-
 /// A bounded table of `V`. Inserting into a full one evicts the entry of the lowest rank that was longest unused.
 #[derive(Debug)]
 pub struct ExpiringTable<V> {
-    index: HashTable<u32>,
-    slots: Vec<Slot<V>>,
-    /// As many as slots.
-    links: Vec<Link>,
-    free: Vec<u32>,
-    queue: Queue,
-    /// Items that were left in the queue when it was last rid of those that speak for nobody.
-    kept: usize,
-    lists: [List; RANKS],
-    capacity: usize,
-    evicted: u64,
+    slots: Slots,
+    values: Values<V>,
 }
 
 impl<V> ExpiringTable<V> {
     /// An empty table for at most `capacity` entries (at least one).
     pub fn new(capacity: usize) -> Self {
-        Self {
-            index: HashTable::new(),
-            slots: Vec::new(),
-            links: Vec::new(),
-            free: Vec::new(),
-            queue: Queue::new(),
-            kept: 0,
-            lists: [List { head: NIL, tail: NIL }; RANKS],
-            capacity: capacity.clamp(1, NIL as usize - 1),
-            evicted: 0,
-        }
+        Self { slots: Slots::new(capacity), values: Values::new() }
     }
 
     /// Entries in the table.
     pub fn len(&self) -> usize {
-        self.index.len()
+        self.slots.len()
     }
 
     /// Whether the table is empty.
     pub fn is_empty(&self) -> bool {
-        self.index.is_empty()
+        self.len() == 0
     }
 
     /// Entries dropped for lack of room since the start.
     pub fn evicted(&self) -> u64 {
-        self.evicted
+        self.slots.evicted()
     }
 
     /// The entry of `key`.
     pub fn find(&self, key: Digest) -> Option<Handle> {
-        let slots = &self.slots;
-        let slot = *self.index.find(key.low64(), |&slot| slots.get(slot as usize).is_some_and(|s| s.key == key))?;
-        self.links.get(slot as usize).map(|link| Handle { slot, generation: link.generation })
+        self.slots.find(key)
     }
 
     /// Whether the entry is still there; touches less memory than [`Self::get`].
     #[inline]
     pub fn contains(&self, handle: Handle) -> bool {
-        self.link_of(handle).is_some()
+        self.slots.contains(handle)
     }
 
     /// Puts `value` under `key`, replacing what was there, to be looked at again at `deadline` (`MAX`: never). Returns the value that was
@@ -235,66 +193,46 @@ impl<V> ExpiringTable<V> {
         if let Some(old) = self.find(key) {
             self.remove(old);
         }
-        let evicted = if self.len() >= self.capacity { self.evict() } else { None };
-        let slot = self.take_slot(key, value, rank);
-        let slots = &self.slots;
-        self.index.insert_unique(key.low64(), slot, |&s| slots.get(s as usize).map_or(0, |s| s.key.low64()));
-        self.link(slot);
-        let handle = Handle { slot, generation: self.links.get(slot as usize).map_or(0, |link| link.generation) };
-        self.set_deadline(handle, deadline);
+        let evicted = if self.slots.is_full() { self.evict() } else { None };
+        let handle = self.slots.assign(key, deadline, rank);
+        self.values.put(handle.slot, value);
         (handle, evicted)
     }
 
     /// The entry, if it is still there.
     #[inline]
     pub fn get(&self, handle: Handle) -> Option<&V> {
-        self.slot(handle)?.value.as_ref()
+        if self.contains(handle) { self.values.get(handle.slot) } else { None }
     }
 
     /// The entry, if it is still there.
     pub fn get_mut(&mut self, handle: Handle) -> Option<&mut V> {
-        self.slot_mut(handle)?.value.as_mut()
+        if self.contains(handle) { self.values.get_mut(handle.slot) } else { None }
     }
 
     /// The key of an entry.
     pub fn key(&self, handle: Handle) -> Option<Digest> {
-        self.slot(handle).map(|slot| slot.key)
+        self.slots.key(handle)
     }
 
     /// When the entry is due; `MAX` for never.
     pub fn deadline(&self, handle: Handle) -> PacketTime {
-        self.slot(handle).map_or(PacketTime::MAX, |slot| slot.deadline)
+        self.slots.deadline(handle)
     }
 
     /// Moves the deadline of an entry; `MAX` disarms it.
     pub fn set_deadline(&mut self, handle: Handle, deadline: PacketTime) {
-        let Some(slot) = self.slot_mut(handle) else { return };
-        slot.deadline = deadline;
-        if deadline < slot.queued {
-            slot.parked = slot.parked.min(slot.queued);
-            slot.queued = deadline;
-            self.queue.push(deadline, handle.slot);
-            self.compact_queue();
-        }
+        self.slots.set_deadline(handle, deadline);
     }
 
     /// Marks the entry as used just now, so that it is evicted later.
     pub fn touch(&mut self, handle: Handle) {
-        if self.link_of(handle).is_some_and(|link| self.lists[link.rank as usize].tail != handle.slot) {
-            self.unlink(handle.slot);
-            self.link(handle.slot);
-        }
+        self.slots.touch(handle);
     }
 
     /// Changes how ready the entry is to be evicted.
     pub fn set_rank(&mut self, handle: Handle, rank: Rank) {
-        if self.link_of(handle).is_some_and(|link| link.rank != rank) {
-            self.unlink(handle.slot);
-            if let Some(link) = self.links.get_mut(handle.slot as usize) {
-                link.rank = rank;
-            }
-            self.link(handle.slot);
-        }
+        self.slots.set_rank(handle, rank);
     }
 
     /// Makes the entry no more worth than `most`.
@@ -313,53 +251,30 @@ impl<V> ExpiringTable<V> {
 
     /// How ready the entry is to be evicted.
     pub fn rank(&self, handle: Handle) -> Option<Rank> {
-        self.link_of(handle).map(|link| link.rank)
+        self.slots.rank(handle)
     }
 
     /// Takes the entry out.
     pub fn remove(&mut self, handle: Handle) -> Option<V> {
-        let key = self.slot(handle)?.key;
-        self.unlink(handle.slot);
-        if let Ok(found) = self.index.find_entry(key.low64(), |&slot| slot == handle.slot) {
-            found.remove();
-        }
-        let value = self.slot_mut(handle)?.value.take();
-        let link = self.links.get_mut(handle.slot as usize)?;
-        link.generation = link.generation.wrapping_add(1);
-        link.occupied = false;
-        self.free.push(handle.slot);
-        value
+        if self.slots.release(handle) { self.values.take(handle.slot) } else { None }
     }
 
     /// The earliest moment at which [`Self::pop_due`] may have something; never later than the true one.
     #[inline]
     pub fn next_deadline(&self) -> PacketTime {
-        self.queue.next()
+        self.slots.next_deadline()
     }
 
     /// An entry whose deadline is at or before `now`, the earliest first, with that deadline. It stays in the table, disarmed.
+    #[inline]
     pub fn pop_due(&mut self, now: PacketTime) -> Option<(Handle, PacketTime)> {
-        while let Some(Item { deadline, slot, .. }) = self.queue.pop(now) {
-            let Some(link) = self.links.get(slot as usize) else { continue };
-            let handle = Handle { slot, generation: link.generation };
-            let Some(entry) = self.slot_mut(handle).filter(|entry| entry.queued == deadline) else { continue };
-            entry.queued = std::mem::replace(&mut entry.parked, PacketTime::MAX);
-            let due = entry.deadline;
-            if due <= deadline {
-                entry.deadline = PacketTime::MAX;
-                return Some((handle, due));
-            }
-            self.set_deadline(handle, due);
-        }
-        None
+        // Mostly nothing is due; that is told without a call.
+        if self.next_deadline() > now { None } else { self.slots.pop_due(now) }
     }
 
     /// Every entry in slot order: the order of insertion as long as nothing was removed, and always the same for the same input.
     pub fn iter(&self) -> impl Iterator<Item = (Handle, &V)> {
-        self.slots.iter().zip(&self.links).enumerate().filter_map(|(number, (slot, link))| {
-            let handle = Handle { slot: number as u32, generation: link.generation };
-            slot.value.as_ref().map(|value| (handle, value))
-        })
+        std::iter::zip(self.slots.handles(), self.values.iter()).filter_map(|(handle, value)| Some((handle, value?)))
     }
 
     /// Every handle in slot order, for loops that change entries.
@@ -367,90 +282,10 @@ impl<V> ExpiringTable<V> {
         self.iter().map(|(handle, _)| handle).collect()
     }
 
-    #[inline]
-    fn link_of(&self, handle: Handle) -> Option<&Link> {
-        self.links.get(handle.slot as usize).filter(|link| link.generation == handle.generation && link.occupied)
-    }
-
-    #[inline]
-    fn slot(&self, handle: Handle) -> Option<&Slot<V>> {
-        self.link_of(handle)?;
-        self.slots.get(handle.slot as usize)
-    }
-
-    #[inline]
-    fn slot_mut(&mut self, handle: Handle) -> Option<&mut Slot<V>> {
-        self.link_of(handle)?;
-        self.slots.get_mut(handle.slot as usize)
-    }
-
-    fn take_slot(&mut self, key: Digest, value: V, rank: Rank) -> u32 {
-        let (deadline, queued, parked) = (PacketTime::MAX, PacketTime::MAX, PacketTime::MAX);
-        let slot = Slot { key, value: Some(value), deadline, queued, parked };
-        let Some(number) = self.free.pop() else {
-            append(&mut self.slots, slot);
-            append(&mut self.links, Link { previous: NIL, next: NIL, generation: 0, rank, occupied: true });
-            return (self.slots.len() - 1) as u32;
-        };
-        if let (Some(place), Some(link)) = (self.slots.get_mut(number as usize), self.links.get_mut(number as usize)) {
-            *place = slot;
-            *link = Link { rank, occupied: true, ..*link };
-        }
-        number
-    }
-
     /// Takes out the entry of the lowest rank that was longest unused, for owners that also bound what their entries hold together.
     pub fn evict(&mut self) -> Option<V> {
-        let slot = self.lists.iter().map(|list| list.head).find(|&head| head != NIL)?;
-        let generation = self.links.get(slot as usize)?.generation;
-        self.evicted += 1;
-        self.remove(Handle { slot, generation })
-    }
-
-    fn link(&mut self, number: u32) {
-        let Some(link) = self.links.get_mut(number as usize) else { return };
-        let rank = link.rank as usize;
-        let tail = self.lists[rank].tail;
-        link.previous = tail;
-        link.next = NIL;
-        match self.links.get_mut(tail as usize) {
-            Some(last) => last.next = number,
-            None => self.lists[rank].head = number,
-        }
-        self.lists[rank].tail = number;
-    }
-
-    fn unlink(&mut self, number: u32) {
-        let Some(&Link { rank, previous, next, .. }) = self.links.get(number as usize) else { return };
-        let rank = rank as usize;
-        match self.links.get_mut(previous as usize) {
-            Some(link) => link.next = next,
-            None => self.lists[rank].head = next,
-        }
-        match self.links.get_mut(next as usize) {
-            Some(link) => link.previous = previous,
-            None => self.lists[rank].tail = previous,
-        }
-    }
-
-    /// Drops queue items that speak for nobody once there may be one for each entry. At most two for each speak for it.
-    fn compact_queue(&mut self) {
-        let entries = self.len();
-        if self.queue.len() <= (self.kept + entries).clamp(2 * entries, 4 * entries) + 64 {
-            return;
-        }
-        let (slots, links) = (&self.slots, &self.links);
-        // Where time stands still, all who had a slot waited for the same moment: one item speaks for the last of them.
-        let mut spoken_for = vec![[false; 2]; slots.len()];
-        self.queue.retain(|item| {
-            let number = item.slot as usize;
-            let (Some(slot), Some(link), Some(spoken_for)) = (slots.get(number), links.get(number), spoken_for.get_mut(number)) else {
-                return false;
-            };
-            let waits = [slot.queued, slot.parked].map(|moment| link.occupied && moment == item.deadline);
-            std::iter::zip(waits, spoken_for).any(|(waits, spoken_for)| waits && !std::mem::replace(spoken_for, true))
-        });
-        self.kept = self.queue.len();
+        let lowest = self.slots.evict()?;
+        self.values.take(lowest)
     }
 }
 
@@ -522,7 +357,7 @@ mod tests {
             if n % 2 == 0 {
                 table.set_deadline(handle, at(20));
             }
-            assert!(table.queue.len() <= 4 * table.len() + 64, "{n}");
+            assert!(table.slots.queued() <= 4 * table.len() + 64, "{n}");
         }
         let due: Vec<_> = std::iter::from_fn(|| table.pop_due(at(30))).map(|(_, due)| due).collect();
         assert_eq!(due, [vec![at(20); 50], vec![at(30); 50]].concat(), "each entry falls due once");
@@ -533,7 +368,7 @@ mod tests {
         let mut table = ExpiringTable::new(100);
         for n in 0..10_000 {
             table.insert(key(n), n, at(i64::from(n)), Rank::Ordinary);
-            assert!(table.queue.len() <= 2 * table.len() + 64, "{n}");
+            assert!(table.slots.queued() <= 2 * table.len() + 64, "{n}");
         }
     }
 
@@ -582,6 +417,47 @@ mod tests {
                 }
                 prop_assert_eq!(table.len(), model.len());
             }
+        }
+
+        #[test]
+        fn a_full_table_keeps_what_was_used_last(steps in proptest::collection::vec((0u32..150, 0u8..4), 1..600)) {
+            const CAPACITY: usize = 70;
+            let mut table = ExpiringTable::new(CAPACITY);
+            // From the one longest unused to the one used last.
+            let mut model: Vec<(u32, Handle)> = Vec::new();
+            let mut gone: Vec<Handle> = Vec::new();
+            for (name, action) in steps {
+                let known = model.iter().position(|(known, _)| *known == name);
+                match (action, known) {
+                    (0 | 1, _) => {
+                        gone.extend(known.map(|known| model.remove(known).1));
+                        let lost = (model.len() == CAPACITY).then(|| model.remove(0));
+                        let (handle, evicted) = table.insert(key(name), name, PacketTime::MAX, Rank::Ordinary);
+                        prop_assert_eq!(evicted, lost.map(|(name, _)| name));
+                        gone.extend(lost.map(|(_, handle)| handle));
+                        model.push((name, handle));
+                    }
+                    (2, Some(known)) => {
+                        let used = model.remove(known);
+                        table.touch(used.1);
+                        model.push(used);
+                    }
+                    (_, Some(known)) => {
+                        let (_, handle) = model.remove(known);
+                        prop_assert_eq!((table.remove(handle), table.remove(handle)), (Some(name), None));
+                        gone.push(handle);
+                    }
+                    (_, None) => prop_assert_eq!(table.find(key(name)), None),
+                }
+                prop_assert_eq!(table.len(), model.len());
+            }
+            prop_assert!(model.iter().all(|(name, handle)| table.get(*handle) == Some(name) && table.find(key(*name)) == Some(*handle)));
+            prop_assert!(gone.iter().all(|handle| table.get(*handle).is_none() && !table.contains(*handle)));
+            let mut all: Vec<_> = table.iter().map(|(handle, name)| (*name, handle)).collect();
+            prop_assert!(all.is_sorted_by_key(|(_, handle)| *handle) && table.handles().len() == model.len());
+            all.sort();
+            model.sort();
+            prop_assert_eq!(all, model);
         }
     }
 }

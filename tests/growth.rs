@@ -13,7 +13,8 @@ const STATE: [&str; 9] = ["table", "decode", "track", "detect", "metrics", "aler
 
 /// What can grow, and what bounds it: a constant that its file names, or in lower case what has a bound of its own.
 const BOUNDS: &[(&str, &[(&str, &str)])] = &[
-    ("table.rs", &[("slots", "the capacity"), ("links", "slots"), ("free", "slots"), ("index", "slots")]),
+    ("table/slots.rs", &[("slots", "the capacity"), ("links", "slots"), ("free", "slots"), ("index", "slots")]),
+    ("table/values.rs", &[("blocks", "slots of the table")]),
     (
         "table/queue.rs",
         &[("near", "deadlines of entries"), ("items", "deadlines of entries"), ("far", "deadlines of entries"), ("spare", "MAX_SPARE")],
@@ -143,8 +144,9 @@ fn growing(code: &str) -> BTreeSet<&str> {
     let can_grow = |&(name, kind): &(&str, &str)| {
         let is = |kinds: &[&str]| kinds.iter().any(|wanted| kind.contains(&format!("{wanted}<")));
         let adds = ["push", "push_back", "extend", "extend_from_slice", "insert", "append", "resize"];
-        // `table::append(&mut self.name, …)`.
-        let mut appended = code.split("append(").filter_map(|call| call.trim_start().strip_prefix("&mut ")?.split(',').next());
+        // `table::append(&mut self.name, …)`, `append_by` too.
+        let calls = ["append(", "append_by("].into_iter().flat_map(|append| code.split(append));
+        let mut appended = calls.filter_map(|call| call.trim_start().strip_prefix("&mut ")?.split(',').next());
         let mut is_appended_to = || appended.any(|list| list.rsplit('.').next() == Some(name));
         let mut is_added_to = || adds.iter().any(|add| code.contains(&format!(".{name}.{add}("))) || is_appended_to();
         let is_name = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
@@ -184,6 +186,6 @@ fn whatever_can_grow_has_a_bound() {
 #[test]
 fn a_newcomer_is_found() {
     let code = "struct A<'a> {\n    pub(super) seen: BTreeMap<IpAddr, u64>,\n    last: VecDeque<(u8, u8)>,\n    lent: &'a Vec<u8>,\n    list: Vec<u8>,\n    \
-                more: Vec<u8>,\n    own: Vec<Handle>,\n    table: ExpiringTable<Call>,\n    count: u64,\n}\nfn f() { self.list.push(1); append(&mut self.more, 1); }\n";
-    assert_eq!(growing(code), ["last", "list", "more", "seen"].into());
+                more: Vec<u8>,\n    most: Vec<u8>,\n    own: Vec<Handle>,\n    table: ExpiringTable<Call>,\n    count: u64,\n}\nfn f() { self.list.push(1); append(&mut self.more, 1); append_by(&mut self.most, 1, 16); }\n";
+    assert_eq!(growing(code), ["last", "list", "more", "most", "seen"].into());
 }

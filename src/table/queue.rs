@@ -6,6 +6,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 
+use super::GROWTH;
 use crate::time::PacketTime;
 
 /// Width of a bucket as a power of two of nanoseconds: about a second.
@@ -120,7 +121,7 @@ impl Lines {
         let Some((line, _)) = best else { return false };
         let items = &mut self.items[line];
         if items.len() == items.capacity() {
-            items.reserve_exact(8 + items.len() / 4);
+            items.reserve_exact(8 + items.len() / GROWTH);
         }
         items.push_back(item);
         self.lasts[line] = item.deadline;
