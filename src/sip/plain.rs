@@ -39,6 +39,9 @@ const CLASSES: [u8; 256] = {
     classes
 };
 
+/// The parameters whose values are checked.
+const CHECKED: [&[u8]; 3] = [b"tag", b"branch", b"expires"];
+
 /// What a value that is plain says besides; empty where it does not.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) struct Plain<'a> {
@@ -153,20 +156,21 @@ impl<'a> Plain<'a> {
     /// Keeps what is wanted of a parameter; nothing if it is one of those whose value is checked, and has no innocent one.
     #[inline]
     fn take(&mut self, name: &[u8], value: &'a [u8]) -> Option<()> {
-        let is_ordinary = match name.len() {
-            0 => false,
-            3 if name.eq_ignore_ascii_case(b"tag") => {
+        let is_ordinary = match name {
+            b"" => false,
+            b"tag" => {
                 if self.tag.is_empty() {
                     self.tag = value;
                 }
                 !value.is_empty()
             }
-            6 if name.eq_ignore_ascii_case(b"branch") => {
+            b"branch" => {
                 self.branch = value;
                 value.len() > b"z9hG4bK".len()
             }
-            7 if name.eq_ignore_ascii_case(b"expires") => (1..10).contains(&value.len()) && value.iter().all(u8::is_ascii_digit),
-            _ => true,
+            b"expires" => (1..10).contains(&value.len()) && value.iter().all(u8::is_ascii_digit),
+            // The same names in other letters.
+            _ => !CHECKED.iter().any(|checked| checked.len() == name.len() && checked.eq_ignore_ascii_case(name)),
         };
         is_ordinary.then_some(())
     }
