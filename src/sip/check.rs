@@ -44,8 +44,7 @@ fn check_bytes(head: &[u8], found: &mut Anomalies) {
 /// closer look.
 fn is_ordinary(head: &[u8]) -> bool {
     const STEP: usize = 64;
-    // As a signed number, a byte beyond ASCII is below the control characters.
-    let is_odd = |byte: u8| (byte.cast_signed() < 0x20 && byte != b'\r' && byte != b'\n') || byte == 0x7f;
+    let is_odd = |byte: u8| byte.wrapping_sub(b' ') > b'~' - b' ' && byte != b'\r' && byte != b'\n';
     let has_odd = |bytes: &[u8]| bytes.iter().fold(false, |odd, byte| odd | is_odd(*byte));
     // The last step overlaps the others, so that no byte is looked at by itself.
     head.last_chunk::<STEP>().is_some_and(|last| !has_odd(last)) && !has_odd(head.as_chunks::<STEP>().0.as_flattened())
