@@ -114,7 +114,7 @@ fn callee_refuses(scene: &mut Scene) {
 /// The carrier answers twelve calls within 36 s 503, which the PBX passes on.
 fn trunk_errors(scene: &mut Scene) {
     phones(scene, 140.0);
-    for (index, at) in times(60.0, 3.0, 95.0).into_iter().enumerate() {
+    for (index, at) in times(60.0, 3.0, 95.0).enumerate() {
         let pbx = scene.pbx.clone();
         let number = format!("03012345{index:02}");
         let mut caller = Leg::new(scene, &a1(), &pbx, "1001", &number);

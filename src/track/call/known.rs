@@ -114,7 +114,7 @@ impl Call {
         let view = self.record.view();
         match (self.record.outcome, self.outcome_at_end()) {
             (None, outcome) if !matches!(outcome, Outcome::Unknown | Outcome::Answered) => CallRecord {
-                ended: view.ended.or(self.final_at.map(|at| at.time)),
+                ended: view.ended.or_else(|| self.final_at.map(|at| at.time)),
                 ended_by: view.ended_by.or_else(|| blame(outcome, self.further.is_some())),
                 ..view
             },
