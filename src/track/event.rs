@@ -10,10 +10,8 @@ use crate::time::{PacketTime, Span};
 use crate::track::call::session::Lapse;
 use crate::track::call::{Lost, Reliable};
 use crate::track::nat::event::NatEvent;
+pub use crate::track::unanswered::Unanswered;
 use crate::track::vocabulary::{Confidence, Outcome, Reachability, RegistrationState};
-
-/// Transmissions that show that the sender heard nothing (DETECTION §1.3).
-const UNHEARD: u16 = 3;
 
 /// A frame as evidence: when, and its number in the capture. A frame of 0 stands for an absence.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -70,35 +68,6 @@ pub struct AttemptReport {
     pub foreign_username: bool,
     /// The time that the phone asked for.
     pub requested: Span,
-}
-
-/// A request that the capture proves to be unanswered.
-#[derive(Clone, Copy, Debug)]
-pub struct Unanswered {
-    /// The request's way.
-    pub flow: Flow,
-    /// The method.
-    pub method: Method,
-    /// First transmission.
-    pub first: Sighting,
-    /// Last transmission.
-    pub last: Sighting,
-    /// Bytes of the request.
-    pub size: u32,
-    /// How often it was sent.
-    pub transmissions: u16,
-    /// 64·T1, with T1 as inferred from the first repeat.
-    pub patience: Span,
-    /// When patience ran out.
-    pub deadline: PacketTime,
-}
-
-impl Unanswered {
-    /// Whether it was sent so seldom that its sender must have heard something that the capture did not: over UDP who hears nothing sends
-    /// a request again, and again (RFC 3261 §17.1, DETECTION §1.3).
-    pub fn is_heard(&self) -> bool {
-        self.flow.transport == Transport::Udp && self.transmissions < UNHEARD
-    }
 }
 
 /// A request that was repeated although it was answered.

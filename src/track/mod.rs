@@ -20,6 +20,7 @@ pub mod scan;
 pub mod site;
 pub mod transaction;
 pub mod triggers;
+mod unanswered;
 pub mod vocabulary;
 pub mod world;
 
