@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 
-use crate::decode::flow::Transport;
 use crate::detect::catalog::{FindingId, Slot, rejection_remedy};
 use crate::detect::finding::{Raise, Reason, Standing, Subject, sent};
 use crate::detect::lately::Lately;
@@ -17,8 +16,6 @@ use crate::track::registration::device::Device;
 use crate::track::site::Site;
 use crate::track::vocabulary::{Confidence, RegistrationState, Scope};
 
-/// Transmissions that show that the sender heard nothing (DETECTION §1.3).
-const UNHEARD: u16 = 3;
 /// Rejections and answered sources remembered.
 const REMEMBERED: usize = 4096;
 
@@ -71,8 +68,6 @@ impl RegistrationDetector {
             }
             AttemptEnd::Rejected | AttemptEnd::ContactDropped => self.rejected(tracker, report, aor.clone(), findings),
             AttemptEnd::CredentialsRejected | AttemptEnd::ChallengeIgnored => credentials(tracker, report, aor.clone(), findings),
-            // What is sent over UDP is sent again until an answer arrives: sent once, it was answered, and the capture missed that.
-            AttemptEnd::NoAnswer if is_heard(report.flow.transport, report.transmissions) => {}
             AttemptEnd::NoAnswer => self.silent(tracker, report, aor.clone(), findings),
             AttemptEnd::Unknown => {}
         }
@@ -135,11 +130,6 @@ impl RegistrationDetector {
 /// The AoR as what findings are about.
 pub(super) fn aor_subject(tracker: &Tracker, aor: Handle) -> Option<Subject> {
     Some(Subject::Aor(tracker.registrations.aor(aor)?.name.clone()))
-}
-
-/// Whether a request along a datagram flow was sent so seldom that its sender must have heard something (DETECTION §1.3).
-pub(super) fn is_heard(transport: Transport, transmissions: u16) -> bool {
-    transport == Transport::Udp && transmissions < UNHEARD
 }
 
 fn credentials(tracker: &Tracker, report: &AttemptReport, aor: Box<str>, findings: &mut FindingStore) {

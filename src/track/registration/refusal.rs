@@ -1,0 +1,55 @@
+//! What a registrar says when it refuses, in its own words (DETECTION §1.4; runbook S0-d asks for the exact message).
+
+use std::fmt;
+
+use crate::sip::adapter::status_phrase;
+use crate::sip::headers::HeaderName;
+use crate::sip::message::Message;
+use crate::sip::text::unfold;
+use crate::track::event::Sighting;
+use crate::track::world::text;
+
+/// The headers that say why, or when to come back.
+const WHY: [HeaderName; 3] = [HeaderName::RetryAfter, HeaderName::Warning, HeaderName::Reason];
+/// Of each of them that many are told.
+const OF_A_NAME: usize = 2;
+
+/// The words of a refusal that says more than its status does.
+#[derive(Debug)]
+pub struct Refusal {
+    frame: u64,
+    words: Box<str>,
+}
+
+impl Refusal {
+    /// The words of a final response with `status`; `None` where they are those that everybody uses.
+    pub(super) fn of(message: &Message<'_>, status: u16, at: Sighting) -> Option<Box<Self>> {
+        let phrase = message.reason_phrase().trim_ascii();
+        let is_usual = phrase.is_empty() || status_phrase(status).is_some_and(|usual| usual.as_bytes().eq_ignore_ascii_case(phrase));
+        let mut words = status.to_string().into_bytes();
+        if !phrase.is_empty() {
+            words.push(b' ');
+            words.extend_from_slice(phrase);
+        }
+        let line = words.len();
+        for name in WHY {
+            for value in message.headers(name).take(OF_A_NAME) {
+                words.extend_from_slice(format!("; {}: ", name.as_str()).as_bytes());
+                words.extend_from_slice(&unfold(value));
+            }
+        }
+        (!is_usual || words.len() > line).then(|| Box::new(Self { frame: at.frame, words: text(&words) }))
+    }
+
+    /// Whether it is the answer of that packet.
+    pub fn was_said(&self, at: Sighting) -> bool {
+        self.frame == at.frame
+    }
+}
+
+/// `403 Wrong password; Warning: 399 pbx "try again"`: at most 255 bytes, as they came.
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.words)
+    }
+}
