@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::detect::catalog::{FindingId, Slot, rejection_remedy};
-use crate::detect::finding::{Raise, Reason, Standing, Subject, sent};
+use crate::detect::finding::{Finding, Raise, Reason, Standing, Subject, sent};
 use crate::detect::lately::Lately;
 use crate::detect::parties::standing;
 use crate::detect::served::Served;
@@ -19,16 +19,33 @@ use crate::track::vocabulary::{Confidence, RegistrationState, Scope};
 /// Rejections and answered sources remembered.
 const REMEMBERED: usize = 4096;
 
-#[derive(Clone, Copy, Debug)]
+/// How long refusals of credentials are remembered that no acceptance came between.
+const REFUSED: Span = Span::from_secs(24 * 3600);
+/// Answers that a message names.
+const NAMED: usize = 3;
+
+/// A REGISTER that was refused.
+#[derive(Debug)]
 struct Rejection {
+    source: SocketAddr,
+    sent: Sighting,
     at: Sighting,
-    status: u16,
+    /// The status line and what else the registrar said.
+    words: Box<str>,
+}
+
+impl Rejection {
+    fn of(tracker: &Tracker, report: &AttemptReport) -> Self {
+        Self { source: report.flow.source, sent: report.first, at: report.answered, words: words_of(tracker, report).into() }
+    }
 }
 
 /// Watches registering attempts.
 #[derive(Debug, Default)]
 pub(super) struct RegistrationDetector {
     rejections: Lately<Handle, Rejection, REMEMBERED>,
+    /// Credentials that were refused, by device.
+    refusals: Lately<Handle, Rejection, REMEMBERED>,
     /// Source addresses whose REGISTER was answered.
     answered: Served,
 }
@@ -65,9 +82,11 @@ impl RegistrationDetector {
                 findings.clear_of(FindingId::RegistrationRejected, report.last.time, subject);
                 findings.clear_of(FindingId::AuthFailedLoop, report.last.time, subject);
                 self.rejections.forget(report.aor);
+                self.refusals.forget(report.device);
             }
             AttemptEnd::Rejected | AttemptEnd::ContactDropped => self.rejected(tracker, report, aor.clone(), findings),
-            AttemptEnd::CredentialsRejected | AttemptEnd::ChallengeIgnored => credentials(tracker, report, aor.clone(), findings),
+            AttemptEnd::CredentialsRejected => self.refused(tracker, report, aor.clone(), findings),
+            AttemptEnd::ChallengeIgnored => ignored(tracker, report, aor.clone(), findings),
             AttemptEnd::NoAnswer => self.silent(tracker, report, aor.clone(), findings),
             AttemptEnd::Unknown => {}
         }
@@ -75,14 +94,13 @@ impl RegistrationDetector {
 
     fn rejected(&mut self, tracker: &Tracker, report: &AttemptReport, aor: Box<str>, findings: &mut FindingStore) {
         let (now, rejected) = (report.last.time, tracker.thresholds().reg_rejected);
-        let rejection = Rejection { at: report.answered, status: report.status };
-        let own = self.rejections.note(report.aor, rejection, now, rejected.window);
+        let own = self.rejections.note(report.aor, Rejection::of(tracker, report), now, rejected.window);
         if !rejected.is_reached(own.len()) && !report.was_registered {
             return;
         }
         let what = match report.end {
             AttemptEnd::ContactDropped => "accepted, but this phone's contact is not among the bindings".to_owned(),
-            _ => format!("rejected {}", status_text(report.status)),
+            _ => format!("rejected {}", words_of(tracker, report)),
         };
         let message = format!("{aor} at {}: REGISTER {what} (×{})", report.flow.source.ip(), own.len());
         let remedy = rejection_remedy(report.status, report.first.frame != report.last.frame && report.status == 403);
@@ -90,9 +108,37 @@ impl RegistrationDetector {
         let untold = if is_open { own.len().saturating_sub(1) } else { 0 };
         let raise = Raise::new(FindingId::RegistrationRejected, Subject::Aor(aor), message).remedy(remedy);
         let raise = raise.facts(own.get(untold..).unwrap_or_default(), |raise, rejection| {
-            raise.evidence(rejection.at.time, rejection.at.frame, format!("REGISTER answered {}", status_text(rejection.status)))
+            raise.evidence(rejection.at.time, rejection.at.frame, format!("REGISTER answered {}", rejection.words))
         });
         findings.raise(placed(tracker, raise, report.flow.source), now);
+    }
+
+    /// Credentials with a fresh nonce were refused.
+    fn refused(&mut self, tracker: &Tracker, report: &AttemptReport, aor: Box<str>, findings: &mut FindingStore) {
+        let Some(device) = tracker.registrations.device(report.device) else { return };
+        let times = device.credential_rejections;
+        let own = self.refusals.note(report.device, Rejection::of(tracker, report), report.last.time, REFUSED);
+        if u32::from(times) < tracker.thresholds().auth_loop {
+            return;
+        }
+        let own = own.get(own.len().saturating_sub(usize::from(times))..).unwrap_or(own);
+        let (reason, guess) = match report.foreign_username {
+            true => (Reason::UsernameMismatch, "the digest names another user than the account"),
+            false => (Reason::PasswordOrUnknown, "wrong password or unknown account"),
+        };
+        let source = report.flow.source;
+        let message = format!("{aor} at {}: credentials rejected {times}× with {} ({guess})", source.ip(), answers(own));
+        let is_open = findings.is_open(FindingId::AuthFailedLoop, &Subject::Aor(aor.clone()));
+        let untold = if is_open { own.len().saturating_sub(1) } else { 0 };
+        let raise = Raise::new(FindingId::AuthFailedLoop, Subject::Aor(aor), message).reason(reason);
+        let raise = raise.facts(own.get(untold..).unwrap_or_default(), |raise, refusal| {
+            raise.evidence(refusal.sent.time, refusal.sent.frame, format!("REGISTER from {}", refusal.source)).evidence(
+                refusal.at.time,
+                refusal.at.frame,
+                format!("REGISTER with fresh credentials answered {}", refusal.words),
+            )
+        });
+        findings.raise(placed(tracker, raise, source), report.last.time);
     }
 
     fn silent(&mut self, tracker: &Tracker, report: &AttemptReport, aor: Box<str>, findings: &mut FindingStore) {
@@ -132,42 +178,43 @@ pub(super) fn aor_subject(tracker: &Tracker, aor: Handle) -> Option<Subject> {
     Some(Subject::Aor(tracker.registrations.aor(aor)?.name.clone()))
 }
 
-fn credentials(tracker: &Tracker, report: &AttemptReport, aor: Box<str>, findings: &mut FindingStore) {
+/// A challenge was not followed by credentials.
+fn ignored(tracker: &Tracker, report: &AttemptReport, aor: Box<str>, findings: &mut FindingStore) {
     let Some(device) = tracker.registrations.device(report.device) else { return };
-    let ignored = report.end == AttemptEnd::ChallengeIgnored;
-    let (times, enough) = match ignored {
-        true => (device.ignored_challenges, tracker.thresholds().auth_ignored),
-        false => (device.credential_rejections, tracker.thresholds().auth_loop),
-    };
-    if u32::from(times) < enough {
+    let times = device.ignored_challenges;
+    if u32::from(times) < tracker.thresholds().auth_ignored {
         return;
     }
-    let source = report.flow.source.ip();
-    let (reason, message, fact) = if ignored {
-        let message = format!("{aor} at {source}: asked for credentials {times}× and never sent any");
-        (Reason::NoCredentials, message, "challenge, and no REGISTER with credentials followed".to_owned())
-    } else {
-        let code = status_text(report.status);
-        let (reason, guess) = match report.foreign_username {
-            true => (Reason::UsernameMismatch, "the digest names another user than the account"),
-            false => (Reason::PasswordOrUnknown, "wrong password or unknown account"),
-        };
-        (
-            reason,
-            format!("{aor} at {source}: credentials rejected {times}× with {code} ({guess})"),
-            format!("REGISTER with fresh credentials answered {code}"),
-        )
-    };
-    let raise = Raise::new(FindingId::AuthFailedLoop, Subject::Aor(aor), message).reason(reason).evidence(
+    let source = report.flow.source;
+    let message = format!("{aor} at {}: asked for credentials {times}× and never sent any", source.ip());
+    let fact = "challenge, and no REGISTER with credentials followed";
+    let raise = Raise::new(FindingId::AuthFailedLoop, Subject::Aor(aor), message).reason(Reason::NoCredentials).evidence(
         report.first.time,
         report.first.frame,
-        format!("REGISTER from {}", report.flow.source),
+        format!("REGISTER from {source}"),
     );
     let raise = match report.last.frame {
         0 => raise.absence(report.last.time, fact),
         frame => raise.evidence(report.last.time, frame, fact),
     };
-    findings.raise(placed(tracker, raise, report.flow.source), report.last.time);
+    findings.raise(placed(tracker, raise, source), report.last.time);
+}
+
+/// The answers to refused attempts, each once; of many the latest.
+fn answers(refused: &[Rejection]) -> String {
+    let mut named: Vec<&str> = Vec::new();
+    for refusal in refused.iter().rev().take(Finding::EVIDENCE) {
+        if named.len() < NAMED && !named.contains(&&*refusal.words) {
+            named.push(&refusal.words);
+        }
+    }
+    named.reverse();
+    named.join(" and ")
+}
+
+/// What the registrar answered in the end, in its own words.
+fn words_of(tracker: &Tracker, report: &AttemptReport) -> String {
+    tracker.registrations.refusal(report).map_or_else(|| status_text(report.status), ToString::to_string)
 }
 
 fn expired(tracker: &Tracker, handle: Handle, at: Sighting, findings: &mut FindingStore) {

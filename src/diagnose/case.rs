@@ -152,6 +152,13 @@ impl<'a> Case<'a> {
         entries.max_by_key(|entry| (entry.state != RegistrationState::Registered, last(entry)))
     }
 
+    /// What the registrar said when it refused, where it says more than the status.
+    pub(super) fn refusal(&self, entry: &RegistrationEntry) -> Option<String> {
+        let tracker = self.scene.tracker;
+        let aor = tracker.registrations.aor(tracker.registrations.find_aor(&tracker.world, &entry.aor)?)?;
+        Some(aor.refusal.as_ref()?.to_string())
+    }
+
     /// The phones of the user.
     pub(super) fn devices(&self) -> impl Iterator<Item = &'a DeviceEntry> {
         self.party.registrations.iter().flat_map(|entry| &entry.devices)
