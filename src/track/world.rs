@@ -15,6 +15,7 @@ use crate::track::peers::Peers;
 use crate::track::reading::Reading;
 use crate::track::transaction::Transactions;
 use crate::track::triggers::Triggers;
+use crate::track::unreached::Unreached;
 use crate::track::vocabulary::Direction;
 
 /// How long an issued nonce is remembered; longer than phones reuse one.
@@ -63,6 +64,8 @@ pub struct World {
     pub transactions: Transactions,
     /// The self-test of the capture.
     pub triggers: Triggers,
+    /// The last datagrams that did not arrive.
+    pub unreached: Unreached,
     /// What happened and was not yet told.
     pub events: Vec<Event>,
     /// What the rules compare with.
@@ -80,6 +83,7 @@ impl World {
             absence: Absence::new(),
             transactions,
             triggers: Triggers::new(),
+            unreached: Unreached::default(),
             events: Vec::new(),
             thresholds,
             nonces: ExpiringTable::new(nonces),

@@ -40,6 +40,7 @@ scenarios! {
     "reg-refresh-ignored" => reg_refresh_ignored,
     "reg-403-once" => reg_403_once,
     "reg-refused-in-words" => reg_refused_in_words,
+    "reg-tel" => reg_tel,
 }
 
 fn reg_ok(scene: &mut Scene) {
@@ -456,4 +457,21 @@ fn refuse(scene: &mut Scene, at: f64, phone: &Agent, request: &Message, line: &s
     let response = scene.registrar_response(request, 400, phone).saying(line).with_all(headers);
     let pbx = scene.pbx.clone();
     scene.send(at, &pbx, phone, &response);
+}
+
+/// A phone that registers a telephone number, which names no host.
+fn reg_tel(scene: &mut Scene) {
+    let mut phone = a1();
+    let pbx = scene.pbx.clone();
+    for (at, status) in [(0.0, 401), (0.075, 200)] {
+        let mut request = scene.register_message(&mut phone);
+        request.set("To", "<tel:+4930555011>");
+        request.set("From", "<tel:+4930555011>;tag=9fxced76sl");
+        scene.send(at, &phone, &pbx, &request);
+        match status {
+            200 => scene.accept(at + 0.015, &phone, &request, &[]),
+            _ => scene.reject(at + 0.005, &mut phone, &request, status),
+        }
+    }
+    scene.keepalives(&phone, 20.0, 20.0, 100.0);
 }

@@ -138,3 +138,24 @@ fn write_detail(device: &DeviceEntry, page: &mut Page) {
         page.labelled("is sent", Tone::Normal, &format!("{} every {every} by the PBX", qualify.kind));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::sample;
+    use super::*;
+
+    #[test]
+    fn the_heading_names_the_host_that_all_have_and_none_where_there_is_none() {
+        let mut registrations = sample::office().registrations;
+        registrations.truncate(2);
+        let heading = |aors: [&str; 2], registrations: &mut [RegistrationEntry]| {
+            for (entry, aor) in registrations.iter_mut().zip(aors) {
+                aor.clone_into(&mut entry.aor);
+            }
+            remark(common_host(registrations), 0)
+        };
+        assert_eq!(heading(["1001@pbx.example.com", "1002@pbx.example.com"], &mut registrations), "at pbx.example.com");
+        assert_eq!(heading(["1001@pbx.example.com", "1001@pbx.example.net"], &mut registrations), "");
+        assert_eq!(heading(["+4930555011", "+4930555012"], &mut registrations), "");
+    }
+}

@@ -53,3 +53,37 @@ impl fmt::Display for Refusal {
         f.write_str(&self.words)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sip::scan::{Context, scan};
+
+    fn words(status: u16, rest: &str) -> Option<String> {
+        let bytes = format!("SIP/2.0 {status} {rest}\r\nCSeq: 2 REGISTER\r\nContent-Length: 0\r\n\r\n").into_bytes();
+        let scan = scan(&bytes, Context::Datagram).expect("a response");
+        Refusal::of(&Message::new(&bytes, &scan), status, Sighting::default()).map(|refusal| refusal.to_string())
+    }
+
+    #[test]
+    fn what_everybody_says_is_not_kept() {
+        assert_eq!(words(403, "Forbidden"), None);
+        assert_eq!(words(503, "service unavailable"), None);
+        assert_eq!(words(404, ""), None);
+    }
+
+    #[test]
+    fn what_says_more_is_kept_as_it_came() {
+        assert_eq!(words(403, "Wrong password").as_deref(), Some("403 Wrong password"));
+        assert_eq!(words(603, "Nobody here").as_deref(), Some("603 Nobody here"));
+        let busy = words(503, "Service Unavailable\r\nRetry-After: 120\r\nWarning: 399 pbx \"no\r\n database\"\r\nReason: SIP;cause=503");
+        let told = "503 Service Unavailable; Retry-After: 120; Warning: 399 pbx \"no database\"; Reason: SIP;cause=503";
+        assert_eq!(busy.as_deref(), Some(told));
+    }
+
+    #[test]
+    fn long_words_are_cut() {
+        assert_eq!(words(403, &"x".repeat(9_000)).map(|words| words.len()), Some(255));
+        assert!(words(403, &"Forbidden\r\nWarning: 399 a b".repeat(1_000)).is_some_and(|words| words.len() == 255));
+    }
+}
