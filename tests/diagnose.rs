@@ -81,6 +81,20 @@ fn an_invite_that_is_repeated_in_vain_answers_before_its_time_is_up() {
 }
 
 #[test]
+fn a_refusal_is_told_in_the_words_of_the_registrar() {
+    let says = |verdict: &Json, key: &str, words: &str| verdict[key].as_str().is_some_and(|text| text.contains(words));
+    let typo = json("reg-403-once", "1001", "cannot-connect", &[]);
+    assert!(says(&typo, "headline", "403 Wrong password") && says(&typo, "next_step", "password"), "{typo}");
+    assert_eq!((&typo["confidence"], &typo["escalate"]), (&Json::from("suspected"), &Json::from("none")));
+    let barred = json("reg-403-once", "2001", "cannot-connect", &[]);
+    assert!(says(&barred, "headline", "with 403.") && says(&barred, "next_step", "ACL"), "{barred}");
+    let twice = json("reg-refused-in-words", "1001", "cannot-connect", &[]);
+    let facts: Vec<_> = twice["evidence"].as_array().into_iter().flatten().filter_map(|fact| fact["fact"].as_str()).collect();
+    let answered: Vec<_> = facts.iter().filter_map(|fact| fact.split_once("answered ")).map(|(_, words)| words).collect();
+    assert_eq!(answered, ["403 Wrong password", "401 Credentials are wrong"]);
+}
+
+#[test]
 fn what_ended_for_lack_of_news_is_not_mended() {
     let verdict = json("callee-off", "1001", "cannot-receive", &["--at", "2026-01-31 09:02"]);
     assert_eq!(verdict["verdict"], "callee-no-response");

@@ -57,8 +57,7 @@ impl Registrations {
         let Some(attempt) = self.attempts.get_mut(handle).filter(waits) else { return };
         attempt.transmissions = request.transmissions;
         let Attempt { aor, asked, purpose, clears_all, .. } = *attempt;
-        let heard = is_heard(request.flow.transport, request.transmissions)
-            && !world.unreached.since(request.flow, request.first.time);
+        let heard = is_heard(request.flow.transport, request.transmissions) && !world.unreached.since(request.flow, request.first.time);
         let deadline = request.unanswered().deadline;
         let visible = !heard && world.would_see_answer(request.flow, request.first.time, deadline);
         let end = if visible { AttemptEnd::NoAnswer } else { AttemptEnd::Unknown };
