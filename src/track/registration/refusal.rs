@@ -84,6 +84,11 @@ mod tests {
     #[test]
     fn long_words_are_cut() {
         assert_eq!(words(403, &"x".repeat(9_000)).map(|words| words.len()), Some(255));
-        assert!(words(403, &"Forbidden\r\nWarning: 399 a b".repeat(1_000)).is_some_and(|words| words.len() == 255));
+        let warnings = format!("Forbidden{}", "\r\nWarning: 399 pbx \"no\"".repeat(1_000));
+        assert_eq!(
+            words(403, &warnings).as_deref(),
+            Some("403 Forbidden; Warning: 399 pbx \"no\"; Warning: 399 pbx \"no\""),
+            "two say enough"
+        );
     }
 }
