@@ -23,7 +23,7 @@ use crate::sip::headers::{Contact, ContactKind};
 use crate::table::{Digest, ExpiringTable, Handle, Rank, append};
 use crate::time::{PacketTime, Span};
 use crate::track::absence::WATERMARK;
-use crate::track::event::{AttemptReport, Event, Sighting};
+use crate::track::event::{Event, Sighting};
 use crate::track::nat::NatEvidence;
 use crate::track::reading::Reading;
 use crate::track::registration::attempt::Attempt;
@@ -128,11 +128,6 @@ impl Registrations {
     /// The AoR, if it is still remembered.
     pub fn aor(&self, handle: Handle) -> Option<&Aor> {
         self.aors.get(handle)
-    }
-
-    /// What the registrar said at the end of an attempt, where it said more than the status.
-    pub fn refusal(&self, report: &AttemptReport) -> Option<&Refusal> {
-        self.aor(report.aor)?.refusal.as_deref().filter(|refusal| refusal.was_said(report.answered))
     }
 
     /// The device, if it is still remembered.

@@ -6,7 +6,8 @@ use crate::sip::adapter::status_phrase;
 use crate::sip::headers::HeaderName;
 use crate::sip::message::Message;
 use crate::sip::text::unfold;
-use crate::track::event::Sighting;
+use crate::track::event::{AttemptReport, Sighting};
+use crate::track::registration::Registrations;
 use crate::track::world::text;
 
 /// The headers that say why, or when to come back.
@@ -40,10 +41,12 @@ impl Refusal {
         }
         (!is_usual || words.len() > line).then(|| Box::new(Self { frame: at.frame, words: text(&words) }))
     }
+}
 
-    /// Whether it is the answer of that packet.
-    pub fn was_said(&self, at: Sighting) -> bool {
-        self.frame == at.frame
+impl Registrations {
+    /// What the registrar said at the end of an attempt, where it said more than the status.
+    pub fn refusal(&self, report: &AttemptReport) -> Option<&Refusal> {
+        self.aor(report.aor)?.refusal.as_deref().filter(|refusal| refusal.frame == report.answered.frame)
     }
 }
 
