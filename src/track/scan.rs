@@ -9,7 +9,7 @@ use crate::table::{Digest, Digester, ExpiringTable, Rank, append};
 use crate::time::{PacketTime, Span};
 use crate::track::event::Giveaway;
 
-/// Names that scanning tools give themselves, lower case.
+/// Products as which scanning tools name themselves.
 const TOOLS: [&[u8]; 11] = [
     b"friendly-scanner",
     b"sipvicious",
@@ -96,8 +96,17 @@ impl Scans {
         if std::mem::replace(&mut entry.agent, hash) == hash {
             return false;
         }
-        let name = agent.to_ascii_lowercase();
-        TOOLS.iter().any(|tool| memchr::memmem::find(&name, tool).is_some())
+        names_tool(agent)
+    }
+
+    /// Takes note that `source` answers the challenge that it was given as `user`, so that what counts is how that comes out.
+    pub fn answers_challenge(&mut self, source: IpAddr, user: &[u8]) {
+        let key = self.key(source);
+        let Some(entry) = self.sources.find(key).and_then(|handle| self.sources.get_mut(handle)) else { return };
+        if !entry.tries.is_empty() {
+            let user = self.digester.bytes(user).low64();
+            entry.tries.retain(|tried| tried.user != user || tried.result != Try::Challenged);
+        }
     }
 
     /// Takes note of how a try of `source` as `user`, or a call of it to `user`, came out. Tells what that gives away, if anything.
@@ -168,6 +177,20 @@ impl Tried {
     }
 }
 
+/// Whether a `User-Agent` names a scanning tool among its products (RFC 3261 §20.41), ahead of any comment: `sipcli/v1.8`, `smap 0.6.0`.
+fn names_tool(agent: &[u8]) -> bool {
+    let products = agent.split(|byte| *byte == b'(').next().unwrap_or_default().split(u8::is_ascii_whitespace);
+    let mut names = products.filter_map(|product| product.split(|byte| *byte == b'/').next());
+    names.any(|name| TOOLS.iter().any(|tool| is_named(name, tool)))
+}
+
+/// Whether a product is a tool, its version written to the name or not: other products begin or end like a short name by chance.
+fn is_named(product: &[u8], tool: &[u8]) -> bool {
+    let Some((name, rest)) = product.split_at_checked(tool.len()) else { return false };
+    let version = rest.iter().find(|byte| !b"-_.vV".contains(byte));
+    name.eq_ignore_ascii_case(tool) && (rest.is_empty() || version.is_some_and(u8::is_ascii_digit))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -215,6 +238,57 @@ mod tests {
         let mut scans = Scans::new(Digester::new(0), 10, Limits::from(&Thresholds::default()));
         assert!(!scans.is_tool(X, b"Yealink SIP-T46S", at(0)));
         assert!(scans.is_tool(X, b"Friendly-Scanner", at(1)));
+        let tools = [
+            "sipcli/v1.8",
+            "sipcli-1.8",
+            "sipvicious",
+            "SIPVicious OSS v0.3",
+            "pplsip",
+            "VaxSIPUserAgent/3.1",
+            "smap 0.6.0",
+            "sipsak 0.9.6",
+            "iWar",
+            "sundayddr",
+            "sip-scan",
+            "sipsak0.9",
+            "Test friendly-scanner (x)",
+        ];
+        assert_eq!(tools.iter().find(|agent| !names_tool(agent.as_bytes())), None);
+    }
+
+    #[test]
+    fn a_phone_whose_name_has_that_of_a_tool_in_it_is_none() {
+        let phones = [
+            "MySIPClient/2.4",
+            "SipClientPro 3",
+            "Kiwaru/1.0",
+            "iWarrior",
+            "smapphone",
+            "MSmap 2",
+            "sipclient",
+            "AppleSIPhone",
+            "smap-phone/1",
+            "Desk 5 (like sipsak, smap)",
+            "Phone/sipcli",
+            "",
+        ];
+        assert_eq!(phones.iter().find(|agent| names_tool(agent.as_bytes())), None);
+    }
+
+    #[test]
+    fn who_answers_its_challenge_is_not_in_vain_while_it_waits() {
+        let mut scans = Scans::new(Digester::new(0), 10, Limits::from(&Thresholds::default()));
+        for n in 0..30 {
+            let user = format!("{}", 1000 + n);
+            assert_eq!(scans.note(X, Method::Register, user.as_bytes(), Try::Challenged, at(n)), None);
+            scans.answers_challenge(X, user.as_bytes());
+        }
+        let mut guesses = (0..30).filter_map(|n| {
+            let user = format!("{}", 1000 + n);
+            scans.answers_challenge(X, user.as_bytes());
+            scans.note(X, Method::Register, user.as_bytes(), Try::Challenged, at(40 + n))
+        });
+        assert_eq!(guesses.next(), Some(Giveaway::Users), "what is refused again is in vain");
     }
 
     #[test]
