@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use crate::decode::flow::Transport;
 use crate::detect::catalog::{FindingId, Slot, rejection_remedy};
-use crate::detect::finding::{Raise, Reason, Standing, Subject, sent};
+use crate::detect::finding::{Finding, Raise, Reason, Standing, Subject, sent};
 use crate::detect::lately::Lately;
 use crate::detect::parties::standing;
 use crate::detect::served::Served;
@@ -15,7 +15,7 @@ use crate::track::Tracker;
 use crate::track::event::{AttemptEnd, AttemptReport, Event, Sighting};
 use crate::track::registration::device::Device;
 use crate::track::site::Site;
-use crate::track::vocabulary::{Confidence, RegistrationState, Scope};
+use crate::track::vocabulary::{Confidence, Direction, RegistrationState, Scope};
 
 /// Transmissions that show that the sender heard nothing (DETECTION §1.3).
 const UNHEARD: u16 = 3;
@@ -59,7 +59,7 @@ impl RegistrationDetector {
             }
             findings.clear_of(FindingId::RegistrarSilent, report.last.time, || Some(Subject::Source(source)));
         }
-        if tracker.world.peers.scans(source) {
+        if tracker.world.peers.scans(source) && report.end != AttemptEnd::Accepted {
             return;
         }
         match report.end {
@@ -73,6 +73,8 @@ impl RegistrationDetector {
             AttemptEnd::CredentialsRejected | AttemptEnd::ChallengeIgnored => credentials(tracker, report, aor.clone(), findings),
             // What is sent over UDP is sent again until an answer arrives: sent once, it was answered, and the capture missed that.
             AttemptEnd::NoAnswer if is_heard(report.flow.transport, report.transmissions) => {}
+            // Of a registrar that the PBX itself asks it is the trunk that is silent.
+            AttemptEnd::NoAnswer if tracker.world.peers.direction(report.flow) == Direction::Out => {}
             AttemptEnd::NoAnswer => self.silent(tracker, report, aor.clone(), findings),
             AttemptEnd::Unknown => {}
         }
@@ -106,7 +108,11 @@ impl RegistrationDetector {
         let others = self.answered.others(source, |at| at.since(since) > Span::ZERO);
         let waited = report.last.time.since(report.first.time);
         let confidence = if others > 0 { Confidence::Confirmed } else { Confidence::Suspected };
+        let was_confirmed = |finding: &Finding| finding.confidence == Confidence::Confirmed;
         let served = match others {
+            0 if findings.get(FindingId::RegistrarSilent, &Subject::Source(source)).is_some_and(was_confirmed) => {
+                "other sources were served before".to_owned()
+            }
             0 => "no other source was served meanwhile to compare with".to_owned(),
             1 => "1 other source is served".to_owned(),
             n => format!("{n} other sources are served"),
@@ -153,6 +159,9 @@ fn credentials(tracker: &Tracker, report: &AttemptReport, aor: Box<str>, finding
         return;
     }
     let source = report.flow.source.ip();
+    if !tracker.world.peers.is_partner(source) && is_attacked(findings, &aor) {
+        return;
+    }
     let (reason, message, fact) = if ignored {
         let message = format!("{aor} at {source}: asked for credentials {times}× and never sent any");
         (Reason::NoCredentials, message, "challenge, and no REGISTER with credentials followed".to_owned())
@@ -178,6 +187,11 @@ fn credentials(tracker: &Tracker, report: &AttemptReport, aor: Box<str>, finding
         frame => raise.evidence(report.last.time, frame, fact),
     };
     findings.raise(placed(tracker, raise, report.flow.source), report.last.time);
+}
+
+/// Whether strangers try passwords of the user from many addresses: what is refused to them is no mistake of the user's.
+fn is_attacked(findings: &FindingStore, aor: &str) -> bool {
+    findings.open_about(FindingId::AuthBruteforce, &Subject::Aor(aor.into())).next().is_some()
 }
 
 fn expired(tracker: &Tracker, handle: Handle, at: Sighting, findings: &mut FindingStore) {

@@ -68,7 +68,7 @@ impl Tracker {
         match self.world.transactions.request(key, &seen.message, seen.flow, seen.rank, seen.at) {
             Requested::Repeated(transaction) => {
                 self.note_repeat(transaction, seen.at);
-                self.nat.packet(&mut self.world, &mut self.registrations, seen);
+                self.nat.repeated(&mut self.world, &mut self.registrations, seen);
                 Novelty::Retransmission
             }
             Requested::New(transaction) => {
