@@ -37,7 +37,7 @@ pub struct Limits {
     users: Rate,
     /// The share of its tries that must be in vain.
     in_vain: Ratio,
-    /// Long numbers called in vain, and no call answered.
+    /// Long numbers called in vain, and no call answered. Whoever had so many calls answered calls ordinarily (DETECTION §13).
     numbers: usize,
 }
 
@@ -64,8 +64,28 @@ struct Tried {
     user: u64,
     at: PacketTime,
     result: Try,
-    /// Whether it was a call to a long number.
-    dialled: bool,
+    what: What,
+}
+
+/// What a user was tried as.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum What {
+    /// To register as.
+    Account,
+    /// To call.
+    Extension,
+    /// To call, as a long number.
+    Number,
+}
+
+impl What {
+    fn of(method: Method, user: &[u8]) -> Self {
+        match method {
+            Method::Invite if user.iter().filter(|byte| byte.is_ascii_digit()).count() >= LONG => Self::Number,
+            Method::Invite => Self::Extension,
+            _ => Self::Account,
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -73,6 +93,8 @@ struct Source {
     agent: u64,
     tries: Vec<Tried>,
     succeeded: bool,
+    /// Calls that were answered.
+    answered: u16,
 }
 
 /// The sources that tried in vain lately.
@@ -111,19 +133,20 @@ impl Scans {
 
     /// Takes note of how a try of `source` as `user`, or a call of it to `user`, came out. Tells what that gives away, if anything.
     pub fn note(&mut self, source: IpAddr, method: Method, user: &[u8], result: Try, now: PacketTime) -> Option<Giveaway> {
-        let dialled = method == Method::Invite && user.iter().filter(|byte| byte.is_ascii_digit()).count() >= LONG;
+        let what = What::of(method, user);
         let user = self.digester.bytes(user).low64();
         let limits = self.limits;
         let entry = self.entry(source, now)?;
         entry.tries.retain(|tried| tried.user != user && now.since(tried.at) <= limits.users.window);
         entry.succeeded |= result == Try::Succeeded;
+        entry.answered = entry.answered.saturating_add(u16::from(result == Try::Succeeded && what != What::Account));
         if result == Try::Succeeded && entry.tries.is_empty() {
             return None;
         }
         if entry.tries.len() >= REMEMBERED {
             entry.tries.remove(0);
         }
-        append(&mut entry.tries, Tried { user, at: now, result, dialled });
+        append(&mut entry.tries, Tried { user, at: now, result, what });
         entry.giveaway(limits, now)
     }
 
@@ -160,9 +183,11 @@ impl Scans {
 
 impl Source {
     fn giveaway(&self, limits: Limits, now: PacketTime) -> Option<Giveaway> {
-        let in_vain = self.tries.iter().filter(|tried| tried.is_in_vain(now)).count();
-        let decided = self.tries.iter().filter(|tried| tried.result == Try::Succeeded || tried.is_in_vain(now)).count();
-        let numbers = self.tries.iter().filter(|tried| tried.dialled && tried.is_in_vain(now)).count();
+        let is_ordinary = usize::from(self.answered) >= limits.numbers;
+        let tries = || self.tries.iter().filter(|tried| tried.what == What::Account || !is_ordinary);
+        let in_vain = tries().filter(|tried| tried.is_in_vain(now)).count();
+        let decided = tries().filter(|tried| tried.result == Try::Succeeded || tried.is_in_vain(now)).count();
+        let numbers = tries().filter(|tried| tried.what == What::Number && tried.is_in_vain(now)).count();
         match () {
             () if limits.users.is_reached(in_vain) && limits.in_vain.is_reached(in_vain, decided) => Some(Giveaway::Users),
             () if numbers >= limits.numbers && !self.succeeded => Some(Giveaway::Numbers),
@@ -231,6 +256,19 @@ mod tests {
         assert!((1..9).all(|n| call(&mut carrier, format!("00493012345{n}"), Try::Failed, n).is_none()), "calls of it are answered");
         let mut phone = Scans::new(Digester::new(0), 10, Limits::from(&Thresholds::default()));
         assert!((0..9).all(|n| call(&mut phone, format!("10{n}"), Try::Failed, n).is_none()), "these are extensions");
+    }
+
+    #[test]
+    fn a_carrier_whose_calls_were_answered_is_none_when_nobody_has_its_numbers_any_more() {
+        let found = |answered: i64| {
+            let mut scans = Scans::new(Digester::new(0), 10, Limits::from(&Thresholds::default()));
+            let call = |scans: &mut Scans, number: i64, result, seconds| {
+                scans.note(X, Method::Invite, format!("08910{number:03}").as_bytes(), result, at(seconds))
+            };
+            (0..answered).for_each(|n| assert_eq!(call(&mut scans, n, Try::Succeeded, 20 * n), None));
+            (0..14).find_map(|n| call(&mut scans, 100 + n, Try::Failed, 200 + n))
+        };
+        assert_eq!((found(5), found(1), found(0)), (None, Some(Giveaway::Users), Some(Giveaway::Numbers)));
     }
 
     #[test]

@@ -3,10 +3,10 @@
 use super::scenarios;
 use crate::support::agent::address;
 use crate::support::agent::cast::{a1, b1, c1, l1, scanner, trunk};
-use crate::support::call::Bridge;
+use crate::support::call::{Bridge, Plan};
 use crate::support::scene::schedule;
 use crate::support::upkeep::{PING, times};
-use crate::support::{Agent, Brand, Leg, Plan, Scene, Side};
+use crate::support::{Agent, Brand, Leg, Scene, Side};
 
 scenarios! {
     "never-registered" => never_registered,
@@ -87,7 +87,7 @@ fn invite_answered_late(scene: &mut Scene) {
     leg.invite_repeated(scene, 62.0, &[0.0, 0.5, 1.5, 3.5], &[]);
     leg.progress(scene, 65.505, 100);
     leg.answer(scene, 67.0, &[]);
-    leg.bye(scene, 100.0, crate::support::Side::Caller);
+    leg.bye(scene, 100.0, Side::Caller);
 }
 
 /// Two challenges get lost, the third arrives.
