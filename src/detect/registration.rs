@@ -6,7 +6,7 @@ use crate::decode::flow::Transport;
 use crate::detect::catalog::{FindingId, Slot, rejection_remedy};
 use crate::detect::finding::{Finding, Raise, Reason, Standing, Subject, sent};
 use crate::detect::lately::Lately;
-use crate::detect::parties::standing;
+use crate::detect::parties::{related_pbx, standing};
 use crate::detect::served::Served;
 use crate::detect::store::FindingStore;
 use crate::table::Handle;
@@ -215,13 +215,15 @@ fn expired(tracker: &Tracker, handle: Handle, at: Sighting, findings: &mut Findi
     findings.raise(placed(tracker, raise, device.source()), at.time);
 }
 
-/// Names the places that an AoR's finding belongs to, and how far it reaches: the phone, or possibly its whole site where it is the only one.
+/// Names the places and the PBXs that an AoR's finding belongs to, and how far it reaches: the phone, or possibly its whole site where it is the only one.
 pub(super) fn placed(tracker: &Tracker, raise: Raise, source: SocketAddr) -> Raise {
     let alone = tracker.registrations.devices_at(source.ip()) < 2;
     let served = match raise.subject() {
         Subject::Aor(name) => tracker.registrations.find_aor(&tracker.world, name).and_then(|aor| tracker.registrations.aor(aor)),
         _ => None,
     };
+    let devices = served.into_iter().flat_map(|aor| &aor.devices).filter_map(|device| tracker.registrations.device(*device));
+    let raise = devices.fold(raise, |raise, device| related_pbx(tracker, raise, device.flow));
     let standing = if served.is_some_and(|aor| aor.accepted > 0) { Standing::Known } else { standing(tracker, source.ip()) };
     raise
         .standing(standing)

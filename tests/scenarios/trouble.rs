@@ -19,6 +19,7 @@ scenarios! {
     "server-errors-to-office" => server_errors_to_office,
     "server-errors-to-carrier" => server_errors_to_carrier,
     "outage-lasts" => outage_lasts,
+    "outage-of-old-pbx" => outage_of_old_pbx,
     "phone-off-for-hours" => phone_off_for_hours,
     "carrier-silent" => carrier_silent,
     "register-repeated-not-refreshed" => register_repeated_not_refreshed,
@@ -176,6 +177,26 @@ fn outage_lasts(scene: &mut Scene) {
     // Something else keeps the capture alive: two phones that talk to each other without the PBX.
     for at in times(1.0, 60.0, 3950.0) {
         scene.udp(at, l1().outer, address("203.0.113.61:5060"), PING);
+    }
+}
+
+/// Two phones were left at a PBX that is gone and ask it for an hour. Those of the other PBX are served, one of them has no account.
+fn outage_of_old_pbx(scene: &mut Scene) {
+    let gone = scene.pbx.clone();
+    for (index, mut phone) in [a1(), c1()].into_iter().enumerate() {
+        let offset = index as f64 * 0.5;
+        scene.healthy(&mut phone, offset, 290.0);
+        for at in times(300.0, 400.0, 3600.0) {
+            let refresh = scene.register_message(&mut phone);
+            scene.repeat(at + offset, &schedule::CAPPED, &phone, &gone, &refresh);
+        }
+    }
+    scene.pbx = Agent { outer: address("203.0.113.20:5060"), ..gone };
+    let elsewhere = |phone: Agent| Agent { domain: "new.example.com".to_owned(), expires: 1800, ..phone };
+    scene.healthy(&mut elsewhere(b1()), 1.0, 3650.0);
+    let mut phone = elsewhere(Agent::phone("2002", Brand::Yealink, "10.0.0.6:5060", "198.51.100.81:35060"));
+    for at in [2500.0, 2560.0] {
+        scene.reg_rejected(at, &mut phone, 404);
     }
 }
 
