@@ -159,6 +159,7 @@ impl Detectors {
                 grants::event(tracker, event, findings);
                 self.moves.event(tracker, event, findings);
                 self.load.event(tracker, event, findings);
+                self.ignored.event(tracker, event, findings);
                 self.intruders.event(tracker, event, findings);
                 self.strangers.event(tracker, event, findings);
             }
@@ -179,7 +180,10 @@ impl Detectors {
                 self.restart.event(tracker, event, findings);
             }
             Event::OldNonce { .. } => self.restart.event(tracker, event, findings),
-            Event::Probe { .. } => self.probes.event(tracker, event, findings),
+            Event::Probe { .. } => {
+                self.reachability.event(tracker, event, findings);
+                self.probes.event(tracker, event, findings);
+            }
             Event::Reachability { .. } => {
                 self.reachability.event(tracker, event, findings);
                 self.probes.event(tracker, event, findings);

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use crate::detect::catalog::{FindingId, Slot, rejection_remedy};
 use crate::detect::finding::{Finding, Raise, Reason, Standing, Subject, sent};
 use crate::detect::lately::Lately;
-use crate::detect::parties::standing;
+use crate::detect::parties::{related_pbx, standing};
 use crate::detect::served::Served;
 use crate::detect::store::FindingStore;
 use crate::table::Handle;
@@ -14,7 +14,7 @@ use crate::track::Tracker;
 use crate::track::event::{AttemptEnd, AttemptReport, Event, Sighting};
 use crate::track::registration::device::Device;
 use crate::track::site::Site;
-use crate::track::vocabulary::{Confidence, RegistrationState, Scope};
+use crate::track::vocabulary::{Confidence, Direction, RegistrationState, Scope};
 
 /// Rejections and answered sources remembered.
 const REMEMBERED: usize = 4096;
@@ -73,7 +73,7 @@ impl RegistrationDetector {
             }
             findings.clear_of(FindingId::RegistrarSilent, report.last.time, || Some(Subject::Source(source)));
         }
-        if tracker.world.peers.scans(source) {
+        if tracker.world.peers.scans(source) && report.end != AttemptEnd::Accepted {
             return;
         }
         match report.end {
@@ -87,6 +87,8 @@ impl RegistrationDetector {
             AttemptEnd::Rejected | AttemptEnd::ContactDropped => self.rejected(tracker, report, aor.clone(), findings),
             AttemptEnd::CredentialsRejected => self.refused(tracker, report, aor.clone(), findings),
             AttemptEnd::ChallengeIgnored => ignored(tracker, report, aor.clone(), findings),
+            // Of a registrar that the PBX itself asks it is the trunk that is silent.
+            AttemptEnd::NoAnswer if tracker.world.peers.direction(report.flow) == Direction::Out => {}
             AttemptEnd::NoAnswer => self.silent(tracker, report, aor.clone(), findings),
             AttemptEnd::Unknown => {}
         }
@@ -118,7 +120,8 @@ impl RegistrationDetector {
         let Some(device) = tracker.registrations.device(report.device) else { return };
         let times = device.credential_rejections;
         let own = self.refusals.note(report.device, Rejection::of(tracker, report), report.last.time, REFUSED);
-        if u32::from(times) < tracker.thresholds().auth_loop {
+        let source = report.flow.source;
+        if u32::from(times) < tracker.thresholds().auth_loop || is_attack(tracker, source.ip(), &aor, findings) {
             return;
         }
         let own = own.get(own.len().saturating_sub(usize::from(times))..).unwrap_or(own);
@@ -126,7 +129,6 @@ impl RegistrationDetector {
             true => (Reason::UsernameMismatch, "the digest names another user than the account"),
             false => (Reason::PasswordOrUnknown, "wrong password or unknown account"),
         };
-        let source = report.flow.source;
         let message = format!("{aor} at {}: credentials rejected {times}× with {} ({guess})", source.ip(), answers(own));
         let is_open = findings.is_open(FindingId::AuthFailedLoop, &Subject::Aor(aor.clone()));
         let untold = if is_open { own.len().saturating_sub(1) } else { 0 };
@@ -147,7 +149,11 @@ impl RegistrationDetector {
         let others = self.answered.others(source, |at| at.since(since) > Span::ZERO);
         let waited = report.last.time.since(report.first.time);
         let confidence = if others > 0 { Confidence::Confirmed } else { Confidence::Suspected };
+        let was_confirmed = |finding: &Finding| finding.confidence == Confidence::Confirmed;
         let served = match others {
+            0 if findings.get(FindingId::RegistrarSilent, &Subject::Source(source)).is_some_and(was_confirmed) => {
+                "other sources were served before".to_owned()
+            }
             0 => "no other source was served meanwhile to compare with".to_owned(),
             1 => "1 other source is served".to_owned(),
             n => format!("{n} other sources are served"),
@@ -186,6 +192,9 @@ fn ignored(tracker: &Tracker, report: &AttemptReport, aor: Box<str>, findings: &
         return;
     }
     let source = report.flow.source;
+    if is_attack(tracker, source.ip(), &aor, findings) {
+        return;
+    }
     let message = format!("{aor} at {}: asked for credentials {times}× and never sent any", source.ip());
     let fact = "challenge, and no REGISTER with credentials followed";
     let raise = Raise::new(FindingId::AuthFailedLoop, Subject::Aor(aor), message).reason(Reason::NoCredentials).evidence(
@@ -217,6 +226,12 @@ fn words_of(tracker: &Tracker, report: &AttemptReport) -> String {
     tracker.registrations.refusal(report).map_or_else(|| status_text(report.status), ToString::to_string)
 }
 
+/// Whether the source is a stranger while strangers try passwords of the user from many addresses: what is refused to them is no mistake of
+/// the user's.
+fn is_attack(tracker: &Tracker, source: IpAddr, aor: &str, findings: &FindingStore) -> bool {
+    !tracker.world.peers.is_partner(source) && findings.open_about(FindingId::AuthBruteforce, &Subject::Aor(aor.into())).next().is_some()
+}
+
 fn expired(tracker: &Tracker, handle: Handle, at: Sighting, findings: &mut FindingStore) {
     let Some(device) = tracker.registrations.device(handle) else { return };
     let Some(aor) = tracker.registrations.aor(device.aor) else { return };
@@ -238,13 +253,15 @@ fn expired(tracker: &Tracker, handle: Handle, at: Sighting, findings: &mut Findi
     findings.raise(placed(tracker, raise, device.source()), at.time);
 }
 
-/// Names the places that an AoR's finding belongs to, and how far it reaches: the phone, or possibly its whole site where it is the only one.
+/// Names the places and the PBXs that an AoR's finding belongs to, and how far it reaches: the phone, or possibly its whole site where it is the only one.
 pub(super) fn placed(tracker: &Tracker, raise: Raise, source: SocketAddr) -> Raise {
     let alone = tracker.registrations.devices_at(source.ip()) < 2;
     let served = match raise.subject() {
         Subject::Aor(name) => tracker.registrations.find_aor(&tracker.world, name).and_then(|aor| tracker.registrations.aor(aor)),
         _ => None,
     };
+    let devices = served.into_iter().flat_map(|aor| &aor.devices).filter_map(|device| tracker.registrations.device(*device));
+    let raise = devices.fold(raise, |raise, device| related_pbx(tracker, raise, device.flow));
     let standing = if served.is_some_and(|aor| aor.accepted > 0) { Standing::Known } else { standing(tracker, source.ip()) };
     raise
         .standing(standing)
