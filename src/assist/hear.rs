@@ -44,13 +44,13 @@ impl Session {
                 }
             }
             Method::Options | Method::Notify | Method::Subscribe | Method::Publish | Method::Message => {
-                if !is_from_pbx(tracker, heard.flow) && self.who.has(tracker, heard.flow.source) {
+                if !is_from_pbx(tracker, heard.flow) && self.who.sends(tracker, message, heard.flow) {
                     self.arrived += 1;
                 }
             }
             _ => self.calling(tracker, heard),
         }
-        if self.who.has(tracker, heard.flow.source) {
+        if self.who.sends(tracker, message, heard.flow) {
             self.last_heard = Some(heard.at.time);
         }
     }
@@ -231,9 +231,10 @@ impl Session {
 
     /// Whether an INVITE of the PBX is for a phone of the user: by where it goes, else by its To.
     fn is_for_user(&self, tracker: &Tracker, heard: &Heard<'_>) -> bool {
-        let to = heard.message.to().uri;
-        let other = || tracker.registrations.at_address(&tracker.world, heard.flow.destination).is_some();
-        self.who.has(tracker, heard.flow.destination) || (!other() && self.who.is_party(tracker, to.user, to.host))
+        let (to, phone) = (heard.message.to().uri, heard.flow.destination);
+        let elsewhere = || tracker.registrations.at_address(&tracker.world, phone).is_some() && !self.who.is_home(tracker, phone);
+        let own = self.who.has(tracker, phone) && !self.who.is_another_at(tracker, phone, to, heard.flow);
+        own || (!elsewhere() && self.who.is_party(tracker, to.user, to.host))
     }
 
     /// Whether a finding is sure enough to end the step. What the OPTIONS of the PBX show is no call that failed, and what only now comes

@@ -9,7 +9,7 @@ use crate::diagnose::case::Case;
 use crate::diagnose::facts;
 use crate::diagnose::parties::{Attempt, Party};
 use crate::diagnose::rule::{Check, Rule, Step};
-use crate::diagnose::words::{clock, dialled, lasting, outcome};
+use crate::diagnose::words::{clock, counted, dialled, lasting, outcome};
 use crate::report::model::{CallEntry, DeviceEntry, Escalation, Judgement, RegistrationEntry};
 use crate::time::Span;
 use crate::track::event::Unanswered;
@@ -103,6 +103,19 @@ fn last_call(case: &Case<'_>) -> Check {
 }
 
 fn no_call(case: &Case<'_>) -> Answer {
+    let unclaimed: Vec<_> = case.unclaimed.iter().filter(|call| case.party.is_at(call.source)).map(|call| facts::call(call)).collect();
+    if !unclaimed.is_empty() {
+        let headline = format!(
+            "No call under a name of {} was captured, but {} from its address, which other users share, may be of any of them.",
+            case.asked(),
+            counted(unclaimed.len(), "call", "calls")
+        );
+        return Answer::new(Judgement::CannotTell, headline)
+            .confidence(Confidence::Suspected)
+            .scope(case.scope())
+            .facts(unclaimed.into_iter().rev().take(LISTED))
+            .next_step("Let the user place a test call while capturing, and find it by its time and number.");
+    }
     let state = if case.is_registered() { "is registered, but" } else { "was seen, but" };
     let headline = format!("{} {state} no call of it was captured: if it tried, the call never left the phone.", case.asked());
     Answer::new(Judgement::CannotTell, headline)

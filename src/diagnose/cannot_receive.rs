@@ -8,7 +8,7 @@ use crate::diagnose::case::Case;
 use crate::diagnose::facts;
 use crate::diagnose::parties::Attempt;
 use crate::diagnose::rule::{Check, Rule, Step};
-use crate::diagnose::words::{caller, clock, dialled, outcome};
+use crate::diagnose::words::{caller, clock, counted, dialled, outcome};
 use crate::report::model::{CallEntry, Escalation, Judgement, RegistrationEntry};
 use crate::track::event::Unanswered;
 use crate::track::vocabulary::{CallState, Confidence, Direction, Outcome, Scope};
@@ -101,10 +101,16 @@ fn elsewhere(case: &Case<'_>) -> Check {
 /// The users that a call went to: the called sides of its legs, or whose phone is where a proxy passed it on to.
 fn reached(case: &Case<'_>, attempt: &Attempt<'_>) -> Vec<String> {
     let mut names: Vec<String> = attempt.legs.iter().map(|leg| dialled(leg).to_owned()).collect();
-    if let Some(place) = attempt.main.passed_on_to.filter(|place| names.is_empty() && !case.party.is_at(*place)) {
+    let called = attempt.main.to.as_deref();
+    if let Some(place) = attempt.main.passed_on_to.filter(|place| names.is_empty() && !case.party.is_end(*place, called)) {
         let is_there = |entry: &&RegistrationEntry| entry.devices.iter().any(|device| device.source == place);
-        let there = case.scene.report.registrations.iter().filter(is_there).filter_map(|entry| entry.aor.split('@').next());
-        names.extend(there.map(str::to_owned));
+        let there: Vec<_> = case.scene.report.registrations.iter().filter(is_there).collect();
+        // Behind an edge that many share, only the address is sure.
+        match there.as_slice() {
+            [only] => names.extend(only.aor.split('@').next().map(str::to_owned)),
+            [] => {}
+            _ => names.push(place.to_string()),
+        }
     }
     names.dedup();
     names
@@ -143,6 +149,19 @@ fn last_call(case: &Case<'_>) -> Check {
 }
 
 fn no_call(case: &Case<'_>) -> Answer {
+    let unclaimed: Vec<_> = case.unclaimed.iter().filter(|call| !case.party.is_at(call.source)).map(|call| facts::call(call)).collect();
+    if !unclaimed.is_empty() {
+        let headline = format!(
+            "No call under a name of {} was captured, but {} to its address, which other users share, may be for any of them.",
+            case.asked(),
+            counted(unclaimed.len(), "call", "calls")
+        );
+        return Answer::new(Judgement::CannotTell, headline)
+            .confidence(Confidence::Suspected)
+            .scope(case.scope())
+            .facts(unclaimed.into_iter().rev().take(LISTED))
+            .next_step("Place a test call to the user while capturing, and find it by its time and number.");
+    }
     let state = match (case.is_registered(), case.is_unreachable()) {
         (true, false) => "is registered, but",
         _ => "was seen, but",
@@ -216,7 +235,7 @@ fn at_the_phone(case: &Case<'_>, attempt: &Attempt<'_>, leg: &CallEntry) -> Answ
 
 /// Where a call went that the user's phone forwarded.
 fn onwards(case: &Case<'_>, attempt: &Attempt<'_>) -> String {
-    let mut others = attempt.legs.iter().filter(|leg| !case.party.is_called(leg.to.as_deref()) && !case.party.is_at(leg.destination));
+    let mut others = attempt.legs.iter().filter(|leg| !case.party.is_called(leg.to.as_deref()) && !case.party.is_end(leg.destination, leg.to.as_deref()));
     others.next_back().map_or_else(String::new, |leg| format!(", this one to {}", dialled(leg)))
 }
 

@@ -33,6 +33,8 @@ pub(super) struct Case<'a> {
     pub(super) attempts: Vec<Attempt<'a>>,
     /// Calls that others made in the user's name.
     pub(super) impostures: Vec<&'a CallEntry>,
+    /// Calls from or to a place that the user shares with others, under names that do not tell whose they are.
+    pub(super) unclaimed: Vec<&'a CallEntry>,
     /// Findings about the user, its site, its calls, the PBX and the capture.
     findings: Vec<&'a Finding>,
     /// Findings about other phones behind the user's address.
@@ -48,9 +50,10 @@ impl<'a> Case<'a> {
         let mut attempts = Attempt::all(scene.report);
         attempts.retain(|attempt| attempt.main.ended.is_none_or(|end| end.0 >= since) && attempt.started() <= until);
         let impostures = attempts.iter().filter(|attempt| attempt.is_in_the_name_of(&party)).map(|attempt| attempt.main).collect();
+        let unclaimed = attempts.iter().filter_map(|attempt| attempt.unclaimed(&party)).collect();
         attempts.retain(|attempt| attempt.is_by(&party) || (attempt.is_to(&party) && !attempt.main.by_scanner));
         let now = scene.tracker.printed(scene.tracker.now());
-        let mut case = Self { scene, question, now, party, attempts, impostures, findings: Vec::new(), nearby: Vec::new() };
+        let mut case = Self { scene, question, now, party, attempts, impostures, unclaimed, findings: Vec::new(), nearby: Vec::new() };
         let in_time = |finding: &Finding| {
             finding.cleared.is_none_or(|end| scene.tracker.printed(end) >= since) && scene.tracker.printed(finding.at) <= until
         };
