@@ -190,7 +190,7 @@ impl Session {
             self.follow(call);
         }
         let followed = call.is_some_and(|call| self.calls.contains(&call));
-        let own_end = self.who.has(tracker, heard.flow.source) || self.who.has(tracker, heard.flow.destination);
+        let own_end = self.who.may_be_at(tracker, heard.flow.source) || self.who.may_be_at(tracker, heard.flow.destination);
         if !(inbound || outbound || followed && own_end || followed && self.is_mine(call)) {
             return;
         }
@@ -233,8 +233,7 @@ impl Session {
     fn is_for_user(&self, tracker: &Tracker, heard: &Heard<'_>) -> bool {
         let (to, phone) = (heard.message.to().uri, heard.flow.destination);
         let elsewhere = || tracker.registrations.at_address(&tracker.world, phone).is_some() && !self.who.is_home(tracker, phone);
-        let own = self.who.has(tracker, phone) && !self.who.is_another_at(tracker, phone, to, heard.flow);
-        own || (!elsewhere() && self.who.is_party(tracker, to.user, to.host))
+        self.who.is_end(tracker, phone, to, heard.flow) || (!elsewhere() && self.who.is_party(tracker, to.user, to.host))
     }
 
     /// Whether a finding is sure enough to end the step. What the OPTIONS of the PBX show is no call that failed, and what only now comes

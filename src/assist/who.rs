@@ -133,21 +133,28 @@ impl Who {
         self.addresses(tracker).contains(&address)
     }
 
-    /// Whether a message comes from a phone of the user: by where it comes from, unless it goes by the name of another user there.
+    /// Whether a message comes from a phone of the user.
     pub(super) fn sends(&self, tracker: &Tracker, message: Message<'_>, flow: Flow) -> bool {
         let own = if matches!(message.kind(), Kind::Request(_)) { message.from() } else { message.to() };
-        self.has(tracker, flow.source) && !self.is_another_at(tracker, flow.source, own.uri, flow)
+        self.is_end(tracker, flow.source, own.uri, flow)
     }
 
-    /// Whether a message along `flow` goes by the name of another user whose phone is at `place` too: an edge proxy, or a base station with
-    /// several handsets, is one address for all of them (DETECTION §0.2).
-    pub(super) fn is_another_at(&self, tracker: &Tracker, place: SocketAddr, name: Uri<'_>, flow: Flow) -> bool {
-        if self.pinned.is_none() && self.address.is_some() {
-            return false;
+    /// Whether the end at `place` of a call along `flow` is a phone of the user. An edge proxy, or a base station with several handsets, is
+    /// one address for all of its users (DETECTION §0.2): where the name is that of one who is there, it decides.
+    pub(super) fn is_end(&self, tracker: &Tracker, place: SocketAddr, name: Uri<'_>, flow: Flow) -> bool {
+        let has = self.has(tracker, place);
+        let is_everybody = self.pinned.is_none() && self.address.is_some();
+        if is_everybody || !self.may_be_at(tracker, place) {
+            return has;
         }
         let name = aor_text(name.user, name.host);
         let named = tracker.registrations.find_callee(&tracker.world, &name, tracker.world.peers.pbx_of(flow));
-        named.filter(|aor| !self.is_aor(tracker, *aor)).is_some_and(|aor| is_home(tracker, aor, place))
+        named.filter(|aor| is_home(tracker, *aor, place)).map_or(has, |aor| self.is_aor(tracker, aor))
+    }
+
+    /// Whether what comes from or goes to `place` may be the user's.
+    pub(super) fn may_be_at(&self, tracker: &Tracker, place: SocketAddr) -> bool {
+        self.has(tracker, place) || self.is_home(tracker, place)
     }
 
     /// Whether a phone of the user is at `place`, whoever registered there last.

@@ -235,7 +235,10 @@ fn at_the_phone(case: &Case<'_>, attempt: &Attempt<'_>, leg: &CallEntry) -> Answ
 
 /// Where a call went that the user's phone forwarded.
 fn onwards(case: &Case<'_>, attempt: &Attempt<'_>) -> String {
-    let mut others = attempt.legs.iter().filter(|leg| !case.party.is_called(leg.to.as_deref()) && !case.party.is_end(leg.destination, leg.to.as_deref()));
+    let mut others = attempt
+        .legs
+        .iter()
+        .filter(|leg| !case.party.is_called(leg.to.as_deref()) && !case.party.is_end(leg.destination, leg.to.as_deref()));
     others.next_back().map_or_else(String::new, |leg| format!(", this one to {}", dialled(leg)))
 }
 

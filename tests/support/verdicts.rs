@@ -38,7 +38,13 @@ pub(crate) const VERDICTS: &[(&str, &str, &str, &str)] = &[
     ("ack-missing-32", "1001", "cannot-call", "ack-missing"),
     ("eof-open", "1001", "cannot-call", "cannot-tell"),
     ("server-outage", "2001", "cannot-call", "temporary-network-problem"),
+    ("handsets-one-socket", "1001", "cannot-call", "not-an-issue"),
+    ("handsets-one-socket", "1002", "cannot-call", "not-an-issue"),
+    ("handsets-one-socket", "1003", "cannot-call", "ok"),
     // Cannot receive.
+    ("handsets-one-socket", "1001", "cannot-receive", "codec-mismatch"),
+    ("handsets-one-socket", "1002", "cannot-receive", "cannot-tell"),
+    ("handsets-one-socket", "1003", "cannot-receive", "ok"),
     ("callee-off", "1001", "cannot-receive", "registration-expired"),
     ("pbx-480-no-bleg", "1001", "cannot-receive", "call-failed-callee-unreachable"),
     ("call-bridged", "2001", "cannot-receive", "ok"),
