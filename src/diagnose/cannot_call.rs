@@ -18,7 +18,7 @@ use crate::track::vocabulary::{Confidence, Direction, Outcome, Reachability, Reg
 /// A registration so shortly before a call was taken up in order to place it (DETECTION §8.2).
 const TO_PLACE_IT: Span = Span::from_secs(30);
 /// A call that took longer until it rang or was answered is called slow (DETECTION §4.2).
-const SLOW: Span = Span::from_secs(6);
+pub(super) const SLOW: Span = Span::from_secs(6);
 /// Calls that are listed as evidence.
 const LISTED: usize = 5;
 

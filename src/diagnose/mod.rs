@@ -20,6 +20,7 @@ mod facts;
 mod history;
 mod judge;
 mod loses_connection;
+mod mended;
 mod nearby;
 mod parties;
 mod preamble;
