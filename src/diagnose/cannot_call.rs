@@ -8,6 +8,7 @@ use crate::diagnose::cannot_connect::{self, REGISTRATION, STATE, temporary};
 use crate::diagnose::case::Case;
 use crate::diagnose::facts;
 use crate::diagnose::parties::{Attempt, Party};
+use crate::diagnose::refusal::{self, Refusal};
 use crate::diagnose::rule::{Check, Rule, Step};
 use crate::diagnose::words::{clock, counted, dialled, lasting, outcome};
 use crate::report::model::{CallEntry, DeviceEntry, Escalation, Judgement, RegistrationEntry};
@@ -162,6 +163,9 @@ fn failed(case: &Case<'_>, attempt: &Attempt<'_>) -> Answer {
     use Outcome as O;
     let main = attempt.main;
     let what = format!("The call to {} at {} {}", dialled(main), clock(case, attempt.started()), outcome(main));
+    if let Some(refusal) = Refusal::of(attempt).filter(|_| !is_by_people(main.outcome)) {
+        return refusal::to_the_caller(case, attempt, refusal, &what);
+    }
     match main.outcome {
         O::Busy | O::NoAnswer | O::Declined | O::Cancelled | O::CompletedElsewhere | O::Redirected | O::Stalled18x => {
             people(format!("{what}: that is what people did, not a fault."))
@@ -184,6 +188,15 @@ fn failed(case: &Case<'_>, attempt: &Attempt<'_>) -> Answer {
         O::NoResponse => no_response(case, attempt, what),
         O::Merged | O::Glare | O::ClientError | O::GlobalFailure | O::Answered | O::Unknown => unknown(main, what),
     }
+}
+
+/// Whether people decided how a call came out, or the caller's phone did.
+const fn is_by_people(outcome: Outcome) -> bool {
+    use Outcome as O;
+    matches!(
+        outcome,
+        O::Busy | O::NoAnswer | O::Declined | O::Cancelled | O::CompletedElsewhere | O::Redirected | O::Stalled18x | O::Unknown
+    )
 }
 
 /// Nobody's fault.
@@ -226,17 +239,28 @@ fn other_party(case: &Case<'_>, attempt: &Attempt<'_>, what: String) -> Answer {
             "Tell the caller that {called} is offline; for that user run: diagnose {called} --problem cannot-connect."
         ));
     }
+    called_side(case, attempt, &what)
+        .unwrap_or_else(|| suspected(F::CalleeNoResponse, format!("{what}, although {called} is registered.")).next_step(treat(called)))
+}
+
+/// What was found of the called user, where it is one of this PBX.
+pub(super) fn called_side(case: &Case<'_>, attempt: &Attempt<'_>, what: &str) -> Option<Answer> {
+    let called = dialled(attempt.main);
+    let party = Party::find(called, case.scene.report);
+    let entry = party.registrations.first()?;
     let own = |finding: &crate::detect::finding::Finding| {
         finding.cleared.is_none() && finding.severity > Severity::Info && finding.subject.to_string() == entry.aor
     };
-    let next_step = format!("Treat the called party: run diagnose {called} --problem cannot-receive.");
-    match case.scene.findings.listed(own).into_iter().max_by_key(|finding| finding.severity) {
-        Some(finding) => Answer {
-            headline: format!("{what}. The trouble is on the called side: {}.", finding.message.trim_end_matches('.')),
-            ..Answer::finding(case, finding).next_step(next_step)
-        },
-        None => suspected(F::CalleeNoResponse, format!("{what}, although {called} is registered.")).next_step(next_step),
-    }
+    let finding = case.scene.findings.listed(own).into_iter().max_by_key(|finding| finding.severity)?;
+    Some(Answer {
+        headline: format!("{what}. The trouble is on the called side: {}.", finding.message.trim_end_matches('.')),
+        ..Answer::finding(case, finding).next_step(treat(called))
+    })
+}
+
+/// The next step where the trouble is on the called side.
+pub(super) fn treat(called: &str) -> String {
+    format!("Treat the called party: run diagnose {called} --problem cannot-receive.")
 }
 
 /// Whether a user is not there: no registration, or the PBX holds all of its phones for gone.
@@ -285,8 +309,7 @@ fn other_end_silent(case: &Case<'_>, place: SocketAddr, called: &str, what: Stri
             .next_step("Second level: check the trunk and the status page of the carrier.")
             .escalate(Escalation::L2);
     }
-    suspected(F::CalleeNoResponse, format!("{what}: the phone at {place} did not answer the PBX."))
-        .next_step(format!("Treat the called party: run diagnose {called} --problem cannot-receive."))
+    suspected(F::CalleeNoResponse, format!("{what}: the phone at {place} did not answer the PBX.")).next_step(treat(called))
 }
 
 fn unknown(main: &CallEntry, what: String) -> Answer {

@@ -7,6 +7,7 @@ use crate::diagnose::cannot_connect::{OVER, REGISTRATION, STATE};
 use crate::diagnose::case::Case;
 use crate::diagnose::facts;
 use crate::diagnose::parties::Attempt;
+use crate::diagnose::refusal::{self, Refusal};
 use crate::diagnose::rule::{Check, Rule, Step};
 use crate::diagnose::words::{caller, clock, counted, dialled, outcome};
 use crate::report::model::{CallEntry, Escalation, Judgement, RegistrationEntry};
@@ -199,10 +200,16 @@ fn unheeded(case: &Case<'_>, attempt: &Attempt<'_>, invite: &Unanswered) -> Answ
 fn at_the_phone(case: &Case<'_>, attempt: &Attempt<'_>, leg: &CallEntry) -> Answer {
     use Outcome as O;
     let what = format!("The call of {} at {} {}", caller(attempt.main), clock(case, attempt.started()), outcome(leg));
+    let place = leg.passed_on_to.unwrap_or(leg.destination);
     let refused_at_once = leg.ring_s.is_none();
     match leg.outcome {
         O::Answered => {
             Answer::new(Judgement::Healthy, format!("{what}: it gets calls (the last one {} ago).", age(case, attempt))).scope(case.scope())
+        }
+        O::Unavailable if leg.passed_on_to.is_some() && refused_at_once => {
+            suspected(F::CalleeNoResponse, format!("{what}: it was passed on to the phone at {place}, which refused it or did not answer."))
+                .scope(case.scope())
+                .next_step("Check that the phone is on and not set to do not disturb; force a reconnection and call again.")
         }
         O::Busy | O::Declined | O::Unavailable if refused_at_once => people(format!("{what}: the phone refused at once, without ringing."))
             .next_step("Check whether the phone is set to do not disturb, or was in a call."),
@@ -218,18 +225,21 @@ fn at_the_phone(case: &Case<'_>, attempt: &Attempt<'_>, leg: &CallEntry) -> Answ
                 .scope(case.scope())
                 .next_step("Turn off call forwarding on the phone if it is not meant.")
         }
-        O::NoResponse | O::Timeout => suspected(F::CalleeNoResponse, format!("{what} from the phone at {}.", leg.destination))
+        O::NoResponse | O::Timeout => suspected(F::CalleeNoResponse, format!("{what} from the phone at {place}."))
             .scope(case.scope())
             .next_step("Check that the phone is on; force a reconnection and call again."),
-        O::NotAcceptable => suspected(F::CodecMismatch, format!("{what}: the phone takes none of the media that the PBX offers."))
-            .scope(case.scope())
-            .next_step("Compare codecs and encryption of the phone with the account on the PBX."),
-        O::NotFound | O::ClientError | O::AuthFailed | O::Forbidden => {
-            suspected(F::StaleBindingTarget, format!("{what}: what answers at {} does not know this user.", leg.destination))
-                .scope(case.scope())
-                .next_step("Force a reconnection; check the contact user and the line of the phone against the account.")
-        }
-        _ => not_captured(&what),
+        _ => match Refusal::at(leg) {
+            Some(refusal) => {
+                let what = format!(
+                    "The call of {} at {} reached the phone at {place}, which answered {}",
+                    caller(attempt.main),
+                    clock(case, attempt.started()),
+                    refusal.status
+                );
+                refusal::of_the_phone(refusal, &what).scope(case.scope())
+            }
+            None => not_captured(leg, &what),
+        },
     }
 }
 
@@ -276,12 +286,17 @@ fn not_at_the_phone(case: &Case<'_>, attempt: &Attempt<'_>) -> Answer {
         O::Busy | O::Declined | O::NoAnswer | O::Cancelled | O::Redirected | O::CompletedElsewhere | O::Forbidden => {
             people(format!("{what}: busy, do not disturb, forwarded, or given up."))
         }
-        _ => not_captured(&what),
+        _ => not_captured(main, &what),
     }
 }
 
-fn not_captured(what: &str) -> Answer {
-    Answer::new(Judgement::CannotTell, format!("{what}; the capture ends before it came out, or does not show the answer."))
+/// What a call says whose outcome tells nothing of the user.
+fn not_captured(call: &CallEntry, what: &str) -> Answer {
+    let why = match call.status.filter(|_| call.outcome != Outcome::Unknown) {
+        Some(status) => format!(": {status} says no more than that"),
+        None => "; the capture ends before it came out, or does not show the answer".to_owned(),
+    };
+    Answer::new(Judgement::CannotTell, format!("{what}{why}."))
         .confidence(Confidence::Suspected)
         .scope(Scope::Call)
         .next_step("Place a test call to the user while capturing, and wait until it has ended.")

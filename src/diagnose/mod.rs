@@ -24,6 +24,7 @@ mod mended;
 mod nearby;
 mod parties;
 mod preamble;
+mod refusal;
 mod rule;
 #[cfg(test)]
 mod tests;

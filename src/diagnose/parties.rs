@@ -191,20 +191,25 @@ impl<'a> Attempt<'a> {
         self.main.outcome == Outcome::Unknown && !self.main.partial && in_setup(self.main)
     }
 
-    /// The leg that rang at `party`, if there is one.
+    /// The leg that rang at `party`, if there is one; the call itself where a proxy sent it there.
     pub(super) fn leg_to(&self, party: &Party<'_>) -> Option<&'a CallEntry> {
         let is_for = |call: &&CallEntry| party.is_called(call.to.as_deref()) || party.is_end(call.destination, call.to.as_deref());
         let own = Some(self.main).filter(|main| main.direction == Direction::Out);
         // Of several phones of one user the one that was answered counts.
         let legs = || self.legs.iter().copied().chain(own).filter(is_for);
-        legs().find(|leg| leg.outcome == Outcome::Answered).or_else(|| legs().next_back())
+        let answered = legs().find(|leg| leg.outcome == Outcome::Answered);
+        answered.or_else(|| legs().next_back()).or_else(|| Some(self.main).filter(|_| self.is_passed_on_to(party)))
     }
 
     /// Whether the call was for `party`, or came to it.
     pub(super) fn is_to(&self, party: &Party<'_>) -> bool {
-        let called = self.main.to.as_deref();
-        let passed_on = self.main.passed_on_to.is_some_and(|place| party.sockets.contains(&place) && party.is_end(place, called));
-        party.is_called(called) || self.leg_to(party).is_some() || passed_on
+        party.is_called(self.main.to.as_deref()) || self.leg_to(party).is_some()
+    }
+
+    /// Whether a proxy sent the call on to a phone of `party`.
+    fn is_passed_on_to(&self, party: &Party<'_>) -> bool {
+        let place = self.main.passed_on_to.filter(|place| party.sockets.contains(place));
+        place.is_some_and(|place| party.is_end(place, self.main.to.as_deref()))
     }
 
     /// The leg at a place that `party` shares with others, under a name that is nobody's there.
