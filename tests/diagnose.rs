@@ -123,7 +123,7 @@ fn a_refusal_is_laid_to_the_end_that_gave_it() {
     {
         let (verdict, escalate, headline) = ask("carrier-refuses", "1001", "cannot-call", time);
         assert_eq!((verdict.as_str(), escalate.as_str()), (wanted, level), "{headline}");
-        assert!(headline.contains("The trunk 192.0.2.50 answered"), "{headline}");
+        assert!(headline.contains("reached the trunk 192.0.2.50, which answered"), "{headline}");
     }
 }
 

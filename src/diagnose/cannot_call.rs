@@ -162,10 +162,10 @@ pub(super) fn is_technical(outcome: Outcome) -> bool {
 fn failed(case: &Case<'_>, attempt: &Attempt<'_>) -> Answer {
     use Outcome as O;
     let main = attempt.main;
-    let what = format!("The call to {} at {} {}", dialled(main), clock(case, attempt.started()), outcome(main));
     if let Some(refusal) = Refusal::of(attempt).filter(|_| !is_by_people(main.outcome)) {
-        return refusal::to_the_caller(case, attempt, refusal, &what);
+        return refusal::to_the_caller(case, attempt, refusal);
     }
+    let what = format!("The call to {} at {} {}", dialled(main), clock(case, attempt.started()), outcome(main));
     match main.outcome {
         O::Busy | O::NoAnswer | O::Declined | O::Cancelled | O::CompletedElsewhere | O::Redirected | O::Stalled18x => {
             people(format!("{what}: that is what people did, not a fault."))

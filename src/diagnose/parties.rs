@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use crate::report::filter::{Filter, is_user};
 use crate::report::model::{CallEntry, RegistrationEntry, Report};
 use crate::time::PacketTime;
-use crate::track::vocabulary::{CallState, Direction, Outcome};
+use crate::track::vocabulary::{CallState, Direction, Outcome, RegistrationState};
 
 /// The user, by each of its names.
 pub(super) struct Party<'a> {
@@ -34,7 +34,7 @@ pub(super) struct Party<'a> {
 struct Others<'a> {
     /// User parts of their AoRs and Contacts.
     names: BTreeSet<&'a str>,
-    /// Whether the PBX ever let one of them register.
+    /// Whether the PBX let the phone of one of them register there.
     are_served: bool,
 }
 
@@ -113,7 +113,9 @@ fn others<'a>(own: &[&RegistrationEntry], sockets: &BTreeSet<SocketAddr>, report
         for device in entry.devices.iter().filter(|device| sockets.contains(&device.source)) {
             let others = all.entry(device.source).or_default();
             others.names.extend(user_part(&entry.aor).into_iter().chain(user_part(&device.contact)));
-            others.are_served |= entry.accepted > 0;
+            let is_served =
+                matches!(device.state, RegistrationState::Registered | RegistrationState::Expired | RegistrationState::Unregistered);
+            others.are_served |= is_served || device.registered_at.is_some();
         }
     }
     all

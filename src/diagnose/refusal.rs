@@ -7,23 +7,23 @@ use crate::diagnose::answer::Answer;
 use crate::diagnose::cannot_call::{called_side, people, suspected, treat};
 use crate::diagnose::case::Case;
 use crate::diagnose::parties::Attempt;
+use crate::diagnose::words::{clock, dialled};
 use crate::report::model::{CallEntry, Escalation, Judgement};
 use crate::track::vocabulary::{Confidence, Direction, Outcome, Scope};
 
 /// A final answer of the end that the PBX called.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Refusal<'a> {
+pub(super) struct Refusal {
     /// Where that end is.
     pub(super) place: SocketAddr,
     pub(super) status: u16,
     outcome: Outcome,
-    call: &'a CallEntry,
 }
 
-impl<'a> Refusal<'a> {
+impl Refusal {
     /// The answer that an attempt failed with, where the other end gave it: the one that the PBX handed back, or that of the last leg where
     /// none came further.
-    pub(super) fn of(attempt: &Attempt<'a>) -> Option<Self> {
+    pub(super) fn of(attempt: &Attempt<'_>) -> Option<Self> {
         let main = attempt.main;
         let mut legs = attempt.legs.iter().rev().filter_map(|leg| Self::at(leg));
         if attempt.legs.is_empty() {
@@ -34,14 +34,14 @@ impl<'a> Refusal<'a> {
     }
 
     /// The answer of the end that `call` was sent to by the PBX, or passed on to.
-    pub(super) fn at(call: &'a CallEntry) -> Option<Self> {
+    pub(super) fn at(call: &CallEntry) -> Option<Self> {
         let place = match call.direction {
             Direction::Out => Some(call.destination),
             // A proxy answers 408 and 480 in its own name where nobody answers it.
             _ => call.passed_on_to.filter(|_| !matches!(call.outcome, Outcome::Timeout | Outcome::Unavailable)),
         };
         let status = call.status.filter(|status| *status >= 400 && is_refusal(call.outcome));
-        Some(Self { place: place?, status: status?, outcome: call.outcome, call })
+        Some(Self { place: place?, status: status?, outcome: call.outcome })
     }
 }
 
@@ -63,21 +63,20 @@ const fn is_refusal(outcome: Outcome) -> bool {
 }
 
 /// What the caller is told.
-pub(super) fn to_the_caller(case: &Case<'_>, attempt: &Attempt<'_>, refusal: Refusal<'_>, what: &str) -> Answer {
+pub(super) fn to_the_caller(case: &Case<'_>, attempt: &Attempt<'_>, refusal: Refusal) -> Answer {
     let Refusal { place, status, .. } = refusal;
+    let called = dialled(attempt.main);
+    let which = format!("The call to {called} at {}", clock(case, attempt.started()));
     if case.scene.tracker.world.peers.is_trunk(place.ip()) {
-        return of_the_carrier(refusal, what);
+        return of_the_carrier(refusal, &format!("{which} reached the trunk {}, which answered {status}", place.ip()));
     }
-    let what = format!("{what}. The phone at {place} answered {status}, not the PBX");
-    if let Some(answer) = called_side(case, attempt, &what) {
-        return answer;
-    }
-    let called = attempt.main.to.as_deref().or(refusal.call.to.as_deref()).unwrap_or("the called user");
-    of_the_phone(refusal, &what).next_step(treat(called))
+    let what = format!("{which} reached the phone at {place}, which answered {status}");
+    let answer = called_side(case, attempt, &what).unwrap_or_else(|| of_the_phone(refusal, &what).scope(Scope::Call));
+    answer.next_step(treat(called))
 }
 
 /// What an answer of a phone means; it is not told why it gave it.
-pub(super) fn of_the_phone(refusal: Refusal<'_>, what: &str) -> Answer {
+pub(super) fn of_the_phone(refusal: Refusal, what: &str) -> Answer {
     use Outcome as O;
     match refusal.outcome {
         O::Unavailable => people(format!("{what}: it refused without ringing."))
@@ -95,10 +94,8 @@ pub(super) fn of_the_phone(refusal: Refusal<'_>, what: &str) -> Answer {
 }
 
 /// The call was put through as far as a carrier.
-fn of_the_carrier(refusal: Refusal<'_>, what: &str) -> Answer {
+fn of_the_carrier(refusal: Refusal, what: &str) -> Answer {
     use Outcome as O;
-    let place = refusal.place.ip();
-    let what = format!("{what}. The trunk {place} answered {}, not the PBX", refusal.status);
     match refusal.outcome {
         O::NotFound => people(format!("{what}: the number is not known there."))
             .next_step("Check the number that was dialled, and how the PBX writes it towards the trunk."),

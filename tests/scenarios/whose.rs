@@ -43,13 +43,13 @@ fn handsets_one_socket(scene: &mut Scene) {
     call.answer(scene, 102.0, &[]);
     call.bye(scene, 130.0, Side::Caller);
     let mut refused = Leg::new(scene, &pbx, forbidden, "0304444", "1001");
-    refused.invite(scene, 160.0, &[]);
-    refused.fail(scene, 160.03, 488, &[]);
+    refused.invite(scene, 165.5, &[]);
+    refused.fail(scene, 165.53, 488, &[]);
     let mut taken = Leg::new(scene, &pbx, well, "0304444", "1003");
-    taken.invite(scene, 180.0, &[]);
-    taken.progress(scene, 180.1, 180);
-    taken.answer(scene, 184.0, &[]);
-    taken.bye(scene, 200.0, Side::Callee);
+    taken.invite(scene, 185.5, &[]);
+    taken.progress(scene, 185.6, 180);
+    taken.answer(scene, 188.5, &[]);
+    taken.bye(scene, 204.5, Side::Callee);
 }
 
 /// What the end that is called answers, the PBX hands back to the caller.

@@ -49,7 +49,7 @@ fn a_name_of_nobody_tells_whose_a_call_is_only_where_one_user_is() {
     assert_eq!(shared.verdict.as_str(), "cannot-tell");
     assert!(shared.headline.contains("1 call from its address"), "{}", shared.headline);
     let mut failed = sharing(&["1001", "1002"]);
-    (failed[1].accepted, failed[1].state) = (0, RegistrationState::Rejected);
+    (failed[1].devices[0].registered_at, failed[1].devices[0].state) = (None, RegistrationState::Rejected);
     let calls = vec![call("+4930555", "2001", 900, Outcome::Answered, 200), call("1002", "2001", 910, Outcome::Forbidden, 403)];
     assert_eq!(
         World::new(failed, calls).verdict(Problem::CannotCall),
@@ -104,7 +104,7 @@ fn what_the_called_phone_refuses_is_not_laid_to_the_pbx_or_the_caller() {
         let world = refused_by_the_phone(outcome, status);
         let caller = world.ask("1001", Some(Problem::CannotCall));
         assert_eq!((caller.verdict.as_str(), caller.escalate.as_str()), (verdict, "none"), "{outcome}");
-        assert!(caller.headline.contains(&format!("The phone at 192.0.2.9:5060 answered {status}")), "{}", caller.headline);
+        assert!(caller.headline.contains(&format!("reached the phone at 192.0.2.9:5060, which answered {status}")), "{}", caller.headline);
         assert!(caller.next_step.contains("diagnose 2001 --problem cannot-receive"), "{}", caller.next_step);
         let called = world.ask("2001", Some(Problem::CannotReceive));
         assert_eq!((called.verdict.as_str(), called.escalate.as_str()), (verdict, "none"), "{outcome}");
