@@ -8,6 +8,7 @@ use crate::support::{Agent, Brand, Leg, Scene, Side};
 
 scenarios! {
     "handsets-one-socket" => handsets_one_socket,
+    "edge-callee-silent" => edge_callee_silent,
     "callee-refuses" => callee_refuses,
     "carrier-refuses" => carrier_refuses,
     "trunk-dead-mended" => trunk_dead_mended,
@@ -50,6 +51,25 @@ fn handsets_one_socket(scene: &mut Scene) {
     taken.progress(scene, 185.6, 180);
     taken.answer(scene, 188.5, &[]);
     taken.bye(scene, 204.5, Side::Callee);
+}
+
+/// Three users behind an edge proxy, which is one socket for all of them. One does not answer its call, which the edge does not tell; another
+/// does meanwhile.
+fn edge_callee_silent(scene: &mut Scene) {
+    let edge = "198.51.100.7:5060";
+    let mut users = ["1001", "1002", "1003"].map(|user| Agent::phone(user, Brand::Snom, edge, edge));
+    scene.healthy(&mut c1(), 3.5, 150.0);
+    for (index, user) in users.iter_mut().enumerate() {
+        scene.healthy(user, index as f64, 150.0);
+    }
+    let [silent, well, _] = &users;
+    let pbx = scene.pbx.clone();
+    Leg::new(scene, &pbx, silent, "0304444", "1001").invite_repeated(scene, 45.0, &schedule::INVITE, &[]);
+    let mut taken = Leg::new(scene, &pbx, well, "0305555", "1002");
+    taken.invite(scene, 50.3, &[]);
+    taken.progress(scene, 50.4, 180);
+    taken.answer(scene, 53.0, &[]);
+    taken.bye(scene, 65.0, Side::Callee);
 }
 
 /// What the end that is called answers, the PBX hands back to the caller.

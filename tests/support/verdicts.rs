@@ -48,6 +48,9 @@ pub(crate) const VERDICTS: &[(&str, &str, &str, &str)] = &[
     ("register-errors-mended", "2001", "cannot-connect", "temporary-network-problem"),
     ("invite-ignored-mended", "2001", "cannot-call", "temporary-network-problem"),
     // Cannot receive.
+    ("edge-callee-silent", "1001", "cannot-receive", "callee-no-response"),
+    ("edge-callee-silent", "1002", "cannot-receive", "ok"),
+    ("edge-callee-silent", "1003", "cannot-receive", "cannot-tell"),
     ("handsets-one-socket", "1001", "cannot-receive", "codec-mismatch"),
     ("handsets-one-socket", "1002", "cannot-receive", "cannot-tell"),
     ("handsets-one-socket", "1003", "cannot-receive", "ok"),
