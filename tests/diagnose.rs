@@ -94,7 +94,10 @@ fn a_fault_is_not_over_because_the_phone_is_registered() {
         ("invite-ignored-mended", "2001", "2026-01-31 09:14", "invite-ignored"),
         ("register-errors-mended", "2001", "2026-01-31 09:05", "temporary-network-problem"),
     ] {
-        assert_eq!(json(case, user, "cannot-call", &["--at", time])["verdict"], verdict, "{case}");
+        let told = json(case, user, "cannot-call", &["--at", time]);
+        assert_eq!(told["verdict"], verdict, "{case}");
+        let lasts = verdict != "temporary-network-problem";
+        assert_eq!(told["headline"].as_str().is_some_and(|headline| headline.ends_with("it works again.")), lasts, "{told}");
     }
 }
 

@@ -33,6 +33,11 @@ const fn proof(id: F) -> Proof {
     }
 }
 
+/// Whether only a request that gets through shows that a finding is over.
+pub(super) fn is_tried_out(id: F) -> bool {
+    proof(id) != Proof::Registration
+}
+
 impl<'a> Case<'a> {
     /// The findings that ended only because nothing was heard of them any more.
     pub(super) fn without_news(&self) -> Vec<&'a Finding> {

@@ -20,7 +20,7 @@ scenarios! {
 
 /// Three handsets of a DECT base, which has one socket for all of them.
 fn handsets() -> [Agent; 3] {
-    ["1001", "1002", "1003"].map(|user| Agent::phone(user, Brand::Gigaset, "192.168.1.30:5060", "198.51.100.7:40001"))
+    ["1001", "1002", "1003"].map(|user| Agent::phone(user, Brand::Gigaset, "192.168.1.30:5060", "198.51.100.7:40001").expiring(900))
 }
 
 /// Each handset calls once, with another result, and two of them are called.
