@@ -101,6 +101,58 @@ fn what_ended_for_lack_of_news_is_not_mended() {
 }
 
 #[test]
+fn a_fault_is_not_over_because_the_phone_is_registered() {
+    for (case, user, time, verdict) in [
+        ("trunk-dead-mended", "1001", "2026-01-31 09:14", "trunk-no-response"),
+        ("server-errors-mended", "2001", "2026-01-31 09:05", "server-error-burst"),
+        ("invite-ignored-mended", "2001", "2026-01-31 09:14", "invite-ignored"),
+        ("register-errors-mended", "2001", "2026-01-31 09:05", "temporary-network-problem"),
+    ] {
+        let told = json(case, user, "cannot-call", &["--at", time]);
+        assert_eq!(told["verdict"], verdict, "{case}");
+        let lasts = verdict != "temporary-network-problem";
+        assert_eq!(told["headline"].as_str().is_some_and(|headline| headline.ends_with("it works again.")), lasts, "{told}");
+    }
+}
+
+#[test]
+fn a_refusal_is_laid_to_the_end_that_gave_it() {
+    let ask = |case: &str, user: &str, problem: &str, time: &str| {
+        let verdict = json(case, user, problem, &["--at", time]);
+        let text = |key: &str| verdict[key].as_str().unwrap_or_default().to_owned();
+        (text("verdict"), text("escalate"), text("headline"))
+    };
+    let minute = ["2026-01-31 09:00:40", "2026-01-31 09:01:20", "2026-01-31 09:02:00", "2026-01-31 09:02:40"];
+    for (time, status, wanted) in [
+        (minute[0], "404", "stale-binding-target"),
+        (minute[1], "403", "stale-binding-target"),
+        (minute[2], "500", "cannot-tell"),
+        (minute[3], "480", "not-an-issue"),
+    ] {
+        for (user, problem) in [("1001", "cannot-call"), ("2001", "cannot-receive")] {
+            let (verdict, escalate, headline) = ask("callee-refuses", user, problem, time);
+            assert_eq!((verdict.as_str(), escalate.as_str()), (wanted, "none"), "{status}, {user}: {headline}");
+            assert!(headline.contains(status) && !headline.contains("does not show the answer"), "{headline}");
+        }
+    }
+    for (time, wanted, level) in
+        [(minute[0], "not-an-issue", "none"), (minute[1], "not-an-issue", "L2"), (minute[2], "server-error-burst", "L2")]
+    {
+        let (verdict, escalate, headline) = ask("carrier-refuses", "1001", "cannot-call", time);
+        assert_eq!((verdict.as_str(), escalate.as_str()), (wanted, level), "{headline}");
+        assert!(headline.contains("reached the trunk 192.0.2.50, which answered"), "{headline}");
+    }
+}
+
+#[test]
+fn calls_of_others_behind_the_same_socket_are_not_the_users() {
+    let headline = |user: &str| json("handsets-one-socket", user, "cannot-call", &[])["headline"].as_str().unwrap_or_default().to_owned();
+    assert!(headline("1001").contains("0301234") && headline("1001").contains("403"), "{}", headline("1001"));
+    assert!(headline("1002").contains("0305678") && headline("1002").contains("486"), "{}", headline("1002"));
+    assert!(headline("1003").contains("0309999"), "{}", headline("1003"));
+}
+
+#[test]
 fn a_bundle_holds_what_an_escalation_needs_and_nothing_of_others() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("case.tar.gz");

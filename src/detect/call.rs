@@ -6,7 +6,7 @@ use crate::decode::flow::Flow;
 use crate::detect::catalog::{FindingId, Slot};
 use crate::detect::finding::{Raise, Reason, Subject, sent};
 use crate::detect::legs::overbilled;
-use crate::detect::parties::{call_subject, called, related_parties};
+use crate::detect::parties::{call_subject, called, device_at, related_parties};
 use crate::detect::registration::{placed, status_text};
 use crate::detect::store::FindingStore;
 use crate::table::Handle;
@@ -146,9 +146,9 @@ fn went_round(status: u16, hops: u16, least: u32) -> bool {
     status == 483 || u32::from(hops) >= least
 }
 
-/// The AoR that is called at `destination`: the device that registered there, or the called user where it is a known AoR.
+/// The AoR that is called at `destination`: the device that is there, or the called user where it is a known AoR.
 pub(super) fn callee(tracker: &Tracker, call: &Call, destination: SocketAddr) -> Option<(Box<str>, Option<Handle>)> {
-    if let Some(device) = tracker.registrations.at_address(&tracker.world, destination) {
+    if let Some(device) = device_at(tracker, destination, &call.record.to) {
         let aor = tracker.registrations.device(device)?.aor;
         return Some((tracker.registrations.aor(aor)?.name.clone(), Some(device)));
     }

@@ -27,10 +27,7 @@ pub(super) fn related_parties(tracker: &Tracker, raise: Raise, call: Handle) -> 
     let own = Subject::Call(entry.record.call_id.clone());
     let raise = if call_subject(tracker, call).as_ref() == Some(&own) { raise } else { raise.related(own) };
     let raise = related_pbx(tracker, raise, entry.flow());
-    ends(entry)
-        .into_iter()
-        .filter_map(|address| user_at(tracker, address))
-        .fold(raise, |raise, name| raise.related(Subject::Aor(name.into())))
+    users(tracker, entry).fold(raise, |raise, name| raise.related(Subject::Aor(name.into())))
 }
 
 /// Names the user whose device is at an address: of several phones behind one it is that one's matter.
@@ -70,9 +67,30 @@ pub(super) fn ends(call: &Call) -> [SocketAddr; 2] {
     [call.record.source, destination]
 }
 
-/// The AoR of the device at an address.
-pub(super) fn user_at(tracker: &Tracker, address: SocketAddr) -> Option<&str> {
-    let device = tracker.registrations.at_address(&tracker.world, address)?;
+/// The AoRs of the two ends of a leg, as far as they are known.
+pub(super) fn users<'t>(tracker: &'t Tracker, call: &Call) -> impl Iterator<Item = &'t str> {
+    let names = [&call.record.from, &call.record.to];
+    let devices = ends(call).into_iter().zip(names).filter_map(|(address, name)| device_at(tracker, address, name));
+    devices.filter_map(|device| user_of(tracker, device))
+}
+
+/// The device at an address that goes by `name` there: an edge proxy, or a base station with several handsets, is one address for all of
+/// its users (DETECTION §0.2). The one that registered last where the name tells nothing.
+pub(super) fn device_at(tracker: &Tracker, address: SocketAddr, name: &str) -> Option<Handle> {
+    let registrations = &tracker.registrations;
+    let is_there =
+        |device: &&Handle| registrations.device(**device).is_some_and(|device| [device.source(), device.place].contains(&address));
+    let named = registrations.find_callee(&tracker.world, &format!("{name}@{}", address.ip()), None);
+    let own = named.and_then(|aor| registrations.aor(aor)?.devices.iter().find(is_there).copied());
+    own.or_else(|| registrations.at_address(&tracker.world, address))
+}
+
+/// The AoR of the device that registered at an address last.
+fn user_at(tracker: &Tracker, address: SocketAddr) -> Option<&str> {
+    user_of(tracker, tracker.registrations.at_address(&tracker.world, address)?)
+}
+
+fn user_of(tracker: &Tracker, device: Handle) -> Option<&str> {
     let aor = tracker.registrations.device(device)?.aor;
     Some(&tracker.registrations.aor(aor)?.name)
 }

@@ -1,6 +1,6 @@
 //! Why a phone is not registered: rejected, wrong credentials, no answer, run out (DETECTION §1).
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::detect::catalog::{FindingId, Slot, rejection_remedy};
 use crate::detect::finding::{Finding, Raise, Reason, Standing, Subject, sent};

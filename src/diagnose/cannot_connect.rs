@@ -113,6 +113,11 @@ fn failing(case: &Case<'_>) -> Check {
             rejection_remedy(status, true),
             Escalation::None,
         ),
+        RegistrationState::Challenged if entry.awaits_credentials() => Check::met(
+            Answer::new(Judgement::CannotTell, format!("The PBX has just asked {aor} for credentials; what came of it was not captured."))
+                .confidence(Confidence::Suspected)
+                .next_step("Capture for longer: a phone has 32 s to send its credentials."),
+        ),
         RegistrationState::Challenged => tried(
             F::AuthFailedLoop,
             format!("The PBX asked {aor} for credentials and none came: the phone has none, or the question did not reach it."),

@@ -11,6 +11,7 @@ mod nat;
 mod registration;
 mod surroundings;
 mod trouble;
+mod whose;
 
 use crate::support::Scene;
 
@@ -41,6 +42,6 @@ use scenarios;
 pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
     let registering = [registration::ALL, nat::ALL];
     let calling = [calls::ALL, legs::ALL, maintenance::ALL, drops::ALL, endings::ALL];
-    let around = [capture::ALL, trouble::ALL, surroundings::ALL, assist::ALL];
+    let around = [capture::ALL, trouble::ALL, surroundings::ALL, assist::ALL, whose::ALL];
     registering.into_iter().chain(calling).chain(around).flatten()
 }
