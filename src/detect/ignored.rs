@@ -84,8 +84,7 @@ impl IgnoredDetector {
         let source = request.flow.source.ip();
         let since = request.first.time - tracker.thresholds().others_served;
         let others = self.served.others(source, |at| at >= since);
-        let ignored = others > 0 && !is_heard(request.flow.transport, request.transmissions);
-        let Some(entry) = tracker.calls.get(call).filter(|_| ignored) else { return };
+        let Some(entry) = tracker.calls.get(call).filter(|_| others > 0) else { return };
         let message = format!("{source}: INVITE unanswered ({}) while {others} others are served", sent(request.transmissions));
         let raise = Raise::new(FindingId::InviteIgnored, Subject::Source(source), message)
             .evidence(request.first.time, request.first.frame, format!("INVITE from {}", request.flow.source))

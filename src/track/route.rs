@@ -68,6 +68,7 @@ impl Tracker {
         match self.world.transactions.request(key, &seen.message, seen.flow, seen.rank, seen.at) {
             Requested::Repeated(transaction) => {
                 self.note_repeat(transaction, seen.at);
+                self.nat.requested_again(&self.world, &self.registrations, seen.flow, transaction);
                 self.nat.repeated(&mut self.world, &mut self.registrations, seen);
                 Novelty::Retransmission
             }
@@ -279,6 +280,15 @@ impl Tracker {
         }
         self.test_trigger(seen.flow.reversed(), false, seen);
         self.test_near_trigger(seen.flow.reversed(), false, seen);
+        if method == Method::Bye {
+            if let Some(call) = self.calls.bye_missed(&mut self.world, seen, status) {
+                self.orphans.ended(&mut self.world, &self.calls, call, seen.at);
+            }
+            return;
+        }
+        if (200..300).contains(&status) && !matches!(method, Method::Register | Method::Cancel) {
+            self.calls.agreed_unseen(&self.world, seen);
+        }
         let begins_a_record = method == Method::Invite && status > 100 && !matches!(status, 401 | 407);
         if begins_a_record && seen.message.to_tag().is_some() {
             self.calls.from_response(&mut self.world, seen);

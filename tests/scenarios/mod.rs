@@ -11,6 +11,7 @@ mod nat;
 mod registration;
 mod surroundings;
 mod trouble;
+mod unseen;
 mod whose;
 
 use crate::support::Scene;
@@ -41,7 +42,7 @@ use scenarios;
 /// Every scenario.
 pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
     let registering = [registration::ALL, nat::ALL];
-    let calling = [calls::ALL, legs::ALL, maintenance::ALL, drops::ALL, endings::ALL];
+    let calling = [calls::ALL, legs::ALL, maintenance::ALL, drops::ALL, endings::ALL, unseen::ALL];
     let around = [capture::ALL, trouble::ALL, surroundings::ALL, assist::ALL, whose::ALL];
     registering.into_iter().chain(calling).chain(around).flatten()
 }
