@@ -80,6 +80,8 @@ pub struct Call {
     pub to_aor: Box<str>,
     /// The first moment at which the caller heard something: 180, 18x with SDP, or 2xx.
     pub audible: Option<PacketTime>,
+    /// The devices of caller and callee where several are behind the address, as far as the INVITE tells.
+    pub phones: [Option<Handle>; 2],
     /// What carried its first INVITE.
     transport: Transport,
     /// The first packet.
@@ -379,6 +381,7 @@ impl Call {
             record,
             to_aor: aor_text(to.user, to.host),
             audible: None,
+            phones: [None; 2],
             transport: seen.flow.transport,
             first: seen.at,
             answer: None,

@@ -4,7 +4,7 @@
 //! REGISTER Call-ID, or the Contact as written with the User-Agent. An attempt is keyed by AoR and Call-ID: the challenge, a stale nonce or
 //! a 423 and their retries are one. AoRs and devices leave a day after their last sign of life.
 
-mod addresses;
+pub mod addresses;
 mod attempt;
 pub mod changes;
 mod conclude;
@@ -74,6 +74,8 @@ pub(in crate::track) struct Tied {
     pub(in crate::track) device: Handle,
     /// What was followed of its NAT when it was tied, so that a packet is given to it without a look at the device.
     pub(in crate::track) phone: Option<Handle>,
+    /// Whether other devices are behind the address too.
+    is_shared: bool,
 }
 
 /// The registrations.
