@@ -37,12 +37,19 @@ struct Watched {
 #[derive(Debug, Default)]
 pub(super) struct VanishedDetector {
     watched: BTreeSet<Watched>,
+    /// Calls of which it was said that their phones forgot them. A BYE that is accepted takes it back.
+    told: BTreeSet<Handle>,
 }
 
 impl VanishedDetector {
     pub(super) fn event(&mut self, tracker: &Tracker, event: &Event, findings: &mut FindingStore) {
         match *event {
             Event::CallEnded { call, at } if at.frame == 0 => over(tracker, call, at, findings),
+            Event::ByeAnswered { call, .. } if self.told.remove(&call) => {
+                if let Some(subject) = call_subject(tracker, call) {
+                    findings.clear(FindingId::CallDroppedNoBye, &subject, tracker.now());
+                }
+            }
             Event::DeviceRestarted { device, at, .. } => self.restarted(tracker, device, at),
             _ => {}
         }
@@ -54,6 +61,10 @@ impl VanishedDetector {
             self.watched.pop_first();
             if let Some(raise) = forgotten_by_phone(tracker, &watched) {
                 findings.raise(raise, watched.due - WATERMARK);
+                if self.told.len() >= WATCHED {
+                    self.told.pop_first();
+                }
+                self.told.insert(watched.call);
             }
         }
     }

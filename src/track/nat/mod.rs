@@ -131,7 +131,11 @@ impl Nat {
             phone.contact.registered(seen.flow.source, seen.at.time);
         }
         let alive = matches!(continuity, Continuity::Continued(1..=LARGEST_STEP));
-        self.heard(world, registrations, phone, seen.before, seen.at, if alive { Sign::Unasked } else { Sign::Restart });
+        let sign = if alive { Sign::Unasked } else { Sign::Restart };
+        self.heard(world, registrations, phone, seen.before, seen.at, sign);
+        if let Some(first) = self.at(world, registrations, seen.flow.source).filter(|first| *first != phone) {
+            self.heard(world, registrations, first, seen.before, seen.at, sign);
+        }
         self.join_site(registrations, phone);
         self.note_writes(world, phone, seen);
         if seen.message.is_authorized() && known.is_some() {

@@ -27,7 +27,7 @@ type Held = [Option<Handle>; PLACES * LEVELS];
 pub enum Occupant {
     /// This device and no other.
     Only(Handle),
-    /// Several; this one was the last to register.
+    /// Several; this one was the first.
     Several(Handle),
 }
 
@@ -43,12 +43,13 @@ impl Registrations {
         Some(if tied.is_shared { Occupant::Several(tied.device) } else { Occupant::Only(tied.device) })
     }
 
-    /// The device that a request along `seen` to an address of devices is for: the one whose Contact has the user of the Request-URI, and
-    /// where that says nothing the one that was the last to register at the address.
+    /// The device that a request to an address of devices is for: the one whose Contact has the user of the Request-URI, and where that
+    /// says nothing the one that the address stands for.
     pub fn addressee(&self, world: &World, seen: &Seen<'_>) -> Option<Handle> {
-        let last = self.tied_to(world, seen.flow.destination)?;
-        let named = || self.named(world, seen.flow.destination, &Uri::parse(seen.message.request_uri()?));
-        Some(if last.is_shared { named().unwrap_or(last.device) } else { last.device })
+        match self.occupant(world, seen.flow.destination)? {
+            Occupant::Only(device) => Some(device),
+            Occupant::Several(first) => self.called_of_several(world, seen).or(Some(first)),
+        }
     }
 
     /// The callee's device among several behind the address that an INVITE goes to, if the Request-URI tells.
@@ -92,15 +93,17 @@ impl Registrations {
     /// Ties the key of an address at one level to a device. Returns whether others are there too, so that the next level tells them apart.
     fn remember_at(&mut self, world: &World, address: SocketAddr, handle: Handle, level: usize, now: PacketTime) -> bool {
         let Some(device) = self.devices.get(handle) else { return false };
-        let (key, phone) = (key_at(world, address, device, level), device.phone);
+        let own = Tied { device: handle, phone: device.phone, is_shared: false };
+        let key = key_at(world, address, device, level);
         let known = self.tied(key);
-        let other = known.filter(|known| level + 1 < LEVELS && !known.is_shared && self.shares(known.device, handle, address));
+        let other = known.filter(|known| level + 1 < LEVELS && self.shares(known.device, handle, address));
         let is_shared = other.is_some() || known.is_some_and(|known| known.is_shared);
-        self.tie(key, Tied { device: handle, phone, is_shared }, now);
-        if let Some(other) = other
-            && let Some(device) = self.devices.get(other.device)
+        // Who was there first stands for the address, so that what is known of its way through a NAT stays in one place.
+        self.tie(key, Tied { is_shared, ..other.unwrap_or(own) }, now);
+        if let Some(first) = other.filter(|other| !other.is_shared)
+            && let Some(device) = self.devices.get(first.device)
         {
-            self.tie(key_at(world, address, device, level + 1), other, now);
+            self.tie(key_at(world, address, device, level + 1), first, now);
         }
         is_shared
     }
@@ -122,11 +125,15 @@ impl Registrations {
         }
     }
 
-    /// Whether two devices are behind `address` at a time. Those of different sites that write the same private address are not.
+    /// Whether device `one` is behind `address` beside another. Devices of different sites that write the same private address are not.
     fn shares(&self, one: Handle, other: Handle, address: SocketAddr) -> bool {
-        let (Some(first), Some(second)) = (self.devices.get(one), self.devices.get(other)) else { return false };
-        let is_there = [Some(first.flow.source), first.contact_address].contains(&Some(address));
-        one != other && is_there && first.is_registered() && first.flow.source.ip() == second.flow.source.ip()
+        if one == other {
+            return false;
+        }
+        let (Some(one), Some(other)) = (self.devices.get(one), self.devices.get(other)) else { return false };
+        let is_there = one.is_registered() && [Some(one.flow.source), one.contact_address].contains(&Some(address));
+        let is_same = one.aor == other.aor && one.address_key == other.address_key;
+        is_there && !is_same && one.flow.source.ip() == other.flow.source.ip()
     }
 
     /// The entries of the addresses that a device has.
