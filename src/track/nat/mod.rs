@@ -45,7 +45,7 @@ use crate::track::nat::phone::Phone;
 use crate::track::nat::rhythm::{COMPARED_INTERVALS, Experiment};
 use crate::track::nat::site::SiteNat;
 use crate::track::nat::witness::Witnesses;
-use crate::track::registration::Registrations;
+use crate::track::registration::{Registrations, Tied};
 use crate::track::registration::device::{Continuity, Device};
 use crate::track::site::Site;
 use crate::track::vocabulary::{BehindNat, Direction};
@@ -196,7 +196,10 @@ impl Nat {
 
     /// The phone of the device that is or was at `address`.
     fn at(&self, world: &World, registrations: &Registrations, address: SocketAddr) -> Option<Handle> {
-        let tied = registrations.tied_to(world, address)?;
+        self.phone_tied(registrations, registrations.tied_to(world, address)?)
+    }
+
+    fn phone_tied(&self, registrations: &Registrations, tied: Tied) -> Option<Handle> {
         let newest = || registrations.device(tied.device)?.phone.filter(|phone| self.phones.contains(*phone));
         tied.phone.filter(|phone| self.phones.contains(*phone)).or_else(newest)
     }

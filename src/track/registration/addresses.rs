@@ -52,7 +52,7 @@ impl Registrations {
         }
     }
 
-    /// The callee's device among several behind the address that an INVITE goes to, if the Request-URI tells.
+    /// The callee's device among several behind the address that a request goes to, if the Request-URI tells.
     pub(in crate::track) fn called_of_several(&self, world: &World, seen: &Seen<'_>) -> Option<Handle> {
         self.tied_to(world, seen.flow.destination).filter(|tied| tied.is_shared)?;
         self.named(world, seen.flow.destination, &Uri::parse(seen.message.request_uri()?))
@@ -70,11 +70,11 @@ impl Registrations {
     /// The device of an AoR that is at `address`.
     pub fn device_of_at(&self, aor: Handle, address: SocketAddr) -> Option<Handle> {
         let devices = self.aors.get(aor)?.devices.iter().copied();
-        devices.rev().find(|&device| self.devices.get(device).is_some_and(|device| places(device).contains(&Some(address))))
+        devices.rev().find(|&device| self.devices.get(device).is_some_and(|device| device.is_at(address)))
     }
 
-    /// The device behind a shared `address` whose Contact has the user of `uri`, and where several have that user is `uri` itself.
-    fn named(&self, world: &World, address: SocketAddr, uri: &Uri<'_>) -> Option<Handle> {
+    /// Of several devices behind `address` the one whose Contact has the user of `uri`, and where several have that user is `uri` itself.
+    pub fn named(&self, world: &World, address: SocketAddr, uri: &Uri<'_>) -> Option<Handle> {
         let [_, by_user, by_contact] = keys(world, address, uri);
         let by_user = self.tied(by_user)?;
         let exact = by_user.is_shared.then(|| self.tied(by_contact)).flatten();

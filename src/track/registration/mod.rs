@@ -75,7 +75,7 @@ pub(in crate::track) struct Tied {
     /// What was followed of its NAT when it was tied, so that a packet is given to it without a look at the device.
     pub(in crate::track) phone: Option<Handle>,
     /// Whether other devices are behind the address too.
-    is_shared: bool,
+    pub(in crate::track) is_shared: bool,
 }
 
 /// The registrations.
