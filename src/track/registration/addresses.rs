@@ -201,3 +201,161 @@ fn keys(world: &World, address: SocketAddr, contact: &Uri<'_>) -> [Digest; LEVEL
     let port = contact.port.unwrap_or(5060).to_be_bytes();
     [place, user, world.digester.further(user, &[contact.host, &port])]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Thresholds;
+    use crate::decode::flow::{Flow, Transport};
+    use crate::sip::message::Message;
+    use crate::sip::scan::{Context, scan};
+    use crate::track::event::Sighting;
+    use crate::track::{Settings, Tracker};
+
+    const PBX: &str = "203.0.113.10:5060";
+
+    /// A tracker, and what it was told.
+    struct Bench {
+        tracker: Tracker,
+        frame: u64,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let settings = Settings {
+                seed: 0,
+                pbxs: vec![PBX.parse().unwrap()],
+                own: Vec::new(),
+                trunks: Vec::new(),
+                transactions: 1000,
+                calls: 10,
+                bindings: 1000,
+                flows: 1000,
+                sources: 1000,
+                finished: 10,
+                thresholds: Thresholds::default(),
+            };
+            Self { tracker: Tracker::new(&settings), frame: 0 }
+        }
+
+        fn hear(&mut self, from: &str, to: &str, text: &str) {
+            let flow = Flow { transport: Transport::Udp, source: from.parse().unwrap(), destination: to.parse().unwrap() };
+            let found = scan(text.as_bytes(), Context::Datagram).unwrap();
+            self.frame += 1;
+            let at = Sighting { time: PacketTime::from_parts(1_700_000_000 + self.frame as i64, 0), frame: self.frame };
+            self.tracker.message(Message::new(text.as_bytes(), &found), flow, at);
+        }
+
+        /// A REGISTER of `aor` with that Contact, accepted.
+        fn register(&mut self, aor: &str, contact: &str, from: &str) {
+            let (frame, expires) = (self.frame, 3600);
+            let headers = format!(
+                "Via: SIP/2.0/UDP {from};branch=z9hG4bK{frame}\r\nFrom: <sip:{aor}>;tag=f\r\nTo: <sip:{aor}>\r\nCall-ID: {aor}-{contact}\r\n\
+                 CSeq: {frame} REGISTER\r\nContact: <sip:{contact}>\r\nExpires: {expires}\r\nContent-Length: 0\r\n\r\n"
+            );
+            self.hear(from, PBX, &format!("REGISTER sip:example.com SIP/2.0\r\n{headers}"));
+            self.hear(PBX, from, &format!("SIP/2.0 200 OK\r\n{headers}"));
+        }
+
+        /// The user of whom an OPTIONS to `uri` is taken to ask, sent to `to`.
+        fn asked(&mut self, uri: &str, to: &str) -> String {
+            let frame = self.frame;
+            let before: Vec<_> = self.tracker.registrations.devices().map(|(handle, device)| (handle, device.probes.sent)).collect();
+            self.hear(
+                PBX,
+                to,
+                &format!(
+                    "OPTIONS sip:{uri} SIP/2.0\r\nVia: SIP/2.0/UDP {PBX};branch=z9hG4bKo{frame}\r\nFrom: <sip:pbx@{PBX}>;tag=o\r\n\
+                     To: <sip:{uri}>\r\nCall-ID: o{frame}\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
+                ),
+            );
+            let registrations = &self.tracker.registrations;
+            let asked = before.into_iter().find(|(handle, sent)| registrations.device(*handle).is_some_and(|device| device.probes.sent > *sent));
+            let aor = asked.and_then(|(handle, _)| registrations.aor(registrations.device(handle)?.aor));
+            aor.map_or_else(String::new, |aor| aor.name.to_string())
+        }
+
+        fn entries(&self) -> usize {
+            self.tracker.registrations.addresses.len()
+        }
+    }
+
+    #[test]
+    fn behind_one_address_the_user_of_the_request_uri_tells_who_is_meant() {
+        let mut bench = Bench::new();
+        let base = "198.51.100.7:6060";
+        for user in ["611", "612", "613"] {
+            bench.register(&format!("{user}@example.com"), &format!("{user}@10.0.0.9:5060"), base);
+        }
+        assert_eq!(bench.asked("612@10.0.0.9:5060", base), "612@example.com");
+        assert_eq!(bench.asked("611@198.51.100.7:6060", base), "611@example.com", "the PBX puts the address that it saw into the Contact");
+        assert_eq!(bench.asked("613@10.0.0.9:5060", "10.0.0.9:5060"), "613@example.com", "at the address of the Contact too");
+        assert_eq!(bench.asked("699@10.0.0.9:5060", base), "611@example.com", "where nothing tells, who was there first");
+    }
+
+    #[test]
+    fn who_is_alone_at_an_address_is_asked_under_any_name() {
+        let mut bench = Bench::new();
+        bench.register("611@example.com", "line1@10.0.0.9:5060", "198.51.100.7:6060");
+        assert_eq!(bench.asked("611@198.51.100.7:6060", "198.51.100.7:6060"), "611@example.com");
+    }
+
+    #[test]
+    fn namesakes_of_two_tenants_are_told_apart_by_the_whole_contact() {
+        let mut bench = Bench::new();
+        let sbc = "198.51.100.50:5060";
+        for tenant in 1..4 {
+            bench.register(&format!("200@tenant{tenant}.example"), &format!("200@10.0.{tenant}.20:5060"), sbc);
+        }
+        for tenant in 1..4 {
+            assert_eq!(bench.asked(&format!("200@10.0.{tenant}.20:5060"), sbc), format!("200@tenant{tenant}.example"));
+        }
+    }
+
+    #[test]
+    fn who_left_is_not_asked_for_those_who_stayed() {
+        let mut bench = Bench::new();
+        let base = "198.51.100.7:6060";
+        for user in ["611", "612", "613"] {
+            bench.register(&format!("{user}@example.com"), &format!("{user}@10.0.0.9:5060"), base);
+        }
+        bench.register("611@example.com", "611@10.0.0.9:5060", "198.51.100.7:7070");
+        bench.register("612@example.com", "612@10.0.0.9:5060", base);
+        assert_eq!(bench.asked("613@10.0.0.9:5060", base), "613@example.com");
+        assert_eq!(bench.asked("699@10.0.0.9:5060", base), "612@example.com", "the first of those who are still there");
+        assert_eq!(bench.asked("611@10.0.0.9:5060", "198.51.100.7:7070"), "611@example.com");
+    }
+
+    #[test]
+    fn a_phone_with_an_address_of_its_own_takes_two_entries() {
+        let mut bench = Bench::new();
+        for phone in 0..50 {
+            // Each site has its own public address and the same private one, as so many have.
+            bench.register(&format!("{phone}@example.com"), &format!("{phone}@192.168.1.20:5060"), &format!("198.51.100.{phone}:5060"));
+        }
+        assert_eq!(bench.entries(), 50 + 1);
+        assert_eq!(bench.asked("7@192.168.1.20:5060", "198.51.100.7:5060"), "7@example.com");
+    }
+
+    #[test]
+    fn of_many_users_behind_an_sbc_each_takes_two_entries() {
+        let mut bench = Bench::new();
+        let sbc = "198.51.100.50:5060";
+        for _ in 0..3 {
+            for user in 0..300 {
+                bench.register(&format!("{user}@example.com"), &format!("{user}@10.0.{}.{}:5060", user / 200, user % 200), sbc);
+            }
+        }
+        assert_eq!(bench.entries(), 1 + 300 + 300, "the SBC, each user there, and each Contact");
+        assert_eq!(bench.asked("217@10.0.1.17:5060", sbc), "217@example.com");
+    }
+
+    #[test]
+    fn a_refresh_takes_no_further_entry() {
+        let mut bench = Bench::new();
+        bench.register("611@example.com", "611@10.0.0.9:5060", "198.51.100.7:6060");
+        let before = bench.entries();
+        bench.register("611@example.com", "611@10.0.0.9:5060", "198.51.100.7:6060");
+        assert_eq!(bench.entries(), before);
+    }
+}

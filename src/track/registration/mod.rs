@@ -8,6 +8,7 @@ pub mod addresses;
 mod attempt;
 pub mod changes;
 mod conclude;
+mod connections;
 pub mod device;
 mod keys;
 mod moved;
@@ -86,6 +87,8 @@ pub struct Registrations {
     devices: ExpiringTable<Device>,
     attempts: ExpiringTable<Attempt>,
     addresses: ExpiringTable<Tied>,
+    /// When connections ended over which devices had registered, by the end of the device.
+    disconnected: ExpiringTable<Sighting>,
     devices_made: u64,
     /// How many devices sit behind each address.
     behind: BTreeMap<IpAddr, u32>,
@@ -111,6 +114,7 @@ impl Registrations {
             devices: ExpiringTable::new(capacity),
             attempts: ExpiringTable::new(capacity),
             addresses: ExpiringTable::new(capacity.saturating_mul(2)),
+            disconnected: ExpiringTable::new(capacity),
             devices_made: 0,
             behind: BTreeMap::new(),
             tries: BTreeMap::new(),
@@ -173,13 +177,14 @@ impl Registrations {
         self.longest_grant
     }
 
-    /// AoRs, devices, attempts and addresses of devices held, and how many of each were dropped for lack of room.
-    pub fn sizes(&self) -> [(usize, u64); 4] {
+    /// AoRs, devices, attempts, addresses of devices and ended connections held, and how many of each were dropped for lack of room.
+    pub fn sizes(&self) -> [(usize, u64); 5] {
         [
             (self.aors.len(), self.aors.evicted()),
             (self.devices.len(), self.devices.evicted()),
             (self.attempts.len(), self.attempts.evicted()),
             (self.addresses.len(), self.addresses.evicted()),
+            (self.disconnected.len(), self.disconnected.evicted()),
         ]
     }
 
@@ -208,11 +213,15 @@ impl Registrations {
         while let Some((handle, _)) = self.addresses.pop_due(now) {
             self.addresses.remove(handle);
         }
+        while let Some((handle, _)) = self.disconnected.pop_due(now) {
+            self.disconnected.remove(handle);
+        }
     }
 
     /// When [`Self::expire`] next has something to do.
     pub fn next_deadline(&self) -> PacketTime {
-        self.devices.next_deadline().min(self.attempts.next_deadline()).min(self.aors.next_deadline()).min(self.addresses.next_deadline())
+        let people = self.devices.next_deadline().min(self.attempts.next_deadline()).min(self.aors.next_deadline());
+        people.min(self.addresses.next_deadline()).min(self.disconnected.next_deadline())
     }
 
     fn aor_of(&mut self, world: &World, seen: &Seen<'_>, rank: Rank) -> Handle {
