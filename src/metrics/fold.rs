@@ -238,8 +238,7 @@ impl Fold {
     }
 
     fn count_call(&mut self, tracker: &Tracker, flow: Flow, [caller, callee]: [Option<Handle>; 2], way: Way, waiting: Waiting) {
-        let (dir, (peer, device)) =
-            (way.dir, if way.dir == Dir::Out { (flow.destination, callee) } else { (flow.source, caller) });
+        let (dir, (peer, device)) = (way.dir, if way.dir == Dir::Out { (flow.destination, callee) } else { (flow.source, caller) });
         let class = tracker.world.peers.class(peer.ip());
         let party = Party { pbx: way.pbx, address: peer, device };
         let tally = of(&mut self.tallies, way.pbx);

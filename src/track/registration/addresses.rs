@@ -270,7 +270,8 @@ mod tests {
                 ),
             );
             let registrations = &self.tracker.registrations;
-            let asked = before.into_iter().find(|(handle, sent)| registrations.device(*handle).is_some_and(|device| device.probes.sent > *sent));
+            let asked =
+                before.into_iter().find(|(handle, sent)| registrations.device(*handle).is_some_and(|device| device.probes.sent > *sent));
             let aor = asked.and_then(|(handle, _)| registrations.aor(registrations.device(handle)?.aor));
             aor.map_or_else(String::new, |aor| aor.name.to_string())
         }
