@@ -25,8 +25,8 @@ pub const ANY: &str = "any";
 const IFF_UP: u32 = 1;
 /// How long one call waits for a frame before it says that there is none, on a silent link.
 const WAIT: Span = Span::from_millis(100);
-/// The same after frames: later stages hold these back until they hear how time passes. It is at least [`MARGIN`] longer than the read timeout,
-/// so that nobody is woken up between two batches of the kernel's, as far as [`WAIT`] allows.
+/// The same after frames: later stages hold these back until they hear how time passes. It is at least [`MARGIN`] longer than the read
+/// timeout, so that nobody is woken up between two batches of the kernel's, as far as [`WAIT`] allows.
 const WAIT_AFTER_FRAMES: Span = Span::from_millis(50);
 /// How late the kernel may be with a batch.
 const MARGIN: Span = Span::from_millis(20);

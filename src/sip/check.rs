@@ -44,8 +44,7 @@ fn check_bytes(head: &[u8], found: &mut Anomalies) {
 /// closer look.
 fn is_ordinary(head: &[u8]) -> bool {
     const STEP: usize = 64;
-    // As a signed number, a byte beyond ASCII is below the control characters.
-    let is_odd = |byte: u8| (byte.cast_signed() < 0x20 && byte != b'\r' && byte != b'\n') || byte == 0x7f;
+    let is_odd = |byte: u8| byte.wrapping_sub(b' ') > b'~' - b' ' && byte != b'\r' && byte != b'\n';
     let has_odd = |bytes: &[u8]| bytes.iter().fold(false, |odd, byte| odd | is_odd(*byte));
     // The last step overlaps the others, so that no byte is looked at by itself.
     head.last_chunk::<STEP>().is_some_and(|last| !has_odd(last)) && !has_odd(head.as_chunks::<STEP>().0.as_flattened())
@@ -62,7 +61,7 @@ fn has_bare_control(head: &[u8]) -> bool {
 }
 
 fn check_request_uri(message: Message<'_>, found: &mut Anomalies) {
-    let Some(raw) = message.request_uri().filter(|raw| !plain::is_request_uri(raw)) else { return };
+    let Some(raw) = message.request_uri().filter(|raw| !plain::is_request_uri(message.head(), raw)) else { return };
     check_uri(raw, found);
     if !Uri::parse(raw).headers.is_empty() {
         found.insert(Anomaly::RequestUriHeaders);
@@ -86,7 +85,7 @@ fn check_contacts(message: Message<'_>, found: &mut Anomalies) {
     if !message.has(HeaderName::Contact) {
         return;
     }
-    for line in message.headers(HeaderName::Contact).filter(|line| plain::address(line).is_none()) {
+    for line in message.headers(HeaderName::Contact).filter(|line| plain::address(message.head(), line).is_none()) {
         Elements::new(line).for_each(|element| check_contact(element, found));
     }
 }
@@ -227,7 +226,7 @@ fn check_vias(message: Message<'_>, found: &mut Anomalies) {
     if message.is_plain(HeaderName::Via) && !message.is_repeated(HeaderName::Via) {
         return;
     }
-    for line in message.headers(HeaderName::Via).filter(|line| plain::via(line).is_none()) {
+    for line in message.headers(HeaderName::Via).filter(|line| plain::via(message.head(), line).is_none()) {
         Elements::new(line).for_each(|element| check_via(element, found));
     }
 }
@@ -421,17 +420,22 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_plain_has_nothing_wrong_with_it(value in nearly_plain()) {
-            let value = value.as_bytes();
-            if let Some(plain) = plain::address(value) {
+            let head = format!("{value}\r\nNext: 1\r\n");
+            let (value, head) = (value.as_bytes(), head.as_bytes());
+            let placed = &head[..value.len()];
+            prop_assert_eq!(plain::address(head, placed), plain::address(value, value));
+            prop_assert_eq!(plain::via(head, placed), plain::via(value, value));
+            prop_assert_eq!(plain::is_request_uri(head, placed), plain::is_request_uri(value, value));
+            if let Some(plain) = plain::address(value, value) {
                 prop_assert_eq!(found(|found| check_contact(value, found)), []);
                 let tag = param(NameAddr::parse(value).params.unwrap_or_default(), "tag");
                 prop_assert_eq!(plain.tag, tag.unwrap_or_default());
             }
-            if let Some(plain) = plain::via(value) {
+            if let Some(plain) = plain::via(value, value) {
                 prop_assert_eq!(found(|found| check_via(value, found)), []);
                 prop_assert_eq!(plain.branch, Via::parse(value).branch.unwrap_or_default());
             }
-            if plain::is_request_uri(value) {
+            if plain::is_request_uri(value, value) {
                 prop_assert_eq!(found(|found| check_uri(value, found)), []);
             }
         }

@@ -125,20 +125,19 @@ impl Scan {
     fn read_headers(&mut self, head: &[u8], lines: &mut Lines<'_>, is_cut: bool) {
         let start = lines.offset();
         let end = loop {
-            let line_start = lines.offset();
-            match lines.next() {
+            match lines.next_but_foreign() {
                 Some(Line::Field { header: Some(header), value, .. }) => self.take_field(head, header, value),
                 Some(Line::Field { header: None, .. }) => {}
-                Some(Line::Odd) if start_line::parse(head, physical(head, line_start).text).is_some() => {
+                Some(Line::Odd) if start_line::parse(head, physical(head, lines.last_offset()).text).is_some() => {
                     self.anomalies.insert(Anomaly::StartLineInHeaders);
                     self.anomalies.insert(Anomaly::UnterminatedHeaders);
-                    self.body_start = line_start as u16;
-                    break line_start;
+                    self.body_start = lines.last_offset() as u16;
+                    break lines.last_offset();
                 }
                 Some(Line::Odd) => self.anomalies.insert(Anomaly::MalformedHeader),
                 Some(Line::Blank) => {
                     self.body_start = lines.offset() as u16;
-                    break line_start;
+                    break lines.last_offset();
                 }
                 None => {
                     self.anomalies.insert(if is_cut { Anomaly::OversizedHeaders } else { Anomaly::UnterminatedHeaders });
@@ -202,7 +201,7 @@ impl Scan {
     fn take_via(&mut self, head: &[u8], value: &[u8]) {
         if self.top_via != Place::default() {
             self.via_count = self.via_count.saturating_add(count_elements(value));
-        } else if let Some(plain) = plain::via(value) {
+        } else if let Some(plain) = plain::via(head, value) {
             self.via_count = self.via_count.saturating_add(1);
             self.plain.insert(HeaderName::Via);
             self.top_via = Place::within(head, value);
@@ -218,7 +217,7 @@ impl Scan {
 
     /// The tag of an address.
     fn take_address(&mut self, head: &[u8], header: HeaderName, value: &[u8]) -> Place {
-        match plain::address(value) {
+        match plain::address(head, value) {
             Some(plain) => {
                 self.plain.insert(header);
                 Place::within(head, plain.tag)

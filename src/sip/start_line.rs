@@ -3,7 +3,7 @@
 use super::anomaly::{Anomalies, Anomaly};
 use super::lines::{leading_line_ends, physical};
 use super::method::Method;
-use super::text::{self, find, from, is_lws, is_token_byte, trim, trim_end, trim_start};
+use super::text::{self, find, from, has_lws, is_lws, is_token_byte, trim, trim_end, trim_start};
 use std::ops::Range;
 
 /// What a message is.
@@ -114,7 +114,7 @@ fn parse_request(text: &[u8], start: usize) -> Option<StartLine> {
     note_version(&mut anomalies, version);
     let gap = from(before, method_len);
     let uri = trim(gap);
-    if line.len() != text.len() || gap.len() != uri.len() + 2 || uri.iter().any(|byte| is_lws(*byte)) {
+    if line.len() != text.len() || gap.len() != uri.len() + 2 || has_lws(uri) {
         anomalies.insert(Anomaly::LwsInStartLine);
     }
     let mut target_start = start + before.len() - trim_start(gap).len();

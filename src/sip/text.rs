@@ -2,6 +2,7 @@
 
 use memchr::memchr;
 use std::borrow::Cow;
+use wide::u8x16;
 
 /// Whether a byte is linear white space; CR and LF are, because a value may be folded over lines (RFC 3261 §7.3.1).
 pub(super) const fn is_lws(byte: u8) -> bool {
@@ -25,6 +26,26 @@ const TOKEN: [bool; 256] = {
 /// Whether a byte may stand in a token.
 pub(super) fn is_token_byte(byte: u8) -> bool {
     TOKEN.get(usize::from(byte)).copied().unwrap_or_default()
+}
+
+/// How many of these bytes, from the first on, are letters, digits, dashes and dots, as most text is made of.
+#[inline]
+pub(super) fn ordinary(bytes: &[u8; 16]) -> usize {
+    let bytes = u8x16::new(*bytes);
+    let is_within = |bytes: u8x16, first: u8, last: u8| {
+        let offset = bytes - u8x16::splat(first);
+        offset.min(u8x16::splat(last - first)).simd_eq(offset)
+    };
+    let found = is_within(bytes | u8x16::splat(b' '), b'a', b'z') | is_within(bytes, b'0', b'9') | is_within(bytes, b'-', b'.');
+    found.to_bitmask().trailing_ones() as usize
+}
+
+/// Whether there is white space. Nearly all text has no byte as low as that, which is seen sixteen bytes at a time.
+pub(super) fn has_lws(bytes: &[u8]) -> bool {
+    let (chunks, rest) = bytes.as_chunks::<16>();
+    let space = u8x16::splat(b' ');
+    let has_low = chunks.iter().any(|chunk| u8x16::new(*chunk).simd_le(space).any()) || rest.iter().any(|byte| *byte <= b' ');
+    has_low && bytes.iter().any(|byte| is_lws(*byte))
 }
 
 /// Whether all of it is one token.
@@ -89,21 +110,17 @@ pub(super) fn find(bytes: &[u8], wanted: u8) -> Option<usize> {
 /// Where `wanted` first is, for values that are longer: sixteen bytes at a time.
 #[inline]
 pub(super) fn find_far(bytes: &[u8], wanted: u8) -> Option<usize> {
-    let wanted_everywhere = u64::from_ne_bytes([wanted; 8]);
-    let (chunks, _) = bytes.as_chunks::<16>();
+    let everywhere = u8x16::splat(wanted);
+    let (chunks, rest) = bytes.as_chunks::<16>();
     let mut start = 0;
     for chunk in chunks {
-        let (words, _) = chunk.as_chunks::<8>();
-        let &[first, second] = words else { break };
-        let first = zero_bytes(u64::from_le_bytes(first) ^ wanted_everywhere);
-        let second = zero_bytes(u64::from_le_bytes(second) ^ wanted_everywhere);
-        if first | second != 0 {
-            let place = if first == 0 { 64 + second.trailing_zeros() } else { first.trailing_zeros() };
-            return Some(start + place as usize / 8);
+        let found = u8x16::new(*chunk).simd_eq(everywhere).to_bitmask();
+        if found != 0 {
+            return Some(start + found.trailing_zeros() as usize);
         }
         start += 16;
     }
-    find(from(bytes, start), wanted).map(|index| start + index)
+    find(rest, wanted).map(|index| start + index)
 }
 
 /// Which byte of a word, counted from the lowest, is the first that is `wanted`.

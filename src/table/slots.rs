@@ -97,7 +97,7 @@ impl Slots {
     /// Gives `key` a slot; it must have none, and the table must not be full.
     #[inline(never)]
     pub(super) fn assign(&mut self, key: Digest, deadline: PacketTime, rank: Rank) -> Handle {
-        let slot = self.free_slot(key, rank);
+        let slot = self.occupy(key, rank);
         let slots = &self.slots;
         self.index.insert_unique(key.low64(), slot, |&s| slots.get(s as usize).map_or(0, |s| s.key.low64()));
         self.link(slot);
@@ -224,7 +224,8 @@ impl Slots {
         self.slots.get_mut(handle.slot as usize)
     }
 
-    fn free_slot(&mut self, key: Digest, rank: Rank) -> u32 {
+    /// A slot that was free, or another one, filled and in no list yet.
+    fn occupy(&mut self, key: Digest, rank: Rank) -> u32 {
         let slot = Slot { key, deadline: PacketTime::MAX, queued: PacketTime::MAX, parked: PacketTime::MAX };
         let Some(number) = self.free.pop() else {
             append_by(&mut self.slots, slot, GROWTH);
