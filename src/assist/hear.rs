@@ -183,7 +183,7 @@ impl Session {
         let from = sent_by(tracker, &self.who, heard);
         let from_pbx = from == SentBy::Pbx;
         let begins = begins_call(heard);
-        let inbound = begins && from_pbx && self.is_for_user(tracker, heard);
+        let inbound = begins && from_pbx && self.who.is_called(tracker, heard.message, heard.flow);
         let outbound = begins && !from_pbx && self.who.calls(tracker, heard.message, heard.flow);
         let call = tracker.calls.find(&tracker.world, &heard.message);
         if inbound || outbound {
@@ -227,13 +227,6 @@ impl Session {
         if let Some(ended) = ended {
             self.end(tracker, ended, None);
         }
-    }
-
-    /// Whether an INVITE of the PBX is for a phone of the user: by where it goes, else by its To.
-    fn is_for_user(&self, tracker: &Tracker, heard: &Heard<'_>) -> bool {
-        let (to, phone) = (heard.message.to().uri, heard.flow.destination);
-        let elsewhere = || tracker.registrations.at_address(&tracker.world, phone).is_some() && !self.who.is_home(tracker, phone);
-        self.who.is_end(tracker, phone, to, heard.flow) || (!elsewhere() && self.who.is_party(tracker, to.user, to.host))
     }
 
     /// Whether a finding is sure enough to end the step. What the OPTIONS of the PBX show is no call that failed, and what only now comes

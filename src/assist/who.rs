@@ -12,6 +12,7 @@ use crate::table::Handle;
 use crate::time::PacketTime;
 use crate::track::Tracker;
 use crate::track::registration::Aor;
+use crate::track::registration::addresses::Occupant;
 use crate::track::registration::device::Device;
 use crate::track::vocabulary::Direction;
 use crate::track::world::aor_text;
@@ -108,11 +109,35 @@ impl Who {
         self.pinned.as_deref().map_or_else(|| self.is_named(name), |pinned| pinned == name)
     }
 
-    /// The phone of the user that is, or was, at `address`.
+    /// The phone of the user that is, or was, at `address`, alone or among others.
     pub(super) fn device_at(&self, tracker: &Tracker, address: SocketAddr) -> Option<Handle> {
-        let handle = tracker.registrations.at_address(&tracker.world, address)?;
-        let device = tracker.registrations.device(handle)?;
-        self.is_aor(tracker, device.aor).then_some(handle)
+        match tracker.registrations.occupant(&tracker.world, address)? {
+            Occupant::Only(device) => Some(device).filter(|device| self.is_its(tracker, *device)),
+            Occupant::Several(_) => {
+                let devices = self.devices(tracker);
+                devices.into_iter().rev().find(|(_, device)| device.is_at(address)).map(|(handle, _)| handle)
+            }
+        }
+    }
+
+    /// Whether an INVITE of the PBX is for a phone of the user: by where it goes, of several that are there by whom it asks for, else by
+    /// its To.
+    pub(super) fn is_called(&self, tracker: &Tracker, message: Message<'_>, flow: Flow) -> bool {
+        let to = message.to().uri;
+        let is_party = || self.is_party(tracker, to.user, to.host);
+        let asked_for = || Some(Uri::parse(message.request_uri()?));
+        self.is_at(flow.destination)
+            || match tracker.registrations.occupant(&tracker.world, flow.destination) {
+                None => is_party(),
+                Some(Occupant::Only(device)) => self.is_its(tracker, device),
+                Some(Occupant::Several(_)) => asked_for()
+                    .and_then(|uri| tracker.registrations.named(&tracker.world, flow.destination, &uri))
+                    .map_or_else(is_party, |device| self.is_its(tracker, device)),
+            }
+    }
+
+    fn is_its(&self, tracker: &Tracker, device: Handle) -> bool {
+        tracker.registrations.device(device).is_some_and(|device| self.is_aor(tracker, device.aor))
     }
 
     /// Whether a phone of the user is, or was, at `address`.

@@ -147,7 +147,8 @@ impl Detectors {
     pub fn event(&mut self, tracker: &Tracker, event: &Event) {
         let findings = &mut self.findings;
         match event {
-            Event::KeepaliveInterval { .. } | Event::CallStarted { .. } | Event::ByeAnswered { .. } | Event::PbxLearned { .. } => {}
+            Event::KeepaliveInterval { .. } | Event::CallStarted { .. } | Event::PbxLearned { .. } => {}
+            Event::ByeAnswered { .. } => self.vanished.event(tracker, event, findings),
             Event::ServerResponse { .. } => {
                 self.ignored.event(tracker, event, findings);
                 self.slowness.event(event);

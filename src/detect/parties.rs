@@ -7,6 +7,7 @@ use crate::detect::finding::{Raise, Standing, Subject};
 use crate::table::{Handle, Rank};
 use crate::track::Tracker;
 use crate::track::call::Call;
+use crate::track::registration::addresses::Occupant;
 
 /// The Call-ID under which findings of a call are kept: that of the leg that began first, where legs are linked (DETECTION §13).
 pub(super) fn call_subject(tracker: &Tracker, call: Handle) -> Option<Subject> {
@@ -67,27 +68,28 @@ pub(super) fn ends(call: &Call) -> [SocketAddr; 2] {
     [call.record.source, destination]
 }
 
-/// The AoRs of the two ends of a leg, as far as they are known.
+/// The devices at the two ends of a call, in the order of [`ends`]: those at the addresses; where several are behind one, those that the
+/// INVITE named.
+pub(super) fn phones(tracker: &Tracker, call: &Call) -> [Option<Handle>; 2] {
+    let [from, to] = ends(call);
+    let [caller, callee] = call.phones;
+    [(from, caller), (to, callee)].map(|(address, named)| match tracker.registrations.occupant(&tracker.world, address)? {
+        Occupant::Only(device) => Some(device),
+        Occupant::Several(_) => named.filter(|named| tracker.registrations.device(*named).is_some()),
+    })
+}
+
+/// The users of a call, by their devices.
 pub(super) fn users<'t>(tracker: &'t Tracker, call: &Call) -> impl Iterator<Item = &'t str> {
-    let names = [&call.record.from, &call.record.to];
-    let devices = ends(call).into_iter().zip(names).filter_map(|(address, name)| device_at(tracker, address, name));
-    devices.filter_map(|device| user_of(tracker, device))
+    phones(tracker, call).into_iter().flatten().filter_map(|device| user_of(tracker, device))
 }
 
-/// The device at an address that goes by `name` there: an edge proxy, or a base station with several handsets, is one address for all of
-/// its users (DETECTION §0.2). The one that registered last where the name tells nothing.
-pub(super) fn device_at(tracker: &Tracker, address: SocketAddr, name: &str) -> Option<Handle> {
-    let registrations = &tracker.registrations;
-    let is_there =
-        |device: &&Handle| registrations.device(**device).is_some_and(|device| [device.source(), device.place].contains(&address));
-    let named = registrations.find_callee(&tracker.world, &format!("{name}@{}", address.ip()), None);
-    let own = named.and_then(|aor| registrations.aor(aor)?.devices.iter().find(is_there).copied());
-    own.or_else(|| registrations.at_address(&tracker.world, address))
-}
-
-/// The AoR of the device that registered at an address last.
+/// The AoR of the device at an address, if it is there alone.
 fn user_at(tracker: &Tracker, address: SocketAddr) -> Option<&str> {
-    user_of(tracker, tracker.registrations.at_address(&tracker.world, address)?)
+    match tracker.registrations.occupant(&tracker.world, address)? {
+        Occupant::Only(device) => user_of(tracker, device),
+        Occupant::Several(_) => None,
+    }
 }
 
 fn user_of(tracker: &Tracker, device: Handle) -> Option<&str> {

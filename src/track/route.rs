@@ -113,7 +113,9 @@ impl Tracker {
         match method {
             Method::Register => self.registrations.register(&mut self.world, seen, transaction),
             Method::Invite if is_initial(seen) => {
-                if let Some(call) = self.calls.invite(&mut self.world, seen, transaction) {
+                let begun = self.calls.invite(&mut self.world, seen, transaction);
+                self.note_phones_of_call(seen, transaction);
+                if let Some(call) = begun {
                     self.legs.begun(&self.world, &self.registrations, &mut self.calls, seen, call);
                 } else if let Some(Owner::CallerInvite(call)) = self.world.transactions.get(transaction).map(|invite| invite.owner) {
                     self.legs.renewed(&self.world, &self.registrations, &mut self.calls, seen, call);
@@ -123,6 +125,16 @@ impl Tracker {
             Method::Cancel => self.cancel(seen, transaction),
             Method::Options if seen.message.to_tag().is_none() => self.registrations.probe(&mut self.world, seen, transaction),
             _ => self.in_dialog(seen, method, transaction),
+        }
+    }
+
+    /// Takes note of which devices call each other, where the addresses do not tell.
+    fn note_phones_of_call(&mut self, seen: &Seen<'_>, invite: Handle) {
+        let caller = self.registrations.calling_of_several(&self.world, seen);
+        let callee = self.registrations.called_of_several(&self.world, seen);
+        let owner = self.world.transactions.get(invite).map(|invite| invite.owner);
+        if let Some(Owner::CallerInvite(call) | Owner::FurtherInvite(call)) = owner.filter(|_| caller.or(callee).is_some()) {
+            self.calls.name_phones(call, caller, callee);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::scenarios;
 use crate::support::agent::cast::{a1, a2, b1, c1};
+use crate::support::call::Bridge;
 use crate::support::register::challenge;
 use crate::support::scene::schedule;
 use crate::support::upkeep::times;
@@ -41,6 +42,8 @@ scenarios! {
     "reg-403-once" => reg_403_once,
     "reg-refused-in-words" => reg_refused_in_words,
     "reg-tel" => reg_tel,
+    "reg-tcp-lost" => reg_tcp_lost,
+    "reg-tcp-renewed" => reg_tcp_renewed,
 }
 
 fn reg_ok(scene: &mut Scene) {
@@ -474,4 +477,35 @@ fn reg_tel(scene: &mut Scene) {
         }
     }
     scene.keepalives(&phone, 20.0, 20.0, 100.0);
+}
+
+/// Three calls to a user whom the PBX does not call: it answers that the user is not there, without a cause.
+fn refused_calls(scene: &mut Scene, phone: &Agent) {
+    let mut caller = b1();
+    scene.healthy(&mut caller, 0.0, 240.0);
+    for at in [100.0, 130.0, 160.0] {
+        let mut bridge = Bridge::new(scene, &caller, phone);
+        bridge.invite(scene, at);
+        bridge.a.fail(scene, at + 0.06, 480, &[]);
+    }
+}
+
+/// The connection over which a phone registered ends, and the phone does not open another one.
+fn reg_tcp_lost(scene: &mut Scene) {
+    let mut phone = a1().over_tcp();
+    scene.reg_ok(1.0, &mut phone);
+    let pbx = scene.pbx.outer;
+    scene.hang_up(60.0, phone.outer, pbx);
+    refused_calls(scene, &phone);
+}
+
+/// The phone opens another connection at once and registers over it; it is its user who does not want to be disturbed.
+fn reg_tcp_renewed(scene: &mut Scene) {
+    let mut phone = a1().over_tcp();
+    scene.reg_ok(1.0, &mut phone);
+    let pbx = scene.pbx.outer;
+    scene.hang_up(60.0, phone.outer, pbx);
+    phone.outer.set_port(40_777);
+    scene.refresh(61.0, &mut phone);
+    refused_calls(scene, &phone);
 }

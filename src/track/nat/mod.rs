@@ -45,8 +45,8 @@ use crate::track::nat::phone::Phone;
 use crate::track::nat::rhythm::{COMPARED_INTERVALS, Experiment};
 use crate::track::nat::site::SiteNat;
 use crate::track::nat::witness::Witnesses;
-use crate::track::registration::Registrations;
 use crate::track::registration::device::{Continuity, Device};
+use crate::track::registration::{Registrations, Tied};
 use crate::track::site::Site;
 use crate::track::vocabulary::{BehindNat, Direction};
 use crate::track::world::{Seen, World};
@@ -131,7 +131,11 @@ impl Nat {
             phone.contact.registered(seen.flow.source, seen.at.time);
         }
         let alive = matches!(continuity, Continuity::Continued(1..=LARGEST_STEP));
-        self.heard(world, registrations, phone, seen.before, seen.at, if alive { Sign::Unasked } else { Sign::Restart });
+        let sign = if alive { Sign::Unasked } else { Sign::Restart };
+        self.heard(world, registrations, phone, seen.before, seen.at, sign);
+        if let Some(first) = self.at(world, registrations, seen.flow.source).filter(|first| *first != phone) {
+            self.heard(world, registrations, first, seen.before, seen.at, sign);
+        }
         self.join_site(registrations, phone);
         self.note_writes(world, phone, seen);
         if seen.message.is_authorized() && known.is_some() {
@@ -201,7 +205,10 @@ impl Nat {
 
     /// The phone of the device that is or was at `address`.
     fn at(&self, world: &World, registrations: &Registrations, address: SocketAddr) -> Option<Handle> {
-        let tied = registrations.tied_to(world, address)?;
+        self.phone_tied(registrations, registrations.tied_to(world, address)?)
+    }
+
+    fn phone_tied(&self, registrations: &Registrations, tied: Tied) -> Option<Handle> {
         let newest = || registrations.device(tied.device)?.phone.filter(|phone| self.phones.contains(*phone));
         tied.phone.filter(|phone| self.phones.contains(*phone)).or_else(newest)
     }

@@ -85,6 +85,11 @@ impl Device {
         self.flow.source
     }
 
+    /// Whether it is, or writes that it is, at `address`.
+    pub fn is_at(&self, address: SocketAddr) -> bool {
+        [Some(self.flow.source), Some(self.place), self.contact_address].contains(&Some(address))
+    }
+
     /// Whether the registrar ever accepted it.
     pub fn was_accepted(&self) -> bool {
         self.last_accepted.frame != 0

@@ -4,10 +4,11 @@
 //! REGISTER Call-ID, or the Contact as written with the User-Agent. An attempt is keyed by AoR and Call-ID: the challenge, a stale nonce or
 //! a 423 and their retries are one. AoRs and devices leave a day after their last sign of life.
 
-mod addresses;
+pub mod addresses;
 mod attempt;
 pub mod changes;
 mod conclude;
+mod connections;
 pub mod device;
 mod keys;
 mod moved;
@@ -78,6 +79,8 @@ pub(in crate::track) struct Tied {
     pub(in crate::track) device: Handle,
     /// What was followed of its NAT when it was tied, so that a packet is given to it without a look at the device.
     pub(in crate::track) phone: Option<Handle>,
+    /// Whether other devices are behind the address too.
+    pub(in crate::track) is_shared: bool,
 }
 
 /// The registrations.
@@ -88,6 +91,8 @@ pub struct Registrations {
     devices: ExpiringTable<Device>,
     attempts: ExpiringTable<Attempt>,
     addresses: ExpiringTable<Tied>,
+    /// When connections ended over which devices had registered, by the end of the device.
+    disconnected: ExpiringTable<Sighting>,
     devices_made: u64,
     /// How many devices sit behind each address.
     behind: BTreeMap<IpAddr, u32>,
@@ -113,6 +118,7 @@ impl Registrations {
             devices: ExpiringTable::new(capacity),
             attempts: ExpiringTable::new(capacity),
             addresses: ExpiringTable::new(capacity.saturating_mul(2)),
+            disconnected: ExpiringTable::new(capacity),
             devices_made: 0,
             behind: BTreeMap::new(),
             tries: BTreeMap::new(),
@@ -175,13 +181,14 @@ impl Registrations {
         self.longest_grant
     }
 
-    /// AoRs, devices, attempts and addresses of devices held, and how many of each were dropped for lack of room.
-    pub fn sizes(&self) -> [(usize, u64); 4] {
+    /// AoRs, devices, attempts, addresses of devices and ended connections held, and how many of each were dropped for lack of room.
+    pub fn sizes(&self) -> [(usize, u64); 5] {
         [
             (self.aors.len(), self.aors.evicted()),
             (self.devices.len(), self.devices.evicted()),
             (self.attempts.len(), self.attempts.evicted()),
             (self.addresses.len(), self.addresses.evicted()),
+            (self.disconnected.len(), self.disconnected.evicted()),
         ]
     }
 
@@ -210,11 +217,15 @@ impl Registrations {
         while let Some((handle, _)) = self.addresses.pop_due(now) {
             self.addresses.remove(handle);
         }
+        while let Some((handle, _)) = self.disconnected.pop_due(now) {
+            self.disconnected.remove(handle);
+        }
     }
 
     /// When [`Self::expire`] next has something to do.
     pub fn next_deadline(&self) -> PacketTime {
-        self.devices.next_deadline().min(self.attempts.next_deadline()).min(self.aors.next_deadline()).min(self.addresses.next_deadline())
+        let people = self.devices.next_deadline().min(self.attempts.next_deadline()).min(self.aors.next_deadline());
+        people.min(self.addresses.next_deadline()).min(self.disconnected.next_deadline())
     }
 
     fn aor_of(&mut self, world: &World, seen: &Seen<'_>, rank: Rank) -> Handle {

@@ -25,7 +25,7 @@ impl Registrations {
         if world.peers.direction(seen.flow) == Direction::In {
             return;
         }
-        let Some(handle) = self.at_address(world, seen.flow.destination) else { return };
+        let Some(handle) = self.addressee(world, seen) else { return };
         self.probe_superseded(world, handle, seen.at);
         let give_up = give_up(seen);
         let silence = seen.at.time.since(seen.before.against.max(seen.at.time - LONGEST_SILENCE));
