@@ -81,7 +81,7 @@ const BOUNDS: &[(&str, &[(&str, &str)])] = &[
     ("detect/store/ranked.rs", &[("by_worth", "findings")]),
     ("detect/strangers.rs", &[("knocks", "REMEMBERED"), ("strays", "REMEMBERED"), ("domains", "DOMAINS")]),
     ("detect/undelivered.rs", &[("recent", "REMEMBERED")]),
-    ("detect/vanished.rs", &[("watched", "WATCHED")]),
+    ("detect/vanished.rs", &[("watched", "WATCHED"), ("told", "WATCHED")]),
     ("metrics/family.rs", &[("values", "the catalogue")]),
     ("metrics/fold.rs", &[("messages", "WAITING"), ("calls", "WAITING")]),
     ("metrics/subjects.rs", &[("tallies", "names of the configuration"), ("held", "metrics.label_limit"), ("rest", "PBXs")]),

@@ -44,13 +44,13 @@ impl Session {
                 }
             }
             Method::Options | Method::Notify | Method::Subscribe | Method::Publish | Method::Message => {
-                if !is_from_pbx(tracker, heard.flow) && self.who.has(tracker, heard.flow.source) {
+                if !is_from_pbx(tracker, heard.flow) && self.who.sends(tracker, message, heard.flow) {
                     self.arrived += 1;
                 }
             }
             _ => self.calling(tracker, heard),
         }
-        if self.who.has(tracker, heard.flow.source) {
+        if self.who.sends(tracker, message, heard.flow) {
             self.last_heard = Some(heard.at.time);
         }
     }
@@ -183,14 +183,14 @@ impl Session {
         let from = sent_by(tracker, &self.who, heard);
         let from_pbx = from == SentBy::Pbx;
         let begins = begins_call(heard);
-        let inbound = begins && from_pbx && self.is_for_user(tracker, heard);
+        let inbound = begins && from_pbx && self.who.is_called(tracker, heard.message, heard.flow);
         let outbound = begins && !from_pbx && self.who.calls(tracker, heard.message, heard.flow);
         let call = tracker.calls.find(&tracker.world, &heard.message);
         if inbound || outbound {
             self.follow(call);
         }
         let followed = call.is_some_and(|call| self.calls.contains(&call));
-        let own_end = self.who.has(tracker, heard.flow.source) || self.who.has(tracker, heard.flow.destination);
+        let own_end = self.who.may_be_at(tracker, heard.flow.source) || self.who.may_be_at(tracker, heard.flow.destination);
         if !(inbound || outbound || followed && own_end || followed && self.is_mine(call)) {
             return;
         }
@@ -227,13 +227,6 @@ impl Session {
         if let Some(ended) = ended {
             self.end(tracker, ended, None);
         }
-    }
-
-    /// Whether an INVITE of the PBX is for a phone of the user: by where it goes, else by its To.
-    fn is_for_user(&self, tracker: &Tracker, heard: &Heard<'_>) -> bool {
-        let to = heard.message.to().uri;
-        let other = || tracker.registrations.at_address(&tracker.world, heard.flow.destination).is_some();
-        self.who.has(tracker, heard.flow.destination) || (!other() && self.who.is_party(tracker, to.user, to.host))
     }
 
     /// Whether a finding is sure enough to end the step. What the OPTIONS of the PBX show is no call that failed, and what only now comes

@@ -14,6 +14,7 @@ use crate::time::PacketTime;
 use crate::track::Tracker;
 use crate::track::call::{Call, Reliable};
 use crate::track::event::{Event, Sighting, Unanswered};
+use crate::track::registration::addresses::Occupant;
 use crate::track::vocabulary::{Confidence, Direction, Outcome};
 
 /// Watches calls. It keeps no state of its own: tracking tells each happening once.
@@ -146,14 +147,20 @@ fn went_round(status: u16, hops: u16, least: u32) -> bool {
     status == 483 || u32::from(hops) >= least
 }
 
-/// The AoR that is called at `destination`: the device that registered there, or the called user where it is a known AoR.
+/// The AoR that is called at `destination`: the device that is there, of several the one that the Request-URI names, or the called user
+/// where it is a known AoR. Of several that nobody tells apart it is the last one to register.
 pub(super) fn callee(tracker: &Tracker, call: &Call, destination: SocketAddr) -> Option<(Box<str>, Option<Handle>)> {
-    if let Some(device) = tracker.registrations.at_address(&tracker.world, destination) {
-        let aor = tracker.registrations.device(device)?.aor;
-        return Some((tracker.registrations.aor(aor)?.name.clone(), Some(device)));
-    }
-    let aor = called(tracker, call)?;
-    Some((tracker.registrations.aor(aor)?.name.clone(), None))
+    let registrations = &tracker.registrations;
+    let [_, named] = call.phones;
+    let (device, last) = match registrations.occupant(&tracker.world, destination) {
+        Some(Occupant::Only(device)) => (Some(device), None),
+        Some(Occupant::Several(last)) => (named.filter(|named| registrations.device(*named).is_some()), Some(last)),
+        None => (None, None),
+    };
+    let called = || called(tracker, call).map(|aor| (aor, registrations.device_of_at(aor, destination)));
+    let of_device = |device: Handle| Some((registrations.device(device)?.aor, Some(device)));
+    let (aor, device) = device.and_then(of_device).or_else(called).or_else(|| last.and_then(of_device))?;
+    Some((registrations.aor(aor)?.name.clone(), device))
 }
 
 fn bye_unanswered(tracker: &Tracker, call: Handle, request: &Unanswered, findings: &mut FindingStore) {

@@ -147,7 +147,8 @@ impl Detectors {
     pub fn event(&mut self, tracker: &Tracker, event: &Event) {
         let findings = &mut self.findings;
         match event {
-            Event::KeepaliveInterval { .. } | Event::CallStarted { .. } | Event::ByeAnswered { .. } | Event::PbxLearned { .. } => {}
+            Event::KeepaliveInterval { .. } | Event::CallStarted { .. } | Event::PbxLearned { .. } => {}
+            Event::ByeAnswered { .. } => self.vanished.event(tracker, event, findings),
             Event::ServerResponse { .. } => {
                 self.ignored.event(tracker, event, findings);
                 self.slowness.event(event);
@@ -159,6 +160,7 @@ impl Detectors {
                 grants::event(tracker, event, findings);
                 self.moves.event(tracker, event, findings);
                 self.load.event(tracker, event, findings);
+                self.ignored.event(tracker, event, findings);
                 self.intruders.event(tracker, event, findings);
                 self.strangers.event(tracker, event, findings);
             }
@@ -179,7 +181,10 @@ impl Detectors {
                 self.restart.event(tracker, event, findings);
             }
             Event::OldNonce { .. } => self.restart.event(tracker, event, findings),
-            Event::Probe { .. } => self.probes.event(tracker, event, findings),
+            Event::Probe { .. } => {
+                self.reachability.event(tracker, event, findings);
+                self.probes.event(tracker, event, findings);
+            }
             Event::Reachability { .. } => {
                 self.reachability.event(tracker, event, findings);
                 self.probes.event(tracker, event, findings);

@@ -7,6 +7,7 @@ use crate::config::Thresholds;
 use crate::decode::ends::end_key;
 use crate::detect::catalog::FindingId;
 use crate::detect::finding::{Raise, Subject};
+use crate::detect::parties::phones;
 use crate::detect::store::FindingStore;
 use crate::table::Handle;
 use crate::time::{PacketTime, Span};
@@ -183,8 +184,9 @@ enum Place {
 impl<'a> Groups<'a> {
     fn of(tracker: &'a Tracker, call: &Call) -> Self {
         let Some(pbx) = tracker.world.peers.pbx_of(call.flow()) else { return Self::default() };
-        let peer: SocketAddr = if call.record.source == pbx { call.record.destination } else { call.record.source };
-        let device = tracker.registrations.at_address(&tracker.world, peer).and_then(|device| tracker.registrations.device(device));
+        let [caller, callee] = phones(tracker, call);
+        let (peer, phone) = if call.record.source == pbx { (call.record.destination, callee) } else { (call.record.source, caller) };
+        let device = phone.and_then(|phone| tracker.registrations.device(phone));
         let agent = device.map_or("", |device| &device.user_agent);
         let place = if tracker.world.peers.is_trunk(peer.ip()) { Place::Trunk(peer.ip()) } else { Place::Site(Site::of(peer.ip())) };
         let hash = |kind: &[u8], bytes: &[u8]| tracker.world.digester.parts(&[kind, bytes]).low64().max(1);

@@ -16,9 +16,10 @@ use crate::detect::store::FindingStore;
 use crate::table::Handle;
 use crate::time::PacketTime;
 use crate::track::Tracker;
-use crate::track::event::{Event, Sighting, Unanswered};
+use crate::track::absence::is_heard;
+use crate::track::event::{AttemptEnd, AttemptReport, Event, Sighting, Unanswered};
 use crate::track::site::Site;
-use crate::track::vocabulary::{Confidence, Direction, Outcome};
+use crate::track::vocabulary::{Confidence, Direction, Outcome, Severity};
 
 /// Requests larger than this do not fit one packet on every way (RFC 3261 §18.1.1).
 const LARGE: u32 = 1300;
@@ -56,6 +57,9 @@ impl IgnoredDetector {
                 let trunk = call.record.destination.ip();
                 self.trunk_calls.retain(|(known, _)| *known != trunk);
                 findings.clear_of(FindingId::TrunkNoResponse, at.time, || Some(Subject::Trunk(trunk)));
+            }
+            Event::RegistrationEnded(ref report) if tracker.world.peers.direction(report.flow) == Direction::Out => {
+                registrar_asked(tracker, report, findings);
             }
             Event::Noticed { signal: Signal::FragmentsLost { flow, bytes }, at } => self.fragments_lost(tracker, flow, bytes, at, findings),
             _ => {}
@@ -171,6 +175,28 @@ impl IgnoredDetector {
             }
         });
         findings.raise(beyond(tracker, raise, flow), at.time);
+    }
+}
+
+/// The PBX asked the registrar of a trunk.
+fn registrar_asked(tracker: &Tracker, report: &AttemptReport, findings: &mut FindingStore) {
+    let trunk = report.flow.destination.ip();
+    let is_answered = report.status != 0 && report.last.frame != 0;
+    match report.end {
+        _ if is_answered => findings.clear_of(FindingId::TrunkNoResponse, report.last.time, || Some(Subject::Trunk(trunk))),
+        AttemptEnd::NoAnswer if !is_heard(report.flow.transport, report.transmissions) => {
+            let Some(aor) = tracker.registrations.aor(report.aor).map(|aor| &aor.name) else { return };
+            let waited = report.last.time.since(report.first.time);
+            let message = format!("trunk {trunk}: REGISTER of {aor} {} without an answer in {waited}", sent(report.transmissions));
+            let raise = Raise::new(FindingId::TrunkNoResponse, Subject::Trunk(trunk), message)
+                .severity(Severity::Error)
+                .evidence(report.first.time, report.first.frame, format!("REGISTER of {aor}, {}", sent(report.transmissions)))
+                .absence(report.last.time, format!("no answer within {waited}"))
+                .related(Subject::Pbx(report.flow.source))
+                .related(Subject::Aor(aor.clone()));
+            findings.raise(raise, report.last.time);
+        }
+        _ => {}
     }
 }
 

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use crate::detect::catalog::{FindingId, Slot};
 use crate::detect::finding::{Raise, Reason};
 use crate::detect::legs::overbilled;
-use crate::detect::parties::{call_subject, ends, related_parties};
+use crate::detect::parties::{call_subject, phones, related_parties};
 use crate::detect::registration::status_text;
 use crate::detect::store::FindingStore;
 use crate::table::Handle;
@@ -109,7 +109,7 @@ fn forgotten(tracker: &Tracker, call: Handle, lost: &Lost, findings: &mut Findin
 fn aged(tracker: &Tracker, call: Handle, now: PacketTime, findings: &mut FindingStore) {
     let (Some(subject), Some(entry)) = (call_subject(tracker, call), tracker.calls.get(call)) else { return };
     let Some(answer) = entry.answer else { return };
-    let gone = ends(entry).into_iter().filter_map(|address| tracker.registrations.at_address(&tracker.world, address)).find_map(|device| {
+    let gone = phones(tracker, entry).into_iter().flatten().find_map(|device| {
         let device = tracker.registrations.device(device)?;
         let is_gone = matches!(device.state, RegistrationState::Expired | RegistrationState::Unregistered);
         let is_silent = now.since(tracker.world.flows.last_seen(device.flow)) >= tracker.thresholds().hung_silence;
@@ -131,10 +131,8 @@ fn aged(tracker: &Tracker, call: Handle, now: PacketTime, findings: &mut Finding
 /// That a phone of the call is in another one since, without having put this one on hold. What carries many calls at once is a gateway.
 fn busy_elsewhere(tracker: &Tracker, handle: Handle, call: &Call) -> Option<String> {
     let since = call.activity.max(call.answer?.at.time);
-    let devices = ends(call).into_iter().filter_map(|end| tracker.registrations.at_address(&tracker.world, end));
-    devices.into_iter().find_map(|device| {
-        let is_its =
-            |other: &Call| ends(other).into_iter().any(|end| tracker.registrations.at_address(&tracker.world, end) == Some(device));
+    phones(tracker, call).into_iter().flatten().find_map(|device| {
+        let is_its = |other: &Call| phones(tracker, other).contains(&Some(device));
         let mut others = tracker.calls.iter().filter(|(other, entry)| *other != handle && entry.is_up() && is_its(entry));
         let (_, newer) = others.next()?;
         let is_alone = others.next().is_none() && newer.record.answered.is_some_and(|answered| answered > since);

@@ -25,9 +25,13 @@ pub(super) fn event(tracker: &Tracker, event: &NatEvent, findings: &mut FindingS
         NatEvent::Verdict { site, at, .. } | NatEvent::Exposure { site, at } => refresh(tracker, site, at.time, findings),
         NatEvent::Mended { site, at, .. } => mended(site, at.time, findings),
         NatEvent::DeliveredLate(ref late) => delivered_late(tracker, late, findings),
-        NatEvent::LongSilence { device, silence, since, at } => keepalive_missing(tracker, device, silence, since, at, findings),
+        NatEvent::LongSilence { device, silence, since, at } => {
+            for device in sharing(tracker, device) {
+                keepalive_missing(tracker, device, silence, since, at, findings);
+            }
+        }
         NatEvent::KeepalivesBegan { device, at } => {
-            if let Some(aor) = aor(tracker, device) {
+            for aor in sharing(tracker, device).into_iter().filter_map(|device| aor(tracker, device)) {
                 findings.clear(FindingId::KeepaliveMissing, &Subject::Aor(aor), at.time);
             }
         }
@@ -44,9 +48,39 @@ fn forgotten(tracker: &Tracker, probe: &NatProbe, findings: &mut FindingStore) {
     if !tracker.nat.is_beyond(site, probe.stage, probe.age) {
         return;
     }
-    let Some(raise) = raise(tracker, site, probe.device, findings) else { return };
+    for device in suffering(tracker, site, probe.device, findings) {
+        if let Some(raise) = raise(tracker, site, device, findings) {
+            findings.raise(witnessed(tracker, raise, probe), probe.at.time);
+        }
+    }
+    merge_phones(tracker, site, probe.at.time, findings);
+    let age = probe.age;
+    let is_request = probe.outcome != NatOutcome::NewPort;
+    if is_request && age > tracker.thresholds().keepalive_missing_gap && tracker.nat.lacks_keepalive(&tracker.registrations, probe.device) {
+        for device in sharing(tracker, probe.device) {
+            keepalive_missing(tracker, device, age, probe.sent.time - age, probe.back, findings);
+        }
+    }
+}
+
+/// The devices that come from the same port as one, itself among them: they have one binding.
+fn sharing(tracker: &Tracker, device: Handle) -> Vec<Handle> {
+    let place = tracker.registrations.device(device).map(|device| device.place.ip());
+    place.map(|place| tracker.nat.sharing(&tracker.registrations, Site::of(place), device)).unwrap_or_default()
+}
+
+/// The devices for which a binding that died is to be told: all that share it, or one where it is told of the site.
+fn suffering(tracker: &Tracker, site: Site, device: Handle, findings: &FindingStore) -> Vec<Handle> {
+    match failing_site(tracker, site, findings) {
+        Some(_) => vec![device],
+        None => sharing(tracker, device),
+    }
+}
+
+/// What shows that the binding died.
+fn witnessed(tracker: &Tracker, raise: Raise, probe: &NatProbe) -> Raise {
     let NatProbe { age, place, .. } = *probe;
-    let raise = match probe.outcome {
+    match probe.outcome {
         NatOutcome::NewPort => {
             raise.absence(probe.sent.time, format!("last packet of {} from its old port", name(tracker, probe.device))).evidence(
                 probe.back.time,
@@ -60,12 +94,6 @@ fn forgotten(tracker: &Tracker, probe: &NatProbe, findings: &mut FindingStore) {
         NatOutcome::Undelivered | NatOutcome::Delivered => raise
             .evidence(probe.sent.time, probe.sent.frame, format!("request to {place} after {age} of silence, never answered"))
             .absence(probe.back.time, "the phone was on all the time: it was heard again without having restarted"),
-    };
-    findings.raise(raise, probe.at.time);
-    merge_phones(tracker, site, probe.at.time, findings);
-    let is_request = probe.outcome != NatOutcome::NewPort;
-    if is_request && age > tracker.thresholds().keepalive_missing_gap && tracker.nat.lacks_keepalive(&tracker.registrations, probe.device) {
-        keepalive_missing(tracker, probe.device, age, probe.sent.time - age, probe.back, findings);
     }
 }
 

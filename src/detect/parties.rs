@@ -2,10 +2,12 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use crate::decode::flow::Flow;
 use crate::detect::finding::{Raise, Standing, Subject};
 use crate::table::{Handle, Rank};
 use crate::track::Tracker;
 use crate::track::call::Call;
+use crate::track::registration::addresses::Occupant;
 
 /// The Call-ID under which findings of a call are kept: that of the leg that began first, where legs are linked (DETECTION §13).
 pub(super) fn call_subject(tracker: &Tracker, call: Handle) -> Option<Subject> {
@@ -18,17 +20,15 @@ pub(super) fn call_subject(tracker: &Tracker, call: Handle) -> Option<Subject> {
     Some(Subject::Call(first.record.call_id.clone()))
 }
 
-/// Names the leg itself where it is not the subject, and the users of the call, so that what is wrong with them explains what is wrong
-/// with it.
+/// Names the leg itself where it is not the subject, its PBX and the users of the call, so that what is wrong with them explains what is
+/// wrong with it.
 pub(super) fn related_parties(tracker: &Tracker, raise: Raise, call: Handle) -> Raise {
     let Some(entry) = tracker.calls.get(call) else { return raise };
     let raise = raise.standing(ends(entry).map(|end| standing(tracker, end.ip())).into_iter().fold(Standing::Stranger, Standing::max));
     let own = Subject::Call(entry.record.call_id.clone());
     let raise = if call_subject(tracker, call).as_ref() == Some(&own) { raise } else { raise.related(own) };
-    ends(entry)
-        .into_iter()
-        .filter_map(|address| user_at(tracker, address))
-        .fold(raise, |raise, name| raise.related(Subject::Aor(name.into())))
+    let raise = related_pbx(tracker, raise, entry.flow());
+    users(tracker, entry).fold(raise, |raise, name| raise.related(Subject::Aor(name.into())))
 }
 
 /// Names the user whose device is at an address: of several phones behind one it is that one's matter.
@@ -38,6 +38,11 @@ pub(super) fn related_user(tracker: &Tracker, raise: Raise, address: SocketAddr)
         Some(name) => raise.related(Subject::Aor(name.into())),
         None => raise,
     }
+}
+
+/// Names the PBX at an end of a flow, so that the outage of another one does not explain it.
+pub(super) fn related_pbx(tracker: &Tracker, raise: Raise, flow: Flow) -> Raise {
+    tracker.world.peers.pbx_of(flow).into_iter().fold(raise, |raise, pbx| raise.related(Subject::Pbx(pbx)))
 }
 
 /// Whether the peer at an address is one that the PBX ever served or called.
@@ -63,9 +68,31 @@ pub(super) fn ends(call: &Call) -> [SocketAddr; 2] {
     [call.record.source, destination]
 }
 
-/// The AoR of the device at an address.
-pub(super) fn user_at(tracker: &Tracker, address: SocketAddr) -> Option<&str> {
-    let device = tracker.registrations.at_address(&tracker.world, address)?;
+/// The devices at the two ends of a call, in the order of [`ends`]: those at the addresses; where several are behind one, those that the
+/// INVITE named.
+pub(super) fn phones(tracker: &Tracker, call: &Call) -> [Option<Handle>; 2] {
+    let [from, to] = ends(call);
+    let [caller, callee] = call.phones;
+    [(from, caller), (to, callee)].map(|(address, named)| match tracker.registrations.occupant(&tracker.world, address)? {
+        Occupant::Only(device) => Some(device),
+        Occupant::Several(_) => named.filter(|named| tracker.registrations.device(*named).is_some()),
+    })
+}
+
+/// The users of a call, by their devices.
+pub(super) fn users<'t>(tracker: &'t Tracker, call: &Call) -> impl Iterator<Item = &'t str> {
+    phones(tracker, call).into_iter().flatten().filter_map(|device| user_of(tracker, device))
+}
+
+/// The AoR of the device at an address, if it is there alone.
+fn user_at(tracker: &Tracker, address: SocketAddr) -> Option<&str> {
+    match tracker.registrations.occupant(&tracker.world, address)? {
+        Occupant::Only(device) => user_of(tracker, device),
+        Occupant::Several(_) => None,
+    }
+}
+
+fn user_of(tracker: &Tracker, device: Handle) -> Option<&str> {
     let aor = tracker.registrations.device(device)?.aor;
     Some(&tracker.registrations.aor(aor)?.name)
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use crate::config::Thresholds;
 use crate::detect::catalog::FindingId;
 use crate::detect::finding::{Raise, Subject};
-use crate::detect::parties::{ends, user_at};
+use crate::detect::parties::users;
 use crate::detect::registration::placed;
 use crate::detect::store::FindingStore;
 use crate::table::Handle;
@@ -130,7 +130,7 @@ fn ended(tracker: &Tracker, handle: Handle, at: Sighting) -> Option<(Span, Vec<&
         return None;
     }
     let legs = std::iter::once(call).chain(partners().filter(|partner| partner.is_answered()));
-    let mut users: Vec<_> = legs.flat_map(ends).filter_map(|address| user_at(tracker, address)).collect();
+    let mut users: Vec<_> = legs.flat_map(|leg| users(tracker, leg)).collect();
     users.sort_unstable();
     users.dedup();
     Some((talk, users))

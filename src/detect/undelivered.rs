@@ -158,15 +158,22 @@ impl<'a> Refused<'a> {
     }
 }
 
-/// Whether no device of a user is both registered and reachable.
+/// Whether no device of a user is both registered and reachable: it answers no probes, or the connection of its registration has ended.
 fn is_away(tracker: &Tracker, aor: Handle) -> bool {
     let devices = tracker.registrations.aor(aor).map_or(&[][..], |aor| &aor.devices);
     let mut known = devices.iter().filter_map(|&device| tracker.registrations.device(device)).peekable();
     known.peek().is_some()
         && known.all(|device| match device.state {
-            RegistrationState::Registered => device.probes.reachability == Reachability::Unreachable,
+            RegistrationState::Registered => {
+                device.probes.reachability == Reachability::Unreachable || disconnected(tracker, device).is_some()
+            }
             state => state != RegistrationState::Unknown,
         })
+}
+
+/// When the connection ended over which a device registered, if it did.
+fn disconnected(tracker: &Tracker, device: &Device) -> Option<Sighting> {
+    tracker.registrations.disconnected_since(&tracker.world, device)
 }
 
 /// Whether the PBX called anybody for this call: a linked leg, a further hop, or a leg to the same user that could not be linked.
@@ -197,15 +204,22 @@ fn never_registered(tracker: &Tracker, refused: &Refused<'_>, at: Sighting, find
 
 fn callee_unreachable(tracker: &Tracker, refused: &Refused<'_>, at: Sighting, findings: &mut FindingStore) {
     let registered = refused.devices(tracker).find(|device| device.is_registered());
+    let ended = registered.and_then(|device| Some((device, disconnected(tracker, device)?)));
     let state = match registered {
         Some(device) if device.probes.reachability == Reachability::Unreachable => "unreachable: its OPTIONS go unanswered",
+        Some(_) if ended.is_some() => "unreachable: the connection over which it registered has ended",
         Some(_) => "absent, though it is registered",
         None => "not registered",
     };
     let answer = status_text(refused.status);
     let name = &refused.name;
     let message = format!("PBX answered {answer} without calling {name}: it considers it {state}");
-    let raise = Raise::new(FindingId::CallFailedCalleeUnreachable, Subject::Aor(name.clone()), message)
+    let raise = Raise::new(FindingId::CallFailedCalleeUnreachable, Subject::Aor(name.clone()), message);
+    let raise = match ended {
+        Some((device, at)) => raise.evidence(at.time, at.frame, format!("end of the connection of {} to the registrar", device.source())),
+        None => raise,
+    };
+    let raise = raise
         .evidence(refused.call.first.time, refused.call.first.frame, format!("INVITE from {}", refused.call.record.source))
         .evidence(at.time, at.frame, format!("answered {answer}, and no INVITE left the PBX"))
         .related(Subject::Call(refused.call.record.call_id.clone()))

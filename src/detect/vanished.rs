@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 
 use crate::detect::catalog::{FindingId, Slot};
 use crate::detect::finding::{Raise, Reason};
-use crate::detect::parties::{call_subject, ends, related_parties};
+use crate::detect::parties::{call_subject, ends, phones, related_parties};
 use crate::detect::store::FindingStore;
 use crate::table::Handle;
 use crate::time::{PacketTime, Span};
@@ -37,12 +37,19 @@ struct Watched {
 #[derive(Debug, Default)]
 pub(super) struct VanishedDetector {
     watched: BTreeSet<Watched>,
+    /// Calls of which it was said that their phones forgot them. A BYE that is accepted takes it back.
+    told: BTreeSet<Handle>,
 }
 
 impl VanishedDetector {
     pub(super) fn event(&mut self, tracker: &Tracker, event: &Event, findings: &mut FindingStore) {
         match *event {
             Event::CallEnded { call, at } if at.frame == 0 => over(tracker, call, at, findings),
+            Event::ByeAnswered { call, .. } if self.told.remove(&call) => {
+                if let Some(subject) = call_subject(tracker, call) {
+                    findings.clear(FindingId::CallDroppedNoBye, &subject, tracker.now());
+                }
+            }
             Event::DeviceRestarted { device, at, .. } => self.restarted(tracker, device, at),
             _ => {}
         }
@@ -54,12 +61,16 @@ impl VanishedDetector {
             self.watched.pop_first();
             if let Some(raise) = forgotten_by_phone(tracker, &watched) {
                 findings.raise(raise, watched.due - WATERMARK);
+                if self.told.len() >= WATCHED {
+                    self.told.pop_first();
+                }
+                self.told.insert(watched.call);
             }
         }
     }
 
     fn restarted(&mut self, tracker: &Tracker, device: Handle, at: Sighting) {
-        let is_its = |call: &Call| ends(call).into_iter().any(|end| tracker.registrations.at_address(&tracker.world, end) == Some(device));
+        let is_its = |call: &Call| phones(tracker, call).contains(&Some(device));
         let up = tracker.calls.iter().filter(|(_, call)| call.is_up() && is_its(call));
         for (call, _) in up {
             if self.watched.len() < WATCHED {
@@ -87,7 +98,8 @@ fn forgotten_by_phone(tracker: &Tracker, watched: &Watched) -> Option<Raise> {
     let call = tracker.calls.get(watched.call)?;
     let device = tracker.registrations.device(watched.device)?;
     let due = watched.due - WATERMARK;
-    let phone = ends(call).into_iter().find(|end| tracker.registrations.at_address(&tracker.world, *end) == Some(watched.device))?;
+    let side = phones(tracker, call).iter().position(|phone| *phone == Some(watched.device))?;
+    let phone = *ends(call).get(side)?;
     let could_see = |flow| tracker.world.absence.could_see(flow, at, due, &tracker.world.flows, &tracker.world.peers);
     let is_back = device.is_registered() && device.last_accepted.time >= at;
     let lives = call.activity >= at || hung_up(call, phone) || call.record.disconnected.is_some();

@@ -12,6 +12,7 @@ use crate::sip::message::Kind;
 use crate::sip::method::Method;
 use crate::table::Handle;
 use crate::time::Span;
+use crate::track::call::Call;
 use crate::track::call::record::{Beginning, CallRecord};
 use crate::track::event::{AttemptEnd, AttemptReport, Event, ProbeResult, ServerClass};
 use crate::track::nat::Stage;
@@ -70,7 +71,7 @@ pub struct Fold {
     tallies: Vec<Tally>,
     pub(super) subjects: Subjects,
     messages: BTreeMap<(Flow, Counted), u64>,
-    calls: Vec<(Flow, Waiting)>,
+    calls: Vec<(Flow, [Option<Handle>; 2], Waiting)>,
     uncounted: u64,
 }
 
@@ -202,8 +203,8 @@ impl Fold {
         for ((flow, counted), n) in std::mem::take(&mut self.messages) {
             count_message(of(&mut self.tallies, way(flow).pbx), counted, Dir::In, flow, n);
         }
-        for (flow, waiting) in std::mem::take(&mut self.calls) {
-            self.count_call(tracker, flow, way(flow), waiting);
+        for (flow, phones, waiting) in std::mem::take(&mut self.calls) {
+            self.count_call(tracker, flow, phones, way(flow), waiting);
         }
     }
 
@@ -214,31 +215,32 @@ impl Fold {
                 None => drop(self.messages.insert((flow, counted), n)),
             }
         }
-        for (flow, waiting) in std::mem::take(&mut self.calls) {
+        for (flow, phones, waiting) in std::mem::take(&mut self.calls) {
             match ways(tracker, flow)[0] {
-                Some(way) => self.count_call(tracker, flow, way, waiting),
-                None => self.calls.push((flow, waiting)),
+                Some(way) => self.count_call(tracker, flow, phones, way, waiting),
+                None => self.calls.push((flow, phones, waiting)),
             }
         }
     }
 
-    fn call(&mut self, tracker: &Tracker, flow: Flow, waiting: Waiting) {
+    fn call(&mut self, tracker: &Tracker, call: &Call, waiting: Waiting) {
+        let (flow, phones) = (call.flow(), call.phones);
         let ways = ways(tracker, flow);
         for way in ways.into_iter().flatten() {
-            self.count_call(tracker, flow, way, waiting);
+            self.count_call(tracker, flow, phones, way, waiting);
         }
         if ways[0].is_none() {
             match self.calls.len() < WAITING {
-                true => self.calls.push((flow, waiting)),
+                true => self.calls.push((flow, phones, waiting)),
                 false => self.uncounted += 1,
             }
         }
     }
 
-    fn count_call(&mut self, tracker: &Tracker, flow: Flow, way: Way, waiting: Waiting) {
-        let (dir, peer) = (way.dir, if way.dir == Dir::Out { flow.destination } else { flow.source });
+    fn count_call(&mut self, tracker: &Tracker, flow: Flow, [caller, callee]: [Option<Handle>; 2], way: Way, waiting: Waiting) {
+        let (dir, (peer, device)) = (way.dir, if way.dir == Dir::Out { (flow.destination, callee) } else { (flow.source, caller) });
         let class = tracker.world.peers.class(peer.ip());
-        let party = Party { pbx: way.pbx, address: peer, device: None };
+        let party = Party { pbx: way.pbx, address: peer, device };
         let tally = of(&mut self.tallies, way.pbx);
         let Waiting::Ended(ending) = waiting else {
             tally.session_attempt(dir, class);
@@ -266,7 +268,7 @@ impl Fold {
     fn call_started(&mut self, tracker: &Tracker, call: Handle) {
         let Some(call) = tracker.calls.get(call) else { return };
         if call.record.beginning == Beginning::Captured {
-            self.call(tracker, call.flow(), Waiting::Started);
+            self.call(tracker, call, Waiting::Started);
         }
     }
 
@@ -283,7 +285,7 @@ impl Fold {
             audible: call.audible.map(|at| at.since(call.record.started)),
             unanswered: unanswered(&call.record, outcome, at_callee, tracker.thresholds().ring_min),
         };
-        self.call(tracker, call.flow(), Waiting::Ended(ending));
+        self.call(tracker, call, Waiting::Ended(ending));
     }
 
     fn bye_answered(&mut self, tracker: &Tracker, call: Handle, delay: Span) {

@@ -21,6 +21,7 @@ pub mod site;
 pub mod transaction;
 pub mod triggers;
 mod unanswered;
+mod unreached;
 pub mod vocabulary;
 pub mod world;
 
@@ -223,6 +224,8 @@ impl Tracker {
                 }
                 self.nat.keepalive(&mut self.world, &mut self.registrations, *flow, before, at);
             }
+            Signal::Unreachable(flow) => self.world.unreached.note(*flow, now),
+            Signal::Closed(flow) => self.registrations.disconnected(&self.world, *flow, at),
             Signal::ClockStep { by } => {
                 let offset = self.steps.last().map_or(Span::ZERO, |step| step.offset) + *by;
                 if self.steps.len() < STEPS {
@@ -239,7 +242,7 @@ impl Tracker {
     /// The tables: name, entries held, entries dropped for lack of room.
     pub fn tables(&self) -> Vec<(&'static str, usize, u64)> {
         let [phones, sites] = self.nat.sizes();
-        let [aors, devices, attempts, addresses] = self.registrations.sizes();
+        let [aors, devices, attempts, addresses, disconnected] = self.registrations.sizes();
         let named = |name, (held, evicted): (usize, u64)| (name, held, evicted);
         vec![
             named("transactions", self.world.transactions.size()),
@@ -251,6 +254,7 @@ impl Tracker {
             named("aors", aors),
             named("devices", devices),
             named("device_addresses", addresses),
+            named("ended_connections", disconnected),
             named("registration_attempts", attempts),
             named("flows", self.world.flows.size()),
             named("sources", self.world.peers.size()),

@@ -69,7 +69,7 @@ impl Tracker {
             Requested::Repeated(transaction) => {
                 self.note_repeat(transaction, seen.at);
                 self.nat.requested_again(&self.world, &self.registrations, seen.flow, transaction);
-                self.nat.packet(&mut self.world, &mut self.registrations, seen);
+                self.nat.repeated(&mut self.world, &mut self.registrations, seen);
                 Novelty::Retransmission
             }
             Requested::New(transaction) => {
@@ -113,7 +113,9 @@ impl Tracker {
         match method {
             Method::Register => self.registrations.register(&mut self.world, seen, transaction),
             Method::Invite if is_initial(seen) => {
-                if let Some(call) = self.calls.invite(&mut self.world, seen, transaction) {
+                let begun = self.calls.invite(&mut self.world, seen, transaction);
+                self.note_phones_of_call(seen, transaction);
+                if let Some(call) = begun {
                     self.legs.begun(&self.world, &self.registrations, &mut self.calls, seen, call);
                 } else if let Some(Owner::CallerInvite(call)) = self.world.transactions.get(transaction).map(|invite| invite.owner) {
                     self.legs.renewed(&self.world, &self.registrations, &mut self.calls, seen, call);
@@ -123,6 +125,16 @@ impl Tracker {
             Method::Cancel => self.cancel(seen, transaction),
             Method::Options if seen.message.to_tag().is_none() => self.registrations.probe(&mut self.world, seen, transaction),
             _ => self.in_dialog(seen, method, transaction),
+        }
+    }
+
+    /// Takes note of which devices call each other, where the addresses do not tell.
+    fn note_phones_of_call(&mut self, seen: &Seen<'_>, invite: Handle) {
+        let caller = self.registrations.calling_of_several(&self.world, seen);
+        let callee = self.registrations.called_of_several(&self.world, seen);
+        let owner = self.world.transactions.get(invite).map(|invite| invite.owner);
+        if let Some(Owner::CallerInvite(call) | Owner::FurtherInvite(call)) = owner.filter(|_| caller.or(callee).is_some()) {
+            self.calls.name_phones(call, caller, callee);
         }
     }
 
@@ -352,7 +364,8 @@ impl Tracker {
         let result = match status {
             401 | 407 => Try::Challenged,
             200..=399 => Try::Succeeded,
-            486 | 487 | 480 | 408 | 603 | 423 => return,
+            // Says nothing against who asks, nor whether there is such a user: busy, away, or the PBX fails (RFC 3261 §21.5).
+            408 | 423 | 480 | 486 | 487 | 500..=599 | 600 | 603 => return,
             _ => Try::Failed,
         };
         if let Some(giveaway) = self.scans.note(source, request.method, seen.read.to().user, result, seen.at.time) {
@@ -374,6 +387,7 @@ impl Tracker {
             return;
         }
         if let Some(credentials) = seen.read.credentials() {
+            self.scans.answers_challenge(seen.flow.source.ip(), seen.read.to().user);
             let known = self.world.nonce(self.world.digester.bytes(credentials.nonce)).is_some();
             self.test_trigger(seen.flow.reversed(), known, seen);
         }

@@ -1,12 +1,11 @@
 //! Requests that nobody answers, as far as the capture shows.
 
-use crate::decode::flow::{Flow, Transport};
+use crate::decode::flow::Flow;
 use crate::sip::method::Method;
 use crate::time::{PacketTime, Span};
+use crate::track::absence::is_heard;
 use crate::track::event::Sighting;
-
-/// Transmissions that show that the sender heard nothing (DETECTION §1.3).
-const UNHEARD: u16 = 3;
+use crate::track::world::World;
 
 /// A request that the capture proves to be unanswered.
 #[derive(Clone, Copy, Debug)]
@@ -29,10 +28,10 @@ pub struct Unanswered {
     pub deadline: PacketTime,
 }
 
-impl Unanswered {
-    /// Whether it was sent so seldom that its sender must have heard something that the capture did not: over UDP who hears nothing sends
-    /// a request again, and again (RFC 3261 §17.1, DETECTION §1.3).
-    pub fn is_heard(&self) -> bool {
-        self.flow.transport == Transport::Udp && self.transmissions < UNHEARD
+impl World {
+    /// Whether a request was sent so seldom that its sender must have heard something that the capture did not: over UDP who hears nothing
+    /// sends a request again, and again, unless an ICMP error tells that it is no use (RFC 3261 §17.1, DETECTION §1.3).
+    pub fn is_heard(&self, request: &Unanswered) -> bool {
+        is_heard(request.flow.transport, request.transmissions) && !self.unreached.since(request.flow, request.first.time)
     }
 }

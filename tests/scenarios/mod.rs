@@ -9,9 +9,11 @@ mod legs;
 mod maintenance;
 mod nat;
 mod registration;
+mod shared;
 mod surroundings;
 mod trouble;
 mod unseen;
+mod whose;
 
 use crate::support::Scene;
 
@@ -40,8 +42,8 @@ use scenarios;
 
 /// Every scenario.
 pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
-    let registering = [registration::ALL, nat::ALL];
+    let registering = [registration::ALL, nat::ALL, shared::ALL];
     let calling = [calls::ALL, legs::ALL, maintenance::ALL, drops::ALL, endings::ALL, unseen::ALL];
-    let around = [capture::ALL, trouble::ALL, surroundings::ALL, assist::ALL];
+    let around = [capture::ALL, trouble::ALL, surroundings::ALL, assist::ALL, whose::ALL];
     registering.into_iter().chain(calling).chain(around).flatten()
 }

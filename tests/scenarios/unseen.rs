@@ -12,7 +12,7 @@ scenarios! {
     "bye-challenged-uncaptured" => bye_challenged_uncaptured,
     "refresh-uncaptured" => refresh_uncaptured,
     "late-credentials" => late_credentials,
-    "callee-refuses" => callee_refuses,
+    "refusals-passed-on" => refusals_passed_on,
     "trunk-errors" => trunk_errors,
     "refused-at-end" => refused_at_end,
     "answer-uncaptured" => answer_uncaptured,
@@ -97,7 +97,7 @@ fn late_credentials(scene: &mut Scene) {
 }
 
 /// The called phone refuses three calls, each in another way, and the PBX passes that on; a fourth one the PBX refuses by itself.
-fn callee_refuses(scene: &mut Scene) {
+fn refusals_passed_on(scene: &mut Scene) {
     phones(scene, 200.0);
     for (at, status) in [(10.0, 403), (40.0, 404), (70.0, 488)] {
         let mut bridge = Bridge::new(scene, &a1(), &b1());

@@ -192,7 +192,7 @@ impl Calls {
     /// Handles a BYE that waited in vain.
     pub(super) fn bye_unanswered(&mut self, world: &mut World, handle: Handle, bye: &Transaction) {
         let request = bye.unanswered();
-        if request.is_heard() || !world.would_see_answer(bye.flow, bye.first.time, request.deadline) {
+        if world.is_heard(&request) || !world.would_see_answer(bye.flow, bye.first.time, request.deadline) {
             return;
         }
         if let Some(call) = self.table.get_mut(handle) {

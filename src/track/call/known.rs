@@ -47,6 +47,7 @@ impl Call {
             record,
             to_aor: aor_text(to.user, to.host),
             audible: None,
+            phones: [None; 2],
             transport: seen.flow.transport,
             first: seen.at,
             answer: None,

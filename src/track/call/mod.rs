@@ -81,6 +81,8 @@ pub struct Call {
     pub to_aor: Box<str>,
     /// The first moment at which the caller heard something: 180, 18x with SDP, or 2xx.
     pub audible: Option<PacketTime>,
+    /// The devices of caller and callee where several are behind the address, as far as the INVITE tells.
+    pub phones: [Option<Handle>; 2],
     /// What carried its first INVITE.
     transport: Transport,
     /// The first packet.

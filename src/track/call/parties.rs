@@ -49,6 +49,14 @@ impl Calls {
         self.parties.of(call.parties).filter_map(|handle| Some((handle, self.table.get(handle)?)))
     }
 
+    /// Takes note of the devices that an INVITE names; of several hops the outermost one names each.
+    pub(in crate::track) fn name_phones(&mut self, handle: Handle, caller: Option<Handle>, callee: Option<Handle>) {
+        if let Some(call) = self.table.get_mut(handle) {
+            let [known, _] = call.phones;
+            call.phones = [known.or(caller), callee];
+        }
+    }
+
     /// Lets a call that has begun be found by its parties.
     pub(super) fn index_parties(&mut self, handle: Handle) {
         if let Some(call) = self.table.get_mut(handle) {

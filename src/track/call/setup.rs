@@ -161,7 +161,7 @@ impl Calls {
         }
         let verdict = match invite.provisional {
             _ if !visible || call.bye.is_some() => Outcome::Unknown,
-            0 if invite.unanswered().is_heard() => Outcome::Unknown,
+            0 if world.is_heard(&invite.unanswered()) => Outcome::Unknown,
             0 => Outcome::NoResponse,
             100 => Outcome::Stalled100,
             _ => Outcome::Stalled18x,
@@ -178,7 +178,7 @@ impl Calls {
         let answered_elsewhere = self.table.get(handle).is_none_or(|call| call.answer.is_some());
         if invite.provisional == 0
             && !answered_elsewhere
-            && !request.is_heard()
+            && !world.is_heard(&request)
             && world.would_see_answer(invite.flow, invite.first.time, request.deadline)
         {
             world.tell(Event::InviteUnanswered { call: handle, request });

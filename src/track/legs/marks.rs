@@ -57,7 +57,7 @@ impl Marks {
             Some(hash(&end_key(&SocketAddr::new(address, media.port))))
         });
         let session = sdp.filter(|sdp| !sdp.session_id.is_empty());
-        let callee = registrations.at_address(world, seen.flow.destination).and_then(|device| {
+        let callee = registrations.addressee(world, seen).and_then(|device| {
             let aor = registrations.device(device)?.aor;
             Some(number(registrations.aor(aor)?.user().as_bytes()))
         });

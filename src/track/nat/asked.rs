@@ -43,8 +43,12 @@ impl Nat {
         if seen.flow.transport.is_stream() {
             return;
         }
-        let Some(handle) = self.at(world, registrations, seen.flow.destination) else { return };
-        self.note_target(world, handle, seen);
+        let Some(tied) = registrations.tied_to(world, seen.flow.destination) else { return };
+        let Some(handle) = self.phone_tied(registrations, tied) else { return };
+        // The way is that of all devices at the address; whose call it is, and where that one is by now, is another matter.
+        let named = tied.is_shared.then(|| registrations.called_of_several(world, seen)).flatten();
+        let meant = named.and_then(|device| registrations.device(device)?.phone).filter(|phone| self.phones.contains(*phone));
+        self.note_target(world, meant.unwrap_or(handle), seen);
         let Some(phone) = self.phones.get_mut(handle) else { return };
         if seen.before.against == PacketTime::MIN || !is_behind(registrations, phone.device) {
             return;
@@ -55,6 +59,7 @@ impl Nat {
         let now = seen.at.time;
         phone.ask(Asked {
             transaction,
+            device: named.unwrap_or(phone.device),
             method,
             flow: seen.flow,
             sent: seen.at,
@@ -162,7 +167,7 @@ impl Nat {
                 }
                 if u32::from(request.transmissions) >= self.thresholds.late_delivery && asked.method == Method::Invite {
                     let late = DeliveredLate {
-                        device: self.phones.get(handle).map_or(handle, |phone| phone.device),
+                        device: asked.device,
                         flow: asked.flow,
                         sent: asked.sent,
                         transmissions: request.transmissions,
@@ -281,7 +286,7 @@ impl Nat {
             && !ignored_after
             && !overdue
             && !too_large
-            && !asked.is_heard
+            && (!asked.is_heard || world.unreached.since(asked.flow, asked.sent.time))
     }
 
     /// Counts a request that the NAT let fall.

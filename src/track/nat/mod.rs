@@ -45,8 +45,8 @@ use crate::track::nat::phone::Phone;
 use crate::track::nat::rhythm::{COMPARED_INTERVALS, Experiment};
 use crate::track::nat::site::SiteNat;
 use crate::track::nat::witness::Witnesses;
-use crate::track::registration::Registrations;
 use crate::track::registration::device::{Continuity, Device};
+use crate::track::registration::{Registrations, Tied};
 use crate::track::site::Site;
 use crate::track::vocabulary::{BehindNat, Direction};
 use crate::track::world::{Seen, World};
@@ -131,7 +131,11 @@ impl Nat {
             phone.contact.registered(seen.flow.source, seen.at.time);
         }
         let alive = matches!(continuity, Continuity::Continued(1..=LARGEST_STEP));
-        self.heard(world, registrations, phone, seen.before, seen.at, if alive { Sign::Unasked } else { Sign::Restart });
+        let sign = if alive { Sign::Unasked } else { Sign::Restart };
+        self.heard(world, registrations, phone, seen.before, seen.at, sign);
+        if let Some(first) = self.at(world, registrations, seen.flow.source).filter(|first| *first != phone) {
+            self.heard(world, registrations, first, seen.before, seen.at, sign);
+        }
         self.join_site(registrations, phone);
         self.note_writes(world, phone, seen);
         if seen.message.is_authorized() && known.is_some() {
@@ -144,6 +148,15 @@ impl Nat {
 
     /// Takes note of a packet of a peer that is no REGISTER and no answer to a request that waits for one.
     pub fn packet(&mut self, world: &mut World, registrations: &mut Registrations, seen: &Seen<'_>) {
+        self.sent(world, registrations, seen, Sign::Unasked);
+    }
+
+    /// Takes note of a request of a peer that it sent before.
+    pub fn repeated(&mut self, world: &mut World, registrations: &mut Registrations, seen: &Seen<'_>) {
+        self.sent(world, registrations, seen, Sign::Repeat);
+    }
+
+    fn sent(&mut self, world: &mut World, registrations: &mut Registrations, seen: &Seen<'_>, sign: Sign) {
         if world.peers.direction(seen.flow) != Direction::In {
             return;
         }
@@ -160,7 +173,7 @@ impl Nat {
         if let Some(phone) = self.phones.get_mut(phone) {
             phone.contact.note(seen.flow.source, seen.at.time);
         }
-        self.heard(world, registrations, phone, seen.before, seen.at, Sign::Unasked);
+        self.heard(world, registrations, phone, seen.before, seen.at, sign);
         if seen.message.has_sdp() {
             self.note_writes(world, phone, seen);
         }
@@ -192,7 +205,10 @@ impl Nat {
 
     /// The phone of the device that is or was at `address`.
     fn at(&self, world: &World, registrations: &Registrations, address: SocketAddr) -> Option<Handle> {
-        let tied = registrations.tied_to(world, address)?;
+        self.phone_tied(registrations, registrations.tied_to(world, address)?)
+    }
+
+    fn phone_tied(&self, registrations: &Registrations, tied: Tied) -> Option<Handle> {
         let newest = || registrations.device(tied.device)?.phone.filter(|phone| self.phones.contains(*phone));
         tied.phone.filter(|phone| self.phones.contains(*phone)).or_else(newest)
     }
@@ -214,10 +230,12 @@ impl Nat {
         phone.candidate = None;
         let last = if before.along > PacketTime::MIN { before.along } else { phone.heard };
         let gap = now.since(last);
-        phone.gaps.note(gap);
+        if sign != Sign::Repeat {
+            phone.gaps.note(gap);
+        }
         phone.heard = now;
         phone.binding.sent(stream_lifetime, now);
-        if sign == Sign::Unasked {
+        if sign != Sign::Restart {
             phone.came_back(now, grace);
         }
         let long = self.thresholds.keepalive_missing_gap;
@@ -227,7 +245,9 @@ impl Nat {
         let device = phone.device;
         self.phones.touch(handle);
         self.arm(handle);
-        if let Some(silence) = habit.filter(|_| is_behind(registrations, device)) {
+        // What the PBX knows no way to needs none kept open.
+        let is_bound = || registrations.device(device).is_some_and(Device::was_accepted);
+        if let Some(silence) = habit.filter(|_| is_bound() && is_behind(registrations, device)) {
             world.tell_nat(NatEvent::LongSilence { device, silence, since: last, at });
         }
     }
@@ -389,6 +409,8 @@ const LARGEST_STEP: u32 = 3;
 enum Sign {
     /// The phone was alive, and nobody asked it for this packet.
     Unasked,
+    /// The same; but it is within one exchange, and no silence of the phone's own making ends.
+    Repeat,
     /// Nothing: it began anew.
     Restart,
 }

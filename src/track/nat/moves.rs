@@ -1,5 +1,7 @@
 //! Phones that come from another port or address, and what that proves (DETECTION §2.4, §13 "A new port is evidence").
 
+use std::collections::BTreeSet;
+
 use crate::decode::flow::Flow;
 use crate::sip::message::Kind;
 use crate::table::Handle;
@@ -82,7 +84,7 @@ impl Nat {
             return;
         }
         if self.is_flush(world, handle, change.at.time) {
-            self.tell_flush(world, change.old, change.at.time, now);
+            self.tell_flush(world, handle, change.old, change.at.time, now);
             return;
         }
         for asked in lost.into_iter().filter(|asked| !asked.is_heard) {
@@ -109,12 +111,14 @@ impl Nat {
         self.note_failure(world, handle, failure, probe);
     }
 
-    /// Whether the router forgot all its bindings at once: half of its phones, and at least two, changed their port together, and none
-    /// that is heard often kept it.
+    /// Whether the router forgot all its bindings at once: half of its bindings, and at least two, changed their port together, and none
+    /// that is heard often kept it. Devices that come from one port have one binding.
     fn is_flush(&self, world: &World, handle: Handle, at: PacketTime) -> bool {
         let Some(site) = self.phones.get(handle).and_then(|phone| self.site_of(phone)) else { return false };
         let moved = site.moved_near(self.thresholds.port_flush.window, at);
-        let many = self.thresholds.port_flush.is_reached(moved.len()) && moved.len() * 2 >= site.phones.len();
+        let all: BTreeSet<_> = site.phones.iter().filter_map(|phone| Some(self.phones.get(*phone)?.flow.source)).collect();
+        let lost = moved.iter().map(|moved| moved.old).collect::<BTreeSet<_>>().len();
+        let many = self.thresholds.port_flush.is_reached(lost) && lost * 2 >= all.len();
         let has_moved = |phone: &Handle| moved.iter().any(|moved| moved.phone == *phone);
         let survived = site.phones.iter().filter(|phone| !has_moved(phone)).filter_map(|phone| self.phones.get(*phone)).any(|phone| {
             let latest_gap = phone.gaps.recent().next();
@@ -124,12 +128,12 @@ impl Nat {
         many && !survived
     }
 
-    fn tell_flush(&mut self, world: &mut World, old: Flow, at: PacketTime, now: PacketTime) {
+    fn tell_flush(&mut self, world: &mut World, handle: Handle, old: Flow, at: PacketTime, now: PacketTime) {
         let site = Site::of(old.source.ip());
         let together = self.thresholds.port_flush.window;
         let Some(moved) = self.site_mut(site).map(|site| site.moved_near(together, at)) else { return };
         let since = moved.first().map_or(at, |first| first.at.time);
-        let is_first = moved.first().is_some_and(|first| first.old == old.source);
+        let is_first = moved.first().is_some_and(|first| first.phone == handle);
         if is_first {
             world.tell_nat(NatEvent::PortFlush { site, phones: moved.len() as u32, since, at: Sighting { time: now, frame: 0 } });
         }

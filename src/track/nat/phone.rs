@@ -19,6 +19,8 @@ const ASKED: usize = 16;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asked {
     pub(super) transaction: Handle,
+    /// Whom it is for, of those that come from the same port.
+    pub(super) device: Handle,
     pub(super) method: Method,
     pub(super) flow: Flow,
     /// First transmission.

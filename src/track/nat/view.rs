@@ -1,5 +1,9 @@
 //! What is known of the NATs, as the report and the findings tell it.
 
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+
 use crate::table::Handle;
 use crate::time::{PacketTime, Span};
 use crate::track::nat::estimate::Estimate;
@@ -92,11 +96,12 @@ impl Nat {
         self.views_of(site).into_iter().max_by_key(|view| view.estimate.confidence)
     }
 
-    /// The same as it concerns one device: with its silences and its loss.
+    /// The same as it concerns one device: with the silences and the loss of its way, which the NAT forgot for all devices on it.
     pub fn view_for(&self, registrations: &Registrations, site: Site, device: Handle) -> Option<SiteView> {
         let view = self.view(site)?;
         let phone = self.phone_of(registrations, device)?;
-        Some(self.concerning(view, &[phone]))
+        let mates = self.phones_of(site).filter(|mate| mate.flow.source == phone.flow.source);
+        Some(self.concerning(view, &ways(mates.chain([phone]))))
     }
 
     /// Whether a request that a site's NAT let fall at such an age and stage fell for the time of idleness and not by accident.
@@ -115,18 +120,24 @@ impl Nat {
         self.phone_of(registrations, device).is_some_and(Phone::lacks_keepalive)
     }
 
-    /// The devices of a site that its NAT forgets, and how many of its phones were heard within a day.
+    /// The devices of a site that its NAT forgets, and how many of its phones were heard within a day. Those that come from one port have
+    /// one binding, and are forgotten together.
     pub fn failing(&self, site: Site) -> (Vec<Handle>, usize) {
-        let Some(site) = self.sites.find(self.site_key(site)).and_then(|found| self.sites.get(found)) else { return (Vec::new(), 0) };
-        let phones = || site.phones.iter().filter_map(|phone| self.phones.get(*phone));
-        (phones().filter(|phone| site.pool.has_failed(phone.number, site.uppers)).map(|phone| phone.device).collect(), phones().count())
+        let forgotten: BTreeSet<_> = self.forgotten_of(site).map(|phone| phone.flow.source).collect();
+        let failing = self.phones_of(site).filter(|phone| forgotten.contains(&phone.flow.source));
+        (failing.map(|phone| phone.device).collect(), self.phones_of(site).count())
+    }
+
+    /// The devices of a site that share the binding of one of them, itself among them.
+    pub fn sharing(&self, registrations: &Registrations, site: Site, device: Handle) -> Vec<Handle> {
+        let Some(phone) = self.phone_of(registrations, device) else { return Vec::new() };
+        let mates = self.phones_of(site).filter(|mate| mate.device != device && mate.flow.source == phone.flow.source);
+        std::iter::once(device).chain(mates.map(|mate| mate.device)).collect()
     }
 
     /// The devices of a site whose phones were heard within a day.
     pub fn devices_of(&self, site: Site) -> Vec<Handle> {
-        let site = self.sites.find(self.site_key(site)).and_then(|found| self.sites.get(found));
-        let phones = site.into_iter().flat_map(|site| &site.phones);
-        phones.filter_map(|phone| self.phones.get(*phone)).map(|phone| phone.device).collect()
+        self.phones_of(site).map(|phone| phone.device).collect()
     }
 
     /// How often the phone of a device sends keep-alives while it is on.
@@ -146,14 +157,26 @@ impl Nat {
         ended_after.max()
     }
 
+    fn phones_of(&self, site: Site) -> impl Iterator<Item = &Phone> {
+        let site = self.sites.find(self.site_key(site)).and_then(|found| self.sites.get(found));
+        site.into_iter().flat_map(|site| &site.phones).filter_map(|phone| self.phones.get(*phone))
+    }
+
+    /// The phones of a site to which requests were lost.
+    fn forgotten_of(&self, site: Site) -> impl Iterator<Item = &Phone> {
+        let nat = self.sites.find(self.site_key(site)).and_then(|found| self.sites.get(found));
+        self.phones_of(site).filter(move |phone| nat.is_some_and(|nat| nat.pool.has_failed(phone.number, nat.uppers)))
+    }
+
     fn phone_of(&self, registrations: &Registrations, device: Handle) -> Option<&Phone> {
         self.phones.get(registrations.device(device)?.phone?)
     }
 
     fn site_views(&self, site: &SiteNat) -> Vec<SiteView> {
         let Some(first) = site.first.filter(|_| !site.pool.is_empty()) else { return Vec::new() };
-        let phones: Vec<_> = site.phones.iter().filter_map(|phone| self.phones.get(*phone)).collect();
-        let failing: Vec<_> = phones.iter().copied().filter(|phone| site.pool.has_failed(phone.number, site.uppers)).collect();
+        let phones = || site.phones.iter().filter_map(|phone| self.phones.get(*phone));
+        let failing = ways(phones().filter(|phone| site.pool.has_failed(phone.number, site.uppers)));
+        let phones = ways(phones());
         let estimates = site.estimates(&self.thresholds);
         let fatal = estimates.iter().map(|(_, estimate)| estimate.upper).reduce(|a, b| a.zip(b).map(|(a, b)| a.max(b))).flatten();
         let view = |(stage, estimate): (Option<Stage>, Estimate)| {
@@ -180,4 +203,15 @@ impl Nat {
         let loss = view.estimate.upper.and_then(|_| advice::loss(silences(), view.estimate.lower, view.fatal));
         SiteView { gap: regular.filter(|_| all_regular), regular, loss, ..view }
     }
+}
+
+/// Of the phones that come from one port the one that is given what comes from there: it was heard most.
+fn ways<'a>(phones: impl Iterator<Item = &'a Phone>) -> Vec<&'a Phone> {
+    let mut ways: BTreeMap<SocketAddr, &Phone> = BTreeMap::new();
+    let worth = |phone: &Phone| (phone.rhythm.has_begun(), phone.gaps.len(), Reverse(phone.number));
+    for phone in phones {
+        let way = ways.entry(phone.flow.source).or_insert(phone);
+        *way = if worth(phone) > worth(way) { phone } else { way };
+    }
+    ways.into_values().collect()
 }

@@ -48,6 +48,8 @@ pub struct Device {
     pub restarted: PacketTime,
     /// Whether the registrar dropped its binding in favour of another device.
     pub evicted: bool,
+    /// Whether the answer to a REGISTER was missed by the capture since the last acceptance.
+    pub answer_missed: bool,
     /// Whether the registrar keeps the address that it saw in place of the Contact as written.
     pub rewritten: bool,
     /// Signs of a NAT.
@@ -81,6 +83,11 @@ impl Device {
     /// The public address of the device.
     pub fn source(&self) -> SocketAddr {
         self.flow.source
+    }
+
+    /// Whether it is, or writes that it is, at `address`.
+    pub fn is_at(&self, address: SocketAddr) -> bool {
+        [Some(self.flow.source), Some(self.place), self.contact_address].contains(&Some(address))
     }
 
     /// Whether the registrar ever accepted it.

@@ -4,14 +4,16 @@
 //! REGISTER Call-ID, or the Contact as written with the User-Agent. An attempt is keyed by AoR and Call-ID: the challenge, a stale nonce or
 //! a 423 and their retries are one. AoRs and devices leave a day after their last sign of life.
 
-mod addresses;
+pub mod addresses;
 mod attempt;
 pub mod changes;
 mod conclude;
+mod connections;
 pub mod device;
 mod keys;
 mod moved;
 mod qualify;
+mod refusal;
 mod users;
 
 use std::collections::BTreeMap;
@@ -30,6 +32,7 @@ use crate::track::registration::changes::{Change, Changes, Refreshes};
 use crate::track::registration::device::{Continuity, Device, Probes};
 use crate::track::registration::keys::{DeviceKeys, contact_address, contact_key, continuity, trim_instance};
 use crate::track::registration::moved::is_claimed;
+use crate::track::registration::refusal::Refusal;
 use crate::track::registration::users::Users;
 use crate::track::vocabulary::RegistrationState;
 use crate::track::world::{Seen, World, aor_text, text};
@@ -45,7 +48,7 @@ pub struct Aor {
     /// `user@host`, the host in lower case.
     pub name: Box<str>,
     /// Where the user ends in `name`.
-    pub user_len: usize,
+    pub user_len: u16,
     /// The first REGISTER.
     pub first_seen: PacketTime,
     /// Registering attempts begun.
@@ -56,6 +59,8 @@ pub struct Aor {
     pub rejected: u64,
     /// The last final status; a challenge only if it ended the attempt.
     pub last_status: Option<u16>,
+    /// What the registrar said with it, where it says more than the status.
+    pub refusal: Option<Box<Refusal>>,
     /// Its devices, oldest first.
     pub devices: Vec<Handle>,
 }
@@ -63,7 +68,7 @@ pub struct Aor {
 impl Aor {
     /// The user part.
     pub fn user(&self) -> &str {
-        self.name.get(..self.user_len).unwrap_or(&self.name)
+        self.name.get(..usize::from(self.user_len)).unwrap_or(&self.name)
     }
 }
 
@@ -74,6 +79,8 @@ pub(in crate::track) struct Tied {
     pub(in crate::track) device: Handle,
     /// What was followed of its NAT when it was tied, so that a packet is given to it without a look at the device.
     pub(in crate::track) phone: Option<Handle>,
+    /// Whether other devices are behind the address too.
+    pub(in crate::track) is_shared: bool,
 }
 
 /// The registrations.
@@ -84,6 +91,8 @@ pub struct Registrations {
     devices: ExpiringTable<Device>,
     attempts: ExpiringTable<Attempt>,
     addresses: ExpiringTable<Tied>,
+    /// When connections ended over which devices had registered, by the end of the device.
+    disconnected: ExpiringTable<Sighting>,
     devices_made: u64,
     /// How many devices sit behind each address.
     behind: BTreeMap<IpAddr, u32>,
@@ -109,6 +118,7 @@ impl Registrations {
             devices: ExpiringTable::new(capacity),
             attempts: ExpiringTable::new(capacity),
             addresses: ExpiringTable::new(capacity.saturating_mul(2)),
+            disconnected: ExpiringTable::new(capacity),
             devices_made: 0,
             behind: BTreeMap::new(),
             tries: BTreeMap::new(),
@@ -171,13 +181,14 @@ impl Registrations {
         self.longest_grant
     }
 
-    /// AoRs, devices, attempts and addresses of devices held, and how many of each were dropped for lack of room.
-    pub fn sizes(&self) -> [(usize, u64); 4] {
+    /// AoRs, devices, attempts, addresses of devices and ended connections held, and how many of each were dropped for lack of room.
+    pub fn sizes(&self) -> [(usize, u64); 5] {
         [
             (self.aors.len(), self.aors.evicted()),
             (self.devices.len(), self.devices.evicted()),
             (self.attempts.len(), self.attempts.evicted()),
             (self.addresses.len(), self.addresses.evicted()),
+            (self.disconnected.len(), self.disconnected.evicted()),
         ]
     }
 
@@ -206,11 +217,15 @@ impl Registrations {
         while let Some((handle, _)) = self.addresses.pop_due(now) {
             self.addresses.remove(handle);
         }
+        while let Some((handle, _)) = self.disconnected.pop_due(now) {
+            self.disconnected.remove(handle);
+        }
     }
 
     /// When [`Self::expire`] next has something to do.
     pub fn next_deadline(&self) -> PacketTime {
-        self.devices.next_deadline().min(self.attempts.next_deadline()).min(self.aors.next_deadline()).min(self.addresses.next_deadline())
+        let people = self.devices.next_deadline().min(self.attempts.next_deadline()).min(self.aors.next_deadline());
+        people.min(self.addresses.next_deadline()).min(self.disconnected.next_deadline())
     }
 
     fn aor_of(&mut self, world: &World, seen: &Seen<'_>, rank: Rank) -> Handle {
@@ -224,13 +239,14 @@ impl Registrations {
             return handle;
         }
         let aor = Aor {
-            user_len: if to.user.is_empty() { 0 } else { text(to.user).len() },
+            user_len: if to.user.is_empty() { 0 } else { u16::try_from(text(to.user).len()).unwrap_or(u16::MAX) },
             name,
             first_seen: seen.at.time,
             attempts: 0,
             accepted: 0,
             rejected: 0,
             last_status: None,
+            refusal: None,
             devices: Vec::new(),
         };
         let (handle, evicted) = self.aors.insert(key, aor, forget, rank);
@@ -282,6 +298,7 @@ impl Registrations {
             last_register: seen.at.time,
             restarted: PacketTime::MIN,
             evicted: false,
+            answer_missed: false,
             rewritten: false,
             nat: NatEvidence::of(seen.read, seen.flow),
             credential_rejections: 0,

@@ -25,7 +25,7 @@ impl Registrations {
         if world.peers.direction(seen.flow) == Direction::In {
             return;
         }
-        let Some(handle) = self.at_address(world, seen.flow.destination) else { return };
+        let Some(handle) = self.addressee(world, seen) else { return };
         self.probe_superseded(world, handle, seen.at);
         let give_up = give_up(seen);
         let silence = seen.at.time.since(seen.before.against.max(seen.at.time - LONGEST_SILENCE));
@@ -79,7 +79,9 @@ impl Registrations {
         let (flow, registered) = (device.flow, device.is_registered());
         let request = world.transactions.get(probe.transaction);
         let transmissions = request.map_or(1, |transaction| transaction.transmissions);
-        if request.is_some_and(Transaction::is_heard) || !world.would_see_answer(flow.reversed(), probe.sent.time, end) {
+        if request.is_some_and(|request| request.is_heard() && !world.unreached.since(request.flow, request.first.time))
+            || !world.would_see_answer(flow.reversed(), probe.sent.time, end)
+        {
             return;
         }
         world.tell(Event::Probe { device: handle, result: ProbeResult::Lost, rtt: None, sent: probe.sent, silence: probe.silence });
