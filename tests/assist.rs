@@ -160,6 +160,15 @@ fn echo_call(scene: &mut Scene, phone: &Agent, at: f64) -> Leg {
     call
 }
 
+/// Two handsets of a base that has one socket for both; 1003 registers last.
+fn handsets(scene: &mut Scene) -> [Agent; 2] {
+    let mut handsets = ["1001", "1003"].map(|user| Agent { user: user.to_owned(), ..a1() });
+    for (index, handset) in handsets.iter_mut().enumerate() {
+        scene.reg_ok(0.5 + index as f64, handset);
+    }
+    handsets
+}
+
 mod reconnection {
     use super::*;
 
@@ -324,6 +333,20 @@ mod test_call {
         echo_call(&mut scene, &phone, 40.0).answer(&mut scene, 40.4, &[]);
         let (result, because) = run().outcome(scene);
         assert_eq!((result, because.as_str()), (Passed, "answered after 0.40 s (SRD)"));
+    }
+
+    #[test]
+    fn a_call_of_another_handset_at_the_same_socket_does_not_count() {
+        for (caller, other) in [(0, "1003"), (1, "1001")] {
+            for counts in [true, false] {
+                let mut scene = stage("assist-handsets");
+                let phone = handsets(&mut scene)[caller].clone();
+                echo_call(&mut scene, &phone, 40.0).answer(&mut scene, 40.4, &[]);
+                let user = if counts { phone.user.as_str() } else { other };
+                let (result, because) = Run { plan: Plan { user: user.to_owned(), ..run().plan }, ..run() }.outcome(scene);
+                assert_eq!(result == Passed, counts, "{user}, call of {}: {because}", phone.user);
+            }
+        }
     }
 
     #[test]
@@ -503,6 +526,21 @@ mod inbound {
         let (result, because) = run(&[InboundCall]).outcome(scene);
         assert_eq!(result, Failed);
         assert!(because.starts_with("no call to this user was seen"), "{because}");
+    }
+
+    #[test]
+    fn a_call_to_another_handset_at_the_same_socket_does_not_count() {
+        for (called, other) in [(0, "1003"), (1, "1001")] {
+            for counts in [true, false] {
+                let (mut scene, mut caller) = (stage("assist-handset-rings"), b1());
+                scene.reg_ok(5.0, &mut caller);
+                let phone = handsets(&mut scene)[called].clone();
+                Bridge::new(&mut scene, &caller, &phone).ring(&mut scene, 40.0);
+                let user = if counts { phone.user.as_str() } else { other };
+                let (result, because) = Run::of(user).steps(&[InboundCall]).from(30.0).outcome(scene);
+                assert_eq!(result == Passed, counts, "{user}, call to {}: {because}", phone.user);
+            }
+        }
     }
 
     #[test]

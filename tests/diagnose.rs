@@ -81,9 +81,75 @@ fn an_invite_that_is_repeated_in_vain_answers_before_its_time_is_up() {
 }
 
 #[test]
+fn a_refusal_is_told_in_the_words_of_the_registrar() {
+    let says = |verdict: &Json, key: &str, words: &str| verdict[key].as_str().is_some_and(|text| text.contains(words));
+    let typo = json("reg-403-once", "1001", "cannot-connect", &[]);
+    assert!(says(&typo, "headline", "403 Wrong password") && says(&typo, "next_step", "password"), "{typo}");
+    assert_eq!((&typo["confidence"], &typo["escalate"]), (&Json::from("suspected"), &Json::from("none")));
+    let barred = json("reg-403-once", "2001", "cannot-connect", &[]);
+    assert!(says(&barred, "headline", "with 403.") && says(&barred, "next_step", "ACL"), "{barred}");
+    let twice = json("reg-refused-in-words", "1001", "cannot-connect", &[]);
+    let facts: Vec<_> = twice["evidence"].as_array().into_iter().flatten().filter_map(|fact| fact["fact"].as_str()).collect();
+    let answered: Vec<_> = facts.iter().filter_map(|fact| fact.split_once("answered ")).map(|(_, words)| words).collect();
+    assert_eq!(answered, ["403 Wrong password", "401 Credentials are wrong"]);
+}
+
+#[test]
 fn what_ended_for_lack_of_news_is_not_mended() {
     let verdict = json("callee-off", "1001", "cannot-receive", &["--at", "2026-01-31 09:02"]);
     assert_eq!(verdict["verdict"], "callee-no-response");
+}
+
+#[test]
+fn a_fault_is_not_over_because_the_phone_is_registered() {
+    for (case, user, time, verdict) in [
+        ("trunk-dead-mended", "1001", "2026-01-31 09:14", "trunk-no-response"),
+        ("server-errors-mended", "2001", "2026-01-31 09:05", "server-error-burst"),
+        ("invite-ignored-mended", "2001", "2026-01-31 09:14", "invite-ignored"),
+        ("register-errors-mended", "2001", "2026-01-31 09:05", "temporary-network-problem"),
+    ] {
+        let told = json(case, user, "cannot-call", &["--at", time]);
+        assert_eq!(told["verdict"], verdict, "{case}");
+        let lasts = verdict != "temporary-network-problem";
+        assert_eq!(told["headline"].as_str().is_some_and(|headline| headline.ends_with("it works again.")), lasts, "{told}");
+    }
+}
+
+#[test]
+fn a_refusal_is_laid_to_the_end_that_gave_it() {
+    let ask = |case: &str, user: &str, problem: &str, time: &str| {
+        let verdict = json(case, user, problem, &["--at", time]);
+        let text = |key: &str| verdict[key].as_str().unwrap_or_default().to_owned();
+        (text("verdict"), text("escalate"), text("headline"))
+    };
+    let minute = ["2026-01-31 09:00:40", "2026-01-31 09:01:20", "2026-01-31 09:02:00", "2026-01-31 09:02:40"];
+    for (time, status, wanted) in [
+        (minute[0], "404", "stale-binding-target"),
+        (minute[1], "403", "stale-binding-target"),
+        (minute[2], "500", "cannot-tell"),
+        (minute[3], "480", "not-an-issue"),
+    ] {
+        for (user, problem) in [("1001", "cannot-call"), ("2001", "cannot-receive")] {
+            let (verdict, escalate, headline) = ask("callee-refuses", user, problem, time);
+            assert_eq!((verdict.as_str(), escalate.as_str()), (wanted, "none"), "{status}, {user}: {headline}");
+            assert!(headline.contains(status) && !headline.contains("does not show the answer"), "{headline}");
+        }
+    }
+    for (time, wanted, level) in
+        [(minute[0], "not-an-issue", "none"), (minute[1], "not-an-issue", "L2"), (minute[2], "server-error-burst", "L2")]
+    {
+        let (verdict, escalate, headline) = ask("carrier-refuses", "1001", "cannot-call", time);
+        assert_eq!((verdict.as_str(), escalate.as_str()), (wanted, level), "{headline}");
+        assert!(headline.contains("reached the trunk 192.0.2.50, which answered"), "{headline}");
+    }
+}
+
+#[test]
+fn calls_of_others_behind_the_same_socket_are_not_the_users() {
+    let headline = |user: &str| json("handsets-one-socket", user, "cannot-call", &[])["headline"].as_str().unwrap_or_default().to_owned();
+    assert!(headline("1001").contains("0301234") && headline("1001").contains("403"), "{}", headline("1001"));
+    assert!(headline("1002").contains("0305678") && headline("1002").contains("486"), "{}", headline("1002"));
+    assert!(headline("1003").contains("0309999"), "{}", headline("1003"));
 }
 
 #[test]

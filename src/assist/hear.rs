@@ -44,13 +44,13 @@ impl Session {
                 }
             }
             Method::Options | Method::Notify | Method::Subscribe | Method::Publish | Method::Message => {
-                if !is_from_pbx(tracker, heard.flow) && self.who.has(tracker, heard.flow.source) {
+                if !is_from_pbx(tracker, heard.flow) && self.who.sends(tracker, message, heard.flow) {
                     self.arrived += 1;
                 }
             }
             _ => self.calling(tracker, heard),
         }
-        if self.who.has(tracker, heard.flow.source) {
+        if self.who.sends(tracker, message, heard.flow) {
             self.last_heard = Some(heard.at.time);
         }
     }
@@ -190,7 +190,7 @@ impl Session {
             self.follow(call);
         }
         let followed = call.is_some_and(|call| self.calls.contains(&call));
-        let own_end = self.who.has(tracker, heard.flow.source) || self.who.has(tracker, heard.flow.destination);
+        let own_end = self.who.may_be_at(tracker, heard.flow.source) || self.who.may_be_at(tracker, heard.flow.destination);
         if !(inbound || outbound || followed && own_end || followed && self.is_mine(call)) {
             return;
         }

@@ -167,7 +167,7 @@ impl Inbound {
     fn never_called(&self, scene: &Scene<'_>, call: Handle, words: &str, outcome: Outcome, at: Sighting) -> Option<Ended> {
         let tracker = scene.tracker;
         let entry = tracker.calls.get(call)?;
-        let (user, host) = entry.to_aor.split_once('@')?;
+        let (user, host) = entry.to_aor.split_once('@').unwrap_or((&entry.to_aor, ""));
         let to_user = scene.who.is_party(tracker, user.as_bytes(), host.as_bytes());
         let refused =
             matches!(outcome, Outcome::Unavailable | Outcome::NotFound | Outcome::ServerError | Outcome::Timeout | Outcome::Forbidden);

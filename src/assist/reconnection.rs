@@ -107,6 +107,7 @@ impl Reconnection {
 
 fn failed(scene: &mut Scene<'_>, report: &AttemptReport, end: AttemptEnd) -> Option<Ended> {
     let status = report.status;
+    let said = scene.tracker.registrations.refusal(report).map_or_else(|| status.to_string(), ToString::to_string);
     let failed = |because: String, next: &str| Some(Ended::failed(report.answered, because).next_step(next));
     match end {
         AttemptEnd::Accepted => None,
@@ -114,9 +115,9 @@ fn failed(scene: &mut Scene<'_>, report: &AttemptReport, end: AttemptEnd) -> Opt
             format!("the PBX said {status} and kept other phones in place of this one"),
             "Second level: check how many contacts the account may have, and log the other phone off.",
         ),
-        AttemptEnd::Rejected => failed(format!("the PBX refused the registration with {status}"), rejection_remedy(status, false)),
+        AttemptEnd::Rejected => failed(format!("the PBX refused the registration with {said}"), rejection_remedy(status, false)),
         AttemptEnd::CredentialsRejected => failed(
-            format!("the PBX refused the credentials with {status}: wrong password, or unknown account"),
+            format!("the PBX refused the credentials with {said}: wrong password, or unknown account"),
             rejection_remedy(status, true),
         ),
         AttemptEnd::ChallengeIgnored => failed(

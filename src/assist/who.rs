@@ -158,14 +158,43 @@ impl Who {
         self.addresses(tracker).contains(&address)
     }
 
-    /// Whether an INVITE towards the PBX is one of the user's: by where it comes from if nobody else is there, else by its From.
+    /// Whether a message comes from a phone of the user.
+    pub(super) fn sends(&self, tracker: &Tracker, message: Message<'_>, flow: Flow) -> bool {
+        let own = if matches!(message.kind(), Kind::Request(_)) { message.from() } else { message.to() };
+        self.is_end(tracker, flow.source, own.uri, flow)
+    }
+
+    /// Whether the end at `place` of a call along `flow` is a phone of the user. An edge proxy, or a base station with several handsets, is
+    /// one address for all of its users (DETECTION §0.2): where the name is that of one who is there, it decides.
+    pub(super) fn is_end(&self, tracker: &Tracker, place: SocketAddr, name: Uri<'_>, flow: Flow) -> bool {
+        let has = self.has(tracker, place);
+        let is_everybody = self.pinned.is_none() && self.address.is_some();
+        if is_everybody || !self.may_be_at(tracker, place) {
+            return has;
+        }
+        let name = aor_text(name.user, name.host);
+        let named = tracker.registrations.find_callee(&tracker.world, &name, tracker.world.peers.pbx_of(flow));
+        named.filter(|aor| is_home(tracker, *aor, place)).map_or(has, |aor| self.is_aor(tracker, aor))
+    }
+
+    /// Whether what comes from or goes to `place` may be the user's.
+    pub(super) fn may_be_at(&self, tracker: &Tracker, place: SocketAddr) -> bool {
+        self.has(tracker, place) || self.is_home(tracker, place)
+    }
+
+    /// Whether a phone of the user is at `place`, whoever registered there last.
+    pub(super) fn is_home(&self, tracker: &Tracker, place: SocketAddr) -> bool {
+        let own = self.pinned.as_deref().and_then(|name| tracker.registrations.find_aor(&tracker.world, name));
+        own.is_some_and(|aor| is_home(tracker, aor, place))
+    }
+
+    /// Whether an INVITE towards the PBX is one of the user's: by where it comes from, else by its From.
     pub(super) fn calls(&self, tracker: &Tracker, message: Message<'_>, flow: Flow) -> bool {
         if is_from_pbx(tracker, flow) {
             return false;
         }
         let from = message.from();
-        let is_alone = !matches!(tracker.registrations.occupant(&tracker.world, flow.source), Some(Occupant::Several(_)));
-        is_alone && self.has(tracker, flow.source) || self.is_at(flow.source) || self.is_party(tracker, from.uri.user, from.uri.host)
+        self.sends(tracker, message, flow) || self.is_party(tracker, from.uri.user, from.uri.host)
     }
 
     /// Whether a name in a call is the user's. Phones and PBXs write their own host in place of the domain; a domain that other users
@@ -214,6 +243,12 @@ pub(super) fn sent_by(tracker: &Tracker, who: &Who, heard: &Heard<'_>) -> SentBy
 /// Whether a packet comes from the side of the PBX.
 pub(super) fn is_from_pbx(tracker: &Tracker, flow: Flow) -> bool {
     tracker.world.peers.direction(flow) == Direction::Out
+}
+
+/// Whether a phone of an address-of-record is at `place`.
+fn is_home(tracker: &Tracker, aor: Handle, place: SocketAddr) -> bool {
+    let aor = tracker.registrations.aor(aor);
+    aor.is_some_and(|aor| devices_of(tracker, aor).any(|device| [device.flow.source, device.place].contains(&place)))
 }
 
 fn devices_of<'t>(tracker: &'t Tracker, aor: &'t Aor) -> impl Iterator<Item = &'t Device> {

@@ -1,8 +1,7 @@
 //! The detectors together: each event goes to those that it concerns, in a fixed order.
 
 use crate::decode::flow::Flow;
-use crate::sip::message::Kind;
-use crate::sip::method::Method;
+use crate::sip::message::{Kind, Message};
 use crate::time::PacketTime;
 use crate::track::event::{Event, Sighting};
 use crate::track::vocabulary::Direction;
@@ -134,12 +133,13 @@ impl Detectors {
         self.findings.advance(now);
     }
 
-    /// Handles a message of a transaction of `method`, after tracking has.
-    pub fn message(&mut self, tracker: &Tracker, (kind, method): (Kind, Method), novelty: Novelty, way: Routed, at: Sighting) {
+    /// Handles a message, after tracking has.
+    pub fn message(&mut self, tracker: &Tracker, message: &Message<'_>, novelty: Novelty, way: Routed, at: Sighting) {
+        let (kind, method) = (message.kind(), message.method());
         self.server.message(tracker, kind, way, at, &mut self.findings);
         self.restart.message(tracker, (kind, method), novelty, way, at, &mut self.findings);
         if let Kind::Response(status) = kind {
-            self.load.response(tracker, status, way, at, novelty, &mut self.findings);
+            self.load.response(tracker, (status, message), way, at, novelty, &mut self.findings);
         }
     }
 
@@ -160,6 +160,7 @@ impl Detectors {
                 grants::event(tracker, event, findings);
                 self.moves.event(tracker, event, findings);
                 self.load.event(tracker, event, findings);
+                self.ignored.event(tracker, event, findings);
                 self.intruders.event(tracker, event, findings);
                 self.strangers.event(tracker, event, findings);
             }
@@ -180,7 +181,10 @@ impl Detectors {
                 self.restart.event(tracker, event, findings);
             }
             Event::OldNonce { .. } => self.restart.event(tracker, event, findings),
-            Event::Probe { .. } => self.probes.event(tracker, event, findings),
+            Event::Probe { .. } => {
+                self.reachability.event(tracker, event, findings);
+                self.probes.event(tracker, event, findings);
+            }
             Event::Reachability { .. } => {
                 self.reachability.event(tracker, event, findings);
                 self.probes.event(tracker, event, findings);

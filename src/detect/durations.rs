@@ -147,7 +147,7 @@ fn raise(group: &str, same: &[&Ended], last: &Ended, meaning: Option<&str>, near
 
 /// The call, if its duration can tell anything: both its answer and its BYE were seen, and it did not merely follow its other leg.
 fn ended(tracker: &Tracker, handle: Handle, at: Sighting) -> Option<(Ended, Groups<'_>)> {
-    let call = tracker.calls.get(handle).filter(|_| at.frame > 0)?;
+    let call = tracker.calls.get(handle).filter(|call| at.frame > 0 && !call.is_bye_missed)?;
     let talk = at.time.since(call.record.answered?);
     let follows = tracker.calls.partners(handle).any(|(_, partner)| partner.is_answered() && !partner.is_up());
     let scans = tracker.world.peers.scans(call.record.source.ip());

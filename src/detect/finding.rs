@@ -362,7 +362,9 @@ impl Raise {
     /// Names another subject: one that this one belongs to (the site and the source address of an AoR, the AoRs of a call, the PBX), or
     /// that belongs to it. A cause explains the symptoms of its own subject and of related ones.
     pub fn related(mut self, subject: Subject) -> Self {
-        self.related.push(subject);
+        if !self.related.contains(&subject) {
+            self.related.push(subject);
+        }
         self
     }
 

@@ -11,15 +11,15 @@ use crate::detect::catalog::{FindingId, Slot};
 use crate::detect::finding::{Raise, Standing, Subject, sent};
 use crate::detect::lately::Lately;
 use crate::detect::parties::{related_parties, related_user, standing};
-use crate::detect::registration::is_heard;
 use crate::detect::served::Served;
 use crate::detect::store::FindingStore;
 use crate::table::Handle;
 use crate::time::PacketTime;
 use crate::track::Tracker;
-use crate::track::event::{Event, Sighting, Unanswered};
+use crate::track::absence::is_heard;
+use crate::track::event::{AttemptEnd, AttemptReport, Event, Sighting, Unanswered};
 use crate::track::site::Site;
-use crate::track::vocabulary::{Confidence, Direction, Outcome};
+use crate::track::vocabulary::{Confidence, Direction, Outcome, Severity};
 
 /// Requests larger than this do not fit one packet on every way (RFC 3261 §18.1.1).
 const LARGE: u32 = 1300;
@@ -58,6 +58,9 @@ impl IgnoredDetector {
                 self.trunk_calls.retain(|(known, _)| *known != trunk);
                 findings.clear_of(FindingId::TrunkNoResponse, at.time, || Some(Subject::Trunk(trunk)));
             }
+            Event::RegistrationEnded(ref report) if tracker.world.peers.direction(report.flow) == Direction::Out => {
+                registrar_asked(tracker, report, findings);
+            }
             Event::Noticed { signal: Signal::FragmentsLost { flow, bytes }, at } => self.fragments_lost(tracker, flow, bytes, at, findings),
             _ => {}
         }
@@ -81,8 +84,7 @@ impl IgnoredDetector {
         let source = request.flow.source.ip();
         let since = request.first.time - tracker.thresholds().others_served;
         let others = self.served.others(source, |at| at >= since);
-        let ignored = others > 0 && !is_heard(request.flow.transport, request.transmissions);
-        let Some(entry) = tracker.calls.get(call).filter(|_| ignored) else { return };
+        let Some(entry) = tracker.calls.get(call).filter(|_| others > 0) else { return };
         let message = format!("{source}: INVITE unanswered ({}) while {others} others are served", sent(request.transmissions));
         let raise = Raise::new(FindingId::InviteIgnored, Subject::Source(source), message)
             .evidence(request.first.time, request.first.frame, format!("INVITE from {}", request.flow.source))
@@ -173,6 +175,28 @@ impl IgnoredDetector {
             }
         });
         findings.raise(beyond(tracker, raise, flow), at.time);
+    }
+}
+
+/// The PBX asked the registrar of a trunk.
+fn registrar_asked(tracker: &Tracker, report: &AttemptReport, findings: &mut FindingStore) {
+    let trunk = report.flow.destination.ip();
+    let is_answered = report.status != 0 && report.last.frame != 0;
+    match report.end {
+        _ if is_answered => findings.clear_of(FindingId::TrunkNoResponse, report.last.time, || Some(Subject::Trunk(trunk))),
+        AttemptEnd::NoAnswer if !is_heard(report.flow.transport, report.transmissions) => {
+            let Some(aor) = tracker.registrations.aor(report.aor).map(|aor| &aor.name) else { return };
+            let waited = report.last.time.since(report.first.time);
+            let message = format!("trunk {trunk}: REGISTER of {aor} {} without an answer in {waited}", sent(report.transmissions));
+            let raise = Raise::new(FindingId::TrunkNoResponse, Subject::Trunk(trunk), message)
+                .severity(Severity::Error)
+                .evidence(report.first.time, report.first.frame, format!("REGISTER of {aor}, {}", sent(report.transmissions)))
+                .absence(report.last.time, format!("no answer within {waited}"))
+                .related(Subject::Pbx(report.flow.source))
+                .related(Subject::Aor(aor.clone()));
+            findings.raise(raise, report.last.time);
+        }
+        _ => {}
     }
 }
 

@@ -104,7 +104,12 @@ impl IntruderDetector {
             .confidence(if one_user && attacked.len() < sources { Confidence::Suspected } else { Confidence::Confirmed })
             .fill(Slot::Ip, source.to_string());
         let raise = facts.iter().fold(raise, |raise, at| raise.evidence(at.time, at.frame, "credentials refused"));
-        findings.raise(raise.fill(Slot::Aor, name), at.time);
+        let is_attacked = attacked.len() >= sources;
+        let raise = if is_attacked { raise.related(Subject::Aor(name.clone())) } else { raise };
+        findings.raise(raise.fill(Slot::Aor, &*name), at.time);
+        if is_attacked {
+            blame_attackers(tracker, name, source, at.time, findings);
+        }
     }
 
     /// A scanner that registers as a user who was not there before.
@@ -114,6 +119,18 @@ impl IntruderDetector {
         let is_new = tracker.registrations.device(report.device).is_some_and(|device| device.first_seen >= since);
         let Some(aor) = tracker.registrations.aor(report.aor).filter(|_| is_new && !report.was_registered) else { return };
         succeeded(source, &format!("registered as {}", aor.name), Some(&aor.name), report.last, findings);
+    }
+}
+
+/// Takes back that a user mistyped its password, where nobody was refused but those who attack it.
+fn blame_attackers(tracker: &Tracker, user: Box<str>, source: IpAddr, at: PacketTime, findings: &mut FindingStore) {
+    let (attacker, user) = (Subject::Source(source), Subject::Aor(user));
+    let is_theirs = |finding: &Finding| {
+        let mut refused = finding.related.iter();
+        !refused.any(|subject| matches!(subject, Subject::Source(address) if tracker.world.peers.is_partner(*address)))
+    };
+    if findings.get(FindingId::AuthFailedLoop, &user).is_some_and(is_theirs) {
+        findings.replace((FindingId::AuthBruteforce, &attacker), (FindingId::AuthFailedLoop, &user), at);
     }
 }
 

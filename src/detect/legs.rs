@@ -26,7 +26,9 @@ pub(super) fn event(tracker: &Tracker, event: &Event, findings: &mut FindingStor
                 return;
             }
             let message = format!("{subject}: one leg ended, {call_id} is still up {lasted} later: {billed} over-billed so far");
-            let raise = raise(subject, message, confidence, end, &billed).absence(at.time, format!("no BYE of {call_id} within {lasted}"));
+            let raise = raise(subject, message, confidence, &billed)
+                .evidence(end.time, end.frame, format!("{} of the other leg", hang_up(tracker, ended)))
+                .absence(at.time, format!("no BYE of {call_id} within {lasted}"));
             findings.raise(raise, at.time);
         }
         Event::LegEnded { ended, left, end, at, confidence } => {
@@ -40,10 +42,14 @@ pub(super) fn event(tracker: &Tracker, event: &Event, findings: &mut FindingStor
             let billed = billed(tracker, end.time, at.time);
             let leg = if subject.to_string() == *call_id { "this leg".to_owned() } else { format!("leg {call_id}") };
             let message = format!("{subject}: {leg} stayed up after the other one had ended: {billed} over-billed");
-            let raise = raise(subject.clone(), message, confidence, end, &billed);
+            let raise = raise(subject.clone(), message, confidence, &billed).evidence(
+                end.time,
+                end.frame,
+                format!("{} of the other leg", hang_up(tracker, ended)),
+            );
             let raise = match at.frame {
                 0 => raise.absence(at.time, format!("{call_id} was over, too, and nobody had hung up")),
-                frame => raise.evidence(at.time, frame, format!("BYE of {call_id}")),
+                frame => raise.evidence(at.time, frame, format!("{} of {call_id}", hang_up(tracker, left))),
             };
             findings.raise(raise, at.time);
             findings.clear(FindingId::LegLeftUp, &subject, at.time);
@@ -72,13 +78,9 @@ fn hung(tracker: &Tracker, subject: Subject, ended: Handle, left: Handle, call_i
     related_parties(tracker, raise, left)
 }
 
-fn raise(subject: Subject, message: String, confidence: Confidence, end: Sighting, billed: &str) -> Raise {
+fn raise(subject: Subject, message: String, confidence: Confidence, billed: &str) -> Raise {
     let call = subject.to_string();
-    Raise::new(FindingId::LegLeftUp, subject, message)
-        .confidence(confidence)
-        .evidence(end.time, end.frame, "BYE of the other leg")
-        .fill(Slot::Call, call)
-        .fill(Slot::Overbilled, billed)
+    Raise::new(FindingId::LegLeftUp, subject, message).confidence(confidence).fill(Slot::Call, call).fill(Slot::Overbilled, billed)
 }
 
 fn billed(tracker: &Tracker, end: PacketTime, now: PacketTime) -> String {
@@ -88,6 +90,12 @@ fn billed(tracker: &Tracker, end: PacketTime, now: PacketTime) -> String {
 /// What is billed too long where one side of a call goes on for `span` after the other has ended.
 pub(super) fn overbilled(tracker: &Tracker, span: Span) -> String {
     format!("{} s", (span - tracker.thresholds().bill_tolerance).as_secs().max(0))
+}
+
+/// What shows that a side of a call hung up.
+pub(super) fn hang_up(tracker: &Tracker, call: Handle) -> &'static str {
+    let is_missed = tracker.calls.get(call).is_some_and(|call| call.is_bye_missed);
+    if is_missed { "answer to the BYE, which itself was not captured," } else { "BYE" }
 }
 
 /// The call that both legs belong to.

@@ -10,9 +10,12 @@ use crate::detect::detectors::Routed;
 use crate::detect::finding::{Raise, Subject};
 use crate::detect::registration::status_text;
 use crate::detect::store::FindingStore;
+use crate::sip::message::Message;
+use crate::sip::method::Method;
 use crate::time::{PacketTime, Span};
+use crate::track::call::Call;
 use crate::track::event::{AttemptEnd, Event, Sighting};
-use crate::track::vocabulary::{Direction, Severity};
+use crate::track::vocabulary::{Direction, Scope, Severity};
 use crate::track::{Novelty, Tracker};
 
 /// Seconds in the window of answers.
@@ -93,7 +96,7 @@ impl LoadDetector {
     pub(super) fn response(
         &mut self,
         tracker: &Tracker,
-        status: u16,
+        (status, message): (u16, &Message<'_>),
         Routed { flow, direction }: Routed,
         at: Sighting,
         novelty: Novelty,
@@ -106,7 +109,7 @@ impl LoadDetector {
         }
         let Some(answers) = entry(&mut self.answers, flow.source, || Seconds::EMPTY) else { return };
         let Thresholds { err_burst, err_burst_share, .. } = *tracker.thresholds();
-        let is_error = (500..600).contains(&status);
+        let is_error = (500..600).contains(&status) && !(direction == Direction::Out && is_passed_on(tracker, message));
         answers.note(usize::from(!is_error), second(at.time));
         if !is_error {
             return;
@@ -116,8 +119,9 @@ impl LoadDetector {
             return;
         }
         let answer = status_text(status);
-        let message = format!("{}: {errors} 5xx among {} final answers in 60 s (last: {answer})", flow.source, errors + others);
-        let raise = Raise::new(FindingId::ServerErrorBurst, Subject::Pbx(flow.source), message);
+        let text = format!("{}: {errors} 5xx among {} final answers in 60 s (last: {answer})", flow.source, errors + others);
+        let raise = Raise::new(FindingId::ServerErrorBurst, Subject::Pbx(flow.source), text);
+        let raise = if direction == Direction::Out { raise } else { raise.scope(Scope::Trunk) };
         findings.raise(raise.evidence(at.time, at.frame, format!("answered {answer} to {}", flow.destination)), at.time);
     }
 
@@ -188,6 +192,14 @@ impl Registering {
         }
         self.block.1 += 1;
     }
+}
+
+/// Whether the PBX only tells the caller how the call fared where it took it: what failed is there (DETECTION §7.3).
+fn is_passed_on(tracker: &Tracker, message: &Message<'_>) -> bool {
+    let Some(call) = tracker.calls.find(&tracker.world, message).filter(|_| message.method() == Method::Invite) else { return false };
+    let asked = |leg: &Call| tracker.world.peers.direction(leg.flow()) == Direction::Out;
+    tracker.calls.get(call).is_some_and(|call| call.further.is_some())
+        || tracker.calls.partners(call).any(|(_, leg)| asked(leg) && leg.record.status >= 400)
 }
 
 fn second(at: PacketTime) -> i64 {

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use crate::decode::flow::Flow;
 use crate::detect::finding::{Raise, Standing, Subject};
 use crate::table::{Handle, Rank};
 use crate::track::Tracker;
@@ -19,13 +20,14 @@ pub(super) fn call_subject(tracker: &Tracker, call: Handle) -> Option<Subject> {
     Some(Subject::Call(first.record.call_id.clone()))
 }
 
-/// Names the leg itself where it is not the subject, and the users of the call, so that what is wrong with them explains what is wrong
-/// with it.
+/// Names the leg itself where it is not the subject, its PBX and the users of the call, so that what is wrong with them explains what is
+/// wrong with it.
 pub(super) fn related_parties(tracker: &Tracker, raise: Raise, call: Handle) -> Raise {
     let Some(entry) = tracker.calls.get(call) else { return raise };
     let raise = raise.standing(ends(entry).map(|end| standing(tracker, end.ip())).into_iter().fold(Standing::Stranger, Standing::max));
     let own = Subject::Call(entry.record.call_id.clone());
     let raise = if call_subject(tracker, call).as_ref() == Some(&own) { raise } else { raise.related(own) };
+    let raise = related_pbx(tracker, raise, entry.flow());
     users(tracker, entry).fold(raise, |raise, name| raise.related(Subject::Aor(name.into())))
 }
 
@@ -36,6 +38,11 @@ pub(super) fn related_user(tracker: &Tracker, raise: Raise, address: SocketAddr)
         Some(name) => raise.related(Subject::Aor(name.into())),
         None => raise,
     }
+}
+
+/// Names the PBX at an end of a flow, so that the outage of another one does not explain it.
+pub(super) fn related_pbx(tracker: &Tracker, raise: Raise, flow: Flow) -> Raise {
+    tracker.world.peers.pbx_of(flow).into_iter().fold(raise, |raise, pbx| raise.related(Subject::Pbx(pbx)))
 }
 
 /// Whether the peer at an address is one that the PBX ever served or called.

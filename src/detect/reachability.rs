@@ -10,15 +10,19 @@ use crate::detect::store::FindingStore;
 use crate::table::Handle;
 use crate::time::{PacketTime, Span};
 use crate::track::Tracker;
-use crate::track::event::{Event, Sighting};
+use crate::track::event::{Event, ProbeResult, Sighting};
 use crate::track::vocabulary::{Reachability, RegistrationState, Severity};
 
+/// How often it is said that an outage lasts, while further probes are lost.
+const REPEATED: Span = Span::from_secs(300);
 /// Outages remembered over all devices.
 const REMEMBERED: usize = 65_536;
 
 #[derive(Clone, Copy, Debug)]
 struct Down {
     since: PacketTime,
+    /// When it was last said.
+    told: PacketTime,
 }
 
 /// Watches the reachability of devices.
@@ -35,6 +39,7 @@ impl ReachabilityDetector {
             Event::Reachability { device, to: Reachability::Unreachable, at, probe, last_rtt, transmissions, .. } => {
                 self.lost(tracker, device, at, probe, last_rtt, transmissions, findings);
             }
+            Event::Probe { device, result: ProbeResult::Lost, sent, .. } => self.lasts(tracker, device, sent, findings),
             Event::Reachability { device, to: Reachability::Reachable | Reachability::Lagged, at, .. } => {
                 self.back(tracker, device, at.time, findings);
             }
@@ -84,8 +89,19 @@ impl ReachabilityDetector {
         if self.down.len() >= REMEMBERED {
             self.down.pop_first();
         }
-        self.down.insert(device, Down { since: at.time });
+        self.down.insert(device, Down { since: at.time, told: at.time });
         self.escalations.insert((at.time + tracker.thresholds().unreachable_warning, device));
+    }
+
+    /// A further probe is lost: the outage goes on, however long.
+    fn lasts(&mut self, tracker: &Tracker, device: Handle, probe: Sighting, findings: &mut FindingStore) {
+        let Some(down) = self.down.get_mut(&device).filter(|down| probe.time.since(down.told) >= REPEATED) else { return };
+        down.told = probe.time;
+        let lasted = probe.time.since(down.since);
+        let severity = if lasted >= tracker.thresholds().unreachable_error { Severity::Error } else { Severity::Warning };
+        if let Some(raise) = raise(tracker, device, severity, &format!("still down after {lasted}")) {
+            findings.raise(raise.evidence(probe.time, probe.frame, "a further OPTIONS to it, unanswered"), probe.time);
+        }
     }
 
     fn back(&mut self, tracker: &Tracker, device: Handle, at: PacketTime, findings: &mut FindingStore) {

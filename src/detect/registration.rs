@@ -1,12 +1,11 @@
 //! Why a phone is not registered: rejected, wrong credentials, no answer, run out (DETECTION §1).
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use crate::decode::flow::Transport;
 use crate::detect::catalog::{FindingId, Slot, rejection_remedy};
-use crate::detect::finding::{Raise, Reason, Standing, Subject, sent};
+use crate::detect::finding::{Finding, Raise, Reason, Standing, Subject, sent};
 use crate::detect::lately::Lately;
-use crate::detect::parties::standing;
+use crate::detect::parties::{related_pbx, standing};
 use crate::detect::served::Served;
 use crate::detect::store::FindingStore;
 use crate::table::Handle;
@@ -15,23 +14,38 @@ use crate::track::Tracker;
 use crate::track::event::{AttemptEnd, AttemptReport, Event, Sighting};
 use crate::track::registration::device::Device;
 use crate::track::site::Site;
-use crate::track::vocabulary::{Confidence, RegistrationState, Scope};
+use crate::track::vocabulary::{Confidence, Direction, RegistrationState, Scope};
 
-/// Transmissions that show that the sender heard nothing (DETECTION §1.3).
-const UNHEARD: u16 = 3;
 /// Rejections and answered sources remembered.
 const REMEMBERED: usize = 4096;
 
-#[derive(Clone, Copy, Debug)]
+/// How long refusals of credentials are remembered that no acceptance came between.
+const REFUSED: Span = Span::from_secs(24 * 3600);
+/// Answers that a message names.
+const NAMED: usize = 3;
+
+/// A REGISTER that was refused.
+#[derive(Debug)]
 struct Rejection {
+    source: SocketAddr,
+    sent: Sighting,
     at: Sighting,
-    status: u16,
+    /// The status line and what else the registrar said.
+    words: Box<str>,
+}
+
+impl Rejection {
+    fn of(tracker: &Tracker, report: &AttemptReport) -> Self {
+        Self { source: report.flow.source, sent: report.first, at: report.answered, words: words_of(tracker, report).into() }
+    }
 }
 
 /// Watches registering attempts.
 #[derive(Debug, Default)]
 pub(super) struct RegistrationDetector {
     rejections: Lately<Handle, Rejection, REMEMBERED>,
+    /// Credentials that were refused, by device.
+    refusals: Lately<Handle, Rejection, REMEMBERED>,
     /// Source addresses whose REGISTER was answered.
     answered: Served,
 }
@@ -59,7 +73,7 @@ impl RegistrationDetector {
             }
             findings.clear_of(FindingId::RegistrarSilent, report.last.time, || Some(Subject::Source(source)));
         }
-        if tracker.world.peers.scans(source) {
+        if tracker.world.peers.scans(source) && report.end != AttemptEnd::Accepted {
             return;
         }
         match report.end {
@@ -68,11 +82,13 @@ impl RegistrationDetector {
                 findings.clear_of(FindingId::RegistrationRejected, report.last.time, subject);
                 findings.clear_of(FindingId::AuthFailedLoop, report.last.time, subject);
                 self.rejections.forget(report.aor);
+                self.refusals.forget(report.device);
             }
             AttemptEnd::Rejected | AttemptEnd::ContactDropped => self.rejected(tracker, report, aor.clone(), findings),
-            AttemptEnd::CredentialsRejected | AttemptEnd::ChallengeIgnored => credentials(tracker, report, aor.clone(), findings),
-            // What is sent over UDP is sent again until an answer arrives: sent once, it was answered, and the capture missed that.
-            AttemptEnd::NoAnswer if is_heard(report.flow.transport, report.transmissions) => {}
+            AttemptEnd::CredentialsRejected => self.refused(tracker, report, aor.clone(), findings),
+            AttemptEnd::ChallengeIgnored => ignored(tracker, report, aor.clone(), findings),
+            // Of a registrar that the PBX itself asks it is the trunk that is silent.
+            AttemptEnd::NoAnswer if tracker.world.peers.direction(report.flow) == Direction::Out => {}
             AttemptEnd::NoAnswer => self.silent(tracker, report, aor.clone(), findings),
             AttemptEnd::Unknown => {}
         }
@@ -80,14 +96,13 @@ impl RegistrationDetector {
 
     fn rejected(&mut self, tracker: &Tracker, report: &AttemptReport, aor: Box<str>, findings: &mut FindingStore) {
         let (now, rejected) = (report.last.time, tracker.thresholds().reg_rejected);
-        let rejection = Rejection { at: report.answered, status: report.status };
-        let own = self.rejections.note(report.aor, rejection, now, rejected.window);
+        let own = self.rejections.note(report.aor, Rejection::of(tracker, report), now, rejected.window);
         if !rejected.is_reached(own.len()) && !report.was_registered {
             return;
         }
         let what = match report.end {
             AttemptEnd::ContactDropped => "accepted, but this phone's contact is not among the bindings".to_owned(),
-            _ => format!("rejected {}", status_text(report.status)),
+            _ => format!("rejected {}", words_of(tracker, report)),
         };
         let message = format!("{aor} at {}: REGISTER {what} (×{})", report.flow.source.ip(), own.len());
         let remedy = rejection_remedy(report.status, report.first.frame != report.last.frame && report.status == 403);
@@ -95,9 +110,37 @@ impl RegistrationDetector {
         let untold = if is_open { own.len().saturating_sub(1) } else { 0 };
         let raise = Raise::new(FindingId::RegistrationRejected, Subject::Aor(aor), message).remedy(remedy);
         let raise = raise.facts(own.get(untold..).unwrap_or_default(), |raise, rejection| {
-            raise.evidence(rejection.at.time, rejection.at.frame, format!("REGISTER answered {}", status_text(rejection.status)))
+            raise.evidence(rejection.at.time, rejection.at.frame, format!("REGISTER answered {}", rejection.words))
         });
         findings.raise(placed(tracker, raise, report.flow.source), now);
+    }
+
+    /// Credentials with a fresh nonce were refused.
+    fn refused(&mut self, tracker: &Tracker, report: &AttemptReport, aor: Box<str>, findings: &mut FindingStore) {
+        let Some(device) = tracker.registrations.device(report.device) else { return };
+        let times = device.credential_rejections;
+        let own = self.refusals.note(report.device, Rejection::of(tracker, report), report.last.time, REFUSED);
+        let source = report.flow.source;
+        if u32::from(times) < tracker.thresholds().auth_loop || is_attack(tracker, source.ip(), &aor, findings) {
+            return;
+        }
+        let own = own.get(own.len().saturating_sub(usize::from(times))..).unwrap_or(own);
+        let (reason, guess) = match report.foreign_username {
+            true => (Reason::UsernameMismatch, "the digest names another user than the account"),
+            false => (Reason::PasswordOrUnknown, "wrong password or unknown account"),
+        };
+        let message = format!("{aor} at {}: credentials rejected {times}× with {} ({guess})", source.ip(), answers(own));
+        let is_open = findings.is_open(FindingId::AuthFailedLoop, &Subject::Aor(aor.clone()));
+        let untold = if is_open { own.len().saturating_sub(1) } else { 0 };
+        let raise = Raise::new(FindingId::AuthFailedLoop, Subject::Aor(aor), message).reason(reason);
+        let raise = raise.facts(own.get(untold..).unwrap_or_default(), |raise, refusal| {
+            raise.evidence(refusal.sent.time, refusal.sent.frame, format!("REGISTER from {}", refusal.source)).evidence(
+                refusal.at.time,
+                refusal.at.frame,
+                format!("REGISTER with fresh credentials answered {}", refusal.words),
+            )
+        });
+        findings.raise(placed(tracker, raise, source), report.last.time);
     }
 
     fn silent(&mut self, tracker: &Tracker, report: &AttemptReport, aor: Box<str>, findings: &mut FindingStore) {
@@ -106,7 +149,11 @@ impl RegistrationDetector {
         let others = self.answered.others(source, |at| at.since(since) > Span::ZERO);
         let waited = report.last.time.since(report.first.time);
         let confidence = if others > 0 { Confidence::Confirmed } else { Confidence::Suspected };
+        let was_confirmed = |finding: &Finding| finding.confidence == Confidence::Confirmed;
         let served = match others {
+            0 if findings.get(FindingId::RegistrarSilent, &Subject::Source(source)).is_some_and(was_confirmed) => {
+                "other sources were served before".to_owned()
+            }
             0 => "no other source was served meanwhile to compare with".to_owned(),
             1 => "1 other source is served".to_owned(),
             n => format!("{n} other sources are served"),
@@ -137,47 +184,52 @@ pub(super) fn aor_subject(tracker: &Tracker, aor: Handle) -> Option<Subject> {
     Some(Subject::Aor(tracker.registrations.aor(aor)?.name.clone()))
 }
 
-/// Whether a request along a datagram flow was sent so seldom that its sender must have heard something (DETECTION §1.3).
-pub(super) fn is_heard(transport: Transport, transmissions: u16) -> bool {
-    transport == Transport::Udp && transmissions < UNHEARD
-}
-
-fn credentials(tracker: &Tracker, report: &AttemptReport, aor: Box<str>, findings: &mut FindingStore) {
+/// A challenge was not followed by credentials.
+fn ignored(tracker: &Tracker, report: &AttemptReport, aor: Box<str>, findings: &mut FindingStore) {
     let Some(device) = tracker.registrations.device(report.device) else { return };
-    let ignored = report.end == AttemptEnd::ChallengeIgnored;
-    let (times, enough) = match ignored {
-        true => (device.ignored_challenges, tracker.thresholds().auth_ignored),
-        false => (device.credential_rejections, tracker.thresholds().auth_loop),
-    };
-    if u32::from(times) < enough {
+    let times = device.ignored_challenges;
+    if u32::from(times) < tracker.thresholds().auth_ignored {
         return;
     }
-    let source = report.flow.source.ip();
-    let (reason, message, fact) = if ignored {
-        let message = format!("{aor} at {source}: asked for credentials {times}× and never sent any");
-        (Reason::NoCredentials, message, "challenge, and no REGISTER with credentials followed".to_owned())
-    } else {
-        let code = status_text(report.status);
-        let (reason, guess) = match report.foreign_username {
-            true => (Reason::UsernameMismatch, "the digest names another user than the account"),
-            false => (Reason::PasswordOrUnknown, "wrong password or unknown account"),
-        };
-        (
-            reason,
-            format!("{aor} at {source}: credentials rejected {times}× with {code} ({guess})"),
-            format!("REGISTER with fresh credentials answered {code}"),
-        )
-    };
-    let raise = Raise::new(FindingId::AuthFailedLoop, Subject::Aor(aor), message).reason(reason).evidence(
+    let source = report.flow.source;
+    if is_attack(tracker, source.ip(), &aor, findings) {
+        return;
+    }
+    let message = format!("{aor} at {}: asked for credentials {times}× and never sent any", source.ip());
+    let fact = "challenge, and no REGISTER with credentials followed";
+    let raise = Raise::new(FindingId::AuthFailedLoop, Subject::Aor(aor), message).reason(Reason::NoCredentials).evidence(
         report.first.time,
         report.first.frame,
-        format!("REGISTER from {}", report.flow.source),
+        format!("REGISTER from {source}"),
     );
     let raise = match report.last.frame {
         0 => raise.absence(report.last.time, fact),
         frame => raise.evidence(report.last.time, frame, fact),
     };
-    findings.raise(placed(tracker, raise, report.flow.source), report.last.time);
+    findings.raise(placed(tracker, raise, source), report.last.time);
+}
+
+/// The answers to refused attempts, each once; of many the latest.
+fn answers(refused: &[Rejection]) -> String {
+    let mut named: Vec<&str> = Vec::new();
+    for refusal in refused.iter().rev().take(Finding::EVIDENCE) {
+        if named.len() < NAMED && !named.contains(&&*refusal.words) {
+            named.push(&refusal.words);
+        }
+    }
+    named.reverse();
+    named.join(" and ")
+}
+
+/// What the registrar answered in the end, in its own words.
+fn words_of(tracker: &Tracker, report: &AttemptReport) -> String {
+    tracker.registrations.refusal(report).map_or_else(|| status_text(report.status), ToString::to_string)
+}
+
+/// Whether the source is a stranger while strangers try passwords of the user from many addresses: what is refused to them is no mistake of
+/// the user's.
+fn is_attack(tracker: &Tracker, source: IpAddr, aor: &str, findings: &FindingStore) -> bool {
+    !tracker.world.peers.is_partner(source) && findings.open_about(FindingId::AuthBruteforce, &Subject::Aor(aor.into())).next().is_some()
 }
 
 fn expired(tracker: &Tracker, handle: Handle, at: Sighting, findings: &mut FindingStore) {
@@ -201,13 +253,15 @@ fn expired(tracker: &Tracker, handle: Handle, at: Sighting, findings: &mut Findi
     findings.raise(placed(tracker, raise, device.source()), at.time);
 }
 
-/// Names the places that an AoR's finding belongs to, and how far it reaches: the phone, or possibly its whole site where it is the only one.
+/// Names the places and the PBXs that an AoR's finding belongs to, and how far it reaches: the phone, or possibly its whole site where it is the only one.
 pub(super) fn placed(tracker: &Tracker, raise: Raise, source: SocketAddr) -> Raise {
     let alone = tracker.registrations.devices_at(source.ip()) < 2;
     let served = match raise.subject() {
         Subject::Aor(name) => tracker.registrations.find_aor(&tracker.world, name).and_then(|aor| tracker.registrations.aor(aor)),
         _ => None,
     };
+    let devices = served.into_iter().flat_map(|aor| &aor.devices).filter_map(|device| tracker.registrations.device(*device));
+    let raise = devices.fold(raise, |raise, device| related_pbx(tracker, raise, device.flow));
     let standing = if served.is_some_and(|aor| aor.accepted > 0) { Standing::Known } else { standing(tracker, source.ip()) };
     raise
         .standing(standing)

@@ -26,6 +26,8 @@ const KNOWN: usize = 4096;
 const SMALL_SOURCES: usize = 2;
 /// Requests remembered while a PBX is silent.
 const REMEMBERED: usize = 64;
+/// How often it is said that the silence lasts, while somebody asks.
+const REPEATED: Span = Span::from_secs(300);
 /// How often it is looked which sources were silent for too long.
 const PRUNE: Span = Span::from_secs(60);
 
@@ -41,7 +43,10 @@ struct Silence {
     known: BTreeMap<IpAddr, PacketTime>,
     /// When those that are no longer lately were let go of.
     pruned: PacketTime,
-    raised: bool,
+    /// When its silence was last told, if it was.
+    told: Option<PacketTime>,
+    /// The first request a while after that, which is to show that it lasts.
+    asked_again: Option<PacketTime>,
 }
 
 /// Watches the PBXs.
@@ -67,7 +72,11 @@ impl ServerDetector {
         for silence in &mut self.silences {
             let Some(&(_, first)) = silence.requests.first() else { continue };
             let due = now - WATERMARK;
-            if silence.raised || due < silence.next {
+            if silence.told.is_some() {
+                silence.lasts(tracker, due, findings);
+                continue;
+            }
+            if due < silence.next {
                 continue;
             }
             let visible = tracker.world.absence.is_sound_since(first.time)
@@ -77,7 +86,7 @@ impl ServerDetector {
                 continue;
             }
             if let Some(at) = silence.proved_at(tracker.thresholds(), due) {
-                silence.raised = true;
+                silence.told = Some(at);
                 findings.raise(silence.raise(at), at);
             } else {
                 silence.next = silence.candidates(tracker.thresholds()).into_iter().find(|end| *end > due).unwrap_or(PacketTime::MAX);
@@ -96,7 +105,8 @@ impl ServerDetector {
                     next: PacketTime::MIN,
                     known: BTreeMap::new(),
                     pruned: PacketTime::MIN,
-                    raised: false,
+                    told: None,
+                    asked_again: None,
                 });
                 self.silences.last_mut()
             }
@@ -104,6 +114,9 @@ impl ServerDetector {
         };
         let Some(silence) = silence else { return };
         silence.note_source(flow.source.ip(), at.time);
+        if silence.told.is_some_and(|told| at.time.since(told) >= REPEATED) {
+            silence.asked_again.get_or_insert(at.time);
+        }
         if silence.requests.len() < REMEMBERED {
             silence.requests.push((flow.source.ip(), at));
             // Before that no silence is long enough, whatever was asked.
@@ -120,7 +133,8 @@ impl ServerDetector {
             silence.requests.clear();
             silence.more = 0;
             silence.next = PacketTime::MIN;
-            if std::mem::take(&mut silence.raised) {
+            silence.asked_again = None;
+            if silence.told.take().is_some() {
                 findings.clear(FindingId::PbxNotResponding, &Subject::Pbx(silence.pbx), now);
             }
         }
@@ -167,10 +181,23 @@ impl Silence {
         })
     }
 
+    /// Tells that the silence goes on, once somebody asked again and waited as long as proved it at first.
+    fn lasts(&mut self, tracker: &Tracker, due: PacketTime, findings: &mut FindingStore) {
+        let patience = tracker.thresholds().pbx_silent;
+        let Some(asked) = self.asked_again.filter(|asked| *asked + patience <= due) else { return };
+        self.asked_again = None;
+        if tracker.world.absence.is_sound_since(asked) {
+            let at = asked + patience;
+            self.told = Some(at);
+            findings.raise(self.raise(at), at);
+        }
+    }
+
     fn raise(&self, at: PacketTime) -> Raise {
         let requests = self.requests.len() as u64 + self.more;
-        let sources = distinct(self.requests.iter().map(|(source, _)| *source));
         let first = self.requests.first().map_or(at, |(_, first)| first.time);
+        let sources = distinct(self.requests.iter().map(|(source, _)| *source));
+        let sources = sources.max(self.known.values().filter(|last| **last >= first).count());
         let lasted = at.since(first);
         let message = format!("{}: {requests} requests from {sources} sources unanswered for {lasted}", self.pbx);
         let raise = Raise::new(FindingId::PbxNotResponding, Subject::Pbx(self.pbx), message).confidence(Confidence::Confirmed);

@@ -467,11 +467,13 @@ fn related(cause: &Finding, symptom: &Finding) -> bool {
     cause.subject == symptom.subject || symptom.related.contains(&cause.subject) || cause.related.contains(&symptom.subject)
 }
 
-/// Whether the symptom names the PBX of the cause, or none at all. What concerns a whole site has its cause there.
+/// Whether the symptom names the host of the PBX that is the cause, or none at all: a PBX may use several ports. What concerns a whole site
+/// has its cause there.
 fn same_server(cause: &Finding, symptom: &Finding) -> bool {
     if matches!(symptom.subject, Subject::Site(_)) {
         return false;
     }
-    let mut named = symptom.related.iter().filter(|subject| matches!(subject, Subject::Pbx(_))).peekable();
-    named.peek().is_none() || named.any(|pbx| *pbx == cause.subject)
+    let pbx = |subject: &Subject| if let Subject::Pbx(address) = subject { Some(address.ip()) } else { None };
+    let mut named = symptom.related.iter().filter_map(pbx).peekable();
+    named.peek().is_none() || named.any(|host| Some(host) == pbx(&cause.subject))
 }

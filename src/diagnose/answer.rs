@@ -4,7 +4,7 @@ use crate::detect::catalog::FindingId;
 use crate::detect::finding::Finding;
 use crate::diagnose::case::Case;
 use crate::diagnose::judge::escalation;
-use crate::diagnose::nearby;
+use crate::diagnose::{mended, nearby};
 use crate::report::model::{Escalation, Evidence, Judgement, Stamp};
 use crate::time::PacketTime;
 use crate::track::vocabulary::{Confidence, Scope, Severity};
@@ -47,11 +47,14 @@ impl Answer {
         if finding.id == FindingId::NatBindingTimeout {
             evidence.extend(nearby::silences(case));
         }
+        let message = finding.message.trim_end_matches('.');
+        let faded = finding.cleared.is_some() && mended::is_tried_out(finding.id);
+        let since = if faded { " Nothing has shown since that it works again." } else { "" };
         Self {
             severity: Some(finding.severity),
             evidence,
             runbook: finding.id.runbook().to_vec(),
-            ..Self::new(Judgement::Finding(finding.id), format!("{meaning} {}.", finding.message.trim_end_matches('.')))
+            ..Self::new(Judgement::Finding(finding.id), format!("{meaning} {message}.{since}"))
                 .confidence(finding.confidence)
                 .scope(finding.scope)
                 .next_step(finding.remedy.clone())

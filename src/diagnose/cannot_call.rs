@@ -8,8 +8,9 @@ use crate::diagnose::cannot_connect::{self, REGISTRATION, STATE, temporary};
 use crate::diagnose::case::Case;
 use crate::diagnose::facts;
 use crate::diagnose::parties::{Attempt, Party};
+use crate::diagnose::refusal::{self, Refusal};
 use crate::diagnose::rule::{Check, Rule, Step};
-use crate::diagnose::words::{clock, dialled, lasting, outcome};
+use crate::diagnose::words::{clock, counted, dialled, lasting, outcome};
 use crate::report::model::{CallEntry, DeviceEntry, Escalation, Judgement, RegistrationEntry};
 use crate::time::Span;
 use crate::track::event::Unanswered;
@@ -18,7 +19,7 @@ use crate::track::vocabulary::{Confidence, Direction, Outcome, Reachability, Reg
 /// A registration so shortly before a call was taken up in order to place it (DETECTION §8.2).
 const TO_PLACE_IT: Span = Span::from_secs(30);
 /// A call that took longer until it rang or was answered is called slow (DETECTION §4.2).
-const SLOW: Span = Span::from_secs(6);
+pub(super) const SLOW: Span = Span::from_secs(6);
 /// Calls that are listed as evidence.
 const LISTED: usize = 5;
 
@@ -103,6 +104,19 @@ fn last_call(case: &Case<'_>) -> Check {
 }
 
 fn no_call(case: &Case<'_>) -> Answer {
+    let unclaimed: Vec<_> = case.unclaimed.iter().filter(|call| case.party.is_at(call.source)).map(|call| facts::call(call)).collect();
+    if !unclaimed.is_empty() {
+        let headline = format!(
+            "No call under a name of {} was captured, but {} from its address, which other users share, may be of any of them.",
+            case.asked(),
+            counted(unclaimed.len(), "call", "calls")
+        );
+        return Answer::new(Judgement::CannotTell, headline)
+            .confidence(Confidence::Suspected)
+            .scope(case.scope())
+            .facts(unclaimed.into_iter().rev().take(LISTED))
+            .next_step("Let the user place a test call while capturing, and find it by its time and number.");
+    }
     let state = if case.is_registered() { "is registered, but" } else { "was seen, but" };
     let headline = format!("{} {state} no call of it was captured: if it tried, the call never left the phone.", case.asked());
     Answer::new(Judgement::CannotTell, headline)
@@ -148,6 +162,9 @@ pub(super) fn is_technical(outcome: Outcome) -> bool {
 fn failed(case: &Case<'_>, attempt: &Attempt<'_>) -> Answer {
     use Outcome as O;
     let main = attempt.main;
+    if let Some(refusal) = Refusal::of(attempt).filter(|_| !is_by_people(main.outcome)) {
+        return refusal::to_the_caller(case, attempt, refusal);
+    }
     let what = format!("The call to {} at {} {}", dialled(main), clock(case, attempt.started()), outcome(main));
     match main.outcome {
         O::Busy | O::NoAnswer | O::Declined | O::Cancelled | O::CompletedElsewhere | O::Redirected | O::Stalled18x => {
@@ -171,6 +188,15 @@ fn failed(case: &Case<'_>, attempt: &Attempt<'_>) -> Answer {
         O::NoResponse => no_response(case, attempt, what),
         O::Merged | O::Glare | O::ClientError | O::GlobalFailure | O::Answered | O::Unknown => unknown(main, what),
     }
+}
+
+/// Whether people decided how a call came out, or the caller's phone did.
+const fn is_by_people(outcome: Outcome) -> bool {
+    use Outcome as O;
+    matches!(
+        outcome,
+        O::Busy | O::NoAnswer | O::Declined | O::Cancelled | O::CompletedElsewhere | O::Redirected | O::Stalled18x | O::Unknown
+    )
 }
 
 /// Nobody's fault.
@@ -213,17 +239,28 @@ fn other_party(case: &Case<'_>, attempt: &Attempt<'_>, what: String) -> Answer {
             "Tell the caller that {called} is offline; for that user run: diagnose {called} --problem cannot-connect."
         ));
     }
+    called_side(case, attempt, &what)
+        .unwrap_or_else(|| suspected(F::CalleeNoResponse, format!("{what}, although {called} is registered.")).next_step(treat(called)))
+}
+
+/// What was found of the called user, where it is one of this PBX.
+pub(super) fn called_side(case: &Case<'_>, attempt: &Attempt<'_>, what: &str) -> Option<Answer> {
+    let called = dialled(attempt.main);
+    let party = Party::find(called, case.scene.report);
+    let entry = party.registrations.first()?;
     let own = |finding: &crate::detect::finding::Finding| {
         finding.cleared.is_none() && finding.severity > Severity::Info && finding.subject.to_string() == entry.aor
     };
-    let next_step = format!("Treat the called party: run diagnose {called} --problem cannot-receive.");
-    match case.scene.findings.listed(own).into_iter().max_by_key(|finding| finding.severity) {
-        Some(finding) => Answer {
-            headline: format!("{what}. The trouble is on the called side: {}.", finding.message.trim_end_matches('.')),
-            ..Answer::finding(case, finding).next_step(next_step)
-        },
-        None => suspected(F::CalleeNoResponse, format!("{what}, although {called} is registered.")).next_step(next_step),
-    }
+    let finding = case.scene.findings.listed(own).into_iter().max_by_key(|finding| finding.severity)?;
+    Some(Answer {
+        headline: format!("{what}. The trouble is on the called side: {}.", finding.message.trim_end_matches('.')),
+        ..Answer::finding(case, finding).next_step(treat(called))
+    })
+}
+
+/// The next step where the trouble is on the called side.
+pub(super) fn treat(called: &str) -> String {
+    format!("Treat the called party: run diagnose {called} --problem cannot-receive.")
 }
 
 /// Whether a user is not there: no registration, or the PBX holds all of its phones for gone.
@@ -272,8 +309,7 @@ fn other_end_silent(case: &Case<'_>, place: SocketAddr, called: &str, what: Stri
             .next_step("Second level: check the trunk and the status page of the carrier.")
             .escalate(Escalation::L2);
     }
-    suspected(F::CalleeNoResponse, format!("{what}: the phone at {place} did not answer the PBX."))
-        .next_step(format!("Treat the called party: run diagnose {called} --problem cannot-receive."))
+    suspected(F::CalleeNoResponse, format!("{what}: the phone at {place} did not answer the PBX.")).next_step(treat(called))
 }
 
 fn unknown(main: &CallEntry, what: String) -> Answer {

@@ -99,6 +99,7 @@ fn failing(case: &Case<'_>) -> Check {
     };
     let status = entry.last_status.unwrap_or_default();
     let aor = &entry.aor;
+    let said = case.refusal(entry).unwrap_or_else(|| status.to_string());
     // A challenge as the last word refuses the credentials, the first time too.
     let state = match entry.state {
         RegistrationState::Rejected if matches!(status, 401 | 407) => RegistrationState::AuthLoop,
@@ -108,9 +109,14 @@ fn failing(case: &Case<'_>) -> Check {
         RegistrationState::Registered => Check::Pass,
         RegistrationState::AuthLoop => tried(
             F::AuthFailedLoop,
-            format!("The PBX refused the credentials of {aor} with {status}: wrong password or unknown account."),
+            format!("The PBX refused the credentials of {aor} with {said}: wrong password or unknown account."),
             rejection_remedy(status, true),
             Escalation::None,
+        ),
+        RegistrationState::Challenged if entry.awaits_credentials() => Check::met(
+            Answer::new(Judgement::CannotTell, format!("The PBX has just asked {aor} for credentials; what came of it was not captured."))
+                .confidence(Confidence::Suspected)
+                .next_step("Capture for longer: a phone has 32 s to send its credentials."),
         ),
         RegistrationState::Challenged => tried(
             F::AuthFailedLoop,
@@ -120,7 +126,7 @@ fn failing(case: &Case<'_>) -> Check {
         ),
         RegistrationState::Rejected => tried(
             F::RegistrationRejected,
-            format!("The PBX refused to register {aor} with {status}."),
+            format!("The PBX refused to register {aor} with {said}."),
             rejection_remedy(status, false),
             Escalation::L2,
         ),

@@ -7,8 +7,9 @@ use crate::diagnose::cannot_connect::{OVER, REGISTRATION, STATE};
 use crate::diagnose::case::Case;
 use crate::diagnose::facts;
 use crate::diagnose::parties::Attempt;
+use crate::diagnose::refusal::{self, Refusal};
 use crate::diagnose::rule::{Check, Rule, Step};
-use crate::diagnose::words::{caller, clock, dialled, outcome};
+use crate::diagnose::words::{caller, clock, counted, dialled, outcome};
 use crate::report::model::{CallEntry, Escalation, Judgement, RegistrationEntry};
 use crate::track::event::Unanswered;
 use crate::track::vocabulary::{CallState, Confidence, Direction, Outcome, Scope};
@@ -101,10 +102,16 @@ fn elsewhere(case: &Case<'_>) -> Check {
 /// The users that a call went to: the called sides of its legs, or whose phone is where a proxy passed it on to.
 fn reached(case: &Case<'_>, attempt: &Attempt<'_>) -> Vec<String> {
     let mut names: Vec<String> = attempt.legs.iter().map(|leg| dialled(leg).to_owned()).collect();
-    if let Some(place) = attempt.main.passed_on_to.filter(|place| names.is_empty() && !case.party.is_at(*place)) {
+    let called = attempt.main.to.as_deref();
+    if let Some(place) = attempt.main.passed_on_to.filter(|place| names.is_empty() && !case.party.is_end(*place, called)) {
         let is_there = |entry: &&RegistrationEntry| entry.devices.iter().any(|device| device.source == place);
-        let there = case.scene.report.registrations.iter().filter(is_there).filter_map(|entry| entry.aor.split('@').next());
-        names.extend(there.map(str::to_owned));
+        let there: Vec<_> = case.scene.report.registrations.iter().filter(is_there).collect();
+        // Behind an edge that many share, only the address is sure.
+        match there.as_slice() {
+            [only] => names.extend(only.aor.split('@').next().map(str::to_owned)),
+            [] => {}
+            _ => names.push(place.to_string()),
+        }
     }
     names.dedup();
     names
@@ -143,6 +150,19 @@ fn last_call(case: &Case<'_>) -> Check {
 }
 
 fn no_call(case: &Case<'_>) -> Answer {
+    let unclaimed: Vec<_> = case.unclaimed.iter().filter(|call| !case.party.is_at(call.source)).map(|call| facts::call(call)).collect();
+    if !unclaimed.is_empty() {
+        let headline = format!(
+            "No call under a name of {} was captured, but {} to its address, which other users share, may be for any of them.",
+            case.asked(),
+            counted(unclaimed.len(), "call", "calls")
+        );
+        return Answer::new(Judgement::CannotTell, headline)
+            .confidence(Confidence::Suspected)
+            .scope(case.scope())
+            .facts(unclaimed.into_iter().rev().take(LISTED))
+            .next_step("Place a test call to the user while capturing, and find it by its time and number.");
+    }
     let state = match (case.is_registered(), case.is_unreachable()) {
         (true, false) => "is registered, but",
         _ => "was seen, but",
@@ -180,10 +200,16 @@ fn unheeded(case: &Case<'_>, attempt: &Attempt<'_>, invite: &Unanswered) -> Answ
 fn at_the_phone(case: &Case<'_>, attempt: &Attempt<'_>, leg: &CallEntry) -> Answer {
     use Outcome as O;
     let what = format!("The call of {} at {} {}", caller(attempt.main), clock(case, attempt.started()), outcome(leg));
+    let place = leg.passed_on_to.unwrap_or(leg.destination);
     let refused_at_once = leg.ring_s.is_none();
     match leg.outcome {
         O::Answered => {
             Answer::new(Judgement::Healthy, format!("{what}: it gets calls (the last one {} ago).", age(case, attempt))).scope(case.scope())
+        }
+        O::Unavailable if leg.passed_on_to.is_some() && refused_at_once => {
+            suspected(F::CalleeNoResponse, format!("{what}: it was passed on to the phone at {place}, which refused it or did not answer."))
+                .scope(case.scope())
+                .next_step("Check that the phone is on and not set to do not disturb; force a reconnection and call again.")
         }
         O::Busy | O::Declined | O::Unavailable if refused_at_once => people(format!("{what}: the phone refused at once, without ringing."))
             .next_step("Check whether the phone is set to do not disturb, or was in a call."),
@@ -199,24 +225,30 @@ fn at_the_phone(case: &Case<'_>, attempt: &Attempt<'_>, leg: &CallEntry) -> Answ
                 .scope(case.scope())
                 .next_step("Turn off call forwarding on the phone if it is not meant.")
         }
-        O::NoResponse | O::Timeout => suspected(F::CalleeNoResponse, format!("{what} from the phone at {}.", leg.destination))
+        O::NoResponse | O::Timeout => suspected(F::CalleeNoResponse, format!("{what} from the phone at {place}."))
             .scope(case.scope())
             .next_step("Check that the phone is on; force a reconnection and call again."),
-        O::NotAcceptable => suspected(F::CodecMismatch, format!("{what}: the phone takes none of the media that the PBX offers."))
-            .scope(case.scope())
-            .next_step("Compare codecs and encryption of the phone with the account on the PBX."),
-        O::NotFound | O::ClientError | O::AuthFailed | O::Forbidden => {
-            suspected(F::StaleBindingTarget, format!("{what}: what answers at {} does not know this user.", leg.destination))
-                .scope(case.scope())
-                .next_step("Force a reconnection; check the contact user and the line of the phone against the account.")
-        }
-        _ => not_captured(&what),
+        _ => match Refusal::at(leg) {
+            Some(refusal) => {
+                let what = format!(
+                    "The call of {} at {} reached the phone at {place}, which answered {}",
+                    caller(attempt.main),
+                    clock(case, attempt.started()),
+                    refusal.status
+                );
+                refusal::of_the_phone(refusal, &what).scope(case.scope())
+            }
+            None => not_captured(leg, &what),
+        },
     }
 }
 
 /// Where a call went that the user's phone forwarded.
 fn onwards(case: &Case<'_>, attempt: &Attempt<'_>) -> String {
-    let mut others = attempt.legs.iter().filter(|leg| !case.party.is_called(leg.to.as_deref()) && !case.party.is_at(leg.destination));
+    let mut others = attempt
+        .legs
+        .iter()
+        .filter(|leg| !case.party.is_called(leg.to.as_deref()) && !case.party.is_end(leg.destination, leg.to.as_deref()));
     others.next_back().map_or_else(String::new, |leg| format!(", this one to {}", dialled(leg)))
 }
 
@@ -254,12 +286,17 @@ fn not_at_the_phone(case: &Case<'_>, attempt: &Attempt<'_>) -> Answer {
         O::Busy | O::Declined | O::NoAnswer | O::Cancelled | O::Redirected | O::CompletedElsewhere | O::Forbidden => {
             people(format!("{what}: busy, do not disturb, forwarded, or given up."))
         }
-        _ => not_captured(&what),
+        _ => not_captured(main, &what),
     }
 }
 
-fn not_captured(what: &str) -> Answer {
-    Answer::new(Judgement::CannotTell, format!("{what}; the capture ends before it came out, or does not show the answer."))
+/// What a call says whose outcome tells nothing of the user.
+fn not_captured(call: &CallEntry, what: &str) -> Answer {
+    let why = match call.status.filter(|_| call.outcome != Outcome::Unknown) {
+        Some(status) => format!(": {status} says no more than that"),
+        None => "; the capture ends before it came out, or does not show the answer".to_owned(),
+    };
+    Answer::new(Judgement::CannotTell, format!("{what}{why}."))
         .confidence(Confidence::Suspected)
         .scope(Scope::Call)
         .next_step("Place a test call to the user while capturing, and wait until it has ended.")

@@ -33,10 +33,14 @@ pub(super) struct Case<'a> {
     pub(super) attempts: Vec<Attempt<'a>>,
     /// Calls that others made in the user's name.
     pub(super) impostures: Vec<&'a CallEntry>,
+    /// Calls from or to a place that the user shares with others, under names that do not tell whose they are.
+    pub(super) unclaimed: Vec<&'a CallEntry>,
     /// Findings about the user, its site, its calls, the PBX and the capture.
     findings: Vec<&'a Finding>,
     /// Findings about other phones behind the user's address.
     nearby: Vec<&'a Finding>,
+    /// Of all those, the ones that only ended for lack of news.
+    unmended: Vec<&'a Finding>,
 }
 
 impl<'a> Case<'a> {
@@ -48,15 +52,28 @@ impl<'a> Case<'a> {
         let mut attempts = Attempt::all(scene.report);
         attempts.retain(|attempt| attempt.main.ended.is_none_or(|end| end.0 >= since) && attempt.started() <= until);
         let impostures = attempts.iter().filter(|attempt| attempt.is_in_the_name_of(&party)).map(|attempt| attempt.main).collect();
+        let unclaimed = attempts.iter().filter_map(|attempt| attempt.unclaimed(&party)).collect();
         attempts.retain(|attempt| attempt.is_by(&party) || (attempt.is_to(&party) && !attempt.main.by_scanner));
         let now = scene.tracker.printed(scene.tracker.now());
-        let mut case = Self { scene, question, now, party, attempts, impostures, findings: Vec::new(), nearby: Vec::new() };
+        let mut case = Self {
+            scene,
+            question,
+            now,
+            party,
+            attempts,
+            impostures,
+            unclaimed,
+            findings: Vec::new(),
+            nearby: Vec::new(),
+            unmended: Vec::new(),
+        };
         let in_time = |finding: &Finding| {
             finding.cleared.is_none_or(|end| scene.tracker.printed(end) >= since) && scene.tracker.printed(finding.at) <= until
         };
         let found = scene.findings.listed(in_time);
         case.findings = found.iter().copied().filter(|finding| case.concern(finding) >= Concern::Everybody).collect();
         case.nearby = found.into_iter().filter(|finding| case.concern(finding) == Concern::Neighbours).collect();
+        case.unmended = case.without_news();
         case
     }
 
@@ -82,6 +99,11 @@ impl<'a> Case<'a> {
         self.nearby.iter().copied().find(|finding| finding.id == id && finding.cleared.is_none() && self.counts(finding))
     }
 
+    /// The findings about the user, its site, everybody there and on the PBX.
+    pub(super) fn known(&self) -> impl Iterator<Item = &'a Finding> {
+        self.findings.iter().chain(&self.nearby).copied()
+    }
+
     /// The findings about the user or about everybody, in order of time.
     pub(super) fn findings(&self) -> impl Iterator<Item = &'a Finding> {
         self.findings.iter().copied()
@@ -100,30 +122,13 @@ impl<'a> Case<'a> {
     /// Whether what was found has been mended. What went wrong with a call stays wrong; what ended for lack of news is mended only where
     /// something shows that it works again.
     pub(super) fn is_over(&self, finding: &Finding) -> bool {
-        let Some(end) = finding.cleared else { return false };
-        if finding.subject.kind() == SubjectKind::Call {
-            return false;
-        }
-        let faded = end == finding.last + finding.id.row().clears.quiet;
-        !faded || self.works_since(finding)
+        let is_lasting = finding.subject.kind() == SubjectKind::Call;
+        finding.cleared.is_some() && !is_lasting && !self.unmended.iter().any(|unmended| std::ptr::eq(*unmended, finding))
     }
 
     /// The findings of trouble that is over, those about the capture itself left out.
     pub(super) fn past(&self) -> impl Iterator<Item = &'a Finding> {
         self.findings().filter(|finding| finding.severity > Severity::Info && !is_about_capture(finding.id) && self.is_over(finding))
-    }
-
-    /// Whether something worked after the last sign of a finding that would not have worked with it.
-    fn works_since(&self, finding: &Finding) -> bool {
-        let last = self.printed(finding.last);
-        match finding.id {
-            FindingId::CalleeNoResponse
-            | FindingId::LateDelivery
-            | FindingId::UnansweredBurst
-            | FindingId::CallFailedCalleeUnreachable
-            | FindingId::StaleBindingTarget => self.delivered_since(last).is_some(),
-            _ => !self.party.registrations.is_empty() && self.is_registered(),
-        }
     }
 
     /// The start of the last call that reached a phone of the user after `time`.
@@ -150,6 +155,13 @@ impl<'a> Case<'a> {
         let last = |entry: &RegistrationEntry| entry.devices.iter().filter_map(|device| device.last_seen).max();
         let entries = self.party.registrations.iter().copied();
         entries.max_by_key(|entry| (entry.state != RegistrationState::Registered, last(entry)))
+    }
+
+    /// What the registrar said when it refused, where it says more than the status.
+    pub(super) fn refusal(&self, entry: &RegistrationEntry) -> Option<String> {
+        let tracker = self.scene.tracker;
+        let aor = tracker.registrations.aor(tracker.registrations.find_aor(&tracker.world, &entry.aor)?)?;
+        Some(aor.refusal.as_ref()?.to_string())
     }
 
     /// The phones of the user.

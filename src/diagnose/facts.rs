@@ -67,7 +67,7 @@ fn standing(case: &Case<'_>, entry: &RegistrationEntry) -> Evidence {
         Some(Reachability::Unreachable) => ", and does not answer the OPTIONS of the PBX",
         _ => "",
     };
-    Evidence { at, frame: None, fact: format!("{}{place} {}{reach}", entry.aor, registration(entry.state)) }
+    Evidence { at, frame: None, fact: format!("{}{place} {}{reach}", entry.aor, registration(entry)) }
 }
 
 /// Calls in the user's name that were not the user's.

@@ -20,9 +20,11 @@ mod facts;
 mod history;
 mod judge;
 mod loses_connection;
+mod mended;
 mod nearby;
 mod parties;
 mod preamble;
+mod refusal;
 mod rule;
 #[cfg(test)]
 mod tests;

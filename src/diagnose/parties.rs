@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use crate::report::filter::{Filter, is_user};
 use crate::report::model::{CallEntry, RegistrationEntry, Report};
 use crate::time::PacketTime;
-use crate::track::vocabulary::{CallState, Direction, Outcome};
+use crate::track::vocabulary::{CallState, Direction, Outcome, RegistrationState};
 
 /// The user, by each of its names.
 pub(super) struct Party<'a> {
@@ -16,12 +16,26 @@ pub(super) struct Party<'a> {
     users: BTreeSet<&'a str>,
     /// Where its phones are.
     pub(super) sockets: BTreeSet<SocketAddr>,
+    /// User parts of the Contacts of its phones, by which the PBX may call them.
+    contacts: BTreeSet<&'a str>,
+    /// Who else has a phone at one of those places.
+    others: BTreeMap<SocketAddr, Others<'a>>,
     /// The address asked for, where it is one.
     address: Option<IpAddr>,
     /// Its names with the address of the PBX in place of the domain, as carriers and other PBXs call it.
     by_address: Vec<String>,
     /// Its AoRs.
     pub(super) registrations: Vec<&'a RegistrationEntry>,
+}
+
+/// Other users at a place of the user: an edge proxy, or a base station with several handsets, is one address for all of them
+/// (DETECTION §0.2).
+#[derive(Default)]
+struct Others<'a> {
+    /// User parts of their AoRs and Contacts.
+    names: BTreeSet<&'a str>,
+    /// Whether the PBX let the phone of one of them register there.
+    are_served: bool,
 }
 
 impl<'a> Party<'a> {
@@ -33,10 +47,13 @@ impl<'a> Party<'a> {
         let counts = |entry: &&RegistrationEntry| filter.names_registration(entry) && (!entry.by_scanner || address.is_some());
         let registrations: Vec<_> = report.registrations.iter().filter(counts).collect();
         let devices = || registrations.iter().flat_map(|entry| &entry.devices);
+        let sockets = devices().map(|device| device.source).chain(socket).collect();
         Self {
             asked,
-            users: registrations.iter().filter_map(|entry| entry.aor.split('@').next()).collect(),
-            sockets: devices().map(|device| device.source).chain(socket).collect(),
+            users: registrations.iter().filter_map(|entry| user_part(&entry.aor)).collect(),
+            contacts: devices().filter_map(|device| user_part(&device.contact)).collect(),
+            others: others(&registrations, &sockets, report),
+            sockets,
             address,
             by_address: by_address(&registrations, report),
             registrations,
@@ -60,6 +77,23 @@ impl<'a> Party<'a> {
         self.sockets.contains(&address) || self.address == Some(address.ip())
     }
 
+    /// Whether the end of a call at `place` that goes by `name` is a phone of the user: where others have theirs too, the name decides.
+    pub(super) fn is_end(&self, place: SocketAddr, name: Option<&str>) -> bool {
+        let own = |name| self.is_called(Some(name)) || self.contacts.contains(name);
+        self.is_at(place)
+            && self.others.get(&place).is_none_or(|others| match name {
+                Some(name) if own(name) => true,
+                Some(name) if others.names.contains(name) => false,
+                _ => !others.are_served,
+            })
+    }
+
+    /// Whether that end may be a phone of the user as well as one of the others there: it goes by a name that is nobody's.
+    fn may_be_end(&self, place: SocketAddr, name: Option<&str>) -> bool {
+        let is_theirs = |others: &Others<'_>| name.is_some_and(|name| others.names.contains(name));
+        self.is_at(place) && !self.is_end(place, name) && !self.others.get(&place).is_some_and(is_theirs)
+    }
+
     /// Whether an address was asked for, and so everybody behind it.
     pub(super) fn is_address(&self) -> bool {
         self.address.is_some()
@@ -69,6 +103,28 @@ impl<'a> Party<'a> {
     pub(super) fn addresses(&self) -> BTreeSet<IpAddr> {
         self.sockets.iter().map(SocketAddr::ip).chain(self.address).collect()
     }
+}
+
+/// Who else has phones at the places of the user.
+fn others<'a>(own: &[&RegistrationEntry], sockets: &BTreeSet<SocketAddr>, report: &'a Report) -> BTreeMap<SocketAddr, Others<'a>> {
+    let mut all: BTreeMap<SocketAddr, Others<'a>> = BTreeMap::new();
+    let is_other = |entry: &&RegistrationEntry| !entry.by_scanner && own.iter().all(|own| own.aor != entry.aor);
+    for entry in report.registrations.iter().filter(is_other) {
+        for device in entry.devices.iter().filter(|device| sockets.contains(&device.source)) {
+            let others = all.entry(device.source).or_default();
+            others.names.extend(user_part(&entry.aor).into_iter().chain(user_part(&device.contact)));
+            let is_served =
+                matches!(device.state, RegistrationState::Registered | RegistrationState::Expired | RegistrationState::Unregistered);
+            others.are_served |= is_served || device.registered_at.is_some();
+        }
+    }
+    all
+}
+
+/// The user of an AoR or a URI, where it names one.
+fn user_part(name: &str) -> Option<&str> {
+    let name = name.strip_prefix("sip:").or_else(|| name.strip_prefix("sips:")).unwrap_or(name);
+    name.split_once('@').map(|(user, _)| user)
 }
 
 /// Names of users whose user part nobody else on the PBX has, with each address of the PBX: which tenant is meant is not in doubt then.
@@ -119,7 +175,7 @@ impl<'a> Attempt<'a> {
 
     /// Whether `party` made the call.
     pub(super) fn is_by(&self, party: &Party<'_>) -> bool {
-        let from_phone = self.main.direction != Direction::Out && party.is_at(self.main.source);
+        let from_phone = self.main.direction != Direction::Out && party.is_end(self.main.source, self.main.from.as_deref());
         from_phone || (party.is_called(self.main.from.as_deref()) && !self.is_in_the_name_of(party))
     }
 
@@ -137,18 +193,36 @@ impl<'a> Attempt<'a> {
         self.main.outcome == Outcome::Unknown && !self.main.partial && in_setup(self.main)
     }
 
-    /// The leg that rang at `party`, if there is one.
+    /// The leg that rang at `party`, if there is one; the call itself where a proxy sent it there.
     pub(super) fn leg_to(&self, party: &Party<'_>) -> Option<&'a CallEntry> {
-        let is_for = |call: &&CallEntry| party.is_called(call.to.as_deref()) || party.is_at(call.destination);
+        let is_for = |call: &&CallEntry| party.is_called(call.to.as_deref()) || party.is_end(call.destination, call.to.as_deref());
         let own = Some(self.main).filter(|main| main.direction == Direction::Out);
         // Of several phones of one user the one that was answered counts.
         let legs = || self.legs.iter().copied().chain(own).filter(is_for);
-        legs().find(|leg| leg.outcome == Outcome::Answered).or_else(|| legs().next_back())
+        let answered = legs().find(|leg| leg.outcome == Outcome::Answered);
+        answered.or_else(|| legs().next_back()).or_else(|| Some(self.main).filter(|_| self.is_passed_on_to(party)))
     }
 
     /// Whether the call was for `party`, or came to it.
     pub(super) fn is_to(&self, party: &Party<'_>) -> bool {
-        let passed_on = self.main.passed_on_to.is_some_and(|to| party.sockets.contains(&to));
-        party.is_called(self.main.to.as_deref()) || self.leg_to(party).is_some() || passed_on
+        party.is_called(self.main.to.as_deref()) || self.leg_to(party).is_some()
+    }
+
+    /// Whether a proxy sent the call on to a phone of `party`.
+    fn is_passed_on_to(&self, party: &Party<'_>) -> bool {
+        let place = self.main.passed_on_to.filter(|place| party.sockets.contains(place));
+        place.is_some_and(|place| party.is_end(place, self.main.to.as_deref()))
+    }
+
+    /// The leg at a place that `party` shares with others, under a name that is nobody's there.
+    pub(super) fn unclaimed(&self, party: &Party<'_>) -> Option<&'a CallEntry> {
+        let may_be = |call: &&CallEntry| match call.direction {
+            Direction::Out => party.may_be_end(call.destination, call.to.as_deref()),
+            _ => {
+                party.may_be_end(call.source, call.from.as_deref())
+                    || call.passed_on_to.is_some_and(|place| party.may_be_end(place, call.to.as_deref()))
+            }
+        };
+        self.entries().find(may_be).filter(|_| !self.is_by(party) && !self.is_to(party))
     }
 }

@@ -1,5 +1,7 @@
 //! What the rules say of situations that are written down by hand.
 
+mod whose;
+
 use std::net::SocketAddr;
 
 use crate::decode::flow::Transport;

@@ -1,7 +1,7 @@
 //! Times and outcomes in the middle of a sentence.
 
 use crate::diagnose::case::Case;
-use crate::report::model::{CallEntry, Stamp};
+use crate::report::model::{CallEntry, RegistrationEntry, Stamp};
 use crate::report::sentence::became;
 use crate::time::{PacketTime, Span};
 use crate::track::vocabulary::{CallState, EndedBy, Outcome, RegistrationState};
@@ -63,12 +63,13 @@ pub(super) fn ender(call: &CallEntry) -> Option<String> {
 }
 
 /// Where a registration stands: completes "the phone …".
-pub(super) fn registration(state: RegistrationState) -> &'static str {
-    match state {
+pub(super) fn registration(entry: &RegistrationEntry) -> &'static str {
+    match entry.state {
         RegistrationState::Registered => "is registered",
         RegistrationState::Unregistered => "logged off",
         RegistrationState::Unknown => "has no registration whose outcome was captured",
         RegistrationState::Registering => "is registering",
+        RegistrationState::Challenged if entry.awaits_credentials() => "was just asked for credentials",
         RegistrationState::Challenged => "was asked for credentials and sent none",
         RegistrationState::Expired => "let its registration run out",
         RegistrationState::Rejected => "was refused",

@@ -231,7 +231,7 @@ impl Engine {
         let (routed, kind, method) = (Routed::of(&self.tracker, flow), message.kind(), message.method());
         self.fold.message(&self.tracker, kind, method, novelty, routed);
         if novelty != Novelty::Foreign {
-            self.detectors.message(&self.tracker, (kind, method), novelty, routed, at);
+            self.detectors.message(&self.tracker, &message, novelty, routed, at);
         }
         if !self.listeners.is_empty() {
             let heard = Heard { message, flow, at, novelty };

@@ -17,6 +17,7 @@ const ROUNDS: usize = 4;
 
 /// The registrations and calls that a question about `user` can rest on: its own, those of its neighbours at the same sites, those of
 /// whom it called, and all legs of its calls. Lists of the NATs and findings stay empty; the capture block is the caller's.
+/// Of an address that several users share it holds the calls of all: who asks tells them apart.
 pub fn about(tracker: &Tracker, user: &str) -> Report {
     let party = Party::find(tracker, user);
     let kept = party.calls(tracker);

@@ -50,7 +50,7 @@ pub fn call_now(tracker: &Tracker, handle: Handle) -> Option<CallEntry> {
     let outcome = |call: &Call| call.record.outcome.unwrap_or_else(|| call.outcome_at_end());
     let records: Vec<Recorded<'_>> = calls
         .map(|call| {
-            let record = call.record.view();
+            let record = call.record_at_end();
             (record, outcome(call), direction(tracker, &record))
         })
         .collect();

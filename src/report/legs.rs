@@ -31,7 +31,13 @@ struct Leg {
 
 impl Leg {
     fn of(record: &CallView<'_>, direction: Direction) -> Self {
-        Self { answered: record.answered, ended: record.ended, ended_by: record.ended_by, direction }
+        // What the PBX is answered on a leg of its own is the word of the called side.
+        let refused = record.answered.is_none() && direction == Direction::Out;
+        let ended_by = match record.ended_by {
+            Some(EndedBy::Pbx) if refused => Some(EndedBy::Callee),
+            own => own,
+        };
+        Self { answered: record.answered, ended: record.ended, ended_by, direction }
     }
 
     /// The side of the whole call whose phone ended this leg, if a phone did.
@@ -76,14 +82,16 @@ impl<'a> Legs<'a> {
     /// Who began the end of the call that `record` is a leg of: a phone where one did. A leg that was left up ended by itself, one that
     /// is up not at all.
     pub(super) fn ended_by(&self, record: &CallView<'_>, direction: Direction) -> Option<EndedBy> {
-        let own = record.ended_by;
+        let own = Leg::of(record, direction).ended_by;
         let still_up = record.answered.is_some() && record.ended.is_none();
         if record.linked.is_empty() || record.left_up.is_some() || still_up {
             return own;
         }
         if record.answered.is_none() {
-            let theirs = self.others(record).find_map(|other| other.ended_by.filter(|_| other.answered.is_none()));
-            return if own == Some(EndedBy::Pbx) { theirs.or(own) } else { own };
+            let theirs = || self.others(record).filter(|other| other.answered.is_none());
+            let by_phone = || theirs().find_map(|other| other.phone_end());
+            let in_vain = || theirs().find_map(|other| other.ended_by.filter(|by| *by == EndedBy::Timeout));
+            return if own == Some(EndedBy::Pbx) { by_phone().or_else(in_vain).or(own) } else { own };
         }
         let ends = std::iter::once(Leg::of(record, direction)).chain(self.others(record).copied());
         let by_phone = ends.filter_map(|leg| Some((leg.ended?, leg.phone_end()?)));

@@ -3,7 +3,10 @@
 //! A number becomes a keyed pseudonym that keeps its last two digits: `+49 170 1234567` reads `n5c1e0-67` everywhere. The same number has
 //! the same pseudonym as long as the key is the same, so that who called whom can still be followed.
 
+use std::net::{IpAddr, SocketAddr};
+
 use super::model::{CallEntry, FindingEntry, RegistrationEntry, Verdict};
+use crate::detect::catalog::{FindingId, SubjectKind};
 use crate::table::Digester;
 
 /// Digits from which on a run of them is a number wherever it stands.
@@ -110,8 +113,11 @@ impl Mask {
         let known = [subject.split('@').next().unwrap_or_default()];
         let facts = entry.evidence.iter_mut().map(|evidence| &mut evidence.fact);
         facts.chain([&mut entry.message, &mut entry.remedy]).for_each(|text| self.text(text, &known));
-        if entry.subject.contains('@') {
-            self.text(&mut entry.subject, &[]);
+        let is_of_user = FindingId::from_name(entry.id).is_some_and(|id| id.row().subjects.contains(&SubjectKind::Aor));
+        match entry.subject.contains('@') {
+            true => self.text(&mut entry.subject, &[]),
+            false if is_of_user && !is_site(&entry.subject) => self.user(&mut entry.subject),
+            false => {}
         }
     }
 
@@ -121,7 +127,7 @@ impl Mask {
         let facts = verdict.evidence.iter_mut().map(|evidence| &mut evidence.fact);
         let others = verdict.ruled_out.iter_mut().map(|other| &mut other.why);
         facts.chain(others).chain([&mut verdict.headline, &mut verdict.next_step]).for_each(|text| self.text(text, known));
-        if asked.parse::<std::net::IpAddr>().is_err() && asked.parse::<std::net::SocketAddr>().is_err() {
+        if !is_site(&asked) {
             self.user(&mut verdict.user);
         }
     }
@@ -141,6 +147,12 @@ fn is_number(before: &str, number: &str, after: &str, known: &[&str]) -> bool {
     }
     let is_user = user || next == Some('@') || known.contains(&number) || known.iter().any(|known| known.strip_prefix('+') == Some(number));
     number.len() >= LONG || (is_user && number.len() >= SHORT)
+}
+
+/// Whether it reads as a site or the address of a PBX does.
+fn is_site(subject: &str) -> bool {
+    let address = subject.strip_suffix("/64").unwrap_or(subject);
+    address.parse::<IpAddr>().is_ok() || address.parse::<SocketAddr>().is_ok()
 }
 
 fn pseudonym(key: Digester, number: &str) -> String {
@@ -234,6 +246,23 @@ mod tests {
         }
         for extension in ["1001", "1002", "1004", "1005"] {
             assert!(!out.contains(&format!("\"{extension}")) && !out.contains(&format!("{extension}@")), "{extension} in {out}");
+        }
+    }
+
+    #[test]
+    fn the_subject_of_a_finding_is_hidden_where_it_is_a_user() {
+        let mut entry = sample::office().findings.remove(0);
+        for (id, subject, hidden) in [
+            ("auth-failed-loop", "1001@pbx.example.com", true),
+            ("auth-failed-loop", "1001", true),
+            ("nat-binding-timeout", "198.51.100.7", false),
+            ("nat-binding-timeout", "2001:db8:1:2::/64", false),
+            ("pbx-not-responding", "203.0.113.10:5060", false),
+            ("hung-call", "84711", false),
+        ] {
+            (entry.id, entry.subject) = (id, subject.to_owned());
+            mask().finding(&mut entry);
+            assert_eq!(entry.subject != subject, hidden, "{id} of {subject}");
         }
     }
 

@@ -39,7 +39,7 @@ impl<'a> Place<'a> {
     pub(super) fn look(self) -> Kept<'a> {
         match self {
             Self::Over(over) => Kept { record: over.record(), in_progress: None },
-            Self::InProgress(call) => Kept { record: call.record.view(), in_progress: Some(call) },
+            Self::InProgress(call) => Kept { record: call.record_at_end(), in_progress: Some(call) },
         }
     }
 }

@@ -422,7 +422,7 @@ mod tests {
         fn what_is_plain_has_nothing_wrong_with_it(value in nearly_plain()) {
             let head = format!("{value}\r\nNext: 1\r\n");
             let (value, head) = (value.as_bytes(), head.as_bytes());
-            let placed = &head[..value.len()];
+            let (placed, _) = head.split_at(value.len());
             prop_assert_eq!(plain::address(head, placed), plain::address(value, value));
             prop_assert_eq!(plain::via(head, placed), plain::via(value, value));
             prop_assert_eq!(plain::is_request_uri(head, placed), plain::is_request_uri(value, value));

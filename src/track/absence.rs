@@ -3,7 +3,7 @@
 //! "No answer" may only be said when an answer would have been seen: packets do arrive from that direction, nothing was dropped, the clock
 //! did not jump and the capture has no hole in the window. What fails these rules is unknown, never a failure.
 
-use crate::decode::flow::Flow;
+use crate::decode::flow::{Flow, Transport};
 use crate::decode::signal::Signal;
 use crate::time::{PacketTime, Span};
 use crate::track::flows::Flows;
@@ -18,6 +18,15 @@ pub const SEEN_WITHIN: Span = Span::from_secs(600);
 /// The longest gap between two transmissions of an unanswered request (RFC 3261 §17.1.1.2): where nothing at all was seen for longer, the
 /// repeats are missing too, and it is the capture that fell silent.
 const LONGEST_GAP: Span = Span::from_secs(16);
+
+/// Transmissions that show that the sender heard nothing (DETECTION §1.3).
+const UNHEARD: u16 = 3;
+
+/// Whether a request along a datagram flow was sent so seldom that its sender must have heard something: who hears nothing sends again
+/// after T1 and 2·T1 (RFC 3261 §17.1). That no answer was captured says nothing then.
+pub fn is_heard(transport: Transport, transmissions: u16) -> bool {
+    transport == Transport::Udp && transmissions < UNHEARD
+}
 
 /// Remembers when the capture was last not to be trusted, and when it last saw anything.
 #[derive(Clone, Copy, Debug)]

@@ -12,6 +12,9 @@ use crate::track::call::{Lost, Reliable};
 use crate::track::nat::event::NatEvent;
 use crate::track::vocabulary::{Confidence, Outcome, Reachability, RegistrationState};
 
+/// Transmissions that show that the sender heard nothing (DETECTION §1.3).
+const UNHEARD: u16 = 3;
+
 /// A frame as evidence: when, and its number in the capture. A frame of 0 stands for an absence.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Sighting {
@@ -88,6 +91,14 @@ pub struct Unanswered {
     pub patience: Span,
     /// When patience ran out.
     pub deadline: PacketTime,
+}
+
+impl Unanswered {
+    /// Whether it was sent so seldom that its sender must have heard something that the capture did not: over UDP who hears nothing sends
+    /// a request again, and again (RFC 3261 §17.1, DETECTION §1.3).
+    pub fn is_heard(&self) -> bool {
+        self.flow.transport == Transport::Udp && self.transmissions < UNHEARD
+    }
 }
 
 /// A request that was repeated although it was answered.

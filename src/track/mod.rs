@@ -20,6 +20,7 @@ pub mod scan;
 pub mod site;
 pub mod transaction;
 pub mod triggers;
+mod unreached;
 pub mod vocabulary;
 pub mod world;
 
@@ -222,6 +223,7 @@ impl Tracker {
                 }
                 self.nat.keepalive(&mut self.world, &mut self.registrations, *flow, before, at);
             }
+            Signal::Unreachable(flow) => self.world.unreached.note(*flow, now),
             Signal::Closed(flow) => self.registrations.disconnected(&self.world, *flow, at),
             Signal::ClockStep { by } => {
                 let offset = self.steps.last().map_or(Span::ZERO, |step| step.offset) + *by;

@@ -68,7 +68,8 @@ impl Tracker {
         match self.world.transactions.request(key, &seen.message, seen.flow, seen.rank, seen.at) {
             Requested::Repeated(transaction) => {
                 self.note_repeat(transaction, seen.at);
-                self.nat.packet(&mut self.world, &mut self.registrations, seen);
+                self.nat.requested_again(&self.world, &self.registrations, seen.flow, transaction);
+                self.nat.repeated(&mut self.world, &mut self.registrations, seen);
                 Novelty::Retransmission
             }
             Requested::New(transaction) => {
@@ -291,6 +292,15 @@ impl Tracker {
         }
         self.test_trigger(seen.flow.reversed(), false, seen);
         self.test_near_trigger(seen.flow.reversed(), false, seen);
+        if method == Method::Bye {
+            if let Some(call) = self.calls.bye_missed(&mut self.world, seen, status) {
+                self.orphans.ended(&mut self.world, &self.calls, call, seen.at);
+            }
+            return;
+        }
+        if (200..300).contains(&status) && !matches!(method, Method::Register | Method::Cancel) {
+            self.calls.agreed_unseen(&self.world, seen);
+        }
         let begins_a_record = method == Method::Invite && status > 100 && !matches!(status, 401 | 407);
         if begins_a_record && seen.message.to_tag().is_some() {
             self.calls.from_response(&mut self.world, seen);
@@ -354,7 +364,8 @@ impl Tracker {
         let result = match status {
             401 | 407 => Try::Challenged,
             200..=399 => Try::Succeeded,
-            486 | 487 | 480 | 408 | 603 | 423 => return,
+            // Says nothing against who asks, nor whether there is such a user: busy, away, or the PBX fails (RFC 3261 §21.5).
+            408 | 423 | 480 | 486 | 487 | 500..=599 | 600 | 603 => return,
             _ => Try::Failed,
         };
         if let Some(giveaway) = self.scans.note(source, request.method, seen.read.to().user, result, seen.at.time) {
@@ -376,6 +387,7 @@ impl Tracker {
             return;
         }
         if let Some(credentials) = seen.read.credentials() {
+            self.scans.answers_challenge(seen.flow.source.ip(), seen.read.to().user);
             let known = self.world.nonce(self.world.digester.bytes(credentials.nonce)).is_some();
             self.test_trigger(seen.flow.reversed(), known, seen);
         }

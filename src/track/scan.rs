@@ -9,7 +9,7 @@ use crate::table::{Digest, Digester, ExpiringTable, Rank, append};
 use crate::time::{PacketTime, Span};
 use crate::track::event::Giveaway;
 
-/// Names that scanning tools give themselves, lower case.
+/// Products as which scanning tools name themselves.
 const TOOLS: [&[u8]; 11] = [
     b"friendly-scanner",
     b"sipvicious",
@@ -37,7 +37,7 @@ pub struct Limits {
     users: Rate,
     /// The share of its tries that must be in vain.
     in_vain: Ratio,
-    /// Long numbers called in vain, and no call answered.
+    /// Long numbers called in vain, and no call answered. Whoever had so many calls answered calls ordinarily (DETECTION §13).
     numbers: usize,
 }
 
@@ -64,8 +64,28 @@ struct Tried {
     user: u64,
     at: PacketTime,
     result: Try,
-    /// Whether it was a call to a long number.
-    dialled: bool,
+    what: What,
+}
+
+/// What a user was tried as.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum What {
+    /// To register as.
+    Account,
+    /// To call.
+    Extension,
+    /// To call, as a long number.
+    Number,
+}
+
+impl What {
+    fn of(method: Method, user: &[u8]) -> Self {
+        match method {
+            Method::Invite if user.iter().filter(|byte| byte.is_ascii_digit()).count() >= LONG => Self::Number,
+            Method::Invite => Self::Extension,
+            _ => Self::Account,
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -73,6 +93,8 @@ struct Source {
     agent: u64,
     tries: Vec<Tried>,
     succeeded: bool,
+    /// Calls that were answered.
+    answered: u16,
 }
 
 /// The sources that tried in vain lately.
@@ -96,25 +118,35 @@ impl Scans {
         if std::mem::replace(&mut entry.agent, hash) == hash {
             return false;
         }
-        let name = agent.to_ascii_lowercase();
-        TOOLS.iter().any(|tool| memchr::memmem::find(&name, tool).is_some())
+        names_tool(agent)
+    }
+
+    /// Takes note that `source` answers the challenge that it was given as `user`, so that what counts is how that comes out.
+    pub fn answers_challenge(&mut self, source: IpAddr, user: &[u8]) {
+        let key = self.key(source);
+        let Some(entry) = self.sources.find(key).and_then(|handle| self.sources.get_mut(handle)) else { return };
+        if !entry.tries.is_empty() {
+            let user = self.digester.bytes(user).low64();
+            entry.tries.retain(|tried| tried.user != user || tried.result != Try::Challenged);
+        }
     }
 
     /// Takes note of how a try of `source` as `user`, or a call of it to `user`, came out. Tells what that gives away, if anything.
     pub fn note(&mut self, source: IpAddr, method: Method, user: &[u8], result: Try, now: PacketTime) -> Option<Giveaway> {
-        let dialled = method == Method::Invite && user.iter().filter(|byte| byte.is_ascii_digit()).count() >= LONG;
+        let what = What::of(method, user);
         let user = self.digester.bytes(user).low64();
         let limits = self.limits;
         let entry = self.entry(source, now)?;
         entry.tries.retain(|tried| tried.user != user && now.since(tried.at) <= limits.users.window);
         entry.succeeded |= result == Try::Succeeded;
+        entry.answered = entry.answered.saturating_add(u16::from(result == Try::Succeeded && what != What::Account));
         if result == Try::Succeeded && entry.tries.is_empty() {
             return None;
         }
         if entry.tries.len() >= REMEMBERED {
             entry.tries.remove(0);
         }
-        append(&mut entry.tries, Tried { user, at: now, result, dialled });
+        append(&mut entry.tries, Tried { user, at: now, result, what });
         entry.giveaway(limits, now)
     }
 
@@ -151,9 +183,11 @@ impl Scans {
 
 impl Source {
     fn giveaway(&self, limits: Limits, now: PacketTime) -> Option<Giveaway> {
-        let in_vain = self.tries.iter().filter(|tried| tried.is_in_vain(now)).count();
-        let decided = self.tries.iter().filter(|tried| tried.result == Try::Succeeded || tried.is_in_vain(now)).count();
-        let numbers = self.tries.iter().filter(|tried| tried.dialled && tried.is_in_vain(now)).count();
+        let is_ordinary = usize::from(self.answered) >= limits.numbers;
+        let tries = || self.tries.iter().filter(|tried| tried.what == What::Account || !is_ordinary);
+        let in_vain = tries().filter(|tried| tried.is_in_vain(now)).count();
+        let decided = tries().filter(|tried| tried.result == Try::Succeeded || tried.is_in_vain(now)).count();
+        let numbers = tries().filter(|tried| tried.what == What::Number && tried.is_in_vain(now)).count();
         match () {
             () if limits.users.is_reached(in_vain) && limits.in_vain.is_reached(in_vain, decided) => Some(Giveaway::Users),
             () if numbers >= limits.numbers && !self.succeeded => Some(Giveaway::Numbers),
@@ -166,6 +200,20 @@ impl Tried {
     fn is_in_vain(&self, now: PacketTime) -> bool {
         self.result == Try::Failed || (self.result == Try::Challenged && now.since(self.at) > CHALLENGE)
     }
+}
+
+/// Whether a `User-Agent` names a scanning tool among its products (RFC 3261 §20.41), ahead of any comment: `sipcli/v1.8`, `smap 0.6.0`.
+fn names_tool(agent: &[u8]) -> bool {
+    let products = agent.split(|byte| *byte == b'(').next().unwrap_or_default().split(u8::is_ascii_whitespace);
+    let mut names = products.filter_map(|product| product.split(|byte| *byte == b'/').next());
+    names.any(|name| TOOLS.iter().any(|tool| is_named(name, tool)))
+}
+
+/// Whether a product is a tool, its version written to the name or not: other products begin or end like a short name by chance.
+fn is_named(product: &[u8], tool: &[u8]) -> bool {
+    let Some((name, rest)) = product.split_at_checked(tool.len()) else { return false };
+    let version = rest.iter().find(|byte| !b"-_.vV".contains(byte));
+    name.eq_ignore_ascii_case(tool) && (rest.is_empty() || version.is_some_and(u8::is_ascii_digit))
 }
 
 #[cfg(test)]
@@ -211,10 +259,74 @@ mod tests {
     }
 
     #[test]
+    fn a_carrier_whose_calls_were_answered_is_none_when_nobody_has_its_numbers_any_more() {
+        let found = |answered: i64| {
+            let mut scans = Scans::new(Digester::new(0), 10, Limits::from(&Thresholds::default()));
+            let call = |scans: &mut Scans, number: i64, result, seconds| {
+                scans.note(X, Method::Invite, format!("08910{number:03}").as_bytes(), result, at(seconds))
+            };
+            (0..answered).for_each(|n| assert_eq!(call(&mut scans, n, Try::Succeeded, 20 * n), None));
+            (0..14).find_map(|n| call(&mut scans, 100 + n, Try::Failed, 200 + n))
+        };
+        assert_eq!((found(5), found(1), found(0)), (None, Some(Giveaway::Users), Some(Giveaway::Numbers)));
+    }
+
+    #[test]
     fn tools_are_known_by_name() {
         let mut scans = Scans::new(Digester::new(0), 10, Limits::from(&Thresholds::default()));
         assert!(!scans.is_tool(X, b"Yealink SIP-T46S", at(0)));
         assert!(scans.is_tool(X, b"Friendly-Scanner", at(1)));
+        let tools = [
+            "sipcli/v1.8",
+            "sipcli-1.8",
+            "sipvicious",
+            "SIPVicious OSS v0.3",
+            "pplsip",
+            "VaxSIPUserAgent/3.1",
+            "smap 0.6.0",
+            "sipsak 0.9.6",
+            "iWar",
+            "sundayddr",
+            "sip-scan",
+            "sipsak0.9",
+            "Test friendly-scanner (x)",
+        ];
+        assert_eq!(tools.iter().find(|agent| !names_tool(agent.as_bytes())), None);
+    }
+
+    #[test]
+    fn a_phone_whose_name_has_that_of_a_tool_in_it_is_none() {
+        let phones = [
+            "MySIPClient/2.4",
+            "SipClientPro 3",
+            "Kiwaru/1.0",
+            "iWarrior",
+            "smapphone",
+            "MSmap 2",
+            "sipclient",
+            "AppleSIPhone",
+            "smap-phone/1",
+            "Desk 5 (like sipsak, smap)",
+            "Phone/sipcli",
+            "",
+        ];
+        assert_eq!(phones.iter().find(|agent| names_tool(agent.as_bytes())), None);
+    }
+
+    #[test]
+    fn who_answers_its_challenge_is_not_in_vain_while_it_waits() {
+        let mut scans = Scans::new(Digester::new(0), 10, Limits::from(&Thresholds::default()));
+        for n in 0..30 {
+            let user = format!("{}", 1000 + n);
+            assert_eq!(scans.note(X, Method::Register, user.as_bytes(), Try::Challenged, at(n)), None);
+            scans.answers_challenge(X, user.as_bytes());
+        }
+        let mut guesses = (0..30).filter_map(|n| {
+            let user = format!("{}", 1000 + n);
+            scans.answers_challenge(X, user.as_bytes());
+            scans.note(X, Method::Register, user.as_bytes(), Try::Challenged, at(40 + n))
+        });
+        assert_eq!(guesses.next(), Some(Giveaway::Users), "what is refused again is in vain");
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! or 64·T1 after patience ran out.
 
 use crate::config::Thresholds;
-use crate::decode::flow::Flow;
+use crate::decode::flow::{Flow, Transport};
 use crate::sip::message::Message;
 use crate::sip::method::Method;
 use crate::sip::uri::{Scheme, Uri};
@@ -103,6 +103,8 @@ pub struct Transaction {
     pub acked: bool,
     /// Whether the request carried credentials.
     pub authorized: bool,
+    /// Whether its sender sends it again where nobody answers.
+    resends: bool,
     /// Whether it asks for TLS though it came without, and no proxy can have taken that off it.
     pub wants_tls: bool,
     /// Whether patience ran out before any final response.
@@ -143,6 +145,12 @@ impl Transaction {
     /// The response after which the sender has no reason to repeat the request (RFC 3261 §17.1.1.2, §17.1.2.2).
     pub fn silencing_response(&self) -> Option<Sighting> {
         if self.method == Method::Invite { self.first_response } else { self.answered.map(|(first, _)| first) }
+    }
+
+    /// Whether an answer must have come that the capture missed: it was sent once, by who sends again what nobody answers. However early it
+    /// is asked, more than T1 after the first transmission this holds.
+    pub fn is_heard(&self) -> bool {
+        self.resends && self.transmissions == 1
     }
 
     /// The request as one that was never answered.
@@ -254,6 +262,7 @@ impl Transactions {
             repeats_after_response: 0,
             acked: false,
             authorized: false,
+            resends: resends(message, flow),
             wants_tls: wants_tls(message),
             gave_up: false,
             owner: Owner::Nobody,
@@ -344,6 +353,14 @@ fn is_cookie(branch: &[u8]) -> bool {
     branch.get(..7).is_some_and(|cookie| cookie.eq_ignore_ascii_case(b"z9hG4bK")) && branch.len() > 7
 }
 
+/// Whether a request over UDP is sent again where nobody answers (RFC 3261 §17.1). Outside a dialog OPTIONS and INFO may be the pings of a
+/// proxy that keeps no state of them; those of Asterisk and FreeSWITCH are none (DETECTION §3.1).
+fn resends(message: &Message<'_>, flow: Flow) -> bool {
+    let may_ping = matches!(message.method(), Method::Options | Method::Info) && message.to_tag().is_none();
+    let names = |name: &[u8]| memchr::memmem::find(message.user_agent(), name).is_some();
+    flow.transport == Transport::Udp && (!may_ping || names(b"Asterisk") || names(b"FreeSWITCH"))
+}
+
 /// Whether a REGISTER or INVITE names `sips:` or `transport=tls`. Behind a proxy, TLS may have ended there.
 fn wants_tls(message: &Message<'_>) -> bool {
     let begins = matches!(message.method(), Method::Register | Method::Invite);
@@ -404,6 +421,24 @@ fn respond(transaction: &mut Transaction, status: u16, tag: u32, at: Sighting, h
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sip::scan::{Context, scan};
+
+    /// Whether this request over UDP is sent again where nobody answers.
+    fn is_sent_again(method: &str, headers: &str) -> bool {
+        let text = format!("{method} sip:1001@198.51.100.7 SIP/2.0\r\nCall-ID: x\r\nCSeq: 1 {method}\r\n{headers}\r\n");
+        let found = scan(text.as_bytes(), Context::Datagram).expect("is a message");
+        let [source, destination] = ["203.0.113.10:5060", "198.51.100.7:5060"].map(|end| end.parse().expect("is an address"));
+        resends(&Message::new(text.as_bytes(), &found), Flow { transport: Transport::Udp, source, destination })
+    }
+
+    #[test]
+    fn pings_outside_a_dialog_may_be_sent_once() {
+        assert!(!is_sent_again("OPTIONS", "To: <sip:1001@pbx.example.com>\r\n"));
+        assert!(!is_sent_again("INFO", "To: <sip:1001@pbx.example.com>\r\nServer: OpenSIPS\r\n"));
+        assert!(is_sent_again("OPTIONS", "To: <sip:1001@pbx.example.com>\r\nUser-Agent: Asterisk PBX 18.20.0\r\n"));
+        assert!(is_sent_again("OPTIONS", "To: <sip:1001@pbx.example.com>;tag=a\r\n"), "asks after a call");
+        assert!(is_sent_again("BYE", "To: <sip:1001@pbx.example.com>;tag=a\r\n"));
+    }
 
     #[test]
     fn patience_is_as_configured_where_no_repeat_shows_another_t1() {

@@ -15,6 +15,7 @@ use crate::track::peers::Peers;
 use crate::track::reading::Reading;
 use crate::track::transaction::Transactions;
 use crate::track::triggers::Triggers;
+use crate::track::unreached::Unreached;
 use crate::track::vocabulary::Direction;
 
 /// How long an issued nonce is remembered; longer than phones reuse one.
@@ -63,6 +64,8 @@ pub struct World {
     pub transactions: Transactions,
     /// The self-test of the capture.
     pub triggers: Triggers,
+    /// The last datagrams that did not arrive.
+    pub unreached: Unreached,
     /// What happened and was not yet told.
     pub events: Vec<Event>,
     /// What the rules compare with.
@@ -80,6 +83,7 @@ impl World {
             absence: Absence::new(),
             transactions,
             triggers: Triggers::new(),
+            unreached: Unreached::default(),
             events: Vec::new(),
             thresholds,
             nonces: ExpiringTable::new(nonces),
@@ -158,12 +162,14 @@ fn shown(bytes: &[u8]) -> Cow<'_, str> {
     String::from_utf8_lossy(bytes.get(..TEXT).unwrap_or(bytes))
 }
 
-/// `user@host` with the host in lower case, as AoRs are printed and compared.
+/// `user@host` with the host in lower case, as AoRs are printed and compared; of a `tel:` URI, which names no host, the number alone.
 pub fn aor_text(user: &[u8], host: &[u8]) -> Box<str> {
     let mut name = String::with_capacity(user.len() + 1 + host.len());
     if !user.is_empty() {
         name.push_str(&shown(user));
-        name.push('@');
+        if !host.is_empty() {
+            name.push('@');
+        }
     }
     let host_at = name.len();
     name.push_str(&shown(host));
@@ -183,5 +189,12 @@ mod tests {
         assert_eq!(text(&[b'x'; 10_000]).len(), 255);
         assert_eq!(text(&[0xff; 10_000]).chars().count(), 255);
         assert_eq!(aor_text(&[b'u'; 10_000], &[b'H'; 10_000]).len(), 255 + 1 + 255);
+    }
+
+    #[test]
+    fn who_has_no_host_is_named_without_one() {
+        assert_eq!(&*aor_text(b"1001", b"PBX.example.com"), "1001@pbx.example.com");
+        assert_eq!(&*aor_text(b"", b"pbx.example.com"), "pbx.example.com");
+        assert_eq!(&*aor_text(b"+4930123", b""), "+4930123");
     }
 }

@@ -12,6 +12,8 @@ mod registration;
 mod shared;
 mod surroundings;
 mod trouble;
+mod unseen;
+mod whose;
 
 use crate::support::Scene;
 
@@ -41,7 +43,7 @@ use scenarios;
 /// Every scenario.
 pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
     let registering = [registration::ALL, nat::ALL, shared::ALL];
-    let calling = [calls::ALL, legs::ALL, maintenance::ALL, drops::ALL, endings::ALL];
-    let around = [capture::ALL, trouble::ALL, surroundings::ALL, assist::ALL];
+    let calling = [calls::ALL, legs::ALL, maintenance::ALL, drops::ALL, endings::ALL, unseen::ALL];
+    let around = [capture::ALL, trouble::ALL, surroundings::ALL, assist::ALL, whose::ALL];
     registering.into_iter().chain(calling).chain(around).flatten()
 }

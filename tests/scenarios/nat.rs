@@ -2,7 +2,7 @@
 
 use super::scenarios;
 use crate::support::agent::address;
-use crate::support::agent::cast::{a1, a2, b1, c1, l1};
+use crate::support::agent::cast::{a1, a2, b1, c1, l1, pbx};
 use crate::support::call::Bridge;
 use crate::support::scene::schedule::{self, QUALIFY, QUALIFY_CHAN_SIP};
 use crate::support::upkeep::times;
@@ -432,14 +432,15 @@ fn probe_lost_once(scene: &mut Scene) {
     for (index, at) in times(24.0, 15.0, 590.0).enumerate() {
         scene.qualify(at + 0.5, &b1());
         match index {
-            20 => scene.qualify_lost(at, &[0.0], &phone),
+            20 => scene.qualify_lost(at, &QUALIFY_CHAN_SIP, &phone),
             _ => scene.qualify(at, &phone),
         }
     }
 }
 
-/// A phone that answers calls and no probe, next to one that answers probes after longer silences.
+/// A phone that answers calls and no ping of a registrar, which sends each once, next to one that answers pings after longer silences.
 fn probes_ignored_among_others(scene: &mut Scene) {
+    scene.pbx = Agent { brand: Brand::Kamailio, ..pbx() };
     let (mut phone, mut other, mut caller) = (a1().expiring(3600), a2().expiring(3600), b1());
     scene.healthy(&mut caller, 1.0, 400.0);
     for (agent, from) in [(&mut phone, 0.0), (&mut other, 3.0)] {

@@ -3,6 +3,7 @@
 use super::scenarios;
 use crate::support::agent::cast::{a1, a2, b1, c1};
 use crate::support::call::Bridge;
+use crate::support::register::challenge;
 use crate::support::scene::schedule;
 use crate::support::upkeep::times;
 use crate::support::{Agent, Brand, Message, Scene};
@@ -36,6 +37,11 @@ scenarios! {
     "reg-503-once" => reg_503_once,
     "reg-refresh-late" => reg_refresh_late,
     "reg-answered-late" => reg_answered_late,
+    "reg-answer-missed" => reg_answer_missed,
+    "reg-refresh-ignored" => reg_refresh_ignored,
+    "reg-403-once" => reg_403_once,
+    "reg-refused-in-words" => reg_refused_in_words,
+    "reg-tel" => reg_tel,
     "reg-tcp-lost" => reg_tcp_lost,
     "reg-tcp-renewed" => reg_tcp_renewed,
 }
@@ -364,6 +370,113 @@ fn reg_answered_late(scene: &mut Scene) {
     let request = scene.register(23.54, &mut phone);
     scene.accept(23.55, &phone, &request, &[]);
     scene.upkeep(&mut phone, 23.0, 120.0);
+}
+
+/// A phone at a site of its own.
+fn phone_of(user: u8) -> Agent {
+    Agent::phone(&format!("12{user:02}"), Brand::Snom, &format!("192.168.9.{user}:5060"), &format!("198.51.100.{}:40700", 20 + user))
+}
+
+/// Phones whose registrar answers, and the capture misses one answer of each: none of them sends a REGISTER again.
+fn reg_answer_missed(scene: &mut Scene) {
+    scene.healthy(&mut c1(), 1.0, 660.0);
+    // The refresh, near the end of what was granted.
+    let mut refreshed = phone_of(1);
+    scene.reg_ok(0.0, &mut refreshed);
+    scene.register(270.0, &mut refreshed);
+    scene.refresh(540.0, &mut refreshed);
+    scene.keepalives(&refreshed, 20.0, 20.0, 660.0);
+    // The same; then the phone is gone, and what it can have been granted runs out.
+    let mut gone = phone_of(2);
+    scene.reg_ok(2.0, &mut gone);
+    scene.register(272.0, &mut gone);
+    scene.keepalives(&gone, 22.0, 20.0, 420.0);
+    // Two refreshes in a row.
+    let mut twice = phone_of(3);
+    scene.reg_ok(4.0, &mut twice);
+    scene.register(274.0, &mut twice);
+    scene.register(544.0, &mut twice);
+    scene.keepalives(&twice, 24.0, 20.0, 660.0);
+    // The first acceptance.
+    let mut first = phone_of(4);
+    scene.reg_rejected(500.0, &mut first, 401);
+    scene.register(500.075, &mut first);
+    scene.keepalives(&first, 520.0, 20.0, 660.0);
+    // The challenge.
+    let mut challenged = phone_of(5);
+    scene.register(502.0, &mut challenged);
+    challenged.take_nonce("5cf1a90e".to_owned());
+    scene.refresh(502.075, &mut challenged);
+    scene.keepalives(&challenged, 522.0, 20.0, 660.0);
+    // What the registrar said when the phone logged off.
+    let mut logged_off = phone_of(6);
+    scene.reg_ok(200.0, &mut logged_off);
+    scene.log_off(300.0, &mut logged_off);
+}
+
+/// The refresh of a registered phone is sent again until it gives up, while others are served.
+fn reg_refresh_ignored(scene: &mut Scene) {
+    scene.healthy(&mut c1(), 1.0, 240.0);
+    scene.healthy(&mut a2(), 3.0, 240.0);
+    let mut ignored = b1();
+    scene.reg_ok(0.0, &mut ignored);
+    let request = scene.register_message(&mut ignored);
+    let pbx = scene.pbx.clone();
+    scene.repeat(150.0, &schedule::CAPPED, &ignored, &pbx, &request);
+    scene.keepalives(&ignored, 20.0, 20.0, 240.0);
+}
+
+/// Each of two phones is refused once with 403: one gave credentials, the other was not asked for any.
+fn reg_403_once(scene: &mut Scene) {
+    let mut typo = a1();
+    scene.reg_rejected(20.0, &mut typo, 401);
+    let request = scene.register(20.075, &mut typo);
+    refuse(scene, 20.08, &typo, &request, "403 Wrong password", &[]);
+    scene.reg_rejected(22.0, &mut b1(), 403);
+    scene.healthy(&mut c1(), 1.0, 100.0);
+}
+
+/// Refusals that say more than their status does.
+fn reg_refused_in_words(scene: &mut Scene) {
+    scene.healthy(&mut c1(), 1.0, 160.0);
+    let mut typo = a1();
+    for (at, line) in [(20.0, "403 Wrong password"), (80.0, "401 Credentials are wrong")] {
+        typo.nonce = None;
+        scene.reg_rejected(at, &mut typo, 401);
+        let request = scene.register(at + 0.075, &mut typo);
+        let challenge = challenge(&format!("{:08x}", at as u32));
+        refuse(scene, at + 0.08, &typo, &request, line, &[("WWW-Authenticate", &challenge)]);
+    }
+    let mut refused = b1();
+    for at in [22.0, 82.0] {
+        let request = scene.register(at, &mut refused);
+        let why = [("Retry-After", "120"), ("Warning", "399 pbx \"database is away\"")];
+        refuse(scene, at + 0.005, &refused, &request, "503 Service Unavailable", &why);
+    }
+}
+
+/// The registrar's answer with a status line of its own.
+fn refuse(scene: &mut Scene, at: f64, phone: &Agent, request: &Message, line: &str, headers: &[(&str, &str)]) {
+    let response = scene.registrar_response(request, 400, phone).saying(line).with_all(headers);
+    let pbx = scene.pbx.clone();
+    scene.send(at, &pbx, phone, &response);
+}
+
+/// A phone that registers a telephone number, which names no host.
+fn reg_tel(scene: &mut Scene) {
+    let mut phone = a1();
+    let pbx = scene.pbx.clone();
+    for (at, status) in [(0.0, 401), (0.075, 200)] {
+        let mut request = scene.register_message(&mut phone);
+        request.set("To", "<tel:+4930555011>");
+        request.set("From", "<tel:+4930555011>;tag=9fxced76sl");
+        scene.send(at, &phone, &pbx, &request);
+        match status {
+            200 => scene.accept(at + 0.015, &phone, &request, &[]),
+            _ => scene.reject(at + 0.005, &mut phone, &request, status),
+        }
+    }
+    scene.keepalives(&phone, 20.0, 20.0, 100.0);
 }
 
 /// Three calls to a user whom the PBX does not call: it answers that the user is not there, without a cause.

@@ -1,11 +1,12 @@
 //! Calls and registrations that come to nothing, and whom that is to be blamed on.
 
 use super::scenarios;
-use crate::support::agent::cast::{a1, b1, c1, scanner};
-use crate::support::call::Bridge;
+use crate::support::agent::address;
+use crate::support::agent::cast::{a1, b1, c1, l1, scanner, trunk};
+use crate::support::call::{Bridge, Plan};
 use crate::support::scene::schedule;
-use crate::support::upkeep::times;
-use crate::support::{Agent, Brand, Leg, Scene};
+use crate::support::upkeep::{PING, times};
+use crate::support::{Agent, Brand, Leg, Scene, Side};
 
 scenarios! {
     "never-registered" => never_registered,
@@ -15,7 +16,15 @@ scenarios! {
     "reg-401-lost-twice" => reg_401_lost_twice,
     "undelivered-burst" => undelivered_burst,
     "server-errors" => server_errors,
+    "server-errors-to-office" => server_errors_to_office,
+    "server-errors-to-carrier" => server_errors_to_carrier,
+    "outage-lasts" => outage_lasts,
+    "outage-of-old-pbx" => outage_of_old_pbx,
+    "phone-off-for-hours" => phone_off_for_hours,
+    "carrier-silent" => carrier_silent,
+    "register-repeated-not-refreshed" => register_repeated_not_refreshed,
     "passwords-tried" => passwords_tried,
+    "password-attacked" => password_attacked,
     "phone-claimed-elsewhere" => phone_claimed_elsewhere,
     "self-answered" => self_answered,
     "scanner-gets-in" => scanner_gets_in,
@@ -79,7 +88,7 @@ fn invite_answered_late(scene: &mut Scene) {
     leg.invite_repeated(scene, 62.0, &[0.0, 0.5, 1.5, 3.5], &[]);
     leg.progress(scene, 65.505, 100);
     leg.answer(scene, 67.0, &[]);
-    leg.bye(scene, 100.0, crate::support::Side::Caller);
+    leg.bye(scene, 100.0, Side::Caller);
 }
 
 /// Two challenges get lost, the third arrives.
@@ -115,6 +124,135 @@ fn server_errors(scene: &mut Scene) {
     scene.healthy(&mut caller, 0.0, 140.0);
     for index in 0..12 {
         refused(scene, 60.0 + f64::from(index) * 3.0, &caller, "900", 500, &[]);
+    }
+}
+
+/// The phones of an office, behind one address.
+fn office() -> impl Iterator<Item = (f64, Agent)> {
+    (0..12).map(|index| {
+        let (local, outer) = (format!("192.168.30.{}:5060", 20 + index), format!("198.51.100.30:{}", 40_000 + index));
+        (f64::from(index), Agent::phone(&(3000 + index).to_string(), Brand::Yealink, &local, &outer))
+    })
+}
+
+/// Twelve phones that were served, and each refresh fails within the PBX, after the challenge. A minute later all is well.
+fn server_errors_to_office(scene: &mut Scene) {
+    scene.healthy(&mut b1(), 0.0, 260.0);
+    for (offset, mut phone) in office() {
+        scene.reg_ok(5.0 + offset, &mut phone);
+        scene.keepalives(&phone, 25.0 + offset, 20.0, 260.0);
+        phone.nonce = None;
+        scene.reg_rejected(155.0 + offset, &mut phone, 401);
+        scene.reg_rejected(155.075 + offset, &mut phone, 500);
+        scene.reg_ok(215.0 + offset, &mut phone);
+    }
+}
+
+/// A carrier that the PBX never calls. Its first calls are answered, those to twelve numbers after that are refused by a PBX in trouble.
+fn server_errors_to_carrier(scene: &mut Scene) {
+    scene.healthy(&mut b1(), 0.0, 200.0);
+    let pbx = scene.pbx.clone();
+    for index in 0..3 {
+        let at = 10.0 + f64::from(index) * 20.0;
+        let plan = Plan { invite: at, ring: at + 0.1, answer: at + 3.0, bye: at + 15.0, bye_by: Side::Caller };
+        Leg::new(scene, &trunk(), &pbx, "03012345678", &format!("0891000{index}")).ordinary(scene, plan);
+    }
+    for index in 0..12 {
+        refused(scene, 100.0 + f64::from(index) * 3.0, &trunk(), &format!("08910{:03}", 10 + index), 503, &[]);
+    }
+}
+
+/// The PBX falls silent for an hour. The phones ask again soon, then as seldom as RFC 5626 §4.5 lets them.
+fn outage_lasts(scene: &mut Scene) {
+    let pbx = scene.pbx.clone();
+    for (index, mut phone) in [a1(), b1(), c1()].into_iter().enumerate() {
+        let offset = index as f64 * 0.5;
+        scene.healthy(&mut phone, offset, 290.0);
+        for at in [300.0, 420.0, 600.0, 2100.0] {
+            let refresh = scene.register_message(&mut phone);
+            scene.repeat(at + offset, &schedule::CAPPED, &phone, &pbx, &refresh);
+        }
+        scene.healthy(&mut phone, 3900.0 + offset, 3950.0);
+    }
+    // Something else keeps the capture alive: two phones that talk to each other without the PBX.
+    for at in times(1.0, 60.0, 3950.0) {
+        scene.udp(at, l1().outer, address("203.0.113.61:5060"), PING);
+    }
+}
+
+/// Two phones were left at a PBX that is gone and ask it for an hour. Those of the other PBX are served, one of them has no account.
+fn outage_of_old_pbx(scene: &mut Scene) {
+    let gone = scene.pbx.clone();
+    for (index, mut phone) in [a1(), c1()].into_iter().enumerate() {
+        let offset = index as f64 * 0.5;
+        scene.healthy(&mut phone, offset, 290.0);
+        for at in times(300.0, 400.0, 3600.0) {
+            let refresh = scene.register_message(&mut phone);
+            scene.repeat(at + offset, &schedule::CAPPED, &phone, &gone, &refresh);
+        }
+    }
+    scene.pbx = Agent { outer: address("203.0.113.20:5060"), ..gone };
+    let elsewhere = |phone: Agent| Agent { domain: "new.example.com".to_owned(), expires: 1800, ..phone };
+    scene.healthy(&mut elsewhere(b1()), 1.0, 3650.0);
+    let mut phone = elsewhere(Agent::phone("2002", Brand::Yealink, "10.0.0.6:5060", "198.51.100.81:35060"));
+    for at in [2500.0, 2560.0] {
+        scene.reg_rejected(at, &mut phone, 404);
+    }
+}
+
+/// The PBX asks for a phone for two hours and gets no answer; another one is well.
+fn phone_off_for_hours(scene: &mut Scene) {
+    seldom(scene, b1(), 8000.0);
+    let mut phone = a1().expiring(10_800);
+    scene.reg_ok(0.0, &mut phone);
+    scene.qualify(60.0, &phone);
+    for at in times(120.0, 60.0, 7900.0) {
+        scene.qualify_lost(at, &schedule::QUALIFY, &phone);
+    }
+}
+
+/// The PBX registers at its carrier, which hears nothing or says nothing, and answers the next time.
+fn carrier_silent(scene: &mut Scene) {
+    scene.healthy(&mut a1(), 0.0, 240.0);
+    scene.healthy(&mut b1(), 1.0, 240.0);
+    let (pbx, trunk) = (scene.pbx.clone(), trunk());
+    let mut account = Agent { user: "4989100".to_owned(), domain: "carrier.example.net".to_owned(), ..pbx };
+    let request = scene.register_message(&mut account);
+    scene.repeat(40.0, &schedule::CAPPED, &account, &trunk, &request);
+    let request = scene.register_message(&mut account);
+    scene.send(160.0, &account, &trunk, &request);
+    let accepted = scene.registrar_response(&request, 200, &account).with("Contact", format!("<{}>;expires=300", account.contact_uri()));
+    scene.send(160.03, &trunk, &account, &accepted);
+}
+
+/// Two phones that are heard when they register and at no other time. One is not answered once, the other never.
+fn register_repeated_not_refreshed(scene: &mut Scene) {
+    scene.healthy(&mut c1(), 0.0, 2000.0);
+    let pbx = scene.pbx.clone();
+    let mut phone = a1().expiring(1800);
+    scene.reg_ok(10.0, &mut phone);
+    let request = scene.register_message(&mut phone);
+    scene.repeat(910.0, &schedule::CAPPED, &phone, &pbx, &request);
+    scene.reg_ok(1200.0, &mut phone);
+    let mut ignored = b1();
+    for at in times(20.0, 300.0, 1900.0) {
+        let request = scene.register_message(&mut ignored);
+        scene.repeat(at, &schedule::CAPPED, &ignored, &pbx, &request);
+    }
+}
+
+/// Six addresses try passwords of one user, whose own phone has the right one.
+fn password_attacked(scene: &mut Scene) {
+    scene.healthy(&mut a1(), 0.0, 300.0);
+    scene.healthy(&mut b1(), 1.0, 300.0);
+    for index in 0..6 {
+        let place = format!("192.0.2.{}:5070", 60 + index);
+        let mut guess = Agent::phone("1001", Brand::Yealink, &place, &place);
+        for at in times(20.0 + f64::from(index) * 3.0, 40.0, 180.0) {
+            guess.nonce = None;
+            scene.reg_rejected(at, &mut guess, 401);
+            scene.reg_rejected(at + 0.05, &mut guess, 401);
+        }
     }
 }
 

@@ -34,6 +34,11 @@ impl Message {
         response
     }
 
+    /// Sets the status and the words of a response.
+    pub(crate) fn saying(self, line: &str) -> Self {
+        Self { start: format!("SIP/2.0 {line}"), ..self }
+    }
+
     /// Appends a header.
     pub(crate) fn with(mut self, name: &str, value: impl Into<String>) -> Self {
         self.headers.push((name.to_owned(), value.into()));

@@ -37,12 +37,19 @@ impl Scene {
 
     /// Takes the binding of the phone back.
     pub(crate) fn unregister(&mut self, at: f64, phone: &mut Agent) {
+        let request = self.log_off(at, phone);
+        let response = self.registrar_response(&request, 200, phone);
+        let pbx = self.pbx.clone();
+        self.send(at + 0.015, &pbx, phone, &response);
+    }
+
+    /// Sends a REGISTER that asks for the binding to be taken back.
+    pub(crate) fn log_off(&mut self, at: f64, phone: &mut Agent) -> Message {
         let mut request = self.register_message(phone);
         request.set("Expires", "0");
         let pbx = self.pbx.clone();
         self.send(at, phone, &pbx, &request);
-        let response = self.registrar_response(&request, 200, phone);
-        self.send(at + 0.015, &pbx, phone, &response);
+        request
     }
 
     /// Sends a REGISTER, with credentials if the phone holds a nonce.

@@ -26,7 +26,7 @@ const UNDELIVERED: [FindingId; 4] =
 
 impl FindingId {
     /// Every id that can explain others.
-    pub const CAUSES: [Self; 17] = [
+    pub const CAUSES: [Self; 18] = [
         Self::PbxNotResponding,
         Self::PbxRestarted,
         Self::MassCallDrop,
@@ -35,6 +35,7 @@ impl FindingId {
         Self::SourceIpChanged,
         Self::RegistrationExpired,
         Self::RegistrarSilent,
+        Self::TrunkNoResponse,
         Self::AuthFailedLoop,
         Self::SipAlgSuspected,
         Self::OptionsUnsupported,
@@ -55,7 +56,7 @@ impl FindingId {
                 (UNDELIVERED.contains(&symptom), Reach::Effect)
             }
             Self::AuthFailedLoop => (symptom == Self::RegistrationRejected, Reach::Twin),
-            Self::RegistrarSilent => (symptom == Self::RegistrationExpired, Reach::Twin),
+            Self::RegistrarSilent | Self::TrunkNoResponse => (symptom == Self::RegistrationExpired, Reach::Twin),
             Self::SipAlgSuspected => (symptom == Self::ClientSideNatTraversal, Reach::Twin),
             Self::OptionsUnsupported => (symptom == Self::PeerUnreachable, Reach::Twin),
             Self::PbxAdvertisesPrivate => (symptom == Self::SdpPrivateToPublic, Reach::Server),

@@ -182,7 +182,7 @@ catalogue! {
         "Clear channel {call} on the PBX, correct the CDR by {overbilled}, enable session timers on both legs.";
 
     /// The PBX answers nobody.
-    PbxNotResponding = "pbx-not-responding": Critical, Absence, PBX, ["S0-h"], minutes(10).or_when("it answers again"),
+    PbxNotResponding = "pbx-not-responding": Critical, Absence, PBX, ["S0-h"], hours(1).or_when("it answers again"),
         "L2 now: check the Asterisk process, host network, disk and the carrier status page.";
     /// The PBX takes much longer to answer than it used to.
     PbxSlow = "pbx-slow": Warning, Presence, PBX, ["S0-h", "S1-g"], minutes(10).or_when("it is fast again"),
@@ -193,7 +193,7 @@ catalogue! {
     /// A server answers many requests with a 5xx.
     ServerErrorBurst = "server-error-burst": Error, Presence, PBX, ["S1-g"], minutes(2),
         "L2 now: check the Asterisk process, host network, disk and the carrier status page.";
-    /// A trunk does not answer the calls of the PBX.
+    /// A trunk does not answer the calls or the registrations of the PBX.
     TrunkNoResponse = "trunk-no-response": Critical, Absence, TRUNK, ["S1-g"], minutes(10).or_when("it answers again"),
         "L2 now: check the Asterisk process, host network, disk and the carrier status page.";
     /// Far more phones register at once than is usual.

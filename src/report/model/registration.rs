@@ -97,6 +97,11 @@ pub struct QualifyEntry {
 }
 
 impl RegistrationEntry {
+    /// Whether the registrar asked for credentials and the phone still has time to send them: a challenge that it ignored ended an attempt.
+    pub fn awaits_credentials(&self) -> bool {
+        self.state == RegistrationState::Challenged && !matches!(self.last_status, Some(401 | 407))
+    }
+
     /// Brings its lists into their order.
     pub(in crate::report) fn sort(&mut self) {
         self.devices.sort_by(|a, b| a.order().cmp(&b.order()));

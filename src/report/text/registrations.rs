@@ -69,11 +69,11 @@ fn add_rows(registration: &RegistrationEntry, host: Option<&str>, clock: Clock, 
         _ => &registration.aor,
     };
     let mut devices = registration.devices.iter();
-    let head =
-        [Cell::new(user).tone(Tone::Strong), state(registration.state, registration.last_status), Cell::number(failed(registration))];
+    let head = [Cell::new(user).tone(Tone::Strong), state(registration), Cell::number(failed(registration))];
     add_row(head, devices.next(), clock, table);
     for device in devices.take(DEVICES - 1) {
-        add_row([Cell::default(), state(device.state, None), Cell::default()], Some(device), clock, table);
+        let (tone, text) = words::device(device.state);
+        add_row([Cell::default(), Cell::new(text).tone(tone), Cell::default()], Some(device), clock, table);
     }
     if let Some(more) = registration.devices.len().checked_sub(DEVICES).filter(|&more| more > 0) {
         let remark = Cell::new(format!("… {more} more devices")).tone(Tone::Faint);
@@ -102,9 +102,9 @@ fn device_cells(device: &DeviceEntry, clock: Clock) -> [Cell; 5] {
 }
 
 /// The state, with the status code where that says more.
-fn state(state: RegistrationState, last_status: Option<u16>) -> Cell {
-    let (tone, text) = words::registration(state);
-    let text = match last_status {
+fn state(entry: &RegistrationEntry) -> Cell {
+    let (tone, text) = words::registration(entry);
+    let text = match entry.last_status.filter(|_| !entry.awaits_credentials()) {
         Some(status) if status >= 300 => format!("{text} {status}"),
         _ => text.to_owned(),
     };
@@ -136,5 +136,26 @@ fn write_detail(device: &DeviceEntry, page: &mut Page) {
     if let Some(qualify) = device.qualified_by {
         let every = words::lasting(qualify.interval_s.0);
         page.labelled("is sent", Tone::Normal, &format!("{} every {every} by the PBX", qualify.kind));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::sample;
+    use super::*;
+
+    #[test]
+    fn the_heading_names_the_host_that_all_have_and_none_where_there_is_none() {
+        let mut registrations = sample::office().registrations;
+        registrations.truncate(2);
+        let heading = |aors: [&str; 2], registrations: &mut [RegistrationEntry]| {
+            for (entry, aor) in registrations.iter_mut().zip(aors) {
+                aor.clone_into(&mut entry.aor);
+            }
+            remark(common_host(registrations), 0)
+        };
+        assert_eq!(heading(["1001@pbx.example.com", "1002@pbx.example.com"], &mut registrations), "at pbx.example.com");
+        assert_eq!(heading(["1001@pbx.example.com", "1001@pbx.example.net"], &mut registrations), "");
+        assert_eq!(heading(["+4930555011", "+4930555012"], &mut registrations), "");
     }
 }

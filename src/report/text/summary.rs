@@ -107,13 +107,13 @@ fn verdict(all: &[FindingEntry], page: &mut Page) {
 }
 
 fn phones(registrations: &[RegistrationEntry]) -> String {
-    let mut states: BTreeMap<RegistrationState, u64> = BTreeMap::new();
-    for registration in registrations {
-        *states.entry(registration.state).or_default() += 1;
+    let mut states: BTreeMap<(RegistrationState, &str), u64> = BTreeMap::new();
+    for registration in registrations.iter().filter(|registration| registration.state != RegistrationState::Registered) {
+        *states.entry((registration.state, words::registration(registration).1)).or_default() += 1;
     }
-    let registered = states.remove(&RegistrationState::Registered).unwrap_or_default();
+    let registered = registrations.len() as u64 - states.values().sum::<u64>();
     let first = format!("{} of {} registered", words::count(registered), words::count(registrations.len() as u64));
-    let others = states.into_iter().map(|(state, number)| format!("{} {}", words::count(number), words::registration(state).1));
+    let others = states.into_iter().map(|((_, text), number)| format!("{} {text}", words::count(number)));
     words::side_by_side(std::iter::once(first).chain(others))
 }
 

@@ -1,6 +1,6 @@
 //! The vocabulary of the report in the words of a support desk.
 
-use super::super::model::{Ratio, Seconds, Stamp};
+use super::super::model::{Ratio, RegistrationEntry, Seconds, Stamp};
 use super::super::style::Tone;
 use crate::time::{PacketTime, Span};
 use crate::track::vocabulary::{Confidence, EndedBy, Outcome, Reachability, RegistrationState, Scope, Severity};
@@ -155,13 +155,22 @@ pub(super) fn scope(scope: Scope) -> &'static str {
     }
 }
 
-pub(super) fn registration(state: RegistrationState) -> (Tone, &'static str) {
+/// Where a user stands: an open challenge is told from one that came to nothing.
+pub(super) fn registration(entry: &RegistrationEntry) -> (Tone, &'static str) {
+    match entry.state {
+        RegistrationState::Challenged if !entry.awaits_credentials() => (Tone::Doubtful, "no credentials sent"),
+        other => device(other),
+    }
+}
+
+/// Where a device stands.
+pub(super) fn device(state: RegistrationState) -> (Tone, &'static str) {
     match state {
         RegistrationState::Registered => (Tone::Good, "registered"),
         RegistrationState::Unregistered => (Tone::Normal, "logged off"),
         RegistrationState::Unknown => (Tone::Faint, "cannot tell"),
         RegistrationState::Registering => (Tone::Doubtful, "registering"),
-        RegistrationState::Challenged => (Tone::Doubtful, "no credentials sent"),
+        RegistrationState::Challenged => (Tone::Doubtful, "asked for credentials"),
         RegistrationState::Expired => (Tone::Bad, "expired"),
         RegistrationState::Rejected => (Tone::Bad, "rejected"),
         RegistrationState::AuthLoop => (Tone::Bad, "wrong credentials"),

@@ -1,5 +1,6 @@
 //! From the answer to the end: ACK, requests inside the dialog, BYE.
 
+use crate::decode::flow::Flow;
 use crate::sip::method::Method;
 use crate::table::Handle;
 use crate::time::Span;
@@ -22,6 +23,14 @@ pub enum ByeKind {
     Ends,
     /// The call had ended, or a fork of it ends.
     Further,
+}
+
+/// The BYE that ends a call.
+#[derive(Clone, Copy, Debug)]
+struct Bye {
+    by: Side,
+    flow: Flow,
+    is_captured: bool,
 }
 
 impl Calls {
@@ -106,20 +115,10 @@ impl Calls {
     pub fn bye(&mut self, world: &mut World, handle: Handle, seen: &Seen<'_>, invite: Option<&Transaction>) -> ByeKind {
         let Some(side) = self.ends(world, handle, seen) else { return ByeKind::Further };
         let lapse = self.lapse(world, handle, side, seen.at);
+        self.hang_up(world, handle, seen, Bye { by: side, flow: seen.flow, is_captured: true });
         let Some(call) = self.table.get_mut(handle) else { return ByeKind::Further };
-        let began = if side == Side::Caller { EndedBy::Caller } else { EndedBy::Callee };
-        let from_pbx = world.peers.direction(seen.flow) == Direction::Out;
-        let by_proxy = call.further.is_some() && from_pbx && seen.message.via_count() <= 1;
-        call.bye = Some(side);
-        call.is_over = true;
-        self.established -= usize::from(call.is_up());
-        call.record.ended = Some(seen.at.time);
-        if call.record.beginning == Beginning::Captured {
-            call.record.ended_by = Some(if by_proxy { EndedBy::Pbx } else { began });
-        }
-        note_reason(call, seen);
         // Whose BYE it is the tags tell: behind a proxy it comes from another address than the 2xx at the caller's hop.
-        let by_answerer = began == EndedBy::Callee;
+        let by_answerer = side == Side::Callee;
         if let Some(missing) =
             invite.filter(|_| by_answerer).and_then(|invite| ack_missing(call, handle, seen.at, invite, world.thresholds.ack_suspect))
         {
@@ -130,8 +129,39 @@ impl Calls {
             world.tell(Event::SessionLapsed(lapse));
         }
         world.tell(Event::CallEnded { call: handle, at: seen.at });
-        self.table.set_deadline(handle, seen.at.time + LINGER_ENDED);
         ByeKind::Ends
+    }
+
+    /// Handles a final response to a BYE that was not captured: who sent that has hung up (RFC 3261 §15.1.1), at most a round trip before.
+    /// Returns the call that it ends, if it ends one.
+    pub(in crate::track) fn bye_missed(&mut self, world: &mut World, seen: &Seen<'_>, status: u16) -> Option<Handle> {
+        // Asked for credentials, it is sent again.
+        let handle = self.call_of(world, seen).filter(|_| status >= 200 && !matches!(status, 401 | 407))?;
+        let side = self.ends(world, handle, seen)?;
+        self.hang_up(world, handle, seen, Bye { by: side, flow: seen.flow.reversed(), is_captured: false });
+        if let Some(call) = self.table.get_mut(handle).filter(|_| status < 300) {
+            call.record.disconnected = Some(seen.at.time);
+        }
+        world.tell(Event::CallEnded { call: handle, at: seen.at });
+        Some(handle)
+    }
+
+    /// Takes note that the call ended with `seen`: a BYE, or what answers it.
+    fn hang_up(&mut self, world: &World, handle: Handle, seen: &Seen<'_>, bye: Bye) {
+        let Some(call) = self.table.get_mut(handle) else { return };
+        let began = if bye.by == Side::Caller { EndedBy::Caller } else { EndedBy::Callee };
+        let from_pbx = world.peers.direction(bye.flow) == Direction::Out;
+        let by_proxy = call.further.is_some() && from_pbx && seen.message.via_count() <= 1;
+        call.bye = Some(bye.by);
+        call.is_bye_missed = !bye.is_captured;
+        call.is_over = true;
+        self.established -= usize::from(call.is_up());
+        call.record.ended = Some(seen.at.time);
+        if call.record.beginning == Beginning::Captured {
+            call.record.ended_by = Some(if by_proxy { EndedBy::Pbx } else { began });
+        }
+        note_reason(call, seen);
+        self.table.set_deadline(handle, seen.at.time + LINGER_ENDED);
     }
 
     /// The side whose BYE ends the call; `None` where it had ended, or a fork of it ends.
@@ -162,7 +192,7 @@ impl Calls {
     /// Handles a BYE that waited in vain.
     pub(super) fn bye_unanswered(&mut self, world: &mut World, handle: Handle, bye: &Transaction) {
         let request = bye.unanswered();
-        if !world.would_see_answer(bye.flow, bye.first.time, request.deadline) {
+        if request.is_heard() || !world.would_see_answer(bye.flow, bye.first.time, request.deadline) {
             return;
         }
         if let Some(call) = self.table.get_mut(handle) {

@@ -6,6 +6,7 @@
 
 mod dialog;
 mod finished;
+mod known;
 mod media;
 pub mod outcome;
 mod packed;
@@ -28,20 +29,20 @@ use crate::sip::message::Message;
 use crate::table::{Digest, ExpiringTable, Handle, Rank, append};
 use crate::time::{PacketTime, Span};
 use crate::track::call::finished::Finished;
-use crate::track::call::outcome::{Cancelled, Credentials, Facts, blame, is_retryable, outcome};
+use crate::track::call::outcome::{Cancelled, Credentials, blame, outcome};
 use crate::track::call::parties::Parties;
 use crate::track::call::record::{Beginning, CallRecord};
-use crate::track::call::session::{Session, Side, Timer};
+use crate::track::call::session::{Session, Side};
 use crate::track::call::setup::Passes;
 use crate::track::call::upkeep::pause;
 use crate::track::event::{Event, Sighting};
 use crate::track::vocabulary::Outcome;
-use crate::track::world::{Seen, World, aor_text, text};
+use crate::track::world::{Seen, World};
 
 /// How long a final response is waited on for the retry that continues the attempt (DETECTION §4.1).
 const RETRY: Span = Span::from_secs(2);
-/// How long a challenge may stay unanswered before the attempt counts as abandoned.
-const ABANDONED: Span = Span::from_secs(32);
+/// How long a challenge may stay unanswered before the attempt counts as abandoned: 64·T1 and 2 s (DETECTION §4.0).
+const ABANDONED: Span = Span::from_secs(34);
 /// How long a failed attempt absorbs late repeats (DETECTION §4.0).
 const LINGER: Span = Span::from_secs(32);
 /// How long an ended call absorbs crossed BYEs and late failures (DETECTION §4.0).
@@ -112,6 +113,8 @@ pub struct Call {
     final_at: Option<Sighting>,
     /// Who sent the first BYE.
     bye: Option<Side>,
+    /// Whether only the answer to that BYE was captured.
+    pub is_bye_missed: bool,
     bye_crossed: bool,
     session: Session,
     lost: Option<Box<Lost>>,
@@ -229,10 +232,14 @@ impl Calls {
                 // What is said of the leg that is still up names this one.
                 let ended = call.record.ended.unwrap_or(deadline);
                 self.table.set_deadline(handle, deadline + pause(LINGER_ENDED, deadline.since(ended)));
-            } else if self.table.get(handle).is_some_and(|call| call.is_over) {
+            } else if self.table.get(handle).is_some_and(Call::is_done) {
                 self.finish(handle);
             } else {
                 self.settle(world, handle, settles_at, None);
+                if self.table.get(handle).is_some_and(|call| call.is_over && call.was_challenged()) {
+                    // Credentials may still come, too late for the attempt.
+                    self.table.set_deadline(handle, deadline + LINGER);
+                }
             }
         }
         while let Some((handle, _)) = self.aliases.pop_due(now) {
@@ -261,6 +268,10 @@ impl Calls {
                 append(&mut call.partners, other);
                 append(&mut call.record.linked, call_id);
             }
+        }
+        // The PBX goes on with a call when it has taken the credentials: what is refused then is something else.
+        if let Some(call) = self.table.get_mut(first) {
+            call.credentials = Credentials::None;
         }
     }
 
@@ -325,7 +336,8 @@ impl Calls {
         if facts.cancelled == Cancelled::ByPbx && gave_up {
             facts.cancelled = Cancelled::ByCaller;
         }
-        Some(outcome(&facts))
+        let proved = call.is_known_to_be_answered() && (call.was_challenged() || facts.status == 0);
+        Some(if proved && !facts.answered { Outcome::Unknown } else { outcome(&facts) })
     }
 
     fn finish(&mut self, handle: Handle) {
@@ -345,149 +357,6 @@ impl Calls {
 const LEGS: usize = 64;
 /// How long a call whose beginning was missed is held without any packet.
 const PARTIAL_LIFE: Span = Span::from_secs(4 * 3600);
-
-impl Call {
-    fn new(world: &World, seen: &Seen<'_>, beginning: Beginning) -> Self {
-        let message = &seen.message;
-        let (from, to) = (seen.read.from(), seen.read.to());
-        let record = CallRecord {
-            call_id: text(message.call_id()),
-            from: text(from.user),
-            to: text(if to.user.is_empty() { to.host } else { to.user }),
-            source: seen.flow.source,
-            destination: seen.flow.destination,
-            passed_on_to: None,
-            forwarded: false,
-            started: seen.at.time,
-            first_frame: seen.at.frame,
-            beginning,
-            progress: None,
-            rang: None,
-            ring_ended: None,
-            answered: None,
-            ended: None,
-            disconnected: None,
-            gave_up: None,
-            outcome: None,
-            status: 0,
-            ended_by: None,
-            end_reason: None,
-            linked: Vec::new(),
-            left_up: None,
-            completed: true,
-        };
-        let parties = parties::keys(world, &record.from, &record.to);
-        Self {
-            record,
-            to_aor: aor_text(to.user, to.host),
-            audible: None,
-            phones: [None; 2],
-            transport: seen.flow.transport,
-            first: seen.at,
-            answer: None,
-            further: None,
-            acked: 0,
-            ack: None,
-            transmissions: 0,
-            private_media: false,
-            reliable: None,
-            passes: Passes::first(message),
-            vias: message.via_count(),
-            cseq: message.cseq().map_or(0, |cseq| cseq.number),
-            caller_tag: tag_hash(world, message.from_tag()),
-            nonce: None,
-            credentials: Credentials::None,
-            cancelled: Cancelled::No,
-            cause: None,
-            final_at: None,
-            bye: None,
-            bye_crossed: false,
-            session: Session::default(),
-            lost: None,
-            lost_told: false,
-            alive: [false; 2],
-            next_age: None,
-            ack_suspected: false,
-            is_over: false,
-            activity: PacketTime::MIN,
-            ring_min: world.thresholds.ring_min,
-            is_referred: false,
-            is_strangers: seen.rank <= Rank::Unanswered,
-            partners: Vec::new(),
-            renewed: None,
-            parties,
-            place: None,
-        }
-    }
-
-    /// What is known of the attempt now.
-    pub fn facts(&self) -> Facts {
-        Facts {
-            answered: self.answer.is_some(),
-            status: self.record.status,
-            ring: self.record.ring(),
-            ring_min: self.ring_min,
-            progressed: self.record.progress.is_some_and(|at| self.final_at.is_none_or(|end| at < end.time)),
-            cancelled: self.cancelled,
-            credentials: self.credentials,
-            cause: self.cause,
-        }
-    }
-
-    /// The outcome if the capture ended now: what is settled, what the facts already decide, or unknown (DETECTION §0.1-4).
-    pub fn outcome_at_end(&self) -> Outcome {
-        if let Some(outcome) = self.record.outcome {
-            return outcome;
-        }
-        let waits_for_credentials = matches!(self.record.status, 401 | 407) && self.credentials != Credentials::Fresh;
-        if self.final_at.is_none() || waits_for_credentials { Outcome::Unknown } else { outcome(&self.facts()) }
-    }
-
-    /// Whether it is neither over nor refused nor given up.
-    pub fn is_open(&self) -> bool {
-        let is_refused = self.final_at.is_some() && !is_retryable(self.record.status);
-        !self.is_over && (self.answer.is_some() || (!is_refused && self.cancelled == Cancelled::No))
-    }
-
-    /// Whether a 2xx answered it.
-    pub fn is_answered(&self) -> bool {
-        self.record.answered.is_some()
-    }
-
-    /// Whether the 2xx was acknowledged.
-    pub fn is_acked(&self) -> bool {
-        self.answer.is_none_or(|answer| self.acked >= answer.cseq)
-    }
-
-    /// The session timer that runs.
-    pub fn timer(&self) -> Option<Timer> {
-        self.session.timer()
-    }
-
-    /// When its leg began that the PBX goes on from.
-    pub(in crate::track) fn leg_begun(&self) -> PacketTime {
-        self.renewed.unwrap_or(self.first.time)
-    }
-
-    /// The way of its first INVITE.
-    pub fn flow(&self) -> Flow {
-        Flow { transport: self.transport, source: self.record.source, destination: self.record.destination }
-    }
-
-    /// Whether the call is answered and not ended.
-    pub fn is_up(&self) -> bool {
-        self.record.answered.is_some() && self.record.ended.is_none()
-    }
-
-    /// The Q.850 cause that the answer or the end named.
-    pub fn cause(&self) -> Option<u16> {
-        self.cause
-    }
-
-    fn is_callers(&self, world: &World, message: &Message<'_>) -> bool {
-        tag_hash(world, message.from_tag()) == self.caller_tag
-    }
-}
 
 fn tag_hash(world: &World, tag: Option<&[u8]>) -> u64 {
     world.digester.bytes(tag.unwrap_or_default()).low64()

@@ -46,7 +46,7 @@ pub struct CallRecord<Text = Box<str>, Others = Vec<Box<str>>> {
     pub ring_ended: Option<PacketTime>,
     /// The 2xx.
     pub answered: Option<PacketTime>,
-    /// What ended it: the first BYE, the failure, the deadline.
+    /// What ended it: the first BYE, or its answer where it was not captured, the failure, the deadline.
     pub ended: Option<PacketTime>,
     /// The 2xx to the BYE, for the disconnect delay.
     pub disconnected: Option<PacketTime>,
@@ -139,9 +139,9 @@ impl<Text, Others> CallRecord<Text, Others> {
         Some(self.ring_ended?.since(self.rang?))
     }
 
-    /// BYE to its 2xx (RFC 6076 §4.4).
+    /// BYE to its 2xx (RFC 6076 §4.4); `None` where the BYE was not captured, so that the 2xx stands for it.
     pub fn disconnect(&self) -> Option<Span> {
-        Some(self.disconnected?.since(self.ended?))
+        Some(self.disconnected?.since(self.ended?)).filter(|delay| *delay > Span::ZERO)
     }
 
     /// 2xx to BYE, or to when the wait for its answer was given up (RFC 6076 §4.5).

@@ -174,6 +174,25 @@ impl Calls {
         }
     }
 
+    /// Handles a 2xx to a request inside a dialog that was not captured: both sides know the call, and what they agreed on holds.
+    pub(in crate::track) fn agreed_unseen(&mut self, world: &World, seen: &Seen<'_>) {
+        let Some(handle) = self.call_of(world, seen) else { return };
+        let Some(call) = self.table.get_mut(handle).filter(|call| !call.is_over && !call.is_forks(world, seen)) else { return };
+        let Some(answer) = call.answer else { return };
+        let (method, by) = (seen.message.method(), call.sender(world, &seen.message));
+        let is_later = by == Side::Callee || seen.message.cseq().is_some_and(|cseq| cseq.number > answer.cseq);
+        if !is_later {
+            return;
+        }
+        call.activity = seen.at.time;
+        call.note_alive(Side::Caller);
+        call.note_alive(Side::Callee);
+        if matches!(method, Method::Invite | Method::Update) {
+            call.session.set(Timer::of(&seen.message, seen.at, seen.flow.reversed(), by));
+            self.rearm(handle);
+        }
+    }
+
     /// Handles a renegotiation that waited in vain.
     pub(super) fn renegotiation_unanswered(&mut self, world: &mut World, handle: Handle, request: &Transaction) {
         let request = request.unanswered();

@@ -8,7 +8,7 @@ use crate::track::call::media::refuses_all;
 use crate::track::call::outcome::{Cancelled, Credentials, is_retryable};
 use crate::track::call::record::Beginning;
 use crate::track::call::session::{Side, Timer};
-use crate::track::call::{ABANDONED, Answer, Call, Calls, Further, RETRY, tag_hash};
+use crate::track::call::{ABANDONED, Answer, Call, Calls, Further, PARTIAL_LIFE, RETRY, tag_hash};
 use crate::track::event::{Event, ServerClass, Sighting};
 use crate::track::transaction::{Owner, Transaction};
 use crate::track::vocabulary::{Direction, Outcome};
@@ -154,8 +154,14 @@ impl Calls {
         if stale || call.cancelled != Cancelled::No {
             return;
         }
+        // It was answered, and lasts until its BYE.
+        if call.acked > 0 && !call.is_over {
+            self.table.set_deadline(handle, deadline + PARTIAL_LIFE);
+            return;
+        }
         let verdict = match invite.provisional {
-            _ if !visible => Outcome::Unknown,
+            _ if !visible || call.bye.is_some() => Outcome::Unknown,
+            0 if invite.unanswered().is_heard() => Outcome::Unknown,
             0 => Outcome::NoResponse,
             100 => Outcome::Stalled100,
             _ => Outcome::Stalled18x,
@@ -170,7 +176,11 @@ impl Calls {
     pub fn further_unanswered(&mut self, world: &mut World, handle: Handle, invite: &Transaction) {
         let request = invite.unanswered();
         let answered_elsewhere = self.table.get(handle).is_none_or(|call| call.answer.is_some());
-        if invite.provisional == 0 && !answered_elsewhere && world.would_see_answer(invite.flow, invite.first.time, request.deadline) {
+        if invite.provisional == 0
+            && !answered_elsewhere
+            && !request.is_heard()
+            && world.would_see_answer(invite.flow, invite.first.time, request.deadline)
+        {
             world.tell(Event::InviteUnanswered { call: handle, request });
         }
     }
@@ -265,6 +275,7 @@ impl Calls {
             call.passes = Passes { count: call.passes.count.saturating_add(1), hops_left };
             world.tell(Event::Looping { call: handle, flow: seen.flow, passes: call.passes.count, at: seen.at });
         }
+        call.credentials = Credentials::None;
         let branches = call.further.as_ref().map_or(0, |further| further.branches).saturating_add(1);
         call.further = Some(Box::new(Further { flow: seen.flow, branches }));
         call.record.passed_on_to = Some(seen.flow.destination);

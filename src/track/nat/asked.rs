@@ -1,5 +1,6 @@
 //! Requests of the PBX to phones: which arrived, which the NAT let fall, and which tell nothing (DETECTION §2.5).
 
+use crate::decode::flow::Flow;
 use crate::sip::method::Method;
 use crate::table::Handle;
 use crate::time::{PacketTime, Span};
@@ -66,10 +67,22 @@ impl Nat {
             idle: now.since(seen.before.against.max(seen.before.along)),
             binding: phone.binding,
             wait: Wait::Sign,
+            is_heard: world.transactions.get(transaction).is_some_and(Transaction::is_heard),
             others: Others::Unknown,
             due: Witnesses::known_at(now),
         });
         self.arm(handle);
+    }
+
+    /// Takes note of a request of the PBX that is sent again.
+    pub fn requested_again(&mut self, world: &World, registrations: &Registrations, flow: Flow, transaction: Handle) {
+        if world.peers.direction(flow) != Direction::Out || flow.transport.is_stream() {
+            return;
+        }
+        let phone = self.at(world, registrations, flow.destination).and_then(|handle| self.phones.get_mut(handle));
+        if let Some(asked) = phone.and_then(|phone| phone.asked.iter_mut().find(|asked| asked.transaction == transaction)) {
+            asked.is_heard = false;
+        }
     }
 
     /// Takes note of a response that is not a repeat. `first` tells whether it is the first one to its request.
@@ -273,6 +286,7 @@ impl Nat {
             && !ignored_after
             && !overdue
             && !too_large
+            && !asked.is_heard
     }
 
     /// Counts a request that the NAT let fall.

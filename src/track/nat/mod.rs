@@ -149,6 +149,15 @@ impl Nat {
 
     /// Takes note of a packet of a peer that is no REGISTER and no answer to a request that waits for one.
     pub fn packet(&mut self, world: &mut World, registrations: &mut Registrations, seen: &Seen<'_>) {
+        self.sent(world, registrations, seen, Sign::Unasked);
+    }
+
+    /// Takes note of a request of a peer that it sent before.
+    pub fn repeated(&mut self, world: &mut World, registrations: &mut Registrations, seen: &Seen<'_>) {
+        self.sent(world, registrations, seen, Sign::Repeat);
+    }
+
+    fn sent(&mut self, world: &mut World, registrations: &mut Registrations, seen: &Seen<'_>, sign: Sign) {
         if world.peers.direction(seen.flow) != Direction::In {
             return;
         }
@@ -165,7 +174,7 @@ impl Nat {
         if let Some(phone) = self.phones.get_mut(phone) {
             phone.contact.note(seen.flow.source, seen.at.time);
         }
-        self.heard(world, registrations, phone, seen.before, seen.at, Sign::Unasked);
+        self.heard(world, registrations, phone, seen.before, seen.at, sign);
         if seen.message.has_sdp() {
             self.note_writes(world, phone, seen);
         }
@@ -222,10 +231,12 @@ impl Nat {
         phone.candidate = None;
         let last = if before.along > PacketTime::MIN { before.along } else { phone.heard };
         let gap = now.since(last);
-        phone.gaps.note(gap);
+        if sign != Sign::Repeat {
+            phone.gaps.note(gap);
+        }
         phone.heard = now;
         phone.binding.sent(stream_lifetime, now);
-        if sign == Sign::Unasked {
+        if sign != Sign::Restart {
             phone.came_back(now, grace);
         }
         let long = self.thresholds.keepalive_missing_gap;
@@ -235,7 +246,9 @@ impl Nat {
         let device = phone.device;
         self.phones.touch(handle);
         self.arm(handle);
-        if let Some(silence) = habit.filter(|_| is_behind(registrations, device)) {
+        // What the PBX knows no way to needs none kept open.
+        let is_bound = || registrations.device(device).is_some_and(Device::was_accepted);
+        if let Some(silence) = habit.filter(|_| is_bound() && is_behind(registrations, device)) {
             world.tell_nat(NatEvent::LongSilence { device, silence, since: last, at });
         }
     }
@@ -397,6 +410,8 @@ const LARGEST_STEP: u32 = 3;
 enum Sign {
     /// The phone was alive, and nobody asked it for this packet.
     Unasked,
+    /// The same; but it is within one exchange, and no silence of the phone's own making ends.
+    Repeat,
     /// Nothing: it began anew.
     Restart,
 }

@@ -75,7 +75,7 @@ impl Registrations {
         let found = self.attempts.find(key);
         let owner = match found.and_then(|handle| self.attempts.get(handle)) {
             Some(attempt) if is_further_hop(attempt, seen, cseq) => Owner::FurtherRegister,
-            Some(attempt) if continues(attempt, seen, purpose) => {
+            Some(attempt) if continues(world, attempt, seen, purpose) => {
                 let handle = found.unwrap_or_else(|| self.begin(world, seen, key, purpose, None));
                 self.go_on(world, handle, seen);
                 Owner::Register(handle)
@@ -236,15 +236,21 @@ fn is_further_hop(attempt: &Attempt, seen: &Seen<'_>, cseq: u32) -> bool {
 }
 
 /// Whether a REGISTER continues the attempt: credentials for the challenge, or a longer expiry after 423.
-fn continues(attempt: &Attempt, seen: &Seen<'_>, purpose: Purpose) -> bool {
+fn continues(world: &World, attempt: &Attempt, seen: &Seen<'_>, purpose: Purpose) -> bool {
     match attempt.waits {
         Waits::Credentials => seen.message.is_authorized() && purpose == attempt.purpose,
         Waits::LongerExpiry { least, .. } => {
             let asked = seen.read.contacts().find_map(|contact| contact.expires).or_else(|| seen.message.expires());
             asked.is_none_or(|asked| asked >= least && asked > attempt.requested)
         }
-        Waits::Answer | Waits::Nothing => false,
+        Waits::Answer => purpose == attempt.purpose && !attempt.authorized && answers_unseen_challenge(world, seen),
+        Waits::Nothing => false,
     }
+}
+
+/// Whether a REGISTER has credentials for a challenge that was not captured.
+fn answers_unseen_challenge(world: &World, seen: &Seen<'_>) -> bool {
+    seen.read.credentials().is_some_and(|sent| world.nonce(world.digester.bytes(sent.nonce)).is_none())
 }
 
 /// The user part of a digest username, which some phones write as `user@realm`.

@@ -6,11 +6,12 @@ use crate::decode::flow::Flow;
 use crate::sip::headers::ContactKind;
 use crate::table::{Handle, append};
 use crate::time::{PacketTime, Span};
-use crate::track::absence::WATERMARK;
+use crate::track::absence::{WATERMARK, is_heard};
 use crate::track::call::tell_server_delay;
 use crate::track::event::{AttemptEnd, AttemptReport, Event, ServerClass, Sighting};
 use crate::track::registration::attempt::{ABANDONED, Asked, Attempt, Waits};
 use crate::track::registration::device::Device;
+use crate::track::registration::refusal::Refusal;
 use crate::track::registration::{Purpose, REMEMBERED, Registrations, SOURCES, contact_address, contact_key};
 use crate::track::transaction::Transaction;
 use crate::track::vocabulary::{Direction, RegistrationState};
@@ -23,7 +24,7 @@ impl Registrations {
     /// Handles the final response to a REGISTER of an attempt.
     pub fn answered(&mut self, world: &mut World, handle: Handle, seen: &Seen<'_>, status: u16, request: &Transaction) {
         let Some(attempt) = self.attempts.get(handle) else { return };
-        if attempt.waits != Waits::Answer {
+        if attempt.waits != Waits::Answer || is_outdated(attempt, request) {
             return;
         }
         let class = if attempt.authorized { ServerClass::AuthFinal } else { ServerClass::Challenge };
@@ -44,20 +45,50 @@ impl Registrations {
             _ => {
                 let disputed = status == 403 && attempt.authorized;
                 let end = if disputed { AttemptEnd::CredentialsRejected } else { AttemptEnd::Rejected };
-                self.note_status(handle, status);
+                self.note_status(handle, status, seen);
                 self.end_attempt(world, handle, end, seen.at);
             }
         }
     }
 
-    /// Handles a REGISTER that waited for its answer in vain.
+    /// Handles a REGISTER that waited for its answer in vain; or whose answer the capture missed, if the phone did not send it again.
     pub fn unanswered(&mut self, world: &mut World, handle: Handle, request: &Transaction) {
-        let Some(attempt) = self.attempts.get_mut(handle).filter(|attempt| attempt.waits == Waits::Answer) else { return };
+        let waits = |attempt: &&mut Attempt| attempt.waits == Waits::Answer && !is_outdated(attempt, request);
+        let Some(attempt) = self.attempts.get_mut(handle).filter(waits) else { return };
         attempt.transmissions = request.transmissions;
+        let Attempt { aor, asked, purpose, clears_all, .. } = *attempt;
+        let heard = is_heard(request.flow.transport, request.transmissions) && !world.unreached.since(request.flow, request.first.time);
         let deadline = request.unanswered().deadline;
-        let visible = world.would_see_answer(request.flow, request.first.time, deadline);
+        let visible = !heard && world.would_see_answer(request.flow, request.first.time, deadline);
         let end = if visible { AttemptEnd::NoAnswer } else { AttemptEnd::Unknown };
         self.end_attempt(world, handle, end, Sighting { time: deadline, frame: 0 });
+        if heard && purpose == Purpose::Unregister {
+            let all = self.aors.get(aor).filter(|_| clears_all).map(|aor| aor.devices.clone()).unwrap_or_default();
+            for device in asked.iter().flatten().map(|asked| asked.device).chain(all) {
+                self.doubt(world, device, deadline);
+            }
+        }
+        for device in bound(&asked).filter(|_| heard) {
+            self.miss_answer(device);
+        }
+    }
+
+    /// Whether a device is still bound was not captured.
+    fn doubt(&mut self, world: &mut World, handle: Handle, time: PacketTime) {
+        if self.devices.get(handle).is_some_and(Device::is_registered) {
+            self.set_state(world, handle, RegistrationState::Unknown, Sighting { time, frame: 0 });
+            self.arm_device(handle);
+        }
+    }
+
+    /// The answer to the last REGISTER of a device was not captured. Nothing shows that its binding was not renewed as before; a second
+    /// such answer in a row is too much to believe.
+    fn miss_answer(&mut self, handle: Handle) {
+        let Some(device) = self.devices.get_mut(handle).filter(|device| device.is_registered()) else { return };
+        if !std::mem::replace(&mut device.answer_missed, true) {
+            device.expires_at = device.expires_at.map(|at| at.max(device.last_register + device.granted));
+            self.arm_device(handle);
+        }
     }
 
     fn challenged(&mut self, world: &mut World, handle: Handle, seen: &Seen<'_>, status: u16) {
@@ -70,7 +101,7 @@ impl Registrations {
         let refused = (attempt.fresh || offered_again) && !is_stale;
         attempt.nonce = nonce.or(attempt.nonce);
         if refused {
-            self.note_status(handle, status);
+            self.note_status(handle, status, seen);
             self.end_attempt(world, handle, AttemptEnd::CredentialsRejected, seen.at);
             return;
         }
@@ -85,14 +116,14 @@ impl Registrations {
     }
 
     fn too_brief(&mut self, handle: Handle, seen: &Seen<'_>) {
-        self.note_status(handle, 423);
+        self.note_status(handle, 423, seen);
         let Some(attempt) = self.attempts.get_mut(handle) else { return };
         attempt.waits = Waits::LongerExpiry { least: seen.message.min_expires().unwrap_or(0), refused: seen.at };
         self.attempts.set_deadline(handle, seen.at.time + ABANDONED + WATERMARK);
     }
 
     fn accepted(&mut self, world: &mut World, handle: Handle, seen: &Seen<'_>) {
-        self.note_status(handle, 200);
+        self.note_status(handle, 200, seen);
         self.identify_asked(world, handle);
         let Some(attempt) = self.attempts.get(handle) else { return };
         let (aor, asked, clears_all, requested) = (attempt.aor, attempt.asked, attempt.clears_all, attempt.requested);
@@ -153,6 +184,7 @@ impl Registrations {
         device.granted = granted;
         device.accepted_before = std::mem::replace(&mut device.last_accepted, seen.at);
         device.evicted = false;
+        device.answer_missed = false;
         device.rewritten = is_rewritten(world, device, seen);
         self.longest_grant = self.longest_grant.max(granted);
         device.credential_rejections = 0;
@@ -209,9 +241,10 @@ impl Registrations {
         }
     }
 
-    fn note_status(&mut self, handle: Handle, status: u16) {
+    fn note_status(&mut self, handle: Handle, status: u16, seen: &Seen<'_>) {
         if let Some(aor) = self.attempts.get(handle).map(|attempt| attempt.aor).and_then(|aor| self.aors.get_mut(aor)) {
             aor.last_status = Some(status);
+            aor.refusal = if status < 300 { None } else { Refusal::of(&seen.message, status, seen.at) };
         }
     }
 
@@ -226,12 +259,13 @@ impl Registrations {
             return;
         }
         self.count(aor, end, report.as_ref());
+        let status = self.aors.get(aor).and_then(|aor| aor.last_status).unwrap_or(0);
         for device in bound(&asked) {
-            self.move_device(world, device, end, last);
+            self.move_device(world, device, (end, status), last);
         }
         if let Some(mut report) = report {
             self.count_try(world, report.flow, end, aor);
-            report.status = if end == AttemptEnd::NoAnswer { 0 } else { self.aors.get(aor).and_then(|aor| aor.last_status).unwrap_or(0) };
+            report.status = if end == AttemptEnd::NoAnswer { 0 } else { status };
             world.tell(Event::RegistrationEnded(report));
         }
     }
@@ -252,6 +286,7 @@ impl Registrations {
             AttemptEnd::ChallengeIgnored => {
                 aor.rejected += 1;
                 aor.last_status = Some(401);
+                aor.refusal = None;
             }
             AttemptEnd::ContactDropped | AttemptEnd::Rejected | AttemptEnd::CredentialsRejected | AttemptEnd::NoAnswer => aor.rejected += 1,
         }
@@ -275,13 +310,14 @@ impl Registrations {
         tries.ineffective += u64::from(ineffective);
     }
 
-    fn move_device(&mut self, world: &mut World, handle: Handle, end: AttemptEnd, at: Sighting) {
+    fn move_device(&mut self, world: &mut World, handle: Handle, (end, status): (AttemptEnd, u16), at: Sighting) {
         let Some(device) = self.devices.get_mut(handle) else { return };
         let state = match end {
             AttemptEnd::Accepted => return,
             AttemptEnd::CredentialsRejected => {
                 device.credential_rejections = device.credential_rejections.saturating_add(1);
-                let looping = u32::from(device.credential_rejections) >= world.thresholds.auth_loop;
+                // 401 may have been for the nonce, 403 is for the credentials alone (DETECTION §13).
+                let looping = status == 403 || u32::from(device.credential_rejections) >= world.thresholds.auth_loop;
                 if looping { RegistrationState::AuthLoop } else { RegistrationState::Rejected }
             }
             AttemptEnd::ChallengeIgnored => {
@@ -305,7 +341,9 @@ impl Registrations {
         let Some(device) = self.devices.get(handle) else { return };
         let end = device.expires_at.map(|at| at + self.grace).filter(|&end| device.is_registered() && end + WATERMARK <= now);
         if let Some(end) = end {
-            let visible = world.absence.was_sound(end - self.grace, end)
+            let renewed = device.answer_missed && device.expires_at.is_some_and(|at| device.last_register + device.granted > at);
+            let visible = !renewed
+                && world.absence.was_sound(end - self.grace, end)
                 && (world.flows.seen_within(device.flow, end - REFRESH_SEEN)
                     || world.peers.received_since(device.flow.destination, end - REFRESH_SEEN));
             let state = if visible { RegistrationState::Expired } else { RegistrationState::Unknown };
@@ -325,6 +363,11 @@ const REFRESH_SEEN: Span = Span::from_secs(600);
 
 fn bound(asked: &[Option<Asked>]) -> impl Iterator<Item = Handle> {
     asked.iter().flatten().filter(|asked| asked.bind).map(|asked| asked.device)
+}
+
+/// Whether a REGISTER is one before that which the attempt waits for.
+fn is_outdated(attempt: &Attempt, request: &Transaction) -> bool {
+    attempt.authorized && !request.authorized
 }
 
 /// Whether the 2xx lists the address that the REGISTER came from where the phone wrote another.

@@ -48,6 +48,8 @@ pub struct Device {
     pub restarted: PacketTime,
     /// Whether the registrar dropped its binding in favour of another device.
     pub evicted: bool,
+    /// Whether the answer to a REGISTER was missed by the capture since the last acceptance.
+    pub answer_missed: bool,
     /// Whether the registrar keeps the address that it saw in place of the Contact as written.
     pub rewritten: bool,
     /// Signs of a NAT.

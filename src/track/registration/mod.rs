@@ -13,6 +13,7 @@ pub mod device;
 mod keys;
 mod moved;
 mod qualify;
+mod refusal;
 mod users;
 
 use std::collections::BTreeMap;
@@ -32,6 +33,7 @@ use crate::track::registration::changes::{Change, Changes, Refreshes};
 use crate::track::registration::device::{Continuity, Device, Probes};
 use crate::track::registration::keys::{DeviceKeys, contact_address, contact_key, continuity, trim_instance};
 use crate::track::registration::moved::is_claimed;
+use crate::track::registration::refusal::Refusal;
 use crate::track::registration::users::Users;
 use crate::track::vocabulary::RegistrationState;
 use crate::track::world::{Seen, World, aor_text, text};
@@ -47,7 +49,7 @@ pub struct Aor {
     /// `user@host`, the host in lower case.
     pub name: Box<str>,
     /// Where the user ends in `name`.
-    pub user_len: usize,
+    pub user_len: u16,
     /// The first REGISTER.
     pub first_seen: PacketTime,
     /// Registering attempts begun.
@@ -58,6 +60,8 @@ pub struct Aor {
     pub rejected: u64,
     /// The last final status; a challenge only if it ended the attempt.
     pub last_status: Option<u16>,
+    /// What the registrar said with it, where it says more than the status.
+    pub refusal: Option<Box<Refusal>>,
     /// Its devices, oldest first.
     pub devices: Vec<Handle>,
 }
@@ -65,7 +69,7 @@ pub struct Aor {
 impl Aor {
     /// The user part.
     pub fn user(&self) -> &str {
-        self.name.get(..self.user_len).unwrap_or(&self.name)
+        self.name.get(..usize::from(self.user_len)).unwrap_or(&self.name)
     }
 }
 
@@ -220,13 +224,14 @@ impl Registrations {
             return handle;
         }
         let aor = Aor {
-            user_len: if to.user.is_empty() { 0 } else { text(to.user).len() },
+            user_len: if to.user.is_empty() { 0 } else { u16::try_from(text(to.user).len()).unwrap_or(u16::MAX) },
             name,
             first_seen: seen.at.time,
             attempts: 0,
             accepted: 0,
             rejected: 0,
             last_status: None,
+            refusal: None,
             devices: Vec::new(),
         };
         let (handle, evicted) = self.aors.insert(key, aor, forget, rank);
@@ -278,6 +283,7 @@ impl Registrations {
             last_register: seen.at.time,
             restarted: PacketTime::MIN,
             evicted: false,
+            answer_missed: false,
             rewritten: false,
             nat: NatEvidence::of(seen.read, seen.flow),
             credential_rejections: 0,

@@ -77,8 +77,9 @@ impl Registrations {
         let Some(device) = self.devices.get_mut(handle) else { return };
         device.probes.give_up();
         let (flow, registered) = (device.flow, device.is_registered());
-        let transmissions = world.transactions.get(probe.transaction).map_or(1, |transaction| transaction.transmissions);
-        if !world.would_see_answer(flow.reversed(), probe.sent.time, end) {
+        let request = world.transactions.get(probe.transaction);
+        let transmissions = request.map_or(1, |transaction| transaction.transmissions);
+        if request.is_some_and(Transaction::is_heard) || !world.would_see_answer(flow.reversed(), probe.sent.time, end) {
             return;
         }
         world.tell(Event::Probe { device: handle, result: ProbeResult::Lost, rtt: None, sent: probe.sent, silence: probe.silence });

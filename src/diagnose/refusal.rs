@@ -1,0 +1,116 @@
+//! What is said of a call that the other end refused: the PBX did its part (DETECTION §8.2, §8.3).
+
+use std::net::SocketAddr;
+
+use crate::detect::catalog::FindingId as F;
+use crate::diagnose::answer::Answer;
+use crate::diagnose::cannot_call::{called_side, people, suspected, treat};
+use crate::diagnose::case::Case;
+use crate::diagnose::parties::Attempt;
+use crate::diagnose::words::{clock, dialled};
+use crate::report::model::{CallEntry, Escalation, Judgement};
+use crate::track::vocabulary::{Confidence, Direction, Outcome, Scope};
+
+/// A final answer of the end that the PBX called.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Refusal {
+    /// Where that end is.
+    pub(super) place: SocketAddr,
+    pub(super) status: u16,
+    outcome: Outcome,
+}
+
+impl Refusal {
+    /// The answer that an attempt failed with, where the other end gave it: the one that the PBX handed back, or that of the last leg where
+    /// none came further.
+    pub(super) fn of(attempt: &Attempt<'_>) -> Option<Self> {
+        let main = attempt.main;
+        let mut legs = attempt.legs.iter().rev().filter_map(|leg| Self::at(leg));
+        if attempt.legs.is_empty() {
+            return Self::at(main);
+        }
+        let handed_back = legs.clone().find(|refusal| main.status == Some(refusal.status));
+        handed_back.or_else(|| legs.next().filter(|_| attempt.legs.iter().all(|leg| Self::at(leg).is_some())))
+    }
+
+    /// The answer of the end that `call` was sent to by the PBX, or passed on to.
+    pub(super) fn at(call: &CallEntry) -> Option<Self> {
+        let place = match call.direction {
+            Direction::Out => Some(call.destination),
+            // A proxy answers 408 and 480 in its own name where nobody answers it.
+            _ => call.passed_on_to.filter(|_| !matches!(call.outcome, Outcome::Timeout | Outcome::Unavailable)),
+        };
+        let status = call.status.filter(|status| *status >= 400 && is_refusal(call.outcome));
+        Some(Self { place: place?, status: status?, outcome: call.outcome })
+    }
+}
+
+/// Whether an outcome is an answer of the other end that no person gave.
+const fn is_refusal(outcome: Outcome) -> bool {
+    use Outcome as O;
+    matches!(
+        outcome,
+        O::NotFound
+            | O::Forbidden
+            | O::AuthFailed
+            | O::Unavailable
+            | O::NotAcceptable
+            | O::Timeout
+            | O::ServerError
+            | O::GlobalFailure
+            | O::ClientError
+    )
+}
+
+/// What the caller is told.
+pub(super) fn to_the_caller(case: &Case<'_>, attempt: &Attempt<'_>, refusal: Refusal) -> Answer {
+    let Refusal { place, status, .. } = refusal;
+    let called = dialled(attempt.main);
+    let which = format!("The call to {called} at {}", clock(case, attempt.started()));
+    if case.scene.tracker.world.peers.is_trunk(place.ip()) {
+        return of_the_carrier(refusal, &format!("{which} reached the trunk {}, which answered {status}", place.ip()));
+    }
+    let what = format!("{which} reached the phone at {place}, which answered {status}");
+    let answer = called_side(case, attempt, &what).unwrap_or_else(|| of_the_phone(refusal, &what).scope(Scope::Call));
+    answer.next_step(treat(called))
+}
+
+/// What an answer of a phone means; it is not told why it gave it.
+pub(super) fn of_the_phone(refusal: Refusal, what: &str) -> Answer {
+    use Outcome as O;
+    match refusal.outcome {
+        O::Unavailable => people(format!("{what}: it refused without ringing."))
+            .next_step("Check whether the phone is set to do not disturb, or was in a call."),
+        O::NotAcceptable => suspected(F::CodecMismatch, format!("{what}: it takes none of the media that the PBX offers."))
+            .next_step("Compare codecs and encryption of the phone with the account on the PBX."),
+        O::NotFound | O::Forbidden | O::AuthFailed | O::ClientError => {
+            suspected(F::StaleBindingTarget, format!("{what}: what is there does not take calls for this user."))
+                .next_step("Force a reconnection; check the contact user and the line of the phone against the account.")
+        }
+        _ => Answer::new(Judgement::CannotTell, format!("{what}: the fault is in the phone, and the answer does not tell which."))
+            .confidence(Confidence::Suspected)
+            .next_step("Restart the phone and call again; if it answers so again, look at its log and its software."),
+    }
+}
+
+/// The call was put through as far as a carrier.
+fn of_the_carrier(refusal: Refusal, what: &str) -> Answer {
+    use Outcome as O;
+    match refusal.outcome {
+        O::NotFound => people(format!("{what}: the number is not known there."))
+            .next_step("Check the number that was dialled, and how the PBX writes it towards the trunk."),
+        O::Unavailable => people(format!("{what}: whoever has that number is not there.")),
+        O::NotAcceptable => suspected(F::CodecMismatch, format!("{what}: it takes none of the media that the PBX offers."))
+            .scope(Scope::Call)
+            .next_step("Check the codec and SRTP settings of the trunk."),
+        O::Forbidden | O::AuthFailed | O::ClientError | O::GlobalFailure => {
+            people(format!("{what}: it does not let the PBX make this call."))
+                .next_step("Second level: check the account at the carrier, what it may call, and the number it shows.")
+                .escalate(Escalation::L2)
+        }
+        _ => suspected(F::ServerErrorBurst, format!("{what}: the fault is beyond the PBX."))
+            .scope(Scope::Trunk)
+            .next_step("Second level: check the trunk and the status page of the carrier.")
+            .escalate(Escalation::L2),
+    }
+}

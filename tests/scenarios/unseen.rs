@@ -1,0 +1,201 @@
+//! What the capture missed and other packets prove, each with one that only looks like it; and who it was that refused.
+
+use super::scenarios;
+use crate::support::agent::cast::{a1, a2, b1, c1, pbx, trunk};
+use crate::support::call::Bridge;
+use crate::support::scene::schedule;
+use crate::support::upkeep::times;
+use crate::support::{Agent, Brand, Leg, Scene, Side};
+
+scenarios! {
+    "bye-uncaptured" => bye_uncaptured,
+    "bye-challenged-uncaptured" => bye_challenged_uncaptured,
+    "refresh-uncaptured" => refresh_uncaptured,
+    "late-credentials" => late_credentials,
+    "refusals-passed-on" => refusals_passed_on,
+    "trunk-errors" => trunk_errors,
+    "refused-at-end" => refused_at_end,
+    "answer-uncaptured" => answer_uncaptured,
+    "answers-to-pbx-uncaptured" => answers_to_pbx_uncaptured,
+    "stateless-pings-lost" => stateless_pings_lost,
+}
+
+/// Two phones of one call and a third one, none with a trouble of its own.
+fn phones(scene: &mut Scene, until: f64) {
+    for (index, phone) in [a1(), b1(), c1()].into_iter().enumerate() {
+        scene.healthy(&mut phone.expiring(900), index as f64, until);
+    }
+}
+
+/// A bridged call, up from `at` + 4 s.
+fn bridged(scene: &mut Scene, at: f64) -> Bridge {
+    let mut bridge = Bridge::new(scene, &a1(), &b1());
+    bridge.ring(scene, at);
+    bridge.answer(scene, at + 4.0);
+    bridge
+}
+
+/// The answer to a BYE that the capture lost.
+fn bye_answer(scene: &mut Scene, leg: &mut Leg, at: f64, by: Side, status: u16) {
+    let bye = leg.in_dialog(scene, by, "BYE");
+    leg.refuse(scene, at, by, &bye, status);
+}
+
+/// Of two calls one BYE is missing, its 200 is not: that of the caller, and that of the PBX to the callee.
+fn bye_uncaptured(scene: &mut Scene) {
+    phones(scene, 300.0);
+    let mut first = bridged(scene, 10.0);
+    bye_answer(scene, &mut first.a, 100.0, Side::Caller, 200);
+    first.b.bye(scene, 100.01, Side::Caller);
+    let mut second = bridged(scene, 120.0);
+    second.a.bye(scene, 180.0, Side::Caller);
+    bye_answer(scene, &mut second.b, 180.02, Side::Caller, 200);
+}
+
+/// A BYE that the capture lost is asked for credentials, and its sender has none: the call goes on for a minute.
+fn bye_challenged_uncaptured(scene: &mut Scene) {
+    phones(scene, 200.0);
+    let mut bridge = bridged(scene, 10.0);
+    bye_answer(scene, &mut bridge.a, 50.0, Side::Caller, 407);
+    bridge.bye(scene, 110.0, Side::Callee);
+}
+
+/// The UPDATE that refreshes a session is missing, its 200 is not; the callee hangs up near the end of the session that it replaced.
+fn refresh_uncaptured(scene: &mut Scene) {
+    phones(scene, 1900.0);
+    let timer = [("Session-Expires", "1800;refresher=uac"), ("Require", "timer")];
+    let pbx = scene.pbx.clone();
+    let mut leg = Leg::new(scene, &a1(), &pbx, "1001", "900");
+    leg.invite(scene, 10.0, &[("Session-Expires", "1800"), ("Min-SE", "90")]);
+    leg.progress(scene, 10.2, 180);
+    leg.answer(scene, 12.0, &timer);
+    let update = leg.in_dialog(scene, Side::Caller, "UPDATE");
+    let answer = update.response(200, leg.caller.outer, "").with_all(&timer);
+    scene.send(912.0, &leg.callee, &leg.caller, &answer);
+    leg.bye(scene, 1780.0, Side::Callee);
+}
+
+/// Credentials that come 33 s and 50 s after the challenge: refused, refused and accepted; beside it a call that is refused without any.
+fn late_credentials(scene: &mut Scene) {
+    phones(scene, 300.0);
+    let pbx = scene.pbx.clone();
+    let challenged = |scene: &mut Scene, at: f64, late: f64| {
+        let mut leg = Leg::new(scene, &a1(), &pbx, "1001", "0301234");
+        leg.invite(scene, at, &[]);
+        leg.challenge(scene, at + 0.005);
+        leg.invite(scene, at + 0.005 + late, &[]);
+        leg
+    };
+    challenged(scene, 10.0, 33.0).fail(scene, 43.1, 403, &[]);
+    challenged(scene, 60.0, 50.0).fail(scene, 110.1, 403, &[]);
+    let mut answered = challenged(scene, 130.0, 33.0);
+    answered.answer(scene, 165.0, &[]);
+    answered.bye(scene, 200.0, Side::Caller);
+    let mut forbidden = Leg::new(scene, &a2(), &pbx, "1002", "0301234");
+    forbidden.invite(scene, 220.0, &[]);
+    forbidden.fail(scene, 220.05, 403, &[]);
+}
+
+/// The called phone refuses three calls, each in another way, and the PBX passes that on; a fourth one the PBX refuses by itself.
+fn refusals_passed_on(scene: &mut Scene) {
+    phones(scene, 200.0);
+    for (at, status) in [(10.0, 403), (40.0, 404), (70.0, 488)] {
+        let mut bridge = Bridge::new(scene, &a1(), &b1());
+        bridge.invite(scene, at);
+        bridge.b.invite(scene, at + 0.05, &[]);
+        bridge.b.fail(scene, at + 0.09, status, &[]);
+        bridge.a.fail(scene, at + 0.10, status, &[]);
+    }
+    let mut own = Bridge::new(scene, &a1(), &b1());
+    own.invite(scene, 100.0);
+    own.a.fail(scene, 100.1, 488, &[]);
+}
+
+/// The carrier answers twelve calls within 36 s 503, which the PBX passes on.
+fn trunk_errors(scene: &mut Scene) {
+    phones(scene, 140.0);
+    for (index, at) in times(60.0, 3.0, 95.0).enumerate() {
+        let pbx = scene.pbx.clone();
+        let number = format!("03012345{index:02}");
+        let mut caller = Leg::new(scene, &a1(), &pbx, "1001", &number);
+        caller.invite(scene, at, &[]);
+        caller.progress(scene, at + 0.005, 100);
+        let mut carrier = Leg::new(scene, &pbx, &trunk(), "1001", &number);
+        carrier.invite(scene, at + 0.02, &[]);
+        carrier.fail(scene, at + 0.05, 503, &[]);
+        caller.fail(scene, at + 0.06, 503, &[]);
+    }
+}
+
+/// The capture ends 0.3 s after one call was cancelled; another one still rings.
+fn refused_at_end(scene: &mut Scene) {
+    phones(scene, 60.0);
+    let pbx = scene.pbx.clone();
+    for (at, user) in [(40.0, "2001"), (45.0, "2101")] {
+        let mut leg = Leg::new(scene, &a1(), &pbx, "1001", user);
+        leg.invite(scene, at, &[]);
+        leg.progress(scene, at + 0.005, 100);
+        leg.progress(scene, at + 0.2, 180);
+        if user == "2001" {
+            leg.cancel(scene, 59.7, &[]);
+        }
+    }
+    scene.end(60.0);
+}
+
+/// Of one call the capture lost what the callee answered to the INVITE: the PBX sends it once, acknowledges a 2xx and hangs up. Of another
+/// one nothing was lost: the PBX sends the INVITE seven times.
+fn answer_uncaptured(scene: &mut Scene) {
+    phones(scene, 300.0);
+    let mut bridge = Bridge::new(scene, &a1(), &b1());
+    bridge.invite(scene, 10.0);
+    bridge.b.invite(scene, 10.05, &[]);
+    bridge.a.progress(scene, 10.4, 180);
+    bridge.b.ack(scene, 14.03);
+    bridge.a.answer(scene, 14.04, &[]);
+    bridge.bye(scene, 74.0, Side::Caller);
+    let pbx = scene.pbx.clone();
+    let mut silent = Leg::new(scene, &pbx, &c1(), "1001", "2101");
+    silent.invite_repeated(scene, 120.0, &schedule::INVITE, &[]);
+}
+
+/// The capture lost what a phone behind NAT answered to two OPTIONS and to a BYE of the PBX, each of which was sent once.
+fn answers_to_pbx_uncaptured(scene: &mut Scene) {
+    let mut phone = a1().expiring(3600);
+    scene.reg_ok(0.0, &mut phone);
+    scene.keepalives(&phone, 20.0, 20.0, 600.0);
+    for (index, neighbour) in [b1(), c1()].iter_mut().enumerate() {
+        scene.healthy(neighbour, 1.0 + index as f64, 600.0);
+    }
+    for at in times(35.0, 60.0, 590.0) {
+        scene.qualify(at + 0.5, &b1());
+        if at == 215.0 || at == 455.0 {
+            scene.qualify_lost(at, &[0.0], &phone);
+        } else {
+            scene.qualify(at, &phone);
+        }
+    }
+    let pbx = scene.pbx.clone();
+    let mut leg = Leg::new(scene, &phone, &pbx, "1001", "900");
+    leg.invite(scene, 300.0, &[]);
+    leg.progress(scene, 300.2, 180);
+    leg.answer(scene, 302.0, &[]);
+    let bye = leg.in_dialog(scene, Side::Callee, "BYE");
+    scene.send(379.5, &pbx, &phone, &bye);
+}
+
+/// A registrar that keeps no state of its pings sends each of them once; a phone behind NAT does not get those after 35 s of silence.
+fn stateless_pings_lost(scene: &mut Scene) {
+    scene.pbx = Agent { brand: Brand::Kamailio, ..pbx() };
+    let mut phone = a1().expiring(3600);
+    scene.reg_ok(0.0, &mut phone);
+    scene.keepalives(&phone, 40.0, 40.0, 900.0);
+    for (index, neighbour) in [b1(), c1()].iter_mut().enumerate() {
+        scene.healthy(neighbour, 1.0 + index as f64, 900.0);
+    }
+    for (index, at) in times(0.0, 80.0, 850.0).enumerate() {
+        scene.qualify(at + 5.0 + index as f64, &phone);
+        scene.qualify_lost(at + 75.0, &[0.0], &phone);
+        scene.qualify(at + 75.5, &b1());
+    }
+}

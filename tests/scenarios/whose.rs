@@ -1,0 +1,174 @@
+//! Whose trouble it is: calls of users behind one address, and calls that another than the PBX refused.
+
+use super::scenarios;
+use crate::support::agent::cast::{a1, b1, c1, trunk};
+use crate::support::call::Bridge;
+use crate::support::scene::schedule;
+use crate::support::{Agent, Brand, Leg, Scene, Side};
+
+scenarios! {
+    "handsets-one-socket" => handsets_one_socket,
+    "edge-callee-silent" => edge_callee_silent,
+    "callee-refuses" => callee_refuses,
+    "carrier-refuses" => carrier_refuses,
+    "trunk-dead-mended" => trunk_dead_mended,
+    "server-errors-mended" => server_errors_mended,
+    "register-errors-mended" => register_errors_mended,
+    "invite-ignored-mended" => invite_ignored_mended,
+    "reg-cut-at-challenge" => reg_cut_at_challenge,
+}
+
+/// Three handsets of a DECT base, which has one socket for all of them.
+fn handsets() -> [Agent; 3] {
+    ["1001", "1002", "1003"].map(|user| Agent::phone(user, Brand::Gigaset, "192.168.1.30:5060", "198.51.100.7:40001").expiring(900))
+}
+
+/// Each handset calls once, with another result, and two of them are called.
+fn handsets_one_socket(scene: &mut Scene) {
+    scene.healthy(&mut c1(), 3.0, 250.0);
+    let mut handsets = handsets();
+    for (index, handset) in handsets.iter_mut().enumerate() {
+        scene.healthy(handset, index as f64, 250.0);
+    }
+    let [forbidden, busy, well] = &handsets;
+    let pbx = scene.pbx.clone();
+    for (at, handset, number, status) in [(20.0, forbidden, "0301234", 403), (60.0, busy, "0305678", 486)] {
+        let mut call = Leg::new(scene, handset, &pbx, &handset.user, number);
+        call.invite(scene, at, &[]);
+        call.progress(scene, at + 0.005, 100);
+        call.fail(scene, at + 0.3, status, &[]);
+    }
+    let mut call = Leg::new(scene, well, &pbx, "1003", "0309999");
+    call.invite(scene, 100.0, &[]);
+    call.progress(scene, 100.005, 100);
+    call.answer(scene, 102.0, &[]);
+    call.bye(scene, 130.0, Side::Caller);
+    let mut refused = Leg::new(scene, &pbx, forbidden, "0304444", "1001");
+    refused.invite(scene, 165.5, &[]);
+    refused.fail(scene, 165.53, 488, &[]);
+    let mut taken = Leg::new(scene, &pbx, well, "0304444", "1003");
+    taken.invite(scene, 185.5, &[]);
+    taken.progress(scene, 185.6, 180);
+    taken.answer(scene, 188.5, &[]);
+    taken.bye(scene, 204.5, Side::Callee);
+}
+
+/// Three users behind an edge proxy, which is one socket for all of them. One does not answer its call, which the edge does not tell; another
+/// does meanwhile.
+fn edge_callee_silent(scene: &mut Scene) {
+    let edge = "198.51.100.7:5060";
+    let mut users = ["1001", "1002", "1003"].map(|user| Agent::phone(user, Brand::Snom, edge, edge));
+    scene.healthy(&mut c1(), 3.5, 150.0);
+    for (index, user) in users.iter_mut().enumerate() {
+        scene.healthy(user, index as f64, 150.0);
+    }
+    let [silent, well, _] = &users;
+    let pbx = scene.pbx.clone();
+    Leg::new(scene, &pbx, silent, "0304444", "1001").invite_repeated(scene, 45.0, &schedule::INVITE, &[]);
+    let mut taken = Leg::new(scene, &pbx, well, "0305555", "1002");
+    taken.invite(scene, 50.3, &[]);
+    taken.progress(scene, 50.4, 180);
+    taken.answer(scene, 53.0, &[]);
+    taken.bye(scene, 65.0, Side::Callee);
+}
+
+/// What the end that is called answers, the PBX hands back to the caller.
+fn handed_back(scene: &mut Scene, at: f64, bridge: &mut Bridge, status: u16) {
+    bridge.invite(scene, at);
+    bridge.b.invite(scene, at + 0.05, &[]);
+    bridge.b.progress(scene, at + 0.08, 100);
+    bridge.b.fail(scene, at + 0.1, status, &[]);
+    bridge.a.fail(scene, at + 0.11, status, &[]);
+}
+
+/// A registered phone refuses one call after the other.
+fn callee_refuses(scene: &mut Scene) {
+    let (mut caller, mut callee) = (a1(), b1());
+    scene.healthy(&mut caller, 0.0, 200.0);
+    scene.healthy(&mut callee, 1.0, 200.0);
+    for (at, status) in [(20.0, 404), (60.0, 403), (100.0, 500), (140.0, 480)] {
+        let mut bridge = Bridge::new(scene, &caller, &callee);
+        handed_back(scene, at, &mut bridge, status);
+    }
+}
+
+/// A call of `caller` to a number behind the carrier; nothing is sent yet.
+fn outside(scene: &mut Scene, caller: &Agent, number: &str) -> Bridge {
+    let (pbx, trunk) = (scene.pbx.clone(), trunk());
+    let a = Leg::new(scene, caller, &pbx, &caller.user, number);
+    let b = Leg::new(scene, &pbx, &trunk, &caller.user, number);
+    Bridge { a, b }
+}
+
+/// A carrier refuses one call after the other.
+fn carrier_refuses(scene: &mut Scene) {
+    let mut caller = a1();
+    scene.healthy(&mut caller, 0.0, 160.0);
+    scene.healthy(&mut c1(), 1.0, 160.0);
+    for (at, status) in [(20.0, 404), (60.0, 403), (100.0, 503)] {
+        let mut bridge = outside(scene, &caller, "0030123456");
+        handed_back(scene, at, &mut bridge, status);
+    }
+}
+
+/// The carrier answers none of four calls. Nobody calls for more than ten minutes, then a call goes through.
+fn trunk_dead_mended(scene: &mut Scene) {
+    let mut caller = a1();
+    scene.healthy(&mut caller, 0.0, 900.0);
+    scene.healthy(&mut c1(), 1.0, 900.0);
+    outside(scene, &caller, "0030123456").ordinary(scene, 10.0, 2.0, 10.0, Side::Caller);
+    for (index, at) in [60.0, 75.0, 90.0, 105.0].into_iter().enumerate() {
+        let mut bridge = outside(scene, &caller, &format!("003012345{index}"));
+        bridge.invite(scene, at);
+        bridge.b.invite_repeated(scene, at + 0.05, &schedule::INVITE, &[]);
+        bridge.a.fail(scene, at + 32.1, 503, &[]);
+    }
+    outside(scene, &caller, "0030123456").ordinary(scene, 850.0, 2.0, 10.0, Side::Caller);
+}
+
+/// The PBX answers calls with 500 for a while. Some minutes later one goes through.
+fn server_errors_mended(scene: &mut Scene) {
+    let (mut caller, pbx) = (b1(), scene.pbx.clone());
+    scene.healthy(&mut caller, 0.0, 380.0);
+    for index in 0..12 {
+        let at = 60.0 + f64::from(index) * 3.0;
+        let mut call = Leg::new(scene, &caller, &pbx, "2001", "900");
+        call.invite(scene, at, &[]);
+        call.fail(scene, at + 0.1, 500, &[]);
+    }
+    let mut call = Leg::new(scene, &caller, &pbx, "2001", "900");
+    call.invite(scene, 320.0, &[]);
+    call.answer(scene, 321.0, &[]);
+    call.bye(scene, 340.0, Side::Caller);
+}
+
+/// The PBX answers registrations with 500 for a while; nobody calls.
+fn register_errors_mended(scene: &mut Scene) {
+    let mut phone = b1();
+    scene.healthy(&mut c1(), 0.0, 380.0);
+    for index in 0..12 {
+        scene.reg_rejected(60.0 + f64::from(index) * 3.0, &mut phone, 500);
+    }
+    scene.healthy(&mut phone, 130.0, 380.0);
+}
+
+/// The PBX ignores a call of one phone, and takes one a quarter of an hour later.
+fn invite_ignored_mended(scene: &mut Scene) {
+    for (phone, from) in [(&mut a1(), 0.0), (&mut b1(), 0.5), (&mut c1(), 1.0)] {
+        phone.expires = 60;
+        scene.healthy(phone, from, 900.0);
+    }
+    let pbx = scene.pbx.clone();
+    Leg::new(scene, &b1(), &pbx, "2001", "1001").invite_repeated(scene, 62.0, &schedule::INVITE, &[]);
+    let mut call = Leg::new(scene, &b1(), &pbx, "2001", "900");
+    call.invite(scene, 850.0, &[]);
+    call.answer(scene, 851.0, &[]);
+    call.bye(scene, 860.0, Side::Caller);
+}
+
+/// The capture ends right after the question for credentials.
+fn reg_cut_at_challenge(scene: &mut Scene) {
+    scene.healthy(&mut c1(), 0.0, 60.0);
+    scene.reg_ok(60.0, &mut a1());
+    scene.end(60.006);
+}
