@@ -211,6 +211,19 @@ fn unique_sites_behind_nat() {
     assert!(evicted(&engine, "sites") > 0, "{:?}", engine.tracker.tables());
 }
 
+/// Phones that register over TCP and hang up at once: none of them is a stranger, so who goes is not looked at.
+#[test]
+fn unique_connections_that_end() {
+    let engine = replay(&under("connections", |scene, index, at| {
+        let (phone, pbx) = (stranger(index), scene.pbx.outer);
+        let register = request("REGISTER", &format!("far{index}"), &format!("far-{index}"), &index.to_string(), "t", "");
+        scene.stream(at, phone, pbx, &[&register]);
+        scene.stream(at + 0.001, pbx, phone, &[&response(&register, "200 OK", "Expires: 60\r\n")]);
+        scene.hang_up(at + 0.002, phone, pbx);
+    }));
+    assert!(evicted(&engine, "ended_connections") > 0, "{:?}", engine.tracker.tables());
+}
+
 #[test]
 fn unique_branches_of_one_dialog() {
     survive("branches", &["transactions"], |scene, index, at| {

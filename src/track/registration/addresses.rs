@@ -11,7 +11,7 @@ use crate::sip::uri::Uri;
 use crate::table::{Digest, Handle, Rank};
 use crate::time::PacketTime;
 use crate::track::registration::device::Device;
-use crate::track::registration::{REMEMBERED, Registrations, Tied};
+use crate::track::registration::{REMEMBERED, Registrations};
 use crate::track::world::{Seen, World, aor_text};
 
 /// How closely a device is told from others: by its address, by the user of its Contact, by host and port of its Contact.
@@ -21,6 +21,17 @@ const PLACES: usize = 3;
 
 /// The entries that stand for a device.
 type Held = [Option<Handle>; PLACES * LEVELS];
+
+/// What an address is tied to.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::track) struct Tied {
+    /// The device.
+    pub(in crate::track) device: Handle,
+    /// What was followed of its NAT when it was tied, so that a packet is given to it without a look at the device.
+    pub(in crate::track) phone: Option<Handle>,
+    /// Whether other devices are behind the address too.
+    pub(in crate::track) is_shared: bool,
+}
 
 /// Who is behind an address.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -35,6 +46,11 @@ impl Registrations {
     /// What `address` is tied to, as long as that device is remembered.
     pub(in crate::track) fn tied_to(&self, world: &World, address: SocketAddr) -> Option<Tied> {
         self.tied(end_digest(world.digester, address)).filter(|tied| self.devices.contains(tied.device))
+    }
+
+    /// The device that registered from `address`, or with it as its Contact; of several the first.
+    pub fn at_address(&self, world: &World, address: SocketAddr) -> Option<Handle> {
+        self.tied_to(world, address).map(|tied| tied.device)
     }
 
     /// Who registered from `address`, or with it as its Contact.

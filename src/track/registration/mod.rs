@@ -27,6 +27,7 @@ use crate::track::absence::WATERMARK;
 use crate::track::event::{Event, Sighting};
 use crate::track::nat::NatEvidence;
 use crate::track::reading::Reading;
+use crate::track::registration::addresses::Tied;
 use crate::track::registration::attempt::Attempt;
 use crate::track::registration::changes::{Change, Changes, Refreshes};
 use crate::track::registration::device::{Continuity, Device, Probes};
@@ -70,17 +71,6 @@ impl Aor {
     pub fn user(&self) -> &str {
         self.name.get(..usize::from(self.user_len)).unwrap_or(&self.name)
     }
-}
-
-/// What an address is tied to.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::track) struct Tied {
-    /// The device.
-    pub(in crate::track) device: Handle,
-    /// What was followed of its NAT when it was tied, so that a packet is given to it without a look at the device.
-    pub(in crate::track) phone: Option<Handle>,
-    /// Whether other devices are behind the address too.
-    pub(in crate::track) is_shared: bool,
 }
 
 /// The registrations.
@@ -149,11 +139,6 @@ impl Registrations {
     /// The devices.
     pub fn devices(&self) -> impl Iterator<Item = (Handle, &Device)> {
         self.devices.iter()
-    }
-
-    /// The device that registered from `address`, or with it as its Contact.
-    pub fn at_address(&self, world: &World, address: SocketAddr) -> Option<Handle> {
-        self.tied_to(world, address).map(|tied| tied.device)
     }
 
     /// How many devices were last seen at `address`, on whatever port.
