@@ -219,8 +219,11 @@ fn drops_are_counted_and_withhold_what_rests_on_absence() {
     let give_up = Duration::from_secs(40);
     let unanswered = |branch: &str| {
         phone.send(SERVER, &request("INVITE", branch));
-        std::thread::sleep(Duration::from_millis(90));
-        phone.send(SERVER, &request("INVITE", branch));
+        // Who sends a request three times has heard nothing (DETECTION §1.3).
+        for _ in 0..2 {
+            std::thread::sleep(Duration::from_millis(90));
+            phone.send(SERVER, &request("INVITE", branch));
+        }
     };
     unanswered("seen");
     daemon.counts_within(give_up, 1, "session_outcomes_total", &["outcome=no_response"]);

@@ -65,7 +65,7 @@ impl Registrations {
         if heard && purpose == Purpose::Unregister {
             let all = self.aors.get(aor).filter(|_| clears_all).map(|aor| aor.devices.clone()).unwrap_or_default();
             for device in asked.iter().flatten().map(|asked| asked.device).chain(all) {
-                self.doubt(world, device, deadline);
+                self.doubt(world, device, request.flow, deadline);
             }
         }
         for device in bound(&asked).filter(|_| heard) {
@@ -73,9 +73,9 @@ impl Registrations {
         }
     }
 
-    /// Whether a device is still bound was not captured.
-    fn doubt(&mut self, world: &mut World, handle: Handle, time: PacketTime) {
-        if self.devices.get(handle).is_some_and(Device::is_registered) {
+    /// Whether a device is still bound was not captured. What a stranger asks about it says nothing.
+    fn doubt(&mut self, world: &mut World, handle: Handle, asked: Flow, time: PacketTime) {
+        if self.devices.get(handle).is_some_and(|device| device.is_registered() && device.is_at(asked.source)) {
             self.set_state(world, handle, RegistrationState::Unknown, Sighting { time, frame: 0 });
             self.arm_device(handle);
         }
