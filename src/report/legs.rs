@@ -93,7 +93,9 @@ impl<'a> Legs<'a> {
             let in_vain = || theirs().find_map(|other| other.ended_by.filter(|by| *by == EndedBy::Timeout));
             return if own == Some(EndedBy::Pbx) { by_phone().or_else(in_vain).or(own) } else { own };
         }
-        let ends = std::iter::once(Leg::of(record, direction)).chain(self.others(record).copied());
+        // A carrier that refused before another one took the call ended nothing.
+        let answered = self.others(record).copied().filter(|other| other.answered.is_some());
+        let ends = std::iter::once(Leg::of(record, direction)).chain(answered);
         let by_phone = ends.filter_map(|leg| Some((leg.ended?, leg.phone_end()?)));
         by_phone.min_by_key(|(ended, _)| *ended).map(|(_, side)| side).or_else(|| own.map(|_| EndedBy::Pbx))
     }

@@ -14,6 +14,7 @@ scenarios! {
     "late-credentials" => late_credentials,
     "refusals-passed-on" => refusals_passed_on,
     "trunk-errors" => trunk_errors,
+    "carrier-takes-over" => carrier_takes_over,
     "refused-at-end" => refused_at_end,
     "answer-uncaptured" => answer_uncaptured,
     "answers-to-pbx-uncaptured" => answers_to_pbx_uncaptured,
@@ -125,6 +126,27 @@ fn trunk_errors(scene: &mut Scene) {
         carrier.fail(scene, at + 0.05, 503, &[]);
         caller.fail(scene, at + 0.06, 503, &[]);
     }
+}
+
+/// One carrier answers a call 503, and the PBX goes to another one, which takes it; the caller hangs up.
+fn carrier_takes_over(scene: &mut Scene) {
+    phones(scene, 140.0);
+    let (pbx, number) = (scene.pbx.clone(), "0301234567");
+    let mut caller = Leg::new(scene, &a1(), &pbx, "1001", number);
+    caller.invite(scene, 60.0, &[]);
+    caller.progress(scene, 60.005, 100);
+    let mut refusing = Leg::new(scene, &pbx, &trunk(), "1001", number);
+    refusing.invite(scene, 60.02, &[]);
+    refusing.fail(scene, 60.05, 503, &[]);
+    let other = Agent::server("carrier", Brand::Carrier, "192.0.2.60:5060");
+    let mut taking = Leg::new(scene, &pbx, &other, "1001", number);
+    taking.invite(scene, 60.06, &[]);
+    taking.progress(scene, 60.2, 180);
+    caller.progress(scene, 60.21, 180);
+    taking.answer(scene, 64.0, &[]);
+    caller.answer(scene, 64.01, &[]);
+    caller.bye(scene, 100.0, Side::Caller);
+    taking.bye(scene, 100.02, Side::Caller);
 }
 
 /// The capture ends 0.3 s after one call was cancelled; another one still rings.
