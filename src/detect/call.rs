@@ -148,18 +148,18 @@ fn went_round(status: u16, hops: u16, least: u32) -> bool {
 }
 
 /// The AoR that is called at `destination`: the device that is there, of several the one that the Request-URI names, or the called user
-/// where it is a known AoR. Of several that nobody tells apart it is the last one to register.
+/// where it is a known AoR. Of several that nobody tells apart it is the first one that was there.
 pub(super) fn callee(tracker: &Tracker, call: &Call, destination: SocketAddr) -> Option<(Box<str>, Option<Handle>)> {
     let registrations = &tracker.registrations;
     let [_, named] = call.phones;
-    let (device, last) = match registrations.occupant(&tracker.world, destination) {
+    let (device, first) = match registrations.occupant(&tracker.world, destination) {
         Some(Occupant::Only(device)) => (Some(device), None),
-        Some(Occupant::Several(last)) => (named.filter(|named| registrations.device(*named).is_some()), Some(last)),
+        Some(Occupant::Several(first)) => (named.filter(|named| registrations.device(*named).is_some()), Some(first)),
         None => (None, None),
     };
     let called = || called(tracker, call).map(|aor| (aor, registrations.device_of_at(aor, destination)));
     let of_device = |device: Handle| Some((registrations.device(device)?.aor, Some(device)));
-    let (aor, device) = device.and_then(of_device).or_else(called).or_else(|| last.and_then(of_device))?;
+    let (aor, device) = device.and_then(of_device).or_else(called).or_else(|| first.and_then(of_device))?;
     Some((registrations.aor(aor)?.name.clone(), device))
 }
 

@@ -16,7 +16,6 @@ use crate::detect::store::FindingStore;
 use crate::table::Handle;
 use crate::time::PacketTime;
 use crate::track::Tracker;
-use crate::track::absence::is_heard;
 use crate::track::event::{AttemptEnd, AttemptReport, Event, Sighting, Unanswered};
 use crate::track::site::Site;
 use crate::track::vocabulary::{Confidence, Direction, Outcome, Severity};
@@ -184,7 +183,7 @@ fn registrar_asked(tracker: &Tracker, report: &AttemptReport, findings: &mut Fin
     let is_answered = report.status != 0 && report.last.frame != 0;
     match report.end {
         _ if is_answered => findings.clear_of(FindingId::TrunkNoResponse, report.last.time, || Some(Subject::Trunk(trunk))),
-        AttemptEnd::NoAnswer if !is_heard(report.flow.transport, report.transmissions) => {
+        AttemptEnd::NoAnswer => {
             let Some(aor) = tracker.registrations.aor(report.aor).map(|aor| &aor.name) else { return };
             let waited = report.last.time.since(report.first.time);
             let message = format!("trunk {trunk}: REGISTER of {aor} {} without an answer in {waited}", sent(report.transmissions));

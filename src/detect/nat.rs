@@ -12,6 +12,7 @@ use crate::track::Tracker;
 use crate::track::event::Sighting;
 use crate::track::nat::Era;
 use crate::track::nat::event::{DeliveredLate, NatEvent, NatOutcome, NatProbe};
+use crate::track::registration::device::Device;
 use crate::track::site::Site;
 use crate::track::vocabulary::{Confidence, Severity};
 
@@ -63,10 +64,13 @@ fn forgotten(tracker: &Tracker, probe: &NatProbe, findings: &mut FindingStore) {
     }
 }
 
-/// The devices that come from the same port as one, itself among them: they have one binding.
+/// The devices that come from the same port as one, itself among them: they have one binding. Whom the registrar never accepted lacks none.
 fn sharing(tracker: &Tracker, device: Handle) -> Vec<Handle> {
-    let place = tracker.registrations.device(device).map(|device| device.place.ip());
-    place.map(|place| tracker.nat.sharing(&tracker.registrations, Site::of(place), device)).unwrap_or_default()
+    let Some(place) = tracker.registrations.device(device).map(|device| device.place.ip()) else { return Vec::new() };
+    let was_accepted = |mate: Handle| tracker.registrations.device(mate).is_some_and(Device::was_accepted);
+    let mut devices = tracker.nat.sharing(&tracker.registrations, Site::of(place), device);
+    devices.retain(|mate| *mate == device || was_accepted(*mate));
+    devices
 }
 
 /// The devices for which a binding that died is to be told: all that share it, or one where it is told of the site.

@@ -50,6 +50,8 @@ impl<'a> Case<'a> {
             match (proof(finding.id), trial) {
                 (Proof::Delivery, _) => self.delivered_since(self.printed(finding.last)).is_some(),
                 (Proof::Call, Some(trial)) if trial.has_failed() => trial.works_again(),
+                // The PBX asked a registrar: what shows that it answers again ends the finding, or is a call.
+                (Proof::Call, trial) if finding.id == F::TrunkNoResponse => trial.is_some_and(Trial::has_any_success),
                 (Proof::Answer, trial) => trial.is_some_and(Trial::has_any_success) || self.is_registered_since(finding),
                 _ => is_registered,
             }

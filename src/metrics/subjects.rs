@@ -14,6 +14,7 @@ use crate::table::Handle;
 use crate::time::{PacketTime, Span};
 use crate::track::Tracker;
 use crate::track::registration::Aor;
+use crate::track::registration::addresses::Occupant;
 use crate::track::site::Site;
 
 /// How long a place is kept for who is silent.
@@ -127,9 +128,13 @@ impl Subjects {
     }
 }
 
-/// The AoR of a party: that of its device, or of the device at its address.
+/// The AoR of a party: that of its device, or of the device that has its address to itself.
 fn aor_of(tracker: &Tracker, party: Party) -> Option<&Aor> {
-    let device = party.device.or_else(|| tracker.registrations.at_address(&tracker.world, party.address))?;
+    let alone = || match tracker.registrations.occupant(&tracker.world, party.address)? {
+        Occupant::Only(device) => Some(device),
+        Occupant::Several(_) => None,
+    };
+    let device = party.device.or_else(alone)?;
     tracker.registrations.aor(tracker.registrations.device(device)?.aor)
 }
 

@@ -37,7 +37,8 @@ pub struct Limits {
     users: Rate,
     /// The share of its tries that must be in vain.
     in_vain: Ratio,
-    /// Long numbers called in vain, and no call answered. Whoever had so many calls answered calls ordinarily (DETECTION §13).
+    /// Long numbers called in vain, and no call answered. Whose calls were answered so often, and as often as not, calls ordinarily (DETECTION
+    /// §13).
     numbers: usize,
 }
 
@@ -183,7 +184,8 @@ impl Scans {
 
 impl Source {
     fn giveaway(&self, limits: Limits, now: PacketTime) -> Option<Giveaway> {
-        let is_ordinary = usize::from(self.answered) >= limits.numbers;
+        let calls_in_vain = self.tries.iter().filter(|tried| tried.what != What::Account && tried.is_in_vain(now)).count();
+        let is_ordinary = usize::from(self.answered) >= limits.numbers.max(calls_in_vain);
         let tries = || self.tries.iter().filter(|tried| tried.what == What::Account || !is_ordinary);
         let in_vain = tries().filter(|tried| tried.is_in_vain(now)).count();
         let decided = tries().filter(|tried| tried.result == Try::Succeeded || tried.is_in_vain(now)).count();
@@ -265,10 +267,11 @@ mod tests {
             let call = |scans: &mut Scans, number: i64, result, seconds| {
                 scans.note(X, Method::Invite, format!("08910{number:03}").as_bytes(), result, at(seconds))
             };
-            (0..answered).for_each(|n| assert_eq!(call(&mut scans, n, Try::Succeeded, 20 * n), None));
+            (0..answered).for_each(|n| assert_eq!(call(&mut scans, n, Try::Succeeded, 10 * n), None));
             (0..14).find_map(|n| call(&mut scans, 100 + n, Try::Failed, 200 + n))
         };
-        assert_eq!((found(5), found(1), found(0)), (None, Some(Giveaway::Users), Some(Giveaway::Numbers)));
+        assert_eq!((found(14), found(1), found(0)), (None, Some(Giveaway::Users), Some(Giveaway::Numbers)));
+        assert_eq!(found(5), Some(Giveaway::Users), "a few answered calls excuse no search for numbers");
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub struct Unreached {
 impl Unreached {
     /// Takes note of an error for a datagram that was sent along `flow`.
     pub(super) fn note(&mut self, flow: Flow, now: PacketTime) {
+        // Several requests to one peer are one error.
+        self.errors.retain(|&(source, destination, _)| (source, destination) != (flow.source, flow.destination));
         if self.errors.len() >= REMEMBERED {
             self.errors.pop_front();
         }

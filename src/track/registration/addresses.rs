@@ -89,12 +89,13 @@ impl Registrations {
         devices.rev().find(|&device| self.devices.get(device).is_some_and(|device| device.is_at(address)))
     }
 
-    /// Of several devices behind `address` the one whose Contact has the user of `uri`, and where several have that user is `uri` itself.
+    /// Of several devices behind `address` the one whose Contact has the user of `uri`, and where several have that user is `uri` itself, as
+    /// far as that is a Contact.
     pub fn named(&self, world: &World, address: SocketAddr, uri: &Uri<'_>) -> Option<Handle> {
         let [_, by_user, by_contact] = keys(world, address, uri);
         let by_user = self.tied(by_user)?;
-        let exact = by_user.is_shared.then(|| self.tied(by_contact)).flatten();
-        Some(exact.unwrap_or(by_user).device).filter(|device| self.devices.contains(*device))
+        let tied = if by_user.is_shared { self.tied(by_contact)? } else { by_user };
+        Some(tied.device).filter(|device| self.devices.contains(*device))
     }
 
     fn tied(&self, key: Digest) -> Option<Tied> {
