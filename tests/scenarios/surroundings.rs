@@ -16,6 +16,7 @@ scenarios! {
     "tls-asked-on-5060" => tls_asked_on_5060,
     "tls-behind-proxy" => tls_behind_proxy,
     "icmp-from-pbx" => icmp_from_pbx,
+    "icmp-from-carrier" => icmp_from_carrier,
     "register-elsewhere" => register_elsewhere,
     "many-users-away" => many_users_away,
     "one-user-away" => one_user_away,
@@ -133,6 +134,19 @@ fn icmp_from_pbx(scene: &mut Scene) {
         scene.send(at, &phone, &wrong, &request);
         let quoted = scene.shots.last().map(|shot| shot.packet.clone()).unwrap_or_default();
         scene.ip(at + 0.001, pbx.outer, phone.outer, Protocol::Icmp, &port_unreachable(&quoted));
+    }
+}
+
+/// The PBX registers at its carrier, where nobody listens; it gives up at each ICMP error.
+fn icmp_from_carrier(scene: &mut Scene) {
+    others(scene, 200.0);
+    let (pbx, trunk) = (scene.pbx.clone(), trunk());
+    let mut account = Agent { user: "4989100".to_owned(), domain: "carrier.example.net".to_owned(), ..pbx.clone() };
+    for at in [20.0, 60.0, 100.0] {
+        let request = scene.register_message(&mut account);
+        scene.send(at, &account, &trunk, &request);
+        let quoted = scene.shots.last().map(|shot| shot.packet.clone()).unwrap_or_default();
+        scene.ip(at + 0.001, trunk.outer, pbx.outer, Protocol::Icmp, &port_unreachable(&quoted));
     }
 }
 
