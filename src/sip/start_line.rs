@@ -3,7 +3,7 @@
 use super::anomaly::{Anomalies, Anomaly};
 use super::lines::{leading_line_ends, physical};
 use super::method::Method;
-use super::text::{self, find, from, has_lws, is_lws, is_token_byte, trim, trim_end, trim_start};
+use super::text::{self, find, from, has_lws, is_lws, is_token_byte, ordinary, trim, trim_end, trim_start, until_low};
 use std::ops::Range;
 
 /// What a message is.
@@ -49,7 +49,40 @@ fn is_common_request(text: &[u8]) -> bool {
 /// Reads a line as a start line.
 pub(super) fn parse(bytes: &[u8], line: Range<usize>) -> Option<StartLine> {
     let text = bytes.get(line.clone())?;
-    if is_version_prefix(text) { parse_status(text, line.start) } else { parse_request(text, line.start) }
+    if is_version_prefix(text) {
+        return usual_status(text, line.start).or_else(|| parse_status(text, line.start));
+    }
+    usual_request(bytes, line.clone()).or_else(|| parse_request(text, line.start))
+}
+
+/// Reads `SIP/2.0 200 OK` as nearly all are written.
+fn usual_status(text: &[u8], start: usize) -> Option<StartLine> {
+    let [b'S', b'I', b'P', b'/', b'2', b'.', b'0', b' ', code @ .., b' '] = text.first_chunk::<12>()? else { return None };
+    let [hundreds @ b'1'..=b'6', tens @ b'0'..=b'9', ones @ b'0'..=b'9'] = code else { return None };
+    let reason = from(text, 12);
+    let ([first, ..], [.., last]) = (reason, reason) else { return None };
+    let status = [hundreds, tens, ones].iter().fold(0, |status, digit| status * 10 + u16::from(**digit - b'0'));
+    (*first > b' ' && *last > b' ').then_some(StartLine {
+        kind: Kind::Response(status),
+        method: start..start,
+        target: start + 12..start + text.len(),
+        anomalies: Anomalies::NONE,
+    })
+}
+
+/// Reads `METHOD uri SIP/2.0` as nearly all are written; what follows the line is looked at along with it.
+fn usual_request(bytes: &[u8], line: Range<usize>) -> Option<StartLine> {
+    let text = bytes.get(line.clone())?;
+    let [before @ .., b' ', b'S', b'I', b'P', b'/', b'2', b'.', b'0'] = text else { return None };
+    let (method @ [_, ..], [b' ', uri @ ..]) = before.split_at_checked(ordinary(text.first_chunk()?))? else { return None };
+    let target = line.start + method.len() + 1;
+    let is_usual = matches!(uri, [first, ..] if *first != b'<') && until_low(from(bytes, target)) == uri.len();
+    is_usual.then(|| StartLine {
+        kind: Kind::Request(Method::from_bytes(method)),
+        method: line.start..line.start + method.len(),
+        target: target..target + uri.len(),
+        anomalies: Anomalies::NONE,
+    })
 }
 
 /// Length of the method when `text` begins with one and white space behind it.
@@ -140,6 +173,46 @@ mod tests {
     fn sip_is_told_behind_line_ends_and_in_any_case() {
         for payload in ["INVITE sip:a@b SIP/2.0\r\nVia: x", "\r\n\r\nsip/2.0 200 OK\r\n", "PUNCH x sip/2.0", "OPTIONS sip:a SIP/3.0\n"] {
             assert!(looks_like_start_line(payload.as_bytes()), "{payload}");
+        }
+    }
+
+    #[test]
+    fn the_quick_look_reads_what_the_close_look_reads() {
+        let close = |text: &[u8]| if is_version_prefix(text) { parse_status(text, 0) } else { parse_request(text, 0) };
+        let quick = |text: &[u8], all: &[u8]| usual_status(text, 0).or_else(|| usual_request(all, 0..text.len()));
+        let shown = |line: Option<StartLine>| line.map(|line| format!("{line:?}"));
+        for usual in ["INVITE sip:+4930123@b;user=phone SIP/2.0", "X-1.a sip:a%20b SIP/2.0", "SIP/2.0 200 OK", "SIP/2.0 699 Not  now"] {
+            for behind in ["", "\r\n", "\r\nVia: SIP/2.0/UDP host\r\n"] {
+                let read = quick(usual.as_bytes(), [usual, behind].concat().as_bytes());
+                assert!(read.is_some(), "{usual}");
+                assert_eq!(shown(read), shown(close(usual.as_bytes())), "{usual}");
+            }
+        }
+        for unusual in [
+            "INVITE  sip:a@b SIP/2.0",
+            "INVITE sip:a@b  SIP/2.0",
+            "INVITE sip:a b SIP/2.0",
+            "INVITE sip:a\tb SIP/2.0",
+            "INVITE <sip:a@b> SIP/2.0",
+            "INVITE sip:a@b sip/2.0",
+            "INVITE sip:a@b SIP/2.1",
+            "INVITE sip:a@b SIP/2.0 ",
+            "INVITE\tsip:a@b SIP/2.0",
+            "IN_VITE sip:a@b SIP/2.0",
+            "INVITE  SIP/2.0",
+            "INVITE SIP/2.0",
+            " sip:a@b SIP/2.0",
+            "SIP/2.0  200 OK",
+            "SIP/2.0 700 OK",
+            "SIP/2.0 099 OK",
+            "SIP/2.0 2000 OK",
+            "SIP/2.0 200  OK",
+            "SIP/2.0 200 OK ",
+            "SIP/2.0 200 ",
+            "SIP/2.0 200",
+            "sip/2.0 200 OK",
+        ] {
+            assert!(quick(unusual.as_bytes(), unusual.as_bytes()).is_none(), "{unusual}");
         }
     }
 

@@ -40,12 +40,25 @@ pub(super) fn ordinary(bytes: &[u8; 16]) -> usize {
     found.to_bitmask().trailing_ones() as usize
 }
 
-/// Whether there is white space. Nearly all text has no byte as low as that, which is seen sixteen bytes at a time.
-pub(super) fn has_lws(bytes: &[u8]) -> bool {
+/// How many bytes come before the first that is white space or as low, sixteen at a time.
+#[inline]
+pub(super) fn until_low(bytes: &[u8]) -> usize {
     let (chunks, rest) = bytes.as_chunks::<16>();
     let space = u8x16::splat(b' ');
-    let has_low = chunks.iter().any(|chunk| u8x16::new(*chunk).simd_le(space).any()) || rest.iter().any(|byte| *byte <= b' ');
-    has_low && bytes.iter().any(|byte| is_lws(*byte))
+    let mut length = 0;
+    for chunk in chunks {
+        let low = u8x16::new(*chunk).simd_le(space).to_bitmask();
+        if low != 0 {
+            return length + low.trailing_zeros() as usize;
+        }
+        length += 16;
+    }
+    length + rest.iter().position(|byte| *byte <= b' ').unwrap_or(rest.len())
+}
+
+/// Whether there is white space. Nearly all text has no byte as low as that.
+pub(super) fn has_lws(bytes: &[u8]) -> bool {
+    from(bytes, until_low(bytes)).iter().any(|byte| is_lws(*byte))
 }
 
 /// Whether all of it is one token.
