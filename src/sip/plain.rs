@@ -134,10 +134,42 @@ fn skip_port(text: &[u8]) -> Option<&[u8]> {
 }
 
 /// Reads `;name=value;name` up to the last `behind` bytes.
-fn params(mut text: &[u8], behind: usize) -> Option<Plain<'_>> {
+#[inline]
+fn params(text: &[u8], behind: usize) -> Option<Plain<'_>> {
+    if text.len() == behind { Some(Plain::default()) } else { some_params(text, behind) }
+}
+
+fn some_params(mut text: &[u8], behind: usize) -> Option<Plain<'_>> {
     let mut plain = Plain::default();
-    while let [b';', rest @ ..] = text {
-        let (name, rest) = short_run(rest, TOKEN);
+    while let [b';', param @ ..] = text {
+        text = match plain.take_usual(param) {
+            Some(rest) => rest,
+            None => plain.take_other(param)?,
+        };
+    }
+    (text.len() == behind).then_some(plain)
+}
+
+impl<'a> Plain<'a> {
+    /// Reads a parameter as most values end with; what follows it.
+    #[inline]
+    fn take_usual(&mut self, param: &'a [u8]) -> Option<&'a [u8]> {
+        match param {
+            [b't', b'a', b'g', b'=', value @ ..] => {
+                let (tag, rest) = run(value, VALUE);
+                self.take_tag(tag).then_some(rest)
+            }
+            [b'b', b'r', b'a', b'n', b'c', b'h', b'=', value @ ..] => {
+                let (branch, rest) = run(value, VALUE);
+                self.take_branch(branch).then_some(rest)
+            }
+            _ => None,
+        }
+    }
+
+    /// Reads any other parameter; nothing if it is one of those whose value is checked, and has no innocent one.
+    fn take_other(&mut self, param: &'a [u8]) -> Option<&'a [u8]> {
+        let (name, rest) = short_run(param, TOKEN);
         let (value, rest) = match rest {
             [b'=', b'"', quoted @ ..] => match run(quoted, QUOTED) {
                 (value, [b'"', rest @ ..]) => (value, rest),
@@ -146,33 +178,29 @@ fn params(mut text: &[u8], behind: usize) -> Option<Plain<'_>> {
             [b'=', value @ ..] => run(value, VALUE),
             _ => (&[][..], rest),
         };
-        plain.take(name, value)?;
-        text = rest;
-    }
-    (text.len() == behind).then_some(plain)
-}
-
-impl<'a> Plain<'a> {
-    /// Keeps what is wanted of a parameter; nothing if it is one of those whose value is checked, and has no innocent one.
-    #[inline]
-    fn take(&mut self, name: &[u8], value: &'a [u8]) -> Option<()> {
         let is_ordinary = match name {
             b"" => false,
-            b"tag" => {
-                if self.tag.is_empty() {
-                    self.tag = value;
-                }
-                !value.is_empty()
-            }
-            b"branch" => {
-                self.branch = value;
-                value.len() > b"z9hG4bK".len()
-            }
+            b"tag" => self.take_tag(value),
+            b"branch" => self.take_branch(value),
             b"expires" => (1..10).contains(&value.len()) && value.iter().all(u8::is_ascii_digit),
             // The same names in other letters.
             _ => !CHECKED.iter().any(|checked| checked.len() == name.len() && checked.eq_ignore_ascii_case(name)),
         };
-        is_ordinary.then_some(())
+        is_ordinary.then_some(rest)
+    }
+
+    /// Keeps the first tag; tells whether this one has nothing wrong.
+    fn take_tag(&mut self, tag: &'a [u8]) -> bool {
+        if self.tag.is_empty() {
+            self.tag = tag;
+        }
+        !tag.is_empty()
+    }
+
+    /// Keeps the last branch; tells whether it has nothing wrong.
+    fn take_branch(&mut self, branch: &'a [u8]) -> bool {
+        self.branch = branch;
+        branch.len() > b"z9hG4bK".len()
     }
 }
 

@@ -125,7 +125,10 @@ impl Scan {
     fn read_headers(&mut self, head: &[u8], lines: &mut Lines<'_>, is_cut: bool) {
         let start = lines.offset();
         let end = loop {
-            match lines.next_but_foreign() {
+            while let Some((header, value)) = lines.next_usual() {
+                self.take_field(head, header, value);
+            }
+            match lines.other_line() {
                 Some(Line::Field { header: Some(header), value, .. }) => self.take_field(head, header, value),
                 Some(Line::Field { header: None, .. }) => {}
                 Some(Line::Odd) if start_line::parse(head, physical(head, lines.last_offset()).text).is_some() => {
