@@ -45,11 +45,8 @@ impl VanishedDetector {
     pub(super) fn event(&mut self, tracker: &Tracker, event: &Event, findings: &mut FindingStore) {
         match *event {
             Event::CallEnded { call, at } if at.frame == 0 => over(tracker, call, at, findings),
-            Event::ByeAnswered { call, .. } if self.told.remove(&call) => {
-                if let Some(subject) = call_subject(tracker, call) {
-                    findings.clear(FindingId::CallDroppedNoBye, &subject, tracker.now());
-                }
-            }
+            Event::CallEnded { call, .. } if is_answer_alone(tracker, call) => self.take_back(tracker, call, findings),
+            Event::ByeAnswered { call, .. } => self.take_back(tracker, call, findings),
             Event::DeviceRestarted { device, at, .. } => self.restarted(tracker, device, at),
             _ => {}
         }
@@ -69,6 +66,13 @@ impl VanishedDetector {
         }
     }
 
+    /// A phone that hangs up has not forgotten the call.
+    fn take_back(&mut self, tracker: &Tracker, call: Handle, findings: &mut FindingStore) {
+        if let Some(subject) = call_subject(tracker, call).filter(|_| self.told.remove(&call)) {
+            findings.clear(FindingId::CallDroppedNoBye, &subject, tracker.now());
+        }
+    }
+
     fn restarted(&mut self, tracker: &Tracker, device: Handle, at: Sighting) {
         let is_its = |call: &Call| phones(tracker, call).contains(&Some(device));
         let up = tracker.calls.iter().filter(|(_, call)| call.is_up() && is_its(call));
@@ -79,6 +83,11 @@ impl VanishedDetector {
             }
         }
     }
+}
+
+/// Whether a BYE that was not captured ended the call, and was accepted.
+fn is_answer_alone(tracker: &Tracker, call: Handle) -> bool {
+    tracker.calls.get(call).is_some_and(|call| call.is_bye_missed && call.record.disconnected.is_some())
 }
 
 /// The session ran out, or one end had forgotten the call; why it did is a finding of its own, which takes the place of this one.

@@ -15,6 +15,7 @@ scenarios! {
     "dect-handset-elsewhere-restarts" => dect_handset_elsewhere_restarts,
     "dect-handset-restarts-in-call" => dect_handset_restarts_in_call,
     "dect-handset-hangs-up-late" => dect_handset_hangs_up_late,
+    "dect-handset-hangs-up-unseen" => dect_handset_hangs_up_unseen,
     "sbc-one-user-away" => sbc_one_user_away,
 }
 
@@ -92,50 +93,51 @@ fn dect_base_router_restarts(scene: &mut Scene) {
     }
 }
 
-/// A handset calls, and ends the call after a while, if it does.
-fn call(scene: &mut Scene, handset: &Agent, hangs_up: Option<f64>) {
+/// Four handsets of a base, the first of which is in a call from 22 s on.
+fn talking(scene: &mut Scene) -> ([Agent; 4], Leg) {
+    scene.healthy(&mut b1(), 0.0, 200.0);
+    let mut base = base(["611", "612", "613", "614"]);
+    register(scene, 1.0, &mut base);
+    scene.keepalives(&base[0], 10.0, 20.0, 200.0);
     let pbx = scene.pbx.clone();
-    let mut leg = Leg::new(scene, handset, &pbx, &handset.user, "2001");
+    let mut leg = Leg::new(scene, &base[0], &pbx, &base[0].user, "2001");
     leg.invite(scene, 20.0, &[]);
     leg.progress(scene, 20.01, 100);
     leg.progress(scene, 20.2, 180);
     leg.answer(scene, 22.0, &[]);
-    if let Some(at) = hangs_up {
-        leg.bye(scene, at, Side::Caller);
-    }
+    (base, leg)
+}
+
+/// A handset registers as if it had restarted.
+fn restart(scene: &mut Scene, handset: &mut Agent) {
+    handset.reboot();
+    scene.reg_ok(60.0, handset);
 }
 
 /// One handset calls, another one of the same base restarts meanwhile.
 fn dect_handset_elsewhere_restarts(scene: &mut Scene) {
-    scene.healthy(&mut b1(), 0.0, 200.0);
-    let mut base = base(["611", "612", "613", "614"]);
-    register(scene, 1.0, &mut base);
-    scene.keepalives(&base[0], 10.0, 20.0, 200.0);
-    call(scene, &base[0], None);
-    base[3].reboot();
-    scene.reg_ok(60.0, &mut base[3]);
+    let (mut base, _) = talking(scene);
+    restart(scene, &mut base[3]);
 }
 
 /// The handset that calls restarts, and nobody hangs up.
 fn dect_handset_restarts_in_call(scene: &mut Scene) {
-    scene.healthy(&mut b1(), 0.0, 200.0);
-    let mut base = base(["611", "612", "613", "614"]);
-    register(scene, 1.0, &mut base);
-    scene.keepalives(&base[0], 10.0, 20.0, 200.0);
-    call(scene, &base[0], None);
-    base[0].reboot();
-    scene.reg_ok(60.0, &mut base[0]);
+    let (mut base, _) = talking(scene);
+    restart(scene, &mut base[0]);
 }
 
 /// The handset that calls registers anew as if it had restarted, and hangs up all the same.
 fn dect_handset_hangs_up_late(scene: &mut Scene) {
-    scene.healthy(&mut b1(), 0.0, 200.0);
-    let mut base = base(["611", "612", "613", "614"]);
-    register(scene, 1.0, &mut base);
-    scene.keepalives(&base[0], 10.0, 20.0, 200.0);
-    call(scene, &base[0], Some(150.0));
-    base[0].reboot();
-    scene.reg_ok(60.0, &mut base[0]);
+    let (mut base, mut leg) = talking(scene);
+    leg.bye(scene, 150.0, Side::Caller);
+    restart(scene, &mut base[0]);
+}
+
+/// The same, and of the BYE the capture has the answer alone.
+fn dect_handset_hangs_up_unseen(scene: &mut Scene) {
+    let (mut base, mut leg) = talking(scene);
+    leg.bye_uncaptured(scene, 150.0, Side::Caller, 200);
+    restart(scene, &mut base[0]);
 }
 
 /// Users of two tenants behind an SBC, some with the same extension. One of them is off.

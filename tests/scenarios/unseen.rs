@@ -36,28 +36,22 @@ fn bridged(scene: &mut Scene, at: f64) -> Bridge {
     bridge
 }
 
-/// The answer to a BYE that the capture lost.
-fn bye_answer(scene: &mut Scene, leg: &mut Leg, at: f64, by: Side, status: u16) {
-    let bye = leg.in_dialog(scene, by, "BYE");
-    leg.refuse(scene, at, by, &bye, status);
-}
-
 /// Of two calls one BYE is missing, its 200 is not: that of the caller, and that of the PBX to the callee.
 fn bye_uncaptured(scene: &mut Scene) {
     phones(scene, 300.0);
     let mut first = bridged(scene, 10.0);
-    bye_answer(scene, &mut first.a, 100.0, Side::Caller, 200);
+    first.a.bye_uncaptured(scene, 100.0, Side::Caller, 200);
     first.b.bye(scene, 100.01, Side::Caller);
     let mut second = bridged(scene, 120.0);
     second.a.bye(scene, 180.0, Side::Caller);
-    bye_answer(scene, &mut second.b, 180.02, Side::Caller, 200);
+    second.b.bye_uncaptured(scene, 180.02, Side::Caller, 200);
 }
 
 /// A BYE that the capture lost is asked for credentials, and its sender has none: the call goes on for a minute.
 fn bye_challenged_uncaptured(scene: &mut Scene) {
     phones(scene, 200.0);
     let mut bridge = bridged(scene, 10.0);
-    bye_answer(scene, &mut bridge.a, 50.0, Side::Caller, 407);
+    bridge.a.bye_uncaptured(scene, 50.0, Side::Caller, 407);
     bridge.bye(scene, 110.0, Side::Callee);
 }
 

@@ -177,6 +177,12 @@ impl Leg {
         self.exchange(scene, at, by, "BYE", 200);
     }
 
+    /// The answer to a BYE that the capture lost.
+    pub(crate) fn bye_uncaptured(&mut self, scene: &mut Scene, at: f64, by: Side, status: u16) {
+        let bye = self.in_dialog(scene, by, "BYE");
+        self.refuse(scene, at, by, &bye, status);
+    }
+
     /// A request of the dialog sent at each of `offsets`, without answer.
     pub(crate) fn unanswered(&mut self, scene: &mut Scene, at: f64, by: Side, method: &str) {
         let request = self.in_dialog(scene, by, method);
