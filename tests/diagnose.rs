@@ -104,6 +104,7 @@ fn what_ended_for_lack_of_news_is_not_mended() {
 fn a_fault_is_not_over_because_the_phone_is_registered() {
     for (case, user, time, verdict) in [
         ("trunk-dead-mended", "1001", "2026-01-31 09:14", "trunk-no-response"),
+        ("trunk-dead-mended-by-proxy", "1001", "2026-01-31 09:14", "trunk-no-response"),
         ("server-errors-mended", "2001", "2026-01-31 09:05", "server-error-burst"),
         ("invite-ignored-mended", "2001", "2026-01-31 09:14", "invite-ignored"),
         ("register-errors-mended", "2001", "2026-01-31 09:05", "temporary-network-problem"),

@@ -4,6 +4,7 @@ use crate::detect::catalog::FindingId as F;
 use crate::detect::finding::{Finding, Subject};
 use crate::diagnose::case::Case;
 use crate::diagnose::parties::Attempt;
+use crate::report::model::CallEntry;
 use crate::track::site::Site;
 
 /// Whom a finding concerns, seen from the user of a question; the nearest last.
@@ -40,12 +41,9 @@ impl Case<'_> {
                 if_so(is_there, self.at_its_address(finding))
             }
             Subject::Trunk(address) => {
-                let meets = self
-                    .attempts
-                    .iter()
-                    .flat_map(Attempt::entries)
-                    .any(|call| [call.destination, call.source].map(|end| end.ip()).contains(address));
-                if_so(meets, Concern::Everybody)
+                let ends = |call: &CallEntry| [Some(call.destination), Some(call.source), call.passed_on_to];
+                let mut met = self.attempts.iter().flat_map(Attempt::entries).flat_map(ends).flatten();
+                if_so(met.any(|end| end.ip() == *address), Concern::Everybody)
             }
             Subject::Group(group) => if_so(self.is_in_group(group), Concern::Everybody),
         }

@@ -1,12 +1,11 @@
 //! Whether what ended for lack of news has been mended: something must have worked since that would not have worked with it.
 
-use std::net::SocketAddr;
-
 use crate::detect::catalog::{FindingId as F, WINDOW_BEFORE};
 use crate::detect::finding::{Finding, Subject};
 use crate::diagnose::cannot_call::SLOW;
 use crate::diagnose::case::Case;
 use crate::report::build::{Kept, records};
+use crate::track::call::record::CallView;
 use crate::track::vocabulary::Outcome;
 
 /// What shows that a trouble is over.
@@ -90,7 +89,7 @@ impl<'a> Trial<'a> {
     }
 
     fn note(&mut self, kept: &Kept<'_>) {
-        let Some(way) = way(&self.finding.subject, kept.record.source, kept.record.destination) else { return };
+        let Some(way) = way(&self.finding.subject, &kept.record) else { return };
         let started = kept.record.started;
         let ended = kept.record.ended.unwrap_or(started);
         let during = started <= self.finding.last && ended >= self.finding.since - WINDOW_BEFORE;
@@ -120,13 +119,13 @@ impl<'a> Trial<'a> {
     }
 }
 
-/// Which way a call goes that a finding about `subject` bears on: 0 to it, 1 from it.
-fn way(subject: &Subject, source: SocketAddr, destination: SocketAddr) -> Option<usize> {
+/// Which way a call goes that a finding about `subject` bears on: 0 to it, by a proxy too, 1 from it.
+fn way(subject: &Subject, call: &CallView<'_>) -> Option<usize> {
     match subject {
-        Subject::Pbx(server) => (destination == *server).then_some(0),
-        Subject::Trunk(trunk) => (destination.ip() == *trunk).then_some(0),
-        Subject::Source(address) if source.ip() == *address => Some(1),
-        Subject::Source(address) => (destination.ip() == *address).then_some(0),
+        Subject::Pbx(server) => (call.destination == *server).then_some(0),
+        Subject::Trunk(trunk) => [Some(call.destination), call.passed_on_to].iter().flatten().any(|to| to.ip() == *trunk).then_some(0),
+        Subject::Source(address) if call.source.ip() == *address => Some(1),
+        Subject::Source(address) => (call.destination.ip() == *address).then_some(0),
         _ => None,
     }
 }

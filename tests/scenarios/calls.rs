@@ -392,24 +392,7 @@ fn proxy_two_hops(scene: &mut Scene) {
     scene.healthy(&mut caller, 0.0, 100.0);
     scene.healthy(&mut callee, 1.0, 100.0);
     let proxy = scene.pbx.clone();
-    let hops = Hops { caller: &caller, proxy: &proxy, callee: &callee };
-    let target = callee.contact_uri();
-    let mut leg = Leg::new(scene, &caller, &proxy, "1001", "2001");
-    leg.prepare_invite(scene, &[]);
-    let invite = leg.invite.clone();
-    let received = hops.request(scene, 10.0, &invite, &target);
-    leg.progress(scene, 10.001, 100);
-    let tag = callee.tag(&mut scene.random);
-    leg.adopt(&callee, &tag);
-    let answer = |status| received.response(status, proxy.outer, &tag).with("Contact", callee.contact());
-    hops.response(scene, 10.3, &answer(180));
-    hops.response(scene, 14.0, &answer(200).with_body("application/sdp", callee.sdp(1)));
-    let ack = leg.in_dialog(scene, Side::Caller, "ACK");
-    hops.request(scene, 14.032, &ack, &target);
-    let bye = leg.in_dialog(scene, Side::Caller, "BYE");
-    let received = hops.request(scene, 44.0, &bye, &target);
-    let ok = received.response(200, proxy.outer, &tag);
-    hops.response(scene, 44.03, &ok);
+    Hops { caller: &caller, proxy: &proxy, callee: &callee }.call(scene, 10.0, "2001");
 }
 
 fn anonymous_caller(scene: &mut Scene) {

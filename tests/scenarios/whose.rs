@@ -3,6 +3,7 @@
 use super::scenarios;
 use crate::support::agent::cast::{a1, b1, c1, trunk};
 use crate::support::call::Bridge;
+use crate::support::proxy::Hops;
 use crate::support::scene::schedule;
 use crate::support::{Agent, Brand, Leg, Scene, Side};
 
@@ -12,6 +13,7 @@ scenarios! {
     "callee-refuses" => callee_refuses,
     "carrier-refuses" => carrier_refuses,
     "trunk-dead-mended" => trunk_dead_mended,
+    "trunk-dead-mended-by-proxy" => trunk_dead_mended_by_proxy,
     "server-errors-mended" => server_errors_mended,
     "register-errors-mended" => register_errors_mended,
     "invite-ignored-mended" => invite_ignored_mended,
@@ -124,6 +126,20 @@ fn trunk_dead_mended(scene: &mut Scene) {
         bridge.a.fail(scene, at + 32.1, 503, &[]);
     }
     outside(scene, &caller, "0030123456").ordinary(scene, 850.0, 2.0, 10.0, Side::Caller);
+}
+
+/// The same where the PBX is a proxy that passes the calls on to the carrier.
+fn trunk_dead_mended_by_proxy(scene: &mut Scene) {
+    scene.pbx = Agent { brand: Brand::Kamailio, ..scene.pbx.clone() };
+    let (mut caller, proxy, carrier) = (a1(), scene.pbx.clone(), trunk());
+    scene.healthy(&mut caller, 0.0, 900.0);
+    scene.healthy(&mut c1(), 1.0, 900.0);
+    let hops = Hops { caller: &caller, proxy: &proxy, callee: &carrier };
+    hops.call(scene, 10.0, "0030123456");
+    for (index, at) in [60.0, 75.0, 90.0, 105.0].into_iter().enumerate() {
+        hops.unanswered(scene, at, &format!("003012345{index}"));
+    }
+    hops.call(scene, 850.0, "0030123456");
 }
 
 /// The PBX answers calls with 500 for a while. Some minutes later one goes through.

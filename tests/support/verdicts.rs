@@ -52,6 +52,7 @@ pub(crate) const VERDICTS: &[(&str, &str, &str, &str)] = &[
     ("handsets-one-socket", "1002", "cannot-call", "not-an-issue"),
     ("handsets-one-socket", "1003", "cannot-call", "ok"),
     ("trunk-dead-mended", "1001", "cannot-call", "temporary-network-problem"),
+    ("trunk-dead-mended-by-proxy", "1001", "cannot-call", "temporary-network-problem"),
     ("server-errors-mended", "2001", "cannot-call", "temporary-network-problem"),
     ("register-errors-mended", "2001", "cannot-connect", "temporary-network-problem"),
     ("invite-ignored-mended", "2001", "cannot-call", "temporary-network-problem"),
