@@ -2,7 +2,7 @@
 //!
 //! Behind one address there may be several: the handsets of a DECT base, the lines of a phone, all users of an SBC. Once a second one is
 //! bound there, each is found by the user of its Contact too, and those with the same user by all of it. A device that has its address to
-//! itself has no more than that one entry.
+//! itself, from the start or since the others left, has no more than that one entry.
 
 use std::net::SocketAddr;
 
@@ -110,11 +110,12 @@ impl Registrations {
     /// Ties the key of an address at one level to a device. Returns whether others are there too, so that the next level tells them apart.
     fn remember_at(&mut self, world: &World, address: SocketAddr, handle: Handle, level: usize, now: PacketTime) -> bool {
         let Some(device) = self.devices.get(handle) else { return false };
-        let own = Tied { device: handle, phone: device.phone, is_shared: false };
         let key = key_at(world, address, device, level);
         let known = self.tied(key);
         let other = known.filter(|known| level + 1 < LEVELS && self.shares(known.device, handle, address));
-        let is_shared = other.is_some() || known.is_some_and(|known| known.is_shared);
+        let was_shared = known.is_some_and(|known| known.is_shared);
+        let is_shared = other.is_some() || (was_shared && !self.is_alone(device, address));
+        let own = Tied { device: handle, phone: device.phone, is_shared };
         // Who was there first stands for the address, so that what is known of its way through a NAT stays in one place.
         self.tie(key, Tied { is_shared, ..other.unwrap_or(own) }, now);
         if let Some(first) = other.filter(|other| !other.is_shared)
@@ -122,7 +123,30 @@ impl Registrations {
         {
             self.tie(key_at(world, address, device, level + 1), first, now);
         }
+        if was_shared && !is_shared {
+            self.untie(world, address, handle, level + 1);
+        }
         is_shared
+    }
+
+    /// Whether a device is the only one that is registered at its address. Behind an address that its Contact names, or where it was seen
+    /// since it registered, it surely is where nobody else comes from its site.
+    fn is_alone(&self, device: &Device, address: SocketAddr) -> bool {
+        match address == device.source() {
+            true => self.behind.registered_at(address) < 2,
+            false => self.behind.devices_at(device.source().ip()) < 2,
+        }
+    }
+
+    /// Takes away what told a device from others behind `address`, from `level` on.
+    fn untie(&mut self, world: &World, address: SocketAddr, handle: Handle, level: usize) {
+        let Some(device) = self.devices.get(handle) else { return };
+        for key in (level..LEVELS).map(|level| key_at(world, address, device, level)) {
+            let found = self.addresses.find(key);
+            if let Some(own) = found.filter(|found| self.addresses.get(*found).is_some_and(|tied| tied.device == handle)) {
+                self.addresses.remove(own);
+            }
+        }
     }
 
     fn tie(&mut self, key: Digest, tied: Tied, now: PacketTime) {
@@ -263,9 +287,14 @@ mod tests {
             self.tracker.message(Message::new(text.as_bytes(), &found), flow, at);
         }
 
-        /// A REGISTER of `aor` with that Contact, accepted.
+        /// A REGISTER of `aor` with that Contact, accepted for an hour.
         fn register(&mut self, aor: &str, contact: &str, from: &str) {
-            let (frame, expires) = (self.frame, 3600);
+            self.register_for(3600, aor, contact, from);
+        }
+
+        /// The same for `expires` seconds; with 0 it logs off.
+        fn register_for(&mut self, expires: u32, aor: &str, contact: &str, from: &str) {
+            let frame = self.frame;
             let headers = format!(
                 "Via: SIP/2.0/UDP {from};branch=z9hG4bK{frame}\r\nFrom: <sip:{aor}>;tag=f\r\nTo: <sip:{aor}>\r\nCall-ID: {aor}-{contact}\r\n\
                  CSeq: {frame} REGISTER\r\nContact: <sip:{contact}>\r\nExpires: {expires}\r\nContent-Length: 0\r\n\r\n"
@@ -290,6 +319,14 @@ mod tests {
             let asked =
                 before.into_iter().find(|(handle, sent)| registrations.device(*handle).is_some_and(|device| device.probes.sent > *sent));
             let aor = asked.and_then(|(handle, _)| registrations.aor(registrations.device(handle)?.aor));
+            aor.map_or_else(String::new, |aor| aor.name.to_string())
+        }
+
+        /// The user who is alone at `address`; nobody where several are.
+        fn alone_at(&self, address: &str) -> String {
+            let Tracker { registrations, world, .. } = &self.tracker;
+            let Some(Occupant::Only(device)) = registrations.occupant(world, address.parse().unwrap()) else { return String::new() };
+            let aor = registrations.device(device).and_then(|device| registrations.aor(device.aor));
             aor.map_or_else(String::new, |aor| aor.name.to_string())
         }
 
@@ -342,6 +379,42 @@ mod tests {
         assert_eq!(bench.asked("613@10.0.0.9:5060", base), "613@example.com");
         assert_eq!(bench.asked("699@10.0.0.9:5060", base), "612@example.com", "the first of those who are still there");
         assert_eq!(bench.asked("611@10.0.0.9:5060", "198.51.100.7:7070"), "611@example.com");
+    }
+
+    #[test]
+    fn who_is_left_behind_an_address_has_it_alone() {
+        let base = "198.51.100.7:6060";
+        let aor = |user: &str| format!("{user}@example.com");
+        let contact = |user: &str| format!("{user}@10.0.0.9:5060");
+        for (stays, leave) in [("611", ["612", "613"]), ("612", ["613", "611"]), ("613", ["611", "612"])] {
+            let mut bench = Bench::new();
+            ["611", "612", "613"].into_iter().for_each(|user| bench.register(&aor(user), &contact(user), base));
+            bench.register(&aor(stays), &contact(stays), base);
+            let [logs_off, moves] = leave;
+            bench.register_for(0, &aor(logs_off), &contact(logs_off), base);
+            bench.register(&aor(stays), &contact(stays), base);
+            assert_eq!(bench.alone_at(base), "", "{moves} is still there");
+            bench.register(&aor(moves), &contact(moves), "198.51.100.7:7070");
+            bench.register(&aor(stays), &contact(stays), base);
+            assert_eq!(bench.alone_at(base), aor(stays));
+            bench.register(&aor("614"), &contact("614"), base);
+            assert_eq!(bench.alone_at(base), "");
+            for user in [stays, "614"] {
+                assert_eq!(bench.asked(&contact(user), base), aor(user));
+            }
+        }
+    }
+
+    #[test]
+    fn what_told_a_device_from_others_goes_with_them() {
+        let mut bench = Bench::new();
+        let base = "198.51.100.7:6060";
+        bench.register("611@example.com", "611@10.0.0.9:5060", base);
+        let alone = bench.entries();
+        bench.register("612@example.com", "612@198.51.100.7:6060", base);
+        bench.register_for(0, "612@example.com", "612@198.51.100.7:6060", base);
+        bench.register("611@example.com", "611@10.0.0.9:5060", base);
+        assert_eq!(bench.entries(), alone + 1, "the user that left, until a day has passed");
     }
 
     #[test]

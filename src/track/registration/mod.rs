@@ -6,6 +6,7 @@
 
 pub mod addresses;
 mod attempt;
+mod behind;
 pub mod changes;
 mod conclude;
 mod connections;
@@ -29,6 +30,7 @@ use crate::track::nat::NatEvidence;
 use crate::track::reading::Reading;
 use crate::track::registration::addresses::Tied;
 use crate::track::registration::attempt::Attempt;
+use crate::track::registration::behind::Behind;
 use crate::track::registration::changes::{Change, Changes, Refreshes};
 use crate::track::registration::device::{Continuity, Device, Probes};
 use crate::track::registration::keys::{DeviceKeys, contact_address, contact_key, continuity, trim_instance};
@@ -84,8 +86,7 @@ pub struct Registrations {
     /// When connections ended over which devices had registered, by the end of the device.
     disconnected: ExpiringTable<Sighting>,
     devices_made: u64,
-    /// How many devices sit behind each address.
-    behind: BTreeMap<IpAddr, u32>,
+    behind: Behind,
     /// Concluded attempts per source, for the ratio of ineffective ones.
     tries: BTreeMap<IpAddr, Tries>,
     /// First REGISTER to 2xx of each accepted attempt by registrar, in microseconds, for the report; bounded.
@@ -110,7 +111,7 @@ impl Registrations {
             addresses: ExpiringTable::new(capacity.saturating_mul(2)),
             disconnected: ExpiringTable::new(capacity),
             devices_made: 0,
-            behind: BTreeMap::new(),
+            behind: Behind::default(),
             tries: BTreeMap::new(),
             delays: BTreeMap::new(),
             delays_held: 0,
@@ -143,7 +144,7 @@ impl Registrations {
 
     /// How many devices were last seen at `address`, on whatever port.
     pub fn devices_at(&self, address: IpAddr) -> u32 {
-        self.behind.get(&address).copied().unwrap_or_default()
+        self.behind.devices_at(address)
     }
 
     /// The AoR of `name` (`user@host`).
@@ -303,10 +304,10 @@ impl Registrations {
         };
         self.devices_made += 1;
         let key = world.digester.parts(&[b"device", &self.devices_made.to_be_bytes()]);
-        self.arrived(seen.flow.source.ip());
+        self.behind.arrived(&device);
         let (handle, evicted) = self.devices.insert(key, device, seen.at.time + REMEMBERED, rank);
         if let Some(gone) = evicted {
-            self.left(gone.flow.source.ip());
+            self.behind.left(&gone);
         }
         self.attach(world, aor, handle);
         handle
@@ -330,28 +331,15 @@ impl Registrations {
 
     fn forget_device(&mut self, world: &World, handle: Handle) -> Option<Device> {
         let gone = self.devices.remove(handle)?;
-        self.left(gone.flow.source.ip());
+        self.behind.left(&gone);
         self.forget_addresses(world, handle, &gone);
         Some(gone)
-    }
-
-    fn arrived(&mut self, address: IpAddr) {
-        *self.behind.entry(address).or_default() += 1;
-    }
-
-    fn left(&mut self, address: IpAddr) {
-        if let Some(count) = self.behind.get_mut(&address) {
-            *count -= 1;
-            if *count == 0 {
-                self.behind.remove(&address);
-            }
-        }
     }
 
     fn renew_device(&mut self, world: &mut World, handle: Handle, seen: &Seen<'_>, contact: &Contact<'_>, keys: &DeviceKeys) {
         let before = self.addresses_held(world, handle);
         let Some(device) = self.devices.get_mut(handle) else { return };
-        let old = device.flow.source;
+        self.behind.left(device);
         device.continuity = continuity(device, keys);
         let place = std::mem::replace(&mut device.place, seen.flow.source);
         if place != seen.flow.source {
@@ -368,6 +356,7 @@ impl Registrations {
         }
         device.refreshes.note(seen.at.time.since(device.last_register));
         device.flow = seen.flow;
+        self.behind.arrived(device);
         device.last_register = seen.at.time;
         device.nat = NatEvidence::of(seen.read, seen.flow);
         if device.call_id_key != keys.call_id {
@@ -384,10 +373,6 @@ impl Registrations {
         device.agent_key = keys.agent;
         self.devices.touch(handle);
         self.leave_addresses(world, handle, before);
-        if old.ip() != seen.flow.source.ip() {
-            self.left(old.ip());
-            self.arrived(seen.flow.source.ip());
-        }
         self.arm_device(handle);
     }
 
@@ -398,7 +383,12 @@ impl Registrations {
             device.registered_at = None;
             device.expires_at = None;
         }
-        let aor = device.aor;
+        let (aor, source) = (device.aor, device.flow.source);
+        match (from == RegistrationState::Registered, to == RegistrationState::Registered) {
+            (false, true) => self.behind.bound(source),
+            (true, false) => self.behind.unbound(source),
+            _ => {}
+        }
         if to == RegistrationState::Registered {
             self.devices.set_rank(handle, Rank::Precious);
             self.aors.set_rank(aor, Rank::Precious);

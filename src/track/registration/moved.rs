@@ -21,7 +21,7 @@ impl Registrations {
         }
         self.abandoned = new.phone;
         let Some(device) = self.devices.get_mut(known) else { return claimant };
-        let (from, to) = (device.flow.source.ip(), new.flow.source.ip());
+        self.behind.left(device);
         let place = std::mem::replace(&mut device.place, new.place);
         device.changes.note(Change::Address(place, new.place), since);
         world.tell(Event::BindingChange { device: known, old: place, new: new.place, at: since });
@@ -36,12 +36,11 @@ impl Registrations {
         device.continuity = Continuity::Restarted;
         device.restarted = since.time;
         (device.flow, device.last_register, device.nat) = (new.flow, new.last_register, new.nat);
+        self.behind.arrived(device);
         (device.contact, device.contact_address, device.address_key) = (new.contact, new.contact_address, new.address_key);
         (device.call_id_key, device.cseq, device.agent_key) = (new.call_id_key, new.cseq, new.agent_key);
         self.devices.touch(known);
         self.leave_addresses(world, known, before);
-        self.left(from);
-        self.arrived(to);
         known
     }
 
