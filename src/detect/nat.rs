@@ -27,7 +27,7 @@ pub(super) fn event(tracker: &Tracker, event: &NatEvent, findings: &mut FindingS
         NatEvent::Mended { site, at, .. } => mended(site, at.time, findings),
         NatEvent::DeliveredLate(ref late) => delivered_late(tracker, late, findings),
         NatEvent::LongSilence { device, silence, since, at } => {
-            for device in sharing(tracker, device) {
+            for device in in_need(tracker, device) {
                 keepalive_missing(tracker, device, silence, since, at, findings);
             }
         }
@@ -58,7 +58,7 @@ fn forgotten(tracker: &Tracker, probe: &NatProbe, findings: &mut FindingStore) {
     let age = probe.age;
     let is_request = probe.outcome != NatOutcome::NewPort;
     if is_request && age > tracker.thresholds().keepalive_missing_gap && tracker.nat.lacks_keepalive(&tracker.registrations, probe.device) {
-        for device in sharing(tracker, probe.device) {
+        for device in in_need(tracker, probe.device) {
             keepalive_missing(tracker, device, age, probe.sent.time - age, probe.back, findings);
         }
     }
@@ -73,11 +73,20 @@ fn sharing(tracker: &Tracker, device: Handle) -> Vec<Handle> {
     devices
 }
 
-/// The devices for which a binding that died is to be told: all that share it, or one where it is told of the site.
+/// Those of them that need the binding: whoever logged off does not, as long as others go on.
+fn in_need(tracker: &Tracker, device: Handle) -> Vec<Handle> {
+    let devices = sharing(tracker, device);
+    let is_logged_off = |mate: &Handle| tracker.registrations.device(*mate).is_some_and(Device::is_logged_off);
+    let (gone, staying): (Vec<_>, Vec<_>) = devices.into_iter().partition(is_logged_off);
+    if staying.is_empty() { gone } else { staying }
+}
+
+/// The devices for which a binding that died is to be told: all that need it, or one where it is told of the site.
 fn suffering(tracker: &Tracker, site: Site, device: Handle, findings: &FindingStore) -> Vec<Handle> {
     match failing_site(tracker, site, findings) {
-        Some(_) => vec![device],
-        None => sharing(tracker, device),
+        Some(failing) if failing.contains(&device) => vec![device],
+        Some(failing) => failing.into_iter().take(1).collect(),
+        None => in_need(tracker, device),
     }
 }
 
@@ -103,7 +112,7 @@ fn witnessed(tracker: &Tracker, raise: Raise, probe: &NatProbe) -> Raise {
 
 /// More is known of the NAT of a site: what was said of it is said as it is, and is over for phones that do not suffer from it any more.
 pub(super) fn refresh(tracker: &Tracker, site: Site, at: PacketTime, findings: &mut FindingStore) {
-    let (failing, _) = tracker.nat.failing(site);
+    let (failing, _) = tracker.nat.failing(&tracker.registrations, site);
     for subject in open_about(site, findings) {
         let device = match &subject {
             Subject::Aor(told) => failing.iter().find(|device| aor(tracker, **device).as_ref() == Some(told)),
@@ -119,7 +128,7 @@ pub(super) fn refresh(tracker: &Tracker, site: Site, at: PacketTime, findings: &
 /// Whether the NAT of its site forgets a device.
 pub(super) fn is_forgotten(tracker: &Tracker, device: Handle) -> bool {
     let entry = tracker.registrations.device(device);
-    entry.is_some_and(|entry| tracker.nat.failing(Site::of(entry.place.ip())).0.contains(&device))
+    entry.is_some_and(|entry| tracker.nat.failing(&tracker.registrations, Site::of(entry.place.ip())).0.contains(&device))
 }
 
 /// The finding about the site, where the trouble is the site's, or about the phone.
@@ -150,7 +159,7 @@ fn raise(tracker: &Tracker, site: Site, device: Handle, findings: &FindingStore)
 
 /// The failing phones of a site, if they make it the site's matter, or made it so before.
 fn failing_site(tracker: &Tracker, site: Site, findings: &FindingStore) -> Option<Vec<Handle>> {
-    let (failing, phones) = tracker.nat.failing(site);
+    let (failing, phones) = tracker.nat.failing(&tracker.registrations, site);
     let many = failing.len() >= tracker.thresholds().nat_site_phones as usize && failing.len() * 2 >= phones;
     let is_told = || findings.is_open(FindingId::NatBindingTimeout, &Subject::Site(site));
     (!failing.is_empty() && (many || is_told())).then_some(failing)

@@ -11,6 +11,7 @@ use crate::support::{Agent, Brand, Leg, Scene, Side};
 scenarios! {
     "dect-base-off" => dect_base_off,
     "dect-base-new-port" => dect_base_new_port,
+    "dect-handsets-logged-off" => dect_handsets_logged_off,
     "dect-base-router-restarts" => dect_base_router_restarts,
     "dect-handset-elsewhere-restarts" => dect_handset_elsewhere_restarts,
     "dect-handset-restarts-in-call" => dect_handset_restarts_in_call,
@@ -71,6 +72,22 @@ fn dect_base_new_port(scene: &mut Scene) {
             }
             scene.qualify_lost(begun + 70.0 + index as f64 * 0.2, &schedule::QUALIFY, handset);
         }
+    }
+}
+
+/// Two of three handsets log off. The router forgets the port of the base between its keep-alives.
+fn dect_handsets_logged_off(scene: &mut Scene) {
+    scene.healthy(&mut b1(), 0.0, 420.0);
+    let mut base = base(["611", "612", "613"]);
+    register(scene, 1.0, &mut base);
+    let [first, staying, last] = &mut base;
+    scene.unregister(20.0, first);
+    scene.unregister(25.0, last);
+    scene.keepalives(staying, 60.0, 60.0, 420.0);
+    for at in times(105.0, 60.0, 400.0) {
+        scene.qualify_lost(at, &schedule::QUALIFY, staying);
+        // Another site answers within 10 s of each probe.
+        scene.qualify(at + 1.0, &b1());
     }
 }
 

@@ -12,6 +12,7 @@ use crate::track::nat::site::SiteNat;
 use crate::track::nat::stage::Stage;
 use crate::track::nat::{Nat, advice};
 use crate::track::registration::Registrations;
+use crate::track::registration::device::Device;
 use crate::track::site::Site;
 use crate::track::vocabulary::Confidence;
 
@@ -121,11 +122,17 @@ impl Nat {
     }
 
     /// The devices of a site that its NAT forgets, and how many of its phones were heard within a day. Those that come from one port have
-    /// one binding, and are forgotten together.
-    pub fn failing(&self, site: Site) -> (Vec<Handle>, usize) {
+    /// one binding, and are forgotten together; who logged off while others there go on is not among them.
+    pub fn failing(&self, registrations: &Registrations, site: Site) -> (Vec<Handle>, usize) {
         let forgotten: BTreeSet<_> = self.forgotten_of(site).map(|phone| phone.flow.source).collect();
-        let failing = self.phones_of(site).filter(|phone| forgotten.contains(&phone.flow.source));
-        (failing.map(|phone| phone.device).collect(), self.phones_of(site).count())
+        let logged_off = |phone: &Phone| registrations.device(phone.device).is_some_and(Device::is_logged_off);
+        let goes_on =
+            |phone: &&Phone| registrations.device(phone.device).is_some_and(|device| device.was_accepted() && !device.is_logged_off());
+        let in_use: BTreeSet<_> = self.phones_of(site).filter(goes_on).map(|phone| phone.flow.source).collect();
+        let mut phones: Vec<_> = self.phones_of(site).filter(|phone| !logged_off(phone) || !in_use.contains(&phone.flow.source)).collect();
+        let count = phones.len();
+        phones.retain(|phone| forgotten.contains(&phone.flow.source));
+        (phones.into_iter().map(|phone| phone.device).collect(), count)
     }
 
     /// The devices of a site that share the binding of one of them, itself among them.

@@ -95,6 +95,11 @@ impl Device {
         self.last_accepted.frame != 0
     }
 
+    /// Whether its binding was taken back.
+    pub fn is_logged_off(&self) -> bool {
+        self.state == RegistrationState::Unregistered
+    }
+
     /// Whether the registrar holds a binding of it.
     pub fn is_registered(&self) -> bool {
         self.state == RegistrationState::Registered
