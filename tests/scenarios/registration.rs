@@ -43,6 +43,7 @@ scenarios! {
     "reg-refused-in-words" => reg_refused_in_words,
     "reg-tel" => reg_tel,
     "reg-tcp-lost" => reg_tcp_lost,
+    "reg-tcp-shared-lost" => reg_tcp_shared_lost,
     "reg-tcp-renewed" => reg_tcp_renewed,
 }
 
@@ -497,6 +498,18 @@ fn reg_tcp_lost(scene: &mut Scene) {
     let pbx = scene.pbx.outer;
     scene.hang_up(60.0, phone.outer, pbx);
     refused_calls(scene, &phone);
+}
+
+/// Two lines of a phone register over one connection, which ends; the first of them has logged off before.
+fn reg_tcp_shared_lost(scene: &mut Scene) {
+    let mut line = a1().over_tcp();
+    let mut other = Agent { user: "1009".to_owned(), ..line.clone() };
+    scene.reg_ok(1.0, &mut other);
+    scene.reg_ok(2.0, &mut line);
+    scene.unregister(30.0, &mut other);
+    let pbx = scene.pbx.outer;
+    scene.hang_up(60.0, line.outer, pbx);
+    refused_calls(scene, &line);
 }
 
 /// The phone opens another connection at once and registers over it; it is its user who does not want to be disturbed.

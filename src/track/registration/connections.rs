@@ -7,14 +7,22 @@ use crate::track::event::Sighting;
 use crate::track::registration::addresses::Occupant;
 use crate::track::registration::device::Device;
 use crate::track::registration::{REMEMBERED, Registrations};
+use crate::track::vocabulary::Direction;
 use crate::track::world::World;
 
 impl Registrations {
-    /// Takes note that a connection ended, by FIN or RST seen on `flow`. One that carried no registration is nobody's loss.
+    /// Takes note that a connection ended, by FIN or RST seen on `flow`. One that carried no registration is nobody's loss; of several
+    /// devices over one any may be registered, whatever the first of them is.
     pub(in crate::track) fn disconnected(&mut self, world: &World, flow: Flow, at: Sighting) {
         for way in [flow, flow.reversed()] {
-            let Some(Occupant::Only(device) | Occupant::Several(device)) = self.occupant(world, way.source) else { continue };
-            if self.devices.get(device).is_some_and(|device| device.is_registered() && device.flow.destination == way.destination) {
+            let carried = match self.occupant(world, way.source) {
+                Some(Occupant::Only(device)) => {
+                    self.devices.get(device).is_some_and(|device| device.is_registered() && device.flow.destination == way.destination)
+                }
+                Some(Occupant::Several(_)) => world.peers.direction(way) == Direction::In,
+                None => false,
+            };
+            if carried {
                 let key = end_digest(world.digester, way.source);
                 self.disconnected.insert(key, at, at.time + REMEMBERED, Rank::Ordinary);
             }
