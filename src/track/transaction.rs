@@ -149,7 +149,7 @@ impl Transaction {
 
     /// Whether an answer must have come that the capture missed: it was sent once, by who sends again what nobody answers. However early it
     /// is asked, more than T1 after the first transmission this holds.
-    pub fn is_heard(&self) -> bool {
+    pub fn is_never_repeated(&self) -> bool {
         self.resends && self.transmissions == 1
     }
 

@@ -67,7 +67,7 @@ impl Nat {
             idle: now.since(seen.before.against.max(seen.before.along)),
             binding: phone.binding,
             wait: Wait::Sign,
-            is_heard: world.transactions.get(transaction).is_some_and(Transaction::is_heard),
+            is_never_repeated: world.transactions.get(transaction).is_some_and(Transaction::is_never_repeated),
             others: Others::Unknown,
             due: Witnesses::known_at(now),
         });
@@ -81,7 +81,7 @@ impl Nat {
         }
         let phone = self.at(world, registrations, flow.destination).and_then(|handle| self.phones.get_mut(handle));
         if let Some(asked) = phone.and_then(|phone| phone.asked.iter_mut().find(|asked| asked.transaction == transaction)) {
-            asked.is_heard = false;
+            asked.is_never_repeated = false;
         }
     }
 
@@ -286,7 +286,7 @@ impl Nat {
             && !ignored_after
             && !overdue
             && !too_large
-            && (!asked.is_heard || world.unreached.since(asked.flow, asked.sent.time))
+            && (!asked.is_never_repeated || world.unreached.since(asked.flow, asked.sent.time))
     }
 
     /// Counts a request that the NAT let fall.

@@ -87,7 +87,7 @@ impl Nat {
             self.tell_flush(world, handle, change.old, change.at.time, now);
             return;
         }
-        for asked in lost.into_iter().filter(|asked| !asked.is_heard) {
+        for asked in lost.into_iter().filter(|asked| !asked.is_never_repeated) {
             self.lost_request(world, handle, &asked, now);
         }
         let silence = change.at.time.since(change.heard);

@@ -32,7 +32,7 @@ pub(super) struct Asked {
     pub(super) binding: Binding,
     pub(super) wait: Wait,
     /// Whether an answer must have come that the capture missed: its sender sends again what nobody answers, and has not so far.
-    pub(super) is_heard: bool,
+    pub(super) is_never_repeated: bool,
     /// How the others were at that time.
     pub(super) others: Others,
     /// When something is next to be decided about it.
