@@ -103,19 +103,22 @@ fn last_call(case: &Case<'_>) -> Check {
     Check::met(answer.facts(facts::calls(case.made().take(LISTED))))
 }
 
+/// What is said of calls under names that are nobody's, `from` or `to` the address that the user shares with others: they may be `of` any of
+/// them, or for any.
+pub(super) fn unclaimed(case: &Case<'_>, may_be: impl Fn(&CallEntry) -> bool, [from, of]: [&str; 2]) -> Option<Answer> {
+    let calls: Vec<_> = case.unclaimed.iter().filter(|call| may_be(call)).map(|call| facts::call(call)).collect();
+    let headline = format!(
+        "No call under a name of {} was captured, but {} {from} its address, which other users share, may be {of} any of them.",
+        case.asked(),
+        counted(calls.len(), "call", "calls")
+    );
+    let answer = Answer::new(Judgement::CannotTell, headline).confidence(Confidence::Suspected).scope(case.scope());
+    (!calls.is_empty()).then(|| answer.facts(calls.into_iter().rev().take(LISTED)))
+}
+
 fn no_call(case: &Case<'_>) -> Answer {
-    let unclaimed: Vec<_> = case.unclaimed.iter().filter(|call| case.party.is_at(call.source)).map(|call| facts::call(call)).collect();
-    if !unclaimed.is_empty() {
-        let headline = format!(
-            "No call under a name of {} was captured, but {} from its address, which other users share, may be of any of them.",
-            case.asked(),
-            counted(unclaimed.len(), "call", "calls")
-        );
-        return Answer::new(Judgement::CannotTell, headline)
-            .confidence(Confidence::Suspected)
-            .scope(case.scope())
-            .facts(unclaimed.into_iter().rev().take(LISTED))
-            .next_step("Let the user place a test call while capturing, and find it by its time and number.");
+    if let Some(answer) = unclaimed(case, |call| case.party.is_at(call.source), ["from", "of"]) {
+        return answer.next_step("Let the user place a test call while capturing, and find it by its time and number.");
     }
     let state = if case.is_registered() { "is registered, but" } else { "was seen, but" };
     let headline = format!("{} {state} no call of it was captured: if it tried, the call never left the phone.", case.asked());

@@ -2,14 +2,14 @@
 
 use crate::detect::catalog::FindingId as F;
 use crate::diagnose::answer::Answer;
-use crate::diagnose::cannot_call::{age, people, suspected};
+use crate::diagnose::cannot_call::{age, people, suspected, unclaimed};
 use crate::diagnose::cannot_connect::{OVER, REGISTRATION, STATE};
 use crate::diagnose::case::Case;
 use crate::diagnose::facts;
 use crate::diagnose::parties::Attempt;
 use crate::diagnose::refusal::{self, Refusal};
 use crate::diagnose::rule::{Check, Rule, Step};
-use crate::diagnose::words::{caller, clock, counted, dialled, outcome};
+use crate::diagnose::words::{caller, clock, dialled, outcome};
 use crate::report::model::{CallEntry, Escalation, Judgement, RegistrationEntry};
 use crate::track::event::Unanswered;
 use crate::track::vocabulary::{CallState, Confidence, Direction, Outcome, Scope};
@@ -150,18 +150,8 @@ fn last_call(case: &Case<'_>) -> Check {
 }
 
 fn no_call(case: &Case<'_>) -> Answer {
-    let unclaimed: Vec<_> = case.unclaimed.iter().filter(|call| !case.party.is_at(call.source)).map(|call| facts::call(call)).collect();
-    if !unclaimed.is_empty() {
-        let headline = format!(
-            "No call under a name of {} was captured, but {} to its address, which other users share, may be for any of them.",
-            case.asked(),
-            counted(unclaimed.len(), "call", "calls")
-        );
-        return Answer::new(Judgement::CannotTell, headline)
-            .confidence(Confidence::Suspected)
-            .scope(case.scope())
-            .facts(unclaimed.into_iter().rev().take(LISTED))
-            .next_step("Place a test call to the user while capturing, and find it by its time and number.");
+    if let Some(answer) = unclaimed(case, |call| !case.party.is_at(call.source), ["to", "for"]) {
+        return answer.next_step("Place a test call to the user while capturing, and find it by its time and number.");
     }
     let state = match (case.is_registered(), case.is_unreachable()) {
         (true, false) => "is registered, but",
