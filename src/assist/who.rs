@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::decode::flow::Flow;
 use crate::detect::listener::Heard;
-use crate::report::filter::is_user;
+use crate::report::filter::{is_user, user_of};
 use crate::report::model::SentBy;
 use crate::sip::message::{Kind, Message};
 use crate::sip::uri::Uri;
@@ -174,7 +174,7 @@ impl Who {
         }
         let name = aor_text(name.user, name.host);
         let named = tracker.registrations.find_callee(&tracker.world, &name, tracker.world.peers.pbx_of(flow));
-        named.filter(|aor| is_home(tracker, *aor, place)).map_or(has, |aor| self.is_aor(tracker, aor))
+        named.filter(|aor| tracker.registrations.device_of_at(*aor, place).is_some()).map_or(has, |aor| self.is_aor(tracker, aor))
     }
 
     /// Whether what comes from or goes to `place` may be the user's.
@@ -185,7 +185,7 @@ impl Who {
     /// Whether a phone of the user is at `place`, whoever registered there last.
     pub(super) fn is_home(&self, tracker: &Tracker, place: SocketAddr) -> bool {
         let own = self.pinned.as_deref().and_then(|name| tracker.registrations.find_aor(&tracker.world, name));
-        own.is_some_and(|aor| is_home(tracker, aor, place))
+        own.is_some_and(|aor| tracker.registrations.device_of_at(aor, place).is_some())
     }
 
     /// Whether an INVITE towards the PBX is one of the user's: by where it comes from, else by its From.
@@ -204,7 +204,7 @@ impl Who {
         if self.is_aor_name(&name) {
             return true;
         }
-        let own = self.name().split('@').next().unwrap_or_default();
+        let own = user_of(self.name());
         let (called, called_host) = name.split_once('@').unwrap_or((&name, ""));
         let is_pbx = || {
             let hosts = tracker.world.peers.pbx_addresses();
@@ -243,12 +243,6 @@ pub(super) fn sent_by(tracker: &Tracker, who: &Who, heard: &Heard<'_>) -> SentBy
 /// Whether a packet comes from the side of the PBX.
 pub(super) fn is_from_pbx(tracker: &Tracker, flow: Flow) -> bool {
     tracker.world.peers.direction(flow) == Direction::Out
-}
-
-/// Whether a phone of an address-of-record is at `place`.
-fn is_home(tracker: &Tracker, aor: Handle, place: SocketAddr) -> bool {
-    let aor = tracker.registrations.aor(aor);
-    aor.is_some_and(|aor| devices_of(tracker, aor).any(|device| [device.flow.source, device.place].contains(&place)))
 }
 
 fn devices_of<'t>(tracker: &'t Tracker, aor: &'t Aor) -> impl Iterator<Item = &'t Device> {

@@ -10,6 +10,7 @@ use crate::diagnose::parties::Attempt;
 use crate::diagnose::refusal::{self, Refusal};
 use crate::diagnose::rule::{Check, Rule, Step};
 use crate::diagnose::words::{caller, clock, dialled, outcome};
+use crate::report::filter::user_of;
 use crate::report::model::{CallEntry, Escalation, Judgement, RegistrationEntry};
 use crate::track::event::Unanswered;
 use crate::track::vocabulary::{CallState, Confidence, Direction, Outcome, Scope};
@@ -108,7 +109,7 @@ fn reached(case: &Case<'_>, attempt: &Attempt<'_>) -> Vec<String> {
         let there: Vec<_> = case.scene.report.registrations.iter().filter(is_there).collect();
         // Behind an edge that many share, only the address is sure.
         match there.as_slice() {
-            [only] => names.extend(only.aor.split('@').next().map(str::to_owned)),
+            [only] => names.push(user_of(&only.aor).to_owned()),
             [] => {}
             _ => names.push(place.to_string()),
         }

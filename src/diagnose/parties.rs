@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
-use crate::report::filter::{Filter, is_user};
+use crate::report::filter::{Filter, is_user, user_of};
 use crate::report::model::{CallEntry, RegistrationEntry, Report};
 use crate::time::PacketTime;
 use crate::track::vocabulary::{CallState, Direction, Outcome, RegistrationState};
@@ -50,8 +50,8 @@ impl<'a> Party<'a> {
         let sockets = devices().map(|device| device.source).chain(socket).collect();
         Self {
             asked,
-            users: registrations.iter().filter_map(|entry| user_part(&entry.aor)).collect(),
-            contacts: devices().filter_map(|device| user_part(&device.contact)).collect(),
+            users: registrations.iter().map(|entry| user_of(&entry.aor)).collect(),
+            contacts: devices().filter_map(|device| user_of_contact(&device.contact)).collect(),
             others: others(&registrations, &sockets, report),
             sockets,
             address,
@@ -112,7 +112,7 @@ fn others<'a>(own: &[&RegistrationEntry], sockets: &BTreeSet<SocketAddr>, report
     for entry in report.registrations.iter().filter(is_other) {
         for device in entry.devices.iter().filter(|device| sockets.contains(&device.source)) {
             let others = all.entry(device.source).or_default();
-            others.names.extend(user_part(&entry.aor).into_iter().chain(user_part(&device.contact)));
+            others.names.extend([user_of(&entry.aor)].into_iter().chain(user_of_contact(&device.contact)));
             let is_served =
                 matches!(device.state, RegistrationState::Registered | RegistrationState::Expired | RegistrationState::Unregistered);
             others.are_served |= is_served || device.registered_at.is_some();
@@ -121,19 +121,19 @@ fn others<'a>(own: &[&RegistrationEntry], sockets: &BTreeSet<SocketAddr>, report
     all
 }
 
-/// The user of an AoR or a URI, where it names one.
-fn user_part(name: &str) -> Option<&str> {
-    let name = name.strip_prefix("sip:").or_else(|| name.strip_prefix("sips:")).unwrap_or(name);
+/// The user of a Contact, where it names one.
+fn user_of_contact(uri: &str) -> Option<&str> {
+    let name = uri.strip_prefix("sip:").or_else(|| uri.strip_prefix("sips:")).unwrap_or(uri);
     name.split_once('@').map(|(user, _)| user)
 }
 
 /// Names of users whose user part nobody else on the PBX has, with each address of the PBX: which tenant is meant is not in doubt then.
 fn by_address(registrations: &[&RegistrationEntry], report: &Report) -> Vec<String> {
-    let user = |entry: &RegistrationEntry| entry.aor.split('@').next().unwrap_or_default().to_owned();
-    let is_only = |name: &&String| report.registrations.iter().filter(|entry| !entry.by_scanner && user(entry) == **name).count() == 1;
-    let names: Vec<String> = registrations.iter().map(|entry| user(entry)).collect();
+    let is_of = |name: &str, entry: &RegistrationEntry| !entry.by_scanner && user_of(&entry.aor) == name;
+    let is_only = |name: &&str| report.registrations.iter().filter(|entry| is_of(name, entry)).count() == 1;
+    let names = registrations.iter().map(|entry| user_of(&entry.aor));
     let hosts: BTreeSet<String> = report.pbx_addresses.iter().map(host).collect();
-    names.iter().filter(is_only).flat_map(|name| hosts.iter().map(move |host| format!("{name}@{host}"))).collect()
+    names.filter(is_only).flat_map(|name| hosts.iter().map(move |host| format!("{name}@{host}"))).collect()
 }
 
 /// An address as the host of a SIP URI.

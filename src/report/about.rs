@@ -56,7 +56,7 @@ impl<'a> Party<'a> {
         let phones = own.iter().flat_map(|aor| devices(tracker, aor)).map(Device::source);
         let sockets: BTreeSet<_> = phones.chain(socket).collect();
         let sites = sockets.iter().map(SocketAddr::ip).chain(address).map(Site::of).collect();
-        Self { asked, users: own.iter().filter_map(|aor| aor.name.split('@').next()).collect(), sockets, address, sites }
+        Self { asked, users: own.iter().map(|aor| aor.user()).collect(), sockets, address, sites }
     }
 
     /// The calls of the user with all their legs.

@@ -199,6 +199,11 @@ pub fn is_user(wanted: &str, party: &str) -> bool {
     }
 }
 
+/// The user of an address-of-record; all of it where it names no host.
+pub fn user_of(aor: &str) -> &str {
+    aor.split_once('@').map_or(aor, |(user, _)| user)
+}
+
 /// Whether `wanted` names the device with that Contact that sends from `source`.
 pub(super) fn is_device(wanted: &str, contact: &str, source: SocketAddr) -> bool {
     let address = contact.split_once(':').map_or(contact, |(_, rest)| rest);

@@ -5,6 +5,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use super::filter::user_of;
 use super::model::{CallEntry, FindingEntry, RegistrationEntry, Verdict};
 use crate::detect::catalog::{FindingId, SubjectKind};
 use crate::table::Digester;
@@ -110,7 +111,7 @@ impl Mask {
     /// A finding.
     pub fn finding(&self, entry: &mut FindingEntry) {
         let subject = entry.subject.clone();
-        let known = [subject.split('@').next().unwrap_or_default()];
+        let known = [user_of(&subject)];
         let facts = entry.evidence.iter_mut().map(|evidence| &mut evidence.fact);
         facts.chain([&mut entry.message, &mut entry.remedy]).for_each(|text| self.text(text, &known));
         let is_of_user = FindingId::from_name(entry.id).is_some_and(|id| id.row().subjects.contains(&SubjectKind::Aor));

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::alert::change::Change;
 use crate::detect::catalog::{FindingId, WINDOW_AFTER, WINDOW_BEFORE};
+use crate::report::filter::user_of;
 use crate::time::{PacketTime, Span};
 use crate::track::vocabulary::{Scope, Severity};
 
@@ -52,8 +53,7 @@ impl Rules {
     }
 
     fn is_watched(&self, aor: &str) -> bool {
-        let user = aor.split_once('@').map_or(aor, |(user, _)| user);
-        self.watch.iter().any(|watched| watched == aor || watched == user)
+        self.watch.iter().any(|watched| watched == aor || watched == user_of(aor))
     }
 }
 

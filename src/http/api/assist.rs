@@ -25,6 +25,7 @@ use crate::diagnose::{Moment, Question};
 use crate::http::assist::Watched;
 use crate::http::lease::Lease;
 use crate::http::{EngineSource, View, routes::Shared};
+use crate::report::filter::user_of;
 use crate::report::mask::Mask;
 use crate::report::model::{self, AssistLine, AssistStep};
 use crate::report::style::Style;
@@ -216,7 +217,7 @@ async fn conclude<S: EngineSource>(shared: &Shared<S>, watched: &Watched, proble
 /// What the session has to say, and whether that was all.
 fn said(watched: &Watched, writer: Writer, mask: &Mask) -> (Vec<u8>, bool) {
     let mut session = watched.shared.session();
-    let user = session.user().split('@').next().unwrap_or_default().to_owned();
+    let user = user_of(session.user()).to_owned();
     let mut text = Vec::new();
     while let Some(mut line) = session.next_line() {
         hide(mask, &user, &mut line);

@@ -15,6 +15,7 @@ use super::query::{self, At, time};
 use crate::diagnose::{Moment, Question, Scene, diagnose};
 use crate::http::{EngineSource, View, routes::Shared};
 use crate::report::about::about;
+use crate::report::filter::user_of;
 use crate::report::mask::Mask;
 use crate::report::model::{self, Report, Verdict};
 use crate::report::style::Style;
@@ -89,7 +90,7 @@ pub(super) fn answer(view: &View<'_>, question: &Question, mask: Mask) -> Verdic
         let registered = report.registrations.iter().map(|entry| entry.aor.as_str());
         let parties = report.calls.iter().flat_map(|call| [&call.from, &call.to]).flatten().map(String::as_str);
         let all = registered.chain(parties).chain([question.user.as_str()]);
-        let known: BTreeSet<_> = all.filter_map(|user| user.split('@').next()).collect();
+        let known: BTreeSet<_> = all.map(user_of).collect();
         mask.verdict(&mut verdict, &known.into_iter().collect::<Vec<_>>());
     }
     verdict
