@@ -254,6 +254,8 @@ mod tests {
     use crate::track::{Settings, Tracker};
 
     const PBX: &str = "203.0.113.10:5060";
+    /// A base with several handsets, as the PBX sees it.
+    const BASE: &str = "198.51.100.7:6060";
 
     /// A tracker, and what it was told.
     struct Bench {
@@ -277,6 +279,15 @@ mod tests {
                 thresholds: Thresholds::default(),
             };
             Self { tracker: Tracker::new(&settings), frame: 0 }
+        }
+
+        /// The handsets 611, 612 and 613 of a base.
+        fn with_base() -> Self {
+            let mut bench = Self::new();
+            for user in ["611", "612", "613"] {
+                bench.register(&format!("{user}@example.com"), &format!("{user}@10.0.0.9:5060"), BASE);
+            }
+            bench
         }
 
         fn hear(&mut self, from: &str, to: &str, text: &str) {
@@ -337,15 +348,11 @@ mod tests {
 
     #[test]
     fn behind_one_address_the_user_of_the_request_uri_tells_who_is_meant() {
-        let mut bench = Bench::new();
-        let base = "198.51.100.7:6060";
-        for user in ["611", "612", "613"] {
-            bench.register(&format!("{user}@example.com"), &format!("{user}@10.0.0.9:5060"), base);
-        }
-        assert_eq!(bench.asked("612@10.0.0.9:5060", base), "612@example.com");
-        assert_eq!(bench.asked("611@198.51.100.7:6060", base), "611@example.com", "the PBX puts the address that it saw into the Contact");
+        let mut bench = Bench::with_base();
+        assert_eq!(bench.asked("612@10.0.0.9:5060", BASE), "612@example.com");
+        assert_eq!(bench.asked("611@198.51.100.7:6060", BASE), "611@example.com", "the PBX puts the address that it saw into the Contact");
         assert_eq!(bench.asked("613@10.0.0.9:5060", "10.0.0.9:5060"), "613@example.com", "at the address of the Contact too");
-        assert_eq!(bench.asked("699@10.0.0.9:5060", base), "611@example.com", "where nothing tells, who was there first");
+        assert_eq!(bench.asked("699@10.0.0.9:5060", BASE), "611@example.com", "where nothing tells, who was there first");
     }
 
     #[test]
@@ -369,38 +376,32 @@ mod tests {
 
     #[test]
     fn who_left_is_not_asked_for_those_who_stayed() {
-        let mut bench = Bench::new();
-        let base = "198.51.100.7:6060";
-        for user in ["611", "612", "613"] {
-            bench.register(&format!("{user}@example.com"), &format!("{user}@10.0.0.9:5060"), base);
-        }
+        let mut bench = Bench::with_base();
         bench.register("611@example.com", "611@10.0.0.9:5060", "198.51.100.7:7070");
-        bench.register("612@example.com", "612@10.0.0.9:5060", base);
-        assert_eq!(bench.asked("613@10.0.0.9:5060", base), "613@example.com");
-        assert_eq!(bench.asked("699@10.0.0.9:5060", base), "612@example.com", "the first of those who are still there");
+        bench.register("612@example.com", "612@10.0.0.9:5060", BASE);
+        assert_eq!(bench.asked("613@10.0.0.9:5060", BASE), "613@example.com");
+        assert_eq!(bench.asked("699@10.0.0.9:5060", BASE), "612@example.com", "the first of those who are still there");
         assert_eq!(bench.asked("611@10.0.0.9:5060", "198.51.100.7:7070"), "611@example.com");
     }
 
     #[test]
     fn who_is_left_behind_an_address_has_it_alone() {
-        let base = "198.51.100.7:6060";
         let aor = |user: &str| format!("{user}@example.com");
         let contact = |user: &str| format!("{user}@10.0.0.9:5060");
         for (stays, leave) in [("611", ["612", "613"]), ("612", ["613", "611"]), ("613", ["611", "612"])] {
-            let mut bench = Bench::new();
-            ["611", "612", "613"].into_iter().for_each(|user| bench.register(&aor(user), &contact(user), base));
-            bench.register(&aor(stays), &contact(stays), base);
+            let mut bench = Bench::with_base();
+            bench.register(&aor(stays), &contact(stays), BASE);
             let [logs_off, moves] = leave;
-            bench.register_for(0, &aor(logs_off), &contact(logs_off), base);
-            bench.register(&aor(stays), &contact(stays), base);
-            assert_eq!(bench.alone_at(base), "", "{moves} is still there");
+            bench.register_for(0, &aor(logs_off), &contact(logs_off), BASE);
+            bench.register(&aor(stays), &contact(stays), BASE);
+            assert_eq!(bench.alone_at(BASE), "", "{moves} is still there");
             bench.register(&aor(moves), &contact(moves), "198.51.100.7:7070");
-            bench.register(&aor(stays), &contact(stays), base);
-            assert_eq!(bench.alone_at(base), aor(stays));
-            bench.register(&aor("614"), &contact("614"), base);
-            assert_eq!(bench.alone_at(base), "");
+            bench.register(&aor(stays), &contact(stays), BASE);
+            assert_eq!(bench.alone_at(BASE), aor(stays));
+            bench.register(&aor("614"), &contact("614"), BASE);
+            assert_eq!(bench.alone_at(BASE), "");
             for user in [stays, "614"] {
-                assert_eq!(bench.asked(&contact(user), base), aor(user));
+                assert_eq!(bench.asked(&contact(user), BASE), aor(user));
             }
         }
     }
@@ -408,12 +409,11 @@ mod tests {
     #[test]
     fn what_told_a_device_from_others_goes_with_them() {
         let mut bench = Bench::new();
-        let base = "198.51.100.7:6060";
-        bench.register("611@example.com", "611@10.0.0.9:5060", base);
+        bench.register("611@example.com", "611@10.0.0.9:5060", BASE);
         let alone = bench.entries();
-        bench.register("612@example.com", "612@198.51.100.7:6060", base);
-        bench.register_for(0, "612@example.com", "612@198.51.100.7:6060", base);
-        bench.register("611@example.com", "611@10.0.0.9:5060", base);
+        bench.register("612@example.com", "612@198.51.100.7:6060", BASE);
+        bench.register_for(0, "612@example.com", "612@198.51.100.7:6060", BASE);
+        bench.register("611@example.com", "611@10.0.0.9:5060", BASE);
         assert_eq!(bench.entries(), alone + 1, "the user that left, until a day has passed");
     }
 
