@@ -186,10 +186,10 @@ impl<'a> Message<'a> {
         self.scan.has(HeaderName::Authorization) || self.scan.has(HeaderName::ProxyAuthorization)
     }
 
-    /// The first WWW-Authenticate, else the first Proxy-Authenticate.
-    pub fn challenge(self) -> Option<Challenge<'a>> {
-        let own = self.header(HeaderName::WwwAuthenticate).map(|value| Challenge::parse(value, false));
-        own.or_else(|| self.header(HeaderName::ProxyAuthenticate).map(|value| Challenge::parse(value, true)))
+    /// The challenges, of which the phone answers one: each WWW-Authenticate, then each Proxy-Authenticate.
+    pub fn challenges(self) -> impl Iterator<Item = Challenge<'a>> {
+        let own = self.headers(HeaderName::WwwAuthenticate).map(|value| Challenge::parse(value, false));
+        own.chain(self.headers(HeaderName::ProxyAuthenticate).map(|value| Challenge::parse(value, true)))
     }
 
     /// User-Agent, else Server; empty if neither is there.
@@ -402,7 +402,7 @@ mod tests {
             assert!(
                 message.top_via().is_none() && message.contacts().next().is_none() && message.sdp().is_none() && message.path().is_none()
             );
-            assert!(message.credentials().is_none() && message.challenge().is_none() && message.hangup_cause().is_none());
+            assert!(message.credentials().is_none() && message.challenges().next().is_none() && message.hangup_cause().is_none());
             assert!(message.from().uri.is_empty() && message.from().tag.is_none());
         });
     }
@@ -440,12 +440,22 @@ mod tests {
     }
 
     #[test]
-    fn the_own_challenge_goes_before_that_of_a_proxy() {
+    fn own_challenges_go_before_those_of_a_proxy() {
+        let realms = |headers: &str| {
+            let mut realms = Vec::new();
+            with(headers, |message| {
+                let named = message.challenges().map(|challenge| (String::from_utf8_lossy(challenge.realm).into_owned(), challenge.proxy));
+                realms = named.collect();
+            });
+            realms
+        };
         let proxy = "Proxy-Authenticate: Digest realm=\"p\", nonce=\"1\"\r\n";
-        with(proxy, |message| assert_eq!(message.challenge().map(|challenge| (challenge.realm, challenge.proxy)), Some((&b"p"[..], true))));
-        with(&format!("{proxy}WWW-Authenticate: Digest realm=\"w\", nonce=\"2\"\r\n"), |message| {
-            assert_eq!(message.challenge().map(|challenge| (challenge.realm, challenge.proxy)), Some((&b"w"[..], false)));
-        });
+        let own = |realm| format!("WWW-Authenticate: Digest realm=\"{realm}\", nonce=\"2\", algorithm=SHA-256\r\n");
+        assert_eq!(realms(proxy), [("p".to_owned(), true)]);
+        assert_eq!(
+            realms(&format!("{proxy}{}{}", own("v"), own("w"))),
+            [("v".to_owned(), false), ("w".to_owned(), false), ("p".to_owned(), true)]
+        );
     }
 
     #[test]

@@ -81,6 +81,11 @@ impl Absence {
         end - self.heard <= LONGEST_GAP
     }
 
+    /// Whether anything at all was captured at or after `start`.
+    pub fn has_heard_since(&self, start: PacketTime) -> bool {
+        self.heard >= start
+    }
+
     /// Whether a packet along `missing` would have been captured had it been sent between `start` and `end`.
     pub fn could_see(&self, missing: Flow, start: PacketTime, end: PacketTime, flows: &Flows, peers: &Peers) -> bool {
         self.was_sound(start, end) && (flows.seen_within(missing, end - SEEN_WITHIN) || peers.direction_is_seen(missing, end - SEEN_WITHIN))

@@ -20,6 +20,8 @@ use crate::track::vocabulary::Direction;
 
 /// How long an issued nonce is remembered; longer than phones reuse one.
 const NONCE_LIFE: Span = Span::from_secs(3600);
+/// Challenges of one answer that are remembered: one for each algorithm, and those of proxies.
+const CHALLENGES: usize = 8;
 /// Bytes of a text from the wire that are kept for display; its identity is a digest of the whole.
 const TEXT: usize = 255;
 
@@ -112,12 +114,21 @@ impl World {
         self.peers.rank(if is_sent { flow.destination.ip() } else { flow.source.ip() })
     }
 
-    /// Remembers the nonce that the challenge `seen` issues.
-    pub fn note_nonce(&mut self, nonce: &[u8], call: Option<Handle>, seen: &Seen<'_>) -> Digest {
-        let key = self.digester.bytes(nonce);
+    /// Remembers the nonces that the answer `seen` issues, to one `call` if it is about one; the first of them.
+    pub fn note_nonces(&mut self, call: Option<Handle>, seen: &Seen<'_>) -> Option<Digest> {
         let now = seen.at.time;
-        self.nonces.insert(key, Nonce { issued: now, call }, now + NONCE_LIFE, seen.rank);
-        key
+        let mut first = None;
+        for challenge in seen.message.challenges().take(CHALLENGES) {
+            let key = self.digester.bytes(challenge.nonce);
+            self.nonces.insert(key, Nonce { issued: now, call }, now + NONCE_LIFE, seen.rank);
+            first.get_or_insert(key);
+        }
+        first
+    }
+
+    /// Whether one answer issued both nonces: of several challenges a phone takes up the one whose algorithm it knows (RFC 8760).
+    pub fn issued_together(&self, one: Digest, other: Digest) -> bool {
+        one == other || self.nonce(one).zip(self.nonce(other)).is_some_and(|(one, other)| one.issued == other.issued)
     }
 
     /// Takes note that credentials with the nonce of `key` were accepted: its phone may use it again.

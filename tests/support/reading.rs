@@ -39,7 +39,7 @@ pub(crate) fn read_all<'a>(message: Message<'a>) -> Vec<&'a [u8]> {
         seen.extend(sdp.media().flat_map(|media| [media.kind, media.connection]));
     }
     seen.extend(message.credentials().map(|credentials| credentials.nonce));
-    seen.extend(message.challenge().map(|challenge| challenge.nonce));
+    seen.extend(message.challenges().map(|challenge| challenge.nonce));
     seen.extend(message.warning().map(|warning| warning.text));
     seen.extend(message.path().map(|uri| uri.raw));
     seen.extend(message.headers("x-anything").chain(message.headers("Route")));

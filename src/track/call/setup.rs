@@ -97,7 +97,7 @@ impl Calls {
             self.accept(world, handle, seen, status, transaction);
             return;
         }
-        let nonce = seen.message.challenge().map(|challenge| world.note_nonce(challenge.nonce, Some(handle), seen));
+        let nonce = world.note_nonces(Some(handle), seen);
         let Some(call) = self.table.get_mut(handle) else { return };
         if call.answer.is_some() || call.record.outcome.is_some() {
             return;
@@ -285,7 +285,7 @@ impl Calls {
 fn note_credentials(world: &World, call: &mut Call, seen: &Seen<'_>) {
     call.credentials = match seen.read.credentials() {
         None => Credentials::None,
-        Some(sent) if call.nonce == Some(world.digester.bytes(sent.nonce)) => Credentials::Fresh,
+        Some(sent) if call.nonce.is_some_and(|nonce| world.issued_together(nonce, world.digester.bytes(sent.nonce))) => Credentials::Fresh,
         Some(_) => Credentials::Stale,
     };
 }

@@ -81,7 +81,8 @@ impl Registrations {
                 Owner::Register(handle)
             }
             Some(attempt) => {
-                let nonce = attempt.nonce.filter(|_| attempt.nonce != attempt.sent_nonce);
+                let is_answered = |nonce| attempt.sent_nonce.is_some_and(|sent| world.issued_together(nonce, sent));
+                let nonce = attempt.nonce.filter(|&nonce| !is_answered(nonce));
                 if let Some(handle) = found {
                     self.supersede(world, handle, seen.at);
                 }
@@ -150,7 +151,7 @@ impl Registrations {
         attempt.cseq = message.cseq().map_or(0, |cseq| cseq.number);
         attempt.authorized = credentials.is_some();
         attempt.sent_nonce = credentials.map(|sent| world.digester.bytes(sent.nonce));
-        attempt.fresh = attempt.sent_nonce.is_some() && attempt.sent_nonce == attempt.nonce;
+        attempt.fresh = attempt.sent_nonce.zip(attempt.nonce).is_some_and(|(sent, nonce)| world.issued_together(sent, nonce));
         attempt.foreign_username = credentials.is_some_and(|sent| user_of(sent.username) != seen.read.to().user);
         let default = message.expires();
         let mut requested = None;

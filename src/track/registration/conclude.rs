@@ -92,12 +92,11 @@ impl Registrations {
     }
 
     fn challenged(&mut self, world: &mut World, handle: Handle, seen: &Seen<'_>, status: u16) {
-        let challenge = seen.message.challenge();
-        let nonce = challenge.map(|challenge| world.note_nonce(challenge.nonce, None, seen));
+        let nonce = world.note_nonces(None, seen);
         let Some(attempt) = self.attempts.get_mut(handle) else { return };
-        let is_stale = challenge.is_some_and(|challenge| challenge.stale);
+        let is_stale = seen.message.challenges().any(|challenge| challenge.stale);
         // A registrar that offers the very nonce of the credentials again refuses them, not the nonce.
-        let offered_again = nonce.is_some() && nonce == attempt.sent_nonce;
+        let offered_again = nonce.zip(attempt.sent_nonce).is_some_and(|(nonce, sent)| world.issued_together(nonce, sent));
         let refused = (attempt.fresh || offered_again) && !is_stale;
         attempt.nonce = nonce.or(attempt.nonce);
         if refused {
@@ -344,6 +343,7 @@ impl Registrations {
             let renewed = device.answer_missed && device.expires_at.is_some_and(|at| device.last_register + device.granted > at);
             let visible = !renewed
                 && world.absence.was_sound(end - self.grace, end)
+                && world.absence.has_heard_since(end - self.grace)
                 && (world.flows.seen_within(device.flow, end - REFRESH_SEEN)
                     || world.peers.received_since(device.flow.destination, end - REFRESH_SEEN));
             let state = if visible { RegistrationState::Expired } else { RegistrationState::Unknown };
