@@ -53,7 +53,7 @@ const BOUNDS: &[(&str, &[(&str, &str)])] = &[
     ("detect/capture.rs", &[("missing", "addresses of PBXs"), ("lossy", "addresses of PBXs")]),
     ("detect/delivery.rs", &[("tried", "REMEMBERED"), ("lost", "REMEMBERED")]),
     ("detect/devices.rs", &[("moves", "REMEMBERED")]),
-    ("detect/drops.rs", &[("recent", "REMEMBERED")]),
+    ("detect/drops.rs", &[("recent", "REMEMBERED"), ("legs", "recent")]),
     ("detect/durations.rs", &[("ended", "REMEMBERED"), ("by_talk", "ended")]),
     (
         "detect/finding.rs",

@@ -39,6 +39,8 @@ struct Dropped {
 #[derive(Debug, Default)]
 pub(super) struct DropDetector {
     recent: VecDeque<Dropped>,
+    /// The legs of those.
+    legs: BTreeSet<Handle>,
 }
 
 impl DropDetector {
@@ -58,16 +60,19 @@ impl DropDetector {
     fn remember(&mut self, dropped: Dropped, within: Span) {
         let now = dropped.at.time;
         while self.recent.front().is_some_and(|old| now.since(old.at.time) > within) || self.recent.len() >= REMEMBERED {
-            self.recent.pop_front();
+            if let Some(old) = self.recent.pop_front() {
+                self.legs.remove(&old.leg);
+            }
         }
-        if self.recent.iter().all(|known| known.leg != dropped.leg) {
+        if self.legs.insert(dropped.leg) {
             self.recent.push_back(dropped);
         }
     }
 
     fn judge(&self, tracker: &Tracker, pbx: SocketAddr, findings: &mut FindingStore) {
         let Thresholds { mass_drop, mass_drop_share, .. } = *tracker.thresholds();
-        if !mass_drop.is_reached(self.recent.len()) {
+        // Where calls end all the time they are not looked at one by one: already of those that are up they would be too small a part.
+        if !mass_drop.is_reached(self.recent.len()) || !mass_drop_share.is_reached(self.recent.len(), tracker.calls.established()) {
             return;
         }
         let ends: Vec<_> = self.recent.iter().filter(|dropped| dropped.pbx == pbx).collect();
