@@ -16,9 +16,9 @@ use crate::track::call::{Call, Calls};
 use crate::track::registration::Registrations;
 use crate::track::vocabulary::Direction;
 use crate::track::world::{Seen, World};
-use index::Index;
+use index::{Entries, Index};
 use marks::Marks;
-use remembered::Remembered;
+use remembered::{Place, Remembered};
 
 /// Points that link two legs.
 const LINK: u32 = 60;
@@ -38,7 +38,7 @@ const RING_COUPLING: Span = Span::from_millis(300);
 /// How soon the answer on the first leg follows the answer on the second.
 const ANSWER_COUPLING: Span = Span::from_secs(1);
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Leg {
     /// Its place in the order of the remembered legs of its kind.
     number: u64,
@@ -51,6 +51,10 @@ struct Leg {
     /// The legs of the other kind with which it may be one call, so that they are not looked for among all: of a second leg at most
     /// [`WEIGHED`], the latest first; of a first one at most [`LOOKED_AT`].
     near: Vec<Mate>,
+    /// Of a first leg: its marks in the index.
+    entries: Entries,
+    /// Of a first leg: the number of the second one that it was weighed for last.
+    weighed_for: Option<u64>,
     /// What the best first leg that is not among those has in common with it: so much tells nobody apart.
     crowd: u32,
 }
@@ -60,21 +64,27 @@ struct Leg {
 struct Mate {
     call: Handle,
     begun: PacketTime,
+    place: Place,
 }
 
 impl Leg {
-    fn of(world: &World, registrations: &Registrations, seen: &Seen<'_>, call: Handle) -> Self {
-        let marks = Marks::of(world, registrations, seen);
+    fn of(seen: &Seen<'_>, call: Handle, marks: Marks) -> Self {
         Self {
             number: 0,
             call,
             flow: seen.flow,
             begun: seen.at.time,
             marks,
-            is_strangers: seen.rank <= Rank::Unanswered,
+            is_strangers: is_strangers(seen),
             near: Vec::new(),
+            entries: Entries::NONE,
+            weighed_for: None,
             crowd: 0,
         }
+    }
+
+    fn mate(&self, place: Place) -> Mate {
+        Mate { call: self.call, begun: self.begun, place }
     }
 }
 
@@ -95,6 +105,8 @@ pub struct Legs {
     by_mark: Index,
     /// Not towards the PBX, and without partner.
     second: Remembered,
+    /// First legs that have something in common with a second one, while it is introduced: points, number and place of each.
+    fitting: Vec<(u32, u64, Place)>,
     /// Times that all were looked at again.
     learned: u8,
 }
@@ -103,31 +115,38 @@ impl Legs {
     /// Takes note of a call that began with the INVITE `seen`.
     pub fn begun(&mut self, world: &World, registrations: &Registrations, calls: &mut Calls, seen: &Seen<'_>, call: Handle) {
         self.forget(seen.at.time);
-        let leg = Leg::of(world, registrations, seen, call);
+        let marks = Marks::of(world, registrations, seen);
         let direction = world.peers.direction(seen.flow);
         if direction != Direction::Out {
-            self.add_first(leg.clone());
+            self.add_first(calls, Leg::of(seen, call, marks));
         }
         if direction != Direction::In {
-            let leg = self.introduced(world, calls, leg);
-            self.second.push(leg);
-            self.decide(world, calls, call);
+            self.add_second(world, calls, Leg::of(seen, call, marks));
         }
     }
 
     /// Takes note that the caller sent its INVITE anew: with credentials, or to where it was redirected. The PBX goes on from here.
     pub fn renewed(&mut self, world: &World, registrations: &Registrations, calls: &mut Calls, seen: &Seen<'_>, call: Handle) {
-        let Some(place) = self.first.position(calls.get(call).map(Call::leg_begun), call) else { return };
-        if self.remove_first(place).is_some_and(|leg| leg.flow.source == seen.flow.source) {
-            calls.renew_leg(call, seen.at.time);
-            self.add_first(Leg::of(world, registrations, seen, call));
+        let Some((place, leg)) = self.first_of(calls, call) else { return };
+        if leg.flow.source != seen.flow.source {
+            self.remove_first(place);
+            return;
+        }
+        let marks = Marks::of(world, registrations, seen);
+        if leg.marks == marks && leg.flow == seen.flow && leg.is_strangers == is_strangers(seen) {
+            // Mostly nothing but the credentials is new.
+            self.by_mark.renew(leg.entries, seen.at.time);
+            self.first.renew(place, seen.at.time);
+        } else {
+            self.remove_first(place);
+            self.add_first(calls, Leg::of(seen, call, marks));
         }
     }
 
     /// Looks again at the legs of which one rang or was answered just now.
     pub fn progressed(&mut self, world: &World, calls: &mut Calls, call: Handle, now: PacketTime) {
         self.forget(now);
-        if let Some(first) = self.first.position(calls.get(call).map(Call::leg_begun), call).and_then(|place| self.first.get(place)) {
+        if let Some((_, first)) = self.first_of(calls, call) {
             let mates = first.near.iter().filter_map(|mate| self.second.find(mate));
             let fitting: Vec<_> = mates.filter(|leg| is_linked_by(score(world, calls, first, leg))).map(|leg| leg.call).collect();
             for second in fitting {
@@ -146,60 +165,71 @@ impl Legs {
         self.by_mark.clear();
         for leg in self.first.take() {
             if world.peers.direction(leg.flow) != Direction::Out {
-                self.add_first(Leg { near: Vec::new(), ..leg });
+                self.add_first(calls, Leg { near: Vec::new(), ..leg });
             }
         }
         for leg in self.second.take() {
             if world.peers.direction(leg.flow) != Direction::In {
-                let (call, leg) = (leg.call, self.introduced(world, calls, leg));
-                self.second.push(leg);
-                self.decide(world, calls, call);
+                self.add_second(world, calls, leg);
             }
         }
     }
 
-    fn add_first(&mut self, leg: Leg) {
-        if let Some(leg) = self.first.push(leg) {
-            self.by_mark.add(leg);
+    fn add_first(&mut self, calls: &mut Calls, leg: Leg) {
+        let call = leg.call;
+        let place = self.first.push(leg);
+        if let Some(leg) = self.first.get_mut(place) {
+            leg.entries = self.by_mark.add(place, leg.begun, leg.is_strangers, &leg.marks);
+        }
+        calls.note_leg(call, |legs| legs.first = Some(place));
+    }
+
+    fn remove_first(&mut self, place: Place) {
+        if let Some(leg) = self.first.remove(place) {
+            self.by_mark.remove(leg.entries);
         }
     }
 
-    fn remove_first(&mut self, place: usize) -> Option<Leg> {
-        let leg = self.first.remove(place)?;
-        self.by_mark.remove(&leg);
-        Some(leg)
+    fn add_second(&mut self, world: &World, calls: &mut Calls, leg: Leg) {
+        let call = leg.call;
+        let place = self.second.push(leg);
+        calls.note_leg(call, |legs| legs.second = Some(place));
+        self.introduce(world, calls, place);
+        self.decide(world, calls, call);
     }
 
-    /// The second leg with the first legs that may be its partner, which get to know it too.
-    fn introduced(&mut self, world: &World, calls: &Calls, leg: Leg) -> Leg {
-        let fitting = self.alike(&leg).filter_map(|place| {
-            let rest = score(world, calls, self.first.get(place)?, &leg).rest;
-            (rest > 0).then_some((rest, place))
-        });
-        let (chosen, crowd) = foremost(fitting.collect());
-        let mut near = Vec::with_capacity(chosen.len());
-        for index in chosen {
-            let Some(first) = self.first.get_mut(index) else { continue };
-            near.push(Mate { call: first.call, begun: first.begun });
+    /// Tells the second leg there of the first legs that may be its partner, and these of it.
+    fn introduce(&mut self, world: &World, calls: &Calls, place: Place) {
+        let Some(leg) = self.second.get_mut(place) else { return };
+        let mate = leg.mate(place);
+        self.fitting.clear();
+        for place in self.by_mark.alike(&leg.marks, leg.begun - WINDOW) {
+            let Some(first) = self.first.get_mut(place).filter(|first| first.weighed_for != Some(leg.number)) else { continue };
+            first.weighed_for = Some(leg.number);
+            let rest = score(world, calls, first, leg).rest;
+            if rest > 0 {
+                self.fitting.push((rest, first.number, place));
+            }
+        }
+        leg.crowd = foremost(&mut self.fitting);
+        leg.near = Vec::with_capacity(self.fitting.len());
+        for (.., place) in &self.fitting {
+            let Some(first) = self.first.get_mut(*place) else { continue };
+            leg.near.push(first.mate(*place));
             if first.near.len() < LOOKED_AT {
-                first.near.push(Mate { call: leg.call, begun: leg.begun });
+                first.near.push(mate);
             }
         }
-        Leg { near, crowd, ..leg }
     }
 
-    /// The places of the first legs within [`WINDOW`] before a second one that may have something in common with it, the latest first.
-    fn alike(&self, leg: &Leg) -> impl Iterator<Item = usize> {
-        let within = self.first.between(leg.begun - WINDOW, leg.begun);
-        let oldest = self.first.get(within.start);
-        let numbers = oldest.map_or_else(Vec::new, |oldest| self.by_mark.alike(leg, oldest.number));
-        numbers.into_iter().filter_map(|number| self.first.numbered(number)).filter(move |place| within.contains(place))
+    /// The first leg of a call.
+    fn first_of(&self, calls: &Calls, call: Handle) -> Option<(Place, &Leg)> {
+        self.first.of(call, calls.get(call)?.legs.first)
     }
 
     /// Links the second leg `call`, if it is clear to which first leg.
     fn decide(&mut self, world: &World, calls: &mut Calls, call: Handle) {
-        let Some(place) = self.second.position(calls.get(call).map(|call| call.first.time), call) else { return };
-        let Some(leg) = self.second.get(place) else { return };
+        let Some((place, leg)) = calls.get(call).and_then(|known| self.second.of(call, known.legs.second)) else { return };
         let (mut best, mut second) = (None, leg.crowd);
         for candidate in leg.near.iter().filter_map(|mate| self.first.find(mate)) {
             let points = score(world, calls, candidate, leg);
@@ -230,16 +260,21 @@ impl Legs {
     }
 }
 
-/// Of legs, each with its points and its place, those of most points, the last place first, and the points of the best of the others.
-fn foremost(mut legs: Vec<(u32, usize)>) -> (Vec<usize>, u32) {
+/// Leaves of legs, each with its points, its number and its place, those of most points, the last one first; returns the points of the best
+/// of the others.
+fn foremost(legs: &mut Vec<(u32, u64, Place)>) -> u32 {
     let mut crowd = 0;
     if legs.len() > WEIGHED {
         let (_, best_of_others, _) = legs.select_nth_unstable_by_key(WEIGHED, |leg| Reverse(*leg));
         crowd = best_of_others.0;
         legs.truncate(WEIGHED);
     }
-    legs.sort_unstable_by_key(|(_, place)| Reverse(*place));
-    (legs.into_iter().map(|(_, place)| place).collect(), crowd)
+    legs.sort_unstable_by_key(|(_, number, _)| Reverse(*number));
+    crowd
+}
+
+fn is_strangers(seen: &Seen<'_>) -> bool {
+    seen.rank <= Rank::Unanswered
 }
 
 fn is_linked_by(score: Score) -> bool {
@@ -253,9 +288,12 @@ fn key(score: Score) -> (u32, u32) {
 
 /// How much speaks for `b` being the second leg of the call of `a`; nothing where it cannot be.
 fn score(world: &World, calls: &Calls, a: &Leg, b: &Leg) -> Score {
+    if a.call == b.call || !may_lead_to(world, a, b) {
+        return Score::default();
+    }
     // Of two calls that begin, ring and are answered together only what they say tells which is which.
     let common = a.marks.in_common(&b.marks);
-    if common == 0 || a.call == b.call || !may_lead_to(world, a, b) {
+    if common == 0 {
         return Score::default();
     }
     let (Some(first), Some(second)) = (calls.get(a.call), calls.get(b.call)) else { return Score::default() };
@@ -304,10 +342,13 @@ mod tests {
 
     #[test]
     fn however_many_legs_have_something_in_common_few_are_weighed() {
-        let (chosen, crowd) = foremost((0..4_096).map(|place| (if place == 7 { 90 } else { 50 }, place)).collect());
+        let mut legs = (0..4_096).map(|place: Place| (if place == 7 { 90 } else { 50 }, place.into(), place)).collect();
+        assert_eq!(foremost(&mut legs), 50, "the lead of the one before the crowd counts");
+        let chosen: Vec<_> = legs.into_iter().map(|(.., place)| place).collect();
         assert_eq!(chosen, (4_081..4_096).rev().chain([7]).collect::<Vec<_>>());
-        assert_eq!(crowd, 50, "the lead of the one before the crowd counts");
-        assert_eq!(foremost(vec![(25, 3), (50, 1)]), (vec![3, 1], 0));
+        let mut few = vec![(50, 1, 9), (25, 3, 2)];
+        assert_eq!(foremost(&mut few), 0);
+        assert_eq!(few, [(25, 3, 2), (50, 1, 9)]);
     }
 
     #[test]

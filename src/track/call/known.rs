@@ -8,7 +8,7 @@ use crate::track::call::outcome::{Cancelled, Credentials, Facts, blame, is_retry
 use crate::track::call::record::{Beginning, CallRecord, CallView};
 use crate::track::call::session::{Session, Timer};
 use crate::track::call::setup::Passes;
-use crate::track::call::{Call, parties, tag_hash};
+use crate::track::call::{Call, LegPlaces, parties, tag_hash};
 use crate::track::vocabulary::Outcome;
 use crate::track::world::{Seen, World, aor_text, text};
 
@@ -81,7 +81,7 @@ impl Call {
             is_referred: false,
             is_strangers: seen.rank <= Rank::Unanswered,
             partners: Vec::new(),
-            renewed: None,
+            legs: LegPlaces::default(),
             parties,
             place: None,
         }
@@ -156,11 +156,6 @@ impl Call {
     /// The session timer that runs.
     pub fn timer(&self) -> Option<Timer> {
         self.session.timer()
-    }
-
-    /// When its leg began that the PBX goes on from.
-    pub(in crate::track) fn leg_begun(&self) -> PacketTime {
-        self.renewed.unwrap_or(self.first.time)
     }
 
     /// The way of its first INVITE.

@@ -72,6 +72,15 @@ pub struct Further {
     pub branches: u16,
 }
 
+/// Where a call was last put among the legs of each kind. When it has left, another may be there.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::track) struct LegPlaces {
+    /// Among those towards the PBX.
+    pub(in crate::track) first: Option<u16>,
+    /// Among those from it.
+    pub(in crate::track) second: Option<u16>,
+}
+
 /// A call in progress.
 #[derive(Debug)]
 pub struct Call {
@@ -133,8 +142,8 @@ pub struct Call {
     is_strangers: bool,
     /// The other legs, as far as they are in progress.
     partners: Vec<Handle>,
-    /// When the caller last sent its INVITE anew: the PBX goes on from there.
-    renewed: Option<PacketTime>,
+    /// Where it is among the legs that may still be linked.
+    pub(in crate::track) legs: LegPlaces,
     /// Under what it is found by its parties.
     parties: parties::Keys,
     /// Where it is among the calls in progress.
@@ -275,10 +284,10 @@ impl Calls {
         }
     }
 
-    /// Notes that the caller sent its INVITE anew.
-    pub(in crate::track) fn renew_leg(&mut self, handle: Handle, at: PacketTime) {
+    /// Notes where a call is among the legs.
+    pub(in crate::track) fn note_leg(&mut self, handle: Handle, note: impl FnOnce(&mut LegPlaces)) {
         if let Some(call) = self.table.get_mut(handle) {
-            call.renewed = Some(at);
+            note(&mut call.legs);
         }
     }
 

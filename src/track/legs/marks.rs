@@ -6,6 +6,7 @@ use crate::decode::ends::end_key;
 use crate::sip::headers::{Address, HeaderName};
 use crate::sip::message::Message;
 use crate::sip::uri::Uri;
+use crate::table::Digester;
 use crate::track::registration::Registrations;
 use crate::track::world::{Seen, World};
 
@@ -17,7 +18,7 @@ const CROSS_REFERENCES: [HeaderName; 2] = [HeaderName::XCallId, HeaderName::XCid
 const NOBODY: [&[u8]; 4] = [b"anonymous", b"unknown", b"unavailable", b"restricted"];
 
 /// The marks of a leg as hashes; 0 where one is missing.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) struct Marks {
     call_id: u64,
     /// The Call-ID without what B2BUAs append to that of the other leg.
@@ -26,11 +27,14 @@ pub(super) struct Marks {
     session_id: u64,
     media: u64,
     session: u64,
-    /// From, P-Asserted-Identity, Remote-Party-ID.
-    callers: [Number; 3],
-    /// To, Request-URI, the user who registered at the destination.
-    callees: [Number; 3],
+    /// From, P-Asserted-Identity, Remote-Party-ID; each number once.
+    callers: Numbers,
+    /// To, Request-URI, the user who registered at the destination; each number once.
+    callees: Numbers,
 }
+
+/// Numbers that differ, those that there are first.
+type Numbers = [Number; 3];
 
 /// A number or name: the whole of it, and its last digits.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -43,13 +47,14 @@ impl Marks {
     /// Those of a leg with a session and a callee, for tests.
     #[cfg(test)]
     pub(super) fn with(session_id: u64, callee: u64) -> Self {
-        Self { session_id, callees: [Number { whole: callee, suffix: 0 }; 3], ..Self::default() }
+        let [none, ..] = Numbers::default();
+        Self { session_id, callees: [Number { whole: callee, suffix: 0 }, none, none], ..Self::default() }
     }
 
     pub(super) fn of(world: &World, registrations: &Registrations, seen: &Seen<'_>) -> Self {
         let message = &seen.message;
         let hash = |bytes: &[u8]| if bytes.is_empty() { 0 } else { world.digester.bytes(bytes).low64() };
-        let number = |user: &[u8]| Number::of(world, user);
+        let call_id = |bytes: &[u8]| if bytes.is_empty() { 0 } else { world.digester.parts(&[bytes]).low64() };
         let sdp = seen.read.sdp();
         let media = sdp.and_then(|sdp| {
             let media = sdp.first_media?;
@@ -59,26 +64,28 @@ impl Marks {
         let session = sdp.filter(|sdp| !sdp.session_id.is_empty());
         let callee = registrations.addressee(world, seen).and_then(|device| {
             let aor = registrations.device(device)?.aor;
-            Some(number(registrations.aor(aor)?.user().as_bytes()))
+            Some(registrations.aor(aor)?.user().as_bytes())
         });
         Self {
-            call_id: hash(message.call_id()),
-            base_call_id: hash(base(message.call_id())),
-            other_call_id: CROSS_REFERENCES.iter().find_map(|name| message.header(*name)).map_or(0, hash),
+            call_id: if message.call_id().is_empty() { 0 } else { seen.read.call_id().low64() },
+            base_call_id: call_id(base(message.call_id())),
+            other_call_id: CROSS_REFERENCES.iter().find_map(|name| message.header(*name)).map_or(0, call_id),
             session_id: hash(session_id(message)),
             media: media.unwrap_or(0),
             // Phones of some brands give every session the same number, so the address belongs to it.
             session: session.map_or(0, |sdp| world.digester.parts(&[sdp.origin_user, sdp.session_id, sdp.origin_address]).low64()),
-            callers: [
-                number(seen.read.from().user),
-                number(message.p_asserted_identity().map_or(&[], |identity| identity.uri.user)),
-                number(message.header(HeaderName::RemotePartyId).map_or(&[], |value| Address::parse(value).uri.user)),
-            ],
-            callees: [
-                number(seen.read.to().user),
-                number(message.request_uri().map_or(&[], |uri| Uri::parse(uri).user)),
-                callee.unwrap_or_default(),
-            ],
+            callers: numbers(
+                world.digester,
+                [
+                    seen.read.from().user,
+                    message.p_asserted_identity().map_or(&[], |identity| identity.uri.user),
+                    message.header(HeaderName::RemotePartyId).map_or(&[], |value| Address::parse(value).uri.user),
+                ],
+            ),
+            callees: numbers(
+                world.digester,
+                [seen.read.to().user, message.request_uri().map_or(&[], |uri| Uri::parse(uri).user), callee.unwrap_or_default()],
+            ),
         }
     }
 
@@ -92,21 +99,18 @@ impl Marks {
         self.by_kind([self.other_call_id, self.base_call_id])
     }
 
-    /// All marks that there are, so that those of two kinds differ. The same number mostly stands in several headers; once is enough.
+    /// All marks that there are, so that those of two kinds differ.
     fn by_kind(&self, [one, other]: [u64; 2]) -> impl Iterator<Item = u64> {
         let single = [one, other, self.session_id, self.media, self.session].into_iter().zip([0, 0, 1, 2, 3]);
-        let of = |[a, b, c]: [Number; 3], kind| {
-            let apart = [a, if b == a { Number::default() } else { b }, if c == a || c == b { Number::default() } else { c }];
-            apart.into_iter().flat_map(move |number| [(number.whole, kind), (number.suffix, kind + 1)])
-        };
-        let all = single.chain(of(self.callers, 4)).chain(of(self.callees, 6));
+        let of = |numbers, kind| there(numbers).flat_map(move |number| [(number.whole, kind), (number.suffix, kind + 1)]);
+        let all = single.chain(of(&self.callers, 4)).chain(of(&self.callees, 6));
         all.filter(|(mark, _)| *mark != 0).map(|(mark, kind)| mark.wrapping_add(kind))
     }
 
     /// Points for what `second`, the leg of the PBX, has in common with this one (DETECTION §6.3).
     pub(super) fn in_common(&self, second: &Self) -> u32 {
         let same = |one: u64, other: u64| one != 0 && one == other;
-        let same_number = |ours: &[Number], theirs: &[Number]| ours.iter().any(|one| theirs.iter().any(|other| one.is(*other)));
+        let same_number = |ours, theirs| there(ours).any(|one| there(theirs).any(|other| one.is(*other)));
         let is_named = same(second.other_call_id, self.call_id) || same(self.session_id, second.session_id);
         let is_derived = second.call_id != self.call_id && same(second.base_call_id, self.call_id);
         [
@@ -123,16 +127,37 @@ impl Marks {
     }
 }
 
-impl Number {
-    fn of(world: &World, user: &[u8]) -> Self {
-        if user.is_empty() || NOBODY.iter().any(|nobody| user.eq_ignore_ascii_case(nobody)) {
-            return Self::default();
+/// The numbers of users. The same mostly stands in several headers; once is enough.
+fn numbers(digester: Digester, users: [&[u8]; 3]) -> Numbers {
+    let mut numbers = Numbers::default();
+    let mut room = numbers.iter_mut();
+    for (at, user) in users.iter().enumerate() {
+        if !users.iter().take(at).any(|before| before == user)
+            && !is_nobody(user)
+            && let Some(number) = room.next()
+        {
+            *number = Number::of(digester, user);
         }
+    }
+    numbers
+}
+
+/// The numbers of a list that there are.
+fn there(numbers: &Numbers) -> impl Iterator<Item = &Number> {
+    numbers.iter().take_while(|number| **number != Number::default())
+}
+
+fn is_nobody(user: &[u8]) -> bool {
+    user.is_empty() || NOBODY.iter().any(|nobody| user.eq_ignore_ascii_case(nobody))
+}
+
+impl Number {
+    fn of(digester: Digester, user: &[u8]) -> Self {
         let mut last = [0; SUFFIX];
         let digits = user.iter().rev().filter(|byte| byte.is_ascii_digit());
         let found = last.iter_mut().zip(digits).map(|(place, digit)| *place = *digit).count();
-        let suffix = if found == SUFFIX { world.digester.bytes(&last).low64() } else { 0 };
-        Self { whole: world.digester.bytes(user).low64(), suffix }
+        let suffix = if found == SUFFIX { digester.bytes(&last).low64() } else { 0 };
+        Self { whole: digester.bytes(user).low64(), suffix }
     }
 
     fn is(self, other: Self) -> bool {
@@ -161,7 +186,11 @@ mod tests {
     /// A caller and a callee with numbers of these hashes, and nothing else.
     fn numbers(caller: u64, callee: u64) -> Marks {
         let number = |whole| Number { whole, suffix: whole + 100 };
-        Marks { callers: [number(caller), number(caller), Number::default()], callees: [number(callee); 3], ..Marks::default() }
+        Marks { callers: alone(number(caller)), callees: alone(number(callee)), ..Marks::default() }
+    }
+
+    fn alone(number: Number) -> Numbers {
+        [number, Number::default(), Number::default()]
     }
 
     /// Whether a second leg looks for anything that the first one gives.
@@ -180,7 +209,7 @@ mod tests {
             Marks { session: 4, ..Marks::default() },
             numbers(5, 9),
             numbers(9, 6),
-            Marks { callees: [Number::default(), Number::default(), Number { whole: 8, suffix: 106 }], ..Marks::default() },
+            Marks { callees: alone(Number { whole: 8, suffix: 106 }), ..Marks::default() },
         ];
         for second in alike {
             assert!(first.in_common(&second) > 0 && finds(&second, &first), "{second:?}");
@@ -199,7 +228,13 @@ mod tests {
 
     #[test]
     fn a_number_in_several_headers_is_one_mark() {
-        assert_eq!(numbers(5, 6).given().count(), 4, "the whole and the end of each");
+        let numbers = |users| super::numbers(Digester::new(0), users);
+        let callees = numbers([b"", b"anonymous", b"+49301234567"]);
+        let callers = numbers([b"+49301234567", b"030 1234567", b"+49301234567"]);
+        let of = |callers, callees| Marks { callers, callees, ..Marks::default() }.given().count();
+        assert_eq!(of(Numbers::default(), callees), 2, "the whole and the end");
+        assert_eq!(of(callers, callees), 6, "two that end alike");
+        assert_eq!(Marks { callers, ..Marks::default() }.in_common(&Marks { callers: callees, ..Marks::default() }), 25);
     }
 
     #[test]
