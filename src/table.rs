@@ -3,6 +3,8 @@
 //! Nothing about the hash index can be seen from outside, so that its seed never reaches an output: entries are visited by deadline, by
 //! rank and recency, or by slot, and all three depend on the input alone.
 
+pub mod aging;
+pub mod log;
 mod queue;
 mod slots;
 mod values;

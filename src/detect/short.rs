@@ -1,6 +1,6 @@
 //! Calls that people end within seconds, as they do when they hear nothing (DETECTION §4.6).
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use crate::config::Thresholds;
 use crate::detect::catalog::FindingId;
@@ -9,7 +9,8 @@ use crate::detect::parties::users;
 use crate::detect::registration::placed;
 use crate::detect::store::FindingStore;
 use crate::table::Handle;
-use crate::time::Span;
+use crate::table::log::{Log, Reader, put_signed};
+use crate::time::{PacketTime, Span};
 use crate::track::Tracker;
 use crate::track::event::{Event, Sighting};
 
@@ -18,43 +19,109 @@ const WINDOW: Span = Span::from_secs(3600);
 /// Calls remembered.
 const REMEMBERED: usize = 16_384;
 
-#[derive(Clone, Debug)]
-struct Ended {
+/// Nanoseconds of a microsecond.
+const MICRO: i64 = 1000;
+
+/// The hash of a user's name.
+type Key = [u8; 8];
+
+/// A call that counts.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Ended<Users> {
     at: Sighting,
     talk: Span,
     is_short: bool,
-    /// Its users, as hashes of their names.
-    users: Box<[u64]>,
+    /// Its users.
+    users: Users,
+}
+
+/// The calls that count, in the order in which they ended. Each is kept as bytes, its end as the difference to that of the one before: thirty
+/// of them, where [`Ended`] takes as much again twice over.
+#[derive(Debug, Default)]
+struct Calls {
+    log: Log,
+    /// When the one before the first ended.
+    before: Sighting,
+    /// When the last one did.
+    last: Sighting,
+    scratch: Vec<u8>,
+}
+
+impl Calls {
+    fn push(&mut self, ended: &Ended<&[Key]>) {
+        if self.log.is_empty() {
+            self.before = self.last;
+        }
+        let out = &mut self.scratch;
+        out.clear();
+        let waited = ended.at.time.as_nanos().wrapping_sub(self.last.time.as_nanos());
+        let talk = ended.talk.as_nanos();
+        // The times of most captures are whole microseconds.
+        let is_micros = waited % MICRO == 0 && talk % MICRO == 0;
+        let unit = if is_micros { MICRO } else { 1 };
+        out.push(u8::from(ended.is_short) | u8::from(is_micros) << 1);
+        put_signed(waited / unit, out);
+        put_signed(talk / unit, out);
+        put_signed(ended.at.frame.wrapping_sub(self.last.frame) as i64, out);
+        out.extend_from_slice(ended.users.as_flattened());
+        self.log.push(out);
+        self.last = ended.at;
+    }
+
+    /// The first one.
+    fn first(&self) -> Option<Ended<&[Key]>> {
+        self.iter().next()
+    }
+
+    fn pop(&mut self) {
+        if let Some(first) = self.first().map(|ended| ended.at) {
+            self.before = first;
+            self.log.forget();
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = Ended<&[Key]>> {
+        self.log.iter().scan(self.before, |last, entry| {
+            let mut reader = Reader(entry.bytes);
+            let [flags] = reader.array();
+            let unit = if flags & 2 == 0 { 1 } else { MICRO };
+            let waited = reader.signed().wrapping_mul(unit);
+            let talk = Span::from_nanos(reader.signed().wrapping_mul(unit));
+            let frame = last.frame.wrapping_add_signed(reader.signed());
+            *last = Sighting { time: PacketTime::from_nanos(last.time.as_nanos().wrapping_add(waited)), frame };
+            Some(Ended { at: *last, talk, is_short: flags & 1 != 0, users: reader.0.as_chunks().0 })
+        })
+    }
 }
 
 /// What the calls of a user amount to.
 #[derive(Clone, Copy, Debug, Default)]
 struct Count {
-    all: usize,
-    short: usize,
+    all: u16,
+    short: u16,
 }
 
 impl Count {
     fn add(&mut self, short: bool) {
         self.all += 1;
-        self.short += usize::from(short);
+        self.short += u16::from(short);
     }
 
     /// Whether there are too many short ones among them, also by the measure of `others`.
     fn is_odd(self, others: Self, thresholds: &Thresholds) -> bool {
-        let enough = self.all >= thresholds.short_call_calls as usize;
-        let many = enough && thresholds.short_call_share.is_reached(self.short, self.all);
+        let [all, short, others_all, others_short] = [self.all, self.short, others.all, others.short].map(usize::from);
+        let enough = all >= thresholds.short_call_calls as usize;
+        let many = enough && thresholds.short_call_share.is_reached(short, all);
         // Shares compared without division: nobody else's calls are short where there are none.
-        many && self.short * others.all >= thresholds.short_call_factor as usize * others.short * self.all
-            && (others.all > 0 || others.short == 0)
+        many && short * others_all >= thresholds.short_call_factor as usize * others_short * all && (others_all > 0 || others_short == 0)
     }
 }
 
 /// Watches for users whose calls are short.
 #[derive(Debug, Default)]
 pub(super) struct ShortDetector {
-    ended: VecDeque<Ended>,
-    users: BTreeMap<u64, Count>,
+    ended: Calls,
+    users: BTreeMap<Key, Count>,
     total: Count,
 }
 
@@ -65,35 +132,37 @@ impl ShortDetector {
         self.forget(at);
         let is_short = talk < tracker.thresholds().short_call;
         self.total.add(is_short);
-        let keys: Box<[u64]> = users.iter().map(|user| key(tracker, user)).collect();
+        let keys: Vec<Key> = users.iter().map(|user| key(tracker, user)).collect();
         for user in &keys {
             self.users.entry(*user).or_default().add(is_short);
         }
-        self.ended.push_back(Ended { at, talk, is_short, users: keys });
-        for user in users.into_iter().filter(|_| is_short) {
-            self.judge(tracker, user, at, findings);
+        let ended = Ended { at, talk, is_short, users: &*keys };
+        self.ended.push(&ended);
+        for (user, key) in std::iter::zip(users, &keys).filter(|_| is_short) {
+            self.judge(tracker, (user, *key), ended, findings);
         }
     }
 
     fn forget(&mut self, now: Sighting) {
-        let is_old = |ended: &Ended| now.time.since(ended.at.time) > WINDOW;
-        while self.ended.len() >= REMEMBERED || self.ended.front().is_some_and(is_old) {
-            let Some(old) = self.ended.pop_front() else { return };
-            let short = usize::from(old.is_short);
+        while let Some(old) = self.ended.first()
+            && (self.ended.log.len() >= REMEMBERED || now.time.since(old.at.time) > WINDOW)
+        {
+            let short = u16::from(old.is_short);
             self.total = Count { all: self.total.all - 1, short: self.total.short - short };
             for user in old.users {
-                if let Some(count) = self.users.get_mut(&user) {
+                if let Some(count) = self.users.get_mut(user) {
                     *count = Count { all: count.all - 1, short: count.short - short };
                     if count.all == 0 {
-                        self.users.remove(&user);
+                        self.users.remove(user);
                     }
                 }
             }
+            self.ended.pop();
         }
     }
 
-    fn judge(&self, tracker: &Tracker, user: &str, at: Sighting, findings: &mut FindingStore) {
-        let key = key(tracker, user);
+    /// Looks at the calls of a user, whose last one is `last`.
+    fn judge(&self, tracker: &Tracker, (user, key): (&str, Key), last: Ended<&[Key]>, findings: &mut FindingStore) {
         let Some(&count) = self.users.get(&key) else { return };
         let others = Count { all: self.total.all - count.all, short: self.total.short - count.short };
         if others.all == 0 || !count.is_odd(others, tracker.thresholds()) {
@@ -104,19 +173,22 @@ impl ShortDetector {
             format!("{user}: {} of {} calls within an hour were shorter than {}", count.short, count.all, tracker.thresholds().short_call);
         let known = findings.is_open(FindingId::ShortCalls, &subject);
         let mut raise = Raise::new(FindingId::ShortCalls, subject, message);
-        let own = self.ended.iter().filter(|ended| ended.is_short && ended.users.contains(&key));
-        for ended in own.filter(|ended| !known || ended.at == at) {
-            raise = raise.evidence(ended.at.time, ended.at.frame, format!("BYE after {}", ended.talk));
+        let evidence = |raise: Raise, at: Sighting, talk| raise.evidence(at.time, at.frame, format!("BYE after {talk}"));
+        if known {
+            raise = evidence(raise, last.at, last.talk);
+        } else {
+            let own = self.ended.iter().filter(|ended| ended.is_short && ended.users.contains(&key));
+            raise = own.fold(raise, |raise, ended| evidence(raise, ended.at, ended.talk));
         }
         let device = tracker.registrations.find_aor(&tracker.world, user).and_then(|aor| tracker.registrations.aor(aor));
         let device = device.and_then(|aor| aor.devices.iter().find_map(|device| tracker.registrations.device(*device)));
         let raise = device.map(|device| device.source()).into_iter().fold(raise, |raise, source| placed(tracker, raise, source));
-        findings.raise(raise, at.time);
+        findings.raise(raise, last.at.time);
     }
 }
 
-fn key(tracker: &Tracker, user: &str) -> u64 {
-    tracker.world.digester.bytes(user.as_bytes()).low64()
+fn key(tracker: &Tracker, user: &str) -> Key {
+    tracker.world.digester.bytes(user.as_bytes()).low64().to_le_bytes()
 }
 
 /// How long an answered call lasted that somebody ended, and its users by name, counted at the leg that began first; the BYE of a fork
@@ -138,7 +210,34 @@ fn ended(tracker: &Tracker, handle: Handle, at: Sighting) -> Option<(Span, Vec<&
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn calls_are_read_as_they_were_remembered(steps in proptest::collection::vec(
+            (any::<bool>(), (0..i64::MAX, any::<u64>(), any::<i64>(), any::<bool>()), proptest::collection::vec(any::<Key>(), 0..4)), 1..100,
+        )) {
+            let (mut calls, mut model) = (Calls::default(), VecDeque::new());
+            for (forget, (time, frame, talk, is_short), users) in steps {
+                if forget {
+                    calls.pop();
+                    model.pop_front();
+                }
+                // In microseconds as of most captures, or not.
+                let [time, talk] = [time, talk].map(|nanos| if is_short { nanos / MICRO * MICRO } else { nanos });
+                let at = Sighting { time: PacketTime::from_nanos(time), frame };
+                let talk = Span::from_nanos(talk);
+                calls.push(&Ended { at, talk, is_short, users: &*users });
+                model.push_back(Ended { at, talk, is_short, users });
+                let kept: VecDeque<_> = calls.iter().map(|Ended { at, talk, is_short, users }| Ended { at, talk, is_short, users: users.to_vec() }).collect();
+                prop_assert_eq!(&kept, &model);
+            }
+        }
+    }
 
     #[test]
     fn short_calls_are_odd_only_where_others_are_longer() {

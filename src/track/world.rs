@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use crate::config::Thresholds;
 use crate::decode::flow::Flow;
 use crate::sip::message::Message;
-use crate::table::{Digest, Digester, ExpiringTable, Handle, Rank};
+use crate::table::aging::AgingTable;
+use crate::table::{Digest, Digester, Handle, Rank};
 use crate::time::{PacketTime, Span};
 use crate::track::absence::Absence;
 use crate::track::event::{Event, Sighting};
@@ -72,7 +73,8 @@ pub struct World {
     pub events: Vec<Event>,
     /// What the rules compare with.
     pub thresholds: Thresholds,
-    nonces: ExpiringTable<Nonce>,
+    /// Each with the call that it was issued to.
+    nonces: AgingTable<Option<Handle>>,
 }
 
 impl World {
@@ -88,7 +90,7 @@ impl World {
             unreached: Unreached::default(),
             events: Vec::new(),
             thresholds,
-            nonces: ExpiringTable::new(nonces),
+            nonces: AgingTable::new(nonces, NONCE_LIFE),
         }
     }
 
@@ -116,11 +118,10 @@ impl World {
 
     /// Remembers the nonces that the answer `seen` issues, to one `call` if it is about one; the first of them.
     pub fn note_nonces(&mut self, call: Option<Handle>, seen: &Seen<'_>) -> Option<Digest> {
-        let now = seen.at.time;
         let mut first = None;
         for challenge in seen.message.challenges().take(CHALLENGES) {
             let key = self.digester.bytes(challenge.nonce);
-            self.nonces.insert(key, Nonce { issued: now, call }, now + NONCE_LIFE, seen.rank);
+            self.nonces.insert(key, call, seen.at.time, seen.rank);
             first.get_or_insert(key);
         }
         first
@@ -133,24 +134,19 @@ impl World {
 
     /// Takes note that credentials with the nonce of `key` were accepted: its phone may use it again.
     pub fn keep_nonce(&mut self, key: Digest) {
-        if let Some(handle) = self.nonces.find(key) {
-            self.nonces.touch(handle);
-            self.nonces.set_rank(handle, Rank::Ordinary);
-        }
+        self.nonces.keep(key, Rank::Ordinary);
     }
 
     /// What is known of the nonce with `key`.
     pub fn nonce(&self, key: Digest) -> Option<Nonce> {
-        self.nonces.get(self.nonces.find(key)?).copied()
+        self.nonces.get(key).map(|(issued, &call)| Nonce { issued, call })
     }
 
     /// Lets go of what is too old.
     pub fn expire(&mut self, now: PacketTime) {
         self.flows.expire(now);
         self.peers.expire(now);
-        while let Some((handle, _)) = self.nonces.pop_due(now) {
-            self.nonces.remove(handle);
-        }
+        self.nonces.expire(now);
     }
 
     /// When [`Self::expire`] next has something to do.

@@ -1,45 +1,54 @@
-//! The form in which the record of a finished call is kept: byte after byte, about 150 of them, where the record itself takes 350 and its
+//! The form in which the record of a finished call is kept: byte after byte, about 90 of them, where the record itself takes 350 and its
 //! texts an allocation each. A daemon keeps a million.
+//!
+//! Most texts were written a moment ago with another leg of the same call, and most addresses with any: where the same bytes stand in the
+//! same chunk of the [`Log`](crate::table::log::Log), their place is written instead of them.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::table::log::{Entry, Reader, put_number, put_signed};
 use crate::time::PacketTime;
 use crate::track::call::record::{Beginning, CallRecord, CallView, Linked};
 use crate::track::vocabulary::{EndedBy, Outcome};
 
 /// A record as it is kept.
 #[derive(Clone, Copy, Debug)]
-pub struct FinishedCall<'a>(pub(super) &'a [u8]);
+pub struct FinishedCall<'a>(pub(super) Entry<'a>);
 
 impl<'a> FinishedCall<'a> {
     /// What is kept of the call.
     pub fn record(self) -> CallView<'a> {
-        let mut reader = Reader(self.0);
+        let mut reader = Reader(self.0.bytes);
         let [flags, has_time] = reader.array();
         let has = |flag: u8| flags & flag != 0;
-        let started = PacketTime::from_nanos(i64::from_le_bytes(reader.array()));
-        let mut last = started;
-        let [progress, rang, ring_ended, answered, ended, disconnected, gave_up, left_up] = std::array::from_fn(|place| {
-            let is_known = has_time & (1 << place) != 0;
-            is_known.then(|| {
-                last = PacketTime::from_nanos(last.as_nanos().wrapping_add(unfolded(reader.number())));
-                last
-            })
-        });
+        let unit = if has(MICROS) { MICRO } else { 1 };
+        let mut last = 0_i64;
+        let mut time = || {
+            last = last.wrapping_add(reader.signed().wrapping_mul(unit));
+            PacketTime::from_nanos(last)
+        };
+        let started = time();
+        let [progress, rang, ring_ended, answered, ended, disconnected, gave_up, left_up] =
+            std::array::from_fn(|place| (has_time & (1 << place) != 0).then(&mut time));
         let [outcome, ended_by] = reader.array();
+        let status = reader.number() as u16;
+        let first_frame = reader.number();
+        let mut texts = Texts { reader, chunk: self.0.chunk };
         CallRecord {
             outcome: named(Outcome::ALL, outcome),
             ended_by: named(EndedBy::ALL, ended_by),
-            status: reader.number() as u16,
-            first_frame: reader.number(),
-            source: reader.address(),
-            destination: reader.address(),
-            passed_on_to: has(PASSED_ON).then(|| reader.address()),
-            call_id: reader.text(),
-            from: reader.text(),
-            to: reader.text(),
-            end_reason: has(REASON).then(|| reader.text()),
-            linked: Linked::Packed(Texts(reader)),
+            status,
+            first_frame,
+            source: texts.address(),
+            destination: texts.address(),
+            passed_on_to: has(PASSED_ON).then(|| texts.address()),
+            call_id: texts.text(),
+            from: texts.text(),
+            to: texts.text(),
+            end_reason: has(REASON).then(|| texts.text()),
+            linked: Linked::Packed(texts),
             forwarded: has(FORWARDED),
             started,
             beginning: if has(MISSED) { Beginning::Missed } else { Beginning::Captured },
@@ -61,41 +70,109 @@ const REASON: u8 = 1 << 1;
 const FORWARDED: u8 = 1 << 2;
 const MISSED: u8 = 1 << 3;
 const COMPLETED: u8 = 1 << 4;
+/// Its times are whole microseconds, as those of most captures are.
+const MICROS: u8 = 1 << 5;
 
-/// Appends the form in which `record` is kept.
-pub(super) fn pack(record: &CallRecord, out: &mut Vec<u8>) {
-    let flags = [
-        (PASSED_ON, record.passed_on_to.is_some()),
-        (REASON, record.end_reason.is_some()),
-        (FORWARDED, record.forwarded),
-        (MISSED, record.beginning == Beginning::Missed),
-        (COMPLETED, record.completed),
-    ];
-    out.push(flags.iter().filter(|(_, is_so)| *is_so).fold(0, |flags, (flag, _)| flags | flag));
-    let times = [
-        record.progress,
-        record.rang,
-        record.ring_ended,
-        record.answered,
-        record.ended,
-        record.disconnected,
-        record.gave_up,
-        record.left_up,
-    ];
-    out.push(times.iter().zip(0..).filter(|(time, _)| time.is_some()).fold(0, |known, (_, place)| known | (1 << place)));
-    out.extend_from_slice(&record.started.as_nanos().to_le_bytes());
-    // Most happen soon after the one before, so that the difference is short.
-    times.iter().flatten().fold(record.started, |last, &time| {
-        put_number(folded(time.as_nanos().wrapping_sub(last.as_nanos())), out);
-        time
-    });
-    out.push(record.outcome.map_or(NONE, |outcome| outcome as u8));
-    out.push(record.ended_by.map_or(NONE, |side| side as u8));
-    put_number(u64::from(record.status), out);
-    put_number(record.first_frame, out);
-    [record.source, record.destination].into_iter().chain(record.passed_on_to).for_each(|address| put_address(address, out));
-    let texts = [&record.call_id, &record.from, &record.to].into_iter().chain(&record.end_reason).chain(&record.linked);
-    texts.for_each(|text| put_text(text, out));
+/// Nanoseconds of a microsecond.
+const MICRO: i64 = 1000;
+/// Places of texts that are remembered: those of some hundred calls.
+const PLACES: usize = 512;
+/// Bytes of a place. A text that is no longer stands for itself.
+const PLACE: usize = 2;
+
+/// Packs records, and knows where in the last chunk which texts are.
+#[derive(Debug)]
+pub(super) struct Packer {
+    /// Where a text was written last, by its hash; what stands there is looked at before it is referred to.
+    places: Box<[u16; PLACES]>,
+    /// What the record that is being packed adds to them: which one, and how far behind its beginning.
+    added: Vec<(usize, usize)>,
+}
+
+impl Packer {
+    pub(super) fn new() -> Self {
+        Self { places: Box::new([0; PLACES]), added: Vec::new() }
+    }
+
+    /// Appends the form in which `record` is kept behind `chunk`.
+    pub(super) fn pack(&mut self, record: &CallRecord, chunk: &[u8], out: &mut Vec<u8>) {
+        self.added.clear();
+        let times = [
+            record.progress,
+            record.rang,
+            record.ring_ended,
+            record.answered,
+            record.ended,
+            record.disconnected,
+            record.gave_up,
+            record.left_up,
+        ];
+        // Most happen soon after the one before, so that the difference is short.
+        let waits = || {
+            std::iter::once(&record.started).chain(times.iter().flatten()).scan(0_i64, |last, time| {
+                let before = std::mem::replace(last, time.as_nanos());
+                Some(time.as_nanos().wrapping_sub(before))
+            })
+        };
+        let is_micros = waits().all(|wait| wait % MICRO == 0);
+        let flags = [
+            (PASSED_ON, record.passed_on_to.is_some()),
+            (REASON, record.end_reason.is_some()),
+            (FORWARDED, record.forwarded),
+            (MISSED, record.beginning == Beginning::Missed),
+            (COMPLETED, record.completed),
+            (MICROS, is_micros),
+        ];
+        out.push(flags.iter().filter(|(_, is_so)| *is_so).fold(0, |flags, (flag, _)| flags | flag));
+        out.push(times.iter().zip(0..).filter(|(time, _)| time.is_some()).fold(0, |known, (_, place)| known | (1 << place)));
+        let unit = if is_micros { MICRO } else { 1 };
+        waits().for_each(|wait| put_signed(wait / unit, out));
+        out.push(record.outcome.map_or(NONE, |outcome| outcome as u8));
+        out.push(record.ended_by.map_or(NONE, |side| side as u8));
+        put_number(u64::from(record.status), out);
+        put_number(record.first_frame, out);
+        for address in [record.source, record.destination].into_iter().chain(record.passed_on_to) {
+            let [port_low, port_high] = address.port().to_le_bytes();
+            match address.ip() {
+                IpAddr::V4(ip) => {
+                    let [a, b, c, d] = ip.octets();
+                    self.put(&[port_low, port_high, a, b, c, d], chunk, out);
+                }
+                IpAddr::V6(ip) => self.put(&[&[port_low, port_high][..], &ip.octets()].concat(), chunk, out),
+            }
+        }
+        let texts = [&record.call_id, &record.from, &record.to].into_iter().chain(&record.end_reason).chain(&record.linked);
+        texts.for_each(|text| self.put(text.as_bytes(), chunk, out));
+    }
+
+    /// Takes note that what was packed last stands at `begin` of the chunk.
+    pub(super) fn stands_at(&mut self, begin: usize) {
+        for (hash, behind) in self.added.drain(..) {
+            if let (Some(place), Ok(at)) = (self.places.get_mut(hash), u16::try_from(begin + behind)) {
+                *place = at;
+            }
+        }
+    }
+
+    /// Appends a text or its place, behind its length and which of both it is.
+    fn put(&mut self, text: &[u8], chunk: &[u8], out: &mut Vec<u8>) {
+        let length = (text.len() as u64) << 1;
+        if text.len() > PLACE {
+            let hash = xxh3_64(text) as usize % PLACES;
+            let place = self.places.get(hash).copied().unwrap_or_default();
+            let there = usize::from(place)..usize::from(place) + text.len();
+            if chunk.get(there) == Some(text) {
+                put_number(length | 1, out);
+                out.extend_from_slice(&place.to_le_bytes());
+                return;
+            }
+            put_number(length, out);
+            self.added.push((hash, out.len()));
+        } else {
+            put_number(length, out);
+        }
+        out.extend_from_slice(text);
+    }
 }
 
 /// Stands for a word that is not known.
@@ -105,97 +182,44 @@ fn named<T: Copy>(all: &[T], place: u8) -> Option<T> {
     all.get(usize::from(place)).copied()
 }
 
-/// A number in groups of seven bits, the lowest first: small ones are short.
-pub(super) fn put_number(mut number: u64, out: &mut Vec<u8>) {
-    while number >= 0x80 {
-        out.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    out.push(number as u8);
-}
-
-fn put_text(text: &str, out: &mut Vec<u8>) {
-    put_number(text.len() as u64, out);
-    out.extend_from_slice(text.as_bytes());
-}
-
-fn put_address(address: SocketAddr, out: &mut Vec<u8>) {
-    match address.ip() {
-        IpAddr::V4(ip) => {
-            out.push(4);
-            out.extend_from_slice(&ip.octets());
-        }
-        IpAddr::V6(ip) => {
-            out.push(6);
-            out.extend_from_slice(&ip.octets());
-        }
-    }
-    out.extend_from_slice(&address.port().to_le_bytes());
-}
-
-/// A signed number as an unsigned one, so that those near 0 stay small.
-fn folded(number: i64) -> u64 {
-    ((number << 1) ^ (number >> 63)) as u64
-}
-
-fn unfolded(number: u64) -> i64 {
-    (number >> 1) as i64 ^ -((number & 1) as i64)
-}
-
-/// Reads what was packed. Behind the end there are zeros and empty texts.
+/// Texts that stand one behind the other, some of them elsewhere in the chunk. Behind the end there are empty ones.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Reader<'a>(pub(super) &'a [u8]);
+pub struct Texts<'a> {
+    reader: Reader<'a>,
+    chunk: &'a [u8],
+}
 
-impl<'a> Reader<'a> {
-    /// A number as [`put_number`] writes it.
-    pub(super) fn number(&mut self) -> u64 {
-        let mut number = 0;
-        for shift in (0..u64::BITS).step_by(7) {
-            let [byte] = self.array();
-            number |= u64::from(byte & 0x7f) << shift;
-            if byte < 0x80 {
-                break;
-            }
+impl<'a> Texts<'a> {
+    fn bytes(&mut self) -> &'a [u8] {
+        let number = self.reader.number();
+        let length = (number >> 1) as usize;
+        if number & 1 == 0 {
+            return self.reader.bytes(length);
         }
-        number
-    }
-
-    /// The next `length` bytes.
-    pub(super) fn bytes(&mut self, length: usize) -> &'a [u8] {
-        let (bytes, rest) = self.0.split_at_checked(length).unwrap_or((self.0, &[]));
-        self.0 = rest;
-        bytes
-    }
-
-    fn array<const N: usize>(&mut self) -> [u8; N] {
-        let (array, rest) = self.0.split_first_chunk().unwrap_or((&[0; N], &[]));
-        self.0 = rest;
-        *array
+        let place = usize::from(u16::from_le_bytes(self.reader.array()));
+        self.chunk.get(place..place.saturating_add(length)).unwrap_or_default()
     }
 
     fn text(&mut self) -> &'a str {
-        let length = self.number() as usize;
-        std::str::from_utf8(self.bytes(length)).unwrap_or_default()
+        std::str::from_utf8(self.bytes()).unwrap_or_default()
     }
 
     fn address(&mut self) -> SocketAddr {
-        let ip = match self.array() {
-            [6] => IpAddr::from(Ipv6Addr::from(self.array::<16>())),
-            _ => IpAddr::from(Ipv4Addr::from(self.array::<4>())),
+        let mut reader = Reader(self.bytes());
+        let port = u16::from_le_bytes(reader.array());
+        let ip = match reader.0.len() {
+            16 => IpAddr::from(Ipv6Addr::from(reader.array::<16>())),
+            _ => IpAddr::from(Ipv4Addr::from(reader.array::<4>())),
         };
-        SocketAddr::new(ip, u16::from_le_bytes(self.array()))
+        SocketAddr::new(ip, port)
     }
 }
-
-/// Texts that stand one behind the other.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Texts<'a>(Reader<'a>);
 
 impl<'a> Iterator for Texts<'a> {
     type Item = &'a str;
 
     fn next(&mut self) -> Option<&'a str> {
-        (!self.0.0.is_empty()).then(|| self.0.text())
+        (!self.reader.0.is_empty()).then(|| self.text())
     }
 }
 
@@ -216,6 +240,37 @@ mod tests {
     fn text() -> impl Strategy<Value = Box<str>> {
         let short = ".{0,12}".prop_map(Box::from);
         prop_oneof![short, (0..300_usize).prop_map(|length| "é".repeat(length).into())]
+    }
+
+    fn any_record() -> CallRecord {
+        let address = SocketAddr::from(([192, 0, 2, 1], 5060));
+        let started = PacketTime::from_parts(1_700_000_000, 0);
+        CallRecord {
+            call_id: "".into(),
+            from: "".into(),
+            to: "".into(),
+            source: address,
+            destination: address,
+            passed_on_to: None,
+            forwarded: false,
+            started,
+            first_frame: 1,
+            beginning: Beginning::Captured,
+            progress: None,
+            rang: None,
+            ring_ended: None,
+            answered: None,
+            ended: None,
+            disconnected: None,
+            gave_up: None,
+            outcome: None,
+            status: 200,
+            ended_by: None,
+            end_reason: None,
+            linked: Vec::new(),
+            left_up: None,
+            completed: true,
+        }
     }
 
     prop_compose! {
@@ -245,17 +300,59 @@ mod tests {
         format!("{:?} {linked:?}", CallView { linked: Linked::Held(&[]), ..record })
     }
 
+    /// The same with times that most captures have.
+    fn in_micros(record: &CallRecord) -> CallRecord {
+        let whole = |time: PacketTime| PacketTime::from_nanos(time.as_nanos() / MICRO * MICRO);
+        let mut record = record.clone();
+        record.started = whole(record.started);
+        let times = [
+            &mut record.progress,
+            &mut record.rang,
+            &mut record.ring_ended,
+            &mut record.answered,
+            &mut record.ended,
+            &mut record.disconnected,
+            &mut record.gave_up,
+            &mut record.left_up,
+        ];
+        times.into_iter().for_each(|time| *time = time.map(whole));
+        record
+    }
+
+    #[test]
+    fn what_was_written_before_is_referred_to() {
+        let record =
+            CallRecord { call_id: "3c26700c1adb-8c2b7e0f4a11".into(), from: "1001".into(), to: "0049301234567".into(), ..any_record() };
+        let (mut packer, mut chunk, mut again) = (Packer::new(), b"something".to_vec(), Vec::new());
+        let mut first = Vec::new();
+        packer.pack(&record, &chunk, &mut first);
+        packer.stands_at(chunk.len());
+        chunk.extend_from_slice(&first);
+        packer.pack(&record, &chunk, &mut again);
+        assert!(again.len() + 35 < first.len(), "{} after {}", again.len(), first.len());
+        let mut elsewhere = Vec::new();
+        packer.pack(&record, &[], &mut elsewhere);
+        assert_eq!(elsewhere, first, "another chunk has none of it");
+    }
+
     proptest! {
         #[test]
-        fn what_was_packed_is_what_is_read(record in record()) {
-            let mut bytes = Vec::new();
-            pack(&record, &mut bytes);
-            prop_assert_eq!(told(FinishedCall(&bytes).record()), told(record.view()));
+        fn what_was_packed_is_what_is_read(records in proptest::collection::vec(record(), 1..20), is_micros in any::<bool>()) {
+            let (mut packer, mut chunk) = (Packer::new(), Vec::new());
+            // Each one twice: the second has its texts in the first.
+            for record in records.iter().flat_map(|record| [record, record]) {
+                let record = if is_micros { in_micros(record) } else { record.clone() };
+                let mut bytes = Vec::new();
+                packer.pack(&record, &chunk, &mut bytes);
+                packer.stands_at(chunk.len());
+                chunk.extend_from_slice(&bytes);
+                prop_assert_eq!(told(FinishedCall(Entry { bytes: &bytes, chunk: &chunk }).record()), told(record.view()));
+            }
         }
 
         #[test]
-        fn no_bytes_are_read_past_their_end(bytes in any::<Vec<u8>>()) {
-            let record = FinishedCall(&bytes).record();
+        fn no_bytes_are_read_past_their_end(bytes in any::<Vec<u8>>(), chunk in any::<Vec<u8>>()) {
+            let record = FinishedCall(Entry { bytes: &bytes, chunk: &chunk }).record();
             prop_assert!(record.linked.iter().count() <= bytes.len());
         }
     }
