@@ -1,6 +1,6 @@
 //! Why a call does not come about or does not end as it should (DETECTION §4.3, §4.5, §6.1).
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::decode::flow::Flow;
 use crate::detect::catalog::{FindingId, Slot};
@@ -10,19 +10,25 @@ use crate::detect::parties::{call_subject, called, related_parties};
 use crate::detect::registration::{placed, status_text};
 use crate::detect::store::FindingStore;
 use crate::table::Handle;
-use crate::time::PacketTime;
+use crate::time::{PacketTime, Span};
 use crate::track::Tracker;
 use crate::track::call::{Call, Reliable};
 use crate::track::event::{Event, Sighting, Unanswered};
 use crate::track::registration::addresses::Occupant;
 use crate::track::vocabulary::{Confidence, Direction, Outcome};
 
-/// Watches calls. It keeps no state of its own: tracking tells each happening once.
-#[derive(Debug)]
-pub(super) struct CallDetector;
+/// How soon a 483 is passed on to who asked before.
+const PASSED_ON: Span = Span::from_secs(2);
+
+/// Watches calls. It keeps little state of its own: tracking tells each happening once.
+#[derive(Debug, Default)]
+pub(super) struct CallDetector {
+    /// Who was told last that a call has no hops left, and when.
+    told_of_loop: Option<(IpAddr, PacketTime)>,
+}
 
 impl CallDetector {
-    pub(super) fn event(&self, tracker: &Tracker, event: &Event, findings: &mut FindingStore) {
+    pub(super) fn event(&mut self, tracker: &Tracker, event: &Event, findings: &mut FindingStore) {
         match *event {
             Event::InviteUnanswered { call, request } => callee_silent(tracker, call, &request, findings),
             Event::ByeUnanswered { call, request } => bye_unanswered(tracker, call, &request, findings),
@@ -63,10 +69,44 @@ impl CallDetector {
                     findings.clear(FindingId::AckMissing, &subject, at.time);
                 }
             }
-            Event::CallOutcome { call, outcome: Outcome::Loop, status, at } => loops(tracker, call, status, at, findings),
+            Event::CallOutcome { call, outcome: Outcome::Loop, status, at } => self.loops(tracker, call, status, at, findings),
             Event::CallOutcome { call, outcome: Outcome::Answered, at, .. } => callee_answered(tracker, call, at.time, findings),
             _ => {}
         }
+    }
+
+    /// A call that ran out of hops; 482 alone may as well be a request that came by two ways of a fork.
+    fn loops(&mut self, tracker: &Tracker, call: Handle, status: u16, at: Sighting, findings: &mut FindingStore) {
+        let Some(entry) = tracker.calls.get(call).filter(|entry| !tracker.world.peers.scans(entry.record.source.ip())) else { return };
+        let hops = entry.further.as_ref().map_or(0, |further| further.branches);
+        if !went_round(status, hops, tracker.thresholds().loop_passes) {
+            return;
+        }
+        let Flow { source: asker, destination: by, .. } = entry.flow();
+        let told = self.told_of_loop.replace((asker.ip(), at.time));
+        // Who was told so just before passes it on: the loop is that of the call which it had made.
+        if hops == 0 && told.is_some_and(|(ip, time)| ip == by.ip() && at.time.since(time) <= PASSED_ON) {
+            return;
+        }
+        let Some(subject) = call_subject(tracker, call) else { return };
+        let answer = status_text(status);
+        let (message, from, to) = match &entry.further {
+            Some(further) => {
+                let Flow { source, destination, .. } = further.flow;
+                let message = format!("{subject}: {answer}, passed on {hops}× between {source} and {destination}");
+                (message, source.to_string(), destination.to_string())
+            }
+            None => {
+                let message = format!("{subject}: {answer} from {by}, so it goes round there or behind it");
+                (message, by.to_string(), "where that sends the call".to_owned())
+            }
+        };
+        let raise = Raise::new(FindingId::RoutingLoop, subject, message)
+            .evidence(entry.first.time, entry.first.frame, format!("INVITE from {asker} to {by}"))
+            .evidence(at.time, at.frame, format!("answered {answer}"))
+            .fill(Slot::LoopFrom, from)
+            .fill(Slot::LoopTo, to);
+        findings.raise(related_parties(tracker, raise, call), at.time);
     }
 }
 
@@ -101,28 +141,6 @@ fn callee_answered(tracker: &Tracker, call: Handle, at: PacketTime, findings: &m
     let Some(entry) = tracker.calls.get(call) else { return };
     let destination = entry.further.as_ref().map_or(entry.record.destination, |further| further.flow.destination);
     findings.clear_of(FindingId::CalleeNoResponse, at, || Some(Subject::Aor(callee(tracker, entry, destination)?.0)));
-}
-
-/// A call that ran out of hops; 482 alone may as well be a request that came by two ways of a fork.
-fn loops(tracker: &Tracker, call: Handle, status: u16, at: Sighting, findings: &mut FindingStore) {
-    let Some(entry) = tracker.calls.get(call).filter(|entry| !tracker.world.peers.scans(entry.record.source.ip())) else { return };
-    let hops = entry.further.as_ref().map_or(0, |further| further.branches);
-    if !went_round(status, hops, tracker.thresholds().loop_passes) {
-        return;
-    }
-    let Some(subject) = call_subject(tracker, call) else { return };
-    let (from, to) = entry
-        .further
-        .as_ref()
-        .map_or((entry.record.source, entry.record.destination), |further| (further.flow.source, further.flow.destination));
-    let answer = status_text(status);
-    let message = format!("{subject}: {answer}, passed on {hops}× between {from} and {to}");
-    let raise = Raise::new(FindingId::RoutingLoop, subject, message)
-        .evidence(entry.first.time, entry.first.frame, format!("INVITE from {} to {}", entry.record.source, entry.record.destination))
-        .evidence(at.time, at.frame, format!("answered {answer}"))
-        .fill(Slot::LoopFrom, from.to_string())
-        .fill(Slot::LoopTo, to.to_string());
-    findings.raise(related_parties(tracker, raise, call), at.time);
 }
 
 /// A call that comes by the same server again and again.

@@ -97,7 +97,7 @@ impl Detectors {
             undelivered: UndeliveredDetector::default(),
             delivery: DeliveryDetector::default(),
             ignored: IgnoredDetector::default(),
-            call: CallDetector,
+            call: CallDetector::default(),
             setup: SetupDetector::default(),
             vanished: VanishedDetector::default(),
             drops: DropDetector::default(),

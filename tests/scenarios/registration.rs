@@ -13,6 +13,9 @@ scenarios! {
     "reg-nonce-aged" => reg_nonce_aged,
     "reg-nonce-short-lived" => reg_nonce_short_lived,
     "reg-wrong-password" => reg_wrong_password,
+    "reg-wrong-password-md5" => reg_wrong_password_md5,
+    "reg-ok-md5" => reg_ok_md5,
+    "reg-silence" => reg_silence,
     "reg-403-after-digest" => reg_403_after_digest,
     "reg-404" => reg_404,
     "reg-423" => reg_423,
@@ -79,6 +82,43 @@ fn reg_wrong_password(scene: &mut Scene) {
         scene.reg_rejected(at + 0.075, &mut phone, 401);
     }
     scene.healthy(&mut c1(), 1.0, 100.0);
+}
+
+/// The registrar's 401 with a challenge for SHA-256 and one for MD5, each with its own nonce (RFC 8760); the phone knows MD5 alone.
+fn challenged_twice(scene: &mut Scene, at: f64, phone: &mut Agent) {
+    let request = scene.register(at, phone);
+    let [sha, md5] = [scene.random.hex(8), scene.random.hex(8)];
+    let response = scene.registrar_response(&request, 401, phone);
+    let response = response.with("WWW-Authenticate", challenge(&sha).replace("MD5", "SHA-256")).with("WWW-Authenticate", challenge(&md5));
+    phone.take_nonce(md5);
+    let pbx = scene.pbx.clone();
+    scene.send(at + 0.005, &pbx, phone, &response);
+}
+
+fn reg_wrong_password_md5(scene: &mut Scene) {
+    let mut phone = a1();
+    for at in [0.0, 30.0, 60.0] {
+        phone.nonce = None;
+        challenged_twice(scene, at, &mut phone);
+        challenged_twice(scene, at + 0.075, &mut phone);
+    }
+    scene.healthy(&mut c1(), 1.0, 100.0);
+}
+
+fn reg_ok_md5(scene: &mut Scene) {
+    for (mut phone, at) in [(a1(), 0.0), (b1(), 1.0)] {
+        challenged_twice(scene, at, &mut phone);
+        scene.refresh(at + 0.075, &mut phone);
+        scene.upkeep(&mut phone, at, 100.0);
+    }
+}
+
+/// Nothing at all is captured for eight minutes, in which all registrations would have to be renewed.
+fn reg_silence(scene: &mut Scene) {
+    for (index, phone) in [a1(), b1(), c1()].into_iter().enumerate() {
+        scene.healthy(&mut phone.expiring(120), index as f64, 900.0);
+    }
+    scene.keep(|shot| !(100.0..580.0).contains(&shot.at));
 }
 
 fn reg_403_after_digest(scene: &mut Scene) {

@@ -31,6 +31,7 @@ scenarios! {
     "toll-fraud-probe" => toll_fraud_probe,
     "wrong-domain" => wrong_domain,
     "call-loops" => call_loops,
+    "call-loops-behind" => call_loops_behind,
     "capture-stalls" => capture_stalls,
 }
 
@@ -330,6 +331,21 @@ fn call_loops(scene: &mut Scene) {
     let mut caller = b1();
     scene.healthy(&mut caller, 0.0, 120.0);
     refused(scene, 60.0, &caller, "900", 483, &[]);
+}
+
+/// The carrier finds that a call went round at it; the PBX, which dials another number there than it was called by, passes that on.
+fn call_loops_behind(scene: &mut Scene) {
+    let mut caller = b1();
+    scene.healthy(&mut caller, 0.0, 120.0);
+    let (pbx, carrier) = (scene.pbx.clone(), trunk());
+    let mut near = Leg::new(scene, &caller, &pbx, &caller.user, "900");
+    near.invite(scene, 60.0, &[]);
+    near.progress(scene, 60.005, 100);
+    let mut far = Leg::new(scene, &pbx, &carrier, "0891000", "03012345678");
+    far.invite(scene, 60.02, &[]);
+    far.progress(scene, 60.03, 100);
+    far.fail(scene, 61.2, 483, &[]);
+    near.fail(scene, 61.22, 483, &[]);
 }
 
 /// The capture stops for a quarter of an hour and goes on.
