@@ -368,6 +368,13 @@ impl Tracker {
             408 | 423 | 480 | 486 | 487 | 500..=599 | 600 | 603 => return,
             _ => Try::Failed,
         };
+        // Whom the registrar accepted from there is no user that is tried out: the site's own phones are refused.
+        if let Owner::Register(attempt) = request.owner
+            && result != Try::Succeeded
+            && self.registrations.was_accepted_from(attempt, source)
+        {
+            return;
+        }
         if let Some(giveaway) = self.scans.note(source, request.method, seen.read.to().user, result, seen.at.time) {
             self.found_scanner(request.flow, giveaway, seen.at);
         }

@@ -33,6 +33,8 @@ scenarios! {
     "reg-tcp" => reg_tcp,
     "reg-ipv6" => reg_ipv6,
     "site-30-phones" => site_30_phones,
+    "site-credentials-refused" => site_credentials_refused,
+    "site-tries-users" => site_tries_users,
     "reg-typo-once" => reg_typo_once,
     "reg-503-once" => reg_503_once,
     "reg-refresh-late" => reg_refresh_late,
@@ -332,6 +334,40 @@ fn site_30_phones(scene: &mut Scene) {
         scene.reg_ok(f64::from(index) / 3.0, &mut phone);
     }
     scene.healthy(&mut c1(), 1.0, 60.0);
+}
+
+/// A phone of a site with many, each on a port of its own.
+fn phone_at_site(index: u8) -> Agent {
+    let (local, outer) = (format!("192.168.7.{}:5060", 20 + index), format!("198.51.100.7:{}", 41_000 + u16::from(index)));
+    Agent::phone(&(1100 + u16::from(index)).to_string(), Brand::Yealink, &local, &outer)
+}
+
+/// Twelve phones of a site are registered; then the registrar refuses what it took before, as after a database was restored.
+fn site_credentials_refused(scene: &mut Scene) {
+    scene.healthy(&mut c1(), 1.0, 420.0);
+    for index in 0..12 {
+        let mut phone = phone_at_site(index);
+        let begin = f64::from(index) / 3.0;
+        scene.healthy(&mut phone, begin, 200.0);
+        for at in times(240.0 + begin, 60.0, 420.0) {
+            phone.nonce = None;
+            scene.reg_rejected(at, &mut phone, 401);
+            scene.reg_rejected(at + 0.075, &mut phone, 401);
+        }
+        for at in times(210.0 + begin, 60.0, 420.0) {
+            scene.qualify(at, &phone);
+        }
+    }
+}
+
+/// From the address of a site with two registered phones somebody tries users that never registered there.
+fn site_tries_users(scene: &mut Scene) {
+    scene.healthy(&mut c1(), 1.0, 200.0);
+    scene.healthy(&mut phone_at_site(0), 0.0, 200.0);
+    scene.healthy(&mut phone_at_site(1), 0.5, 200.0);
+    for index in 2..14 {
+        scene.reg_rejected(60.0 + f64::from(index), &mut phone_at_site(index), 403);
+    }
 }
 
 /// One refusal, then the right password.

@@ -183,6 +183,7 @@ impl Registrations {
         let unbroken = device.is_registered();
         device.granted = granted;
         device.accepted_before = std::mem::replace(&mut device.last_accepted, seen.at);
+        device.accepted_from = Some(device.flow.source.ip());
         device.evicted = false;
         device.answer_missed = false;
         device.rewritten = is_rewritten(world, device, seen);
