@@ -298,7 +298,13 @@ impl Tracker {
             }
             return;
         }
-        if (200..300).contains(&status) && !matches!(method, Method::Register | Method::Cancel) {
+        if method == Method::Register && (200..300).contains(&status) {
+            if let Some(device) = self.registrations.accepted_unseen(&mut self.world, seen) {
+                self.nat.accepted(&mut self.world, &mut self.registrations, device, seen.at);
+            }
+            return;
+        }
+        if (200..300).contains(&status) && method != Method::Cancel {
             self.calls.agreed_unseen(&self.world, seen);
         }
         let begins_a_record = method == Method::Invite && status > 100 && !matches!(status, 401 | 407);

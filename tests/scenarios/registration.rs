@@ -42,6 +42,8 @@ scenarios! {
     "reg-answer-missed" => reg_answer_missed,
     "reg-refresh-ignored" => reg_refresh_ignored,
     "reg-403-once" => reg_403_once,
+    "reg-refresh-uncaptured" => reg_refresh_uncaptured,
+    "reg-renewal-forged" => reg_renewal_forged,
     "reg-refused-in-words" => reg_refused_in_words,
     "reg-tel" => reg_tel,
     "reg-tcp-lost" => reg_tcp_lost,
@@ -471,6 +473,51 @@ fn reg_403_once(scene: &mut Scene) {
     refuse(scene, 20.08, &typo, &request, "403 Wrong password", &[]);
     scene.reg_rejected(22.0, &mut b1(), 403);
     scene.healthy(&mut c1(), 1.0, 100.0);
+}
+
+/// The capture misses REGISTERs and has all that the registrar answers.
+fn reg_refresh_uncaptured(scene: &mut Scene) {
+    scene.healthy(&mut c1(), 1.0, 1000.0);
+    scene.healthy(&mut b1(), 2.0, 1000.0);
+    // Both REGISTERs of a refresh; the next one is captured again.
+    let mut phone = a1();
+    scene.reg_ok(0.0, &mut phone);
+    phone.nonce = None;
+    let request = scene.register_message(&mut phone);
+    scene.reject(150.005, &mut phone, &request, 401);
+    let request = scene.register_message(&mut phone);
+    scene.accept(150.09, &phone, &request, &[]);
+    for at in [430.0, 580.0, 730.0, 880.0] {
+        scene.refresh(at, &mut phone);
+    }
+    scene.keepalives(&phone, 20.0, 20.0, 1000.0);
+    // Those with credentials alone, again and again.
+    let mut other = a2();
+    scene.reg_ok(3.0, &mut other);
+    for at in times(153.0, 150.0, 1000.0) {
+        other.nonce = None;
+        scene.reg_rejected(at, &mut other, 401);
+        let request = scene.register_message(&mut other);
+        scene.accept(at + 0.09, &other, &request, &[]);
+    }
+    scene.keepalives(&other, 23.0, 20.0, 1000.0);
+}
+
+/// A phone does not register any more. A stranger says that it did, and so does the PBX of another user there.
+fn reg_renewal_forged(scene: &mut Scene) {
+    scene.healthy(&mut c1(), 1.0, 500.0);
+    let mut phone = a1();
+    scene.reg_ok(0.0, &mut phone);
+    scene.keepalives(&phone, 20.0, 20.0, 500.0);
+    let request = scene.register_message(&mut phone);
+    let forged = scene.registrar_response(&request, 200, &phone).with("Contact", format!("<{}>;expires=3600", phone.contact_uri()));
+    let stranger = Agent::server("stranger", Brand::Asterisk, "192.0.2.66:5060");
+    scene.send(150.0, &stranger, &phone, &forged);
+    let mut neighbour = Agent { user: "1003".to_owned(), ..phone.clone() };
+    let request = scene.register_message(&mut neighbour);
+    let of_another = scene.registrar_response(&request, 200, &phone).with("Contact", format!("<{}>;expires=3600", phone.contact_uri()));
+    let pbx = scene.pbx.clone();
+    scene.send(160.0, &pbx, &phone, &of_another);
 }
 
 /// Refusals that say more than their status does.

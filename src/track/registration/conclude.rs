@@ -122,7 +122,7 @@ impl Registrations {
         self.attempts.set_deadline(handle, seen.at.time + ABANDONED + WATERMARK);
     }
 
-    fn accepted(&mut self, world: &mut World, handle: Handle, seen: &Seen<'_>) {
+    pub(super) fn accepted(&mut self, world: &mut World, handle: Handle, seen: &Seen<'_>) {
         self.note_status(handle, 200, seen);
         self.identify_asked(world, handle);
         let Some(attempt) = self.attempts.get(handle) else { return };
@@ -178,7 +178,7 @@ impl Registrations {
         (granted > 0).then(|| Span::from_secs(i64::from(if granted == 0 { DEFAULT_EXPIRY } else { granted })))
     }
 
-    fn bind(&mut self, world: &mut World, handle: Handle, granted: Span, seen: &Seen<'_>) {
+    pub(super) fn bind(&mut self, world: &mut World, handle: Handle, granted: Span, seen: &Seen<'_>) {
         let Some(device) = self.devices.get_mut(handle) else { return };
         let unbroken = device.is_registered();
         device.granted = granted;

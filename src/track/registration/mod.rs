@@ -15,6 +15,7 @@ mod keys;
 mod moved;
 mod qualify;
 mod refusal;
+mod unseen;
 mod users;
 
 use std::collections::BTreeMap;
