@@ -86,6 +86,8 @@ impl RegistrationDetector {
             }
             AttemptEnd::Rejected | AttemptEnd::ContactDropped => self.rejected(tracker, report, aor.clone(), findings),
             AttemptEnd::CredentialsRejected => self.refused(tracker, report, aor.clone(), findings),
+            // The phone was never asked.
+            AttemptEnd::ChallengeIgnored if report.challenge_lost => {}
             AttemptEnd::ChallengeIgnored => ignored(tracker, report, aor.clone(), findings),
             // Of a registrar that the PBX itself asks it is the trunk that is silent.
             AttemptEnd::NoAnswer if tracker.world.peers.direction(report.flow) == Direction::Out => {}

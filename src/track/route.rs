@@ -94,6 +94,9 @@ impl Tracker {
         let &Transaction { flow, method, first, status, provisional, repeats_after_response: repeats, .. } = request;
         let status = if status == 0 { provisional } else { status };
         self.lost.note(flow.source.ip(), answered.time);
+        if let Owner::Register(attempt) = request.owner {
+            self.registrations.challenge_lost(attempt);
+        }
         self.world.tell(Event::AnswerLost(LostAnswer { flow, method, first, last, answered, status, repeats }));
     }
 

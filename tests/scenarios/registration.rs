@@ -42,6 +42,7 @@ scenarios! {
     "reg-answer-missed" => reg_answer_missed,
     "reg-refresh-ignored" => reg_refresh_ignored,
     "reg-403-once" => reg_403_once,
+    "reg-401-lost-always" => reg_401_lost_always,
     "reg-refresh-uncaptured" => reg_refresh_uncaptured,
     "reg-renewal-forged" => reg_renewal_forged,
     "reg-refused-in-words" => reg_refused_in_words,
@@ -473,6 +474,21 @@ fn reg_403_once(scene: &mut Scene) {
     refuse(scene, 20.08, &typo, &request, "403 Wrong password", &[]);
     scene.reg_rejected(22.0, &mut b1(), 403);
     scene.healthy(&mut c1(), 1.0, 100.0);
+}
+
+/// No challenge reaches the phone, however often it tries.
+fn reg_401_lost_always(scene: &mut Scene) {
+    let mut phone = b1();
+    let pbx = scene.pbx.clone();
+    for at in times(20.0, 60.0, 360.0) {
+        let request = scene.register_message(&mut phone);
+        scene.repeat(at, &schedule::CAPPED, &phone, &pbx, &request);
+        for offset in schedule::CAPPED {
+            let mut deaf = phone.clone();
+            scene.reject(at + 0.005 + offset, &mut deaf, &request, 401);
+        }
+    }
+    scene.healthy(&mut a1(), 0.0, 400.0);
 }
 
 /// The capture misses REGISTERs and has all that the registrar answers.

@@ -19,6 +19,7 @@ pub(crate) const VERDICTS: &[(&str, &str, &str, &str)] = &[
     ("reg-silent-source", "2001", "cannot-connect", "registrar-silent"),
     ("reg-silent-source", "1001", "cannot-connect", "ok"),
     ("reg-401-lost", "2001", "cannot-connect", "response-not-reaching-client"),
+    ("reg-401-lost-always", "2001", "cannot-connect", "response-not-reaching-client"),
     ("reg-refresh-uncaptured", "1001", "cannot-connect", "cannot-tell"),
     ("reg-renewal-forged", "1001", "cannot-connect", "registration-expired"),
     ("site-credentials-refused", "1100", "cannot-connect", "auth-failed-loop"),
