@@ -42,6 +42,7 @@ scenarios! {
     "reg-answer-missed" => reg_answer_missed,
     "reg-refresh-ignored" => reg_refresh_ignored,
     "reg-403-once" => reg_403_once,
+    "reg-403-unchallenged" => reg_403_unchallenged,
     "reg-401-lost-always" => reg_401_lost_always,
     "reg-refresh-uncaptured" => reg_refresh_uncaptured,
     "reg-renewal-forged" => reg_renewal_forged,
@@ -474,6 +475,16 @@ fn reg_403_once(scene: &mut Scene) {
     refuse(scene, 20.08, &typo, &request, "403 Wrong password", &[]);
     scene.reg_rejected(22.0, &mut b1(), 403);
     scene.healthy(&mut c1(), 1.0, 100.0);
+}
+
+/// A registrar that asks for no credentials, and takes no further contact of the user.
+fn reg_403_unchallenged(scene: &mut Scene) {
+    scene.healthy(&mut c1(), 1.0, 160.0);
+    let mut phone = a1();
+    for at in [20.0, 80.0] {
+        let request = scene.register(at, &mut phone);
+        refuse(scene, at + 0.005, &phone, &request, "403 Forbidden", &[("Warning", "399 pbx \"Maximum number of contacts reached\"")]);
+    }
 }
 
 /// No challenge reaches the phone, however often it tries.
