@@ -50,6 +50,16 @@ fn json_has_the_keys_of_the_contract() {
 }
 
 #[test]
+fn a_password_of_the_pbx_is_for_the_second_level_and_that_of_a_phone_for_the_first() {
+    for (case, user, scope, escalate) in
+        [("trunk-account-refused", "4989100", "trunk", "L2"), ("reg-403-after-digest", "1001", "phone-or-site", "none")]
+    {
+        let verdict = json(case, user, "cannot-connect", &[]);
+        assert_eq!((&verdict["scope"], &verdict["escalate"]), (&scope.into(), &escalate.into()), "{case}: {verdict}");
+    }
+}
+
+#[test]
 fn a_page_is_no_wider_than_a_terminal_and_says_who_acts() {
     for (case, user, problem, _) in VERDICTS.iter().step_by(4) {
         let text = String::from_utf8(run(case, user, problem, &[]).stdout).expect("text");

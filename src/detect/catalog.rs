@@ -7,7 +7,7 @@ mod rows;
 
 pub use causes::{Reach, WINDOW_AFTER, WINDOW_BEFORE};
 pub use keys::RULES;
-pub use remedy::{Slot, fill, rejection_remedy};
+pub use remedy::{Slot, fill, rejection_remedy, trunk_remedy};
 pub use rows::FindingId;
 
 use std::fmt;

@@ -2,7 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::detect::catalog::{FindingId, Slot, rejection_remedy};
+use crate::decode::flow::Flow;
+use crate::detect::catalog::{FindingId, Slot, rejection_remedy, trunk_remedy};
 use crate::detect::finding::{Finding, Raise, Reason, Standing, Subject, sent};
 use crate::detect::lately::Lately;
 use crate::detect::parties::{related_pbx, standing};
@@ -86,6 +87,8 @@ impl RegistrationDetector {
             }
             AttemptEnd::Rejected | AttemptEnd::ContactDropped => self.rejected(tracker, report, aor.clone(), findings),
             AttemptEnd::CredentialsRejected => self.refused(tracker, report, aor.clone(), findings),
+            // The phone was never asked.
+            AttemptEnd::ChallengeIgnored if report.challenge_lost => {}
             AttemptEnd::ChallengeIgnored => ignored(tracker, report, aor.clone(), findings),
             // Of a registrar that the PBX itself asks it is the trunk that is silent.
             AttemptEnd::NoAnswer if tracker.world.peers.direction(report.flow) == Direction::Out => {}
@@ -104,15 +107,16 @@ impl RegistrationDetector {
             AttemptEnd::ContactDropped => "accepted, but this phone's contact is not among the bindings".to_owned(),
             _ => format!("rejected {}", words_of(tracker, report)),
         };
-        let message = format!("{aor} at {}: REGISTER {what} (×{})", report.flow.source.ip(), own.len());
-        let remedy = rejection_remedy(report.status, report.first.frame != report.last.frame && report.status == 403);
+        let message = format!("{aor} {}: REGISTER {what} (×{})", place(tracker, report.flow), own.len());
+        // 403 to credentials refuses those and is no rejection for another reason.
+        let remedy = rejection_remedy(report.status, false);
         let is_open = findings.is_open(FindingId::RegistrationRejected, &Subject::Aor(aor.clone()));
         let untold = if is_open { own.len().saturating_sub(1) } else { 0 };
         let raise = Raise::new(FindingId::RegistrationRejected, Subject::Aor(aor), message).remedy(remedy);
         let raise = raise.facts(own.get(untold..).unwrap_or_default(), |raise, rejection| {
             raise.evidence(rejection.at.time, rejection.at.frame, format!("REGISTER answered {}", rejection.words))
         });
-        findings.raise(placed(tracker, raise, report.flow.source), now);
+        findings.raise(laid_to(tracker, raise, report.flow, report.status), now);
     }
 
     /// Credentials with a fresh nonce were refused.
@@ -129,7 +133,7 @@ impl RegistrationDetector {
             true => (Reason::UsernameMismatch, "the digest names another user than the account"),
             false => (Reason::PasswordOrUnknown, "wrong password or unknown account"),
         };
-        let message = format!("{aor} at {}: credentials rejected {times}× with {} ({guess})", source.ip(), answers(own));
+        let message = format!("{aor} {}: credentials rejected {times}× with {} ({guess})", place(tracker, report.flow), answers(own));
         let is_open = findings.is_open(FindingId::AuthFailedLoop, &Subject::Aor(aor.clone()));
         let untold = if is_open { own.len().saturating_sub(1) } else { 0 };
         let raise = Raise::new(FindingId::AuthFailedLoop, Subject::Aor(aor), message).reason(reason);
@@ -140,7 +144,7 @@ impl RegistrationDetector {
                 format!("REGISTER with fresh credentials answered {}", refusal.words),
             )
         });
-        findings.raise(placed(tracker, raise, source), report.last.time);
+        findings.raise(laid_to(tracker, raise, report.flow, report.status), report.last.time);
     }
 
     fn silent(&mut self, tracker: &Tracker, report: &AttemptReport, aor: Box<str>, findings: &mut FindingStore) {
@@ -195,7 +199,7 @@ fn ignored(tracker: &Tracker, report: &AttemptReport, aor: Box<str>, findings: &
     if is_attack(tracker, source.ip(), &aor, findings) {
         return;
     }
-    let message = format!("{aor} at {}: asked for credentials {times}× and never sent any", source.ip());
+    let message = format!("{aor} {}: asked for credentials {times}× and never sent any", place(tracker, report.flow));
     let fact = "challenge, and no REGISTER with credentials followed";
     let raise = Raise::new(FindingId::AuthFailedLoop, Subject::Aor(aor), message).reason(Reason::NoCredentials).evidence(
         report.first.time,
@@ -206,7 +210,7 @@ fn ignored(tracker: &Tracker, report: &AttemptReport, aor: Box<str>, findings: &
         0 => raise.absence(report.last.time, fact),
         frame => raise.evidence(report.last.time, frame, fact),
     };
-    findings.raise(placed(tracker, raise, source), report.last.time);
+    findings.raise(laid_to(tracker, raise, report.flow, report.status), report.last.time);
 }
 
 /// The answers to refused attempts, each once; of many the latest.
@@ -243,14 +247,38 @@ fn expired(tracker: &Tracker, handle: Handle, at: Sighting, findings: &mut Findi
     let ran_out = at.time - grace;
     let last_seen = tracker.world.flows.last_seen(device.flow);
     let alive = last_seen > device.last_register && at.time.since(last_seen) <= Span::from_secs(120);
-    let hint = if alive { "; the phone is alive and still sends packets, but does not register" } else { "" };
+    let hint =
+        if alive && !is_trunk(tracker, device.flow) { "; the phone is alive and still sends packets, but does not register" } else { "" };
     let message =
         format!("{}: registration ran out at {} (granted {} s){hint}", aor.name, tracker.printed(ran_out), device.granted.as_secs());
     let raise = Raise::new(FindingId::RegistrationExpired, Subject::Aor(aor.name.clone()), message)
         .absence(ran_out, format!("what was granted to {} for {} s ran out", device.source(), device.granted.as_secs()))
         .absence(at.time, format!("no REGISTER until {grace} after it ran out"))
         .fill(Slot::Site, Site::of(device.source().ip()).to_string());
-    findings.raise(placed(tracker, raise, device.source()), at.time);
+    findings.raise(laid_to(tracker, raise, device.flow, 0), at.time);
+}
+
+/// Whether it is the PBX that registers along `flow`, at a carrier.
+fn is_trunk(tracker: &Tracker, flow: Flow) -> bool {
+    tracker.world.peers.direction(flow) == Direction::Out
+}
+
+/// Where what registers along `flow` is.
+fn place(tracker: &Tracker, flow: Flow) -> String {
+    match is_trunk(tracker, flow) {
+        true => format!("of the PBX at the trunk {}", flow.destination.ip()),
+        false => format!("at {}", flow.source.ip()),
+    }
+}
+
+/// Lays a registration along `flow` that fails to the phone or its site; what the PBX itself registers, to the trunk. `status` is the refusal,
+/// 0 without one.
+fn laid_to(tracker: &Tracker, raise: Raise, flow: Flow, status: u16) -> Raise {
+    if !is_trunk(tracker, flow) {
+        return placed(tracker, raise, flow.source);
+    }
+    let raise = raise.scope(Scope::Trunk).remedy(trunk_remedy(status));
+    raise.related(Subject::Trunk(flow.destination.ip())).related(Subject::Pbx(flow.source))
 }
 
 /// Names the places and the PBXs that an AoR's finding belongs to, and how far it reaches: the phone, or possibly its whole site where it is the only one.

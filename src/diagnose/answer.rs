@@ -58,7 +58,7 @@ impl Answer {
                 .confidence(finding.confidence)
                 .scope(finding.scope)
                 .next_step(finding.remedy.clone())
-                .escalate(escalation(finding.id))
+                .escalate(escalation(finding))
         }
     }
 

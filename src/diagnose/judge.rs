@@ -1,7 +1,9 @@
 //! What the catalogue does not say of a finding: who acts on it, and what it is about.
 
 use crate::detect::catalog::FindingId;
+use crate::detect::finding::Finding;
 use crate::report::model::Escalation;
+use crate::track::vocabulary::Scope;
 
 /// Whether a finding is about what was captured and not about what happened.
 pub(super) fn is_about_capture(id: FindingId) -> bool {
@@ -9,9 +11,11 @@ pub(super) fn is_about_capture(id: FindingId) -> bool {
 }
 
 /// Whether the remedy of a finding is in the hands of the first level, or takes work on the side of the PBX.
-pub(super) fn escalation(id: FindingId) -> Escalation {
+pub(super) fn escalation(finding: &Finding) -> Escalation {
     use FindingId as F;
-    match id {
+    match finding.id {
+        // What the PBX and a carrier have between them no phone can mend.
+        _ if finding.scope == Scope::Trunk => Escalation::L2,
         F::PbxNotResponding | F::PbxRestarted | F::PbxSlow | F::AuthBackendSlow | F::SlowCallSetup | F::ServerErrorBurst => Escalation::L2,
         F::PbxAdvertisesPrivate | F::TrunkNoResponse | F::RegistrationStorm | F::RoutingLoop | F::MassCallDrop => Escalation::L2,
         F::RegistrarSilent | F::InviteIgnored | F::ResponseNotReachingClient | F::RegistrationRejected => Escalation::L2,

@@ -66,6 +66,8 @@ pub struct AttemptReport {
     pub was_registered: bool,
     /// Whether the digest user differs from the user of the AoR.
     pub foreign_username: bool,
+    /// Whether the challenge that it waited after did not reach the phone, which sent the REGISTER again all the same.
+    pub challenge_lost: bool,
     /// The time that the phone asked for.
     pub requested: Span,
 }

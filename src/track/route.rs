@@ -94,6 +94,9 @@ impl Tracker {
         let &Transaction { flow, method, first, status, provisional, repeats_after_response: repeats, .. } = request;
         let status = if status == 0 { provisional } else { status };
         self.lost.note(flow.source.ip(), answered.time);
+        if let Owner::Register(attempt) = request.owner {
+            self.registrations.challenge_lost(attempt);
+        }
         self.world.tell(Event::AnswerLost(LostAnswer { flow, method, first, last, answered, status, repeats }));
     }
 
@@ -298,7 +301,13 @@ impl Tracker {
             }
             return;
         }
-        if (200..300).contains(&status) && !matches!(method, Method::Register | Method::Cancel) {
+        if method == Method::Register && (200..300).contains(&status) {
+            if let Some(device) = self.registrations.accepted_unseen(&mut self.world, seen) {
+                self.nat.accepted(&mut self.world, &mut self.registrations, device, seen.at);
+            }
+            return;
+        }
+        if (200..300).contains(&status) && method != Method::Cancel {
             self.calls.agreed_unseen(&self.world, seen);
         }
         let begins_a_record = method == Method::Invite && status > 100 && !matches!(status, 401 | 407);
@@ -368,6 +377,13 @@ impl Tracker {
             408 | 423 | 480 | 486 | 487 | 500..=599 | 600 | 603 => return,
             _ => Try::Failed,
         };
+        // Whom the registrar accepted from there is no user that is tried out: the site's own phones are refused.
+        if let Owner::Register(attempt) = request.owner
+            && result != Try::Succeeded
+            && self.registrations.was_accepted_from(attempt, source)
+        {
+            return;
+        }
         if let Some(giveaway) = self.scans.note(source, request.method, seen.read.to().user, result, seen.at.time) {
             self.found_scanner(request.flow, giveaway, seen.at);
         }

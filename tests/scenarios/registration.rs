@@ -36,6 +36,8 @@ scenarios! {
     "reg-tcp" => reg_tcp,
     "reg-ipv6" => reg_ipv6,
     "site-30-phones" => site_30_phones,
+    "site-credentials-refused" => site_credentials_refused,
+    "site-tries-users" => site_tries_users,
     "reg-typo-once" => reg_typo_once,
     "reg-503-once" => reg_503_once,
     "reg-refresh-late" => reg_refresh_late,
@@ -43,6 +45,10 @@ scenarios! {
     "reg-answer-missed" => reg_answer_missed,
     "reg-refresh-ignored" => reg_refresh_ignored,
     "reg-403-once" => reg_403_once,
+    "reg-403-unchallenged" => reg_403_unchallenged,
+    "reg-401-lost-always" => reg_401_lost_always,
+    "reg-refresh-uncaptured" => reg_refresh_uncaptured,
+    "reg-renewal-forged" => reg_renewal_forged,
     "reg-refused-in-words" => reg_refused_in_words,
     "reg-tel" => reg_tel,
     "reg-tcp-lost" => reg_tcp_lost,
@@ -374,6 +380,40 @@ fn site_30_phones(scene: &mut Scene) {
     scene.healthy(&mut c1(), 1.0, 60.0);
 }
 
+/// A phone of a site with many, each on a port of its own.
+fn phone_at_site(index: u8) -> Agent {
+    let (local, outer) = (format!("192.168.7.{}:5060", 20 + index), format!("198.51.100.7:{}", 41_000 + u16::from(index)));
+    Agent::phone(&(1100 + u16::from(index)).to_string(), Brand::Yealink, &local, &outer)
+}
+
+/// Twelve phones of a site are registered; then the registrar refuses what it took before, as after a database was restored.
+fn site_credentials_refused(scene: &mut Scene) {
+    scene.healthy(&mut c1(), 1.0, 420.0);
+    for index in 0..12 {
+        let mut phone = phone_at_site(index);
+        let begin = f64::from(index) / 3.0;
+        scene.healthy(&mut phone, begin, 200.0);
+        for at in times(240.0 + begin, 60.0, 420.0) {
+            phone.nonce = None;
+            scene.reg_rejected(at, &mut phone, 401);
+            scene.reg_rejected(at + 0.075, &mut phone, 401);
+        }
+        for at in times(210.0 + begin, 60.0, 420.0) {
+            scene.qualify(at, &phone);
+        }
+    }
+}
+
+/// From the address of a site with two registered phones somebody tries users that never registered there.
+fn site_tries_users(scene: &mut Scene) {
+    scene.healthy(&mut c1(), 1.0, 200.0);
+    scene.healthy(&mut phone_at_site(0), 0.0, 200.0);
+    scene.healthy(&mut phone_at_site(1), 0.5, 200.0);
+    for index in 2..14 {
+        scene.reg_rejected(60.0 + f64::from(index), &mut phone_at_site(index), 403);
+    }
+}
+
 /// One refusal, then the right password.
 fn reg_typo_once(scene: &mut Scene) {
     let mut phone = a1();
@@ -475,6 +515,76 @@ fn reg_403_once(scene: &mut Scene) {
     refuse(scene, 20.08, &typo, &request, "403 Wrong password", &[]);
     scene.reg_rejected(22.0, &mut b1(), 403);
     scene.healthy(&mut c1(), 1.0, 100.0);
+}
+
+/// A registrar that asks for no credentials, and takes no further contact of the user.
+fn reg_403_unchallenged(scene: &mut Scene) {
+    scene.healthy(&mut c1(), 1.0, 160.0);
+    let mut phone = a1();
+    for at in [20.0, 80.0] {
+        let request = scene.register(at, &mut phone);
+        refuse(scene, at + 0.005, &phone, &request, "403 Forbidden", &[("Warning", "399 pbx \"Maximum number of contacts reached\"")]);
+    }
+}
+
+/// No challenge reaches the phone, however often it tries.
+fn reg_401_lost_always(scene: &mut Scene) {
+    let mut phone = b1();
+    let pbx = scene.pbx.clone();
+    for at in times(20.0, 60.0, 360.0) {
+        let request = scene.register_message(&mut phone);
+        scene.repeat(at, &schedule::CAPPED, &phone, &pbx, &request);
+        for offset in schedule::CAPPED {
+            let mut deaf = phone.clone();
+            scene.reject(at + 0.005 + offset, &mut deaf, &request, 401);
+        }
+    }
+    scene.healthy(&mut a1(), 0.0, 400.0);
+}
+
+/// The capture misses REGISTERs and has all that the registrar answers.
+fn reg_refresh_uncaptured(scene: &mut Scene) {
+    scene.healthy(&mut c1(), 1.0, 1000.0);
+    scene.healthy(&mut b1(), 2.0, 1000.0);
+    // Both REGISTERs of a refresh; the next one is captured again.
+    let mut phone = a1();
+    scene.reg_ok(0.0, &mut phone);
+    phone.nonce = None;
+    let request = scene.register_message(&mut phone);
+    scene.reject(150.005, &mut phone, &request, 401);
+    let request = scene.register_message(&mut phone);
+    scene.accept(150.09, &phone, &request, &[]);
+    for at in [430.0, 580.0, 730.0, 880.0] {
+        scene.refresh(at, &mut phone);
+    }
+    scene.keepalives(&phone, 20.0, 20.0, 1000.0);
+    // Those with credentials alone, again and again.
+    let mut other = a2();
+    scene.reg_ok(3.0, &mut other);
+    for at in times(153.0, 150.0, 1000.0) {
+        other.nonce = None;
+        scene.reg_rejected(at, &mut other, 401);
+        let request = scene.register_message(&mut other);
+        scene.accept(at + 0.09, &other, &request, &[]);
+    }
+    scene.keepalives(&other, 23.0, 20.0, 1000.0);
+}
+
+/// A phone does not register any more. A stranger says that it did, and so does the PBX of another user there.
+fn reg_renewal_forged(scene: &mut Scene) {
+    scene.healthy(&mut c1(), 1.0, 500.0);
+    let mut phone = a1();
+    scene.reg_ok(0.0, &mut phone);
+    scene.keepalives(&phone, 20.0, 20.0, 500.0);
+    let request = scene.register_message(&mut phone);
+    let forged = scene.registrar_response(&request, 200, &phone).with("Contact", format!("<{}>;expires=3600", phone.contact_uri()));
+    let stranger = Agent::server("stranger", Brand::Asterisk, "192.0.2.66:5060");
+    scene.send(150.0, &stranger, &phone, &forged);
+    let mut neighbour = Agent { user: "1003".to_owned(), ..phone.clone() };
+    let request = scene.register_message(&mut neighbour);
+    let of_another = scene.registrar_response(&request, 200, &phone).with("Contact", format!("<{}>;expires=3600", phone.contact_uri()));
+    let pbx = scene.pbx.clone();
+    scene.send(160.0, &pbx, &phone, &of_another);
 }
 
 /// Refusals that say more than their status does.

@@ -4,6 +4,7 @@ use super::scenarios;
 use crate::support::agent::address;
 use crate::support::agent::cast::{a1, b1, c1, l1, scanner, trunk};
 use crate::support::call::{Bridge, Plan};
+use crate::support::register::challenge;
 use crate::support::scene::schedule;
 use crate::support::upkeep::{PING, times};
 use crate::support::{Agent, Brand, Leg, Scene, Side};
@@ -22,6 +23,7 @@ scenarios! {
     "outage-of-old-pbx" => outage_of_old_pbx,
     "phone-off-for-hours" => phone_off_for_hours,
     "carrier-silent" => carrier_silent,
+    "trunk-account-refused" => trunk_account_refused,
     "register-repeated-not-refreshed" => register_repeated_not_refreshed,
     "passwords-tried" => passwords_tried,
     "password-attacked" => password_attacked,
@@ -224,6 +226,28 @@ fn carrier_silent(scene: &mut Scene) {
     scene.send(160.0, &account, &trunk, &request);
     let accepted = scene.registrar_response(&request, 200, &account).with("Contact", format!("<{}>;expires=300", account.contact_uri()));
     scene.send(160.03, &trunk, &account, &accepted);
+}
+
+/// The carrier refuses the credentials of the PBX.
+fn trunk_account_refused(scene: &mut Scene) {
+    scene.healthy(&mut a1(), 0.0, 240.0);
+    scene.healthy(&mut b1(), 1.0, 240.0);
+    let (pbx, trunk) = (scene.pbx.clone(), trunk());
+    let mut account = Agent { user: "4989100".to_owned(), domain: "carrier.example.net".to_owned(), ..pbx };
+    for at in [40.0, 100.0, 160.0] {
+        account.nonce = None;
+        for (at, status) in [(at, 401), (at + 0.1, 403)] {
+            let request = scene.register_message(&mut account);
+            scene.send(at, &account, &trunk, &request);
+            let mut refused = scene.registrar_response(&request, status, &account);
+            if status == 401 {
+                let nonce = scene.random.hex(8);
+                refused = refused.with("WWW-Authenticate", challenge(&nonce));
+                account.take_nonce(nonce);
+            }
+            scene.send(at + 0.03, &trunk, &account, &refused);
+        }
+    }
 }
 
 /// Two phones that are heard when they register and at no other time. One is not answered once, the other never.

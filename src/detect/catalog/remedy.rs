@@ -83,11 +83,11 @@ fn words<'a>(name: &'a str, values: &'a [(Slot, String)]) -> &'a str {
     values.iter().find(|(known, _)| known == slot).map_or_else(|| slot.generic(), |(_, value)| value.as_str())
 }
 
-/// What to do about a REGISTER that was rejected with `status`, by what the code says of the cause (DETECTION §1.4). `challenged` tells
-/// whether the registrar had asked for credentials before.
-pub fn rejection_remedy(status: u16, challenged: bool) -> &'static str {
+/// What to do about a REGISTER that was rejected with `status`, by what the code says of the cause (DETECTION §1.4). `with_credentials`
+/// tells whether it carried any.
+pub fn rejection_remedy(status: u16, with_credentials: bool) -> &'static str {
     match status {
-        403 if !challenged => "Check the account's ACL, whether it is enabled, and the number of contacts it allows.",
+        403 if !with_credentials => "Check the account's ACL, whether it is enabled, and the number of contacts it allows.",
         401 | 403 | 407 => "Re-enter auth user and password exactly as on the PBX, then force reconnection.",
         404 | 410 | 604 => "Verify that the extension exists on the PBX and that the SIP domain in the phone is right.",
         405 | 501 => "Correct the registrar address: that system does not take registrations.",
@@ -97,6 +97,16 @@ pub fn rejection_remedy(status: u16, challenged: bool) -> &'static str {
         480 => "Check on the PBX whether the service of this account is suspended.",
         500..=599 => "Second level: the registrar is overloaded or its database is down, see the findings about the PBX.",
         _ => "Check the account on the PBX against the status line of the answer.",
+    }
+}
+
+/// What to do about the registration of the PBX itself at a carrier, which that refused with `status`; 0 where it ran out.
+pub fn trunk_remedy(status: u16) -> &'static str {
+    match status {
+        0 | 408 | 500..=599 => "Second level: check the trunk and the status page of the carrier.",
+        _ => {
+            "Second level: compare user and password of the trunk on the PBX with those from the carrier, and ask it whether the account is active."
+        }
     }
 }
 
@@ -120,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_code_needs_another_remedy_with_and_without_a_challenge() {
+    fn the_same_code_needs_another_remedy_with_and_without_credentials() {
         assert_ne!(rejection_remedy(403, true), rejection_remedy(403, false));
         assert_eq!(rejection_remedy(403, true), rejection_remedy(401, true));
     }

@@ -53,6 +53,8 @@ pub(super) struct Attempt {
     pub(super) fresh: bool,
     pub(super) authorized: bool,
     pub(super) foreign_username: bool,
+    /// Whether the REGISTER was sent again although the challenge had left.
+    pub(super) challenge_lost: bool,
     pub(super) requested: u32,
     pub(super) asked: [Option<Asked>; CONTACTS],
     pub(super) clears_all: bool,
@@ -119,6 +121,7 @@ impl Registrations {
             fresh: false,
             authorized: false,
             foreign_username: false,
+            challenge_lost: false,
             requested: 0,
             asked: [None; CONTACTS],
             clears_all: false,
@@ -197,6 +200,14 @@ impl Registrations {
                 Some(_) => self.set_state(world, asked.device, Registering, seen.at),
                 None => {}
             }
+        }
+    }
+
+    /// Takes note that the REGISTER which waits for credentials was sent again long enough after its answer that this cannot have arrived
+    /// (DETECTION §1.2).
+    pub(in crate::track) fn challenge_lost(&mut self, handle: Handle) {
+        if let Some(attempt) = self.attempts.get_mut(handle).filter(|attempt| attempt.waits == Waits::Credentials) {
+            attempt.challenge_lost = true;
         }
     }
 

@@ -105,6 +105,7 @@ impl Registrations {
             return;
         }
         attempt.waits = Waits::Credentials;
+        attempt.challenge_lost = false;
         let asked = attempt.asked;
         self.attempts.set_deadline(handle, seen.at.time + ABANDONED + WATERMARK);
         for device in bound(&asked) {
@@ -121,7 +122,7 @@ impl Registrations {
         self.attempts.set_deadline(handle, seen.at.time + ABANDONED + WATERMARK);
     }
 
-    fn accepted(&mut self, world: &mut World, handle: Handle, seen: &Seen<'_>) {
+    pub(super) fn accepted(&mut self, world: &mut World, handle: Handle, seen: &Seen<'_>) {
         self.note_status(handle, 200, seen);
         self.identify_asked(world, handle);
         let Some(attempt) = self.attempts.get(handle) else { return };
@@ -177,11 +178,12 @@ impl Registrations {
         (granted > 0).then(|| Span::from_secs(i64::from(if granted == 0 { DEFAULT_EXPIRY } else { granted })))
     }
 
-    fn bind(&mut self, world: &mut World, handle: Handle, granted: Span, seen: &Seen<'_>) {
+    pub(super) fn bind(&mut self, world: &mut World, handle: Handle, granted: Span, seen: &Seen<'_>) {
         let Some(device) = self.devices.get_mut(handle) else { return };
         let unbroken = device.is_registered();
         device.granted = granted;
         device.accepted_before = std::mem::replace(&mut device.last_accepted, seen.at);
+        device.accepted_from = Some(device.flow.source.ip());
         device.evicted = false;
         device.answer_missed = false;
         device.rewritten = is_rewritten(world, device, seen);
@@ -250,7 +252,7 @@ impl Registrations {
     /// Ends an attempt, counts it and moves its devices.
     pub(super) fn end_attempt(&mut self, world: &mut World, handle: Handle, end: AttemptEnd, last: Sighting) {
         let Some(attempt) = self.attempts.get_mut(handle) else { return };
-        let (aor, asked, purpose) = (attempt.aor, attempt.asked, attempt.purpose);
+        let (aor, asked, purpose, challenge_lost) = (attempt.aor, attempt.asked, attempt.purpose, attempt.challenge_lost);
         let report = report(attempt, end, last);
         attempt.waits = Waits::Nothing;
         self.attempts.set_deadline(handle, last.time + ABANDONED + WATERMARK);
@@ -260,7 +262,7 @@ impl Registrations {
         self.count(aor, end, report.as_ref());
         let status = self.aors.get(aor).and_then(|aor| aor.last_status).unwrap_or(0);
         for device in bound(&asked) {
-            self.move_device(world, device, (end, status), last);
+            self.move_device(world, device, (end, status), challenge_lost, last);
         }
         if let Some(mut report) = report {
             self.count_try(world, report.flow, end, aor);
@@ -309,7 +311,7 @@ impl Registrations {
         tries.ineffective += u64::from(ineffective);
     }
 
-    fn move_device(&mut self, world: &mut World, handle: Handle, (end, status): (AttemptEnd, u16), at: Sighting) {
+    fn move_device(&mut self, world: &mut World, handle: Handle, (end, status): (AttemptEnd, u16), challenge_lost: bool, at: Sighting) {
         let Some(device) = self.devices.get_mut(handle) else { return };
         let state = match end {
             AttemptEnd::Accepted => return,
@@ -320,7 +322,7 @@ impl Registrations {
                 if looping { RegistrationState::AuthLoop } else { RegistrationState::Rejected }
             }
             AttemptEnd::ChallengeIgnored => {
-                device.ignored_challenges = device.ignored_challenges.saturating_add(1);
+                device.ignored_challenges = device.ignored_challenges.saturating_add(u16::from(!challenge_lost));
                 RegistrationState::Challenged
             }
             AttemptEnd::Rejected | AttemptEnd::ContactDropped => RegistrationState::Rejected,
@@ -393,6 +395,7 @@ fn report(attempt: &Attempt, end: AttemptEnd, last: Sighting) -> Option<AttemptR
         transmissions: attempt.transmissions,
         was_registered: attempt.was_registered,
         foreign_username: attempt.foreign_username,
+        challenge_lost: attempt.challenge_lost && end == AttemptEnd::ChallengeIgnored,
         requested: Span::from_secs(i64::from(attempt.requested)),
     })
 }

@@ -1,6 +1,6 @@
 //! A device: one phone as the registrar could tell it from others (DETECTION §0.2), with what the PBX knows of its reachability.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::decode::flow::Flow;
 use crate::table::Handle;
@@ -38,6 +38,8 @@ pub struct Device {
     pub last_accepted: Sighting,
     /// The acceptance before that; frame 0 without one.
     pub accepted_before: Sighting,
+    /// Where it registered from when it was last accepted.
+    pub accepted_from: Option<IpAddr>,
     /// What the last 2xx granted.
     pub granted: Span,
     /// When the binding runs out.

@@ -15,6 +15,7 @@ mod keys;
 mod moved;
 mod qualify;
 mod refusal;
+mod unseen;
 mod users;
 
 use std::collections::BTreeMap;
@@ -279,6 +280,7 @@ impl Registrations {
             registered_at: None,
             last_accepted: Sighting::default(),
             accepted_before: Sighting::default(),
+            accepted_from: None,
             granted: Span::ZERO,
             expires_at: None,
             last_register: seen.at.time,
@@ -426,6 +428,13 @@ impl Registrations {
     /// The device that a registering attempt is about.
     pub(in crate::track) fn attempt_device(&self, attempt: Handle) -> Option<Handle> {
         self.attempts.get(attempt)?.device()
+    }
+
+    /// Whether the registrar accepted a device of the attempt's user from `source` before.
+    pub(in crate::track) fn was_accepted_from(&self, attempt: Handle, source: IpAddr) -> bool {
+        let aor = self.attempts.get(attempt).and_then(|attempt| self.aors.get(attempt.aor));
+        let mut devices = aor.into_iter().flat_map(|aor| &aor.devices).filter_map(|&device| self.devices.get(device));
+        devices.any(|device| device.accepted_from == Some(source))
     }
 
     /// Sets the next moment at which something about the device is due.
