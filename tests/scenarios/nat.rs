@@ -34,6 +34,8 @@ scenarios! {
     "keepalive-shortened-by-one" => keepalive_shortened_by_one,
     "probe-lost-once" => probe_lost_once,
     "probes-ignored-among-others" => probes_ignored_among_others,
+    "dead-server-first" => dead_server_first,
+    "pbx-pings-one-way" => pbx_pings_one_way,
 }
 
 /// Registers a phone and refreshes it at half time, without keep-alive or qualify.
@@ -453,4 +455,51 @@ fn probes_ignored_among_others(scene: &mut Scene) {
         scene.qualify(at + 2.0, &caller);
     }
     delivered(scene, 208.0, &caller, &phone);
+}
+
+/// Two phones try a server that is gone before each REGISTER to the one that serves them; that one qualifies the first of them.
+fn dead_server_first(scene: &mut Scene) {
+    let gone = Agent { outer: address("203.0.113.99:5060"), ..pbx() };
+    scene.healthy(&mut b1(), 1.0, 3000.0);
+    for (mut phone, from) in [(a1(), 5.0), (a2(), 12.0)] {
+        let tried = scene.register_message(&mut phone);
+        scene.repeat(from - 3.5, &[0.0, 0.5, 1.5], &phone, &gone, &tried);
+        scene.reg_ok(from, &mut phone);
+        for at in times(from + 240.0, 240.0, 3000.0) {
+            let tried = scene.register_message(&mut phone);
+            scene.repeat(at - 3.5, &[0.0, 0.5, 1.5], &phone, &gone, &tried);
+            scene.refresh(at, &mut phone);
+        }
+    }
+    for at in times(35.0, 60.0, 3000.0) {
+        scene.qualify(at, &a1());
+    }
+}
+
+/// A registrar that keeps bindings open by itself, with four zero bytes that no phone answers: behind the first NAT that does, behind the
+/// second it does not, and to the third phone nothing is sent.
+fn pbx_pings_one_way(scene: &mut Scene) {
+    scene.pbx = Agent { brand: Brand::Kamailio, ..pbx() };
+    let mut served = a1().expiring(1200);
+    let mut forgotten = Agent::phone("1011", Brand::Snom, "192.168.7.20:5060", "198.51.100.40:40001").expiring(1200);
+    let mut quiet = Agent::phone("1012", Brand::Yealink, "192.168.8.20:5060", "198.51.100.50:40001").expiring(1200);
+    let mut caller = b1();
+    scene.healthy(&mut caller, 0.0, 6000.0);
+    for (index, phone) in [&mut served, &mut forgotten, &mut quiet].into_iter().enumerate() {
+        registered(scene, phone, 1.0 + index as f64, 6000.0);
+    }
+    let from = scene.pbx.outer;
+    for phone in [&served, &forgotten] {
+        for at in times(31.0, 30.0, 6000.0) {
+            scene.udp(at, from, phone.outer, &[0; 4]);
+        }
+    }
+    for at in [901.0, 2901.0, 4901.0] {
+        delivered(scene, at, &caller, &served);
+        lost(scene, at + 60.0, &caller, &forgotten, None);
+        scene.qualify(at + 63.0, &caller);
+    }
+    for at in [602.0, 1203.0, 3604.0] {
+        delivered(scene, at, &caller, &forgotten);
+    }
 }
