@@ -36,6 +36,7 @@ scenarios! {
     "probes-ignored-among-others" => probes_ignored_among_others,
     "dead-server-first" => dead_server_first,
     "pbx-pings-one-way" => pbx_pings_one_way,
+    "address-learned-from-answers" => address_learned_from_answers,
 }
 
 /// Registers a phone and refreshes it at half time, without keep-alive or qualify.
@@ -502,4 +503,34 @@ fn pbx_pings_one_way(scene: &mut Scene) {
     for at in [602.0, 1203.0, 3604.0] {
         delivered(scene, at, &caller, &forgotten);
     }
+}
+
+/// A call of a phone whose media address is its private one, whatever its headers name.
+fn with_private_media(scene: &mut Scene, at: f64, phone: &Agent) {
+    let pbx = scene.pbx.clone();
+    let mut leg = Leg::new(scene, phone, &pbx, &phone.user, "900");
+    leg.prepare_invite(scene, &[]);
+    let session = Agent { written: phone.local, ..phone.clone() }.sdp(1);
+    leg.invite.set_body(session);
+    scene.send(at, phone, &pbx, &leg.invite.clone());
+    leg.progress(scene, at + 0.005, 100);
+    leg.progress(scene, at + 0.2, 180);
+    leg.answer(scene, at + 2.0, &[]);
+    leg.bye(scene, at + 32.0, Side::Caller);
+}
+
+/// A softphone that registers with its private address, learns the public one from the answer and writes that into Via and Contact from
+/// then on, but not into its sessions; and behind another router a phone whose headers name the public address from the first packet on.
+fn address_learned_from_answers(scene: &mut Scene) {
+    let (mut softphone, mut behind_alg) = (a1(), c1());
+    scene.reg_ok(0.0, &mut softphone);
+    softphone.written = softphone.outer;
+    scene.refresh(1.0, &mut softphone);
+    scene.upkeep(&mut softphone, 1.0, 400.0);
+    behind_alg.written = behind_alg.outer;
+    scene.healthy(&mut behind_alg, 2.0, 400.0);
+    scene.healthy(&mut b1(), 3.0, 400.0);
+    with_private_media(scene, 60.0, &softphone);
+    with_private_media(scene, 120.0, &behind_alg);
+    with_private_media(scene, 200.0, &softphone);
 }
