@@ -12,6 +12,7 @@ scenarios! {
     "reinvite-timeout" => reinvite_timeout,
     "bye-481" => bye_481,
     "bye-misrouted" => bye_misrouted,
+    "bye-to-old-port" => bye_to_old_port,
     "ack-misrouted" => ack_misrouted,
     "rtp-timeout" => rtp_timeout,
     "conference-ends" => conference_ends,
@@ -84,6 +85,28 @@ fn bye_misrouted(scene: &mut Scene) {
     let bye = leg.in_dialog(scene, Side::Callee, "BYE");
     let lost = Agent { outer: caller.local, ..caller };
     scene.repeat(60.0, &schedule::CAPPED, &leg.callee, &lost, &bye);
+}
+
+/// The NAT of a phone gives it another port in the middle of a call, from which it holds the call; the PBX hangs up towards the old one. In
+/// a second call the PBX hangs up first, and only then the phone comes from another port.
+fn bye_to_old_port(scene: &mut Scene) {
+    let (mut first, mut second) = (a1().expiring(900), b1().expiring(900));
+    scene.healthy(&mut c1(), 0.0, 400.0);
+    for (index, (phone, left)) in [(&mut first, 30.0), (&mut second, 75.0)].into_iter().enumerate() {
+        scene.reg_ok(1.0 + index as f64, phone);
+        scene.keepalives(phone, 11.0 + index as f64, 10.0, left);
+        let mut leg = up(scene, phone, 15.0, &[]);
+        phone.outer.set_port(40777);
+        if index == 0 {
+            leg.caller = phone.clone();
+            leg.reinvite(scene, 40.0, Side::Caller, |sdp| sdp.replace("sendrecv", "sendonly"));
+            leg.caller.outer = a1().outer;
+        }
+        leg.unanswered(scene, 70.0, Side::Callee, "BYE");
+        scene.keepalives(phone, left + 20.0, 10.0, 150.0);
+        scene.refresh(150.0, phone);
+        scene.upkeep(phone, 150.0, 400.0);
+    }
 }
 
 /// The PBX acknowledges the answer of a phone towards its private address.
