@@ -16,6 +16,8 @@ scenarios! {
     "ack-misrouted" => ack_misrouted,
     "rtp-timeout" => rtp_timeout,
     "conference-ends" => conference_ends,
+    "conference-of-two-numbers" => conference_of_two_numbers,
+    "conference-server-lost" => conference_server_lost,
     "hang-ups-at-random" => hang_ups_at_random,
     "uplink-lost" => uplink_lost,
     "hung-call" => hung_call,
@@ -158,6 +160,34 @@ fn conference_ends(scene: &mut Scene) {
         let side = if index % 3 == 0 { Side::Caller } else { Side::Callee };
         leg.bye(scene, 180.0 + index as f64 * 0.1, side);
     }
+}
+
+/// Eight people are in a conference that two numbers lead to, while two phones talk to each other. The PBX lets go of all members at once,
+/// with that Q.850 cause.
+fn members_let_go(scene: &mut Scene, cause: &str) {
+    let members = sites(scene, 8);
+    let pbx = scene.pbx.clone();
+    let (mut caller, mut callee) = (a1(), b1());
+    scene.healthy(&mut caller, 2.0, 300.0);
+    scene.healthy(&mut callee, 3.0, 300.0);
+    Bridge::new(scene, &caller, &callee).ordinary(scene, 30.0, 3.0, 240.0, Side::Caller);
+    for (index, phone) in members.iter().enumerate() {
+        let at = 10.0 + index as f64 * 6.0;
+        let mut leg = Leg::new(scene, phone, &pbx, &phone.user, ["8000", "8001"][index % 2]);
+        leg.invite(scene, at, &[]);
+        leg.progress(scene, at + 0.005, 100);
+        leg.answer(scene, at + 0.3, &[]);
+        let bye = leg.in_dialog(scene, Side::Callee, "BYE").with("Reason", format!("Q.850;cause={cause}"));
+        leg.exchange_message(scene, 180.0 + index as f64 * 0.05, Side::Callee, &bye, 200);
+    }
+}
+
+fn conference_of_two_numbers(scene: &mut Scene) {
+    members_let_go(scene, "16");
+}
+
+fn conference_server_lost(scene: &mut Scene) {
+    members_let_go(scene, "38");
 }
 
 /// People talk for as long as they like; three of the longer calls happen to last about half of a common session interval, 90 s.
