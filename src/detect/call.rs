@@ -191,15 +191,39 @@ fn bye_unanswered(tracker: &Tracker, call: Handle, request: &Unanswered, finding
         .absence(request.deadline, format!("no answer that ends it within {}", request.patience))
         .fill(Slot::Call, call_id)
         .fill(Slot::Overbilled, overbilled(tracker, request.patience));
-    let raise = match missed_peer(tracker, entry, request) {
-        Some(peer) => raise
+    let raise = match (left_before(tracker, entry, request), missed_peer(tracker, entry, request)) {
+        (Some((peer, since)), _) => raise
+            .reason(Reason::ByeMisrouted)
+            .absence(
+                request.deadline,
+                format!("the other end of the call comes from {peer} since {}, not from {target}", tracker.printed(since)),
+            )
+            .remedy(
+                "Clear the channel of {call} and correct the CDR by {overbilled}; keep the phone at {side} from changing its address in \
+                 calls (keep-alive, NAT timeout of the router), and enable session timers on both legs.",
+            )
+            .fill(Slot::Side, peer.to_string()),
+        (None, Some(peer)) => raise
             .reason(Reason::ByeMisrouted)
             .absence(request.deadline, format!("the other end of the call is at {peer}, not at {target}"))
             .remedy("Correct the Contact/Record-Route address offered by {side} and disable SIP ALG.")
             .fill(Slot::Side, peer.to_string()),
-        None => raise,
+        (None, None) => raise,
     };
     findings.raise(related_parties(tracker, raise, call), request.deadline);
+}
+
+/// Where the phone that a BYE is for comes from, and since when, if it had left the target of the BYE before that was sent. Of several
+/// behind the target it is the one that the INVITE tells.
+fn left_before(tracker: &Tracker, call: &Call, request: &Unanswered) -> Option<(SocketAddr, PacketTime)> {
+    let target = request.flow.destination;
+    let [caller, callee] = call.phones;
+    let device = match tracker.registrations.occupant(&tracker.world, target)? {
+        Occupant::Only(device) => device,
+        Occupant::Several(_) if call.record.source == target => caller?,
+        Occupant::Several(_) => callee?,
+    };
+    tracker.nat.left(&tracker.world, &tracker.registrations, device, target).filter(|(_, since)| *since < request.first.time)
 }
 
 /// Where the end opposite to `side` is, if the BYE of `side` went elsewhere: neither to where that end's messages of the call came from nor

@@ -10,13 +10,16 @@ use crate::detect::store::FindingStore;
 use crate::table::Handle;
 use crate::time::Span;
 use crate::track::Tracker;
+use crate::track::call::Call;
 use crate::track::event::{Event, Sighting};
-use crate::track::vocabulary::Direction;
+use crate::track::vocabulary::{Direction, EndedBy};
 
 /// A call that was shorter proves nothing: where calls last seconds, many end at any moment.
 const LONG: Span = Span::from_secs(10);
 /// Calls whose lengths differ less than this were ended by a timer, not by an event.
 const TIMED: Span = Span::from_secs(3);
+/// The Q.850 cause of a call that ends as it should.
+const NORMAL: u16 = 16;
 /// Ends remembered.
 const REMEMBERED: usize = 4096;
 
@@ -33,6 +36,8 @@ struct Dropped {
     talk: Span,
     /// Whether one end answered that it knew nothing of it, rather than hung up.
     lost: bool,
+    /// Whether the PBX took the call itself, and ended it in good order.
+    by_application: bool,
 }
 
 /// Watches for calls that end together.
@@ -114,7 +119,14 @@ fn drop_of(tracker: &Tracker, leg: Handle, at: Sighting, lost: bool) -> Option<D
         peer: peer.ip(),
         talk,
         lost,
+        by_application: !lost && is_by_application(tracker, call),
     })
+}
+
+/// Whether the PBX answered a call without calling anybody for it, and hung up without giving an abnormal cause.
+fn is_by_application(tracker: &Tracker, call: &Call) -> bool {
+    let is_at_pbx = tracker.world.peers.direction(call.flow()) == Direction::In && call.record.linked.is_empty() && call.further.is_none();
+    is_at_pbx && call.record.ended_by == Some(EndedBy::Callee) && call.cause().is_none_or(|cause| cause == NORMAL)
 }
 
 /// How many calls these legs were: each has at most one leg towards the PBX, and legs need not be linked.
@@ -123,7 +135,8 @@ fn calls(ends: &[&Dropped]) -> usize {
     towards.max(ends.len() - towards)
 }
 
-/// Whether something happened to these calls: they are neither the members of one conference nor were they ended by a timer, each for itself.
+/// Whether something happened to these calls: they are neither the members of one conference nor were they ended by one application, or by a
+/// timer, each for itself.
 fn is_event(ends: &[&Dropped]) -> bool {
     if ends.iter().any(|dropped| dropped.lost) {
         return true;
@@ -131,7 +144,13 @@ fn is_event(ends: &[&Dropped]) -> bool {
     let callees: BTreeSet<_> = ends.iter().map(|dropped| &dropped.callee).collect();
     let shortest = ends.iter().map(|dropped| dropped.talk).min().unwrap_or(Span::ZERO);
     let longest = ends.iter().map(|dropped| dropped.talk).max().unwrap_or(Span::ZERO);
-    callees.len() > 1 && longest - shortest > TIMED
+    callees.len() > 1 && longest - shortest > TIMED && !is_one_application(ends, callees.len())
+}
+
+/// Whether one application of the PBX, such as a conference that is reached by a few numbers, let go of those that were in it: a PBX that
+/// crashes says no BYE, and one that ends takes leave of other calls too. Where each number was called once these may be anything.
+fn is_one_application(ends: &[&Dropped], numbers: usize) -> bool {
+    ends.iter().all(|dropped| dropped.by_application) && numbers * 2 <= ends.len()
 }
 
 /// Where all calls have one peer in common, which.
@@ -164,6 +183,7 @@ mod tests {
             peer: "198.51.100.7".parse().unwrap(),
             talk: Span::from_secs(talk),
             lost,
+            by_application: false,
         }
     }
 
@@ -184,5 +204,17 @@ mod tests {
         assert!(!ends(["8000", "8000"], [60, 90], false), "all were in one conference");
         assert!(!ends(["1", "2"], [60, 61], false), "a timer ended each");
         assert!(ends(["8000", "8000"], [60, 60], true), "nobody hung up");
+    }
+
+    #[test]
+    fn a_conference_that_is_reached_by_two_numbers_is_one_application() {
+        let members = |by_application, callees: [&str; 4]| {
+            let ends = [60, 70, 80, 90].into_iter().zip(callees).map(|(talk, callee)| dropped(callee, Direction::In, talk, false));
+            let ends: Vec<_> = ends.map(|dropped| Dropped { by_application, ..dropped }).collect();
+            is_event(&ends.iter().collect::<Vec<_>>())
+        };
+        assert!(!members(true, ["8000", "8001", "8000", "8001"]));
+        assert!(members(false, ["8000", "8001", "8000", "8001"]), "their members hung up, or others were called for them");
+        assert!(members(true, ["8000", "8001", "8002", "8003"]), "nothing shows that they belong together");
     }
 }

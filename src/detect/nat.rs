@@ -57,11 +57,15 @@ fn forgotten(tracker: &Tracker, probe: &NatProbe, findings: &mut FindingStore) {
     merge_phones(tracker, site, probe.at.time, findings);
     let age = probe.age;
     let is_request = probe.outcome != NatOutcome::NewPort;
-    if is_request && age > tracker.thresholds().keepalive_missing_gap && tracker.nat.lacks_keepalive(&tracker.registrations, probe.device) {
+    if is_request && age > tracker.thresholds().keepalive_missing_gap && lacks_keepalive(tracker, probe) {
         for device in in_need(tracker, probe.device) {
             keepalive_missing(tracker, device, age, probe.sent.time - age, probe.back, findings);
         }
     }
+}
+
+fn lacks_keepalive(tracker: &Tracker, probe: &NatProbe) -> bool {
+    tracker.nat.lacks_keepalive(&tracker.world, &tracker.registrations, probe.device, probe.at.time)
 }
 
 /// The devices that come from the same port as one, itself among them: they have one binding. Whom the registrar never accepted lacks none.
@@ -154,7 +158,9 @@ fn raise(tracker: &Tracker, site: Site, device: Handle, findings: &FindingStore)
     };
     let harmless = view.loss.is_some_and(|[_, most]| most < NOTHING);
     let severity = if confidence == Confidence::Suspected || harmless { Severity::Info } else { Severity::Error };
-    Some(words::remedy(raise.severity(severity).confidence(confidence), &view))
+    let is_pinged = tracker.nat.is_pinged(&tracker.world, &tracker.registrations, device, tracker.now());
+    let raise = words::remedy(raise.severity(severity).confidence(confidence), &view);
+    Some(if is_pinged { words::instead_of_pings(raise, &view) } else { raise })
 }
 
 /// The failing phones of a site, if they make it the site's matter, or made it so before.

@@ -186,6 +186,10 @@ fn device(tracker: &Tracker, device: &Device) -> DeviceEntry {
     // A phone that sends nothing else keeps its binding alive by registering (DETECTION §2.3).
     let by_register = || device.refreshes.regular(tracker.thresholds()).map(|(interval, longest)| ("register", interval, longest));
     let cadence = tracker.world.flows.cadence(device.flow).map(|(kind, interval, longest)| (kind.as_str(), interval, longest));
+    // To a phone that sends keep-alives, what comes back are the answers.
+    let pings = || tracker.world.flows.cadence(device.flow.reversed()).filter(|_| cadence.is_none() && !device.flow.transport.is_stream());
+    let ping = pings().map(|(kind, interval, _)| QualifyEntry { kind: kind.as_str(), interval_s: Seconds(interval) });
+    let options = device.probes.interval().map(|interval| QualifyEntry { kind: "options", interval_s: Seconds(interval) });
     let cadence = cadence.or_else(by_register);
     DeviceEntry {
         first_seen: tracker.printed(device.first_seen),
@@ -204,7 +208,7 @@ fn device(tracker: &Tracker, device: &Device) -> DeviceEntry {
             interval_s: Seconds(interval),
             max_gap_s: Seconds(longest),
         }),
-        qualified_by: device.probes.interval().map(|interval| QualifyEntry { kind: "options", interval_s: Seconds(interval) }),
+        qualified_by: options.or(ping),
         reachability: device.probes.reachability,
         rtt_s: device.probes.median_rtt().map(Seconds),
     }

@@ -144,6 +144,14 @@ impl Flows {
         pair.cadences.as_ref()?[sender as usize].as_ref()?.periodic(self.periodic)
     }
 
+    /// How often keep-alives come along `flow`, if they are periodic and none is overdue by more than another one.
+    pub fn goes_on(&self, flow: Flow, now: PacketTime) -> Option<Span> {
+        let (key, sender) = self.key(flow);
+        let cadence = self.pairs.get(self.pairs.find(key)?)?.cadences.as_ref()?[sender as usize].as_ref()?;
+        let (_, interval, _) = cadence.periodic(self.periodic)?;
+        (now.since(cadence.last?) <= interval.times(2)).then_some(interval)
+    }
+
     /// When a packet was last seen along `flow`; [`PacketTime::MIN`] for never.
     pub fn last_seen(&self, flow: Flow) -> PacketTime {
         let (key, sender) = self.key(flow);

@@ -13,6 +13,7 @@ scenarios! {
     "call-busy-decline-notfound" => call_busy_decline_notfound,
     "rang-out" => rang_out,
     "ring-group" => ring_group,
+    "ring-group-without-reason" => ring_group_without_reason,
     "proxy-fork-2x200" => proxy_fork_2x200,
     "callee-off" => callee_off,
     "pbx-480-no-bleg" => pbx_480_no_bleg,
@@ -103,6 +104,50 @@ fn ring_group(scene: &mut Scene) {
     }
     legs[1].bye(scene, 60.0, Side::Callee);
     outside.bye(scene, 60.01, Side::Callee);
+}
+
+/// Calls to a group whose PBX takes back the other legs without saying why: one is answered soon, one after long. A third call rings at one
+/// phone until the PBX takes it for a voicemail, and a fourth until its caller gives up.
+fn ring_group_without_reason(scene: &mut Scene) {
+    let (mut caller, mut group) = (a1(), [a2(), b1(), c1()]);
+    scene.healthy(&mut caller, 0.0, 400.0);
+    for (index, phone) in group.iter_mut().enumerate() {
+        scene.healthy(phone, 1.0 + index as f64, 400.0);
+    }
+    let pbx = scene.pbx.clone();
+    for (at, ring) in [(10.0, 5.0), (100.0, 17.0)] {
+        let mut outside = Leg::new(scene, &caller, &pbx, "1001", "900");
+        let mut legs: Vec<Leg> = group.iter().map(|phone| Leg::new(scene, &pbx, phone, "1001", &phone.user)).collect();
+        outside.invite(scene, at, &[]);
+        outside.progress(scene, at + 0.005, 100);
+        for (index, leg) in legs.iter_mut().enumerate() {
+            leg.invite(scene, at + 0.05 + index as f64 * 0.001, &[]);
+            leg.progress(scene, at + 0.3 + index as f64 * 0.01, 180);
+        }
+        outside.progress(scene, at + 0.31, 180);
+        let (mut others, mut winner) = (legs, Vec::new());
+        winner.extend(others.drain(1..2));
+        for leg in &mut winner {
+            leg.answer(scene, at + ring, &[]);
+        }
+        for leg in &mut others {
+            leg.cancel(scene, at + ring + 0.005, &[]);
+        }
+        outside.answer(scene, at + ring + 0.01, &[]);
+        for leg in &mut winner {
+            leg.bye(scene, at + ring + 40.0, Side::Callee);
+        }
+        outside.bye(scene, at + ring + 40.01, Side::Callee);
+    }
+    let mut missed = Bridge::new(scene, &caller, &b1());
+    missed.ring(scene, 200.0);
+    missed.b.cancel(scene, 220.0, &[]);
+    missed.a.answer(scene, 220.01, &[]);
+    missed.a.bye(scene, 240.0, Side::Caller);
+    let mut given_up = Bridge::new(scene, &caller, &b1());
+    given_up.ring(scene, 300.0);
+    given_up.a.cancel(scene, 306.0, &[]);
+    given_up.b.cancel(scene, 306.01, &[]);
 }
 
 /// A call over a proxy that forks: two answer within a second, and the caller hangs up on the second.

@@ -12,9 +12,12 @@ scenarios! {
     "reinvite-timeout" => reinvite_timeout,
     "bye-481" => bye_481,
     "bye-misrouted" => bye_misrouted,
+    "bye-to-old-port" => bye_to_old_port,
     "ack-misrouted" => ack_misrouted,
     "rtp-timeout" => rtp_timeout,
     "conference-ends" => conference_ends,
+    "conference-of-two-numbers" => conference_of_two_numbers,
+    "conference-server-lost" => conference_server_lost,
     "hang-ups-at-random" => hang_ups_at_random,
     "uplink-lost" => uplink_lost,
     "hung-call" => hung_call,
@@ -86,6 +89,28 @@ fn bye_misrouted(scene: &mut Scene) {
     scene.repeat(60.0, &schedule::CAPPED, &leg.callee, &lost, &bye);
 }
 
+/// The NAT of a phone gives it another port in the middle of a call, from which it holds the call; the PBX hangs up towards the old one. In
+/// a second call the PBX hangs up first, and only then the phone comes from another port.
+fn bye_to_old_port(scene: &mut Scene) {
+    let (mut first, mut second) = (a1().expiring(900), b1().expiring(900));
+    scene.healthy(&mut c1(), 0.0, 400.0);
+    for (index, (phone, left)) in [(&mut first, 30.0), (&mut second, 75.0)].into_iter().enumerate() {
+        scene.reg_ok(1.0 + index as f64, phone);
+        scene.keepalives(phone, 11.0 + index as f64, 10.0, left);
+        let mut leg = up(scene, phone, 15.0, &[]);
+        phone.outer.set_port(40777);
+        if index == 0 {
+            leg.caller = phone.clone();
+            leg.reinvite(scene, 40.0, Side::Caller, |sdp| sdp.replace("sendrecv", "sendonly"));
+            leg.caller.outer = a1().outer;
+        }
+        leg.unanswered(scene, 70.0, Side::Callee, "BYE");
+        scene.keepalives(phone, left + 20.0, 10.0, 150.0);
+        scene.refresh(150.0, phone);
+        scene.upkeep(phone, 150.0, 400.0);
+    }
+}
+
 /// The PBX acknowledges the answer of a phone towards its private address.
 fn ack_misrouted(scene: &mut Scene) {
     phones(scene, 200.0);
@@ -135,6 +160,34 @@ fn conference_ends(scene: &mut Scene) {
         let side = if index % 3 == 0 { Side::Caller } else { Side::Callee };
         leg.bye(scene, 180.0 + index as f64 * 0.1, side);
     }
+}
+
+/// Eight people are in a conference that two numbers lead to, while two phones talk to each other. The PBX lets go of all members at once,
+/// with that Q.850 cause.
+fn members_let_go(scene: &mut Scene, cause: &str) {
+    let members = sites(scene, 8);
+    let pbx = scene.pbx.clone();
+    let (mut caller, mut callee) = (a1(), b1());
+    scene.healthy(&mut caller, 2.0, 300.0);
+    scene.healthy(&mut callee, 3.0, 300.0);
+    Bridge::new(scene, &caller, &callee).ordinary(scene, 30.0, 3.0, 240.0, Side::Caller);
+    for (index, phone) in members.iter().enumerate() {
+        let at = 10.0 + index as f64 * 6.0;
+        let mut leg = Leg::new(scene, phone, &pbx, &phone.user, ["8000", "8001"][index % 2]);
+        leg.invite(scene, at, &[]);
+        leg.progress(scene, at + 0.005, 100);
+        leg.answer(scene, at + 0.3, &[]);
+        let bye = leg.in_dialog(scene, Side::Callee, "BYE").with("Reason", format!("Q.850;cause={cause}"));
+        leg.exchange_message(scene, 180.0 + index as f64 * 0.05, Side::Callee, &bye, 200);
+    }
+}
+
+fn conference_of_two_numbers(scene: &mut Scene) {
+    members_let_go(scene, "16");
+}
+
+fn conference_server_lost(scene: &mut Scene) {
+    members_let_go(scene, "38");
 }
 
 /// People talk for as long as they like; three of the longer calls happen to last about half of a common session interval, 90 s.

@@ -34,6 +34,9 @@ scenarios! {
     "keepalive-shortened-by-one" => keepalive_shortened_by_one,
     "probe-lost-once" => probe_lost_once,
     "probes-ignored-among-others" => probes_ignored_among_others,
+    "dead-server-first" => dead_server_first,
+    "pbx-pings-one-way" => pbx_pings_one_way,
+    "address-learned-from-answers" => address_learned_from_answers,
 }
 
 /// Registers a phone and refreshes it at half time, without keep-alive or qualify.
@@ -453,4 +456,81 @@ fn probes_ignored_among_others(scene: &mut Scene) {
         scene.qualify(at + 2.0, &caller);
     }
     delivered(scene, 208.0, &caller, &phone);
+}
+
+/// Two phones try a server that is gone before each REGISTER to the one that serves them; that one qualifies the first of them.
+fn dead_server_first(scene: &mut Scene) {
+    let gone = Agent { outer: address("203.0.113.99:5060"), ..pbx() };
+    scene.healthy(&mut b1(), 1.0, 3000.0);
+    for (mut phone, from) in [(a1(), 5.0), (a2(), 12.0)] {
+        let tried = scene.register_message(&mut phone);
+        scene.repeat(from - 3.5, &[0.0, 0.5, 1.5], &phone, &gone, &tried);
+        scene.reg_ok(from, &mut phone);
+        for at in times(from + 240.0, 240.0, 3000.0) {
+            let tried = scene.register_message(&mut phone);
+            scene.repeat(at - 3.5, &[0.0, 0.5, 1.5], &phone, &gone, &tried);
+            scene.refresh(at, &mut phone);
+        }
+    }
+    for at in times(35.0, 60.0, 3000.0) {
+        scene.qualify(at, &a1());
+    }
+}
+
+/// A registrar that keeps bindings open by itself, with four zero bytes that no phone answers: behind the first NAT that does, behind the
+/// second it does not, and to the third phone nothing is sent.
+fn pbx_pings_one_way(scene: &mut Scene) {
+    scene.pbx = Agent { brand: Brand::Kamailio, ..pbx() };
+    let mut served = a1().expiring(1200);
+    let mut forgotten = Agent::phone("1011", Brand::Snom, "192.168.7.20:5060", "198.51.100.40:40001").expiring(1200);
+    let mut quiet = Agent::phone("1012", Brand::Yealink, "192.168.8.20:5060", "198.51.100.50:40001").expiring(1200);
+    let mut caller = b1();
+    scene.healthy(&mut caller, 0.0, 6000.0);
+    for (index, phone) in [&mut served, &mut forgotten, &mut quiet].into_iter().enumerate() {
+        registered(scene, phone, 1.0 + index as f64, 6000.0);
+    }
+    let from = scene.pbx.outer;
+    for phone in [&served, &forgotten] {
+        for at in times(31.0, 30.0, 6000.0) {
+            scene.udp(at, from, phone.outer, &[0; 4]);
+        }
+    }
+    for at in [901.0, 2901.0, 4901.0] {
+        delivered(scene, at, &caller, &served);
+        lost(scene, at + 60.0, &caller, &forgotten, None);
+        scene.qualify(at + 63.0, &caller);
+    }
+    for at in [602.0, 1203.0, 3604.0] {
+        delivered(scene, at, &caller, &forgotten);
+    }
+}
+
+/// A call of a phone whose media address is its private one, whatever its headers name.
+fn with_private_media(scene: &mut Scene, at: f64, phone: &Agent) {
+    let pbx = scene.pbx.clone();
+    let mut leg = Leg::new(scene, phone, &pbx, &phone.user, "900");
+    leg.prepare_invite(scene, &[]);
+    let session = Agent { written: phone.local, ..phone.clone() }.sdp(1);
+    leg.invite.set_body(session);
+    scene.send(at, phone, &pbx, &leg.invite.clone());
+    leg.progress(scene, at + 0.005, 100);
+    leg.progress(scene, at + 0.2, 180);
+    leg.answer(scene, at + 2.0, &[]);
+    leg.bye(scene, at + 32.0, Side::Caller);
+}
+
+/// A softphone that registers with its private address, learns the public one from the answer and writes that into Via and Contact from
+/// then on, but not into its sessions; and behind another router a phone whose headers name the public address from the first packet on.
+fn address_learned_from_answers(scene: &mut Scene) {
+    let (mut softphone, mut behind_alg) = (a1(), c1());
+    scene.reg_ok(0.0, &mut softphone);
+    softphone.written = softphone.outer;
+    scene.refresh(1.0, &mut softphone);
+    scene.upkeep(&mut softphone, 1.0, 400.0);
+    behind_alg.written = behind_alg.outer;
+    scene.healthy(&mut behind_alg, 2.0, 400.0);
+    scene.healthy(&mut b1(), 3.0, 400.0);
+    with_private_media(scene, 60.0, &softphone);
+    with_private_media(scene, 120.0, &behind_alg);
+    with_private_media(scene, 200.0, &softphone);
 }

@@ -77,6 +77,11 @@ impl Message {
         message
     }
 
+    /// Exchanges the body for another one of the same type.
+    pub(crate) fn set_body(&mut self, body: String) {
+        self.body = body;
+    }
+
     /// The first header of that name, empty if there is none.
     pub(crate) fn get(&self, name: &str) -> &str {
         self.headers.iter().find(|(header, _)| header == name).map_or("", |(_, value)| value)

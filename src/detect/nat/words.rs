@@ -10,6 +10,10 @@ use crate::track::nat::{SiteView, Stage};
 const TOO_SHORT: &str = "Set router UDP NAT timeout ≥ {nat_timeout} s, or qualify from the PBX every ≤ {keepalive} s, or use TCP/TLS: \
                          no usual phone keep-alive is short enough.";
 
+/// What to do where the PBX sends keep-alives that no phone answers, and they do not keep the bindings (DETECTION §2.6).
+const ONE_WAY: &str = "Switch from one-way pings of the PBX to OPTIONS pings every ≤ {keepalive} s, which phones answer; or set phone keep-alive \
+                       ≤ {keepalive} s or router UDP NAT timeout ≥ {nat_timeout} s; or use TCP/TLS.";
+
 /// `198.51.100.7: NAT forgets 1001@pbx.example.com after 28–31.5 s, refresh only every 60 s (~48–53 % of inbound requests miss); …`
 pub(super) fn message(tracker: &Tracker, whom: &str, view: &SiteView) -> String {
     let upper = view.estimate.upper.unwrap_or_default();
@@ -38,6 +42,11 @@ pub(super) fn remedy(raise: Raise, view: &SiteView) -> Raise {
         (_, _, Some(keepalive)) => raise.fill(Slot::Keepalive, keepalive.to_string()),
         _ => raise,
     }
+}
+
+/// Tells that the pings of the PBX do not help as they are; where no usual keep-alive is short enough, no ping is either.
+pub(super) fn instead_of_pings(raise: Raise, view: &SiteView) -> Raise {
+    if view.keepalive_is_too_long() { raise } else { raise.remedy(ONE_WAY) }
 }
 
 fn advice(view: &SiteView) -> String {

@@ -45,6 +45,8 @@ const RETRY: Span = Span::from_secs(2);
 const ABANDONED: Span = Span::from_secs(34);
 /// How long a failed attempt absorbs late repeats (DETECTION §4.0).
 const LINGER: Span = Span::from_secs(32);
+/// How soon after one phone of a group has answered the PBX takes back the legs to the others.
+const TAKEN_BACK: Span = Span::from_secs(1);
 /// How long an ended call absorbs crossed BYEs and late failures (DETECTION §4.0).
 const LINGER_ENDED: Span = Span::from_secs(60);
 
@@ -337,16 +339,28 @@ impl Calls {
     }
 
     /// What the facts of an unsettled attempt amount to. A leg that the PBX took back because the caller gave up on the other one was
-    /// cancelled by a person, however long it rang.
+    /// cancelled by a person, however long it rang; one that it took back because another phone answered is nobody's failure, whether the
+    /// CANCEL says so or not.
     fn decide(&self, handle: Handle) -> Option<Outcome> {
         let call = self.table.get(handle).filter(|call| call.record.outcome.is_none())?;
         let mut facts = call.facts();
         let gave_up = self.partners(handle).any(|(_, partner)| partner.cancelled == Cancelled::ByCaller);
         if facts.cancelled == Cancelled::ByPbx && gave_up {
             facts.cancelled = Cancelled::ByCaller;
+        } else if facts.cancelled == Cancelled::ByPbx && self.was_taken_elsewhere(handle, call) {
+            facts.cancelled = Cancelled::AnsweredElsewhere;
         }
         let proved = call.is_known_to_be_answered() && (call.was_challenged() || facts.status == 0);
         Some(if proved && !facts.answered { Outcome::Unknown } else { outcome(&facts) })
+    }
+
+    /// Whether another leg of the same call was answered just before the PBX took this one back. That the caller was answered then is not
+    /// enough: so it is where a voicemail takes a call that nobody picked up.
+    fn was_taken_elsewhere(&self, handle: Handle, call: &Call) -> bool {
+        let Some(ended) = call.record.ring_ended.or_else(|| call.final_at.map(|end| end.time)) else { return false };
+        let siblings = self.partners(handle).flat_map(|(first, _)| self.partners(first)).filter(|(other, _)| *other != handle);
+        let mut answers = siblings.filter_map(|(_, sibling)| sibling.record.answered);
+        answers.any(|answered| answered <= ended && ended.since(answered) <= TAKEN_BACK)
     }
 
     fn finish(&mut self, handle: Handle) {

@@ -140,10 +140,10 @@ impl Nat {
             .asked
             .retain(|other| other.wait != Wait::Sign || other.flow.destination != request.flow.destination || other.sent.time > last);
         phone.binding.answered(now);
-        let last_heard = if seen.before.along > PacketTime::MIN { seen.before.along } else { phone.heard };
-        phone.gaps.note(now.since(last_heard));
+        phone.gaps.note(now.since(phone.heard_before(seen.flow.source, seen.before)));
         phone.contact.note(seen.flow.source, now);
         phone.heard = now;
+        phone.spoke = (seen.flow.source, now);
         self.phones.touch(handle);
         // Whether it ignores probes comes first: what they say of the NAT depends on it.
         if let Some(asked) = asked.filter(|asked| asked.method != Method::Options && asked.wait == Wait::Sign) {

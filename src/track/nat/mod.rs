@@ -133,9 +133,13 @@ impl Nat {
         }
         let alive = matches!(continuity, Continuity::Continued(1..=LARGEST_STEP));
         let sign = if alive { Sign::Unasked } else { Sign::Restart };
-        self.heard(world, registrations, phone, seen.before, seen.at, sign);
-        if let Some(first) = self.at(world, registrations, seen.flow.source).filter(|first| *first != phone) {
-            self.heard(world, registrations, first, seen.before, seen.at, sign);
+        let mut packet = Heard::of(seen);
+        let first = self.at(world, registrations, seen.flow.source).filter(|first| *first != phone);
+        let spoke = first.and_then(|first| self.phones.get(first)?.spoke_from(seen.flow.source));
+        packet.before.along = packet.before.along.max(spoke.unwrap_or(PacketTime::MIN));
+        self.heard(world, registrations, phone, packet, sign);
+        if let Some(first) = first {
+            self.heard(world, registrations, first, packet, sign);
         }
         self.join_site(registrations, phone);
         self.note_writes(world, phone, seen);
@@ -174,7 +178,7 @@ impl Nat {
         if let Some(phone) = self.phones.get_mut(phone) {
             phone.contact.note(seen.flow.source, seen.at.time);
         }
-        self.heard(world, registrations, phone, seen.before, seen.at, sign);
+        self.heard(world, registrations, phone, Heard::of(seen), sign);
         if seen.message.has_sdp() {
             self.note_writes(world, phone, seen);
         }
@@ -182,8 +186,10 @@ impl Nat {
 
     /// Takes note of a keep-alive.
     pub fn keepalive(&mut self, world: &mut World, registrations: &mut Registrations, flow: Flow, before: LastTimes, at: Sighting) {
-        if world.peers.direction(flow) != Direction::In {
-            return;
+        match world.peers.direction(flow) {
+            Direction::In => {}
+            Direction::Out => return self.pinged(world, registrations, flow, at),
+            Direction::Through => return,
         }
         let phone = match self.at(world, registrations, flow.source) {
             Some(phone) => phone,
@@ -200,7 +206,7 @@ impl Nat {
         if let Some(phone) = self.phones.get_mut(phone) {
             phone.contact.note(flow.source, at.time);
         }
-        self.heard(world, registrations, phone, before, at, Sign::Unasked);
+        self.heard(world, registrations, phone, Heard { flow, before, at }, Sign::Unasked);
         self.note_rhythm(world, phone, at);
     }
 
@@ -223,16 +229,38 @@ impl Nat {
         handle
     }
 
+    /// The PBX sent a keep-alive: with enough of them the binding of the phone there is kept open, as far as its NAT heeds what comes in.
+    fn pinged(&mut self, world: &mut World, registrations: &Registrations, flow: Flow, at: Sighting) {
+        if !self.is_kept_open(world, flow, at.time) {
+            return;
+        }
+        let Some(phone) = self.at(world, registrations, flow.destination).and_then(|phone| self.phones.get_mut(phone)) else { return };
+        if phone.lacks_keepalive() && !std::mem::replace(&mut phone.keeps, true) {
+            world.tell_nat(NatEvent::KeepalivesBegan { device: phone.device, at });
+        }
+    }
+
+    /// Whether the PBX sends keep-alives along `flow` that are periodic and often enough to keep a binding open.
+    fn is_kept_open(&self, world: &World, flow: Flow, now: PacketTime) -> bool {
+        !flow.transport.is_stream()
+            && world.flows.goes_on(flow, now).is_some_and(|interval| interval <= self.thresholds.keepalive_missing_gap)
+    }
+
     /// Takes note that a phone sent a packet.
-    fn heard(&mut self, world: &mut World, registrations: &Registrations, handle: Handle, before: LastTimes, at: Sighting, sign: Sign) {
+    fn heard(&mut self, world: &mut World, registrations: &Registrations, handle: Handle, packet: Heard, sign: Sign) {
         let (grace, stream_lifetime) = self.site_limits(handle);
+        // What goes to an address that is no PBX ends no silence towards those that are.
+        let is_to_pbx = world.peers.direction(packet.flow) == Direction::In;
         let Some(phone) = self.phones.get_mut(handle) else { return };
-        let now = at.time;
+        let (now, at) = (packet.at.time, packet.at);
         phone.candidate = None;
-        let last = if before.along > PacketTime::MIN { before.along } else { phone.heard };
-        let gap = now.since(last);
+        let last = phone.heard_before(packet.flow.source, packet.before);
+        let gap = if is_to_pbx { now.since(last) } else { Span::ZERO };
         if sign != Sign::Repeat {
             phone.gaps.note(gap);
+        }
+        if is_to_pbx {
+            phone.spoke = (packet.flow.source, now);
         }
         phone.heard = now;
         phone.binding.sent(stream_lifetime, now);
@@ -248,7 +276,8 @@ impl Nat {
         self.arm(handle);
         // What the PBX knows no way to needs none kept open.
         let is_bound = || registrations.device(device).is_some_and(Device::was_accepted);
-        if let Some(silence) = habit.filter(|_| is_bound() && is_behind(registrations, device)) {
+        let is_pinged = || self.is_kept_open(world, packet.flow.reversed(), now);
+        if let Some(silence) = habit.filter(|_| is_bound() && is_behind(registrations, device) && !is_pinged()) {
             world.tell_nat(NatEvent::LongSilence { device, silence, since: last, at });
         }
     }
@@ -404,6 +433,21 @@ impl Nat {
 
 /// The largest step of CSeq between REGISTERs of a phone that did not restart (DETECTION §2.5, condition b).
 const LARGEST_STEP: u32 = 3;
+
+/// A packet of a phone.
+#[derive(Clone, Copy, Debug)]
+struct Heard {
+    flow: Flow,
+    /// When its flow was last seen before.
+    before: LastTimes,
+    at: Sighting,
+}
+
+impl Heard {
+    fn of(seen: &Seen<'_>) -> Self {
+        Self { flow: seen.flow, before: seen.before, at: seen.at }
+    }
+}
 
 /// What a packet of a phone says of the time before it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

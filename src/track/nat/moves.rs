@@ -1,6 +1,7 @@
 //! Phones that come from another port or address, and what that proves (DETECTION §2.4, §13 "A new port is evidence").
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 
 use crate::decode::flow::Flow;
 use crate::sip::message::Kind;
@@ -177,6 +178,20 @@ impl Nat {
             return None;
         }
         Some(only)
+    }
+
+    /// Where a device comes from that was at `address` before, and since when; `None` while it is heard there.
+    pub fn left(
+        &self,
+        world: &World,
+        registrations: &Registrations,
+        device: Handle,
+        address: SocketAddr,
+    ) -> Option<(SocketAddr, PacketTime)> {
+        let phone = self.phones.get(registrations.device(device)?.phone?)?;
+        let Flow { transport, source, destination } = phone.flow;
+        let is_heard_there = world.flows.seen_within(Flow { transport, source: address, destination }, phone.since);
+        (source != address && phone.left.is_some() && !is_heard_there).then_some((source, phone.since))
     }
 
     /// Requests that went to the old place before it was known to be old.

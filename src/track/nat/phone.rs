@@ -8,6 +8,7 @@ use crate::sip::method::Method;
 use crate::table::{Handle, append};
 use crate::time::{PacketTime, Span};
 use crate::track::event::Sighting;
+use crate::track::flows::LastTimes;
 use crate::track::nat::rewrite::Rewrites;
 use crate::track::nat::rhythm::{Experiment, Gaps, Regular, Rhythm};
 use crate::track::nat::stage::Binding;
@@ -114,6 +115,8 @@ pub(super) struct Phone {
     /// Since when it comes from there.
     pub(super) since: PacketTime,
     pub(super) heard: PacketTime,
+    /// Where its last packet to a PBX came from, and when.
+    pub(super) spoke: (SocketAddr, PacketTime),
     pub(super) left: Option<Box<Left>>,
     pub(super) binding: Binding,
     pub(super) rhythm: Rhythm,
@@ -191,6 +194,7 @@ impl Phone {
             flow,
             since: now,
             heard: now,
+            spoke: (flow.source, PacketTime::MIN),
             left: None,
             binding: Binding::new(now),
             rhythm: Rhythm::new(),
@@ -218,6 +222,18 @@ impl Phone {
     /// How often it sends keep-alives while it is on.
     pub(super) fn beat(&self, thresholds: &Thresholds) -> Option<Span> {
         self.rhythm.beat(thresholds.ka_periodic_mad)
+    }
+
+    /// When it last sent a PBX something from `source`.
+    pub(super) fn spoke_from(&self, source: SocketAddr) -> Option<PacketTime> {
+        Some(self.spoke).filter(|(from, _)| *from == source).map(|(_, at)| at)
+    }
+
+    /// When a PBX, at whichever of its addresses, last heard the port that a packet comes from (DETECTION §2.3), or else the phone;
+    /// `before` is of the flow of the packet.
+    pub(super) fn heard_before(&self, source: SocketAddr, before: LastTimes) -> PacketTime {
+        let latest = self.spoke_from(source).unwrap_or(PacketTime::MIN).max(before.along);
+        if latest > PacketTime::MIN { latest } else { self.heard }
     }
 
     /// Whether it sends nothing over UDP that would keep a binding open.

@@ -15,6 +15,7 @@ use crate::track::registration::Registrations;
 use crate::track::registration::device::Device;
 use crate::track::site::Site;
 use crate::track::vocabulary::Confidence;
+use crate::track::world::World;
 
 /// What is known of the NAT of a site, in all or at one stage.
 #[derive(Clone, Copy, Debug)]
@@ -116,9 +117,16 @@ impl Nat {
         self.sites.iter().filter(|(_, site)| !site.pool.is_empty()).map(|(_, site)| (site.site, site.confidence))
     }
 
-    /// Whether a device sends nothing that would keep its binding open.
-    pub fn lacks_keepalive(&self, registrations: &Registrations, device: Handle) -> bool {
-        self.phone_of(registrations, device).is_some_and(Phone::lacks_keepalive)
+    /// Whether nothing is sent to or by a device that would keep its binding open.
+    pub fn lacks_keepalive(&self, world: &World, registrations: &Registrations, device: Handle, now: PacketTime) -> bool {
+        let lacks = self.phone_of(registrations, device).is_some_and(Phone::lacks_keepalive);
+        lacks && !self.is_pinged(world, registrations, device, now)
+    }
+
+    /// Whether the PBX sends a device keep-alives that it does not answer.
+    pub fn is_pinged(&self, world: &World, registrations: &Registrations, device: Handle, now: PacketTime) -> bool {
+        let phone = self.phone_of(registrations, device).filter(|phone| phone.lacks_keepalive());
+        phone.is_some_and(|phone| self.is_kept_open(world, phone.flow.reversed(), now))
     }
 
     /// The devices of a site that its NAT forgets, and how many of its phones were heard within a day. Those that come from one port have
