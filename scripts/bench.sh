@@ -24,8 +24,9 @@ trap 'rm -f "$rows" "$rows".*' EXIT
 executable() {
     cargo bench --locked --profile "$profile" --bench "$1" --no-run --message-format=json-render-diagnostics |
         python3 -c 'import json, sys
-found = [json.loads(line).get("executable") for line in sys.stdin]
-print([path for path in found if path][-1])'
+# The program comes along with its benches, in any order.
+told = map(json.loads, sys.stdin)
+print(*[one["executable"] for one in told if one.get("executable") and one["target"]["name"] == sys.argv[1]])' "$1"
 }
 
 say "Building"
