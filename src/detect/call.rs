@@ -94,18 +94,15 @@ impl CallDetector {
             Some(further) => {
                 let Flow { source, destination, .. } = further.flow;
                 let message = format!("{subject}: {answer}, passed on {hops}× between {source} and {destination}");
-                (message, source.to_string(), destination.to_string())
+                (message, source, Some(destination))
             }
-            None => {
-                let message = format!("{subject}: {answer} from {by}, so it goes round there or behind it");
-                (message, by.to_string(), "where that sends the call".to_owned())
-            }
+            None => (format!("{subject}: {answer} from {by}, so it goes round there or behind it"), by, None),
         };
         let raise = Raise::new(FindingId::RoutingLoop, subject, message)
             .evidence(entry.first.time, entry.first.frame, format!("INVITE from {asker} to {by}"))
             .evidence(at.time, at.frame, format!("answered {answer}"))
-            .fill(Slot::LoopFrom, from)
-            .fill(Slot::LoopTo, to);
+            .fill(Slot::LoopFrom, from.to_string());
+        let raise = to.into_iter().fold(raise, |raise, to| raise.fill(Slot::LoopTo, to.to_string()));
         findings.raise(related_parties(tracker, raise, call), at.time);
     }
 }
