@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use crate::config::Thresholds;
 use crate::decode::ends::end_key;
 use crate::detect::catalog::FindingId;
+use crate::detect::chance;
 use crate::detect::finding::{Raise, Subject};
 use crate::detect::parties::phones;
 use crate::detect::store::FindingStore;
@@ -19,10 +20,10 @@ use crate::track::vocabulary::{Direction, EndedBy};
 
 /// How much shorter a call may be that still counts as having lasted that long.
 const LASTED: Span = Span::from_secs(5);
-/// Calls that end this much earlier show how many end about then by themselves.
-const BEFORE: Span = Span::from_secs(30);
-/// How many times the calls at a duration that may be chance those before it may be: people hang up at all times, a timer at one.
-const SCATTERED: usize = 2;
+/// Calls that last this much longer or shorter show how many end about then by themselves: people hang up at all times, a timer at one.
+const AROUND: Span = Span::from_secs(30);
+/// How many durations may stand out by chance, among all calls remembered, before one says nothing: three of some hundred calls do not.
+const BY_CHANCE: f64 = 0.1;
 /// Shorter calls at a duration of no known timer are announcements, or people in a hurry.
 const LONG: Span = Span::from_secs(30);
 /// Calls that end within this time have an end in common, not a duration.
@@ -32,16 +33,25 @@ const WINDOW: Span = Span::from_secs(24 * 3600);
 /// Ended calls remembered.
 const REMEMBERED: usize = 1024;
 
+/// What a call shows of the timers that may have ended it.
+#[derive(Clone, Copy, Debug)]
+struct Signs {
+    /// Whether the PBX sent the BYE.
+    by_pbx: bool,
+    /// Whether its answer was acknowledged.
+    acked: bool,
+    /// Session-Expires, if a timer ran.
+    interval: Option<Span>,
+    /// Whether a refresh was tried since it ran.
+    tried: bool,
+}
+
 /// What was known of a call when it ended.
 #[derive(Clone, Debug)]
 struct Ended {
     at: Sighting,
     talk: Span,
-    /// Whether the PBX sent the BYE.
-    by_pbx: bool,
-    /// Session-Expires, if a timer ran.
-    interval: Option<Span>,
-    acked: bool,
+    signs: Signs,
     call_id: Box<str>,
     groups: [GroupKey; GROUPS],
 }
@@ -74,10 +84,10 @@ impl DurationDetector {
         let now = ended.at.time;
         while self.ended.front().is_some_and(|old| now.since(old.at.time) > WINDOW) || self.ended.len() >= REMEMBERED {
             let Some(old) = self.ended.pop_front() else { break };
-            self.by_talk[usize::from(old.by_pbx)].remove(&(old.talk, self.forgotten));
+            self.by_talk[usize::from(old.signs.by_pbx)].remove(&(old.talk, self.forgotten));
             self.forgotten += 1;
         }
-        self.by_talk[usize::from(ended.by_pbx)].insert((ended.talk, self.forgotten + self.ended.len() as u64));
+        self.by_talk[usize::from(ended.signs.by_pbx)].insert((ended.talk, self.forgotten + self.ended.len() as u64));
         self.ended.push_back(ended);
     }
 
@@ -93,15 +103,13 @@ impl DurationDetector {
     fn judge(&self, thresholds: &Thresholds, groups: &Groups<'_>, findings: &mut FindingStore) {
         let near = thresholds.fixed_duration_spread;
         let Some(last) = self.ended.back() else { return };
-        let meaning = meaning(last.talk, near, last.by_pbx, last.acked, last.interval);
-        // Where a person may have hung up and no timer was agreed, a timer of that length is but a guess.
-        let is_evident = meaning.is_some() && (last.by_pbx || !last.acked || last.interval.is_some());
+        let meaning = meaning(last.talk, near, last.signs);
         let enough = if meaning.is_some() { thresholds.fixed_duration_calls } else { thresholds.fixed_duration_other };
         if meaning.is_none() && last.talk < LONG {
             return;
         }
         // Few calls last as long as another: these are looked at, and their groups compared, only where they are enough.
-        let alike = self.lasting(last.by_pbx, last.talk - near, last.talk + near);
+        let alike = self.lasting(last.signs.by_pbx, last.talk - near, last.talk + near);
         if alike.len() < enough as usize {
             return;
         }
@@ -116,9 +124,18 @@ impl DurationDetector {
             let mut long = of_group().filter(|ended| ended.talk >= shortest).zip(1..).map(|(_, long)| long);
             // The more calls last as long or longer, the smaller is the share: the first that is too many decides.
             let is_share = long.all(|long| thresholds.fixed_duration_share.is_reached(same.len(), long));
-            let before = |ended: &&Ended| (near..=BEFORE).contains(&(last.talk - ended.talk));
-            let stands_out = || is_evident || of_group().filter(before).count() < same.len() * SCATTERED;
-            let is_pattern = is_share && !end_together(&same) && stands_out();
+            let is_pattern = || {
+                // That the answer was not acknowledged is no matter of chance.
+                if meaning.is_some() && !last.signs.acked {
+                    return true;
+                }
+                let others = of_group().filter(|ended| (near..=AROUND).contains(&(last.talk - ended.talk).abs())).count();
+                let around = same.len() + others;
+                let usual = around as f64 * part_near(last.talk, near);
+                // Each call that ended was a moment to look.
+                same.len() as f64 > usual && chance::likelihood(same.len(), around, usual) * (self.ended.len() as f64) < BY_CHANCE
+            };
+            let is_pattern = is_share && !end_together(&same) && is_pattern();
             if is_pattern && best.as_ref().is_none_or(|(_, most)| same.len() > most.len()) {
                 best = Some((group, same));
             }
@@ -130,7 +147,7 @@ impl DurationDetector {
 }
 
 fn raise(group: &str, same: &[&Ended], last: &Ended, meaning: Option<&str>, near: Span, findings: &mut FindingStore) {
-    let by = if last.by_pbx { "the PBX" } else { "the other end" };
+    let by = if last.signs.by_pbx { "the PBX" } else { "the other end" };
     let duration = middle(same);
     let message =
         format!("{group}: {} calls ended at {duration} ±{near} by {by}: {}", same.len(), meaning.unwrap_or("a timer that is not known"));
@@ -159,10 +176,11 @@ fn ended(tracker: &Tracker, handle: Handle, at: Sighting) -> Option<(Ended, Grou
         (_, EndedBy::Pbx) | (Direction::In, EndedBy::Callee) | (Direction::Out, EndedBy::Caller) => call.further.is_none(),
         _ => false,
     };
-    let interval = call.timer().map(|timer| timer.interval);
+    let signs =
+        Signs { by_pbx, acked: call.is_acked(), interval: call.timer().map(|timer| timer.interval), tried: call.is_refresh_tried() };
     let groups = Groups::of(tracker, call);
     let call_id = call.record.call_id.clone();
-    Some((Ended { at, talk, by_pbx, interval, acked: call.is_acked(), call_id, groups: groups.keys }, groups))
+    Some((Ended { at, talk, signs, call_id, groups: groups.keys }, groups))
 }
 
 /// What a call has in common with others, the narrowest first.
@@ -214,6 +232,12 @@ impl<'a> Groups<'a> {
     }
 }
 
+/// Which part of the durations around `talk` is within `near` of it.
+fn part_near(talk: Span, near: Span) -> f64 {
+    let around = AROUND + talk.min(AROUND);
+    (near.as_secs_f64() * 2.0 / around.as_secs_f64()).min(1.0)
+}
+
 /// Whether the calls have an end in common rather than a duration.
 fn end_together(same: &[&Ended]) -> bool {
     let times = same.iter().map(|ended| ended.at.time);
@@ -235,7 +259,8 @@ const NO_AUDIO: [i64; 3] = [20, 30, 60];
 const LIMITS: [i64; 3] = [3600, 7200, 10_800];
 
 /// What makes calls last so long, if a timer is known that does (DETECTION §5.5).
-fn meaning(talk: Span, spread: Span, by_pbx: bool, acked: bool, interval: Option<Span>) -> Option<&'static str> {
+fn meaning(talk: Span, spread: Span, signs: Signs) -> Option<&'static str> {
+    let Signs { by_pbx, acked, interval, tried } = signs;
     let near = |seconds: f64| (talk - Span::from_secs_f64(seconds)).abs() <= spread;
     let intervals = || {
         interval.map(Span::as_secs_f64).into_iter().chain(INTERVALS.iter().filter(|_| interval.is_none()).map(|&seconds| seconds as f64))
@@ -247,7 +272,7 @@ fn meaning(talk: Span, spread: Span, by_pbx: bool, acked: bool, interval: Option
         return Some("the session refresh never comes");
     }
     if interval.is_some() && intervals().any(|seconds| near(seconds / 2.0) || near(seconds / 2.0 + 32.0)) {
-        return Some("the session refresh is sent but fails");
+        return Some(if tried { "the session refresh is sent but fails" } else { "the session refresh is due, and none was seen" });
     }
     if by_pbx && NO_AUDIO.iter().any(|&seconds| near(seconds as f64)) {
         return Some("the PBX hears no audio (RTP timeout)");
@@ -268,14 +293,15 @@ mod tests {
     #[test]
     fn the_table_of_durations() {
         let timed = Some(Span::from_secs(1800));
+        let due = "the session refresh is due, and none was seen";
         for (seconds, by_pbx, acked, interval, expected) in [
             (32.0, true, false, None, Some("the ACK is missing")),
             (6.4, true, false, None, Some("the ACK is missing")),
             (1768.4, true, true, timed, Some("the session refresh never comes")),
             (1768.0, true, true, None, Some("the session refresh never comes")),
             (1800.0, true, true, timed, Some("the session refresh never comes")),
-            (900.0, true, true, timed, Some("the session refresh is sent but fails")),
-            (932.0, true, true, timed, Some("the session refresh is sent but fails")),
+            (900.0, true, true, timed, Some(due)),
+            (932.0, true, true, timed, Some(due)),
             (30.2, true, true, None, Some("the PBX hears no audio (RTP timeout)")),
             (7200.0, false, true, None, Some("the longest call that the PBX or the carrier allows")),
             (900.0, true, true, None, Some("a session timer, though none was agreed on this leg")),
@@ -284,7 +310,10 @@ mod tests {
             (47.0, true, true, None, None),
             (1700.0, true, true, timed, None),
         ] {
-            assert_eq!(meaning(Span::from_secs_f64(seconds), Span::from_millis(1500), by_pbx, acked, interval), expected, "{seconds} s");
+            let signs = Signs { by_pbx, acked, interval, tried: false };
+            assert_eq!(meaning(Span::from_secs_f64(seconds), Span::from_millis(1500), signs), expected, "{seconds} s");
         }
+        let tried = Signs { by_pbx: true, acked: true, interval: timed, tried: true };
+        assert_eq!(meaning(Span::from_secs(932), Span::from_millis(1500), tried), Some("the session refresh is sent but fails"));
     }
 }

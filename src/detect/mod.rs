@@ -7,6 +7,7 @@ mod answers;
 mod call;
 mod capture;
 pub mod catalog;
+mod chance;
 mod delivery;
 pub mod detectors;
 mod devices;

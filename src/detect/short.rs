@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::config::Thresholds;
 use crate::detect::catalog::FindingId;
+use crate::detect::chance;
 use crate::detect::finding::{Raise, Subject};
 use crate::detect::parties::users;
 use crate::detect::registration::placed;
@@ -18,6 +19,9 @@ use crate::track::event::{Event, Sighting};
 const WINDOW: Span = Span::from_secs(3600);
 /// Calls remembered.
 const REMEMBERED: usize = 16_384;
+
+/// Of how many users chance may make as much, before that of one says nothing.
+const BY_CHANCE: f64 = 0.05;
 
 /// Nanoseconds of a microsecond.
 const MICRO: i64 = 1000;
@@ -107,13 +111,18 @@ impl Count {
         self.short += u16::from(short);
     }
 
-    /// Whether there are too many short ones among them, also by the measure of `others`.
-    fn is_odd(self, others: Self, thresholds: &Thresholds) -> bool {
+    /// Whether there are too many short ones among them, also by the measure of `others`, for one of so many `users`.
+    fn is_odd(self, others: Self, users: usize, thresholds: &Thresholds) -> bool {
         let [all, short, others_all, others_short] = [self.all, self.short, others.all, others.short].map(usize::from);
         let enough = all >= thresholds.short_call_calls as usize;
         let many = enough && thresholds.short_call_share.is_reached(short, all);
         // Shares compared without division: nobody else's calls are short where there are none.
-        many && short * others_all >= thresholds.short_call_factor as usize * others_short * all && (others_all > 0 || others_short == 0)
+        let is_more =
+            short * others_all >= thresholds.short_call_factor as usize * others_short * all && (others_all > 0 || others_short == 0);
+        // If the calls of all were alike.
+        let usual = |of: usize| of as f64 * (short + others_short) as f64 / (all + others_all) as f64;
+        let likelihood = || chance::likelihood(short, all, usual(all)) * chance::likelihood(others_short, others_all, usual(others_all));
+        many && is_more && likelihood() * (users as f64) < BY_CHANCE
     }
 }
 
@@ -165,7 +174,7 @@ impl ShortDetector {
     fn judge(&self, tracker: &Tracker, (user, key): (&str, Key), last: Ended<&[Key]>, findings: &mut FindingStore) {
         let Some(&count) = self.users.get(&key) else { return };
         let others = Count { all: self.total.all - count.all, short: self.total.short - count.short };
-        if others.all == 0 || !count.is_odd(others, tracker.thresholds()) {
+        if others.all == 0 || !count.is_odd(others, self.users.len(), tracker.thresholds()) {
             return;
         }
         let subject = Subject::Aor(user.into());
@@ -239,22 +248,34 @@ mod tests {
         }
     }
 
+    /// Whether one of so many users is odd who has `all` calls, `short` of them short, where the others have as many as `others` says.
+    fn is_odd(users: usize, [short, all]: [u16; 2], others: [u16; 2], thresholds: &Thresholds) -> bool {
+        let [others_short, others_all] = others;
+        Count { all, short }.is_odd(Count { all: others_all, short: others_short }, users, thresholds)
+    }
+
     #[test]
     fn short_calls_are_odd_only_where_others_are_longer() {
-        let count = |short, all| Count { all, short };
-        assert!(count(4, 10).is_odd(count(1, 40), &Thresholds::default()));
-        assert!(count(3, 10).is_odd(count(0, 40), &Thresholds::default()));
-        assert!(!count(4, 9).is_odd(count(0, 40), &Thresholds::default()), "too few calls");
-        assert!(!count(2, 10).is_odd(count(0, 40), &Thresholds::default()), "too few short ones");
-        assert!(!count(4, 10).is_odd(count(12, 40), &Thresholds::default()), "all calls are short here");
+        let is_odd = |own, others| is_odd(6, own, others, &Thresholds::default());
+        assert!(is_odd([6, 10], [1, 40]));
+        assert!(!is_odd([4, 10], [2, 40]), "a bad hour");
+        assert!(is_odd([10, 10], [4, 40]));
+        assert!(!is_odd([9, 9], [0, 40]), "too few calls");
+        assert!(!is_odd([2, 10], [0, 40]), "too few short ones");
+        assert!(!is_odd([8, 10], [17, 40]), "all calls are short here");
+    }
+
+    #[test]
+    fn of_many_users_some_have_more_short_calls_by_chance() {
+        let is_odd = |own, others| is_odd(2000, own, others, &Thresholds::default());
+        assert!(!is_odd([5, 14], [2_800, 28_000]), "of thousands some have such an hour");
+        assert!(is_odd([12, 14], [2_800, 28_000]));
+        assert!(!is_odd([6, 10], [0, 4]), "nobody knows how long calls are here");
     }
 
     #[test]
     fn how_many_times_the_others_is_configured() {
-        let odd = |short_call_factor| {
-            let thresholds = Thresholds { short_call_factor, ..Thresholds::default() };
-            Count { all: 10, short: 4 }.is_odd(Count { all: 40, short: 8 }, &thresholds)
-        };
-        assert!(odd(2) && !odd(3));
+        let is_odd = |short_call_factor| is_odd(6, [19, 20], [20, 60], &Thresholds { short_call_factor, ..Thresholds::default() });
+        assert!(is_odd(2) && !is_odd(3));
     }
 }

@@ -24,6 +24,7 @@ scenarios! {
     "codec-mismatch" => codec_mismatch,
     "slow-setup" => slow_setup,
     "short-calls" => short_calls,
+    "lengths-by-chance" => lengths_by_chance,
     "pbx-private-media" => pbx_private_media,
 }
 
@@ -269,6 +270,25 @@ fn short_calls(scene: &mut Scene) {
     }
     for (index, talk) in [35.0, 80.0, 44.0, 131.0, 60.5, 72.0].into_iter().enumerate() {
         Bridge::new(scene, &a2(), &c1()).ordinary(scene, 40.0 + index as f64 * 160.0, 3.0, talk, Side::Callee);
+    }
+}
+
+/// People talk as long as they like: some have more short calls than others, and three of a hundred last as long as each other.
+fn lengths_by_chance(scene: &mut Scene) {
+    phones(scene, 3000.0);
+    scene.healthy(&mut a2(), 3.0, 3000.0);
+    let talks = [
+        [7.2, 181.1, 9.4, 33.0, 172.3, 61.7, 4.1, 47.9, 153.2, 8.8, 25.5, 95.0, 6.3, 118.4],
+        [41.7, 168.8, 5.6, 80.2, 22.9, 204.1, 52.4, 9.1, 37.6, 66.0, 129.3, 17.7, 28.2, 74.9],
+        [12.8, 91.3, 181.9, 8.0, 58.1, 31.4, 160.5, 44.3, 2.7, 20.6, 110.2, 69.5, 190.3, 14.9],
+        [55.2, 26.1, 36.8, 3.5, 142.7, 155.4, 11.3, 63.9, 180.6, 85.8, 9.9, 48.6, 19.2, 39.4],
+    ];
+    for (phone, talks) in [a1(), b1(), c1(), a2()].into_iter().zip(talks) {
+        let mut at = 10.0 + talks[0];
+        for talk in talks {
+            up(scene, &phone, at, &[]).bye(scene, at + 2.0 + talk, Side::Caller);
+            at += talk + 110.0;
+        }
     }
 }
 

@@ -158,6 +158,11 @@ impl Call {
         self.session.timer()
     }
 
+    /// Whether a refresh of the session that runs was tried, and has not come to anything.
+    pub fn is_refresh_tried(&self) -> bool {
+        self.session.is_tried()
+    }
+
     /// The way of its first INVITE.
     pub fn flow(&self) -> Flow {
         Flow { transport: self.transport, source: self.record.source, destination: self.record.destination }

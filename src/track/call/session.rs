@@ -136,6 +136,11 @@ impl Session {
         self.timer.as_deref().copied()
     }
 
+    /// Whether a renegotiation was tried since, and has not come to anything.
+    pub(super) fn is_tried(&self) -> bool {
+        self.pending.is_some() || self.failure.is_some()
+    }
+
     /// When the timer has run out in silence.
     pub(super) fn silent_at(&self) -> Option<PacketTime> {
         Some(self.timer.as_ref()?.expiry() + SILENT)
