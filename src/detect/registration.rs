@@ -255,8 +255,14 @@ fn expired(tracker: &Tracker, handle: Handle, at: Sighting, findings: &mut Findi
         .absence(ran_out, format!("what was granted to {} for {} s ran out", device.source(), device.granted.as_secs()))
         .absence(at.time, format!("no REGISTER until {grace} after it ran out"))
         .fill(Slot::Site, Site::of(device.source().ip()).to_string());
+    let raise = if device.granted <= SHORT_EXPIRY { raise.remedy(EXPIRY_IS_SHORT) } else { raise };
     findings.raise(laid_to(tracker, raise, device.flow, 0), at.time);
 }
+
+/// To what the remedy of a registration that ran out would have its expiry shortened.
+const SHORT_EXPIRY: Span = Span::from_secs(300);
+/// The same where it is as short.
+const EXPIRY_IS_SHORT: &str = "Force reconnection and check the line/Wi-Fi of the phone at {site}.";
 
 /// Whether it is the PBX that registers along `flow`, at a carrier.
 fn is_trunk(tracker: &Tracker, flow: Flow) -> bool {

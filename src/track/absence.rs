@@ -19,6 +19,13 @@ pub const SEEN_WITHIN: Span = Span::from_secs(600);
 /// repeats are missing too, and it is the capture that fell silent.
 const LONGEST_GAP: Span = Span::from_secs(16);
 
+/// The shortest silence that may be a hole of the capture rather than a pause of those who talk: that of one who sends again.
+const PAUSE: Span = Span::from_secs(32);
+
+/// How many times as long as any silence before one must be to be taken for a hole. Clocks are set and captures stop for less than what is
+/// told of as [`Signal::Hole`], too.
+const UNUSUAL: i64 = 2;
+
 /// Transmissions that show that the sender heard nothing (DETECTION §1.3).
 const UNHEARD: u16 = 3;
 
@@ -37,16 +44,28 @@ pub struct Absence {
     earlier: PacketTime,
     /// The last message or signal.
     heard: PacketTime,
+    /// The longest silence so far.
+    longest: Span,
+    /// The last one that was unusually long.
+    lull: (PacketTime, PacketTime),
 }
 
 impl Absence {
     /// A capture without flaw so far.
     pub fn new() -> Self {
-        Self { flaw: (PacketTime::MIN, PacketTime::MIN), earlier: PacketTime::MIN, heard: PacketTime::MIN }
+        let flaw = (PacketTime::MIN, PacketTime::MIN);
+        Self { flaw, earlier: PacketTime::MIN, heard: PacketTime::MIN, longest: Span::ZERO, lull: flaw }
     }
 
     /// Takes note that something was captured at `now`.
     pub fn hear(&mut self, now: PacketTime) {
+        let silence = if self.heard > PacketTime::MIN { now.since(self.heard) } else { Span::ZERO };
+        if silence > self.longest {
+            if silence > self.longest.times(UNUSUAL).max(PAUSE) {
+                self.lull = (self.heard, now);
+            }
+            self.longest = silence;
+        }
         self.heard = now;
     }
 
@@ -84,6 +103,12 @@ impl Absence {
     /// Whether anything at all was captured at or after `start`.
     pub fn has_heard_since(&self, start: PacketTime) -> bool {
         self.heard >= start
+    }
+
+    /// The end of the last unusually long silence, if any of it lies between `start` and `end`: what was sent then may have been missed.
+    pub fn lull_between(&self, start: PacketTime, end: PacketTime) -> Option<PacketTime> {
+        let (from, until) = self.lull;
+        (until > start && from < end).then_some(until)
     }
 
     /// Whether a packet along `missing` would have been captured had it been sent between `start` and `end`.
@@ -124,6 +149,20 @@ mod tests {
         absence.note(&Signal::Hole { last: at(200), from: at(200) }, at(1100));
         assert!(!absence.was_sound(at(90), at(150)), "packets were dropped in it");
         assert!(absence.was_sound(at(101), at(150)));
+    }
+
+    #[test]
+    fn a_silence_longer_than_any_before_is_a_lull() {
+        let mut absence = Absence::new();
+        for second in [0, 20, 50, 70, 100] {
+            absence.hear(at(second));
+        }
+        assert_eq!(absence.lull_between(at(0), at(1000)), None, "each pause is about as long as the others");
+        absence.hear(at(300));
+        assert_eq!(absence.lull_between(at(0), at(101)), Some(at(300)));
+        assert_eq!((absence.lull_between(at(0), at(100)), absence.lull_between(at(300), at(400))), (None, None));
+        absence.hear(at(650));
+        assert_eq!(absence.lull_between(at(301), at(650)), None, "it was as silent before");
     }
 
     #[test]

@@ -255,7 +255,9 @@ impl Nat {
         let (now, at) = (packet.at.time, packet.at);
         phone.candidate = None;
         let last = phone.heard_before(packet.flow.source, packet.before);
-        let gap = if is_to_pbx { now.since(last) } else { Span::ZERO };
+        // Nor does a silence tell of the phone in which the capture may have missed it.
+        let tells = is_to_pbx && world.absence.lull_between(last, now).is_none();
+        let gap = if tells { now.since(last) } else { Span::ZERO };
         if sign != Sign::Repeat {
             phone.gaps.note(gap);
         }

@@ -340,12 +340,17 @@ impl Registrations {
     pub(super) fn device_due(&mut self, world: &mut World, handle: Handle, now: PacketTime) {
         self.probe_due(world, handle, now);
         let Some(device) = self.devices.get(handle) else { return };
-        let end = device.expires_at.map(|at| at + self.grace).filter(|&end| device.is_registered() && end + WATERMARK <= now);
-        if let Some(end) = end {
-            let renewed = device.answer_missed && device.expires_at.is_some_and(|at| device.last_register + device.granted > at);
+        let expiry = device.expires_at.filter(|&at| device.is_registered() && at + self.grace + WATERMARK <= now);
+        if let Some(expiry) = expiry {
+            let end = expiry + self.grace;
+            if let Some(later) = look_again(world, device, expiry, end, now) {
+                self.devices.set_deadline(handle, later);
+                return;
+            }
+            let renewed = device.answer_missed && device.last_register + device.granted > expiry;
             let visible = !renewed
-                && world.absence.was_sound(end - self.grace, end)
-                && world.absence.has_heard_since(end - self.grace)
+                && world.absence.was_sound(expiry, end)
+                && world.absence.has_heard_since(expiry)
                 && (world.flows.seen_within(device.flow, end - REFRESH_SEEN)
                     || world.peers.received_since(device.flow.destination, end - REFRESH_SEEN));
             let state = if visible { RegistrationState::Expired } else { RegistrationState::Unknown };
@@ -359,6 +364,19 @@ impl Registrations {
         }
     }
 }
+
+/// When to look again at a device whose binding ended at `expiry` and whose refresh was awaited until `end`, where the capture cannot tell
+/// yet: nobody has been heard since, or the refresh may have been missed in an unusual silence, and the binding holds until the next one.
+fn look_again(world: &World, device: &Device, expiry: PacketTime, end: PacketTime, now: PacketTime) -> Option<PacketTime> {
+    if !world.absence.has_heard_since(expiry) {
+        return (now < end + REFRESH_SEEN).then(|| now + PAUSE);
+    }
+    let missed = world.absence.lull_between(expiry - device.granted, end)?;
+    Some(missed + device.granted + (end - expiry) + WATERMARK).filter(|later| *later > now)
+}
+
+/// How long to wait for a sign of life of anybody.
+const PAUSE: Span = Span::from_secs(10);
 
 /// How recently anything must have come in for a missing refresh to be believed (DETECTION §13).
 const REFRESH_SEEN: Span = Span::from_secs(600);
