@@ -1,6 +1,6 @@
 //! Many calls that end at the same moment (DETECTION §5.7).
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 
 use crate::config::Thresholds;
@@ -12,7 +12,8 @@ use crate::time::Span;
 use crate::track::Tracker;
 use crate::track::call::Call;
 use crate::track::event::{Event, Sighting};
-use crate::track::vocabulary::{Direction, EndedBy};
+use crate::track::site::Site;
+use crate::track::vocabulary::{Direction, EndedBy, Scope};
 
 /// A call that was shorter proves nothing: where calls last seconds, many end at any moment.
 const LONG: Span = Span::from_secs(10);
@@ -20,6 +21,10 @@ const LONG: Span = Span::from_secs(10);
 const TIMED: Span = Span::from_secs(3);
 /// The Q.850 cause of a call that ends as it should.
 const NORMAL: u16 = 16;
+/// After that long nothing comes from a place any more: who has a call sends something more often.
+const SILENCE: Span = Span::from_secs(20);
+/// Legs in progress that are looked at.
+const LOOKED_AT: usize = 256;
 /// Ends remembered.
 const REMEMBERED: usize = 4096;
 
@@ -29,10 +34,14 @@ struct Dropped {
     leg: Handle,
     at: Sighting,
     call_id: Box<str>,
+    caller: Box<str>,
     callee: Box<str>,
     direction: Direction,
     pbx: SocketAddr,
-    peer: IpAddr,
+    /// The addresses of its call other than the PBX's: that of this leg, and that of the other leg if it is known.
+    peers: [Option<IpAddr>; 2],
+    /// Whether the other end hung up, not the PBX.
+    by_peer: bool,
     talk: Span,
     /// Whether one end answered that it knew nothing of it, rather than hung up.
     lost: bool,
@@ -92,10 +101,15 @@ impl DropDetector {
         }
         let Some(last) = ends.last() else { return };
         let percent = (ends.len() * 100 / up.max(1)).min(100);
-        let message = format!("{counted} calls ({percent} %) ended within {}{}", mass_drop.window, reach(tracker, &ends));
+        let place = common_place(tracker, &ends);
+        let of = place.map_or_else(String::new, |place| format!(", all of {}", place.named()));
+        let message = format!("{counted} calls ({percent} %) ended within {}{of}", mass_drop.window);
         let mut raise = Raise::new(FindingId::MassCallDrop, Subject::Pbx(pbx), message)
             .fill(Slot::Pbx, pbx.to_string())
-            .fill(Slot::Time, tracker.printed(last.at.time).to_string());
+            .fill(Slot::Time, tracker.printed(last.at.time.floor(Span::from_secs(1))).to_string());
+        if let Some(place) = place.filter(|place| goes_on_elsewhere(tracker, pbx, *place) || is_by(*place, &ends)) {
+            raise = place.laid_to(raise);
+        }
         for dropped in &ends {
             let how = if dropped.lost { "is answered that it does not exist" } else { "is hung up" };
             raise = raise.evidence(dropped.at.time, dropped.at.frame, format!("call {} {how}", dropped.call_id));
@@ -107,20 +121,31 @@ impl DropDetector {
 fn drop_of(tracker: &Tracker, leg: Handle, at: Sighting, lost: bool) -> Option<Dropped> {
     let call = tracker.calls.get(leg)?;
     let pbx = tracker.world.peers.pbx_of(call.flow())?;
-    let peer = if call.record.source == pbx { call.record.destination } else { call.record.source };
+    let other = tracker.calls.partners(leg).next().map(|(_, partner)| peer_of(tracker, partner));
     let talk = at.time.since(call.record.answered?);
+    let direction = tracker.world.peers.direction(call.flow());
+    let by_peer =
+        matches!((direction, call.record.ended_by), (Direction::In, Some(EndedBy::Caller)) | (Direction::Out, Some(EndedBy::Callee)));
     (lost || talk >= LONG).then(|| Dropped {
         leg,
         at,
         call_id: call.record.call_id.clone(),
+        caller: call.record.from.clone(),
         callee: call.record.to.clone(),
-        direction: tracker.world.peers.direction(call.flow()),
+        direction,
         pbx,
-        peer: peer.ip(),
+        peers: [Some(peer_of(tracker, call)), other],
+        by_peer: by_peer && !lost,
         talk,
         lost,
         by_application: !lost && is_by_application(tracker, call),
     })
+}
+
+/// The address of a leg that is not the PBX's.
+fn peer_of(tracker: &Tracker, leg: &Call) -> IpAddr {
+    let is_from_pbx = tracker.world.peers.direction(leg.flow()) == Direction::Out;
+    if is_from_pbx { leg.record.destination.ip() } else { leg.record.source.ip() }
 }
 
 /// Whether the PBX answered a call without calling anybody for it, and hung up without giving an abnormal cause.
@@ -144,7 +169,19 @@ fn is_event(ends: &[&Dropped]) -> bool {
     let callees: BTreeSet<_> = ends.iter().map(|dropped| &dropped.callee).collect();
     let shortest = ends.iter().map(|dropped| dropped.talk).min().unwrap_or(Span::ZERO);
     let longest = ends.iter().map(|dropped| dropped.talk).max().unwrap_or(Span::ZERO);
-    callees.len() > 1 && longest - shortest > TIMED && !is_one_application(ends, callees.len())
+    callees.len() > 1 && longest - shortest > TIMED && !is_one_application(ends, callees.len()) && !is_called_together(ends)
+}
+
+/// Whether the PBX called all of them in one name, as it does for a conference: when its host leaves, all are let go. One leg at most is the
+/// host's own.
+fn is_called_together(ends: &[&Dropped]) -> bool {
+    let called: Vec<_> = ends.iter().filter(|dropped| dropped.direction == Direction::Out).collect();
+    let callers: BTreeSet<_> = called.iter().map(|dropped| &dropped.caller).collect();
+    let is_named = callers.first().is_some_and(|caller| !caller.starts_with("anonymous"));
+    callers.len() == 1
+        && is_named
+        && called.len() + 1 >= ends.len()
+        && called.iter().all(|dropped| dropped.peers[1].is_none() && !dropped.by_peer)
 }
 
 /// Whether one application of the PBX, such as a conference that is reached by a few numbers, let go of those that were in it: a PBX that
@@ -153,17 +190,93 @@ fn is_one_application(ends: &[&Dropped], numbers: usize) -> bool {
     ends.iter().all(|dropped| dropped.by_application) && numbers * 2 <= ends.len()
 }
 
-/// Where all calls have one peer in common, which.
-fn reach(tracker: &Tracker, ends: &[&Dropped]) -> String {
-    let mut peers: BTreeMap<IpAddr, usize> = BTreeMap::new();
-    for dropped in ends {
-        *peers.entry(dropped.peer).or_default() += 1;
+/// Where calls go to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Place {
+    Trunk(IpAddr),
+    Site(IpAddr),
+}
+
+impl Place {
+    fn address(self) -> IpAddr {
+        match self {
+            Self::Trunk(ip) | Self::Site(ip) => ip,
+        }
     }
-    match peers.first_key_value() {
-        Some((peer, _)) if peers.len() == 1 && tracker.world.peers.is_trunk(*peer) => format!(", all of trunk {peer}"),
-        Some((peer, _)) if peers.len() == 1 => format!(", all of site {peer}"),
-        _ => String::new(),
+
+    fn named(self) -> String {
+        match self {
+            Self::Trunk(ip) => format!("trunk {ip}"),
+            Self::Site(ip) => format!("site {}", Site::of(ip)),
+        }
     }
+
+    /// It is not the PBX that dropped them.
+    fn laid_to(self, raise: Raise) -> Raise {
+        match self {
+            Self::Trunk(ip) => raise.scope(Scope::Trunk).related(Subject::Trunk(ip)).fill(Slot::Ip, ip.to_string()).remedy(TRUNK),
+            Self::Site(ip) => {
+                let site = Site::of(ip);
+                raise.scope(Scope::Site).related(Subject::Site(site)).fill(Slot::Site, site.to_string()).remedy(SITE)
+            }
+        }
+    }
+}
+
+/// What to do where a trunk dropped them.
+const TRUNK: &str = "Report the interruption at {time} to the carrier of trunk {ip}.";
+/// What to do where those of one site were dropped.
+const SITE: &str = "Check the internet line and the router of {site} for an interruption at {time}; the PBX went on with its other calls.";
+
+/// The place that all calls have a leg to: of several a trunk that hung up, or else the one that no other call goes on at; none where there
+/// are none or several.
+fn common_place(tracker: &Tracker, ends: &[&Dropped]) -> Option<Place> {
+    let (first, others) = ends.split_first()?;
+    let is_common = |ip: &IpAddr| others.iter().all(|dropped| dropped.peers.contains(&Some(*ip)));
+    let common: BTreeSet<_> = first.peers.into_iter().flatten().filter(is_common).collect();
+    let place = |ip: &IpAddr| if tracker.world.peers.is_trunk(*ip) { Place::Trunk(*ip) } else { Place::Site(*ip) };
+    let mut places: Vec<_> = common.iter().map(place).collect();
+    if let Some(trunk) = places.iter().find(|place| matches!(place, Place::Trunk(_))).copied().filter(|trunk| is_by(*trunk, ends)) {
+        return Some(trunk);
+    }
+    if places.len() > 1 {
+        let up: BTreeSet<_> = up(tracker).map(|(_, call)| peer_of(tracker, call)).collect();
+        places.retain(|place| !up.contains(&place.address()));
+    }
+    if places.len() > 1 {
+        // Of two sites that talked with each other the one that nothing came from.
+        places.retain(|place| is_silent(tracker, *place, ends));
+    }
+    places.first().copied().filter(|_| places.len() == 1)
+}
+
+/// Whether nothing came from a place for a while before its calls ended.
+fn is_silent(tracker: &Tracker, place: Place, ends: &[&Dropped]) -> bool {
+    let legs = ends.iter().filter(|dropped| dropped.peers[0] == Some(place.address()));
+    let heard = legs.filter_map(|dropped| {
+        let flow = tracker.calls.get(dropped.leg)?.flow();
+        Some(dropped.at.time.since(tracker.world.flows.last_seen(if dropped.direction == Direction::Out { flow.reversed() } else { flow })))
+    });
+    heard.min().is_some_and(|silence| silence >= SILENCE)
+}
+
+/// Legs that are up; of very many some, as they are looked at anew for each call that ends.
+fn up(tracker: &Tracker) -> impl Iterator<Item = (Handle, &Call)> {
+    tracker.calls.iter().filter(|(_, call)| call.is_up()).take(LOOKED_AT)
+}
+
+/// Whether the PBX has calls up that have nothing to do with a place.
+fn goes_on_elsewhere(tracker: &Tracker, pbx: SocketAddr, place: Place) -> bool {
+    up(tracker).any(|(leg, call)| {
+        let legs = || std::iter::once(call).chain(tracker.calls.partners(leg).map(|(_, partner)| partner));
+        tracker.world.peers.pbx_of(call.flow()) == Some(pbx) && legs().all(|leg| peer_of(tracker, leg) != place.address())
+    })
+}
+
+/// Whether a trunk hung up itself, whatever else the PBX has to do.
+fn is_by(place: Place, ends: &[&Dropped]) -> bool {
+    let mut legs = ends.iter().filter(|dropped| dropped.peers[0] == Some(place.address())).peekable();
+    matches!(place, Place::Trunk(_)) && legs.peek().is_some() && legs.all(|dropped| dropped.by_peer)
 }
 
 #[cfg(test)]
@@ -177,10 +290,12 @@ mod tests {
             leg: ExpiringTable::new(1).insert(Digester::new(0).bytes(b""), (), PacketTime::MAX, Rank::Ordinary).0,
             at: Sighting::default(),
             call_id: "x".into(),
+            caller: format!("caller of {callee}").into(),
             callee: callee.into(),
             direction,
             pbx: "203.0.113.10:5060".parse().unwrap(),
-            peer: "198.51.100.7".parse().unwrap(),
+            peers: ["198.51.100.7".parse().ok(), None],
+            by_peer: false,
             talk: Span::from_secs(talk),
             lost,
             by_application: false,
@@ -204,6 +319,18 @@ mod tests {
         assert!(!ends(["8000", "8000"], [60, 90], false), "all were in one conference");
         assert!(!ends(["1", "2"], [60, 61], false), "a timer ended each");
         assert!(ends(["8000", "8000"], [60, 60], true), "nobody hung up");
+    }
+
+    #[test]
+    fn members_that_were_called_for_a_conference_are_no_event() {
+        let members = |callers: [&str; 3]| {
+            let ends = [("1", 60), ("2", 70), ("3", 80)].map(|(callee, talk)| dropped(callee, Direction::Out, talk, false));
+            let mut ends: Vec<_> = ends.into_iter().zip(callers).map(|(end, caller)| Dropped { caller: caller.into(), ..end }).collect();
+            ends.push(dropped("*90", Direction::In, 90, false));
+            is_event(&ends.iter().collect::<Vec<_>>())
+        };
+        assert!(!members(["9000", "9000", "9000"]));
+        assert!(members(["1001", "1002", "1003"]));
     }
 
     #[test]

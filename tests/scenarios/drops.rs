@@ -18,6 +18,8 @@ scenarios! {
     "conference-ends" => conference_ends,
     "conference-of-two-numbers" => conference_of_two_numbers,
     "conference-server-lost" => conference_server_lost,
+    "conference-dialled-out" => conference_dialled_out,
+    "site-cut-off-in-calls" => site_cut_off_in_calls,
     "hang-ups-at-random" => hang_ups_at_random,
     "uplink-lost" => uplink_lost,
     "hung-call" => hung_call,
@@ -189,6 +191,47 @@ fn conference_of_two_numbers(scene: &mut Scene) {
 
 fn conference_server_lost(scene: &mut Scene) {
     members_let_go(scene, "38");
+}
+
+/// The PBX calls eight people for a conference; when its host hangs up, it lets go of all.
+fn conference_dialled_out(scene: &mut Scene) {
+    let host = phones(scene, 300.0);
+    let members = sites(scene, 8);
+    let pbx = scene.pbx.clone();
+    let mut own = up(scene, &host, 5.0, &[]);
+    for (index, member) in members.iter().enumerate() {
+        let at = 10.0 + index as f64 * 6.0;
+        let mut leg = Leg::new(scene, &pbx, member, "9000", &member.user);
+        leg.invite(scene, at, &[]);
+        leg.progress(scene, at + 0.2, 180);
+        leg.answer(scene, at + 4.0, &[]);
+        leg.bye(scene, 200.02 + index as f64 * 0.01, Side::Caller);
+    }
+    own.bye(scene, 200.0, Side::Caller);
+}
+
+/// Six phones of a site talk to people elsewhere when its line is cut: nothing comes from there, and after a while the PBX ends their calls.
+/// Others go on.
+fn site_cut_off_in_calls(scene: &mut Scene) {
+    let (mut caller, mut callee) = (b1(), c1());
+    scene.healthy(&mut caller, 2.0, 400.0);
+    scene.healthy(&mut callee, 3.0, 400.0);
+    Bridge::new(scene, &caller, &callee).ordinary(scene, 30.0, 3.0, 300.0, Side::Caller);
+    let others = sites(scene, 6);
+    for (index, other) in others.iter().enumerate() {
+        let number = 1200 + index;
+        let outer = format!("198.51.100.40:{}", 40_000 + index);
+        let mut phone = Agent::phone(&number.to_string(), Brand::Snom, &format!("192.168.7.{}:5060", 20 + index), &outer);
+        scene.healthy(&mut phone, 1.0 + index as f64 * 0.1, 148.0);
+        let mut bridge = Bridge::new(scene, &phone, other);
+        let at = 10.0 + index as f64 * 7.0;
+        bridge.ring(scene, at);
+        bridge.answer(scene, at + 4.0);
+        let end = 185.0 + index as f64 * 0.1;
+        bridge.b.bye(scene, end, Side::Caller);
+        let bye = bridge.a.in_dialog(scene, Side::Callee, "BYE");
+        scene.repeat(end + 0.01, &schedule::INVITE, &bridge.a.callee, &bridge.a.caller, &bye);
+    }
 }
 
 /// People talk for as long as they like; three of the longer calls happen to last about half of a common session interval, 90 s.
