@@ -141,6 +141,15 @@ impl FindingStore {
         true
     }
 
+    /// Takes an open finding off the list that turns out not to be so; for who was told of it, it ends at `at`.
+    pub fn take_back(&mut self, id: FindingId, subject: &Subject, at: PacketTime) {
+        self.advance(at);
+        if let Some(mut finding) = self.find_open(id, subject).and_then(|seq| self.remove(seq)) {
+            finding.cleared = Some(at.max(finding.at));
+            self.changes.push(ChangeKind::Cleared, &finding, at);
+        }
+    }
+
     /// As [`Self::clear`], of what is about a subject that is only named where there are findings of that id at all: ordinarily there are
     /// none.
     pub fn clear_of(&mut self, id: FindingId, at: PacketTime, subject: impl FnOnce() -> Option<Subject>) {

@@ -173,7 +173,7 @@ impl Tracker {
             let invite = self.calls.get(call).and_then(|call| call.answer).and_then(|answer| self.world.transactions.get(answer.invite));
             let invite = invite.cloned();
             if self.calls.bye(&mut self.world, call, seen, invite.as_ref()) == ByeKind::Ends {
-                self.orphans.ended(&mut self.world, &self.calls, call, seen.at);
+                self.orphans.ended(&mut self.world, &mut self.calls, call, seen.at);
             }
         }
     }
@@ -252,6 +252,7 @@ impl Tracker {
                 self.calls.answered(&mut self.world, call, seen, status, request, handle);
                 if status < 300 {
                     self.legs.progressed(&self.world, &mut self.calls, call, seen.at.time);
+                    self.orphans.answered(&self.world, &self.calls, call, seen.at);
                 }
                 self.note_try(seen, status, request);
             }
@@ -297,7 +298,7 @@ impl Tracker {
         self.test_near_trigger(seen.flow.reversed(), false, seen);
         if method == Method::Bye {
             if let Some(call) = self.calls.bye_missed(&mut self.world, seen, status) {
-                self.orphans.ended(&mut self.world, &self.calls, call, seen.at);
+                self.orphans.ended(&mut self.world, &mut self.calls, call, seen.at);
             }
             return;
         }

@@ -12,6 +12,10 @@ scenarios! {
     "leg-left-up-redial" => leg_left_up_redial,
     "transfer-attended" => transfer_attended,
     "transfer-by-keys" => transfer_by_keys,
+    "transfer-by-keys-late" => transfer_by_keys_late,
+    "leg-left-up-redial-late" => leg_left_up_redial_late,
+    "survey-after-call" => survey_after_call,
+    "caller-left-up" => caller_left_up,
     "queue-agent" => queue_agent,
 }
 
@@ -113,6 +117,54 @@ fn transfer_by_keys(scene: &mut Scene) {
     third.ordinary(scene, Plan { invite: 30.0, ring: 30.3, answer: 34.0, bye: 150.01, bye_by: Side::Caller });
     bridge.a.bye(scene, 45.0, Side::Caller);
     bridge.b.bye(scene, 150.0, Side::Callee);
+}
+
+/// The callee transfers by keys and is dropped. The PBX calls the third phone for the caller 20 s later in one call, 100 s later in the other.
+fn transfer_by_keys_late(scene: &mut Scene) {
+    everybody(scene, 500.0);
+    let pbx = scene.pbx.clone();
+    for (start, pause) in [(10.0, 20.0), (250.0, 100.0)] {
+        let mut bridge = Bridge::new(scene, &a1(), &b1());
+        bridge.ring(scene, start);
+        bridge.answer(scene, start + 4.0);
+        bridge.b.bye(scene, start + 30.0, Side::Callee);
+        let (invite, bye) = (start + 30.0 + pause, start + 220.0);
+        let mut third = Leg::new(scene, &pbx, &c1(), "1001", "2101");
+        third.ordinary(scene, Plan { invite, ring: invite + 0.3, answer: invite + 9.0, bye: bye + 0.01, bye_by: Side::Caller });
+        bridge.a.bye(scene, bye, Side::Caller);
+    }
+}
+
+/// The caller hangs up, the PBX keeps the other leg; after a minute the caller calls somebody else.
+fn leg_left_up_redial_late(scene: &mut Scene) {
+    everybody(scene, 300.0);
+    let mut stuck = Bridge::new(scene, &a1(), &b1());
+    stuck.ring(scene, 10.0);
+    stuck.answer(scene, 14.0);
+    stuck.a.bye(scene, 40.0, Side::Caller);
+    Bridge::new(scene, &a1(), &c1()).ordinary(scene, 100.0, 3.0, 60.0, Side::Caller);
+    stuck.b.bye(scene, 240.0, Side::Caller);
+}
+
+/// The callee hangs up. The PBX asks the caller what the call was like, and hangs up after a minute.
+fn survey_after_call(scene: &mut Scene) {
+    everybody(scene, 200.0);
+    let mut bridge = Bridge::new(scene, &a1(), &b1());
+    bridge.ring(scene, 10.0);
+    bridge.answer(scene, 14.0);
+    bridge.b.bye(scene, 60.0, Side::Callee);
+    let bye = bridge.a.in_dialog(scene, Side::Callee, "BYE").with("Reason", "Q.850;cause=16");
+    bridge.a.exchange_message(scene, 122.0, Side::Callee, &bye, 200);
+}
+
+/// As [`survey_after_call`], but it is the caller who hangs up, five minutes later.
+fn caller_left_up(scene: &mut Scene) {
+    everybody(scene, 500.0);
+    let mut bridge = Bridge::new(scene, &a1(), &b1());
+    bridge.ring(scene, 10.0);
+    bridge.answer(scene, 14.0);
+    bridge.b.bye(scene, 60.0, Side::Callee);
+    bridge.a.bye(scene, 360.0, Side::Caller);
 }
 
 /// A queue answers, plays music, and finds an agent after 20 s; when that one hangs up, the caller goes back into the queue.

@@ -293,10 +293,10 @@ impl Calls {
         }
     }
 
-    /// Notes that a leg is up although its partner ended at `since`.
-    pub(in crate::track) fn mark_left_up(&mut self, handle: Handle, since: PacketTime) {
+    /// Notes since when a leg is up although its partner has ended, or that it is up for a reason.
+    pub(in crate::track) fn mark_left_up(&mut self, handle: Handle, since: Option<PacketTime>) {
         if let Some(call) = self.table.get_mut(handle) {
-            call.record.left_up = Some(since);
+            call.record.left_up = since;
         }
     }
 
