@@ -98,7 +98,14 @@ impl<'a> Legs<'a> {
         // A carrier that refused before another one took the call ended nothing.
         let ended_with = |other: &Leg| other.ended.zip(record.ended).is_some_and(|(theirs, ours)| (ours - theirs).abs() <= TOGETHER);
         let answered = self.others(record).copied().filter(|other| other.answered.is_some() && ended_with(other));
-        let ends = std::iter::once(Leg::of(record, direction)).chain(answered);
+        // Of two phones that called the PBX, one picked up the call of the other: each is the called side to the other.
+        let seen_from_here = |other: Leg| match other.ended_by {
+            Some(EndedBy::Caller) if (direction, other.direction) == (Direction::In, Direction::In) => {
+                Leg { direction: Direction::Out, ended_by: Some(EndedBy::Callee), ..other }
+            }
+            _ => other,
+        };
+        let ends = std::iter::once(Leg::of(record, direction)).chain(answered.map(seen_from_here));
         let by_phone = ends.filter_map(|leg| Some((leg.ended?, leg.phone_end()?)));
         by_phone.min_by_key(|(ended, _)| *ended).map(|(_, side)| side).or_else(|| own.map(|_| EndedBy::Pbx))
     }

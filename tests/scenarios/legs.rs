@@ -17,6 +17,8 @@ scenarios! {
     "survey-after-call" => survey_after_call,
     "caller-left-up" => caller_left_up,
     "queue-agent" => queue_agent,
+    "call-pickup" => call_pickup,
+    "voicemail-beside-code" => voicemail_beside_code,
 }
 
 /// Registers everybody whom the scenes need.
@@ -177,4 +179,36 @@ fn queue_agent(scene: &mut Scene) {
         let mut agent = Leg::new(scene, &pbx, &phone, "1001", user);
         agent.ordinary(scene, Plan { invite: at, ring: at + 0.3, answer: at + 4.0, bye, bye_by: Side::Callee });
     }
+}
+
+/// A colleague takes the call that rings at the next desk by a code: with the number of that desk, and then the code of the whole group. The PBX
+/// gives no reason for its CANCEL.
+fn call_pickup(scene: &mut Scene) {
+    everybody(scene, 300.0);
+    let pbx = scene.pbx.clone();
+    for (start, code) in [(10.0, "*82001"), (150.0, "*8")] {
+        let mut bridge = Bridge::new(scene, &a1(), &b1());
+        bridge.ring(scene, start);
+        let mut pickup = Leg::new(scene, &c1(), &pbx, "2101", code);
+        pickup.invite(scene, start + 12.0, &[]);
+        pickup.progress(scene, start + 12.005, 100);
+        pickup.answer(scene, start + 12.01, &[]);
+        bridge.b.cancel(scene, start + 12.015, &[]);
+        bridge.a.answer(scene, start + 12.02, &[]);
+        pickup.bye(scene, start + 60.0, Side::Caller);
+        bridge.a.bye(scene, start + 60.01, Side::Callee);
+    }
+}
+
+/// Nobody picks up, and the PBX takes the call itself, while a colleague asks for messages by a code.
+fn voicemail_beside_code(scene: &mut Scene) {
+    everybody(scene, 200.0);
+    let pbx = scene.pbx.clone();
+    let mut bridge = Bridge::new(scene, &a1(), &b1());
+    bridge.ring(scene, 10.0);
+    let mut code = Leg::new(scene, &c1(), &pbx, "2101", "*97");
+    code.ordinary(scene, Plan { invite: 28.0, ring: 28.1, answer: 28.5, bye: 90.0, bye_by: Side::Caller });
+    bridge.b.cancel(scene, 30.0, &[]);
+    bridge.a.answer(scene, 30.01, &[]);
+    bridge.a.bye(scene, 50.0, Side::Caller);
 }
