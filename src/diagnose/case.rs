@@ -1,7 +1,7 @@
 //! What is known of the user and of the time that a question is about.
 
 use crate::detect::catalog::{FindingId, SubjectKind, WINDOW_AFTER, WINDOW_BEFORE};
-use crate::detect::finding::Finding;
+use crate::detect::finding::{Finding, Subject};
 use crate::diagnose::concern::Concern;
 use crate::diagnose::judge::is_about_capture;
 use crate::diagnose::parties::{Attempt, Party};
@@ -138,11 +138,21 @@ impl<'a> Case<'a> {
         self.attempts.iter().rev().filter(|attempt| reached(attempt)).map(Attempt::started).find(|start| *start > time)
     }
 
-    /// What speaks against a finding so much that it cannot be the matter: the PBX holds a phone for gone that takes its calls.
+    /// What speaks against a finding so much that it cannot be the matter: the PBX holds a phone for gone that takes its calls, or the phone
+    /// tries a wrong address as well as the right one.
     pub(super) fn contradiction(&self, finding: &Finding) -> Option<String> {
+        if self.is_detour(finding) {
+            return Some(format!("{}, but it is registered all the same", finding.message));
+        }
         let by_options = matches!(finding.id, FindingId::PeerUnreachable | FindingId::PeerLagged);
         let delivered = self.delivered_since(self.printed(finding.since)).filter(|_| by_options)?;
         Some(format!("its OPTIONS go unanswered, but a call reached the phone at {}", clock(self, delivered)))
+    }
+
+    /// Whether a finding says of a phone of the user that it tries a wrong address, while it is registered where it should be.
+    pub(super) fn is_detour(&self, finding: &Finding) -> bool {
+        let names_user = || finding.related.iter().any(|subject| matches!(subject, Subject::Aor(aor) if self.party.is_aor(aor)));
+        finding.id == FindingId::WrongTransportOrPort && self.is_registered() && names_user()
     }
 
     /// Whether any phone of the user is registered.

@@ -87,9 +87,12 @@ impl Tracker {
         }
     }
 
-    /// A repeat after the answer: the answer did not arrive.
+    /// A request that was sent again: nothing came back, or not the answer that had been sent.
     fn note_repeat(&mut self, transaction: Handle, last: Sighting) {
         let Some(request) = self.world.transactions.get(transaction) else { return };
+        if let Owner::Register(attempt) = request.owner {
+            self.registrations.repeated(attempt, request);
+        }
         let (Some(answered), 1..) = (request.silencing_response(), request.repeats_after_response) else { return };
         let &Transaction { flow, method, first, status, provisional, repeats_after_response: repeats, .. } = request;
         let status = if status == 0 { provisional } else { status };
