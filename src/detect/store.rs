@@ -6,6 +6,7 @@
 //!
 //! Open and ended findings are bounded by [`Limits`]; those of strangers go first, then the least severe, and are counted.
 
+mod amend;
 mod change;
 mod index;
 mod ranked;
@@ -139,15 +140,6 @@ impl FindingStore {
         }
         self.end(seq, at);
         true
-    }
-
-    /// Takes an open finding off the list that turns out not to be so; for who was told of it, it ends at `at`.
-    pub fn take_back(&mut self, id: FindingId, subject: &Subject, at: PacketTime) {
-        self.advance(at);
-        if let Some(mut finding) = self.find_open(id, subject).and_then(|seq| self.remove(seq)) {
-            finding.cleared = Some(at.max(finding.at));
-            self.changes.push(ChangeKind::Cleared, &finding, at);
-        }
     }
 
     /// As [`Self::clear`], of what is about a subject that is only named where there are findings of that id at all: ordinarily there are
