@@ -50,13 +50,22 @@ impl Answer {
         let message = finding.message.trim_end_matches('.');
         let faded = finding.cleared.is_some() && mended::is_tried_out(finding.id);
         let since = if faded { " Nothing has shown since that it works again." } else { "" };
+        let is_elsewhere = case.is_elsewhere(finding);
+        let headline = match is_elsewhere {
+            true => format!(
+                "Calls of {} went to another PBX than its own, {}; what is wrong is there. {message}.{since}",
+                case.asked(),
+                nearby::servers(case)
+            ),
+            false => format!("{meaning} {message}.{since}"),
+        };
         Self {
             severity: Some(finding.severity),
             evidence,
             runbook: finding.id.runbook().to_vec(),
-            ..Self::new(Judgement::Finding(finding.id), format!("{meaning} {message}.{since}"))
+            ..Self::new(Judgement::Finding(finding.id), headline)
                 .confidence(finding.confidence)
-                .scope(finding.scope)
+                .scope(if is_elsewhere { Scope::Trunk } else { finding.scope })
                 .next_step(finding.remedy.clone())
                 .escalate(escalation(finding))
         }

@@ -246,7 +246,7 @@ impl<'a> Case<'a> {
     }
 
     /// The calls that a complaint can be about: those that the user made, or got, or all.
-    fn in_question(&self) -> impl Iterator<Item = &Attempt<'a>> {
+    pub(super) fn in_question(&self) -> impl Iterator<Item = &Attempt<'a>> {
         self.attempts.iter().filter(|attempt| match self.question.problem {
             Some(Problem::CannotCall) => attempt.is_by(&self.party),
             Some(Problem::CannotReceive) => attempt.is_to(&self.party),
