@@ -28,6 +28,7 @@ pub(crate) const VERDICTS: &[(&str, &str, &str, &str)] = &[
     ("reg-expired-alive", "1001", "cannot-connect", "registration-expired"),
     ("reg-mass-unregister", "1001", "cannot-connect", "mass-unregister"),
     ("reg-typo-once", "1001", "cannot-connect", "temporary-network-problem"),
+    ("ack-missing-again", "2001", "call-dropped", "ack-missing"),
     ("dead-server-first", "1001", "cannot-connect", "wrong-transport-or-port"),
     ("dead-server-first", "1001", "cannot-call", "cannot-tell"),
     ("dead-server-first", "2001", "cannot-connect", "ok"),
