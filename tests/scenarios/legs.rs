@@ -186,7 +186,7 @@ fn queue_agent(scene: &mut Scene) {
 fn call_pickup(scene: &mut Scene) {
     everybody(scene, 300.0);
     let pbx = scene.pbx.clone();
-    for (start, code) in [(10.0, "*82001"), (150.0, "*8")] {
+    for (start, code) in [(10.0, "**2001"), (150.0, "*8")] {
         let mut bridge = Bridge::new(scene, &a1(), &b1());
         bridge.ring(scene, start);
         let mut pickup = Leg::new(scene, &c1(), &pbx, "2101", code);
