@@ -60,6 +60,39 @@ fn a_password_of_the_pbx_is_for_the_second_level_and_that_of_a_phone_for_the_fir
 }
 
 #[test]
+fn another_pbx_that_is_dead_is_not_said_to_be_that_of_everybody() {
+    let of = |problem: &str| json("calls-to-dead-pbx", "1001", problem, &[]);
+    let calls = of("cannot-call");
+    let headline = calls["headline"].as_str().unwrap_or_default();
+    assert!(headline.contains("another PBX than its own, 203.0.113.10;") && headline.contains("203.0.113.20:5060"), "{calls}");
+    assert_ne!(calls["scope"], "server", "{calls}");
+    let connects = of("cannot-connect");
+    let why = connects["ruled_out"].as_array().into_iter().flatten().find(|item| item["verdict"] == "pbx-not-responding");
+    assert!(why.and_then(|why| why["why"].as_str()).is_some_and(|why| why.ends_with("the PBX of this user is 203.0.113.10")), "{connects}");
+}
+
+#[test]
+fn an_acknowledgement_that_has_nowhere_to_go_is_laid_to_the_address_that_the_pbx_names() {
+    let text = |verdict: &Json, key: &str| verdict[key].as_str().unwrap_or_default().to_owned();
+    let private = json("ack-missing-again", "2001", "call-dropped", &[]);
+    assert!(text(&private, "headline").contains("reach it at 192.168.0.10"), "{private}");
+    assert!(text(&private, "next_step").contains("external_signaling_address"), "{private}");
+    let public = json("ack-missing-32", "1001", "call-dropped", &[]);
+    assert!(!text(&public, "headline").contains("reach it") && text(&public, "next_step").contains("Record-Route"), "{public}");
+}
+
+#[test]
+fn a_provisional_answer_is_not_called_the_answer_to_a_call() {
+    let headline = |case: &str| json(case, "1001", "cannot-call", &[])["headline"].as_str().unwrap_or_default().to_owned();
+    assert!(
+        headline("prack-missing").starts_with("A provisional answer to a call was never acknowledged"),
+        "{}",
+        headline("prack-missing")
+    );
+    assert!(headline("ack-missing-32").starts_with("The answer to a call was never acknowledged"), "{}", headline("ack-missing-32"));
+}
+
+#[test]
 fn a_page_is_no_wider_than_a_terminal_and_says_who_acts() {
     for (case, user, problem, _) in VERDICTS.iter().step_by(4) {
         let text = String::from_utf8(run(case, user, problem, &[]).stdout).expect("text");

@@ -6,6 +6,7 @@ use crate::decode::flow::Flow;
 use crate::detect::catalog::{FindingId, Slot};
 use crate::detect::finding::{Raise, Reason, Subject, sent};
 use crate::detect::legs::overbilled;
+use crate::detect::nat;
 use crate::detect::parties::{call_subject, called, related_parties};
 use crate::detect::registration::{placed, status_text};
 use crate::detect::store::FindingStore;
@@ -130,7 +131,8 @@ fn callee_silent(tracker: &Tracker, call: Handle, request: &Unanswered, findings
         .evidence(request.first.time, request.first.frame, format!("INVITE sent to {destination}"))
         .absence(request.deadline, format!("{} and not answered within {}", sent(request.transmissions), request.patience))
         .related(Subject::Call(entry.record.call_id.clone()))
-        .fill(Slot::Aor, aor.to_string());
+        .fill(Slot::Aor, aor.to_string())
+        .advice(device.and_then(|device| nat::advice(tracker, FindingId::CalleeNoResponse, device, request.deadline, findings)));
     findings.raise(placed(tracker, raise, destination), request.deadline);
 }
 

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::config::Thresholds;
 use crate::decode::ends::end_key;
-use crate::detect::catalog::FindingId;
+use crate::detect::catalog::{FindingId, Slot};
 use crate::detect::chance;
 use crate::detect::finding::{Raise, Subject};
 use crate::detect::parties::phones;
@@ -141,19 +141,33 @@ impl DurationDetector {
             }
         }
         if let Some((group, same)) = best {
-            raise(&groups.name(group), &same, last, meaning, near, findings);
+            raise(groups, group, &same, last, meaning, near, findings);
         }
     }
 }
 
-fn raise(group: &str, same: &[&Ended], last: &Ended, meaning: Option<&str>, near: Span, findings: &mut FindingStore) {
+fn raise(
+    groups: &Groups<'_>,
+    group: GroupKey,
+    same: &[&Ended],
+    last: &Ended,
+    meaning: Option<&str>,
+    near: Span,
+    findings: &mut FindingStore,
+) {
+    let group = groups.name(group);
     let by = if last.signs.by_pbx { "the PBX" } else { "the other end" };
     let duration = middle(same);
     let message =
         format!("{group}: {} calls ended at {duration} ±{near} by {by}: {}", same.len(), meaning.unwrap_or("a timer that is not known"));
-    let subject = Subject::Group(group.into());
+    let subject = Subject::Group(group.into_boxed_str());
     let known = findings.is_open(FindingId::FixedDurationDrops, &subject);
     let mut raise = Raise::new(FindingId::FixedDurationDrops, subject, message);
+    if meaning == Some(NO_ACK) {
+        // One cause, one remedy: that of the calls whose answer nobody acknowledged.
+        raise = raise.remedy(FindingId::AckMissing.row().remedy);
+        raise = groups.side(last.signs.by_pbx).into_iter().fold(raise, |raise, side| raise.fill(Slot::Side, side));
+    }
     for ended in same.iter().filter(|ended| !known || ended.at == last.at) {
         raise = raise
             .evidence(ended.at.time, ended.at.frame, format!("BYE of {} after {}", ended.call_id, ended.talk))
@@ -238,6 +252,17 @@ fn part_near(talk: Span, near: Span) -> f64 {
     (near.as_secs_f64() * 2.0 / around.as_secs_f64()).min(1.0)
 }
 
+impl Groups<'_> {
+    /// The end that hung up, which is the one that waited for the ACK.
+    fn side(&self, by_pbx: bool) -> Option<String> {
+        match (by_pbx, self.place?) {
+            (true, _) => self.pbx.map(|pbx| pbx.to_string()),
+            (false, Place::Trunk(ip)) => Some(ip.to_string()),
+            (false, Place::Site(site)) => Some(site.to_string()),
+        }
+    }
+}
+
 /// Whether the calls have an end in common rather than a duration.
 fn end_together(same: &[&Ended]) -> bool {
     let times = same.iter().map(|ended| ended.at.time);
@@ -251,6 +276,8 @@ fn middle(same: &[&Ended]) -> Span {
     talks.get(talks.len() / 2).copied().unwrap_or(Span::ZERO)
 }
 
+/// What ends calls 64·T1 after their answer.
+const NO_ACK: &str = "the ACK is missing";
 /// Intervals of session timers that are common, in seconds.
 const INTERVALS: [i64; 5] = [90, 180, 600, 1800, 3600];
 /// Times after which PBXs give up calls without audio, in seconds.
@@ -266,7 +293,7 @@ fn meaning(talk: Span, spread: Span, signs: Signs) -> Option<&'static str> {
         interval.map(Span::as_secs_f64).into_iter().chain(INTERVALS.iter().filter(|_| interval.is_none()).map(|&seconds| seconds as f64))
     };
     if !acked && (near(6.4) || near(32.0)) {
-        return Some("the ACK is missing");
+        return Some(NO_ACK);
     }
     if intervals().any(|seconds| near(seconds - (seconds / 3.0).min(32.0)) || (interval.is_some() && near(seconds))) {
         return Some("the session refresh never comes");

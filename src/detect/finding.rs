@@ -277,6 +277,7 @@ pub struct Raise {
     pub(super) related: Vec<Subject>,
     template: &'static str,
     values: Vec<(Slot, String)>,
+    advice: Option<String>,
 }
 
 impl Raise {
@@ -298,6 +299,7 @@ impl Raise {
             related: Vec::new(),
             template: row.remedy,
             values: Vec::new(),
+            advice: None,
         }
     }
 
@@ -374,6 +376,12 @@ impl Raise {
         self
     }
 
+    /// Sets the remedy of another finding in place of its own: that of the cause.
+    pub(super) fn advice(mut self, remedy: Option<String>) -> Self {
+        self.advice = remedy.or(self.advice);
+        self
+    }
+
     /// Fills a gap of the remedy.
     pub fn fill(mut self, slot: Slot, value: impl Into<String>) -> Self {
         self.values.push((slot, value.into()));
@@ -382,7 +390,7 @@ impl Raise {
 
     /// The remedy with its gaps filled.
     pub(super) fn filled_remedy(&self) -> String {
-        fill(self.template, &self.values)
+        self.advice.clone().unwrap_or_else(|| fill(self.template, &self.values))
     }
 }
 

@@ -10,6 +10,10 @@ use crate::track::Tracker;
 use crate::track::event::{Event, Sighting};
 use crate::track::vocabulary::Confidence;
 
+/// What to do where the PBX may have gone on with the caller by itself.
+const ASK_FIRST: &str = "See in the log of the PBX what it did with {call} after the first hang-up: if nothing, clear its channel, correct the \
+    CDR by {overbilled}, and enable session timers on both legs.";
+
 /// Tells of legs that stay up.
 pub(super) fn event(tracker: &Tracker, event: &Event, findings: &mut FindingStore) {
     match *event {
@@ -41,7 +45,8 @@ pub(super) fn event(tracker: &Tracker, event: &Event, findings: &mut FindingStor
             }
             let billed = billed(tracker, end.time, at.time);
             let leg = if subject.to_string() == *call_id { "this leg".to_owned() } else { format!("leg {call_id}") };
-            let message = format!("{subject}: {leg} stayed up after the other one had ended: {billed} over-billed");
+            let unless = if confidence == Confidence::Probable { ", unless the PBX went on with the caller by itself" } else { "" };
+            let message = format!("{subject}: {leg} stayed up after the other one had ended: {billed} over-billed{unless}");
             let raise = raise(subject.clone(), message, confidence, &billed).evidence(
                 end.time,
                 end.frame,
@@ -56,8 +61,8 @@ pub(super) fn event(tracker: &Tracker, event: &Event, findings: &mut FindingStor
         }
         Event::LegGoesOn { ended, left, at } => {
             if let Some(subject) = subject(tracker, ended, left) {
-                findings.clear(FindingId::LegLeftUp, &subject, at.time);
-                findings.clear(FindingId::HungCall, &subject, at.time);
+                findings.take_back(FindingId::LegLeftUp, &subject, at.time);
+                findings.take_back(FindingId::HungCall, &subject, at.time);
             }
         }
         _ => {}
@@ -80,7 +85,9 @@ fn hung(tracker: &Tracker, subject: Subject, ended: Handle, left: Handle, call_i
 
 fn raise(subject: Subject, message: String, confidence: Confidence, billed: &str) -> Raise {
     let call = subject.to_string();
-    Raise::new(FindingId::LegLeftUp, subject, message).confidence(confidence).fill(Slot::Call, call).fill(Slot::Overbilled, billed)
+    let raise = Raise::new(FindingId::LegLeftUp, subject, message).confidence(confidence);
+    let raise = if confidence == Confidence::Probable { raise.remedy(ASK_FIRST) } else { raise };
+    raise.fill(Slot::Call, call).fill(Slot::Overbilled, billed)
 }
 
 fn billed(tracker: &Tracker, end: PacketTime, now: PacketTime) -> String {

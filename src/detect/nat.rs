@@ -19,6 +19,9 @@ use crate::track::vocabulary::{Confidence, Severity};
 /// A share of lost requests that is none.
 const NOTHING: f64 = 0.01;
 
+/// What a NAT that forgets a phone does to it: what mends that mends these.
+const EFFECTS: [FindingId; 3] = [FindingId::KeepaliveMissing, FindingId::LateDelivery, FindingId::CalleeNoResponse];
+
 /// Tells of NATs that forget phones.
 pub(super) fn event(tracker: &Tracker, event: &NatEvent, findings: &mut FindingStore) {
     match *event {
@@ -55,6 +58,7 @@ fn forgotten(tracker: &Tracker, probe: &NatProbe, findings: &mut FindingStore) {
         }
     }
     merge_phones(tracker, site, probe.at.time, findings);
+    advise_effects(tracker, site, probe.at.time, findings);
     let age = probe.age;
     let is_request = probe.outcome != NatOutcome::NewPort;
     if is_request && age > tracker.thresholds().keepalive_missing_gap && lacks_keepalive(tracker, probe) {
@@ -127,6 +131,35 @@ pub(super) fn refresh(tracker: &Tracker, site: Site, at: PacketTime, findings: &
             None => drop(findings.clear(FindingId::NatBindingTimeout, &subject, at)),
         }
     }
+    advise_effects(tracker, site, at, findings);
+}
+
+/// The remedy for the NAT that forgets a device, as it is known at `now`, if that was told and is that of an `effect` too: a call that a
+/// phone does not answer may still be the phone's fault while the NAT is no more than suspected.
+pub(super) fn advice(tracker: &Tracker, effect: FindingId, device: Handle, now: PacketTime, findings: &mut FindingStore) -> Option<String> {
+    let least = if effect == FindingId::CalleeNoResponse { Confidence::Probable } else { Confidence::Suspected };
+    let about = Subject::Aor(aor(tracker, device)?);
+    findings.open_about(FindingId::NatBindingTimeout, &about).next()?;
+    let site = Site::of(tracker.registrations.device(device)?.place.ip());
+    let cause = raise(tracker, site, device, findings).filter(|cause| cause.confidence >= least)?;
+    let remedy = cause.filled_remedy();
+    findings.revise(cause, now);
+    Some(remedy)
+}
+
+/// Gives what the NAT of a site does to its phones the remedy that is told for the NAT.
+fn advise_effects(tracker: &Tracker, site: Site, now: PacketTime, findings: &mut FindingStore) {
+    let (failing, _) = tracker.nat.failing(&tracker.registrations, site);
+    for device in failing {
+        let Some(subject) = aor(tracker, device).map(Subject::Aor) else { continue };
+        for effect in EFFECTS {
+            if findings.is_open(effect, &subject)
+                && let Some(remedy) = advice(tracker, effect, device, now, findings)
+            {
+                findings.advise(effect, &subject, &remedy);
+            }
+        }
+    }
 }
 
 /// Whether the NAT of its site forgets a device.
@@ -195,7 +228,7 @@ fn open_about(site: Site, findings: &FindingStore) -> Vec<Subject> {
 
 fn delivered_late(tracker: &Tracker, late: &DeliveredLate, findings: &mut FindingStore) {
     let (Some(aor), Some(device)) = (aor(tracker, late.device), tracker.registrations.device(late.device)) else { return };
-    let delay = late.at.time.since(late.sent.time);
+    let (delay, told) = (late.at.time.since(late.sent.time), advice(tracker, FindingId::LateDelivery, late.device, late.at.time, findings));
     let message = format!("{aor}: INVITE delivered only at transmission #{} (+{delay})", late.transmissions);
     let raise = Raise::new(FindingId::LateDelivery, Subject::Aor(aor), message)
         .evidence(late.sent.time, late.sent.frame, format!("INVITE to {} after {} of silence", late.flow.destination, late.silence))
@@ -205,11 +238,12 @@ fn delivered_late(tracker: &Tracker, late: &DeliveredLate, findings: &mut Findin
         Some(view) => words::remedy(raise, &view),
         None => raise,
     };
-    findings.raise(placed(tracker, raise, late.flow.destination), late.at.time);
+    findings.raise(placed(tracker, raise, late.flow.destination).advice(told), late.at.time);
 }
 
 fn keepalive_missing(tracker: &Tracker, device: Handle, silence: Span, since: PacketTime, at: Sighting, findings: &mut FindingStore) {
     let (Some(aor), Some(entry)) = (aor(tracker, device), tracker.registrations.device(device)) else { return };
+    let told = advice(tracker, FindingId::KeepaliveMissing, device, at.time, findings);
     let message = format!("{aor} behind NAT sends no keep-alive (largest silence {:.0} s)", silence.as_secs_f64());
     let raise =
         Raise::new(FindingId::KeepaliveMissing, Subject::Aor(aor), message).absence(since, format!("last packet from {}", entry.place));
@@ -221,7 +255,7 @@ fn keepalive_missing(tracker: &Tracker, device: Handle, silence: Span, since: Pa
         Some(view) => words::remedy(raise, &view),
         None => raise,
     };
-    findings.raise(placed(tracker, raise, entry.place), at.time);
+    findings.raise(placed(tracker, raise, entry.place).advice(told), at.time);
 }
 
 /// The before/after comparison of runbook step S4-7.

@@ -93,7 +93,7 @@ fn slow(call: &Call, pbx: SocketAddr, message: String, at: Sighting) -> Raise {
 /// From the INVITE of the caller to that of the PBX.
 fn server_share(tracker: &Tracker, handle: Handle, call: &Call) -> Option<Span> {
     let onward = tracker.calls.partners(handle).map(|(_, partner)| partner.first.time).min()?;
-    Some(onward.since(call.first.time))
+    Some(onward.since(call.first.time)).filter(|share| *share >= Span::ZERO)
 }
 
 /// Whether an INVITE had to be repeated until it arrived: towards the PBX, or from it.

@@ -6,6 +6,7 @@
 //!
 //! Open and ended findings are bounded by [`Limits`]; those of strangers go first, then the least severe, and are counted.
 
+mod amend;
 mod change;
 mod index;
 mod ranked;

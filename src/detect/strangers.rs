@@ -9,7 +9,7 @@ use crate::detect::catalog::{FindingId, Slot};
 use crate::detect::finding::{Raise, Subject};
 use crate::detect::latest::Latest;
 use crate::detect::parties::standing;
-use crate::detect::registration::status_text;
+use crate::detect::registration::{aor_subject, status_text};
 use crate::detect::store::FindingStore;
 use crate::time::PacketTime;
 use crate::track::Tracker;
@@ -28,6 +28,8 @@ const DOMAINS: usize = 1024;
 /// Refusals, which say nothing of the one who knocks where the PBX speaks to nobody: then it is down.
 const TCP_REFUSED: &str = "TCP connection refused";
 const UDP_REFUSED: &str = "UDP refused by ICMP";
+/// A server that is gone, or was never there.
+const SILENT_ADDRESS: &str = "SIP to an address that is no PBX and answers nobody";
 
 /// Watches tries that cannot succeed.
 #[derive(Debug, Default)]
@@ -47,23 +49,24 @@ impl StrangerDetector {
     pub(super) fn event(&mut self, tracker: &Tracker, event: &Event, findings: &mut FindingStore) {
         match event {
             Event::Noticed { signal: Signal::Refused(flow), at } if tracker.world.peers.direction(*flow) == Direction::In => {
-                self.knocked(tracker, *flow, TCP_REFUSED, *at, findings);
+                self.knocked(tracker, *flow, TCP_REFUSED, *at, None, findings);
             }
             Event::Noticed { signal: Signal::Unreachable(flow), at } if is_sip(tracker, *flow) => {
-                self.knocked(tracker, *flow, UDP_REFUSED, *at, findings);
+                self.knocked(tracker, *flow, UDP_REFUSED, *at, None, findings);
             }
             Event::TlsWanted { flow, at } if tracker.world.peers.direction(*flow) == Direction::In => {
-                self.knocked(tracker, *flow, "TLS asked for without TLS", *at, findings);
+                self.knocked(tracker, *flow, "TLS asked for without TLS", *at, None, findings);
             }
             Event::Noticed { signal: Signal::Tls(flow) | Signal::Http(flow), .. }
                 if tracker.world.peers.direction(*flow) == Direction::Through => {}
-            Event::Noticed { signal: Signal::Tls(flow), at } => self.knocked(tracker, *flow, "TLS", *at, findings),
-            Event::Noticed { signal: Signal::Http(flow), at } => self.knocked(tracker, *flow, "HTTP", *at, findings),
+            Event::Noticed { signal: Signal::Tls(flow), at } => self.knocked(tracker, *flow, "TLS", *at, None, findings),
+            Event::Noticed { signal: Signal::Http(flow), at } => self.knocked(tracker, *flow, "HTTP", *at, None, findings),
             Event::RegistrationEnded(report) => match report.end {
                 AttemptEnd::Accepted => self.served(tracker, report, findings),
                 AttemptEnd::Rejected => self.rejected(tracker, report, findings),
                 AttemptEnd::NoAnswer | AttemptEnd::Unknown if self.is_elsewhere(tracker, report) => {
-                    self.knocked(tracker, report.flow, "SIP to an address that is no PBX", report.first, findings);
+                    let aor = aor_subject(tracker, report.aor);
+                    self.knocked(tracker, report.flow, SILENT_ADDRESS, report.first, aor, findings);
                 }
                 _ => {}
             },
@@ -71,7 +74,16 @@ impl StrangerDetector {
         }
     }
 
-    fn knocked(&mut self, tracker: &Tracker, flow: Flow, what: &'static str, at: Sighting, findings: &mut FindingStore) {
+    /// Somebody, whose registration it is where that is known, tried in vain.
+    fn knocked(
+        &mut self,
+        tracker: &Tracker,
+        flow: Flow,
+        what: &'static str,
+        at: Sighting,
+        aor: Option<Subject>,
+        findings: &mut FindingStore,
+    ) {
         let (source, door) = match tracker.world.peers.direction(flow) {
             Direction::In => (flow.source.ip(), flow.destination),
             Direction::Out => (flow.destination.ip(), flow.source),
@@ -97,7 +109,7 @@ impl StrangerDetector {
         let kinds = kinds.into_iter().collect::<Vec<_>>().join(", ");
         let message = format!("{source}: {kinds} on port {} of {}", door.port(), door.ip());
         let raise = Raise::new(FindingId::WrongTransportOrPort, Subject::Source(source), message).standing(standing(tracker, source));
-        let raise = raise.related(Subject::Site(Site::of(source)));
+        let raise = aor.into_iter().fold(raise.related(Subject::Site(Site::of(source))), Raise::related);
         let raise = knocks.iter().fold(raise, |raise, (at, what)| raise.evidence(at.time, at.frame, format!("{what} to {door}")));
         let pbx = tracker.world.peers.pbx_addresses().into_iter().next();
         let raise = pbx.into_iter().fold(raise, |raise, pbx| raise.fill(Slot::Expected, format!("UDP or TCP to {pbx}")));

@@ -1,7 +1,7 @@
 //! What a rule that is met says.
 
 use crate::detect::catalog::FindingId;
-use crate::detect::finding::Finding;
+use crate::detect::finding::{Finding, Reason};
 use crate::diagnose::case::Case;
 use crate::diagnose::judge::escalation;
 use crate::diagnose::{mended, nearby};
@@ -42,22 +42,38 @@ impl Answer {
 
     /// What a finding amounts to.
     pub(super) fn finding(case: &Case<'_>, finding: &Finding) -> Self {
-        let meaning = finding.id.row().meaning;
+        let meaning = match finding.reason {
+            Some(Reason::PrackMissing) => "A provisional answer to a call was never acknowledged, so the call fails.",
+            _ => finding.id.row().meaning,
+        };
         let mut evidence = case.evidence_of(finding);
         if finding.id == FindingId::NatBindingTimeout {
             evidence.extend(nearby::silences(case));
         }
+        let private = case.private_address(finding);
+        evidence.extend(private.into_iter().flat_map(|cause| case.evidence_of(cause)));
+        let cause = private.map_or_else(String::new, |cause| format!(" {}.", cause.message));
+        let remedy = private.unwrap_or(finding).remedy.clone();
         let message = finding.message.trim_end_matches('.');
         let faded = finding.cleared.is_some() && mended::is_tried_out(finding.id);
         let since = if faded { " Nothing has shown since that it works again." } else { "" };
+        let is_elsewhere = case.is_elsewhere(finding);
+        let headline = match is_elsewhere {
+            true => format!(
+                "Calls of {} went to another PBX than its own, {}; what is wrong is there. {message}.{since}",
+                case.asked(),
+                nearby::servers(case)
+            ),
+            false => format!("{meaning} {message}.{cause}{since}"),
+        };
         Self {
             severity: Some(finding.severity),
             evidence,
             runbook: finding.id.runbook().to_vec(),
-            ..Self::new(Judgement::Finding(finding.id), format!("{meaning} {message}.{since}"))
+            ..Self::new(Judgement::Finding(finding.id), headline)
                 .confidence(finding.confidence)
-                .scope(finding.scope)
-                .next_step(finding.remedy.clone())
+                .scope(if is_elsewhere { Scope::Trunk } else { finding.scope })
+                .next_step(remedy)
                 .escalate(escalation(finding))
         }
     }

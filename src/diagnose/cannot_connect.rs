@@ -20,7 +20,7 @@ const DAY: Span = Span::from_secs(24 * 3600);
 /// A registration that stands for less than the phone has been known was taken up again; a challenge and its answer take less.
 const TAKEN_UP_AGAIN: Span = Span::from_secs(60);
 
-pub(super) const STEPS: &[Step] = &[SITE, REGISTRATION, STATE, REACHABLE, OVER, WELL];
+pub(super) const STEPS: &[Step] = &[SITE, REGISTRATION, STATE, REACHABLE, DETOUR, OVER, WELL];
 
 /// The phone and its site are there.
 pub(super) const SITE: Step = Step { runbook: "S0-a", rules: &[Rule::Check(Judgement::NotAnIssue, site_offline)] };
@@ -54,6 +54,9 @@ const REACHABLE: Step = Step {
         Rule::Finding(F::PeerUnreachable, "the PBX was not seen to hold it for gone"),
     ],
 };
+
+/// Registered, but only after it has tried another address in vain.
+const DETOUR: Step = Step { runbook: "S0-e", rules: &[Rule::Check(Judgement::Finding(F::WrongTransportOrPort), detour)] };
 
 /// It was so, and is over.
 pub(super) const OVER: Step = Step { runbook: "S0-c", rules: &[Rule::Check(Judgement::Temporary, over)] };
@@ -153,6 +156,15 @@ fn failing(case: &Case<'_>) -> Check {
                 .next_step("Capture for longer, and see that both directions are in the capture."),
         ),
     }
+}
+
+/// The phone tries a server first that is not there, each time.
+fn detour(case: &Case<'_>) -> Check {
+    let tried = case.finding(F::WrongTransportOrPort).filter(|finding| case.is_detour(finding) && !case.is_over(finding));
+    tried.map_or(Check::Pass, |finding| {
+        let headline = format!("{} is registered, but it tries a wrong server as well. {}.", case.asked(), finding.message);
+        Check::met(Answer { headline, ..Answer::finding(case, finding) })
+    })
 }
 
 /// Something was wrong within a day and works now.

@@ -1,7 +1,8 @@
 //! What is known of the user and of the time that a question is about.
 
+use crate::decode::flow::is_private;
 use crate::detect::catalog::{FindingId, SubjectKind, WINDOW_AFTER, WINDOW_BEFORE};
-use crate::detect::finding::Finding;
+use crate::detect::finding::{Finding, Subject};
 use crate::diagnose::concern::Concern;
 use crate::diagnose::judge::is_about_capture;
 use crate::diagnose::parties::{Attempt, Party};
@@ -14,7 +15,7 @@ use crate::track::event::Unanswered;
 use crate::track::registration::device::Device;
 use crate::track::site::Site;
 use crate::track::transaction::{Owner, Transaction};
-use crate::track::vocabulary::{Outcome, Reachability, RegistrationState, Scope, Severity};
+use crate::track::vocabulary::{Direction, Outcome, Reachability, RegistrationState, Scope, Severity};
 
 /// How far back the capture must have seen the PBX speak to a phone for its silence to mean something (DETECTION §0.1).
 const SEEN_WITHIN: Span = Span::from_secs(600);
@@ -138,11 +139,32 @@ impl<'a> Case<'a> {
         self.attempts.iter().rev().filter(|attempt| reached(attempt)).map(Attempt::started).find(|start| *start > time)
     }
 
-    /// What speaks against a finding so much that it cannot be the matter: the PBX holds a phone for gone that takes its calls.
+    /// What speaks against a finding so much that it cannot be the matter: the PBX holds a phone for gone that takes its calls, or the phone
+    /// tries a wrong address as well as the right one.
     pub(super) fn contradiction(&self, finding: &Finding) -> Option<String> {
+        if self.is_detour(finding) {
+            return Some(format!("{}, but it is registered all the same", finding.message));
+        }
         let by_options = matches!(finding.id, FindingId::PeerUnreachable | FindingId::PeerLagged);
         let delivered = self.delivered_since(self.printed(finding.since)).filter(|_| by_options)?;
         Some(format!("its OPTIONS go unanswered, but a call reached the phone at {}", clock(self, delivered)))
+    }
+
+    /// Whether a finding says of a phone of the user that it tries a wrong address, while it is registered where it should be.
+    pub(super) fn is_detour(&self, finding: &Finding) -> bool {
+        let names_user = || finding.related.iter().any(|subject| matches!(subject, Subject::Aor(aor) if self.party.is_aor(aor)));
+        finding.id == FindingId::WrongTransportOrPort && self.is_registered() && names_user()
+    }
+
+    /// The private address that the PBX names to public peers, where a finding is about a call in which such a peer should have acknowledged
+    /// what the PBX answered (DETECTION §4.5).
+    pub(super) fn private_address(&self, finding: &Finding) -> Option<&'a Finding> {
+        let Subject::Call(call_id) = &finding.subject else { return None };
+        let mut calls = self.attempts.iter().flat_map(Attempt::entries);
+        let is_public = |call: &&CallEntry| call.direction == Direction::In && !is_private(call.source.ip());
+        let call = calls.find(|call| *call.call_id == **call_id).filter(is_public).filter(|_| finding.id == FindingId::AckMissing)?;
+        let named = self.finding(FindingId::PbxAdvertisesPrivate).filter(|named| !self.is_over(named))?;
+        matches!(&named.subject, Subject::Pbx(pbx) if pbx.ip() == call.destination.ip()).then_some(named)
     }
 
     /// Whether any phone of the user is registered.
@@ -236,7 +258,7 @@ impl<'a> Case<'a> {
     }
 
     /// The calls that a complaint can be about: those that the user made, or got, or all.
-    fn in_question(&self) -> impl Iterator<Item = &Attempt<'a>> {
+    pub(super) fn in_question(&self) -> impl Iterator<Item = &Attempt<'a>> {
         self.attempts.iter().filter(|attempt| match self.question.problem {
             Some(Problem::CannotCall) => attempt.is_by(&self.party),
             Some(Problem::CannotReceive) => attempt.is_to(&self.party),

@@ -1,18 +1,25 @@
 //! Whose a finding is: the user's own, that of everybody at its address or on the PBX, or only that of its neighbours.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
 use crate::detect::catalog::FindingId as F;
 use crate::detect::finding::{Finding, Subject};
 use crate::diagnose::case::Case;
+use crate::diagnose::judge::is_about_capture;
 use crate::diagnose::parties::Attempt;
-use crate::report::model::CallEntry;
+use crate::report::model::{CallEntry, Problem};
+use crate::time::PacketTime;
+use crate::track::registration::device::Device;
 use crate::track::site::Site;
+use crate::track::vocabulary::{Outcome, RegistrationState};
 
 /// Whom a finding concerns, seen from the user of a question; the nearest last.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) enum Concern {
     /// Somebody else.
     Nobody,
-    /// Other phones behind the user's address.
+    /// Other phones behind the user's address, or on another PBX.
     Neighbours,
     /// Everybody on the PBX, in a group, or behind the user's address.
     Everybody,
@@ -34,6 +41,13 @@ impl Case<'_> {
             _ if names_user() => Concern::User,
             // Of a part of all calls the user's own is told by what was found of the user.
             Subject::Pbx(_) if finding.id == F::UnansweredBurst => Concern::Nobody,
+            Subject::Pbx(_) if self.is_elsewhere(finding) => {
+                if self.has_failed_there(finding) {
+                    Concern::Everybody
+                } else {
+                    Concern::Neighbours
+                }
+            }
             Subject::Pbx(_) | Subject::Capture => Concern::Everybody,
             Subject::Source(address) => if_so(self.party.addresses().contains(address), self.at_its_address(finding)),
             Subject::Site(site) => {
@@ -47,6 +61,34 @@ impl Case<'_> {
             }
             Subject::Group(group) => if_so(self.is_in_group(group), Concern::Everybody),
         }
+    }
+
+    /// Whether a finding is about a PBX that is not the one which serves the user.
+    pub(super) fn is_elsewhere(&self, finding: &Finding) -> bool {
+        let Subject::Pbx(server) = &finding.subject else { return false };
+        let is_pbx = || self.scene.tracker.world.peers.pbx_addresses().iter().any(|known| known.ip() == server.ip());
+        let own = || self.servers().collect::<BTreeSet<_>>();
+        !is_about_capture(finding.id) && is_pbx() && !own().is_empty() && !own().contains(&server.ip())
+    }
+
+    /// The PBXs that phones of the user are registered at, or that refuse them.
+    pub(super) fn servers(&self) -> impl Iterator<Item = IpAddr> {
+        use RegistrationState as R;
+        let answers = |device: &Device| matches!(device.state, R::Registered | R::Rejected | R::AuthLoop | R::Challenged);
+        self.tracked_devices().filter(move |(_, device)| answers(device)).map(|(_, device)| device.flow.destination.ip())
+    }
+
+    /// Whether a call that the complaint may be about went to the PBX that a finding is about, while it was so, and was not answered.
+    fn has_failed_there(&self, finding: &Finding) -> bool {
+        let Subject::Pbx(server) = &finding.subject else { return false };
+        let is_about_calls = !matches!(self.question.problem, Some(Problem::CannotConnect | Problem::LosesConnection));
+        let (since, until) = (self.printed(finding.since), finding.cleared.map_or(PacketTime::MAX, |end| self.printed(end)));
+        let failed = |call: &CallEntry| {
+            let ends = [Some(call.source), Some(call.destination), call.passed_on_to];
+            let is_there = ends.iter().flatten().any(|end| end.ip() == server.ip());
+            is_there && call.outcome != Outcome::Answered && (since..=until).contains(&call.first_seen)
+        };
+        is_about_calls && self.in_question().flat_map(Attempt::entries).any(failed)
     }
 
     /// A finding about the user's address that does not name the user.

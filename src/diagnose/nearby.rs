@@ -1,5 +1,7 @@
 //! The user among the phones behind its address: how often its own phones are heard, and what only the others suffer from.
 
+use std::collections::BTreeSet;
+
 use crate::detect::catalog::FindingId;
 use crate::detect::finding::{Finding, Subject};
 use crate::diagnose::case::Case;
@@ -18,8 +20,15 @@ pub(super) fn why(case: &Case<'_>, finding: &Finding) -> String {
     let others = others(finding);
     match finding.id {
         FindingId::NatBindingTimeout => format!("the NAT at {} forgets {others}; {}", finding.subject, steadiness(case)),
+        _ if case.is_elsewhere(finding) => format!("{}, but the PBX of this user is {}", finding.message, servers(case)),
         _ => format!("seen of {others} at {}, and not of this user", finding.subject),
     }
+}
+
+/// The PBXs that serve the user.
+pub(super) fn servers(case: &Case<'_>) -> String {
+    let servers: BTreeSet<String> = case.servers().map(|server| server.to_string()).collect();
+    servers.into_iter().collect::<Vec<_>>().join(", ")
 }
 
 /// How often the phones of the user are heard, and what share of calls would miss them (DETECTION §2.5).

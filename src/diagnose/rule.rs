@@ -54,7 +54,11 @@ pub(super) fn walk<'s>(case: &Case<'_>, steps: impl Iterator<Item = &'s Step>) -
     for step in steps {
         for rule in step.rules {
             let (why, ground) = match rule.apply(case) {
-                Check::Met(answer) => return Walk { answer: answer.at_step(step.runbook), ruled_out },
+                Check::Met(answer) => {
+                    // What cannot be the matter with one rule may be what is left with another.
+                    ruled_out.retain(|known| known.verdict != answer.judgement.as_str());
+                    return Walk { answer: answer.at_step(step.runbook), ruled_out };
+                }
                 Check::Not(why) => (why, Ground::Told),
                 Check::Unseen(why) => (why.to_owned(), Ground::NoSign),
                 Check::Pass => continue,

@@ -196,7 +196,7 @@ impl Listener for Recorder {
                 self.calls.remove(call);
                 self.call(tracker, *call);
             }
-            Event::LegLeftUp { ended, left, .. } | Event::LegEnded { ended, left, .. } => {
+            Event::LegLeftUp { ended, left, .. } | Event::LegEnded { ended, left, .. } | Event::LegGoesOn { ended, left, .. } => {
                 self.call(tracker, *ended);
                 self.call(tracker, *left);
             }

@@ -12,6 +12,8 @@ use super::build::Recorded;
 
 /// Seconds by which legs may end apart before anything was billed too long (DETECTION §9.2, `bill_tolerance`).
 const TOLERANCE: Span = Span::from_secs(2);
+/// How far apart the legs of a call end that end with one another (DETECTION §6.4).
+const TOGETHER: Span = Span::from_secs(5);
 
 /// The calls that have other legs, by Call-ID.
 pub(super) struct Legs<'a> {
@@ -79,8 +81,8 @@ impl<'a> Legs<'a> {
         }
     }
 
-    /// Who began the end of the call that `record` is a leg of: a phone where one did. A leg that was left up ended by itself, one that
-    /// is up not at all.
+    /// Who began the end of the call that `record` is a leg of: a phone where one did. A leg that was left up, or that the PBX joined with
+    /// another one since, ended by itself, one that is up not at all.
     pub(super) fn ended_by(&self, record: &CallView<'_>, direction: Direction) -> Option<EndedBy> {
         let own = Leg::of(record, direction).ended_by;
         let still_up = record.answered.is_some() && record.ended.is_none();
@@ -94,8 +96,16 @@ impl<'a> Legs<'a> {
             return if own == Some(EndedBy::Pbx) { by_phone().or_else(in_vain).or(own) } else { own };
         }
         // A carrier that refused before another one took the call ended nothing.
-        let answered = self.others(record).copied().filter(|other| other.answered.is_some());
-        let ends = std::iter::once(Leg::of(record, direction)).chain(answered);
+        let ended_with = |other: &Leg| other.ended.zip(record.ended).is_some_and(|(theirs, ours)| (ours - theirs).abs() <= TOGETHER);
+        let answered = self.others(record).copied().filter(|other| other.answered.is_some() && ended_with(other));
+        // Of two phones that called the PBX, one picked up the call of the other: each is the called side to the other.
+        let seen_from_here = |other: Leg| match other.ended_by {
+            Some(EndedBy::Caller) if (direction, other.direction) == (Direction::In, Direction::In) => {
+                Leg { direction: Direction::Out, ended_by: Some(EndedBy::Callee), ..other }
+            }
+            _ => other,
+        };
+        let ends = std::iter::once(Leg::of(record, direction)).chain(answered.map(seen_from_here));
         let by_phone = ends.filter_map(|leg| Some((leg.ended?, leg.phone_end()?)));
         by_phone.min_by_key(|(ended, _)| *ended).map(|(_, side)| side).or_else(|| own.map(|_| EndedBy::Pbx))
     }

@@ -290,7 +290,7 @@ impl Tracker {
             self.calls.expire(&mut self.world, now);
         }
         for (call, end) in self.calls.take_unseen_ends() {
-            self.orphans.ended(&mut self.world, &self.calls, call, Sighting { time: end, frame: 0 });
+            self.orphans.ended(&mut self.world, &mut self.calls, call, Sighting { time: end, frame: 0 });
         }
         if self.orphans.next_deadline() <= now {
             self.orphans.expire(&mut self.world, &mut self.calls, now);

@@ -87,9 +87,12 @@ impl Tracker {
         }
     }
 
-    /// A repeat after the answer: the answer did not arrive.
+    /// A request that was sent again: nothing came back, or not the answer that had been sent.
     fn note_repeat(&mut self, transaction: Handle, last: Sighting) {
         let Some(request) = self.world.transactions.get(transaction) else { return };
+        if let Owner::Register(attempt) = request.owner {
+            self.registrations.repeated(attempt, request);
+        }
         let (Some(answered), 1..) = (request.silencing_response(), request.repeats_after_response) else { return };
         let &Transaction { flow, method, first, status, provisional, repeats_after_response: repeats, .. } = request;
         let status = if status == 0 { provisional } else { status };
@@ -173,7 +176,7 @@ impl Tracker {
             let invite = self.calls.get(call).and_then(|call| call.answer).and_then(|answer| self.world.transactions.get(answer.invite));
             let invite = invite.cloned();
             if self.calls.bye(&mut self.world, call, seen, invite.as_ref()) == ByeKind::Ends {
-                self.orphans.ended(&mut self.world, &self.calls, call, seen.at);
+                self.orphans.ended(&mut self.world, &mut self.calls, call, seen.at);
             }
         }
     }
@@ -252,6 +255,7 @@ impl Tracker {
                 self.calls.answered(&mut self.world, call, seen, status, request, handle);
                 if status < 300 {
                     self.legs.progressed(&self.world, &mut self.calls, call, seen.at.time);
+                    self.orphans.answered(&self.world, &self.calls, call, seen.at);
                 }
                 self.note_try(seen, status, request);
             }
@@ -297,7 +301,7 @@ impl Tracker {
         self.test_near_trigger(seen.flow.reversed(), false, seen);
         if method == Method::Bye {
             if let Some(call) = self.calls.bye_missed(&mut self.world, seen, status) {
-                self.orphans.ended(&mut self.world, &self.calls, call, seen.at);
+                self.orphans.ended(&mut self.world, &mut self.calls, call, seen.at);
             }
             return;
         }

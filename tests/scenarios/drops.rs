@@ -28,6 +28,7 @@ scenarios! {
     "short-calls" => short_calls,
     "lengths-by-chance" => lengths_by_chance,
     "pbx-private-media" => pbx_private_media,
+    "ack-missing-again" => ack_missing_again,
 }
 
 /// A call of `caller` with the PBX, up from `at` + 2 s.
@@ -336,6 +337,26 @@ fn lengths_by_chance(scene: &mut Scene) {
 }
 
 /// The PBX names its private address as the place to send media to.
+/// A carrier calls three times. The PBX names its private address in each answer, no ACK gets there, and it hangs up after 32 s.
+fn ack_missing_again(scene: &mut Scene) {
+    phones(scene, 500.0);
+    let inside = scene.pbx.clone();
+    let pbx = Agent { written: "192.168.0.10:5060".parse().expect("is an address"), ..inside.clone() };
+    for at in [20.0, 170.0, 320.0] {
+        let mut outside = Leg::new(scene, &trunk(), &pbx, "0891234567", "2001");
+        let mut leg = Leg::new(scene, &inside, &b1(), "0891234567", "2001");
+        outside.invite(scene, at, &[]);
+        outside.progress(scene, at + 0.005, 100);
+        leg.invite(scene, at + 0.05, &[]);
+        leg.progress(scene, at + 0.3, 180);
+        outside.progress(scene, at + 0.31, 180);
+        leg.answer(scene, at + 4.0, &[]);
+        outside.answer_repeated(scene, at + 4.01, &schedule::CAPPED);
+        outside.bye(scene, at + 36.01, Side::Callee);
+        leg.bye(scene, at + 36.02, Side::Caller);
+    }
+}
+
 fn pbx_private_media(scene: &mut Scene) {
     phones(scene, 100.0);
     let pbx = Agent { written: "192.168.0.10:5060".parse().expect("is an address"), ..scene.pbx.clone() };

@@ -12,7 +12,13 @@ scenarios! {
     "leg-left-up-redial" => leg_left_up_redial,
     "transfer-attended" => transfer_attended,
     "transfer-by-keys" => transfer_by_keys,
+    "transfer-by-keys-late" => transfer_by_keys_late,
+    "leg-left-up-redial-late" => leg_left_up_redial_late,
+    "survey-after-call" => survey_after_call,
+    "caller-left-up" => caller_left_up,
     "queue-agent" => queue_agent,
+    "call-pickup" => call_pickup,
+    "voicemail-beside-code" => voicemail_beside_code,
 }
 
 /// Registers everybody whom the scenes need.
@@ -115,6 +121,54 @@ fn transfer_by_keys(scene: &mut Scene) {
     bridge.b.bye(scene, 150.0, Side::Callee);
 }
 
+/// The callee transfers by keys and is dropped. The PBX calls the third phone for the caller 20 s later in one call, 100 s later in the other.
+fn transfer_by_keys_late(scene: &mut Scene) {
+    everybody(scene, 500.0);
+    let pbx = scene.pbx.clone();
+    for (start, pause) in [(10.0, 20.0), (250.0, 100.0)] {
+        let mut bridge = Bridge::new(scene, &a1(), &b1());
+        bridge.ring(scene, start);
+        bridge.answer(scene, start + 4.0);
+        bridge.b.bye(scene, start + 30.0, Side::Callee);
+        let (invite, bye) = (start + 30.0 + pause, start + 220.0);
+        let mut third = Leg::new(scene, &pbx, &c1(), "1001", "2101");
+        third.ordinary(scene, Plan { invite, ring: invite + 0.3, answer: invite + 9.0, bye: bye + 0.01, bye_by: Side::Caller });
+        bridge.a.bye(scene, bye, Side::Caller);
+    }
+}
+
+/// The caller hangs up, the PBX keeps the other leg; after a minute the caller calls somebody else.
+fn leg_left_up_redial_late(scene: &mut Scene) {
+    everybody(scene, 300.0);
+    let mut stuck = Bridge::new(scene, &a1(), &b1());
+    stuck.ring(scene, 10.0);
+    stuck.answer(scene, 14.0);
+    stuck.a.bye(scene, 40.0, Side::Caller);
+    Bridge::new(scene, &a1(), &c1()).ordinary(scene, 100.0, 3.0, 60.0, Side::Caller);
+    stuck.b.bye(scene, 240.0, Side::Caller);
+}
+
+/// The callee hangs up. The PBX asks the caller what the call was like, and hangs up after a minute.
+fn survey_after_call(scene: &mut Scene) {
+    everybody(scene, 200.0);
+    let mut bridge = Bridge::new(scene, &a1(), &b1());
+    bridge.ring(scene, 10.0);
+    bridge.answer(scene, 14.0);
+    bridge.b.bye(scene, 60.0, Side::Callee);
+    let bye = bridge.a.in_dialog(scene, Side::Callee, "BYE").with("Reason", "Q.850;cause=16");
+    bridge.a.exchange_message(scene, 122.0, Side::Callee, &bye, 200);
+}
+
+/// As [`survey_after_call`], but it is the caller who hangs up, five minutes later.
+fn caller_left_up(scene: &mut Scene) {
+    everybody(scene, 500.0);
+    let mut bridge = Bridge::new(scene, &a1(), &b1());
+    bridge.ring(scene, 10.0);
+    bridge.answer(scene, 14.0);
+    bridge.b.bye(scene, 60.0, Side::Callee);
+    bridge.a.bye(scene, 360.0, Side::Caller);
+}
+
 /// A queue answers, plays music, and finds an agent after 20 s; when that one hangs up, the caller goes back into the queue.
 fn queue_agent(scene: &mut Scene) {
     everybody(scene, 300.0);
@@ -125,4 +179,36 @@ fn queue_agent(scene: &mut Scene) {
         let mut agent = Leg::new(scene, &pbx, &phone, "1001", user);
         agent.ordinary(scene, Plan { invite: at, ring: at + 0.3, answer: at + 4.0, bye, bye_by: Side::Callee });
     }
+}
+
+/// A colleague takes the call that rings at the next desk by a code: with the number of that desk, and then the code of the whole group. The PBX
+/// gives no reason for its CANCEL.
+fn call_pickup(scene: &mut Scene) {
+    everybody(scene, 300.0);
+    let pbx = scene.pbx.clone();
+    for (start, code) in [(10.0, "**2001"), (150.0, "*8")] {
+        let mut bridge = Bridge::new(scene, &a1(), &b1());
+        bridge.ring(scene, start);
+        let mut pickup = Leg::new(scene, &c1(), &pbx, "2101", code);
+        pickup.invite(scene, start + 12.0, &[]);
+        pickup.progress(scene, start + 12.005, 100);
+        pickup.answer(scene, start + 12.01, &[]);
+        bridge.b.cancel(scene, start + 12.015, &[]);
+        bridge.a.answer(scene, start + 12.02, &[]);
+        pickup.bye(scene, start + 60.0, Side::Caller);
+        bridge.a.bye(scene, start + 60.01, Side::Callee);
+    }
+}
+
+/// Nobody picks up, and the PBX takes the call itself, while a colleague asks for messages by a code.
+fn voicemail_beside_code(scene: &mut Scene) {
+    everybody(scene, 200.0);
+    let pbx = scene.pbx.clone();
+    let mut bridge = Bridge::new(scene, &a1(), &b1());
+    bridge.ring(scene, 10.0);
+    let mut code = Leg::new(scene, &c1(), &pbx, "2101", "*97");
+    code.ordinary(scene, Plan { invite: 28.0, ring: 28.1, answer: 28.5, bye: 90.0, bye_by: Side::Caller });
+    bridge.b.cancel(scene, 30.0, &[]);
+    bridge.a.answer(scene, 30.01, &[]);
+    bridge.a.bye(scene, 50.0, Side::Caller);
 }

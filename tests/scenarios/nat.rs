@@ -36,6 +36,7 @@ scenarios! {
     "probes-ignored-among-others" => probes_ignored_among_others,
     "dead-server-first" => dead_server_first,
     "pbx-pings-one-way" => pbx_pings_one_way,
+    "nat-shorter-than-thought" => nat_shorter_than_thought,
     "address-learned-from-answers" => address_learned_from_answers,
 }
 
@@ -502,6 +503,21 @@ fn pbx_pings_one_way(scene: &mut Scene) {
     }
     for at in [602.0, 1203.0, 3604.0] {
         delivered(scene, at, &caller, &forgotten);
+    }
+}
+
+/// Calls to a phone that only registers are lost after 250 s of silence, and later, when it registers more often, after 7 s already.
+fn nat_shorter_than_thought(scene: &mut Scene) {
+    let mut phone = a1().expiring(1200);
+    registered(scene, &mut phone, 0.0, 1801.0);
+    for at in [1880.0, 1950.0] {
+        scene.refresh(at, &mut phone);
+    }
+    let mut caller = b1();
+    scene.healthy(&mut caller, 1.0, 2000.0);
+    for at in [850.0, 1450.0, 1807.0, 1887.0] {
+        lost(scene, at, &caller, &phone, None);
+        scene.qualify(at + 3.0, &caller);
     }
 }
 

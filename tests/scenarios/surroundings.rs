@@ -18,6 +18,7 @@ scenarios! {
     "icmp-from-pbx" => icmp_from_pbx,
     "icmp-from-carrier" => icmp_from_carrier,
     "register-elsewhere" => register_elsewhere,
+    "registrar-beyond-capture" => registrar_beyond_capture,
     "many-users-away" => many_users_away,
     "one-user-away" => one_user_away,
     "large-invites-lost" => large_invites_lost,
@@ -158,6 +159,18 @@ fn register_elsewhere(scene: &mut Scene) {
     for at in [20.0, 80.0] {
         let request = scene.register_message(&mut phone);
         scene.repeat(at, &schedule::CAPPED, &phone, &elsewhere, &request);
+    }
+}
+
+/// A phone registers at a second host too, each REGISTER sent once: it is answered where the capture does not see it.
+fn registrar_beyond_capture(scene: &mut Scene) {
+    others(scene, 450.0);
+    let mut phone = a1();
+    let beyond = Agent { outer: address("203.0.113.99:5060"), ..scene.pbx.clone() };
+    for at in [20.0, 170.0, 320.0] {
+        let request = scene.register_message(&mut phone);
+        scene.send(at, &phone, &beyond, &request);
+        scene.reg_ok(at + 2.0, &mut phone);
     }
 }
 

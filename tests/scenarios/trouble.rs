@@ -21,6 +21,7 @@ scenarios! {
     "server-errors-to-carrier" => server_errors_to_carrier,
     "outage-lasts" => outage_lasts,
     "outage-of-old-pbx" => outage_of_old_pbx,
+    "calls-to-dead-pbx" => calls_to_dead_pbx,
     "phone-off-for-hours" => phone_off_for_hours,
     "carrier-silent" => carrier_silent,
     "trunk-account-refused" => trunk_account_refused,
@@ -201,6 +202,32 @@ fn outage_of_old_pbx(scene: &mut Scene) {
     for at in [2500.0, 2560.0] {
         scene.reg_rejected(at, &mut phone, 404);
     }
+}
+
+/// Of two PBXs one dies. A phone of the other calls one of its users, in vain.
+fn calls_to_dead_pbx(scene: &mut Scene) {
+    let lives = scene.pbx.clone();
+    let dies = Agent { outer: address("203.0.113.20:5060"), written: address("203.0.113.20:5060"), ..lives.clone() };
+    for (index, mut phone) in [a1(), c1()].into_iter().enumerate() {
+        scene.healthy(&mut phone, index as f64 * 0.5, 600.0);
+    }
+    scene.pbx = dies.clone();
+    let far = Agent::phone("2002", Brand::Yealink, "10.0.1.5:5060", "198.51.100.81:35060");
+    for (index, mut phone) in [b1(), far].into_iter().enumerate() {
+        let offset = 1.0 + index as f64 * 0.5;
+        scene.healthy(&mut phone, offset, 290.0);
+        for at in times(300.0, 70.0, 560.0) {
+            let refresh = scene.register_message(&mut phone);
+            scene.repeat(at + offset, &schedule::CAPPED, &phone, &dies, &refresh);
+        }
+    }
+    scene.pbx = lives.clone();
+    let mut asked = Leg::new(scene, &a1(), &lives, "1001", "2001");
+    asked.invite(scene, 400.0, &[]);
+    asked.progress(scene, 400.005, 100);
+    let mut onward = Leg::new(scene, &lives, &Agent { user: "2001".to_owned(), ..dies }, "1001", "2001");
+    onward.invite_repeated(scene, 400.05, &schedule::INVITE, &[]);
+    asked.fail(scene, 432.1, 503, &[]);
 }
 
 /// The PBX asks for a phone for two hours and gets no answer; another one is well.

@@ -60,10 +60,10 @@ pub(crate) fn relabelled(file: &CaptureFile, label: Label) -> CaptureFile {
     CaptureFile { records: records.collect(), ..file.clone() }
 }
 
-/// Renames each user where it stands as one: after `sip:` or a quote, before `@` or a quote.
+/// Renames each user where it stands as one: after `sip:`, a quote or a code, before `@` or a quote.
 fn rename_users(bytes: &mut [u8], users: &BTreeMap<String, String>) {
     for at in 1..bytes.len() {
-        if !matches!(bytes[at - 1], b':' | b'"' | b'\'') || !bytes[at].is_ascii_digit() {
+        if !matches!(bytes[at - 1], b':' | b'"' | b'\'' | b'*') || !bytes[at].is_ascii_digit() {
             continue;
         }
         let digits = bytes[at..].iter().take_while(|byte| byte.is_ascii_digit()).count();

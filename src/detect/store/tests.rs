@@ -81,6 +81,19 @@ mod life {
     }
 
     #[test]
+    fn what_turns_out_not_to_be_so_leaves_the_list_and_is_over_for_who_was_told() {
+        let mut store = watched(Limits::default());
+        store.raise(seen(LegLeftUp, Subject::Call("call".into()), 10), at(15));
+        store.take_back(LegLeftUp, &Subject::Call("call".into()), at(30));
+        store.take_back(LegLeftUp, &Subject::Call("other".into()), at(30));
+
+        assert!(store.is_empty());
+        assert_eq!(kinds(&mut store), [(LegLeftUp, ChangeKind::Raised), (LegLeftUp, ChangeKind::Cleared)]);
+        store.raise(seen(LegLeftUp, Subject::Call("call".into()), 40), at(45));
+        assert_eq!(ids(&store), [LegLeftUp]);
+    }
+
+    #[test]
     fn nothing_is_worded_anew_that_is_not_open() {
         let mut store = FindingStore::default();
         store.revise(say(NatBindingTimeout, site()), at(10));

@@ -11,6 +11,7 @@ mod media;
 pub mod outcome;
 mod packed;
 mod parties;
+mod pickup;
 mod prack;
 pub mod record;
 pub mod session;
@@ -31,6 +32,7 @@ use crate::time::{PacketTime, Span};
 use crate::track::call::finished::Finished;
 use crate::track::call::outcome::{Cancelled, Credentials, blame, outcome};
 use crate::track::call::parties::Parties;
+use crate::track::call::pickup::Pickups;
 use crate::track::call::record::{Beginning, CallRecord};
 use crate::track::call::session::{Session, Side};
 use crate::track::call::setup::Passes;
@@ -160,6 +162,7 @@ pub struct Calls {
     /// Calls continued under another Call-ID.
     aliases: ExpiringTable<Handle>,
     finished: Finished,
+    pickups: Pickups,
     established: usize,
     /// Calls that were found to have ended without a BYE, and when.
     unseen_ends: Vec<(Handle, PacketTime)>,
@@ -173,6 +176,7 @@ impl Calls {
             parties: Parties::default(),
             aliases: ExpiringTable::new(capacity.min(4096)),
             finished: Finished::new(keep_finished),
+            pickups: Pickups::default(),
             established: 0,
             unseen_ends: Vec::new(),
         }
@@ -293,10 +297,10 @@ impl Calls {
         }
     }
 
-    /// Notes that a leg is up although its partner ended at `since`.
-    pub(in crate::track) fn mark_left_up(&mut self, handle: Handle, since: PacketTime) {
+    /// Notes since when a leg is up although its partner has ended, or that it is up for a reason.
+    pub(in crate::track) fn mark_left_up(&mut self, handle: Handle, since: Option<PacketTime>) {
         if let Some(call) = self.table.get_mut(handle) {
-            call.record.left_up = Some(since);
+            call.record.left_up = since;
         }
     }
 
@@ -320,6 +324,11 @@ impl Calls {
     /// Gives the attempt its outcome: `verdict` where the caller knows it, else what the facts amount to.
     fn settle(&mut self, world: &mut World, handle: Handle, at: Sighting, verdict: Option<Outcome>) {
         let Some(decided) = self.decide(handle) else { return };
+        if decided == Outcome::CompletedElsewhere
+            && let Some(pickup) = self.table.get(handle).and_then(|call| self.picked_up_by(handle, call))
+        {
+            self.join_pickup(handle, pickup);
+        }
         let Some(call) = self.table.get_mut(handle) else { return };
         let outcome = verdict.unwrap_or(decided);
         call.record.outcome = Some(outcome);
@@ -354,13 +363,13 @@ impl Calls {
         Some(if proved && !facts.answered { Outcome::Unknown } else { outcome(&facts) })
     }
 
-    /// Whether another leg of the same call was answered just before the PBX took this one back. That the caller was answered then is not
-    /// enough: so it is where a voicemail takes a call that nobody picked up.
+    /// Whether another leg of the same call was answered just before the PBX took this one back, or somebody picked the call up. That the
+    /// caller was answered then is not enough: so it is where a voicemail takes a call that nobody picked up.
     fn was_taken_elsewhere(&self, handle: Handle, call: &Call) -> bool {
         let Some(ended) = call.record.ring_ended.or_else(|| call.final_at.map(|end| end.time)) else { return false };
         let siblings = self.partners(handle).flat_map(|(first, _)| self.partners(first)).filter(|(other, _)| *other != handle);
         let mut answers = siblings.filter_map(|(_, sibling)| sibling.record.answered);
-        answers.any(|answered| answered <= ended && ended.since(answered) <= TAKEN_BACK)
+        answers.any(|answered| answered <= ended && ended.since(answered) <= TAKEN_BACK) || self.picked_up_by(handle, call).is_some()
     }
 
     fn finish(&mut self, handle: Handle) {

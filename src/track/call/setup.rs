@@ -227,6 +227,9 @@ impl Calls {
         if call.record.outcome.is_none() {
             self.settle(world, handle, seen.at, Some(Outcome::Answered));
         }
+        if world.peers.direction(seen.flow) == Direction::Out {
+            self.note_code(handle);
+        }
         if seen.read.sdp().is_some_and(refuses_all) {
             world.tell(Event::MediaRefused { call: handle, by: seen.flow.source, at: seen.at });
         }

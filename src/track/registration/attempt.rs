@@ -7,7 +7,7 @@ use crate::time::{PacketTime, Span};
 use crate::track::absence::WATERMARK;
 use crate::track::event::{AttemptEnd, Event, Sighting};
 use crate::track::registration::{DEVICES, DeviceKeys, Purpose, Registrations, attempt_key, purpose};
-use crate::track::transaction::Owner;
+use crate::track::transaction::{Owner, Transaction};
 use crate::track::world::{Seen, World};
 
 /// How long a challenge may stay unanswered before the attempt counts as abandoned (DETECTION §1.1).
@@ -200,6 +200,13 @@ impl Registrations {
                 Some(_) => self.set_state(world, asked.device, Registering, seen.at),
                 None => {}
             }
+        }
+    }
+
+    /// Takes note that the REGISTER which waits for its answer was sent again.
+    pub(in crate::track) fn repeated(&mut self, handle: Handle, request: &Transaction) {
+        if let Some(attempt) = self.attempts.get_mut(handle).filter(|attempt| attempt.waits == Waits::Answer) {
+            attempt.transmissions = request.transmissions;
         }
     }
 
