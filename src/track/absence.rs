@@ -7,6 +7,7 @@ use crate::decode::flow::{Flow, Transport};
 use crate::decode::signal::Signal;
 use crate::time::{PacketTime, Span};
 use crate::track::flows::Flows;
+use crate::track::pace::Pace;
 use crate::track::peers::Peers;
 
 /// How long before the newest packet a deadline must lie; nothing is concluded at the very end of a capture.
@@ -18,6 +19,9 @@ pub const SEEN_WITHIN: Span = Span::from_secs(600);
 /// The longest gap between two transmissions of an unanswered request (RFC 3261 §17.1.1.2): where nothing at all was seen for longer, the
 /// repeats are missing too, and it is the capture that fell silent.
 const LONGEST_GAP: Span = Span::from_secs(16);
+
+/// Silences of everybody that are remembered.
+const SILENCES: usize = 4;
 
 /// Transmissions that show that the sender heard nothing (DETECTION §1.3).
 const UNHEARD: u16 = 3;
@@ -37,17 +41,27 @@ pub struct Absence {
     earlier: PacketTime,
     /// The last message or signal.
     heard: PacketTime,
+    pace: Pace,
+    /// The last silences of everybody that are implausible at this pace, the latest last.
+    silences: [(PacketTime, PacketTime); SILENCES],
 }
 
 impl Absence {
     /// A capture without flaw so far.
     pub fn new() -> Self {
-        Self { flaw: (PacketTime::MIN, PacketTime::MIN), earlier: PacketTime::MIN, heard: PacketTime::MIN }
+        let never = (PacketTime::MIN, PacketTime::MIN);
+        Self { flaw: never, earlier: PacketTime::MIN, heard: PacketTime::MIN, pace: Pace::new(), silences: [never; SILENCES] }
     }
 
-    /// Takes note that something was captured at `now`.
+    /// Takes note that something was captured at `now`. What everybody is said to have left out in a silence that is implausible here, the
+    /// capture left out, or its clock was set forward.
     pub fn hear(&mut self, now: PacketTime) {
         self.heard = now;
+        if let Some(last) = self.pace.hear(now) {
+            self.flawed(last, now);
+            self.silences.rotate_left(1);
+            self.silences[SILENCES - 1] = (last, now);
+        }
     }
 
     /// Takes note of a flaw of the capture at `now`: drops, clock steps and holes void every window that overlaps them.
@@ -57,8 +71,12 @@ impl Absence {
             Signal::Dropped(_) | Signal::ClockStep { .. } => PacketTime::MIN,
             _ => return,
         };
+        self.flawed(from, now);
+    }
+
+    fn flawed(&mut self, from: PacketTime, now: PacketTime) {
         // A silence that goes on is told of again.
-        let goes_on = from > PacketTime::MIN && from == self.flaw.0;
+        let goes_on = from > PacketTime::MIN && from <= self.flaw.0;
         let repeated = now == self.flaw.1;
         if !goes_on && !repeated {
             self.earlier = self.earlier.max(self.flaw.1);
@@ -73,7 +91,12 @@ impl Absence {
 
     /// Whether the capture was sound between `start` and `end`: a flaw that began after `end` takes nothing from it.
     pub fn was_sound(&self, start: PacketTime, end: PacketTime) -> bool {
-        self.is_sound_since(start) || (end <= self.flaw.0 && self.earlier < start)
+        (self.is_sound_since(start) || (end <= self.flaw.0 && self.earlier < start)) && !self.pace.is_silent_until(end)
+    }
+
+    /// Whether between `start` and `end` somebody was always heard as soon as is usual in this capture: no exchange of anybody was left out.
+    pub fn was_lively(&self, start: PacketTime, end: PacketTime) -> bool {
+        !self.silences.iter().any(|&(from, to)| from < end && to > start) && !self.pace.is_silent_until(end)
     }
 
     /// Whether the capture saw anything so late that the silence up to `end` is that of one request and not of all.
@@ -124,6 +147,20 @@ mod tests {
         absence.note(&Signal::Hole { last: at(200), from: at(200) }, at(1100));
         assert!(!absence.was_sound(at(90), at(150)), "packets were dropped in it");
         assert!(absence.was_sound(at(101), at(150)));
+    }
+
+    #[test]
+    fn a_silence_of_everybody_that_is_implausible_voids_what_overlaps_it() {
+        let mut absence = Absence::new();
+        for second in (0..=400).step_by(10) {
+            absence.hear(at(second));
+        }
+        assert!(!absence.was_sound(at(410), at(442)), "it lasts");
+        absence.hear(at(600));
+        assert!(absence.was_sound(at(368), at(400)) && absence.was_lively(at(0), at(400)));
+        assert!(!absence.was_sound(at(390), at(422)) && !absence.was_sound(at(590), at(622)));
+        assert!(!absence.was_lively(at(300), at(650)), "a refresh may have been in it");
+        assert!(absence.was_sound(at(601), at(633)) && absence.was_lively(at(600), at(633)));
     }
 
     #[test]

@@ -256,7 +256,9 @@ impl Nat {
         phone.candidate = None;
         let last = phone.heard_before(packet.flow.source, packet.before);
         let gap = if is_to_pbx { now.since(last) } else { Span::ZERO };
-        if sign != Sign::Repeat {
+        // What it sent while the capture was not sound nobody knows.
+        let is_known = world.absence.is_sound_since(last);
+        if sign != Sign::Repeat && is_known {
             phone.gaps.note(gap);
         }
         if is_to_pbx {
@@ -269,7 +271,7 @@ impl Nat {
         }
         let long = self.thresholds.keepalive_missing_gap;
         let enough = phone.gaps.len() >= self.thresholds.keepalive_missing_gaps as usize;
-        let habit = (gap > long && enough && phone.lacks_keepalive()).then(|| phone.gaps.percentile_95());
+        let habit = (gap > long && is_known && enough && phone.lacks_keepalive()).then(|| phone.gaps.percentile_95());
         let habit = habit.flatten().filter(|habit| *habit > long);
         let device = phone.device;
         self.phones.touch(handle);

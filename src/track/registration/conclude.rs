@@ -346,6 +346,7 @@ impl Registrations {
             let visible = !renewed
                 && world.absence.was_sound(end - self.grace, end)
                 && world.absence.has_heard_since(end - self.grace)
+                && world.absence.was_lively(device.last_accepted.time, end)
                 && (world.flows.seen_within(device.flow, end - REFRESH_SEEN)
                     || world.peers.received_since(device.flow.destination, end - REFRESH_SEEN));
             let state = if visible { RegistrationState::Expired } else { RegistrationState::Unknown };
