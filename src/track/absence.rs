@@ -44,13 +44,22 @@ pub struct Absence {
     pace: Pace,
     /// The last silences of everybody that are implausible at this pace, the latest last.
     silences: [(PacketTime, PacketTime); SILENCES],
+    /// How many there were in all.
+    implausible: u64,
 }
 
 impl Absence {
     /// A capture without flaw so far.
     pub fn new() -> Self {
         let never = (PacketTime::MIN, PacketTime::MIN);
-        Self { flaw: never, earlier: PacketTime::MIN, heard: PacketTime::MIN, pace: Pace::new(), silences: [never; SILENCES] }
+        Self {
+            flaw: never,
+            earlier: PacketTime::MIN,
+            heard: PacketTime::MIN,
+            pace: Pace::new(),
+            silences: [never; SILENCES],
+            implausible: 0,
+        }
     }
 
     /// Takes note that something was captured at `now`. What everybody is said to have left out in a silence that is implausible here, the
@@ -61,6 +70,7 @@ impl Absence {
             self.flawed(last, now);
             self.silences.rotate_left(1);
             self.silences[SILENCES - 1] = (last, now);
+            self.implausible += 1;
         }
     }
 
@@ -92,6 +102,11 @@ impl Absence {
     /// Whether the capture was sound between `start` and `end`: a flaw that began after `end` takes nothing from it.
     pub fn was_sound(&self, start: PacketTime, end: PacketTime) -> bool {
         (self.is_sound_since(start) || (end <= self.flaw.0 && self.earlier < start)) && !self.pace.is_silent_until(end)
+    }
+
+    /// How many silences of everybody there were that are implausible at the pace of the capture.
+    pub fn implausible(&self) -> u64 {
+        self.implausible
     }
 
     /// Whether between `start` and `end` somebody was always heard as soon as is usual in this capture: no exchange of anybody was left out.

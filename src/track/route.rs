@@ -349,6 +349,7 @@ impl Tracker {
             && self.relays.goes_on(flow, callee, now)
             && let Some(address) = self.world.peers.note_relay(flow, now)
         {
+            self.note_called(seen);
             self.world.tell(Event::PbxLearned { address, at: seen.at });
             self.legs.learned(&self.world, &mut self.calls);
         }

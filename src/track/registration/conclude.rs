@@ -61,6 +61,10 @@ impl Registrations {
         let (heard, deadline) = (world.is_heard(&waited), waited.deadline);
         let visible = !heard && world.would_see_answer(request.flow, request.first.time, deadline);
         let end = if visible { AttemptEnd::NoAnswer } else { AttemptEnd::Unknown };
+        // A phone that is registered and does not ask again was answered.
+        if heard && bound(&asked).any(|device| self.devices.get(device).is_some_and(Device::is_registered)) {
+            world.triggers.note_missing();
+        }
         self.end_attempt(world, handle, end, Sighting { time: deadline, frame: 0 });
         if heard && purpose == Purpose::Unregister {
             let all = self.aors.get(aor).filter(|_| clears_all).map(|aor| aor.devices.clone()).unwrap_or_default();
