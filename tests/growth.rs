@@ -47,6 +47,7 @@ const BOUNDS: &[(&str, &[(&str, &str)])] = &[
     ("track/nat/site.rs", &[("phones", "PHONES"), ("moves", "MOVES"), ("strangers", "STRANGERS")]),
     ("track/orphans.rs", &[("left", "WATCHED"), ("due", "left, three each")]),
     ("track/peers.rs", &[("pbxs", "MOST"), ("registrars", "MOST")]),
+    ("track/relays.rs", &[("tallies", "COMPARED")]),
     ("track/registration/behind.rs", &[("devices", "devices"), ("registered", "devices")]),
     ("track/registration/mod.rs", &[("devices", "DEVICES"), ("tries", "SOURCES"), ("delays", "keep_delays")]),
     ("track/registration/device.rs", &[("round_trips", "ROUND_TRIPS")]),

@@ -84,6 +84,7 @@ impl CaptureDetector {
             self.lossy.retain(|&lossy| lossy != (address, way));
         }
         let known = self.missing.contains(&(address, way));
+        let other_way = if way == Way::Sent { Way::Received } else { Way::Sent };
         match verdict {
             Verdict::OneWay(tally) if !known => {
                 self.missing.push((address, way));
@@ -104,7 +105,13 @@ impl CaptureDetector {
                     ),
                 );
                 findings.raise(raise, now);
+                // Of a direction that is missing it is no news that part of it is.
+                if !self.lossy.contains(&(address, other_way)) {
+                    let subject = Subject::Pbx(pbx(tracker, address));
+                    findings.replace((FindingId::CaptureOneWay, &subject), (FindingId::CaptureLossy, &subject), now);
+                }
             }
+            Verdict::Lossy(_) if known => {}
             Verdict::Lossy(tally) => self.lossy(tracker, address, way, tally, now, findings),
             Verdict::Sound if known => {
                 self.missing.retain(|&missing| missing != (address, way));

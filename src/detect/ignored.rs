@@ -36,7 +36,7 @@ struct Lost {
 /// Watches INVITEs that go unanswered.
 #[derive(Debug, Default)]
 pub(super) struct IgnoredDetector {
-    /// Sources that the PBX served.
+    /// Sources that a PBX served.
     served: Served,
     trunk_calls: VecDeque<(IpAddr, Unanswered)>,
     large: VecDeque<(IpAddr, Unanswered)>,
@@ -46,8 +46,8 @@ pub(super) struct IgnoredDetector {
 impl IgnoredDetector {
     pub(super) fn event(&mut self, tracker: &Tracker, event: &Event, findings: &mut FindingStore) {
         match *event {
-            Event::ServerResponse { client, at, .. } if standing(tracker, client.ip()) == Standing::Known => {
-                self.served.note(client.ip(), at);
+            Event::ServerResponse { client, pbx, at, .. } if standing(tracker, client.ip()) == Standing::Known => {
+                self.served.note((client.ip(), pbx.ip()), at);
             }
             Event::InviteUnanswered { call, request } => self.unanswered(tracker, call, &request, findings),
             Event::CallOutcome { call, outcome, at, .. } if outcome != Outcome::NoResponse && outcome != Outcome::Unknown => {
@@ -82,7 +82,7 @@ impl IgnoredDetector {
     fn ignored(&self, tracker: &Tracker, call: Handle, request: &Unanswered, findings: &mut FindingStore) {
         let source = request.flow.source.ip();
         let since = request.first.time - tracker.thresholds().others_served;
-        let others = self.served.others(source, |at| at >= since);
+        let others = self.served.others((source, request.flow.destination.ip()), |at| at >= since);
         let Some(entry) = tracker.calls.get(call).filter(|_| others > 0) else { return };
         let message = format!("{source}: INVITE unanswered ({}) while {others} others are served", sent(request.transmissions));
         let raise = Raise::new(FindingId::InviteIgnored, Subject::Source(source), message)

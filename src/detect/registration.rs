@@ -70,7 +70,7 @@ impl RegistrationDetector {
             // That a stranger is refused does not serve it.
             if standing(tracker, source) == Standing::Known {
                 let memory = tracker.thresholds().others_served.times(4);
-                self.answered.note_within(memory, source, report.last.time);
+                self.answered.note_within(memory, (source, report.flow.destination.ip()), report.last.time);
             }
             findings.clear_of(FindingId::RegistrarSilent, report.last.time, || Some(Subject::Source(source)));
         }
@@ -150,7 +150,7 @@ impl RegistrationDetector {
     fn silent(&mut self, tracker: &Tracker, report: &AttemptReport, aor: Box<str>, findings: &mut FindingStore) {
         let source = report.flow.source.ip();
         let since = report.first.time - tracker.thresholds().others_served;
-        let others = self.answered.others(source, |at| at.since(since) > Span::ZERO);
+        let others = self.answered.others((source, report.flow.destination.ip()), |at| at.since(since) > Span::ZERO);
         let waited = report.last.time.since(report.first.time);
         let confidence = if others > 0 { Confidence::Confirmed } else { Confidence::Suspected };
         let was_confirmed = |finding: &Finding| finding.confidence == Confidence::Confirmed;

@@ -1,4 +1,4 @@
-//! Sources that the PBX served lately.
+//! Sources that servers served lately: that one is served says nothing of another server (DETECTION §1.3).
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -12,10 +12,13 @@ const LOOKED_AT: usize = 64;
 /// Marks by which it is known that a source is not among those: there are many sources, and few come again so soon.
 const MARKS: usize = 256;
 
-/// Sources with the last time that they were served, the latest last.
+/// A source and its server.
+type Pair = (IpAddr, IpAddr);
+
+/// Sources, each with the server and the last time that it served them, the latest last.
 #[derive(Debug)]
 pub(super) struct Served {
-    sources: VecDeque<(IpAddr, PacketTime)>,
+    sources: VecDeque<(Pair, PacketTime)>,
     /// How many of the [`LOOKED_AT`] latest have each mark.
     marks: [u8; MARKS],
 }
@@ -27,38 +30,38 @@ impl Default for Served {
 }
 
 impl Served {
-    /// Takes note that `source` was served.
-    pub(super) fn note(&mut self, source: IpAddr, now: PacketTime) {
-        self.take_out(source);
-        self.push(source, now);
+    /// Takes note that `pair.0` was served by `pair.1`.
+    pub(super) fn note(&mut self, pair: Pair, now: PacketTime) {
+        self.take_out(pair);
+        self.push(pair, now);
     }
 
     /// The same, and forgets what is older than `memory`.
-    pub(super) fn note_within(&mut self, memory: Span, source: IpAddr, now: PacketTime) {
-        self.take_out(source);
+    pub(super) fn note_within(&mut self, memory: Span, pair: Pair, now: PacketTime) {
+        self.take_out(pair);
         while self.sources.front().is_some_and(|(_, at)| now.since(*at) > memory) {
             self.forget();
         }
-        self.push(source, now);
+        self.push(pair, now);
     }
 
-    /// How many others than `source` were served at a time that is `wanted`.
-    pub(super) fn others(&self, source: IpAddr, wanted: impl Fn(PacketTime) -> bool) -> usize {
-        self.sources.iter().filter(|(other, at)| *other != source && wanted(*at)).count()
+    /// How many others than `source` its `server` served at a time that is `wanted`.
+    pub(super) fn others(&self, (source, server): Pair, wanted: impl Fn(PacketTime) -> bool) -> usize {
+        self.sources.iter().filter(|((other, by), at)| *other != source && *by == server && wanted(*at)).count()
     }
 
     /// Whether `source` was served at `since` or later.
     pub(super) fn any_since(&self, source: IpAddr, since: PacketTime) -> bool {
-        self.sources.iter().any(|(known, at)| *known == source && *at >= since)
+        self.sources.iter().any(|((known, _), at)| *known == source && *at >= since)
     }
 
-    fn take_out(&mut self, source: IpAddr) {
-        if self.marks[mark(source)] == 0 {
+    fn take_out(&mut self, pair: Pair) {
+        if self.marks[mark(pair)] == 0 {
             return;
         }
-        if let Some(position) = self.sources.iter().rev().take(LOOKED_AT).position(|(known, _)| *known == source) {
+        if let Some(position) = self.sources.iter().rev().take(LOOKED_AT).position(|(known, _)| *known == pair) {
             self.sources.remove(self.sources.len() - 1 - position);
-            self.marks[mark(source)] -= 1;
+            self.marks[mark(pair)] -= 1;
             // One that was too long ago is among the latest again.
             if let Some(&(next, _)) = self.sources.len().checked_sub(LOOKED_AT).and_then(|place| self.sources.get(place)) {
                 self.marks[mark(next)] += 1;
@@ -66,26 +69,26 @@ impl Served {
         }
     }
 
-    fn push(&mut self, source: IpAddr, now: PacketTime) {
+    fn push(&mut self, pair: Pair, now: PacketTime) {
         if self.sources.len() >= REMEMBERED {
             self.forget();
         }
         if let Some(&(passed, _)) = self.sources.len().checked_sub(LOOKED_AT).and_then(|place| self.sources.get(place)) {
             self.marks[mark(passed)] -= 1;
         }
-        self.sources.push_back((source, now));
-        self.marks[mark(source)] += 1;
+        self.sources.push_back((pair, now));
+        self.marks[mark(pair)] += 1;
     }
 
     fn forget(&mut self) {
         let was_late = self.sources.len() <= LOOKED_AT;
-        if let Some((source, _)) = self.sources.pop_front().filter(|_| was_late) {
-            self.marks[mark(source)] -= 1;
+        if let Some((pair, _)) = self.sources.pop_front().filter(|_| was_late) {
+            self.marks[mark(pair)] -= 1;
         }
     }
 }
 
-fn mark(source: IpAddr) -> usize {
+fn mark((source, _): Pair) -> usize {
     let bytes = match source {
         IpAddr::V4(ip) => u64::from(u32::from(ip)),
         IpAddr::V6(ip) => u128::from(ip) as u64 ^ (u128::from(ip) >> 64) as u64,
@@ -104,7 +107,7 @@ mod tests {
     }
 
     /// The same, looked up one by one.
-    fn plainly(sources: &mut VecDeque<(IpAddr, PacketTime)>, source: IpAddr, now: PacketTime, memory: Span) {
+    fn plainly(sources: &mut VecDeque<(Pair, PacketTime)>, source: Pair, now: PacketTime, memory: Span) {
         if let Some(position) = sources.iter().rev().take(LOOKED_AT).position(|(known, _)| *known == source) {
             sources.remove(sources.len() - 1 - position);
         }
@@ -118,7 +121,7 @@ mod tests {
             let (mut served, mut plain, mut now) = (Served::default(), VecDeque::new(), 0);
             for (source, pause) in steps {
                 now += pause;
-                let source = IpAddr::from([192, 0, 2, source]);
+                let source = (IpAddr::from([192, 0, 2, source / 2]), IpAddr::from([203, 0, 113, source % 2]));
                 served.note_within(Span::from_secs(900), source, at(now));
                 plainly(&mut plain, source, at(now), Span::from_secs(900));
                 prop_assert_eq!(&served.sources, &plain);

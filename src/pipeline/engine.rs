@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::decode::outcome::{FrameCounts, Skip};
 use crate::decode::signal::Signal;
+use crate::detect::catalog::FindingId;
 use crate::detect::detectors::{Detectors, Routed};
 use crate::detect::listener::{Heard, Listener};
 use crate::detect::store::Limits;
@@ -19,6 +20,9 @@ use crate::sip::delivery::{Arrival, Batch, Event as Delivered};
 use crate::sip::message::Message;
 use crate::track::event::{Event, Sighting};
 use crate::track::{Novelty, Settings, Tracker};
+
+/// What says that the capture lacks something.
+const DOUBTS: [FindingId; 4] = [FindingId::CaptureOneWay, FindingId::CaptureLossy, FindingId::CaptureStalled, FindingId::ClockStepped];
 
 /// Messages that a ladder shows at most.
 const LADDER: usize = 10_000;
@@ -208,6 +212,9 @@ impl Engine {
             retransmissions: self.tracker.messages.retransmissions,
             keepalives: counts.decode.keepalives,
             anomalies: anomalies.filter(|(_, count)| *count > 0).collect(),
+            doubts: self.detectors.findings.all().iter().map(|finding| finding.id).filter(|id| DOUBTS.contains(id)).collect(),
+            silences: self.tracker.world.absence.implausible(),
+            missing: self.tracker.world.triggers.missing(),
             evicted: self.evictions().into_iter().filter(|(_, count)| *count > 0).collect(),
             ..CaptureSummary::default()
         }

@@ -50,6 +50,9 @@ fn lasting(seconds: f64) -> Option<Seconds> {
 
 fn capture() -> CaptureSummary {
     CaptureSummary {
+        missing: 0,
+        silences: 0,
+        doubts: Vec::new(),
         files: vec!["office-0900.pcap".to_owned(), "office-0930.pcap.gz".to_owned()],
         first_packet: Some(at(0.0)),
         last_packet: Some(at(3_731.52)),

@@ -7,6 +7,7 @@ use crate::decode::flow::{Flow, Transport};
 use crate::decode::signal::Signal;
 use crate::time::{PacketTime, Span};
 use crate::track::flows::Flows;
+use crate::track::pace::Pace;
 use crate::track::peers::Peers;
 
 /// How long before the newest packet a deadline must lie; nothing is concluded at the very end of a capture.
@@ -19,12 +20,14 @@ pub const SEEN_WITHIN: Span = Span::from_secs(600);
 /// repeats are missing too, and it is the capture that fell silent.
 const LONGEST_GAP: Span = Span::from_secs(16);
 
-/// The shortest silence that may be a hole of the capture rather than a pause of those who talk: that of one who sends again.
+/// The shortest silence that may be unusual: that of one who sends again.
 const PAUSE: Span = Span::from_secs(32);
 
-/// How many times as long as any silence before one must be to be taken for a hole. Clocks are set and captures stop for less than what is
-/// told of as [`Signal::Hole`], too.
+/// How many times as long as any before it is then.
 const UNUSUAL: i64 = 2;
+
+/// Silences of everybody that are remembered.
+const SILENCES: usize = 4;
 
 /// Transmissions that show that the sender heard nothing (DETECTION §1.3).
 const UNHEARD: u16 = 3;
@@ -44,29 +47,50 @@ pub struct Absence {
     earlier: PacketTime,
     /// The last message or signal.
     heard: PacketTime,
-    /// The longest silence so far.
+    pace: Pace,
+    /// The last silences of everybody that are implausible at this pace, the latest last.
+    silences: [(PacketTime, PacketTime); SILENCES],
+    /// How many there were in all.
+    implausible: u64,
+    /// The longest silence so far, whatever the pace.
     longest: Span,
-    /// The last one that was unusually long.
-    lull: (PacketTime, PacketTime),
+    /// The last one that was far longer than all before.
+    unusual: (PacketTime, PacketTime),
 }
 
 impl Absence {
     /// A capture without flaw so far.
     pub fn new() -> Self {
-        let flaw = (PacketTime::MIN, PacketTime::MIN);
-        Self { flaw, earlier: PacketTime::MIN, heard: PacketTime::MIN, longest: Span::ZERO, lull: flaw }
+        let never = (PacketTime::MIN, PacketTime::MIN);
+        Self {
+            flaw: never,
+            earlier: PacketTime::MIN,
+            heard: PacketTime::MIN,
+            pace: Pace::new(),
+            silences: [never; SILENCES],
+            implausible: 0,
+            longest: Span::ZERO,
+            unusual: never,
+        }
     }
 
-    /// Takes note that something was captured at `now`.
+    /// Takes note that something was captured at `now`. What everybody is said to have left out in a silence that is implausible here, the
+    /// capture left out, or its clock was set forward.
     pub fn hear(&mut self, now: PacketTime) {
         let silence = if self.heard > PacketTime::MIN { now.since(self.heard) } else { Span::ZERO };
         if silence > self.longest {
             if silence > self.longest.times(UNUSUAL).max(PAUSE) {
-                self.lull = (self.heard, now);
+                self.unusual = (self.heard, now);
             }
             self.longest = silence;
         }
         self.heard = now;
+        if let Some(last) = self.pace.hear(now) {
+            self.flawed(last, now);
+            self.silences.rotate_left(1);
+            self.silences[SILENCES - 1] = (last, now);
+            self.implausible += 1;
+        }
     }
 
     /// Takes note of a flaw of the capture at `now`: drops, clock steps and holes void every window that overlaps them.
@@ -76,8 +100,12 @@ impl Absence {
             Signal::Dropped(_) | Signal::ClockStep { .. } => PacketTime::MIN,
             _ => return,
         };
+        self.flawed(from, now);
+    }
+
+    fn flawed(&mut self, from: PacketTime, now: PacketTime) {
         // A silence that goes on is told of again.
-        let goes_on = from > PacketTime::MIN && from == self.flaw.0;
+        let goes_on = from > PacketTime::MIN && from <= self.flaw.0;
         let repeated = now == self.flaw.1;
         if !goes_on && !repeated {
             self.earlier = self.earlier.max(self.flaw.1);
@@ -92,7 +120,19 @@ impl Absence {
 
     /// Whether the capture was sound between `start` and `end`: a flaw that began after `end` takes nothing from it.
     pub fn was_sound(&self, start: PacketTime, end: PacketTime) -> bool {
-        self.is_sound_since(start) || (end <= self.flaw.0 && self.earlier < start)
+        (self.is_sound_since(start) || (end <= self.flaw.0 && self.earlier < start)) && !self.pace.is_silent_until(end)
+    }
+
+    /// How many silences of everybody there were that are implausible at the pace of the capture.
+    pub fn implausible(&self) -> u64 {
+        self.implausible
+    }
+
+    /// The end of the last silence of everybody that was unusual, if any part of it lies between `start` and `end`. Before a capture has a
+    /// pace, and where it is too quiet to have one, that is a silence far longer than all before.
+    pub fn lull_between(&self, start: PacketTime, end: PacketTime) -> Option<PacketTime> {
+        let silences = self.silences.iter().chain([&self.unusual]);
+        silences.filter(|&&(from, to)| from < end && to > start).map(|&(_, to)| to).max()
     }
 
     /// Whether the capture saw anything so late that the silence up to `end` is that of one request and not of all.
@@ -103,12 +143,6 @@ impl Absence {
     /// Whether anything at all was captured at or after `start`.
     pub fn has_heard_since(&self, start: PacketTime) -> bool {
         self.heard >= start
-    }
-
-    /// The end of the last unusually long silence, if any of it lies between `start` and `end`: what was sent then may have been missed.
-    pub fn lull_between(&self, start: PacketTime, end: PacketTime) -> Option<PacketTime> {
-        let (from, until) = self.lull;
-        (until > start && from < end).then_some(until)
     }
 
     /// Whether a packet along `missing` would have been captured had it been sent between `start` and `end`.
@@ -152,17 +186,19 @@ mod tests {
     }
 
     #[test]
-    fn a_silence_longer_than_any_before_is_a_lull() {
+    fn a_silence_of_everybody_that_is_implausible_voids_what_overlaps_it() {
         let mut absence = Absence::new();
-        for second in [0, 20, 50, 70, 100] {
+        for second in (0..=400).step_by(10) {
             absence.hear(at(second));
         }
-        assert_eq!(absence.lull_between(at(0), at(1000)), None, "each pause is about as long as the others");
-        absence.hear(at(300));
-        assert_eq!(absence.lull_between(at(0), at(101)), Some(at(300)));
-        assert_eq!((absence.lull_between(at(0), at(100)), absence.lull_between(at(300), at(400))), (None, None));
-        absence.hear(at(650));
-        assert_eq!(absence.lull_between(at(301), at(650)), None, "it was as silent before");
+        assert!(!absence.was_sound(at(410), at(442)), "it lasts");
+        absence.hear(at(600));
+        assert!(absence.was_sound(at(368), at(400)));
+        assert_eq!(absence.lull_between(at(0), at(400)), None);
+        assert!(!absence.was_sound(at(390), at(422)) && !absence.was_sound(at(590), at(622)));
+        assert_eq!(absence.lull_between(at(300), at(650)), Some(at(600)), "a refresh may have been in it");
+        assert!(absence.was_sound(at(601), at(633)));
+        assert_eq!(absence.lull_between(at(600), at(633)), None);
     }
 
     #[test]

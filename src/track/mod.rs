@@ -12,9 +12,11 @@ pub mod legs;
 mod lost;
 pub mod nat;
 pub mod orphans;
+pub mod pace;
 pub mod peers;
 pub mod reading;
 pub mod registration;
+pub mod relays;
 mod route;
 pub mod scan;
 pub mod site;
@@ -41,6 +43,7 @@ use crate::track::nat::Nat;
 use crate::track::orphans::Orphans;
 use crate::track::peers::Peers;
 use crate::track::registration::Registrations;
+use crate::track::relays::Relays;
 use crate::track::scan::{Limits, Scans};
 use crate::track::transaction::{Timing, Transactions};
 use crate::track::world::World;
@@ -119,6 +122,7 @@ pub struct Tracker {
     pub messages: MessageCounts,
     legs: Legs,
     lost: LostAnswers,
+    relays: Relays,
     orphans: Orphans,
     scans: Scans,
     steps: Vec<Step>,
@@ -147,6 +151,7 @@ impl Tracker {
             messages: MessageCounts { requests: [0; Method::ALL.len()], responses: vec![0; STATUSES], retransmissions: 0 },
             legs: Legs::default(),
             lost: LostAnswers::default(),
+            relays: Relays::default(),
             orphans: Orphans::new(thresholds),
             scans: Scans::new(digester, settings.sources, Limits::from(thresholds)),
             steps: Vec::new(),

@@ -303,12 +303,13 @@ impl Peers {
     /// Takes note that a REGISTER along `flow` with `vias` Via values was answered by 2xx or 401 at `now`. Returns the PBX address, if one
     /// was learned by that.
     pub fn note_answered_register(&mut self, flow: Flow, vias: u16, now: PacketTime) -> Option<SocketAddr> {
-        if !self.learns || self.is_known(flow.destination) {
+        if !self.learns {
             return None;
         }
-        let client = flow.source.ip();
+        let (client, is_known) = (flow.source.ip(), self.is_known(flow.destination));
         let position = match self.registrars.iter().position(|registrar| registrar.address == flow.destination) {
             Some(position) => position,
+            None if is_known => return None,
             None => {
                 self.make_room(now)?;
                 self.registrars.push(Registrar { address: flow.destination, client, serves_many: false });
@@ -317,11 +318,33 @@ impl Peers {
         };
         let registrar = self.registrars.get_mut(position)?;
         registrar.serves_many |= vias > 1 || registrar.client != client;
+        if is_known {
+            return None;
+        }
         if !registrar.serves_many && self.pbxs.iter().any(|pbx| !pbx.assumed && pbx.address.ip() == registrar.client) {
             return None;
         }
         self.learn(flow.destination, now)?;
         Some(flow.destination)
+    }
+
+    /// Whether the server at the end of `flow` is known for the REGISTERs of its source alone: the one may be a carrier, and the other
+    /// another address of the PBX.
+    pub fn may_be_carrier(&self, flow: Flow) -> bool {
+        let client = flow.source.ip();
+        let is_alone =
+            |registrar: &Registrar| registrar.address == flow.destination && !registrar.serves_many && registrar.client == client;
+        self.learns && self.registrars.iter().any(is_alone) && !self.is_pbx_ip(client)
+    }
+
+    /// Takes note that the source of `flow` goes on with the calls of others. Returns it if it was learned by that to be a PBX's address,
+    /// and the server at the other end to be a carrier.
+    pub fn note_relay(&mut self, flow: Flow, now: PacketTime) -> Option<SocketAddr> {
+        // The port of a connection says nothing.
+        let port = if flow.transport.is_stream() { flow.destination.port() } else { flow.source.port() };
+        let address = SocketAddr::new(flow.source.ip(), port);
+        self.learn(address, now)?;
+        Some(address)
     }
 
     /// Forgets sources that were silent for a day.

@@ -3,6 +3,7 @@
 use crate::decode::flow::Flow;
 use crate::sip::message::{Kind, Message};
 use crate::sip::method::Method;
+use crate::sip::uri::Uri;
 use crate::table::{Handle, Rank};
 use crate::time::{PacketTime, Span};
 use crate::track::call::{ByeKind, is_initial, tell_server_delay};
@@ -17,6 +18,8 @@ use crate::track::{Novelty, Tracker};
 
 /// How long a request may wait for a response: an INVITE that rings, while its response is repeated each minute.
 const LONGEST_WAIT: Span = Span::from_secs(200);
+/// Digits at the end of a number that are compared.
+const NUMBER: usize = 7;
 
 impl Tracker {
     /// Handles a SIP message. Deadlines before it are handled first.
@@ -122,6 +125,7 @@ impl Tracker {
                 let begun = self.calls.invite(&mut self.world, seen, transaction);
                 self.note_phones_of_call(seen, transaction);
                 if let Some(call) = begun {
+                    self.look_for_relay(seen);
                     self.legs.begun(&self.world, &self.registrations, &mut self.calls, seen, call);
                 } else if let Some(Owner::CallerInvite(call)) = self.world.transactions.get(transaction).map(|invite| invite.owner) {
                     self.legs.renewed(&self.world, &self.registrations, &mut self.calls, seen, call);
@@ -337,6 +341,23 @@ impl Tracker {
             self.world.tell(Event::PbxLearned { address, at: seen.at });
             self.legs.learned(&self.world, &mut self.calls);
         }
+    }
+
+    /// Learns the address at which a PBX calls its carrier from whose calls go on there.
+    fn look_for_relay(&mut self, seen: &Seen<'_>) {
+        let Some(callee) = seen.message.request_uri().map(|uri| Uri::parse(uri).user).filter(|user| !user.is_empty()) else { return };
+        // A PBX may dial a prefix before the number.
+        let number = callee.get(callee.len().saturating_sub(NUMBER)..).unwrap_or(callee);
+        let (flow, callee, now) = (seen.flow, self.world.digester.bytes(number), seen.at.time);
+        if self.world.peers.may_be_carrier(flow)
+            && self.relays.goes_on(flow, callee, now)
+            && let Some(address) = self.world.peers.note_relay(flow, now)
+        {
+            self.note_called(seen);
+            self.world.tell(Event::PbxLearned { address, at: seen.at });
+            self.legs.learned(&self.world, &mut self.calls);
+        }
+        self.relays.note(flow, callee, now);
     }
 
     /// Whether the PBX calls or registers at somebody.

@@ -104,6 +104,8 @@ pub enum Verdict {
 #[derive(Debug, Default)]
 pub struct Triggers {
     watched: Vec<Watched>,
+    /// Messages of partners, or to them, of which it is proven that the capture missed them.
+    missing: u64,
     /// The bucket that was counted in last, and when it begins: most packets fall into it too.
     latest: (i64, PacketTime),
 }
@@ -146,10 +148,23 @@ impl Triggers {
 
     /// Counts a message whose trigger went from `source` to `destination` shortly before; `seen` tells whether it was captured.
     pub fn note_near(&mut self, source: IpAddr, destination: IpAddr, seen: bool, witness: Witness, now: PacketTime) {
+        if !seen && witness == Witness::Partner {
+            self.note_missing();
+        }
         self.each(source, destination, witness, now, |tally| {
             tally.near += 1;
             tally.near_unseen += u32::from(!seen);
         });
+    }
+
+    /// Takes note of a message of a partner, or to one, of which it is proven that the capture missed it.
+    pub fn note_missing(&mut self) {
+        self.missing += 1;
+    }
+
+    /// How many messages the capture is proven to have missed, whatever share of all they are; strangers prove nothing.
+    pub fn missing(&self) -> u64 {
+        self.missing
     }
 
     /// What the last ten minutes say of what `address` sends or receives.

@@ -18,7 +18,6 @@ scenarios! {
     "any-dup" => any_dup,
     "one-way" => one_way,
     "clock-step" => clock_step,
-    "clock-steps-forward" => clock_steps_forward,
     "expiry-on-a-quiet-pbx" => expiry_on_a_quiet_pbx,
     "torture" => torture,
     "wrong-port" => wrong_port,
@@ -147,14 +146,6 @@ fn clock_step(scene: &mut Scene) {
         scene.healthy(&mut phone, index as f64, 600.0);
     }
     scene.step_clock(310.5, -3600.0);
-}
-
-/// The clock is set while phones with short registrations are registered.
-fn clock_steps_forward(scene: &mut Scene) {
-    for (index, phone) in [a1(), b1(), c1()].into_iter().enumerate() {
-        scene.healthy(&mut phone.expiring(300), index as f64, 900.0);
-    }
-    scene.step_clock(310.5, 200.0);
 }
 
 /// Phones that nobody asks for and that send no keep-alives: only now and then one registers. One of them is unplugged.

@@ -3,8 +3,8 @@
 use super::scenarios;
 use super::trouble::{ABSENT, refused};
 use crate::support::agent::address;
-use crate::support::agent::cast::{a1, b1, c1, trunk};
-use crate::support::call::Bridge;
+use crate::support::agent::cast::{a1, a2, b1, c1, trunk};
+use crate::support::call::{Bridge, Plan};
 use crate::support::scene::schedule;
 use crate::support::upkeep::times;
 use crate::support::wire::{Protocol, port_unreachable};
@@ -29,6 +29,11 @@ scenarios! {
     "reg-rewritten" => reg_rewritten,
     "hole-hides-answer" => hole_hides_answer,
     "capture-lossy" => capture_lossy,
+    "capture-turns-one-way" => capture_turns_one_way,
+    "clock-set-forward" => clock_set_forward,
+    "clock-set-forward-phone-off" => clock_set_forward_phone_off,
+    "two-addresses" => two_addresses,
+    "two-addresses-carrier-dead" => two_addresses_carrier_dead,
 }
 
 /// Phones at `count` sites, with nothing sent yet.
@@ -299,6 +304,98 @@ fn hole_hides_answer(scene: &mut Scene) {
     let pbx = scene.pbx.clone();
     scene.send(199.7, &register, &pbx, &request);
     scene.keep(|shot| !(200.0..1100.0).contains(&shot.at));
+}
+
+/// The clock of the capturing host is set forward by 200 s, across the refreshes of phones that are well; one sends no keep-alives.
+fn clock_set_forward(scene: &mut Scene) {
+    for (index, phone) in [a1(), a2(), b1()].into_iter().enumerate() {
+        scene.healthy(&mut phone.expiring(300), index as f64, 1300.0);
+    }
+    let mut silent = c1().expiring(60);
+    scene.reg_ok(3.0, &mut silent);
+    for at in times(33.0, 30.0, 1300.0) {
+        scene.refresh(at, &mut silent);
+    }
+    scene.step_clock(400.5, 200.0);
+}
+
+/// The same, and later one phone registers no more, though it goes on sending keep-alives.
+fn clock_set_forward_phone_off(scene: &mut Scene) {
+    clock_set_forward(scene);
+    let mut phone = Agent::phone("2002", Brand::Snom, "10.0.0.6:5060", "198.51.100.80:35061").expiring(300);
+    scene.reg_ok(4.0, &mut phone);
+    for at in times(154.0, 150.0, 700.0) {
+        scene.refresh(at, &mut phone);
+    }
+    scene.keepalives(&phone, 24.0, 20.0, 1300.0);
+}
+
+/// What phones send is captured for the first minutes only.
+fn capture_turns_one_way(scene: &mut Scene) {
+    for (index, phone) in sites(6).into_iter().enumerate() {
+        scene.healthy(&mut phone.expiring(120), index as f64, 1500.0);
+    }
+    let pbx = scene.pbx.outer;
+    scene.keep(|shot| shot.destination != pbx || shot.at < 400.0);
+}
+
+/// Phones of the office, and the account of the PBX at its carrier, which it reaches from another of its addresses.
+fn office(scene: &mut Scene, until: f64) -> (Vec<Agent>, Agent) {
+    let phone = |index: i32| {
+        let at = format!("203.0.113.{}:5060", 60 + index);
+        Agent::phone(&(3001 + index).to_string(), Brand::Snom, &at, &at)
+    };
+    let mut phones: Vec<Agent> = (0..3).map(phone).collect();
+    for (index, phone) in phones.iter_mut().enumerate() {
+        scene.healthy(phone, index as f64, until);
+    }
+    let outside = Agent::server("4989100", Brand::Asterisk, "198.18.0.1:5060");
+    (phones, Agent { domain: "carrier.example.net".to_owned(), ..outside })
+}
+
+/// The PBX registers at its carrier, which accepts.
+fn registered_at_carrier(scene: &mut Scene, at: f64, account: &mut Agent) {
+    let request = scene.register_message(account);
+    scene.send(at, account, &trunk(), &request);
+    let accepted = scene.registrar_response(&request, 200, account).with("Contact", format!("<{}>;expires=300", account.contact_uri()));
+    scene.send(at + 0.03, &trunk(), account, &accepted);
+}
+
+/// A PBX serves its phones at one address and its carrier from another. Nothing is wrong.
+fn two_addresses(scene: &mut Scene) {
+    let (phones, mut account) = office(scene, 400.0);
+    for at in [5.0, 155.0, 305.0] {
+        registered_at_carrier(scene, at, &mut account);
+    }
+    let pbx = scene.pbx.clone();
+    for (index, phone) in phones.iter().enumerate() {
+        let (at, number) = (30.0 + 90.0 * index as f64, format!("003012345{index}"));
+        let mut first = Leg::new(scene, phone, &pbx, &phone.user, &number);
+        let mut second = Leg::new(scene, &account, &trunk(), "4989100", &number);
+        first.ordinary(scene, Plan { invite: at, ring: at + 0.9, answer: at + 5.01, bye: at + 45.0, bye_by: Side::Caller });
+        second.ordinary(scene, Plan { invite: at + 0.06, ring: at + 0.85, answer: at + 5.0, bye: at + 45.01, bye_by: Side::Caller });
+    }
+}
+
+/// The same PBX, and its carrier is dead.
+fn two_addresses_carrier_dead(scene: &mut Scene) {
+    let (phones, mut account) = office(scene, 500.0);
+    for at in [5.0, 155.0] {
+        registered_at_carrier(scene, at, &mut account);
+    }
+    let pbx = scene.pbx.clone();
+    for (index, phone) in phones.iter().enumerate() {
+        let (at, number) = (260.0 + 20.0 * index as f64, format!("003012345{index}"));
+        let mut first = Leg::new(scene, phone, &pbx, &phone.user, &number);
+        first.invite(scene, at, &[]);
+        first.progress(scene, at + 0.005, 100);
+        Leg::new(scene, &account, &trunk(), "4989100", &number).invite_repeated(scene, at + 0.06, &schedule::INVITE, &[]);
+        first.fail(scene, at + 32.1, 503, &[]);
+    }
+    for at in [305.0, 365.0] {
+        let request = scene.register_message(&mut account);
+        scene.repeat(at, &schedule::CAPPED, &account, &trunk(), &request);
+    }
 }
 
 /// One packet in ten of the phones is not captured.

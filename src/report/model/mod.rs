@@ -18,6 +18,8 @@ use std::net::SocketAddr;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::detect::catalog::FindingId;
+
 pub use assist::{AssistLine, AssistStep, Noted, PacketSeen, SentBy, SessionBegan, StepBegan, StepEnded, StepResult};
 pub use call::CallEntry;
 pub use finding::{Evidence, FindingEntry};
@@ -97,6 +99,15 @@ pub struct CaptureSummary {
     pub evicted: BTreeMap<&'static str, u64>,
     /// Whether a file ended in the middle of a packet.
     pub cut: bool,
+    /// Messages of which others prove that they were sent and not captured.
+    #[serde(skip)]
+    pub missing: u64,
+    /// Silences of everybody that are implausible at the pace of the capture.
+    #[serde(skip)]
+    pub silences: u64,
+    /// What was found to be wrong with the capture.
+    #[serde(skip)]
+    pub doubts: Vec<FindingId>,
 }
 
 /// Distinct messages: neither capture duplicates nor retransmissions.
@@ -184,6 +195,9 @@ mod tests {
             left_out: LeftOut::default(),
             schema: SCHEMA,
             capture: CaptureSummary {
+                missing: 0,
+                silences: 0,
+                doubts: Vec::new(),
                 files: vec!["a.pcap".to_owned()],
                 first_packet: Some(Stamp(sample::START + Span::from_nanos(123_456_789))),
                 last_packet: Some(at(120)),

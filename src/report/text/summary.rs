@@ -7,6 +7,7 @@ use super::super::model::{CallEntry, CaptureSummary, FindingEntry, LeftOut, Regi
 use super::super::style::Tone;
 use super::page::{INDENT, Page};
 use super::{calls, findings, words};
+use crate::detect::catalog::FindingId;
 use crate::track::vocabulary::{Outcome, RegistrationState, Severity};
 
 /// PBX addresses named before the rest is only counted.
@@ -137,10 +138,20 @@ fn addresses(report: &Report) -> String {
 
 /// What the capture lacks: where it lacks something, silence proves nothing.
 fn trust(capture: &CaptureSummary) -> (Tone, String) {
+    let found = |id: FindingId| capture.doubts.contains(&id);
+    let (is_one_way, is_stalled) = (found(FindingId::CaptureOneWay), found(FindingId::CaptureStalled));
+    // What a missing direction lacks is not counted.
+    let missing = if is_one_way { 0 } else { capture.missing };
     let lost = |reason: &str| capture.skipped.get(reason).copied().unwrap_or_default();
     let evicted: u64 = capture.evicted.values().sum();
     let flaws = [
         capture.cut.then(|| "a file ends in the middle of a packet".to_owned()),
+        is_one_way.then(|| "one direction is missing".to_owned()),
+        is_stalled.then(|| "nothing at all was captured for a while".to_owned()),
+        (capture.silences > 0 && !is_stalled).then(|| "nothing was captured for a while, or the clock was set forward".to_owned()),
+        found(FindingId::ClockStepped).then(|| "the clock was set back".to_owned()),
+        flaw(missing, "message is missing, as others prove", "messages are missing, as others prove"),
+        (missing == 0 && found(FindingId::CaptureLossy)).then(|| "packets are missing".to_owned()),
         flaw(lost("encrypted"), "frame is encrypted", "frames are encrypted"),
         flaw(lost("truncated"), "frame is cut by the snap length", "frames are cut by the snap length"),
         flaw(lost("incomplete_fragment"), "fragment lacks its others", "fragments lack their others"),

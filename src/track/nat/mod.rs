@@ -255,10 +255,10 @@ impl Nat {
         let (now, at) = (packet.at.time, packet.at);
         phone.candidate = None;
         let last = phone.heard_before(packet.flow.source, packet.before);
-        // Nor does a silence tell of the phone in which the capture may have missed it.
-        let tells = is_to_pbx && world.absence.lull_between(last, now).is_none();
-        let gap = if tells { now.since(last) } else { Span::ZERO };
-        if sign != Sign::Repeat {
+        let gap = if is_to_pbx { now.since(last) } else { Span::ZERO };
+        // What it sent while the capture was not sound nobody knows.
+        let is_known = world.absence.is_sound_since(last);
+        if sign != Sign::Repeat && is_known {
             phone.gaps.note(gap);
         }
         if is_to_pbx {
@@ -271,7 +271,7 @@ impl Nat {
         }
         let long = self.thresholds.keepalive_missing_gap;
         let enough = phone.gaps.len() >= self.thresholds.keepalive_missing_gaps as usize;
-        let habit = (gap > long && enough && phone.lacks_keepalive()).then(|| phone.gaps.percentile_95());
+        let habit = (gap > long && is_known && enough && phone.lacks_keepalive()).then(|| phone.gaps.percentile_95());
         let habit = habit.flatten().filter(|habit| *habit > long);
         let device = phone.device;
         self.phones.touch(handle);

@@ -61,6 +61,10 @@ impl Registrations {
         let (heard, deadline) = (world.is_heard(&waited), waited.deadline);
         let visible = !heard && world.would_see_answer(request.flow, request.first.time, deadline);
         let end = if visible { AttemptEnd::NoAnswer } else { AttemptEnd::Unknown };
+        // A phone that is registered and does not ask again was answered.
+        if heard && bound(&asked).any(|device| self.devices.get(device).is_some_and(Device::is_registered)) {
+            world.triggers.note_missing();
+        }
         self.end_attempt(world, handle, end, Sighting { time: deadline, frame: 0 });
         if heard && purpose == Purpose::Unregister {
             let all = self.aors.get(aor).filter(|_| clears_all).map(|aor| aor.devices.clone()).unwrap_or_default();
@@ -341,9 +345,9 @@ impl Registrations {
         self.probe_due(world, handle, now);
         let Some(device) = self.devices.get(handle) else { return };
         let expiry = device.expires_at.filter(|&at| device.is_registered() && at + self.grace + WATERMARK <= now);
-        if let Some(expiry) = expiry {
+        if let Some(expiry) = expiry.map(|expiry| held_until(world, device, expiry, self.grace)) {
             let end = expiry + self.grace;
-            if let Some(later) = look_again(world, device, expiry, end, now) {
+            if let Some(later) = look_again(world, expiry, end, now) {
                 self.devices.set_deadline(handle, later);
                 return;
             }
@@ -351,6 +355,7 @@ impl Registrations {
             let visible = !renewed
                 && world.absence.was_sound(expiry, end)
                 && world.absence.has_heard_since(expiry)
+                && world.absence.lull_between(expiry, end).is_none()
                 && (world.flows.seen_within(device.flow, end - REFRESH_SEEN)
                     || world.peers.received_since(device.flow.destination, end - REFRESH_SEEN));
             let state = if visible { RegistrationState::Expired } else { RegistrationState::Unknown };
@@ -365,14 +370,18 @@ impl Registrations {
     }
 }
 
-/// When to look again at a device whose binding ended at `expiry` and whose refresh was awaited until `end`, where the capture cannot tell
-/// yet: nobody has been heard since, or the refresh may have been missed in an unusual silence, and the binding holds until the next one.
-fn look_again(world: &World, device: &Device, expiry: PacketTime, end: PacketTime, now: PacketTime) -> Option<PacketTime> {
-    if !world.absence.has_heard_since(expiry) {
-        return (now < end + REFRESH_SEEN).then(|| now + PAUSE);
+/// Until when a binding may hold that was granted until `expiry`: a refresh may have been in a silence of everybody.
+fn held_until(world: &World, device: &Device, expiry: PacketTime, grace: Span) -> PacketTime {
+    let missed = world.absence.lull_between(device.last_accepted.time, expiry + grace);
+    missed.map_or(expiry, |missed| expiry.max(missed + device.granted))
+}
+
+/// When to look again at a binding that ends at `expiry`, where it is awaited until `end` or nobody has been heard since.
+fn look_again(world: &World, expiry: PacketTime, end: PacketTime, now: PacketTime) -> Option<PacketTime> {
+    if end + WATERMARK > now {
+        return Some(end + WATERMARK);
     }
-    let missed = world.absence.lull_between(expiry - device.granted, end)?;
-    Some(missed + device.granted + (end - expiry) + WATERMARK).filter(|later| *later > now)
+    (!world.absence.has_heard_since(expiry) && now < end + REFRESH_SEEN).then(|| now + PAUSE)
 }
 
 /// How long to wait for a sign of life of anybody.
