@@ -9,6 +9,9 @@ use crate::track::vocabulary::Confidence;
 /// How far beyond the upper bound that share is taken.
 const BEYOND: Span = Span::from_secs(1);
 
+/// No NAT forgets a binding so soon: what is lost after shorter silences is lost for another reason.
+const SHORTEST_LIFETIME: Span = Span::from_secs(5);
+
 /// Successes of about the same age.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Delivered {
@@ -69,7 +72,8 @@ impl Observations {
         let (step, error) = self.best_step(&informative);
         let lower = self.delivered.iter().map(|delivered| delivered.age).filter(|age| *age <= step).max().or(weak);
         let upper = self.failed.iter().map(|failed| failed.age).filter(|age| *age >= step).min().unwrap_or(shortest_failure);
-        if error > thresholds.nat_confirm_error.get() && self.is_loss(thresholds, upper) {
+        let is_loss = error > thresholds.nat_confirm_error.get() && self.is_loss(thresholds, upper);
+        if is_loss || upper < SHORTEST_LIFETIME {
             return Estimate { lower: longest.or(weak), upper: None, successes, failures, error, confidence: None };
         }
         let confidence = self.confidence(thresholds, upper, error, successes);

@@ -14,6 +14,7 @@ mod moves;
 mod names;
 mod phone;
 mod pool;
+mod proven;
 mod rewrite;
 mod rhythm;
 mod site;
@@ -255,12 +256,15 @@ impl Nat {
         let (now, at) = (packet.at.time, packet.at);
         phone.candidate = None;
         let last = phone.heard_before(packet.flow.source, packet.before);
-        let gap = if is_to_pbx { now.since(last) } else { Span::ZERO };
+        // A silence in which the phone was cut off is none of its own making.
+        let is_own = is_to_pbx && !phone.proven.is_cut_off(last);
+        let gap = if is_own { now.since(last) } else { Span::ZERO };
         if sign != Sign::Repeat {
             phone.gaps.note(gap);
         }
         if is_to_pbx {
             phone.spoke = (packet.flow.source, now);
+            phone.note_kept_port(packet.flow.source, packet.before, now);
         }
         phone.heard = now;
         phone.binding.sent(stream_lifetime, now);

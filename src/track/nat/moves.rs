@@ -49,8 +49,9 @@ impl Nat {
         phone.binding = Binding::new(at.time);
         phone.left = Some(Box::new(Left { address: old.source, at }));
         let device = phone.device;
+        let is_kept_longer = phone.proven.change_port(at.time.since(heard));
         let same_place = old.source.ip() == to.source.ip() && !old.transport.is_stream() && !to.transport.is_stream();
-        if same_place && continuity != Continuity::Restarted && heard > PacketTime::MIN {
+        if same_place && continuity != Continuity::Restarted && heard > PacketTime::MIN && !is_kept_longer {
             phone.change = Some(Box::new(Change { old, to: to.source, heard, at, due }));
             for asked in phone.asked.iter_mut().filter(|asked| asked.flow.destination == old.source && asked.sent.time >= heard) {
                 asked.wait = Wait::NewPort;
@@ -58,6 +59,8 @@ impl Nat {
         } else {
             phone.change = None;
             phone.asked.clear();
+        }
+        if !same_place || continuity == Continuity::Restarted || heard == PacketTime::MIN {
             phone.gaps = Gaps::default();
             phone.contact.gaps = Gaps::default();
         }
