@@ -60,8 +60,8 @@ impl Nat {
         let (since, silence) = (seen.before.against, now.since(seen.before.against));
         let request = world.transactions.get(transaction);
         // What does not fit one packet may be lost for its size, and says nothing of the silence.
-        let is_cut_off = request.is_none_or(|request| request.size <= LARGE)
-            && phone.proven.asked(since, silence, phone.binding.stage(Some(silence)));
+        let is_cut_off =
+            request.is_none_or(|request| request.size <= LARGE) && phone.proven.asked(since, silence, phone.binding.stage(Some(silence)));
         phone.ask(Asked {
             transaction,
             device: named.unwrap_or(phone.device),

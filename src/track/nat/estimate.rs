@@ -204,10 +204,17 @@ mod tests {
 
     #[test]
     fn a_loss_among_many_that_arrived_after_longer_silences_is_no_bound() {
-        let estimate = observations(&[(3, 20), (15, 99)], &[4]).estimate(&Thresholds::default());
+        let estimate = observations(&[(3, 20), (15, 99)], &[6]).estimate(&Thresholds::default());
         assert_eq!((estimate.lower, estimate.upper, estimate.confidence), (Some(secs(15)), None, None));
-        let estimate = observations(&[(3, 20), (15, 2)], &[4]).estimate(&Thresholds::default());
+        let estimate = observations(&[(3, 20), (15, 2)], &[6]).estimate(&Thresholds::default());
         assert_eq!(estimate.confidence, Some(Confidence::Suspected), "too few to tell");
+    }
+
+    #[test]
+    fn no_binding_dies_within_moments() {
+        let estimate = observations(&[], &[0, 1, 4]).estimate(&Thresholds::default());
+        assert_eq!((estimate.upper, estimate.confidence), (None, None));
+        assert_eq!(observations(&[], &[6, 7]).estimate(&Thresholds::default()).confidence, Some(Confidence::Probable));
     }
 
     #[test]

@@ -90,6 +90,8 @@ pub(super) struct Change {
     pub(super) heard: PacketTime,
     /// The first packet from the new port.
     pub(super) at: Sighting,
+    /// Whether the old one was kept through as long a silence before.
+    pub(super) survives: bool,
     pub(super) due: PacketTime,
 }
 

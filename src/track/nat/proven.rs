@@ -5,13 +5,17 @@ use crate::time::{PacketTime, Span};
 use crate::track::nat::stage::Stage;
 
 /// Requests whose fate is remembered.
-const REMEMBERED: usize = 6;
-/// Of those, delivered after a silence at least as long.
+const REMEMBERED: usize = 16;
+/// How many must have arrived after a silence at least as long.
 const ENOUGH: usize = 5;
+/// How many must have arrived for each that was lost.
+const FOR_EACH_LOST: usize = 5;
 /// Answers of which the usual delay is taken.
 const ANSWERS: usize = 5;
-/// Silences that differ by less are equally long.
-const SAME: Span = Span::from_millis(500);
+/// By how much a silence may be the longer of two that are equally long: the age of probes may drift past the lifetime slowly.
+const SAME: Span = Span::from_millis(100);
+/// The same for the pauses of a phone, which it keeps less exactly.
+const SAME_PAUSE: Span = Span::from_millis(500);
 /// The usual delay through the time by which an answer may come earlier or later.
 const DELAY_PARTS: i64 = 4;
 /// By how much it may in any case.
@@ -22,15 +26,27 @@ const DELAY_LEAST: Span = Span::from_millis(20);
 struct First {
     /// Since when the phone was silent.
     since: PacketTime,
+    silence: Span,
+    stage: Stage,
     /// Whether the binding survived as long a silence time and again.
     survives: bool,
+}
+
+/// What became of a request.
+#[derive(Clone, Copy, Debug)]
+struct Fate {
+    /// How long the flow had been idle, in milliseconds.
+    idle: u32,
+    /// What the NAT had seen of it.
+    stage: Stage,
+    is_lost: bool,
 }
 
 /// What is proven of the binding of one phone.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Proven {
-    /// The idle time of requests that arrived at once, and what the NAT had seen of the flow; none for one that began a silence and was lost.
-    delivered: [Option<(Span, Stage)>; REMEMBERED],
+    /// Requests that arrived at once, and those that were the first of a silence and were lost.
+    fates: [Option<Fate>; REMEMBERED],
     count: usize,
     first: Option<First>,
     /// The longest idle time after which the phone came from the same port as before.
@@ -46,17 +62,17 @@ impl Proven {
         if let Some(first) = self.first.filter(|first| first.since == since) {
             return first.survives;
         }
-        if self.first.is_some() {
-            self.remember(None);
+        if let Some(First { silence, stage, .. }) = self.first {
+            self.remember(silence, stage, true);
         }
         let survives = self.survives(silence, stage);
-        self.first = Some(First { since, survives });
+        self.first = Some(First { since, silence, stage, survives });
         survives
     }
 
     /// A request arrived at once after the flow had been idle for `idle`.
     pub(super) fn delivered(&mut self, idle: Span, stage: Stage) {
-        self.remember(Some((idle, stage)));
+        self.remember(idle, stage, false);
     }
 
     /// The phone answered a request of this silence.
@@ -76,7 +92,7 @@ impl Proven {
 
     /// The phone comes from another port after a silence. Tells whether the NAT kept the port before through as long a one.
     pub(super) fn change_port(&mut self, silence: Span) -> bool {
-        std::mem::take(&mut self.kept) + SAME >= silence
+        std::mem::take(&mut self.kept) + SAME_PAUSE >= silence
     }
 
     /// An answer came `delay` after the first transmission, and the phone sent nothing in between.
@@ -98,14 +114,19 @@ impl Proven {
         })
     }
 
+    /// A one-way binding lives no longer than a stream.
     fn survives(&self, silence: Span, stage: Stage) -> bool {
-        let as_long = |known: &(Span, Stage)| known.0 + SAME >= silence && known.1 <= stage;
-        self.delivered.iter().flatten().filter(|known| as_long(known)).count() >= ENOUGH
+        let known = || self.fates.iter().flatten();
+        let idle = |fate: &Fate| Span::from_millis(i64::from(fate.idle));
+        let delivered = known().filter(|fate| !fate.is_lost && fate.stage <= stage && idle(fate) + SAME >= silence).count();
+        let lost = known().filter(|fate| fate.is_lost && fate.stage >= stage && idle(fate) <= silence + SAME).count();
+        delivered >= ENOUGH && delivered >= lost * FOR_EACH_LOST
     }
 
-    fn remember(&mut self, fate: Option<(Span, Stage)>) {
-        if let Some(slot) = self.delivered.get_mut(self.count % REMEMBERED) {
-            *slot = fate;
+    fn remember(&mut self, idle: Span, stage: Stage, is_lost: bool) {
+        let idle = u32::try_from(idle.as_nanos() / 1_000_000).unwrap_or(u32::MAX);
+        if let Some(slot) = self.fates.get_mut(self.count % REMEMBERED) {
+            *slot = Some(Fate { idle, stage, is_lost });
         }
         self.count = self.count.wrapping_add(1);
     }
@@ -145,9 +166,24 @@ mod tests {
 
     #[test]
     fn what_begins_to_be_lost_each_time_is_believed() {
-        let mut proven = after(&[(60, Stage::Stream); 6]);
+        let mut proven = after(&[(60, Stage::Stream); 10]);
         let silences: Vec<_> = (0..4).map(|n| proven.asked(at(n * 600), secs(60), Stage::Stream)).collect();
-        assert_eq!(silences, [true, true, false, false]);
+        assert_eq!(silences, [true, true, true, false]);
+    }
+
+    #[test]
+    fn requests_after_shorter_silences_hide_nothing_of_what_is_proven() {
+        let mut proven = after(&[(60, Stage::Stream), (29, Stage::Stream)].repeat(5));
+        assert!(proven.asked(at(0), secs(60), Stage::Stream));
+    }
+
+    #[test]
+    fn probes_whose_age_drifts_past_the_lifetime_are_believed() {
+        let mut proven = Proven::default();
+        for n in 0..16 {
+            proven.delivered(Span::from_millis(29_500 + 30 * n), Stage::Stream);
+        }
+        assert!(!proven.asked(at(0), Span::from_millis(30_000), Stage::Stream));
     }
 
     #[test]
