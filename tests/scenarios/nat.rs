@@ -39,6 +39,7 @@ scenarios! {
     "address-learned-from-answers" => address_learned_from_answers,
     "site-line-lost" => site_line_lost,
     "site-forgotten-at-once" => site_forgotten_at_once,
+    "site-line-lost-unasked" => site_line_lost_unasked,
     "phone-unplugged" => phone_unplugged,
     "satellite" => satellite,
     "port-per-registration" => port_per_registration,
@@ -584,6 +585,24 @@ fn site_forgotten_at_once(scene: &mut Scene) {
     scene.healthy(&mut b1(), 1.0, 1500.0);
     for at in times(10.0, 10.0, 1500.0) {
         scene.qualify(at, &b1());
+    }
+}
+
+/// A site whose line is dead for ten minutes; its phones only register, and calls to two of them are lost meanwhile.
+fn site_line_lost_unasked(scene: &mut Scene) {
+    let mut caller = b1();
+    scene.healthy(&mut caller, 1.0, 1800.0);
+    for (index, mut phone) in neighbours().into_iter().enumerate() {
+        let shift = index as f64;
+        phone = phone.expiring(300);
+        scene.reg_ok(shift, &mut phone);
+        for at in times(150.0, 150.0, 600.0).chain(times(1200.0, 150.0, 1800.0)) {
+            scene.refresh(at + shift, &mut phone);
+        }
+        if index > 0 {
+            lost(scene, 920.0 + 60.0 * shift, &caller, &phone, None);
+            scene.qualify(921.0 + 60.0 * shift, &caller);
+        }
     }
 }
 

@@ -285,6 +285,8 @@ impl Nat {
         let (Wait::Lost(back) | Wait::Late(back)) = asked.wait else { return false };
         let granted = registrations.device(phone.device).map_or(Span::ZERO, |device| device.granted);
         let in_time = back.since(asked.sent.time) <= phone.reappears(granted, &self.thresholds);
+        // Who is on registers before what was granted runs out.
+        let was_away = granted > Span::ZERO && back.since(asked.sent.time - asked.silence) > granted;
         let answered_since = next_requests(phone, asked, back, back + self.grace(phone)).next().is_none();
         let request = world.transactions.get(asked.transaction);
         let repeats = request.map_or(asked.sent.time, |request| request.last.time);
@@ -297,6 +299,7 @@ impl Nat {
             .is_some_and(|longest| asked.silence.as_secs_f64() > OVERDUE * longest.as_secs_f64());
         is_behind(registrations, phone.device)
             && in_time
+            && !was_away
             && asked.others == Others::Well
             && world.would_see_answer(asked.flow, asked.sent.time, back)
             && answered_since

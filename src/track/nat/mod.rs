@@ -256,8 +256,10 @@ impl Nat {
         let (now, at) = (packet.at.time, packet.at);
         phone.candidate = None;
         let last = phone.heard_before(packet.flow.source, packet.before);
-        // A silence in which the phone was cut off is none of its own making.
-        let is_own = is_to_pbx && !phone.proven.is_cut_off(last);
+        // A silence in which the phone was cut off is none of its own making; who is on registers before what was granted runs out.
+        let granted = registrations.device(phone.device).map_or(Span::ZERO, |device| device.granted);
+        let was_away = phone.proven.is_cut_off(last) || (granted > Span::ZERO && now.since(last) > granted);
+        let is_own = is_to_pbx && !was_away;
         let gap = if is_own { now.since(last) } else { Span::ZERO };
         if sign != Sign::Repeat {
             phone.gaps.note(gap);
