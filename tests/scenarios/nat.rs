@@ -38,6 +38,13 @@ scenarios! {
     "pbx-pings-one-way" => pbx_pings_one_way,
     "nat-shorter-than-thought" => nat_shorter_than_thought,
     "address-learned-from-answers" => address_learned_from_answers,
+    "site-line-lost" => site_line_lost,
+    "site-forgotten-at-once" => site_forgotten_at_once,
+    "site-line-lost-unasked" => site_line_lost_unasked,
+    "phone-unplugged" => phone_unplugged,
+    "satellite" => satellite,
+    "port-per-registration" => port_per_registration,
+    "port-after-long-silence" => port_after_long_silence,
 }
 
 /// Registers a phone and refreshes it at half time, without keep-alive or qualify.
@@ -549,4 +556,122 @@ fn address_learned_from_answers(scene: &mut Scene) {
     with_private_media(scene, 60.0, &softphone);
     with_private_media(scene, 120.0, &behind_alg);
     with_private_media(scene, 200.0, &softphone);
+}
+
+/// The phones of one site, which are asked every minute.
+fn neighbours() -> [Agent; 4] {
+    [1_u16, 2, 3, 4].map(|number| {
+        let (local, outer) = (format!("192.168.1.{}:5060", 19 + number), format!("198.51.100.7:{}", 40000 + number));
+        Agent::phone(&format!("{}", 1000 + number), Brand::Yealink, &local, &outer).expiring(3600)
+    })
+}
+
+/// A site whose line is dead for six minutes; phones without keep-alives that answered every minute until then.
+fn site_line_lost(scene: &mut Scene) {
+    for (index, mut phone) in neighbours().into_iter().enumerate() {
+        let shift = index as f64;
+        scene.reg_ok(shift, &mut phone);
+        for at in times(5.0 + shift, 60.0, 1500.0) {
+            if (600.0..960.0).contains(&at) { scene.qualify_lost(at, &QUALIFY, &phone) } else { scene.qualify(at, &phone) }
+        }
+        scene.refresh(960.0 + shift, &mut phone);
+    }
+    scene.healthy(&mut b1(), 1.0, 1500.0);
+    for at in times(10.0, 20.0, 1500.0) {
+        scene.qualify(at, &b1());
+    }
+}
+
+/// The same site and silences, but no request ever arrived after so long a silence.
+fn site_forgotten_at_once(scene: &mut Scene) {
+    for (index, phone) in neighbours().into_iter().enumerate() {
+        let shift = index as f64;
+        registered(scene, &mut phone.expiring(300), shift, 1500.0);
+    }
+    let phones = neighbours();
+    for registered in times(0.0, 150.0, 1450.0) {
+        for (index, phone) in phones.iter().enumerate() {
+            let shift = index as f64;
+            scene.qualify(registered + 6.0 + shift, phone);
+            for at in [66.0, 126.0] {
+                scene.qualify_lost(registered + at + shift, &QUALIFY, phone);
+            }
+        }
+    }
+    scene.healthy(&mut b1(), 1.0, 1500.0);
+    for at in times(10.0, 10.0, 1500.0) {
+        scene.qualify(at, &b1());
+    }
+}
+
+/// A site whose line is dead for ten minutes; its phones only register, and calls to two of them are lost meanwhile.
+fn site_line_lost_unasked(scene: &mut Scene) {
+    let mut caller = b1();
+    scene.healthy(&mut caller, 1.0, 1800.0);
+    for (index, mut phone) in neighbours().into_iter().enumerate() {
+        let shift = index as f64;
+        phone = phone.expiring(300);
+        scene.reg_ok(shift, &mut phone);
+        for at in times(150.0, 150.0, 600.0).chain(times(1200.0, 150.0, 1800.0)) {
+            scene.refresh(at + shift, &mut phone);
+        }
+        if index > 0 {
+            lost(scene, 920.0 + 60.0 * shift, &caller, &phone, None);
+            scene.qualify(921.0 + 60.0 * shift, &caller);
+        }
+    }
+}
+
+/// One phone is off for a quarter of an hour and comes back with the registration it had.
+fn phone_unplugged(scene: &mut Scene) {
+    let mut phone = a1();
+    scene.reg_ok(0.0, &mut phone);
+    for at in times(150.0, 150.0, 600.0).chain(times(1500.0, 150.0, 2400.0)) {
+        scene.refresh(at, &mut phone);
+    }
+    for at in times(5.0, 60.0, 2400.0) {
+        if (600.0..1500.0).contains(&at) { scene.qualify_lost(at, &QUALIFY, &phone) } else { scene.qualify(at, &phone) }
+    }
+    scene.healthy(&mut b1(), 1.0, 2400.0);
+    for at in times(10.0, 20.0, 2400.0) {
+        scene.qualify(at, &b1());
+    }
+}
+
+/// A phone behind a satellite answers 720 ms after the first transmission, also where it sends something of its own in between.
+fn satellite(scene: &mut Scene) {
+    let mut phone = a1().expiring(3600);
+    scene.reg_ok(0.0, &mut phone);
+    scene.keepalives(&phone, 25.0, 25.0, 600.0);
+    for (index, at) in times(60.0, 37.5, 600.0).enumerate() {
+        let probe = scene.qualify_message(&phone);
+        scene.qualify_answered(at, &[0.0, 0.5], &phone, &probe, 0.70 + 0.02 * (index % 3) as f64);
+        if index % 4 == 3 {
+            scene.keepalives(&phone, at + 0.25, 1.0, at + 0.5);
+        }
+    }
+    scene.healthy(&mut b1(), 1.0, 600.0);
+    for at in times(61.0, 37.5, 600.0) {
+        scene.qualify(at, &b1());
+    }
+}
+
+/// Refreshes from a new port each, `pause` seconds after the last keep-alive from the old one; keep-alives come every 25 s.
+fn changing_port(scene: &mut Scene, pause: f64) {
+    let mut phone = a1();
+    scene.healthy(&mut b1(), 1.0, 1500.0);
+    scene.reg_ok(0.0, &mut phone);
+    for (index, at) in times(150.0, 150.0, 1400.0).enumerate() {
+        scene.keepalives(&phone, at - 125.0, 25.0, at - pause + 0.5);
+        phone.outer.set_port(40100 + index as u16);
+        scene.refresh(at, &mut phone);
+    }
+}
+
+fn port_per_registration(scene: &mut Scene) {
+    changing_port(scene, 25.0);
+}
+
+fn port_after_long_silence(scene: &mut Scene) {
+    changing_port(scene, 75.0);
 }

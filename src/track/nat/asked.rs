@@ -57,17 +57,23 @@ impl Nat {
             return;
         }
         let now = seen.at.time;
+        let (since, silence) = (seen.before.against, now.since(seen.before.against));
+        let request = world.transactions.get(transaction);
+        // What does not fit one packet may be lost for its size, and says nothing of the silence.
+        let is_cut_off =
+            request.is_none_or(|request| request.size <= LARGE) && phone.proven.asked(since, silence, phone.binding.stage(Some(silence)));
         phone.ask(Asked {
             transaction,
             device: named.unwrap_or(phone.device),
             method,
             flow: seen.flow,
             sent: seen.at,
-            silence: now.since(seen.before.against),
+            silence,
             idle: now.since(seen.before.against.max(seen.before.along)),
             binding: phone.binding,
             wait: Wait::Sign,
-            is_never_repeated: world.transactions.get(transaction).is_some_and(Transaction::is_never_repeated),
+            is_never_repeated: request.is_some_and(Transaction::is_never_repeated),
+            is_cut_off,
             others: Others::Unknown,
             due: Witnesses::known_at(now),
         });
@@ -140,7 +146,12 @@ impl Nat {
             .asked
             .retain(|other| other.wait != Wait::Sign || other.flow.destination != request.flow.destination || other.sent.time > last);
         phone.binding.answered(now);
-        phone.gaps.note(now.since(phone.heard_before(seen.flow.source, seen.before)));
+        let last = phone.heard_before(seen.flow.source, seen.before);
+        if !phone.proven.is_cut_off(last) {
+            phone.gaps.note(now.since(last));
+        }
+        phone.note_kept_port(seen.flow.source, seen.before, now);
+        phone.proven.answered();
         phone.contact.note(seen.flow.source, now);
         phone.heard = now;
         phone.spoke = (seen.flow.source, now);
@@ -158,10 +169,15 @@ impl Nat {
 
     /// What an answer says: delivered at once, delivered late because the phone had to come back first, or nothing.
     fn settle_answer(&mut self, world: &mut World, handle: Handle, asked: Asked, seen: &Seen<'_>, request: &Transaction) {
+        let delay = seen.at.time.since(asked.sent.time);
+        if let (Wait::Sign, Some(phone)) = (asked.wait, self.phones.get_mut(handle)) {
+            phone.proven.answered_after(delay);
+        }
         match asked.wait {
             Wait::Sign if request.transmissions == 1 => self.note_delivered(world, handle, &asked, seen.at),
             Wait::Lost(back) => {
-                let after_repeat = seen.at.time.since(request.last.time) <= ROUND_TRIP;
+                let is_slow = self.phones.get(handle).is_some_and(|phone| phone.proven.is_usual(delay));
+                let after_repeat = !is_slow && seen.at.time.since(request.last.time) <= ROUND_TRIP;
                 if request.transmissions < 2 || request.last.time < back || !after_repeat {
                     return;
                 }
@@ -191,6 +207,7 @@ impl Nat {
         if let Some(experiment) = &mut phone.experiment {
             experiment.asked(0);
         }
+        phone.proven.delivered(asked.idle, asked.binding.stage(Some(asked.idle)));
         phone.calm.delivered = phone.calm.delivered.saturating_add(1);
         let Some(site) = self.phones.get(handle).map(|phone| Site::of(phone.flow.source.ip())) else { return };
         let successes = self.thresholds.nat_mended;
@@ -268,6 +285,8 @@ impl Nat {
         let (Wait::Lost(back) | Wait::Late(back)) = asked.wait else { return false };
         let granted = registrations.device(phone.device).map_or(Span::ZERO, |device| device.granted);
         let in_time = back.since(asked.sent.time) <= phone.reappears(granted, &self.thresholds);
+        // Who is on registers before what was granted runs out.
+        let was_away = granted > Span::ZERO && back.since(asked.sent.time - asked.silence) > granted;
         let answered_since = next_requests(phone, asked, back, back + self.grace(phone)).next().is_none();
         let request = world.transactions.get(asked.transaction);
         let repeats = request.map_or(asked.sent.time, |request| request.last.time);
@@ -280,12 +299,14 @@ impl Nat {
             .is_some_and(|longest| asked.silence.as_secs_f64() > OVERDUE * longest.as_secs_f64());
         is_behind(registrations, phone.device)
             && in_time
+            && !was_away
             && asked.others == Others::Well
             && world.would_see_answer(asked.flow, asked.sent.time, back)
             && answered_since
             && !ignored_after
             && !overdue
             && !too_large
+            && !asked.is_cut_off
             && (!asked.is_never_repeated || world.unreached.since(asked.flow, asked.sent.time))
     }
 
@@ -367,7 +388,7 @@ impl Nat {
         let mut any = false;
         let well = active.any(|other| {
             any = true;
-            other.heard >= sent - near || other.heard < silent_since
+            other.heard >= sent - near || (other.heard < silent_since && !other.proven.is_cut_off(other.heard))
         });
         if well || !any { Others::Well } else { Others::Unwell }
     }

@@ -9,6 +9,9 @@ use crate::track::vocabulary::Confidence;
 /// How far beyond the upper bound that share is taken.
 const BEYOND: Span = Span::from_secs(1);
 
+/// No NAT forgets a binding so soon: what is lost after shorter silences is lost for another reason.
+const SHORTEST_LIFETIME: Span = Span::from_secs(5);
+
 /// Successes of about the same age.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Delivered {
@@ -69,7 +72,8 @@ impl Observations {
         let (step, error) = self.best_step(&informative);
         let lower = self.delivered.iter().map(|delivered| delivered.age).filter(|age| *age <= step).max().or(weak);
         let upper = self.failed.iter().map(|failed| failed.age).filter(|age| *age >= step).min().unwrap_or(shortest_failure);
-        if error > thresholds.nat_confirm_error.get() && self.is_loss(thresholds, upper) {
+        let is_loss = error > thresholds.nat_confirm_error.get() && self.is_loss(thresholds, upper);
+        if is_loss || upper < SHORTEST_LIFETIME {
             return Estimate { lower: longest.or(weak), upper: None, successes, failures, error, confidence: None };
         }
         let confidence = self.confidence(thresholds, upper, error, successes);
@@ -200,10 +204,17 @@ mod tests {
 
     #[test]
     fn a_loss_among_many_that_arrived_after_longer_silences_is_no_bound() {
-        let estimate = observations(&[(3, 20), (15, 99)], &[4]).estimate(&Thresholds::default());
+        let estimate = observations(&[(3, 20), (15, 99)], &[6]).estimate(&Thresholds::default());
         assert_eq!((estimate.lower, estimate.upper, estimate.confidence), (Some(secs(15)), None, None));
-        let estimate = observations(&[(3, 20), (15, 2)], &[4]).estimate(&Thresholds::default());
+        let estimate = observations(&[(3, 20), (15, 2)], &[6]).estimate(&Thresholds::default());
         assert_eq!(estimate.confidence, Some(Confidence::Suspected), "too few to tell");
+    }
+
+    #[test]
+    fn no_binding_dies_within_moments() {
+        let estimate = observations(&[], &[0, 1, 4]).estimate(&Thresholds::default());
+        assert_eq!((estimate.upper, estimate.confidence), (None, None));
+        assert_eq!(observations(&[], &[6, 7]).estimate(&Thresholds::default()).confidence, Some(Confidence::Probable));
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod moves;
 mod names;
 mod phone;
 mod pool;
+mod proven;
 mod rewrite;
 mod rhythm;
 mod site;
@@ -255,14 +256,19 @@ impl Nat {
         let (now, at) = (packet.at.time, packet.at);
         phone.candidate = None;
         let last = phone.heard_before(packet.flow.source, packet.before);
-        let gap = if is_to_pbx { now.since(last) } else { Span::ZERO };
+        // A silence in which the phone was cut off is none of its own making; who is on registers before what was granted runs out.
+        let granted = registrations.device(phone.device).map_or(Span::ZERO, |device| device.granted);
+        let was_away = phone.proven.is_cut_off(last) || (granted > Span::ZERO && now.since(last) > granted);
         // What it sent while the capture was not sound nobody knows.
-        let is_known = world.absence.is_sound_since(last);
+        let is_known = world.absence.is_sound_since(last) && world.absence.lull_between(last, now).is_none();
+        let is_own = is_to_pbx && !was_away && is_known;
+        let gap = if is_own { now.since(last) } else { Span::ZERO };
         if sign != Sign::Repeat && is_known {
             phone.gaps.note(gap);
         }
         if is_to_pbx {
             phone.spoke = (packet.flow.source, now);
+            phone.note_kept_port(packet.flow.source, packet.before, now);
         }
         phone.heard = now;
         phone.binding.sent(stream_lifetime, now);
@@ -271,7 +277,7 @@ impl Nat {
         }
         let long = self.thresholds.keepalive_missing_gap;
         let enough = phone.gaps.len() >= self.thresholds.keepalive_missing_gaps as usize;
-        let habit = (gap > long && is_known && enough && phone.lacks_keepalive()).then(|| phone.gaps.percentile_95());
+        let habit = (gap > long && enough && phone.lacks_keepalive()).then(|| phone.gaps.percentile_95());
         let habit = habit.flatten().filter(|habit| *habit > long);
         let device = phone.device;
         self.phones.touch(handle);

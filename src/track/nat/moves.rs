@@ -49,9 +49,10 @@ impl Nat {
         phone.binding = Binding::new(at.time);
         phone.left = Some(Box::new(Left { address: old.source, at }));
         let device = phone.device;
+        let survives = phone.proven.change_port(at.time.since(heard));
         let same_place = old.source.ip() == to.source.ip() && !old.transport.is_stream() && !to.transport.is_stream();
         if same_place && continuity != Continuity::Restarted && heard > PacketTime::MIN {
-            phone.change = Some(Box::new(Change { old, to: to.source, heard, at, due }));
+            phone.change = Some(Box::new(Change { old, to: to.source, heard, at, survives, due }));
             for asked in phone.asked.iter_mut().filter(|asked| asked.flow.destination == old.source && asked.sent.time >= heard) {
                 asked.wait = Wait::NewPort;
             }
@@ -86,6 +87,10 @@ impl Nat {
         }
         if self.is_flush(world, handle, change.at.time) {
             self.tell_flush(world, handle, change.old, change.at.time, now);
+            return;
+        }
+        // The phone gave up the port itself, or the NAT for another reason than time.
+        if change.survives {
             return;
         }
         for asked in lost.into_iter().filter(|asked| !asked.is_never_repeated) {

@@ -9,6 +9,7 @@ use crate::table::{Handle, append};
 use crate::time::{PacketTime, Span};
 use crate::track::event::Sighting;
 use crate::track::flows::LastTimes;
+use crate::track::nat::proven::Proven;
 use crate::track::nat::rewrite::Rewrites;
 use crate::track::nat::rhythm::{Experiment, Gaps, Regular, Rhythm};
 use crate::track::nat::stage::Binding;
@@ -34,6 +35,8 @@ pub(super) struct Asked {
     pub(super) wait: Wait,
     /// Whether an answer must have come that the capture missed: its sender sends again what nobody answers, and has not so far.
     pub(super) is_never_repeated: bool,
+    /// Whether the silence began with a request that was lost for another reason than the NAT.
+    pub(super) is_cut_off: bool,
     /// How the others were at that time.
     pub(super) others: Others,
     /// When something is next to be decided about it.
@@ -87,6 +90,8 @@ pub(super) struct Change {
     pub(super) heard: PacketTime,
     /// The first packet from the new port.
     pub(super) at: Sighting,
+    /// Whether the old one was kept through as long a silence before.
+    pub(super) survives: bool,
     pub(super) due: PacketTime,
 }
 
@@ -134,6 +139,7 @@ pub(super) struct Phone {
     /// The longest silence after which it answered another request at once.
     pub(super) reached: Option<Span>,
     pub(super) rewrites: Rewrites,
+    pub(super) proven: Proven,
     /// Whether it was said that it keeps its binding open.
     pub(super) keeps: bool,
 }
@@ -209,6 +215,7 @@ impl Phone {
             ignored: 0,
             reached: None,
             rewrites: Rewrites::default(),
+            proven: Proven::default(),
             keeps: false,
         }
     }
@@ -227,6 +234,13 @@ impl Phone {
     /// When it last sent a PBX something from `source`.
     pub(super) fn spoke_from(&self, source: SocketAddr) -> Option<PacketTime> {
         Some(self.spoke).filter(|(from, _)| *from == source).map(|(_, at)| at)
+    }
+
+    /// Takes note of a packet to a PBX: whether the NAT kept the port meanwhile; `before` is of the flow of the packet.
+    pub(super) fn note_kept_port(&mut self, source: SocketAddr, before: LastTimes, now: PacketTime) {
+        if source == self.flow.source && before.along > PacketTime::MIN {
+            self.proven.kept_port(now.since(before.along.max(before.against)));
+        }
     }
 
     /// When a PBX, at whichever of its addresses, last heard the port that a packet comes from (DETECTION §2.3), or else the phone;
