@@ -161,6 +161,8 @@ fn answered(case: &Case<'_>, attempt: &Attempt<'_>) -> Answer {
 /// The last call that technology failed and of which no later one shows that it is over: what works within the house says nothing of the
 /// carrier.
 fn unproven<'s, 'a>(case: &'s Case<'a>, last: &Attempt<'a>) -> Option<&'s Attempt<'a>> {
+    let refused = case.made().find(|attempt| ways::is_refused_by_trunk(case, attempt));
+    let alike = refused.filter(|refused| Refusals::like(case, refused).is_some()).map(Attempt::started);
     let mut worked = vec![last];
     for other in case.made().filter(|other| other.started() < last.started()) {
         if other.main.outcome == Outcome::Answered {
@@ -168,7 +170,7 @@ fn unproven<'s, 'a>(case: &'s Case<'a>, last: &Attempt<'a>) -> Option<&'s Attemp
             continue;
         }
         let is_over = worked.iter().any(|worked| ways::is_proof(case, worked, other));
-        if Refusals::like(case, other).is_some() || (!is_over && (is_technical(other.main.outcome) || unrung::in_vain(other).is_some())) {
+        if alike == Some(other.started()) || (!is_over && (is_technical(other.main.outcome) || unrung::in_vain(other).is_some())) {
             return Some(other);
         }
     }
@@ -179,7 +181,7 @@ impl Answer {
     /// Adds that another call since went through, another way.
     fn worked(self, case: &Case<'_>, attempt: &Attempt<'_>) -> Self {
         let since = format!("The last call, to {} at {}, was answered", dialled(attempt.main), clock(case, attempt.started()));
-        Self { headline: format!("{} {since}, which says nothing of this one.", self.headline), ..self }
+        Self { headline: format!("{} {since}; that does not show that this is over.", self.headline), ..self }
     }
 }
 

@@ -100,6 +100,11 @@ impl Refusals {
     }
 }
 
+/// Whether a trunk refused a call.
+pub(super) fn is_refused_by_trunk(case: &Case<'_>, attempt: &Attempt<'_>) -> bool {
+    at_a_trunk(case, attempt).is_some()
+}
+
 /// What a trunk answered to a call that it did not put through.
 fn at_a_trunk(case: &Case<'_>, attempt: &Attempt<'_>) -> Option<Refusal> {
     let legs = attempt.legs.iter().rev().copied();
