@@ -55,10 +55,16 @@ fn is_user(case: &Case<'_>, call: &CallEntry) -> bool {
     call.to.as_deref().is_some_and(|number| !Party::find(number, case.scene.report).registrations.is_empty())
 }
 
-/// Whether a call that went through shows that what met `failed` is over: one of the user's own, the same way or to the same number.
+/// Whether a call that went through shows that what met `failed` is over: one of the user's own, the same way or to the same number. That
+/// the PBX listens to the user, and takes its credentials, any call shows.
 pub(super) fn is_proof(case: &Case<'_>, worked: &Attempt<'_>, failed: &Attempt<'_>) -> bool {
     let is_same_number = worked.main.to.is_some() && worked.main.to == failed.main.to;
-    is_same_number || Way::of(case, worked).is_like(Way::of(case, failed))
+    let never_left = match failed.main.outcome {
+        Outcome::NoResponse => failed.main.direction == Direction::In && failed.legs.is_empty(),
+        Outcome::AuthFailed => matches!(failed.main.status, Some(401 | 407)),
+        _ => false,
+    };
+    is_same_number || never_left || Way::of(case, worked).is_like(Way::of(case, failed))
 }
 
 /// What a trunk refuses to several callers or at several numbers with one status.
