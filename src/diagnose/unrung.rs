@@ -37,7 +37,7 @@ pub(super) fn verdict(case: &Case<'_>, attempt: &Attempt<'_>, waited: Span) -> A
         clock(case, attempt.started()),
         lasting(waited)
     );
-    let leg = attempt.legs.last().copied().or(Some(main).filter(|main| main.direction == Direction::Out));
+    let leg = attempt.legs.last().copied().or_else(|| Some(main).filter(|main| main.direction == Direction::Out));
     match leg.map(|leg| leg.destination).or(main.passed_on_to) {
         Some(place) if case.scene.tracker.world.peers.is_trunk(place.ip()) => {
             suspected(F::TrunkNoResponse, format!("{which}: the trunk {} was called and did not put it through.", place.ip()))

@@ -102,7 +102,7 @@ impl Refusals {
             }
         }
         let is_alike = numbers.len() >= NUMBERS && calls * 2 >= of && run <= longest;
-        is_alike.then(|| Self { trunk, status, calls, of, numbers: numbers.len(), callers: callers.len() })
+        is_alike.then_some(Self { trunk, status, calls, of, numbers: numbers.len(), callers: callers.len() })
     }
 }
 
