@@ -180,11 +180,21 @@ fn a_refusal_is_laid_to_the_end_that_gave_it() {
         }
     }
     for (time, wanted, level) in
-        [(minute[0], "not-an-issue", "none"), (minute[1], "not-an-issue", "L2"), (minute[2], "server-error-burst", "L2")]
+        [(minute[0], "not-an-issue", "none"), (minute[1], "cannot-tell", "L2"), (minute[2], "server-error-burst", "L2")]
     {
         let (verdict, escalate, headline) = ask("carrier-refuses", "1001", "cannot-call", time);
         assert_eq!((verdict.as_str(), escalate.as_str()), (wanted, level), "{headline}");
         assert!(headline.contains("reached the trunk 192.0.2.50, which answered"), "{headline}");
+    }
+}
+
+#[test]
+fn who_waits_in_vain_is_not_what_people_did() {
+    for (time, wanted) in
+        [("2026-01-31 09:01:02", "pbx-slow"), ("2026-01-31 09:01:37", "pbx-slow"), ("2026-01-31 09:03:10", "not-an-issue")]
+    {
+        let verdict = json("pbx-calls-nobody", "1001", "cannot-call", &["--at", time]);
+        assert_eq!(verdict["verdict"], wanted, "{verdict}");
     }
 }
 

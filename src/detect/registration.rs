@@ -246,7 +246,7 @@ fn expired(tracker: &Tracker, handle: Handle, at: Sighting, findings: &mut Findi
     let grace = tracker.thresholds().reg_grace;
     let ran_out = at.time - grace;
     let last_seen = tracker.world.flows.last_seen(device.flow);
-    let alive = last_seen > device.last_register && at.time.since(last_seen) <= Span::from_secs(120);
+    let alive = last_seen > ran_out.max(device.last_register) && at.time.since(last_seen) <= Span::from_secs(120);
     let hint =
         if alive && !is_trunk(tracker, device.flow) { "; the phone is alive and still sends packets, but does not register" } else { "" };
     let message =

@@ -10,6 +10,8 @@ use crate::diagnose::facts;
 use crate::diagnose::parties::{Attempt, Party};
 use crate::diagnose::refusal::{self, Refusal};
 use crate::diagnose::rule::{Check, Rule, Step};
+use crate::diagnose::unrung;
+use crate::diagnose::ways::{self, Refusals};
 use crate::diagnose::words::{clock, counted, dialled, lasting, outcome};
 use crate::report::model::{CallEntry, DeviceEntry, Escalation, Judgement, RegistrationEntry};
 use crate::time::Span;
@@ -97,7 +99,10 @@ fn last_call(case: &Case<'_>) -> Check {
     let Some(attempt) = last_made(case) else { return Check::met(no_call(case)) };
     let answer = match (case.unheeded(attempt), attempt.main.outcome) {
         (Some(invite), _) => unheeded(case, attempt, &invite),
-        (None, Outcome::Answered) => answered(case, attempt),
+        (None, Outcome::Answered) => match unproven(case, attempt) {
+            Some(other) => failed(case, other).worked(case, attempt),
+            None => answered(case, attempt),
+        },
         (None, _) => failed(case, attempt),
     };
     Check::met(answer.facts(facts::calls(case.made().take(LISTED))))
@@ -153,6 +158,33 @@ fn answered(case: &Case<'_>, attempt: &Attempt<'_>) -> Answer {
     }
 }
 
+/// The last call that technology failed and of which no later one shows that it is over: what works within the house says nothing of the
+/// carrier.
+fn unproven<'s, 'a>(case: &'s Case<'a>, last: &Attempt<'a>) -> Option<&'s Attempt<'a>> {
+    let refused = case.made().find(|attempt| ways::is_refused_by_trunk(case, attempt));
+    let alike = refused.filter(|refused| Refusals::like(case, refused).is_some()).map(Attempt::started);
+    let mut worked = vec![last];
+    for other in case.made().filter(|other| other.started() < last.started()) {
+        if other.main.outcome == Outcome::Answered {
+            worked.push(other);
+            continue;
+        }
+        let is_over = worked.iter().any(|worked| ways::is_proof(case, worked, other));
+        if alike == Some(other.started()) || (!is_over && (is_technical(other.main.outcome) || unrung::in_vain(other).is_some())) {
+            return Some(other);
+        }
+    }
+    None
+}
+
+impl Answer {
+    /// Adds that another call since went through, another way.
+    fn worked(self, case: &Case<'_>, attempt: &Attempt<'_>) -> Self {
+        let since = format!("The last call, to {} at {}, was answered", dialled(attempt.main), clock(case, attempt.started()));
+        Self { headline: format!("{} {since}; that does not show that this is over.", self.headline), ..self }
+    }
+}
+
 /// Whether technology and not people ended an attempt.
 pub(super) fn is_technical(outcome: Outcome) -> bool {
     use Outcome as O;
@@ -165,6 +197,15 @@ pub(super) fn is_technical(outcome: Outcome) -> bool {
 fn failed(case: &Case<'_>, attempt: &Attempt<'_>) -> Answer {
     use Outcome as O;
     let main = attempt.main;
+    if let Some(refusals) = Refusals::like(case, attempt) {
+        return refusal::alike(case, attempt, &refusals);
+    }
+    if let Some(waited) = unrung::in_vain(attempt) {
+        return unrung::verdict(case, attempt, waited);
+    }
+    if let Some(accepted) = accepted(case, attempt) {
+        return barred(case, attempt, accepted);
+    }
     if let Some(refusal) = Refusal::of(attempt).filter(|_| !is_by_people(main.outcome)) {
         return refusal::to_the_caller(case, attempt, refusal);
     }
@@ -175,8 +216,7 @@ fn failed(case: &Case<'_>, attempt: &Attempt<'_>) -> Answer {
         }
         O::NotFound => people(format!("{what}.")).next_step("Check the number that was dialled, and the dial plan of the phone."),
         O::Forbidden => people(format!("{what}: the PBX does not let this user call it."))
-            .next_step("Check on the PBX what this account may call.")
-            .escalate(Escalation::L2),
+            .next_step("Tell the user; if the account should be able to call it, have its rights on the PBX changed."),
         O::AuthFailed => suspected(F::AuthFailedLoop, format!("{what}: the credentials for calls differ from those for registering."))
             .next_step("Re-enter auth user and password exactly as on the PBX, also for outgoing calls."),
         O::NotAcceptable => {
@@ -191,6 +231,34 @@ fn failed(case: &Case<'_>, attempt: &Attempt<'_>) -> Answer {
         O::NoResponse => no_response(case, attempt, what),
         O::Merged | O::Glare | O::ClientError | O::GlobalFailure | O::Answered | O::Unknown => unknown(main, what),
     }
+}
+
+/// Another call of the user from the same address that the PBX took, where it refused this one for its credentials as it seems: the same
+/// credentials are not wrong for one number and right for another.
+fn accepted<'s, 'a>(case: &'s Case<'a>, attempt: &Attempt<'a>) -> Option<&'s Attempt<'a>> {
+    let main = attempt.main;
+    let is_refused = main.outcome == Outcome::AuthFailed && main.status == Some(403) && attempt.legs.is_empty();
+    let is_taken = |other: &&Attempt<'_>| {
+        let other_main = other.main;
+        let is_through = other_main.outcome == Outcome::Answered || other_main.ring_s.is_some() || !other.legs.is_empty();
+        other_main.direction != Direction::Out && other_main.source == main.source && other_main.from == main.from && is_through
+    };
+    case.made().filter(|_| is_refused).find(is_taken)
+}
+
+/// A call that the PBX took the user's word for and does not let through.
+fn barred(case: &Case<'_>, attempt: &Attempt<'_>, accepted: &Attempt<'_>) -> Answer {
+    let main = attempt.main;
+    people(format!(
+        "The call to {} at {} was not allowed (403){}: the account is not let call it. Its credentials are right: its call to {} at {} was \
+         accepted.",
+        dialled(main),
+        clock(case, attempt.started()),
+        refusal::reason(attempt),
+        dialled(accepted.main),
+        clock(case, accepted.started())
+    ))
+    .next_step("Tell the user; if the account should be able to call it, have its rights on the PBX changed.")
 }
 
 /// Whether people decided how a call came out, or the caller's phone did.

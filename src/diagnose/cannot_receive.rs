@@ -9,6 +9,7 @@ use crate::diagnose::facts;
 use crate::diagnose::parties::Attempt;
 use crate::diagnose::refusal::{self, Refusal};
 use crate::diagnose::rule::{Check, Rule, Step};
+use crate::diagnose::unrung;
 use crate::diagnose::words::{caller, clock, dialled, outcome};
 use crate::report::filter::user_of;
 use crate::report::model::{CallEntry, Escalation, Judgement, RegistrationEntry};
@@ -193,6 +194,9 @@ fn at_the_phone(case: &Case<'_>, attempt: &Attempt<'_>, leg: &CallEntry) -> Answ
     let what = format!("The call of {} at {} {}", caller(attempt.main), clock(case, attempt.started()), outcome(leg));
     let place = leg.passed_on_to.unwrap_or(leg.destination);
     let refused_at_once = leg.ring_s.is_none();
+    if let Some(waited) = unrung::waited(leg) {
+        return unrung::at_the_phone(case, attempt, place, waited);
+    }
     match leg.outcome {
         O::Answered => {
             Answer::new(Judgement::Healthy, format!("{what}: it gets calls (the last one {} ago).", age(case, attempt))).scope(case.scope())
@@ -249,6 +253,9 @@ fn not_at_the_phone(case: &Case<'_>, attempt: &Attempt<'_>) -> Answer {
     let main = attempt.main;
     let what = format!("The call of {} to {} at {} {}", caller(main), dialled(main), clock(case, attempt.started()), outcome(main));
     let is_user = !case.party.registrations.is_empty();
+    if let Some(waited) = unrung::in_vain(attempt).filter(|_| is_user) {
+        return unrung::verdict(case, attempt, waited);
+    }
     match main.outcome {
         O::Answered => Answer::new(Judgement::Healthy, format!("{what}.")).scope(Scope::Call),
         O::NotFound if !is_user => people(format!("{what} on this PBX.")).next_step("Check the number, and its routing on the PBX."),

@@ -28,6 +28,8 @@ mod refusal;
 mod rule;
 #[cfg(test)]
 mod tests;
+mod unrung;
+mod ways;
 mod words;
 
 use crate::detect::store::FindingStore;

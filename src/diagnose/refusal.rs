@@ -7,7 +7,8 @@ use crate::diagnose::answer::Answer;
 use crate::diagnose::cannot_call::{called_side, people, suspected, treat};
 use crate::diagnose::case::Case;
 use crate::diagnose::parties::Attempt;
-use crate::diagnose::words::{clock, dialled};
+use crate::diagnose::ways::Refusals;
+use crate::diagnose::words::{clock, counted, dialled};
 use crate::report::model::{CallEntry, Escalation, Judgement};
 use crate::track::vocabulary::{Confidence, Direction, Outcome, Scope};
 
@@ -33,14 +34,20 @@ impl Refusal {
         handed_back.or_else(|| legs.next().filter(|_| attempt.legs.iter().all(|leg| Self::at(leg).is_some())))
     }
 
-    /// The answer of the end that `call` was sent to by the PBX, or passed on to.
+    /// The answer of the end that `call` was sent to by the PBX, or passed on to, where no person gave it.
     pub(super) fn at(call: &CallEntry) -> Option<Self> {
+        Self::by_whomever(call).filter(|refusal| is_refusal(refusal.outcome))
+    }
+
+    /// The same, and that a line is busy or somebody declined.
+    pub(super) fn by_whomever(call: &CallEntry) -> Option<Self> {
         let place = match call.direction {
             Direction::Out => Some(call.destination),
             // A proxy answers 408 and 480 in its own name where nobody answers it.
             _ => call.passed_on_to.filter(|_| !matches!(call.outcome, Outcome::Timeout | Outcome::Unavailable)),
         };
-        let status = call.status.filter(|status| *status >= 400 && is_refusal(call.outcome));
+        let is_answer = is_refusal(call.outcome) || matches!(call.outcome, Outcome::Busy | Outcome::Declined);
+        let status = call.status.filter(|status| *status >= 400 && is_answer);
         Some(Self { place: place?, status: status?, outcome: call.outcome })
     }
 }
@@ -68,7 +75,8 @@ pub(super) fn to_the_caller(case: &Case<'_>, attempt: &Attempt<'_>, refusal: Ref
     let called = dialled(attempt.main);
     let which = format!("The call to {called} at {}", clock(case, attempt.started()));
     if case.scene.tracker.world.peers.is_trunk(place.ip()) {
-        return of_the_carrier(refusal, &format!("{which} reached the trunk {}, which answered {status}", place.ip()));
+        let said = reason(attempt);
+        return of_the_carrier(refusal, &format!("{which} reached the trunk {}, which answered {status}{said}", place.ip()));
     }
     let what = format!("{which} reached the phone at {place}, which answered {status}");
     let answer = called_side(case, attempt, &what).unwrap_or_else(|| of_the_phone(refusal, &what).scope(Scope::Call));
@@ -104,7 +112,9 @@ fn of_the_carrier(refusal: Refusal, what: &str) -> Answer {
             .scope(Scope::Call)
             .next_step("Check the codec and SRTP settings of the trunk."),
         O::Forbidden | O::AuthFailed | O::ClientError | O::GlobalFailure => {
-            people(format!("{what}: it does not let the PBX make this call."))
+            Answer::new(Judgement::CannotTell, format!("{what}: it does not let the PBX make this call, and only the carrier knows why."))
+                .confidence(Confidence::Suspected)
+                .scope(Scope::Trunk)
                 .next_step("Second level: check the account at the carrier, what it may call, and the number it shows.")
                 .escalate(Escalation::L2)
         }
@@ -113,4 +123,31 @@ fn of_the_carrier(refusal: Refusal, what: &str) -> Answer {
             .next_step("Second level: check the trunk and the status page of the carrier.")
             .escalate(Escalation::L2),
     }
+}
+
+/// Why the other end says that it refuses, in brackets; nothing where it does not say.
+pub(super) fn reason(attempt: &Attempt<'_>) -> String {
+    let told = attempt.legs.iter().rev().chain([&attempt.main]).find_map(|call| call.end_reason.as_deref());
+    told.map_or_else(String::new, |reason| format!(" ({reason})"))
+}
+
+/// A trunk that refuses many numbers alike: that is the matter of no number, and of no person.
+pub(super) fn alike(case: &Case<'_>, attempt: &Attempt<'_>, refusals: &Refusals) -> Answer {
+    let Refusals { trunk, status, calls, of, numbers, callers } = refusals;
+    let headline = format!(
+        "The trunk {trunk} answered {calls} of {of} calls, by {} to {numbers} numbers, with {status}, the one to {} at {} among them{}: \
+         that is no matter of one number or of who was called.",
+        counted(*callers, "caller", "callers"),
+        dialled(attempt.main),
+        clock(case, attempt.started()),
+        reason(attempt)
+    );
+    let answer = match status {
+        500..600 => suspected(F::ServerErrorBurst, headline),
+        _ => Answer::new(Judgement::CannotTell, format!("{headline} Why, only the carrier knows.")).confidence(Confidence::Suspected),
+    };
+    answer
+        .scope(Scope::Trunk)
+        .next_step("Second level: check the account at the carrier, its channels, what it may call, and how the PBX writes numbers to it.")
+        .escalate(Escalation::L2)
 }

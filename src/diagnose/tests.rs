@@ -243,7 +243,7 @@ fn each_way_a_call_can_fail_has_its_verdict() {
     for (outcome, status, verdict, escalate) in [
         (Outcome::Busy, 486, "not-an-issue", "none"),
         (Outcome::NotFound, 404, "not-an-issue", "none"),
-        (Outcome::Forbidden, 403, "not-an-issue", "L2"),
+        (Outcome::Forbidden, 403, "not-an-issue", "none"),
         (Outcome::AuthFailed, 407, "auth-failed-loop", "none"),
         (Outcome::NotAcceptable, 488, "codec-mismatch", "none"),
         (Outcome::ServerError, 500, "server-error-burst", "L2"),

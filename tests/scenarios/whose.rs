@@ -12,6 +12,9 @@ scenarios! {
     "edge-callee-silent" => edge_callee_silent,
     "callee-refuses" => callee_refuses,
     "carrier-refuses" => carrier_refuses,
+    "carrier-refuses-all" => carrier_refuses_all,
+    "pbx-calls-nobody" => pbx_calls_nobody,
+    "account-barred" => account_barred,
     "trunk-dead-mended" => trunk_dead_mended,
     "trunk-dead-mended-by-proxy" => trunk_dead_mended_by_proxy,
     "server-errors-mended" => server_errors_mended,
@@ -187,4 +190,54 @@ fn reg_cut_at_challenge(scene: &mut Scene) {
     scene.healthy(&mut c1(), 0.0, 60.0);
     scene.reg_ok(60.0, &mut a1());
     scene.end(60.006);
+}
+
+/// The carrier refuses all calls of two users to eight numbers; within the house calls go on.
+fn carrier_refuses_all(scene: &mut Scene) {
+    let (mut first, mut second) = (a1(), b1());
+    scene.healthy(&mut first, 0.0, 260.0);
+    scene.healthy(&mut second, 1.0, 260.0);
+    for index in 0..8 {
+        let caller = if index % 2 == 0 { &first } else { &second };
+        let mut bridge = outside(scene, caller, &format!("003012345{index}"));
+        handed_back(scene, 20.0 + f64::from(index) * 20.0, &mut bridge, 503);
+    }
+    Bridge::new(scene, &first, &second).ordinary(scene, 200.0, 2.0, 10.0, Side::Caller);
+}
+
+/// The PBX takes calls and calls nobody: those who wait give up. One thinks better of it at once.
+fn pbx_calls_nobody(scene: &mut Scene) {
+    let (mut caller, mut callee) = (a1(), b1());
+    scene.healthy(&mut caller, 0.0, 200.0);
+    scene.healthy(&mut callee, 1.0, 200.0);
+    Bridge::new(scene, &caller, &callee).ordinary(scene, 10.0, 2.0, 10.0, Side::Caller);
+    let pbx = scene.pbx.clone();
+    for (at, patience) in [(40.0, 20.0), (80.0, 15.0), (120.0, 4.0)] {
+        let mut leg = Leg::new(scene, &caller, &pbx, &caller.user, &callee.user);
+        leg.invite(scene, at, &[]);
+        leg.progress(scene, at + 0.005, 100);
+        leg.cancel(scene, at + patience, &[]);
+    }
+}
+
+/// The PBX accepts the credentials of an account for one call and bars it from another.
+fn account_barred(scene: &mut Scene) {
+    let (mut caller, mut callee) = (a1(), b1());
+    scene.healthy(&mut caller, 0.0, 160.0);
+    scene.healthy(&mut callee, 1.0, 160.0);
+    let pbx = scene.pbx.clone();
+    for (at, number) in [(20.0, callee.user.clone()), (60.0, "0044700000001".to_owned())] {
+        let mut leg = Leg::new(scene, &caller, &pbx, &caller.user, &number);
+        leg.callee.delay = 0.03;
+        leg.invite(scene, at, &[]);
+        leg.challenge(scene, at + 0.005);
+        leg.invite(scene, at + 0.04, &[]);
+        leg.progress(scene, at + 0.045, 100);
+        if number == callee.user {
+            leg.answer(scene, at + 5.0, &[]);
+            leg.bye(scene, at + 15.0, Side::Caller);
+        } else {
+            leg.fail(scene, at + 0.1, 403, &[]);
+        }
+    }
 }
