@@ -16,12 +16,18 @@ use crate::track::site::Site;
 const ROUNDS: usize = 4;
 
 /// The registrations and calls that a question about `user` can rest on: its own, those of its neighbours at the same sites, those of
-/// whom it called, and all legs of its calls. Lists of the NATs and findings stay empty; the capture block is the caller's.
+/// whom it called, all legs of its calls, and the other calls of a trunk that refused one of them. Lists of the NATs and findings stay empty; the capture block is the caller's.
 /// Of an address that several users share it holds the calls of all: who asks tells them apart.
 pub fn about(tracker: &Tracker, user: &str) -> Report {
     let party = Party::find(tracker, user);
-    let kept = party.calls(tracker);
-    let called: BTreeSet<&str> = kept.iter().map(|kept| kept.record.to).filter(|to| !to.is_empty()).collect();
+    let own = with_legs(tracker, |record| party.takes_part(record));
+    let called: BTreeSet<&str> = own.iter().map(|kept| kept.record.to).filter(|to| !to.is_empty()).collect();
+    let refusing: BTreeSet<IpAddr> = own.iter().filter_map(|kept| refusing_trunk(tracker, &kept.record)).collect();
+    let kept = if refusing.is_empty() {
+        own
+    } else {
+        with_legs(tracker, |record| party.takes_part(record) || refusing.contains(&record.destination.ip()))
+    };
     let concerns = |aor: &Aor| {
         names(tracker, aor, user)
             || is_one_of(tracker, aor, &called)
@@ -59,29 +65,6 @@ impl<'a> Party<'a> {
         Self { asked, users: own.iter().map(|aor| aor.user()).collect(), sockets, address, sites }
     }
 
-    /// The calls of the user with all their legs.
-    fn calls<'t>(&self, tracker: &'t Tracker) -> Vec<Kept<'t>> {
-        let mut wanted: BTreeSet<&str> = BTreeSet::new();
-        for kept in records(tracker).filter(|kept| self.takes_part(&kept.record)) {
-            wanted.insert(kept.record.call_id);
-            wanted.extend(kept.record.linked.iter());
-        }
-        for _ in 0..ROUNDS {
-            let before = wanted.len();
-            for kept in records(tracker).filter(|kept| !kept.record.linked.is_empty()) {
-                let linked = kept.record.linked;
-                if wanted.contains(kept.record.call_id) || linked.iter().any(|linked| wanted.contains(linked)) {
-                    wanted.insert(kept.record.call_id);
-                    wanted.extend(linked.iter());
-                }
-            }
-            if wanted.len() == before {
-                break;
-            }
-        }
-        records(tracker).filter(|kept| wanted.contains(kept.record.call_id)).collect()
-    }
-
     fn takes_part(&self, record: &CallView<'_>) -> bool {
         let called = |name: &str| !name.is_empty() && (self.users.contains(name) || is_user(self.asked, name));
         let at = |address: SocketAddr| self.sockets.contains(&address) || self.address == Some(address.ip());
@@ -91,6 +74,35 @@ impl<'a> Party<'a> {
             || at(record.destination)
             || record.passed_on_to.is_some_and(|to| self.sockets.contains(&to))
     }
+}
+
+/// The calls that are `wanted` with all their legs.
+fn with_legs<'t>(tracker: &'t Tracker, is_wanted: impl Fn(&CallView<'_>) -> bool) -> Vec<Kept<'t>> {
+    let mut wanted: BTreeSet<&str> = BTreeSet::new();
+    for kept in records(tracker).filter(|kept| is_wanted(&kept.record)) {
+        wanted.insert(kept.record.call_id);
+        wanted.extend(kept.record.linked.iter());
+    }
+    for _ in 0..ROUNDS {
+        let before = wanted.len();
+        for kept in records(tracker).filter(|kept| !kept.record.linked.is_empty()) {
+            let linked = kept.record.linked;
+            if wanted.contains(kept.record.call_id) || linked.iter().any(|linked| wanted.contains(linked)) {
+                wanted.insert(kept.record.call_id);
+                wanted.extend(linked.iter());
+            }
+        }
+        if wanted.len() == before {
+            break;
+        }
+    }
+    records(tracker).filter(|kept| wanted.contains(kept.record.call_id)).collect()
+}
+
+/// The trunk that refused a call.
+fn refusing_trunk(tracker: &Tracker, record: &CallView<'_>) -> Option<IpAddr> {
+    let trunk = record.destination.ip();
+    (record.status >= 400 && tracker.world.peers.is_trunk(trunk)).then_some(trunk)
 }
 
 /// Whether `wanted` names the address-of-record, one of its devices, or the place of one.
