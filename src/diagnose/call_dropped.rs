@@ -56,6 +56,15 @@ fn last_call(case: &Case<'_>) -> Check {
     Check::met(answer)
 }
 
+/// Causes of Q.850 with which no person ends a call (DETECTION §5.6).
+const ABNORMAL: [&str; 7] = ["18", "27", "34", "38", "41", "42", "102"];
+
+/// Whether a reason as it is shown names such a cause.
+fn is_abnormal(reason: &str) -> bool {
+    let cause = reason.strip_prefix("Q.850 cause ").and_then(|rest| rest.split(|letter: char| !letter.is_ascii_digit()).next());
+    cause.is_some_and(|cause| ABNORMAL.contains(&cause))
+}
+
 fn cannot_tell(headline: String) -> Answer {
     Answer::new(Judgement::CannotTell, headline).confidence(Confidence::Suspected).scope(Scope::Call)
 }
@@ -74,6 +83,11 @@ fn ended(case: &Case<'_>, attempt: &Attempt<'_>) -> Answer {
     };
     let what = format!("{which} was ended by {who}{after}{reason}");
     let answer = match main.ended_by {
+        Some(EndedBy::Caller | EndedBy::Callee) if main.end_reason.as_deref().is_some_and(is_abnormal) => {
+            cannot_tell(format!("{what}: that cause is one of networks and devices, not of somebody who hangs up."))
+                .next_step("Second level: look at the line, the trunk or the phone of the side that gave this cause.")
+                .escalate(Escalation::L2)
+        }
         Some(EndedBy::Caller | EndedBy::Callee) if main.outcome == Outcome::Answered || main.partial => {
             people(format!("{what}: somebody hung up, or a phone did."))
                 .next_step("Ask both sides whether they hung up; if not, look at the phone of the one that did.")
@@ -86,4 +100,15 @@ fn ended(case: &Case<'_>, attempt: &Attempt<'_>) -> Answer {
     };
     let end = main.ended.map(|end| end.0).unwrap_or(case.now);
     answer.scope(Scope::Call).fact(end, 0, format!("ended by {who}{reason}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_of_networks_is_abnormal_and_that_of_a_hang_up_is_not() {
+        assert!(["Q.850 cause 41", "Q.850 cause 102", "Q.850 cause 38: Network out of order"].into_iter().all(is_abnormal));
+        assert!(!["Q.850 cause 16", "Q.850 cause 4", "SIP cause 200", "41"].into_iter().any(is_abnormal));
+    }
 }
