@@ -32,27 +32,47 @@ struct First {
     survives: bool,
 }
 
-/// What became of a request.
-#[derive(Clone, Copy, Debug)]
-struct Fate {
-    /// How long the flow had been idle, in milliseconds.
-    idle: u32,
-    /// What the NAT had seen of it.
-    stage: Stage,
-    is_lost: bool,
+/// What became of a request, in four bytes, as each phone has many: how long the flow had been idle, in milliseconds and at most 12 days;
+/// in the highest bits what the NAT had seen of it, and whether it was lost.
+#[derive(Clone, Copy, Debug, Default)]
+struct Fate(u32);
+
+impl Fate {
+    const LOST: u32 = 1 << 31;
+    const STREAM: u32 = 1 << 30;
+    const LONGEST: u32 = Self::STREAM - 1;
+
+    fn new(idle: Span, stage: Stage, is_lost: bool) -> Self {
+        let stage = if stage == Stage::Stream { Self::STREAM } else { 0 };
+        Self(millis(idle).min(Self::LONGEST) | stage | if is_lost { Self::LOST } else { 0 })
+    }
+
+    fn idle(self) -> Span {
+        Span::from_millis(i64::from(self.0 & Self::LONGEST))
+    }
+
+    fn stage(self) -> Stage {
+        if self.0 & Self::STREAM == 0 { Stage::Oneway } else { Stage::Stream }
+    }
+
+    fn is_lost(self) -> bool {
+        self.0 & Self::LOST != 0
+    }
 }
 
 /// What is proven of the binding of one phone.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Proven {
     /// Requests that arrived at once, and those that were the first of a silence and were lost.
-    fates: [Option<Fate>; REMEMBERED],
-    count: usize,
+    fates: [Fate; REMEMBERED],
+    /// Milliseconds.
+    delays: [u16; ANSWERS],
+    /// How many of the two there were.
+    count: u32,
+    answers: u32,
     first: Option<First>,
     /// The longest idle time after which the phone came from the same port as before.
     kept: Span,
-    delays: [Span; ANSWERS],
-    answers: usize,
 }
 
 impl Proven {
@@ -97,39 +117,42 @@ impl Proven {
 
     /// An answer came `delay` after the first transmission, and the phone sent nothing in between.
     pub(super) fn answered_after(&mut self, delay: Span) {
-        if let Some(slot) = self.delays.get_mut(self.answers % ANSWERS) {
-            *slot = delay;
+        if let Some(slot) = self.delays.get_mut(self.answers as usize % ANSWERS) {
+            *slot = millis(delay).try_into().unwrap_or(u16::MAX);
         }
-        self.answers += 1;
+        self.answers = self.answers.wrapping_add(1);
     }
 
     /// Whether an answer `delay` after the first transmission is one to that, as late as those of the phone usually are.
     pub(super) fn is_usual(&self, delay: Span) -> bool {
-        let mut known: Vec<_> = self.delays.iter().take(self.answers).copied().collect();
+        let mut known: Vec<_> = self.delays.iter().take(self.answers as usize).collect();
         known.sort_unstable();
         let usual = known.get(known.len() / 2);
-        usual.is_some_and(|usual| {
-            let difference = (delay - *usual).abs();
-            difference <= DELAY_LEAST || difference.times(DELAY_PARTS) <= *usual
+        usual.is_some_and(|&&usual| {
+            let usual = Span::from_millis(usual.into());
+            let difference = (delay - usual).abs();
+            difference <= DELAY_LEAST || difference.times(DELAY_PARTS) <= usual
         })
     }
 
     /// A one-way binding lives no longer than a stream.
     fn survives(&self, silence: Span, stage: Stage) -> bool {
-        let known = || self.fates.iter().flatten();
-        let idle = |fate: &Fate| Span::from_millis(i64::from(fate.idle));
-        let delivered = known().filter(|fate| !fate.is_lost && fate.stage <= stage && idle(fate) + SAME >= silence).count();
-        let lost = known().filter(|fate| fate.is_lost && fate.stage >= stage && idle(fate) <= silence + SAME).count();
+        let known = || self.fates.iter().take(self.count as usize);
+        let delivered = known().filter(|fate| !fate.is_lost() && fate.stage() <= stage && fate.idle() + SAME >= silence).count();
+        let lost = known().filter(|fate| fate.is_lost() && fate.stage() >= stage && fate.idle() <= silence + SAME).count();
         delivered >= ENOUGH && delivered >= lost * FOR_EACH_LOST
     }
 
     fn remember(&mut self, idle: Span, stage: Stage, is_lost: bool) {
-        let idle = u32::try_from(idle.as_nanos() / 1_000_000).unwrap_or(u32::MAX);
-        if let Some(slot) = self.fates.get_mut(self.count % REMEMBERED) {
-            *slot = Some(Fate { idle, stage, is_lost });
+        if let Some(slot) = self.fates.get_mut(self.count as usize % REMEMBERED) {
+            *slot = Fate::new(idle, stage, is_lost);
         }
         self.count = self.count.wrapping_add(1);
     }
+}
+
+fn millis(span: Span) -> u32 {
+    u32::try_from(span.as_nanos() / 1_000_000).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
