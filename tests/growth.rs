@@ -66,7 +66,7 @@ const BOUNDS: &[(&str, &[(&str, &str)])] = &[
     ),
     ("detect/flapping.rs", &[("histories", "REMEMBERED"), ("returns", "the count of the threshold")]),
     ("detect/ignored.rs", &[("trunk_calls", "REMEMBERED"), ("large", "REMEMBERED"), ("fragments", "REMEMBERED")]),
-    ("detect/intruders.rs", &[("refused", "REMEMBERED"), ("attacked", "REMEMBERED"), ("scanners", "REMEMBERED")]),
+    ("detect/intruders.rs", &[("refused", "REMEMBERED"), ("attacked", "REMEMBERED"), ("scanners", "REMEMBERED"), ("inside", "REMEMBERED"), ("numbers", "NUMBERS")]),
     ("detect/lately.rs", &[("happened", "MOST"), ("histories", "happened")]),
     ("detect/latest.rs", &[("entries", "MOST"), ("used", "MOST")]),
     ("detect/load.rs", &[("answers", "REMEMBERED"), ("registering", "REMEMBERED")]),

@@ -1,0 +1,50 @@
+//! Who gets in with a password that was guessed, and who knocks at a port where nobody listens; each with one that only looks like it.
+
+use super::scenarios;
+use crate::support::agent::cast::{a1, b1, trunk};
+use crate::support::call::Bridge;
+use crate::support::upkeep::times;
+use crate::support::{Agent, Brand, Leg, Scene, Side};
+
+scenarios! {
+    "password-guessed" => password_guessed,
+    "password-right-at-last" => password_right_at_last,
+}
+
+/// Somebody elsewhere tries passwords of a user whose own phone is registered, 25 in 100 s, and is accepted at the end.
+fn accepted_at_last(scene: &mut Scene) -> Agent {
+    scene.healthy(&mut a1(), 0.0, 600.0);
+    scene.healthy(&mut b1(), 1.0, 600.0);
+    let mut other = Agent::phone("1001", Brand::Grandstream, "192.0.2.66:5071", "192.0.2.66:5071").expiring(900);
+    for at in times(20.0, 4.0, 120.0) {
+        other.nonce = None;
+        scene.reg_rejected(at, &mut other, 401);
+        scene.reg_rejected(at + 0.05, &mut other, 401);
+    }
+    scene.reg_ok(130.0, &mut other);
+    scene.keepalives(&other, 140.0, 20.0, 600.0);
+    other
+}
+
+/// A call of a phone to the carrier, answered after 3 s, of `talk` seconds.
+fn outside(scene: &mut Scene, at: f64, caller: &Agent, number: &str, talk: f64) {
+    let (pbx, carrier) = (scene.pbx.clone(), trunk());
+    let a = Leg::new(scene, caller, &pbx, &caller.user, number);
+    let b = Leg::new(scene, &pbx, &carrier, &caller.user, number);
+    Bridge { a, b }.ordinary(scene, at, 3.0, talk, Side::Caller);
+}
+
+fn password_guessed(scene: &mut Scene) {
+    let intruder = accepted_at_last(scene);
+    for (index, at) in times(150.0, 15.0, 270.0).enumerate() {
+        outside(scene, at, &intruder, &format!("0088213{index}41977"), 130.0 + 17.0 * index as f64);
+    }
+}
+
+/// The second phone of the user: it calls like a person.
+fn password_right_at_last(scene: &mut Scene) {
+    let softphone = accepted_at_last(scene);
+    outside(scene, 150.0, &softphone, "03012345678", 60.0);
+    outside(scene, 260.0, &softphone, "03012345678", 90.0);
+    outside(scene, 400.0, &softphone, "08998765432", 40.0);
+}
