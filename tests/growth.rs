@@ -86,7 +86,7 @@ const BOUNDS: &[(&str, &[(&str, &str)])] = &[
     ("detect/store/change.rs", &[("waiting", "CAPACITY")]),
     ("detect/store/index.rs", &[("by_id", "findings"), ("by_subject", "findings, RELATED each"), ("all", "findings"), ("own", "findings")]),
     ("detect/store/ranked.rs", &[("by_worth", "findings")]),
-    ("detect/strangers.rs", &[("knocks", "REMEMBERED"), ("strays", "REMEMBERED"), ("domains", "DOMAINS")]),
+    ("detect/strangers.rs", &[("knocks", "REMEMBERED"), ("strays", "REMEMBERED"), ("domains", "DOMAINS"), ("doors", "DOORS")]),
     ("detect/undelivered.rs", &[("recent", "REMEMBERED")]),
     ("detect/vanished.rs", &[("watched", "WATCHED"), ("told", "WATCHED")]),
     ("metrics/family.rs", &[("values", "the catalogue")]),

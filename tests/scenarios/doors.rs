@@ -1,14 +1,18 @@
 //! Who gets in with a password that was guessed, and who knocks at a port where nobody listens; each with one that only looks like it.
 
 use super::scenarios;
-use crate::support::agent::cast::{a1, b1, trunk};
+use crate::support::agent::address;
+use crate::support::agent::cast::{a1, b1, c1, trunk};
 use crate::support::call::Bridge;
+use crate::support::scene::schedule;
 use crate::support::upkeep::times;
 use crate::support::{Agent, Brand, Leg, Scene, Side};
 
 scenarios! {
     "password-guessed" => password_guessed,
     "password-right-at-last" => password_right_at_last,
+    "port-not-served" => port_not_served,
+    "right-port-ignored" => right_port_ignored,
 }
 
 /// Somebody elsewhere tries passwords of a user whose own phone is registered, 25 in 100 s, and is accepted at the end.
@@ -47,4 +51,28 @@ fn password_right_at_last(scene: &mut Scene) {
     outside(scene, 150.0, &softphone, "03012345678", 60.0);
     outside(scene, 260.0, &softphone, "03012345678", 90.0);
     outside(scene, 400.0, &softphone, "08998765432", 40.0);
+}
+
+/// Two phones that nothing is wrong with, and one that nobody answers; it asks at `door`.
+fn unanswered(scene: &mut Scene, door: &Agent, mut phone: Agent, from: f64) {
+    for other in [&mut a1(), &mut b1()] {
+        scene.healthy(&mut other.clone().expiring(60), 0.0, 400.0);
+    }
+    phone.nonce = None;
+    for at in times(from, 60.0, 340.0) {
+        let request = scene.register_message(&mut phone);
+        scene.repeat(at, &schedule::CAPPED, &phone, door, &request);
+    }
+}
+
+/// A phone that is set to another port of the PBX.
+fn port_not_served(scene: &mut Scene) {
+    let door = Agent { outer: address("203.0.113.10:5065"), ..scene.pbx.clone() };
+    unanswered(scene, &door, c1(), 10.0);
+}
+
+/// A phone that the PBX never answers where it answers all others.
+fn right_port_ignored(scene: &mut Scene) {
+    let door = scene.pbx.clone();
+    unanswered(scene, &door, c1(), 10.0);
 }
