@@ -222,7 +222,7 @@ catalogue! {
         "Correct server/port/transport on the phone ({expected}).";
 
     /// The capture sees only one direction; nothing is concluded from what is missing in the other.
-    CaptureOneWay = "capture-one-way": Warning, Presence, CAPTURE, [], minutes(20).or_when("both directions are seen"),
+    CaptureOneWay = "capture-one-way": Warning, Presence, CAPTURE, [], hours(24).or_when("both directions are seen"),
         "Fix the mirror port/interface/filter; results are incomplete until then.";
     /// The capture misses packets; nothing is concluded from what is missing meanwhile.
     CaptureLossy = "capture-lossy": Warning, Presence, CAPTURE, [], minutes(20),
