@@ -64,14 +64,17 @@ impl CallDetector {
                     findings.raise(raise, end.time.max(reliable.last.time));
                 }
             }
-            Event::Looping { call, flow, passes, at } => came_round(tracker, call, flow, passes, at, findings),
+            Event::Looping { call, flow, passes, again: true, at } => came_round(tracker, call, flow, passes, at, findings),
             Event::AckArrived { call, at } => {
                 if let Some(subject) = call_subject(tracker, call) {
                     findings.clear(FindingId::AckMissing, &subject, at.time);
                 }
             }
             Event::CallOutcome { call, outcome: Outcome::Loop, status, at } => self.loops(tracker, call, status, at, findings),
-            Event::CallOutcome { call, outcome: Outcome::Answered, at, .. } => callee_answered(tracker, call, at.time, findings),
+            Event::CallOutcome { call, outcome: Outcome::Answered, at, .. } => {
+                callee_answered(tracker, call, at.time, findings);
+                arrived(tracker, call, at.time, findings);
+            }
             _ => {}
         }
     }
@@ -157,6 +160,14 @@ fn came_round(tracker: &Tracker, call: Handle, flow: Flow, passes: u16, at: Sigh
         .fill(Slot::LoopFrom, from.to_string())
         .fill(Slot::LoopTo, to.to_string());
     findings.raise(related_parties(tracker, raise, call), at.time);
+}
+
+/// A call that came by the same server again and again and was answered all the same: it was no loop, whatever hops it took.
+fn arrived(tracker: &Tracker, call: Handle, at: PacketTime, findings: &mut FindingStore) {
+    let came_back = tracker.calls.get(call).and_then(|call| call.further.as_ref()).is_some_and(|further| further.returned != 0);
+    if let Some(subject) = call_subject(tracker, call).filter(|_| came_back) {
+        findings.take_back(FindingId::RoutingLoop, &subject, at);
+    }
 }
 
 /// Whether a request that was passed on so often went round.

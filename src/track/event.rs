@@ -418,6 +418,8 @@ pub enum Event {
         flow: Flow,
         /// How often it came by.
         passes: u16,
+        /// Whether it had come back from that hop before. Through one application server after the other it goes in a spiral (RFC 3261 §16.3).
+        again: bool,
         /// The INVITE that came last.
         at: Sighting,
     },

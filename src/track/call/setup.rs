@@ -1,5 +1,6 @@
 //! From the INVITE to its final response.
 
+use crate::decode::ends::ip_digest;
 use crate::sip::message::Message;
 use crate::sip::method::Method;
 use crate::table::{Digest, Handle, Rank};
@@ -273,14 +274,18 @@ impl Calls {
     fn note_further(&mut self, world: &mut World, handle: Handle, seen: &Seen<'_>) {
         let Some(call) = self.table.get_mut(handle) else { return };
         let hops_left = seen.message.max_forwards().unwrap_or(0);
+        let mut returned = call.further.as_ref().map_or(0, |further| further.returned);
         // Forks leave a proxy with as many hops left as each other, and do not come back to it.
         if seen.flow.destination == call.record.destination && hops_left < call.passes.hops_left {
             call.passes = Passes { count: call.passes.count.saturating_add(1), hops_left };
-            world.tell(Event::Looping { call: handle, flow: seen.flow, passes: call.passes.count, at: seen.at });
+            let hop = 1 << (ip_digest(world.digester, seen.flow.source.ip()).low64() % u64::from(u64::BITS));
+            let again = returned & hop != 0;
+            returned |= hop;
+            world.tell(Event::Looping { call: handle, flow: seen.flow, passes: call.passes.count, again, at: seen.at });
         }
         call.credentials = Credentials::None;
         let branches = call.further.as_ref().map_or(0, |further| further.branches).saturating_add(1);
-        call.further = Some(Box::new(Further { flow: seen.flow, branches }));
+        call.further = Some(Box::new(Further { flow: seen.flow, branches, returned }));
         call.record.passed_on_to = Some(seen.flow.destination);
     }
 }
