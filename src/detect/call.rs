@@ -33,6 +33,7 @@ impl CallDetector {
         match *event {
             Event::InviteUnanswered { call, request } => callee_silent(tracker, call, &request, findings),
             Event::ByeUnanswered { call, request } => bye_unanswered(tracker, call, &request, findings),
+            Event::CancelUnanswered { call, request } => cancel_unanswered(tracker, call, &request, findings),
             Event::AckSuspected { call, first, last, transmissions, .. } => {
                 let detail = format!("200 OK sent {transmissions}× without ACK so far");
                 if let Some(raise) = ack_raise(tracker, call, first, &detail) {
@@ -220,6 +221,20 @@ fn bye_unanswered(tracker: &Tracker, call: Handle, request: &Unanswered, finding
             .fill(Slot::Side, peer.to_string()),
         (None, None) => raise,
     };
+    findings.raise(related_parties(tracker, raise, call), request.deadline);
+}
+
+/// The caller gave up, and where it rings nobody takes note.
+fn cancel_unanswered(tracker: &Tracker, call: Handle, request: &Unanswered, findings: &mut FindingStore) {
+    let Some(subject) = call_subject(tracker, call) else { return };
+    let (side, target) = (request.flow.source, request.flow.destination);
+    let message =
+        format!("{subject}: CANCEL from {side} to {target}, {}, got no answer: it may ring on there", sent(request.transmissions));
+    let raise = Raise::new(FindingId::ByeUnanswered, subject, message)
+        .evidence(request.first.time, request.first.frame, format!("CANCEL from {side} to {target}"))
+        .absence(request.deadline, format!("neither CANCEL nor INVITE was answered within {}", request.patience))
+        .remedy("Check why {side} takes no note when a caller gives up: SIP ALG or a firewall on the way to it, or its firmware.")
+        .fill(Slot::Side, target.to_string());
     findings.raise(related_parties(tracker, raise, call), request.deadline);
 }
 

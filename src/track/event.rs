@@ -280,6 +280,13 @@ pub enum Event {
         /// The request.
         request: Unanswered,
     },
+    /// A CANCEL went unanswered, of a call that rang, and no end of it was seen from where it went.
+    CancelUnanswered {
+        /// The call.
+        call: Handle,
+        /// The request.
+        request: Unanswered,
+    },
     /// A session was not refreshed, or a renegotiation went unanswered.
     SessionLapsed(Lapse),
     /// One end of a call had already forgotten it.

@@ -4,6 +4,7 @@ use super::scenarios;
 use crate::support::agent::cast::{a1, b1, c1, pbx, trunk};
 use crate::support::call::Bridge;
 use crate::support::message::Message;
+use crate::support::scene::schedule;
 use crate::support::{Agent, Brand, Leg, Scene, Side};
 
 scenarios! {
@@ -20,6 +21,8 @@ scenarios! {
     "spiral-twice" => spiral_twice,
     "spiral-answered" => spiral_answered,
     "loop-between-two" => loop_between_two,
+    "rings-on-after-cancel" => rings_on_after_cancel,
+    "cancel-answer-lost" => cancel_answer_lost,
 }
 
 /// A call of `caller` with the PBX, up from `at` + 2 s.
@@ -242,8 +245,9 @@ fn spiral_answered(scene: &mut Scene) {
     let stops = [application_server(1), application_server(2), trunk()];
     let (mut leg, request, ways) = by_way_of(scene, &stops);
     let tag = trunk().tag(&mut scene.random);
+    let asker = scene.pbx.outer;
     for (at, status) in [(11.0, 180), (14.0, 200)] {
-        let mut response = request.response(status, ways.last().map_or(trunk().outer, |(from, _)| from.outer), &tag);
+        let mut response = request.response(status, asker, &tag);
         for (index, (from, to)) in ways.iter().rev().enumerate() {
             scene.send(at + index as f64 * 0.002, to, from, &response);
             response.pop_top("Via");
@@ -259,4 +263,26 @@ fn loop_between_two(scene: &mut Scene) {
     let stops = [1, 2, 1, 2, 1].map(application_server);
     let (mut leg, ..) = by_way_of(scene, &stops);
     leg.cancel(scene, 14.0, &[]);
+}
+
+/// A call that the caller gives up while it rings; where it rings nobody takes note. Returns the leg to the phone.
+fn given_up(scene: &mut Scene) -> Leg {
+    let mut phone = phones(scene, 160.0);
+    scene.healthy(&mut phone, 0.0, 160.0);
+    let mut bridge = Bridge::new(scene, &b1(), &phone);
+    bridge.ring(scene, 20.0);
+    bridge.a.cancel(scene, 40.0, &[]);
+    bridge.b
+}
+
+/// The PBX sends its CANCEL again and again, and the phone answers none.
+fn rings_on_after_cancel(scene: &mut Scene) {
+    given_up(scene).cancel_repeated(scene, 40.01, &schedule::CAPPED);
+}
+
+/// The answers to the CANCEL are lost before the capture; that to the INVITE is there.
+fn cancel_answer_lost(scene: &mut Scene) {
+    let mut leg = given_up(scene);
+    leg.cancel_repeated(scene, 40.01, &[0.0, 0.5, 1.5]);
+    leg.fail(scene, 41.6, 487, &[]);
 }

@@ -145,6 +145,18 @@ impl Calls {
         self.table.set_deadline(handle, seen.at.time + Span::from_secs(32));
     }
 
+    /// Handles a CANCEL that waited in vain: its INVITE has to be answered, too, where it arrived (RFC 3261 §9.2).
+    pub(super) fn cancel_unanswered(&self, world: &mut World, handle: Handle, cancel: &Transaction) {
+        let request = cancel.unanswered();
+        let rings_on = |call: &Call| call.record.rang.is_some() && call.final_at.is_none() && call.answer.is_none();
+        if self.table.get(handle).is_some_and(rings_on)
+            && !world.is_heard(&request)
+            && world.would_see_answer(cancel.flow, cancel.first.time, request.deadline)
+        {
+            world.tell(Event::CancelUnanswered { call: handle, request });
+        }
+    }
+
     /// Handles the caller's INVITE having waited in vain until its deadline.
     pub fn unanswered(&mut self, world: &mut World, handle: Handle, invite: &Transaction) {
         let deadline = invite.unanswered().deadline;
