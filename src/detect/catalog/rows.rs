@@ -191,7 +191,7 @@ catalogue! {
     AuthBackendSlow = "auth-backend-slow": Warning, Presence, PBX, ["S0-h", "S1-g"], minutes(10).or_when("it is fast again"),
         "L2: check PBX CPU/DNS and the database backend response time.";
     /// A server answers many requests with a 5xx.
-    ServerErrorBurst = "server-error-burst": Error, Presence, PBX, ["S1-g"], minutes(2),
+    ServerErrorBurst = "server-error-burst": Error, Presence, PBX, ["S1-g"], minutes(5).or_when("registrations or calls succeed, a minute after the last error"),
         "L2 now: check the Asterisk process, host network, disk and the carrier status page.";
     /// A trunk does not answer the calls or the registrations of the PBX.
     TrunkNoResponse = "trunk-no-response": Critical, Absence, TRUNK, ["S1-g"], minutes(10).or_when("it answers again"),
