@@ -122,7 +122,7 @@ impl StrangerDetector {
         let raise = aor.into_iter().fold(raise.related(Subject::Site(Site::of(source))), Raise::related);
         let raise = knocks.iter().fold(raise, |raise, (at, what)| raise.evidence(at.time, at.frame, format!("{what} to {door}")));
         let known = tracker.world.peers.pbx_addresses();
-        let pbx = known.iter().find(|pbx| pbx.ip() == door.ip()).or(known.first());
+        let pbx = known.iter().find(|pbx| pbx.ip() == door.ip()).or_else(|| known.first());
         let expected = |pbx: &SocketAddr| format!("{} to {pbx}", if *pbx == door { other_than(&kinds) } else { ANY_TRANSPORT });
         let raise = pbx.into_iter().fold(raise, |raise, pbx| raise.fill(Slot::Expected, expected(pbx)));
         findings.raise(raise, at.time);

@@ -13,6 +13,8 @@ scenarios! {
     "password-right-at-last" => password_right_at_last,
     "port-not-served" => port_not_served,
     "right-port-ignored" => right_port_ignored,
+    "connection-taken-unanswered" => connection_taken_unanswered,
+    "connection-falls-silent" => connection_falls_silent,
 }
 
 /// Somebody elsewhere tries passwords of a user whose own phone is registered, 25 in 100 s, and is accepted at the end.
@@ -75,4 +77,33 @@ fn port_not_served(scene: &mut Scene) {
 fn right_port_ignored(scene: &mut Scene) {
     let door = scene.pbx.clone();
     unanswered(scene, &door, c1(), 10.0);
+}
+
+/// A phone whose connections the PBX takes, and on which it never answers.
+fn connection_taken_unanswered(scene: &mut Scene) {
+    let pbx = scene.pbx.clone();
+    for other in [a1(), b1()] {
+        scene.healthy(&mut other.expiring(60), 0.0, 400.0);
+    }
+    for (port, at) in (51000..).zip(times(10.0, 70.0, 340.0)) {
+        let mut phone = c1().over_tcp();
+        phone.outer.set_port(port);
+        let request = scene.register_message(&mut phone);
+        scene.send(at, &phone, &pbx, &request);
+        scene.hang_up(at + 40.0, phone.outer, pbx.outer);
+    }
+}
+
+/// A phone on whose connection the PBX does not answer any more.
+fn connection_falls_silent(scene: &mut Scene) {
+    let pbx = scene.pbx.clone();
+    for other in [a1(), b1()] {
+        scene.healthy(&mut other.expiring(60), 0.0, 400.0);
+    }
+    let mut phone = c1().over_tcp();
+    scene.reg_ok(5.0, &mut phone);
+    for at in times(150.0, 70.0, 300.0) {
+        let request = scene.register_message(&mut phone);
+        scene.send(at, &phone, &pbx, &request);
+    }
 }
