@@ -207,7 +207,7 @@ fn bye_unanswered(tracker: &Tracker, call: Handle, request: &Unanswered, finding
             .reason(Reason::ByeMisrouted)
             .absence(
                 request.deadline,
-                format!("the other end of the call comes from {peer} since {}, not from {target}", tracker.printed(since)),
+                format!("the other end of the call comes from {peer} since {}, not from {target}", tracker.clock(since)),
             )
             .remedy(
                 "Clear the channel of {call} and correct the CDR by {overbilled}; keep the phone at {side} from changing its address in \

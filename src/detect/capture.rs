@@ -140,7 +140,7 @@ fn stalled(tracker: &Tracker, last: PacketTime, at: Sighting, findings: &mut Fin
     // To the second: a copy of the last frame makes no difference.
     let last = PacketTime::from_parts(last.as_nanos().div_euclid(1_000_000_000), 0);
     if !findings.is_open(FindingId::CaptureStalled, &subject) {
-        let since = tracker.printed(last);
+        let since = tracker.clock(last);
         let message = format!("capture problem: no packet at all since {since}; absence findings disabled meanwhile");
         let raise = Raise::new(FindingId::CaptureStalled, subject.clone(), message);
         findings.raise(raise.absence(last, "the last packet before the silence"), (last + long).min(at.time));

@@ -261,7 +261,7 @@ fn expired(tracker: &Tracker, handle: Handle, at: Sighting, findings: &mut Findi
     let hint =
         if alive && !is_trunk(tracker, device.flow) { "; the phone is alive and still sends packets, but does not register" } else { "" };
     let message =
-        format!("{}: registration ran out at {} (granted {} s){hint}", aor.name, tracker.printed(ran_out), device.granted.as_secs());
+        format!("{}: registration ran out at {} (granted {} s){hint}", aor.name, tracker.clock(ran_out), device.granted.as_secs());
     let raise = Raise::new(FindingId::RegistrationExpired, Subject::Aor(aor.name.clone()), message)
         .absence(ran_out, format!("what was granted to {} for {} s ran out", device.source(), device.granted.as_secs()))
         .absence(at.time, format!("no REGISTER until {grace} after it ran out"))
