@@ -462,10 +462,12 @@ fn is_cause(cause: &Finding, symptom: &Finding) -> bool {
         Some(Reach::Twin) => related(cause, symptom) && symptom.last >= from && symptom.since <= to,
         Some(Reach::Effect) => related(cause, symptom) && (window.contains(&symptom.since) || window.contains(&symptom.at)),
         Some(reach @ (Reach::Server | Reach::Moment)) => {
-            let mut places = cause.related.iter().filter(|subject| matches!(subject, Subject::Site(_) | Subject::Trunk(_))).peekable();
-            // What happened at one place goes on there, and elsewhere it was over at once.
-            let goes_on = if places.peek().is_some() { places.any(|place| symptom.related.contains(place)) } else { reach == Reach::Server };
-            same_server(cause, symptom) && if goes_on { window } else { moment }.contains(&symptom.at)
+            let is_of_a_place = cause.related.iter().any(|subject| matches!(subject, Subject::Site(_) | Subject::Trunk(_)));
+            if is_of_a_place {
+                let is_there = |own: &Subject| *own == symptom.subject || symptom.related.contains(own);
+                return cause.related.iter().any(is_there) && window.contains(&symptom.at);
+            }
+            same_server(cause, symptom) && if reach == Reach::Server { window } else { moment }.contains(&symptom.at)
         }
     }
 }
