@@ -42,7 +42,11 @@ impl DeliveryDetector {
     pub(super) fn event(&mut self, tracker: &Tracker, event: &Event, findings: &mut FindingStore) {
         match *event {
             Event::CallOutcome { call, outcome, status, at } => self.ended(tracker, call, outcome, status, at, findings),
-            Event::InviteUnanswered { call, request } if tracker.world.peers.direction(request.flow) == Direction::Out => {
+            // At the end of a trunk there is no phone: that it is dead is told by itself.
+            Event::InviteUnanswered { call, request }
+                if tracker.world.peers.direction(request.flow) == Direction::Out
+                    && !tracker.world.peers.is_trunk(request.flow.destination.ip()) =>
+            {
                 self.leg_lost(tracker, call, findings);
             }
             _ => {}

@@ -1,11 +1,12 @@
 //! Many calls that end at the same moment (DETECTION §5.7).
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 
 use crate::config::Thresholds;
 use crate::detect::catalog::{FindingId, Slot};
 use crate::detect::finding::{Raise, Subject};
+use crate::detect::parties::call_subject;
 use crate::detect::store::FindingStore;
 use crate::table::Handle;
 use crate::time::Span;
@@ -89,7 +90,8 @@ impl DropDetector {
         if !mass_drop.is_reached(self.recent.len()) || !mass_drop_share.is_reached(self.recent.len(), tracker.calls.established()) {
             return;
         }
-        let ends: Vec<_> = self.recent.iter().filter(|dropped| dropped.pbx == pbx).collect();
+        let mut ends: Vec<_> = self.recent.iter().filter(|dropped| dropped.pbx == pbx).collect();
+        leave_out_bystanders(&mut ends, |count| mass_drop.is_reached(count));
         let counted = calls(&ends);
         if !mass_drop.is_reached(counted) {
             return;
@@ -113,6 +115,7 @@ impl DropDetector {
         for dropped in &ends {
             let how = if dropped.lost { "is answered that it does not exist" } else { "is hung up" };
             raise = raise.evidence(dropped.at.time, dropped.at.frame, format!("call {} {how}", dropped.call_id));
+            raise = call_subject(tracker, dropped.leg).into_iter().fold(raise, Raise::related);
         }
         findings.raise(raise, last.at.time);
     }
@@ -158,6 +161,19 @@ fn is_by_application(tracker: &Tracker, call: &Call) -> bool {
 fn calls(ends: &[&Dropped]) -> usize {
     let towards = ends.iter().filter(|dropped| dropped.direction == Direction::In).count();
     towards.max(ends.len() - towards)
+}
+
+/// Keeps the ends of calls at one place, where they are a crowd and the others are none: on a PBX with many calls some end in any moment.
+fn leave_out_bystanders(ends: &mut Vec<&Dropped>, is_crowd: impl Fn(usize) -> bool) {
+    let mut at: BTreeMap<IpAddr, usize> = BTreeMap::new();
+    for peer in ends.iter().flat_map(|dropped| dropped.peers).flatten() {
+        *at.entry(peer).or_default() += 1;
+    }
+    let Some((place, _)) = at.into_iter().max_by_key(|(_, count)| *count) else { return };
+    let (there, elsewhere): (Vec<_>, Vec<_>) = ends.iter().copied().partition(|dropped| dropped.peers.contains(&Some(place)));
+    if is_crowd(calls(&there)) && !is_crowd(calls(&elsewhere)) {
+        *ends = there;
+    }
 }
 
 /// Whether something happened to these calls: they are neither the members of one conference nor were they ended by one application, or by a

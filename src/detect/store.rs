@@ -355,7 +355,7 @@ impl FindingStore {
     /// findings are both related to it, and are not looked at.
     fn tied(&self, reach: Reach, id: FindingId, finding: &Finding) -> impl Iterator<Item = Seq> {
         let (server, near) = match reach {
-            Reach::Server => (Some(self.index.of(id)), None),
+            Reach::Server | Reach::Moment => (Some(self.index.of(id)), None),
             Reach::Twin | Reach::Effect => {
                 let own = finding.related.iter().flat_map(move |subject| self.index.own(subject, id));
                 (None, Some(self.index.about(&finding.subject, id).chain(own)))
@@ -456,11 +456,19 @@ fn is_cause(cause: &Finding, symptom: &Finding) -> bool {
     let from = cause.since - WINDOW_BEFORE;
     let to = cause.cleared.map_or(PacketTime::MAX, |end| end + WINDOW_AFTER);
     let window = from..=to;
+    let moment = from..=cause.last + WINDOW_AFTER;
     match cause.id.explains(symptom.id, cause.confidence) {
         None => false,
         Some(Reach::Twin) => related(cause, symptom) && symptom.last >= from && symptom.since <= to,
         Some(Reach::Effect) => related(cause, symptom) && (window.contains(&symptom.since) || window.contains(&symptom.at)),
-        Some(Reach::Server) => same_server(cause, symptom) && window.contains(&symptom.at),
+        Some(reach @ (Reach::Server | Reach::Moment)) => {
+            let is_of_a_place = cause.related.iter().any(|subject| matches!(subject, Subject::Site(_) | Subject::Trunk(_)));
+            if is_of_a_place {
+                let is_there = |own: &Subject| *own == symptom.subject || symptom.related.contains(own);
+                return cause.related.iter().any(is_there) && window.contains(&symptom.at);
+            }
+            same_server(cause, symptom) && if reach == Reach::Server { window } else { moment }.contains(&symptom.at)
+        }
     }
 }
 

@@ -22,6 +22,7 @@ scenarios! {
     "site-cut-off-in-calls" => site_cut_off_in_calls,
     "hang-ups-at-random" => hang_ups_at_random,
     "uplink-lost" => uplink_lost,
+    "uplink-lost-beside-others" => uplink_lost_beside_others,
     "hung-call" => hung_call,
     "codec-mismatch" => codec_mismatch,
     "slow-setup" => slow_setup,
@@ -269,6 +270,16 @@ fn uplink_lost(scene: &mut Scene) {
         b.bye(scene, end, Side::Callee);
         a.bye(scene, end + 0.01, Side::Callee);
     }
+}
+
+/// The same, while somebody else hangs up in the same moment, a phone does not answer a BYE from before, and another lets its session run
+/// out.
+fn uplink_lost_beside_others(scene: &mut Scene) {
+    let (first, second, third) = (phones(scene, 400.0), b1(), c1());
+    up(scene, &first, 90.0, &[("Session-Expires", "90;refresher=uac"), ("Require", "timer")]).bye(scene, 152.0, Side::Callee);
+    up(scene, &second, 100.0, &[]).unanswered(scene, 165.0, Side::Callee, "BYE");
+    up(scene, &third, 110.0, &[]).bye(scene, 180.3, Side::Caller);
+    uplink_lost(scene);
 }
 
 /// A call is up for five hours, though its phone gave back its registration and fell silent long ago.

@@ -16,6 +16,7 @@ scenarios! {
     "carrier-refuses-all" => carrier_refuses_all,
     "pbx-calls-nobody" => pbx_calls_nobody,
     "account-barred" => account_barred,
+    "trunk-dead-in-the-name-of-the-house" => trunk_dead_in_the_name_of_the_house,
     "trunk-dead-mended" => trunk_dead_mended,
     "trunk-dead-mended-by-proxy" => trunk_dead_mended_by_proxy,
     "server-errors-mended" => server_errors_mended,
@@ -132,6 +133,29 @@ fn trunk_dead_mended(scene: &mut Scene) {
         bridge.a.fail(scene, at + 32.1, 503, &[]);
     }
     outside(scene, &caller, "0030123456").ordinary(scene, 850.0, 2.0, 10.0, Side::Caller);
+}
+
+/// The PBX calls a dead trunk in the name of the house, not of who called. Others call each other all the while.
+fn trunk_dead_in_the_name_of_the_house(scene: &mut Scene) {
+    let (mut caller, mut other) = (a1(), b1());
+    scene.healthy(&mut caller, 0.0, 1500.0);
+    scene.healthy(&mut other, 1.0, 1500.0);
+    scene.healthy(&mut c1(), 2.0, 1500.0);
+    let (pbx, trunk) = (scene.pbx.clone(), trunk());
+    for index in 0..5 {
+        let at = 60.0 + f64::from(index) * 11.0;
+        let number = format!("0044207{index}12345");
+        let mut a = Leg::new(scene, &caller, &pbx, "1001", &number);
+        let mut b = Leg::new(scene, &pbx, &trunk, "4930901820", &number);
+        a.invite(scene, at, &[]);
+        a.progress(scene, at + 0.005, 100);
+        b.invite_repeated(scene, at + 0.05, &schedule::INVITE, &[]);
+        a.fail(scene, at + 32.1, 503, &[]);
+    }
+    for index in 0..18 {
+        let (from, to) = if index % 2 == 0 { (&caller, &other) } else { (&other, &caller) };
+        Bridge::new(scene, from, to).ordinary(scene, 160.0 + f64::from(index) * 70.0, 4.0, 31.0 + f64::from(index), Side::Caller);
+    }
 }
 
 /// The same where the PBX is a proxy that passes the calls on to the carrier.

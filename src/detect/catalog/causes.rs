@@ -18,6 +18,8 @@ pub enum Reach {
     Effect,
     /// What the cause does to every phone and every call of a PBX: what was raised in its window.
     Server,
+    /// What the cause, a single event, did to calls of a PBX: what was raised until shortly after its last evidence.
+    Moment,
 }
 
 /// What a call to a phone that cannot be reached looks like.
@@ -69,8 +71,8 @@ impl FindingId {
             Self::FragmentLoss => (matches!(symptom, Self::InviteIgnored | Self::CalleeNoResponse | Self::UnansweredBurst), Reach::Effect),
             Self::ScannerSucceeded => (matches!(symptom, Self::AuthFailedLoop | Self::DuplicateRegistration), Reach::Twin),
             Self::PbxNotResponding | Self::PbxRestarted => (symptom.is_symptom_of_outage(), Reach::Server),
-            Self::MassCallDrop if symptom == Self::DialogLost => (true, Reach::Server),
-            Self::MassCallDrop => (symptom.is_symptom_of_outage() && symptom.row().proof == Proof::Absence, Reach::Server),
+            Self::MassCallDrop if matches!(symptom, Self::DialogLost | Self::CallDroppedNoBye) => (true, Reach::Server),
+            Self::MassCallDrop => (symptom.is_symptom_of_outage() && symptom.row().proof == Proof::Absence, Reach::Moment),
             _ => return None,
         };
         explains.then_some(reach)

@@ -107,10 +107,11 @@ impl Marks {
         all.filter(|(mark, _)| *mark != 0).map(|(mark, kind)| mark.wrapping_add(kind))
     }
 
-    /// Points for what `second`, the leg of the PBX, has in common with this one (DETECTION §6.3).
+    /// Points for what `second`, the leg of the PBX, has in common with this one (DETECTION §6.3, and ten for a long number).
     pub(super) fn in_common(&self, second: &Self) -> u32 {
         let same = |one: u64, other: u64| one != 0 && one == other;
         let same_number = |ours, theirs| there(ours).any(|one| there(theirs).any(|other| one.is(*other)));
+        let same_long_number = |ours, theirs| there(ours).any(|one| there(theirs).any(|other| same(one.suffix, other.suffix)));
         let is_named = same(second.other_call_id, self.call_id) || same(self.session_id, second.session_id);
         let is_derived = second.call_id != self.call_id && same(second.base_call_id, self.call_id);
         [
@@ -120,6 +121,8 @@ impl Marks {
             (same(self.session, second.session), 20),
             (same_number(&self.callers, &second.callers), 25),
             (same_number(&self.callees, &second.callees), 25),
+            // Nearly every trunk is given another caller; but hardly ever are two to dial one long number in the same moment.
+            (same_long_number(&self.callees, &second.callees), 10),
         ]
         .into_iter()
         .map(|(holds, points)| if holds { points } else { 0 })
