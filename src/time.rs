@@ -60,6 +60,13 @@ impl PacketTime {
         Self::from_nanos(nanos.saturating_sub(if step > Span::ZERO { nanos.rem_euclid(step.0) } else { 0 }))
     }
 
+    /// In a sentence, in UTC: `2026-01-31 09:00:00 UTC`.
+    pub fn to_the_second(self) -> String {
+        let text = self.rfc3339();
+        let (day, time) = (text.get(..10).unwrap_or_default(), text.get(11..19).unwrap_or_default());
+        format!("{day} {time} UTC")
+    }
+
     /// As the report prints it. A report has many: digit by digit this takes a tenth of what the formatter of a calendar does.
     pub fn rfc3339(self) -> Rfc3339 {
         let mut text = Rfc3339(*b"0000-00-00T00:00:00.000000Z");
@@ -241,12 +248,25 @@ impl std::ops::Deref for Rfc3339 {
     }
 }
 
-/// Seconds with at most three decimals, from ten on with one: `32.0s`, `0.125s`.
+/// As people write it: `23 ms`, `4.1 s`, `60 s`, `2 min 03 s`, `5 min`, `1 h 02 min`.
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = self.as_secs_f64();
-        let tenths = seconds.abs() >= 10.0 || (seconds * 10.0).fract().abs() < 1e-6;
-        if tenths { write!(f, "{seconds:.1}s") } else { write!(f, "{seconds:.3}s") }
+        let sign = if self.0 < 0 { "-" } else { "" };
+        let millis = self.0.saturating_abs().saturating_add(500_000) / 1_000_000;
+        let seconds = millis.saturating_add(500) / 1_000;
+        match millis {
+            0 => f.write_str("0 s"),
+            ..1_000 => write!(f, "{sign}{millis} ms"),
+            1_000..119_950 => match millis.saturating_add(50) / 100 {
+                tenths if tenths % 10 == 0 => write!(f, "{sign}{} s", tenths / 10),
+                tenths => write!(f, "{sign}{}.{} s", tenths / 10, tenths % 10),
+            },
+            119_950..3_599_500 if seconds % 60 == 0 => write!(f, "{sign}{} min", seconds / 60),
+            119_950..3_599_500 => write!(f, "{sign}{} min {:02} s", seconds / 60, seconds % 60),
+            3_599_500..172_800_000 if seconds % 3_600 < 60 => write!(f, "{sign}{} h", seconds / 3_600),
+            3_599_500..172_800_000 => write!(f, "{sign}{} h {:02} min", seconds / 3_600, seconds / 60 % 60),
+            _ => write!(f, "{sign}{} days", seconds / 86_400),
+        }
     }
 }
 
@@ -280,8 +300,18 @@ mod tests {
     }
 
     #[test]
-    fn spans_print_short() {
-        assert_eq!(Span::from_secs(32).to_string(), "32.0s");
-        assert_eq!(Span::from_millis(125).to_string(), "0.125s");
+    fn moments_print_to_the_second() {
+        assert_eq!(PacketTime::from_parts(1_769_850_000, 723_456_789).to_the_second(), "2026-01-31 09:00:00 UTC");
+    }
+
+    #[test]
+    fn spans_print_as_people_write_them() {
+        let printed = |millis| Span::from_millis(millis).to_string();
+        assert_eq!([0, 125, 4_130, 32_000, 44_900].map(printed), ["0 s", "125 ms", "4.1 s", "32 s", "44.9 s"]);
+        assert_eq!([-5_000, -80].map(printed), ["-5 s", "-80 ms"]);
+        assert_eq!(
+            [123_400, 300_000, 3_600_000, 5_520_000, 259_200_000].map(printed),
+            ["2 min 03 s", "5 min", "1 h", "1 h 32 min", "3 days"]
+        );
     }
 }

@@ -135,7 +135,7 @@ const TRIALS: &[Trial] = &[
     trial("restart", "mass_drop_share = 1", "mass-call-drop", CRITICAL, No),
     trial("rtp-timeout", "fixed_duration_calls = 1000", "fixed-duration-drops", ERROR, No),
     trial("db-slow", "fixed_duration_other = 2", "fixed-duration-drops", No, ERROR),
-    trial("rtp-timeout", r#"fixed_duration_spread = "100ms""#, "fixed-duration-drops", Says("±1.5"), Says("±0.1")),
+    trial("rtp-timeout", r#"fixed_duration_spread = "100ms""#, "fixed-duration-drops", Says("±1.5"), Says("±100 ms")),
     // The PBX.
     trial("server-outage", r#"pbx_silent = "10min""#, "pbx-not-responding", CRITICAL, No).given(r#"pbx_silent_small = "1h""#),
     trial("restart", r#"pbx_silent = "5s""#, "pbx-not-responding", No, CRITICAL),

@@ -35,7 +35,7 @@ fn answer_lost(tracker: &Tracker, lost: &LostAnswer, findings: &mut FindingStore
     let message = format!(
         "{source} repeats {} although the PBX answered {answer} at {}: replies are lost on the way back to {source}",
         lost.method,
-        tracker.printed(lost.answered.time)
+        tracker.clock(lost.answered.time)
     );
     let raise = Raise::new(FindingId::ResponseNotReachingClient, Subject::Source(source), message)
         .confidence(if lost.repeats >= CERTAIN { Confidence::Confirmed } else { Confidence::Probable })

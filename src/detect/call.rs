@@ -33,6 +33,7 @@ impl CallDetector {
         match *event {
             Event::InviteUnanswered { call, request } => callee_silent(tracker, call, &request, findings),
             Event::ByeUnanswered { call, request } => bye_unanswered(tracker, call, &request, findings),
+            Event::CancelUnanswered { call, request } => cancel_unanswered(tracker, call, &request, findings),
             Event::AckSuspected { call, first, last, transmissions, .. } => {
                 let detail = format!("200 OK sent {transmissions}× without ACK so far");
                 if let Some(raise) = ack_raise(tracker, call, first, &detail) {
@@ -64,14 +65,17 @@ impl CallDetector {
                     findings.raise(raise, end.time.max(reliable.last.time));
                 }
             }
-            Event::Looping { call, flow, passes, at } => came_round(tracker, call, flow, passes, at, findings),
+            Event::Looping { call, flow, passes, again: true, at } => came_round(tracker, call, flow, passes, at, findings),
             Event::AckArrived { call, at } => {
                 if let Some(subject) = call_subject(tracker, call) {
                     findings.clear(FindingId::AckMissing, &subject, at.time);
                 }
             }
             Event::CallOutcome { call, outcome: Outcome::Loop, status, at } => self.loops(tracker, call, status, at, findings),
-            Event::CallOutcome { call, outcome: Outcome::Answered, at, .. } => callee_answered(tracker, call, at.time, findings),
+            Event::CallOutcome { call, outcome: Outcome::Answered, at, .. } => {
+                callee_answered(tracker, call, at.time, findings);
+                arrived(tracker, call, at.time, findings);
+            }
             _ => {}
         }
     }
@@ -159,6 +163,14 @@ fn came_round(tracker: &Tracker, call: Handle, flow: Flow, passes: u16, at: Sigh
     findings.raise(related_parties(tracker, raise, call), at.time);
 }
 
+/// A call that came by the same server again and again and was answered all the same: it was no loop, whatever hops it took.
+fn arrived(tracker: &Tracker, call: Handle, at: PacketTime, findings: &mut FindingStore) {
+    let came_back = tracker.calls.get(call).and_then(|call| call.further.as_ref()).is_some_and(|further| further.returned != 0);
+    if let Some(subject) = call_subject(tracker, call).filter(|_| came_back) {
+        findings.take_back(FindingId::RoutingLoop, &subject, at);
+    }
+}
+
 /// Whether a request that was passed on so often went round.
 fn went_round(status: u16, hops: u16, least: u32) -> bool {
     status == 483 || u32::from(hops) >= least
@@ -195,7 +207,7 @@ fn bye_unanswered(tracker: &Tracker, call: Handle, request: &Unanswered, finding
             .reason(Reason::ByeMisrouted)
             .absence(
                 request.deadline,
-                format!("the other end of the call comes from {peer} since {}, not from {target}", tracker.printed(since)),
+                format!("the other end of the call comes from {peer} since {}, not from {target}", tracker.clock(since)),
             )
             .remedy(
                 "Clear the channel of {call} and correct the CDR by {overbilled}; keep the phone at {side} from changing its address in \
@@ -209,6 +221,20 @@ fn bye_unanswered(tracker: &Tracker, call: Handle, request: &Unanswered, finding
             .fill(Slot::Side, peer.to_string()),
         (None, None) => raise,
     };
+    findings.raise(related_parties(tracker, raise, call), request.deadline);
+}
+
+/// The caller gave up, and where it rings nobody takes note.
+fn cancel_unanswered(tracker: &Tracker, call: Handle, request: &Unanswered, findings: &mut FindingStore) {
+    let Some(subject) = call_subject(tracker, call) else { return };
+    let (side, target) = (request.flow.source, request.flow.destination);
+    let message =
+        format!("{subject}: CANCEL from {side} to {target}, {}, got no answer: it may ring on there", sent(request.transmissions));
+    let raise = Raise::new(FindingId::ByeUnanswered, subject, message)
+        .evidence(request.first.time, request.first.frame, format!("CANCEL from {side} to {target}"))
+        .absence(request.deadline, format!("neither CANCEL nor INVITE was answered within {}", request.patience))
+        .remedy("Check why {side} takes no note when a caller gives up: SIP ALG or a firewall on the way to it, or its firmware.")
+        .fill(Slot::Side, target.to_string());
     findings.raise(related_parties(tracker, raise, call), request.deadline);
 }
 

@@ -14,6 +14,8 @@ use crate::track::triggers::{BUCKET, BUCKETS, Tally, Verdict, Way};
 
 /// How often the self-test is read while something is captured: on whole seconds, whenever that is noticed.
 const EVERY: Span = Span::from_secs(1);
+/// How often it is told that a direction is still missing; the finding lasts longer than that by itself.
+const TOLD_AGAIN: Span = Span::from_secs(3600);
 
 /// Reads the self-test of the capture.
 #[derive(Debug, Default)]
@@ -80,14 +82,17 @@ impl CaptureDetector {
 
     fn read(&mut self, tracker: &Tracker, address: IpAddr, way: Way, now: PacketTime, findings: &mut FindingStore) {
         let verdict = tracker.world.triggers.verdict(address, way, tracker.thresholds(), now);
-        if matches!(verdict, Verdict::Sound) {
+        if matches!(verdict, Verdict::Sound | Verdict::Unclear) {
             self.lossy.retain(|&lossy| lossy != (address, way));
         }
         let known = self.missing.contains(&(address, way));
         let other_way = if way == Way::Sent { Way::Received } else { Way::Sent };
+        let subject = || Subject::Pbx(pbx(tracker, address));
         match verdict {
-            Verdict::OneWay(tally) if !known => {
-                self.missing.push((address, way));
+            Verdict::OneWay(tally) if !known || now.since(findings.told(FindingId::CaptureOneWay, &subject())) >= TOLD_AGAIN => {
+                if !known {
+                    self.missing.push((address, way));
+                }
                 let (lost, kept) = match way {
                     Way::Sent => ("sends", "receives"),
                     Way::Received => ("receives", "sends"),
@@ -97,7 +102,7 @@ impl CaptureDetector {
                      absence findings disabled",
                     tally.unseen, tally.opportunities
                 );
-                let raise = Raise::new(FindingId::CaptureOneWay, Subject::Pbx(pbx(tracker, address)), message).absence(
+                let raise = Raise::new(FindingId::CaptureOneWay, subject(), message).absence(
                     now,
                     format!(
                         "{} of {} messages that must have been triggered by another had a trigger that was not captured",
@@ -107,15 +112,14 @@ impl CaptureDetector {
                 findings.raise(raise, now);
                 // Of a direction that is missing it is no news that part of it is.
                 if !self.lossy.contains(&(address, other_way)) {
-                    let subject = Subject::Pbx(pbx(tracker, address));
-                    findings.replace((FindingId::CaptureOneWay, &subject), (FindingId::CaptureLossy, &subject), now);
+                    findings.replace((FindingId::CaptureOneWay, &subject()), (FindingId::CaptureLossy, &subject()), now);
                 }
             }
             Verdict::Lossy(_) if known => {}
             Verdict::Lossy(tally) => self.lossy(tracker, address, way, tally, now, findings),
             Verdict::Sound if known => {
                 self.missing.retain(|&missing| missing != (address, way));
-                findings.clear(FindingId::CaptureOneWay, &Subject::Pbx(pbx(tracker, address)), now);
+                findings.clear(FindingId::CaptureOneWay, &subject(), now);
             }
             _ => {}
         }
@@ -136,7 +140,7 @@ fn stalled(tracker: &Tracker, last: PacketTime, at: Sighting, findings: &mut Fin
     // To the second: a copy of the last frame makes no difference.
     let last = PacketTime::from_parts(last.as_nanos().div_euclid(1_000_000_000), 0);
     if !findings.is_open(FindingId::CaptureStalled, &subject) {
-        let since = tracker.printed(last);
+        let since = tracker.clock(last);
         let message = format!("capture problem: no packet at all since {since}; absence findings disabled meanwhile");
         let raise = Raise::new(FindingId::CaptureStalled, subject.clone(), message);
         findings.raise(raise.absence(last, "the last packet before the silence"), (last + long).min(at.time));

@@ -226,6 +226,7 @@ impl Detectors {
             Event::MediaRefused { .. } | Event::PrivateMedia { .. } => media::event(tracker, event, findings),
             Event::LegLeftUp { .. } | Event::LegEnded { .. } | Event::LegGoesOn { .. } => legs::event(tracker, event, findings),
             Event::ByeUnanswered { .. }
+            | Event::CancelUnanswered { .. }
             | Event::AckSuspected { .. }
             | Event::AckMissing { .. }
             | Event::AckArrived { .. }

@@ -113,7 +113,7 @@ fn duplicate(tracker: &Tracker, report: &AttemptReport, device: &Device, finding
 }
 
 /// Whether a device is bound, or would be had it not been evicted.
-fn is_there(device: &Device, now: PacketTime) -> bool {
+pub(super) fn is_there(device: &Device, now: PacketTime) -> bool {
     device.is_registered() || (device.evicted && device.last_accepted.time + device.granted >= now)
 }
 

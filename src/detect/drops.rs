@@ -108,7 +108,7 @@ impl DropDetector {
         let message = format!("{counted} calls ({percent} %) ended within {}{of}", mass_drop.window);
         let mut raise = Raise::new(FindingId::MassCallDrop, Subject::Pbx(pbx), message)
             .fill(Slot::Pbx, pbx.to_string())
-            .fill(Slot::Time, tracker.printed(last.at.time.floor(Span::from_secs(1))).to_string());
+            .fill(Slot::Time, tracker.clock(last.at.time));
         if let Some(place) = place.filter(|place| goes_on_elsewhere(tracker, pbx, *place) || is_by(*place, &ends)) {
             raise = place.laid_to(raise);
         }

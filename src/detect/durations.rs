@@ -278,27 +278,28 @@ fn middle(same: &[&Ended]) -> Span {
 
 /// What ends calls 64·T1 after their answer.
 const NO_ACK: &str = "the ACK is missing";
-/// Intervals of session timers that are common, in seconds.
-const INTERVALS: [i64; 5] = [90, 180, 600, 1800, 3600];
+/// Intervals of session timers that are common and longer than what people talk alike, in seconds.
+const INTERVALS: [i64; 3] = [600, 1800, 3600];
 /// Times after which PBXs give up calls without audio, in seconds.
 const NO_AUDIO: [i64; 3] = [20, 30, 60];
 /// Limits of PBXs and carriers on the length of a call, in seconds.
 const LIMITS: [i64; 3] = [3600, 7200, 10_800];
 
-/// What makes calls last so long, if a timer is known that does (DETECTION §5.5).
+/// What ends calls after 5 to 30 min of which siphound sees no session timer: the other leg may have one.
+const NOT_AGREED: &str = "a session timer, though none was agreed on this leg";
+
+/// What makes calls last so long, if a timer is known that does (DETECTION §5.5); a short one of sessions only where one was agreed.
 fn meaning(talk: Span, spread: Span, signs: Signs) -> Option<&'static str> {
     let Signs { by_pbx, acked, interval, tried } = signs;
     let near = |seconds: f64| (talk - Span::from_secs_f64(seconds)).abs() <= spread;
-    let intervals = || {
-        interval.map(Span::as_secs_f64).into_iter().chain(INTERVALS.iter().filter(|_| interval.is_none()).map(|&seconds| seconds as f64))
-    };
+    let session = interval.map(Span::as_secs_f64);
     if !acked && (near(6.4) || near(32.0)) {
         return Some(NO_ACK);
     }
-    if intervals().any(|seconds| near(seconds - (seconds / 3.0).min(32.0)) || (interval.is_some() && near(seconds))) {
+    if session.is_some_and(|seconds| near(seconds - (seconds / 3.0).min(32.0)) || near(seconds)) {
         return Some("the session refresh never comes");
     }
-    if interval.is_some() && intervals().any(|seconds| near(seconds / 2.0) || near(seconds / 2.0 + 32.0)) {
+    if session.is_some_and(|seconds| near(seconds / 2.0) || near(seconds / 2.0 + 32.0)) {
         return Some(if tried { "the session refresh is sent but fails" } else { "the session refresh is due, and none was seen" });
     }
     if by_pbx && NO_AUDIO.iter().any(|&seconds| near(seconds as f64)) {
@@ -307,8 +308,9 @@ fn meaning(talk: Span, spread: Span, signs: Signs) -> Option<&'static str> {
     if LIMITS.iter().any(|&seconds| near(seconds as f64)) {
         return Some("the longest call that the PBX or the carrier allows");
     }
-    if INTERVALS.iter().any(|&seconds| near(seconds as f64) || near(seconds as f64 / 2.0)) {
-        return Some("a session timer, though none was agreed on this leg");
+    let of_session = |seconds: f64| near(seconds) || near(seconds / 2.0) || near(seconds - 32.0);
+    if session.is_none() && INTERVALS.iter().any(|&seconds| of_session(seconds as f64)) {
+        return Some(NOT_AGREED);
     }
     None
 }
@@ -325,13 +327,15 @@ mod tests {
             (32.0, true, false, None, Some("the ACK is missing")),
             (6.4, true, false, None, Some("the ACK is missing")),
             (1768.4, true, true, timed, Some("the session refresh never comes")),
-            (1768.0, true, true, None, Some("the session refresh never comes")),
+            (1768.0, true, true, None, Some(NOT_AGREED)),
             (1800.0, true, true, timed, Some("the session refresh never comes")),
             (900.0, true, true, timed, Some(due)),
             (932.0, true, true, timed, Some(due)),
             (30.2, true, true, None, Some("the PBX hears no audio (RTP timeout)")),
             (7200.0, false, true, None, Some("the longest call that the PBX or the carrier allows")),
-            (900.0, true, true, None, Some("a session timer, though none was agreed on this leg")),
+            (900.0, true, true, None, Some(NOT_AGREED)),
+            (45.0, false, true, None, None),
+            (90.0, true, true, None, None),
             (30.2, false, true, None, None),
             (32.0, false, true, None, None),
             (47.0, true, true, None, None),

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use crate::config::Thresholds;
 use crate::detect::catalog::{FindingId, Slot};
+use crate::detect::devices::is_there;
 use crate::detect::finding::{Finding, Raise, Reason, Standing, Subject};
 use crate::detect::latest::Latest;
 use crate::detect::store::FindingStore;
@@ -12,10 +13,13 @@ use crate::table::Handle;
 use crate::time::PacketTime;
 use crate::track::Tracker;
 use crate::track::event::{AttemptEnd, AttemptReport, Event, Giveaway, Sighting};
+use crate::track::scan::is_long_number;
 use crate::track::vocabulary::{Confidence, Outcome};
 
 /// Sources and users remembered, each.
 const REMEMBERED: usize = 16_384;
+/// Numbers that somebody called of late, remembered each.
+const NUMBERS: usize = 32;
 
 /// Watches what scanners achieve, and credentials that are refused; not from where a phone is registered, as its neighbour may well have a
 /// wrong password.
@@ -24,12 +28,24 @@ pub(super) struct IntruderDetector {
     refused: Latest<IpAddr, VecDeque<(Handle, Sighting)>, REMEMBERED>,
     attacked: Latest<Handle, VecDeque<(IpAddr, Sighting)>, REMEMBERED>,
     scanners: Latest<IpAddr, Option<PacketTime>, REMEMBERED>,
+    inside: Latest<IpAddr, Option<Inside>, REMEMBERED>,
+}
+
+/// Whose credentials were refused again and again, and who was then accepted as a user whose own device is registered elsewhere: a second
+/// phone of that user whose password was mistyped, or somebody who guessed it. What it calls tells.
+#[derive(Debug)]
+struct Inside {
+    user: Box<str>,
+    /// The first refusal that is remembered, and the acceptance.
+    facts: [Sighting; 2],
+    /// The long numbers that were called and answered lately.
+    numbers: VecDeque<(Box<str>, Sighting)>,
 }
 
 impl IntruderDetector {
     /// Sources and users held, and how many were dropped for lack of room.
     pub(super) fn size(&self) -> (usize, u64) {
-        let sizes = [self.refused.size(), self.attacked.size(), self.scanners.size()];
+        let sizes = [self.refused.size(), self.attacked.size(), self.scanners.size(), self.inside.size()];
         sizes.into_iter().fold((0, 0), |(held, evicted), size| (held + size.0, evicted + size.1))
     }
 
@@ -44,6 +60,7 @@ impl IntruderDetector {
             Event::CallOutcome { call, outcome: Outcome::Answered, at, .. } => {
                 let Some(call) = tracker.calls.get(call) else { return };
                 let source = call.record.source;
+                self.calls(tracker, source.ip(), &call.record.to, at, findings);
                 if self.scanners.get(source.ip()).is_some() && tracker.registrations.at_address(&tracker.world, source).is_none() {
                     let what = format!("a call to {} was answered", call.record.to);
                     succeeded(source.ip(), &what, None, at, findings);
@@ -113,12 +130,58 @@ impl IntruderDetector {
     }
 
     /// A scanner that registers as a user who was not there before.
-    fn registered(&self, tracker: &Tracker, report: &AttemptReport, findings: &mut FindingStore) {
+    fn registered(&mut self, tracker: &Tracker, report: &AttemptReport, findings: &mut FindingStore) {
         let source = report.flow.source.ip();
+        if !report.was_registered
+            && let Some(inside) = self.guessed(tracker, report)
+        {
+            *self.inside.entry(source) = Some(inside);
+        }
         let Some(&Some(since)) = self.scanners.get(source) else { return };
         let is_new = tracker.registrations.device(report.device).is_some_and(|device| device.first_seen >= since);
         let Some(aor) = tracker.registrations.aor(report.aor).filter(|_| is_new && !report.was_registered) else { return };
         succeeded(source, &format!("registered as {}", aor.name), Some(&aor.name), report.last, findings);
+    }
+
+    /// Who is accepted right after the refusals of a brute force, where another device of the user is bound elsewhere.
+    fn guessed(&self, tracker: &Tracker, report: &AttemptReport) -> Option<Inside> {
+        let (source, at) = (report.flow.source.ip(), report.last);
+        let brute = tracker.thresholds().brute;
+        let refused = self.refused.get(source)?;
+        let (first, last) = (refused.front()?.1, refused.back()?.1);
+        let of_user = refused.iter().any(|(user, _)| *user == report.aor);
+        if !of_user || !brute.is_reached(refused.len()) || at.time.since(last.time) > brute.window {
+            return None;
+        }
+        let aor = tracker.registrations.aor(report.aor)?;
+        let mut devices = aor.devices.iter().filter_map(|&device| tracker.registrations.device(device));
+        let is_elsewhere = devices.any(|device| device.source().ip() != source && is_there(device, at.time));
+        is_elsewhere.then(|| Inside { user: aor.name.clone(), facts: [first, at], numbers: VecDeque::new() })
+    }
+
+    /// A call that was answered: many numbers within minutes are what a guessed password is for.
+    fn calls(&mut self, tracker: &Tracker, source: IpAddr, number: &str, at: Sighting, findings: &mut FindingStore) {
+        if self.inside.get(source).is_none() || !is_long_number(number.as_bytes()) {
+            return;
+        }
+        let Some(inside) = self.inside.entry(source) else { return };
+        let Thresholds { brute, scan_numbers, .. } = *tracker.thresholds();
+        inside.numbers.retain(|(known, then)| **known != *number && at.time.since(then.time) <= brute.window);
+        inside.numbers.push_back((number.into(), at));
+        if inside.numbers.len() > NUMBERS {
+            inside.numbers.pop_front();
+        }
+        let Some((_, first)) = inside.numbers.front().filter(|_| inside.numbers.len() >= scan_numbers as usize) else { return };
+        let (user, within, [refused, accepted]) = (&*inside.user, at.time.since(first.time), inside.facts);
+        let what = format!("credentials of {user} guessed, then {} numbers called within {within}", inside.numbers.len());
+        let raise = got_in(source, &what, Some(user))
+            .confidence(Confidence::Probable)
+            .evidence(refused.time, refused.frame, "credentials refused, one of many")
+            .evidence(accepted.time, accepted.frame, format!("registered as {user}, whose own device is registered elsewhere"));
+        let told = findings.told(FindingId::ScannerSucceeded, &Subject::Source(source));
+        let untold = inside.numbers.iter().filter(|(_, called)| called.time > told);
+        let raise = untold.fold(raise, |raise, (number, at)| raise.evidence(at.time, at.frame, format!("a call to {number} was answered")));
+        findings.raise(raise, at.time);
     }
 }
 
@@ -135,8 +198,11 @@ fn blame_attackers(tracker: &Tracker, user: Box<str>, source: IpAddr, at: Packet
 }
 
 fn succeeded(source: IpAddr, what: &str, aor: Option<&str>, at: Sighting, findings: &mut FindingStore) {
+    findings.raise(got_in(source, what, aor).evidence(at.time, at.frame, what), at.time);
+}
+
+fn got_in(source: IpAddr, what: &str, aor: Option<&str>) -> Raise {
     let raise = Raise::new(FindingId::ScannerSucceeded, Subject::Source(source), format!("{source}: a scanner got in: {what}"))
-        .evidence(at.time, at.frame, what)
         .fill(Slot::Ip, source.to_string());
-    findings.raise(aor.into_iter().fold(raise, |raise, aor| raise.fill(Slot::Aor, aor)), at.time);
+    aor.into_iter().fold(raise, |raise, aor| raise.fill(Slot::Aor, aor).related(Subject::Aor(aor.into())))
 }

@@ -1,20 +1,23 @@
 //! Bursts: 5xx answers, and registrations all at once (DETECTION §7.3, §7.4).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
 use crate::config::Thresholds;
 use crate::decode::flow::Flow;
-use crate::detect::catalog::FindingId;
+use crate::detect::catalog::{FindingId, Slot};
 use crate::detect::detectors::Routed;
 use crate::detect::finding::{Raise, Subject};
-use crate::detect::registration::status_text;
+use crate::detect::parties::related_user;
+use crate::detect::registration::{aor_subject, status_text};
 use crate::detect::store::FindingStore;
 use crate::sip::message::Message;
 use crate::sip::method::Method;
+use crate::table::Handle;
 use crate::time::{PacketTime, Span};
 use crate::track::call::Call;
-use crate::track::event::{AttemptEnd, Event, Sighting};
+use crate::track::event::{AttemptEnd, AttemptReport, Event, Sighting};
+use crate::track::registration::addresses::Occupant;
 use crate::track::vocabulary::{Direction, Scope, Severity};
 use crate::track::{Novelty, Tracker};
 
@@ -30,6 +33,10 @@ const BASELINE: f64 = 3600.0;
 const AFTER_OUTAGE: Span = Span::from_secs(300);
 /// PBXs and other senders watched at most.
 const REMEMBERED: usize = 256;
+/// How long before it a burst of errors explains that a registration met one.
+const LATELY: Span = Span::from_secs(60);
+/// Registrations remembered that met one.
+const REFUSED: usize = 4096;
 
 /// Counts by the second.
 #[derive(Clone, Copy, Debug)]
@@ -68,6 +75,8 @@ struct Registering {
     block: (i64, u32),
     /// Attempts and seconds before that, without storms.
     baseline: (f64, f64),
+    /// Who asked more often of late than all others together, and by how much.
+    foremost: (SocketAddr, u32),
 }
 
 /// Watches for bursts.
@@ -76,6 +85,8 @@ pub(super) struct LoadDetector {
     /// Final answers by sender: 5xx, others.
     answers: BTreeMap<SocketAddr, Seconds<MINUTE>>,
     registering: BTreeMap<SocketAddr, Registering>,
+    /// Registrations that met an error of the server lately, each with the server.
+    refused: VecDeque<(SocketAddr, Handle, PacketTime)>,
 }
 
 impl LoadDetector {
@@ -83,6 +94,9 @@ impl LoadDetector {
         match *event {
             Event::RegistrationAttempt { flow, at } => self.attempt(tracker, flow, at, findings),
             Event::RegistrationEnded(ref report) => {
+                if report.end == AttemptEnd::Rejected && (500..600).contains(&report.status) {
+                    self.failed(tracker, report, findings);
+                }
                 if let Some(registering) = self.registering.get_mut(&report.flow.destination) {
                     let failed = report.end != AttemptEnd::Accepted;
                     registering.ended.note(usize::from(failed), second(report.last.time));
@@ -112,6 +126,11 @@ impl LoadDetector {
         let is_error = (500..600).contains(&status) && !(direction == Direction::Out && is_passed_on(tracker, message));
         answers.note(usize::from(!is_error), second(at.time));
         if !is_error {
+            let serves = status < 300 && matches!(message.method(), Method::Register | Method::Invite);
+            let is_well = || answers.sums(second(at.time))[0] == 0;
+            if serves {
+                findings.clear_of(FindingId::ServerErrorBurst, at.time, || is_well().then_some(Subject::Pbx(flow.source)));
+            }
             return;
         }
         let [errors, others] = answers.sums(second(at.time));
@@ -125,15 +144,37 @@ impl LoadDetector {
         findings.raise(raise.evidence(at.time, at.frame, format!("answered {answer} to {}", flow.destination)), at.time);
     }
 
+    /// A registration that met an error of the server: where a burst of those goes on, it is that what the phone suffers from.
+    fn failed(&mut self, tracker: &Tracker, report: &AttemptReport, findings: &mut FindingStore) {
+        self.refused.push_back((report.flow.destination, report.aor, report.last.time));
+        let lately = |at: PacketTime| report.last.time.since(at) <= LATELY;
+        while self.refused.len() > REFUSED || self.refused.front().is_some_and(|&(_, _, at)| !lately(at)) {
+            self.refused.pop_front();
+        }
+        let burst = Subject::Pbx(report.flow.destination);
+        if !findings.is_open(FindingId::ServerErrorBurst, &burst) {
+            return;
+        }
+        let is_here = |(server, ..): &(SocketAddr, Handle, PacketTime)| *server == report.flow.destination;
+        let (here, elsewhere): (VecDeque<_>, _) = std::mem::take(&mut self.refused).into_iter().partition(is_here);
+        self.refused = elsewhere;
+        for (_, aor, _) in here {
+            if let Some(user) = aor_subject(tracker, aor) {
+                findings.replace((FindingId::ServerErrorBurst, &burst), (FindingId::RegistrationRejected, &user), report.last.time);
+            }
+        }
+    }
+
     fn attempt(&mut self, tracker: &Tracker, flow: Flow, at: Sighting, findings: &mut FindingStore) {
         let peers = &tracker.world.peers;
         if peers.direction(flow) != Direction::In || peers.scans(flow.source.ip()) {
             return;
         }
         let now = second(at.time);
-        let Some(registering) = entry(&mut self.registering, flow.destination, || Registering::from(now)) else { return };
+        let Some(registering) = entry(&mut self.registering, flow.destination, || Registering::from(now, flow.source)) else { return };
         let thresholds = tracker.thresholds();
         registering.note(thresholds, now);
+        registering.note_asker(flow.source, thresholds);
         let [attempts, _] = registering.attempts.sums(now);
         if !registering.is_storm(thresholds, attempts) {
             return;
@@ -147,15 +188,36 @@ impl LoadDetector {
             _ => Severity::Warning,
         };
         let (rate, usual) = (f64::from(attempts) / STORM as f64, registering.usual());
-        let message = format!("{rate:.1} REGISTER attempts/s (baseline {usual:.1}), success {:.0}%", success * 100.0);
+        let alone = registering.is_one(thresholds).then_some(registering.foremost.0);
+        let from = alone.map_or_else(String::new, |source| format!(", nearly all from {source}"));
+        let message = format!("{rate:.1} REGISTER attempts/s (baseline {usual:.1}){from}, success {:.0}%", success * 100.0);
         let raise = Raise::new(FindingId::RegistrationStorm, subject, message).severity(severity);
+        let raise = alone.into_iter().fold(raise, |raise, source| of_one(tracker, raise, source));
         findings.raise(raise.evidence(at.time, at.frame, format!("REGISTER number {attempts} within {STORM} s")), at.time);
     }
 }
 
 impl Registering {
-    fn from(now: i64) -> Self {
-        Self { attempts: Seconds::EMPTY, ended: Seconds::EMPTY, block: (now.div_euclid(STORM as i64), 0), baseline: (0.0, 0.0) }
+    fn from(now: i64, first: SocketAddr) -> Self {
+        let block = (now.div_euclid(STORM as i64), 0);
+        Self { attempts: Seconds::EMPTY, ended: Seconds::EMPTY, block, baseline: (0.0, 0.0), foremost: (first, 0) }
+    }
+
+    /// Counts who asks against all others, no further than a storm is large.
+    fn note_asker(&mut self, source: SocketAddr, thresholds: &Thresholds) {
+        let (foremost, lead) = &mut self.foremost;
+        if *foremost == source {
+            *lead = (*lead + 1).min(thresholds.storm_attempts);
+        } else if *lead > 0 {
+            *lead -= 1;
+        } else {
+            (*foremost, *lead) = (source, 1);
+        }
+    }
+
+    /// Whether a storm is that of one source.
+    fn is_one(&self, thresholds: &Thresholds) -> bool {
+        self.foremost.1 * 5 >= thresholds.storm_attempts * 4
     }
 
     /// Attempts per second outside storms.
@@ -194,6 +256,18 @@ impl Registering {
     }
 }
 
+/// What to do about a phone that registers all the time.
+const ONE_REGISTERS: &str = "Correct or switch off the phone at {ip}, which registers again and again.";
+
+/// A storm that one source makes: that of a phone, where only one is there, and not of all behind a proxy.
+fn of_one(tracker: &Tracker, raise: Raise, source: SocketAddr) -> Raise {
+    let raise = related_user(tracker, raise.related(Subject::Source(source.ip())), source);
+    match tracker.registrations.occupant(&tracker.world, source) {
+        Some(Occupant::Only(_)) => raise.remedy(ONE_REGISTERS).fill(Slot::Ip, source.ip().to_string()),
+        _ => raise,
+    }
+}
+
 /// Whether the PBX only tells the caller how the call fared where it took it: what failed is there (DETECTION §7.3).
 fn is_passed_on(tracker: &Tracker, message: &Message<'_>) -> bool {
     let Some(call) = tracker.calls.find(&tracker.world, message).filter(|_| message.method() == Method::Invite) else { return false };
@@ -217,8 +291,23 @@ fn entry<V>(table: &mut BTreeMap<SocketAddr, V>, key: SocketAddr, make: impl FnO
 mod tests {
     use super::*;
 
+    const PHONE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 7)), 5060);
+
+    #[test]
+    fn a_storm_is_that_of_one_where_hardly_anybody_else_asks() {
+        let is_one = |others: usize| {
+            let (mut registering, thresholds) = (Registering::from(0, PHONE), Thresholds::default());
+            for n in 0..200 {
+                let port = if n % 10 < others { 6000 + n as u16 } else { 5060 };
+                registering.note_asker(SocketAddr::new(PHONE.ip(), port), &thresholds);
+            }
+            registering.is_one(&thresholds)
+        };
+        assert!(is_one(0) && is_one(1) && !is_one(6));
+    }
+
     fn registering(quiet_seconds: i64) -> Registering {
-        let mut registering = Registering::from(0);
+        let mut registering = Registering::from(0, PHONE);
         (0..quiet_seconds).step_by(2).for_each(|second| registering.note(&Thresholds::default(), second));
         registering
     }
@@ -240,7 +329,7 @@ mod tests {
     fn what_is_usual_or_little_or_new_is_none() {
         assert!(!burst(&mut registering(120), 120, 4), "less than five a second");
         assert!(!burst(&mut registering(20), 20, 20), "nobody knows yet what is usual");
-        let mut busy = Registering::from(0);
+        let mut busy = Registering::from(0, PHONE);
         (0..1200).for_each(|n| busy.note(&Thresholds::default(), n / 10));
         assert!(!burst(&mut busy, 120, 12), "it always is so");
     }

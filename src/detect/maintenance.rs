@@ -101,7 +101,7 @@ fn forgotten(tracker: &Tracker, call: Handle, lost: &Lost, findings: &mut Findin
         .evidence(lost.sent.time, lost.sent.frame, format!("{method} to {side}"))
         .evidence(lost.at.time, lost.at.frame, format!("{status} from {side}"))
         .fill(Slot::Side, side.to_string())
-        .fill(Slot::Time, tracker.printed(lost.at.time).to_string());
+        .fill(Slot::Time, tracker.clock(lost.at.time));
     findings.raise(related_parties(tracker, raise, call), lost.at.time);
 }
 

@@ -164,7 +164,7 @@ fn flushed(tracker: &Tracker, site: Site, phones: u32, since: PacketTime, at: Si
 fn stale_target(tracker: &Tracker, stale: &StaleTarget, findings: &mut FindingStore) {
     let Some(device) = tracker.registrations.device(stale.device) else { return };
     let Some(aor) = tracker.registrations.aor(device.aor) else { return };
-    let since = tracker.printed(stale.since.time);
+    let since = tracker.clock(stale.since.time);
     let message = format!("PBX calls {} at {}, device is at {} since {since}", aor.name, stale.target, stale.place);
     let raise = Raise::new(FindingId::StaleBindingTarget, Subject::Aor(aor.name.clone()), message)
         .evidence(stale.since.time, stale.since.frame, format!("first packet from {}", stale.place))

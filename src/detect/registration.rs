@@ -10,7 +10,7 @@ use crate::detect::parties::{related_pbx, standing};
 use crate::detect::served::Served;
 use crate::detect::store::FindingStore;
 use crate::table::Handle;
-use crate::time::Span;
+use crate::time::{PacketTime, Span};
 use crate::track::Tracker;
 use crate::track::event::{AttemptEnd, AttemptReport, Event, Sighting};
 use crate::track::registration::device::Device;
@@ -162,11 +162,14 @@ impl RegistrationDetector {
             1 => "1 other source is served".to_owned(),
             n => format!("{n} other sources are served"),
         };
-        let message = format!(
-            "{source}: REGISTER {} without an answer in {waited} while {served}: fail2ban, a firewall or an ACL on the PBX may block it",
-            sent(report.transmissions)
-        );
-        let raise = Raise::new(FindingId::RegistrarSilent, Subject::Source(source), message)
+        let is_let_in = is_let_in(tracker, report.flow);
+        let guess = match is_let_in {
+            true => "the PBX took its connection, so no filter keeps it out, and what serves it there does not react",
+            false => "fail2ban, a firewall or an ACL on the PBX may block it",
+        };
+        let message = format!("{source}: REGISTER {} without an answer in {waited} while {served}: {guess}", sent(report.transmissions));
+        let raise = Raise::new(FindingId::RegistrarSilent, Subject::Source(source), message);
+        let raise = if is_let_in { raise.remedy(SERVICE_HANGS) } else { raise }
             .standing(standing(tracker, source))
             .confidence(confidence)
             .evidence(
@@ -181,6 +184,14 @@ impl RegistrationDetector {
             .fill(Slot::Ip, source.to_string());
         findings.raise(raise, report.last.time);
     }
+}
+
+/// What to do where the host of the PBX takes connections and nothing answers on them.
+const SERVICE_HANGS: &str = "Second level: check what serves SIP over TCP on the PBX: it takes connections and does not answer on them.";
+
+/// Whether the PBX took a connection on which it never answered: nobody sends a REGISTER over one that was not, and a filter takes none.
+fn is_let_in(tracker: &Tracker, flow: Flow) -> bool {
+    flow.transport.is_stream() && tracker.world.flows.last_seen(flow.reversed()) == PacketTime::MIN
 }
 
 /// The AoR as what findings are about.
@@ -250,7 +261,7 @@ fn expired(tracker: &Tracker, handle: Handle, at: Sighting, findings: &mut Findi
     let hint =
         if alive && !is_trunk(tracker, device.flow) { "; the phone is alive and still sends packets, but does not register" } else { "" };
     let message =
-        format!("{}: registration ran out at {} (granted {} s){hint}", aor.name, tracker.printed(ran_out), device.granted.as_secs());
+        format!("{}: registration ran out at {} (granted {} s){hint}", aor.name, tracker.clock(ran_out), device.granted.as_secs());
     let raise = Raise::new(FindingId::RegistrationExpired, Subject::Aor(aor.name.clone()), message)
         .absence(ran_out, format!("what was granted to {} for {} s ran out", device.source(), device.granted.as_secs()))
         .absence(at.time, format!("no REGISTER until {grace} after it ran out"))

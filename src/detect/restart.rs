@@ -209,7 +209,7 @@ impl Watched {
         let raise = Raise::new(FindingId::PbxRestarted, Subject::Pbx(self.pbx), message)
             .confidence(Confidence::Probable)
             .fill(Slot::Pbx, self.pbx.to_string())
-            .fill(Slot::Time, tracker.printed(since).to_string());
+            .fill(Slot::Time, tracker.clock(since));
         self.signs.iter().fold(raise, |raise, (sign, device, at)| raise.evidence(at.time, at.frame, sign.fact(*device)))
     }
 }

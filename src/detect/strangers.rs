@@ -1,9 +1,9 @@
 //! Who knocks at the wrong door: another protocol, a closed port, a domain that is not served (DETECTION §7.8).
 
 use std::collections::{BTreeSet, VecDeque};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use crate::decode::flow::Flow;
+use crate::decode::flow::{Flow, Transport};
 use crate::decode::signal::Signal;
 use crate::detect::catalog::{FindingId, Slot};
 use crate::detect::finding::{Raise, Subject};
@@ -24,12 +24,16 @@ const KEPT: usize = 8;
 const REMEMBERED: usize = 4096;
 /// Served domains remembered; with more, no domain is called wrong.
 const DOMAINS: usize = 1024;
+/// Addresses that register anybody, remembered; with more, no port is called wrong.
+const DOORS: usize = 64;
 
 /// Refusals, which say nothing of the one who knocks where the PBX speaks to nobody: then it is down.
 const TCP_REFUSED: &str = "TCP connection refused";
 const UDP_REFUSED: &str = "UDP refused by ICMP";
 /// A server that is gone, or was never there.
 const SILENT_ADDRESS: &str = "SIP to an address that is no PBX and answers nobody";
+/// A port at which the PBX does not listen, while it serves others at another one.
+const SILENT_PORT: &str = "SIP that nothing answers";
 
 /// Watches tries that cannot succeed.
 #[derive(Debug, Default)]
@@ -37,6 +41,8 @@ pub(super) struct StrangerDetector {
     knocks: Latest<IpAddr, VecDeque<(Sighting, &'static str)>, REMEMBERED>,
     strays: Latest<IpAddr, VecDeque<Sighting>, REMEMBERED>,
     domains: BTreeSet<Box<str>>,
+    /// Where somebody was registered.
+    doors: BTreeSet<SocketAddr>,
 }
 
 impl StrangerDetector {
@@ -67,6 +73,10 @@ impl StrangerDetector {
                 AttemptEnd::NoAnswer | AttemptEnd::Unknown if self.is_elsewhere(tracker, report) => {
                     let aor = aor_subject(tracker, report.aor);
                     self.knocked(tracker, report.flow, SILENT_ADDRESS, report.first, aor, findings);
+                }
+                AttemptEnd::NoAnswer if self.is_closed(tracker, report) => {
+                    let aor = aor_subject(tracker, report.aor);
+                    self.knocked(tracker, report.flow, SILENT_PORT, report.first, aor, findings);
                 }
                 _ => {}
             },
@@ -106,13 +116,15 @@ impl StrangerDetector {
             return;
         }
         let kinds: BTreeSet<&str> = knocks.iter().map(|(_, what)| *what).collect();
-        let kinds = kinds.into_iter().collect::<Vec<_>>().join(", ");
-        let message = format!("{source}: {kinds} on port {} of {}", door.port(), door.ip());
+        let named = kinds.iter().copied().collect::<Vec<_>>().join(", ");
+        let message = format!("{source}: {named} on port {} of {}", door.port(), door.ip());
         let raise = Raise::new(FindingId::WrongTransportOrPort, Subject::Source(source), message).standing(standing(tracker, source));
         let raise = aor.into_iter().fold(raise.related(Subject::Site(Site::of(source))), Raise::related);
         let raise = knocks.iter().fold(raise, |raise, (at, what)| raise.evidence(at.time, at.frame, format!("{what} to {door}")));
-        let pbx = tracker.world.peers.pbx_addresses().into_iter().next();
-        let raise = pbx.into_iter().fold(raise, |raise, pbx| raise.fill(Slot::Expected, format!("UDP or TCP to {pbx}")));
+        let known = tracker.world.peers.pbx_addresses();
+        let pbx = known.iter().find(|pbx| pbx.ip() == door.ip()).or_else(|| known.first());
+        let expected = |pbx: &SocketAddr| format!("{} to {pbx}", if *pbx == door { other_than(&kinds) } else { ANY_TRANSPORT });
+        let raise = pbx.into_iter().fold(raise, |raise, pbx| raise.fill(Slot::Expected, expected(pbx)));
         findings.raise(raise, at.time);
     }
 
@@ -127,12 +139,28 @@ impl StrangerDetector {
             && tracker.world.flows.last_seen(flow.reversed()) == PacketTime::MIN
     }
 
+    /// Whether a REGISTER went to a port of the PBX's host from which nobody was ever answered, while others are served at another one. What
+    /// a filter drops went to where others are served.
+    fn is_closed(&self, tracker: &Tracker, report: &AttemptReport) -> bool {
+        let (flow, door) = (report.flow, report.flow.destination);
+        flow.transport == Transport::Udp
+            && self.doors.len() < DOORS
+            && !self.doors.contains(&door)
+            && self.doors.iter().any(|served| served.ip() == door.ip())
+            && !tracker.world.peers.pbx_addresses().contains(&door)
+            && tracker.world.peers.sent_since(door.ip(), report.first.time)
+            && tracker.world.flows.last_seen(flow.reversed()) == PacketTime::MIN
+    }
+
     fn served(&mut self, tracker: &Tracker, report: &AttemptReport, findings: &mut FindingStore) {
         if let Some(domain) = domain(tracker, report)
             && !self.domains.contains(domain)
             && self.domains.len() < DOMAINS
         {
             self.domains.insert(domain.into());
+        }
+        if self.doors.len() < DOORS {
+            self.doors.insert(report.flow.destination);
         }
         let source = report.flow.source.ip();
         if self.strays.remove(source).is_some() {
@@ -170,6 +198,18 @@ impl StrangerDetector {
             findings.raise(raise.related(symptom.clone()), now);
             findings.replace((FindingId::WrongDomain, &subject), (FindingId::RegistrationRejected, &symptom), now);
         }
+    }
+}
+
+/// The transports in question at the right port.
+const ANY_TRANSPORT: &str = "UDP or TCP";
+
+/// The transports that were not just refused.
+fn other_than(kinds: &BTreeSet<&str>) -> &'static str {
+    match (kinds.contains(TCP_REFUSED), kinds.contains(UDP_REFUSED)) {
+        (true, false) => "UDP",
+        (false, true) => "TCP",
+        _ => ANY_TRANSPORT,
     }
 }
 

@@ -98,7 +98,7 @@ fn over(tracker: &Tracker, call: Handle, at: Sighting, findings: &mut FindingSto
     let raise = Raise::new(FindingId::CallDroppedNoBye, subject, message)
         .absence(at.time, format!("{why}, and neither side hung up"))
         .fill(Slot::Side, entry.record.source.to_string())
-        .fill(Slot::Time, tracker.printed(at.time).to_string());
+        .fill(Slot::Time, tracker.clock(at.time));
     findings.raise(related_parties(tracker, raise, call), at.time);
 }
 
@@ -125,7 +125,7 @@ fn forgotten_by_phone(tracker: &Tracker, watched: &Watched) -> Option<Raise> {
         .evidence(at, frame, format!("REGISTER from {} with a new Call-ID and CSeq from the start", device.source()))
         .absence(due, format!("no BYE of {phone} and nothing else of the call from it within {PATIENCE}"))
         .fill(Slot::Side, phone.to_string())
-        .fill(Slot::Time, tracker.printed(at).to_string());
+        .fill(Slot::Time, tracker.clock(at));
     Some(related_parties(tracker, raise, watched.call))
 }
 

@@ -9,6 +9,7 @@ use crate::diagnose::facts;
 use crate::diagnose::parties::Attempt;
 use crate::diagnose::refusal::{self, Refusal};
 use crate::diagnose::rule::{Check, Rule, Step};
+use crate::diagnose::unrouted;
 use crate::diagnose::unrung;
 use crate::diagnose::words::{caller, clock, dialled, outcome};
 use crate::report::filter::user_of;
@@ -51,7 +52,13 @@ pub(super) const STEPS: &[Step] = &[
             Rule::Finding(F::CodecMismatch, "no call of it was seen to fail for lack of a common codec"),
         ],
     },
-    Step { runbook: "S2-d", rules: &[Rule::Check(Judgement::DeliveredElsewhere, elsewhere)] },
+    Step {
+        runbook: "S2-d",
+        rules: &[
+            Rule::Check(Judgement::Finding(F::CallFailedCalleeUnreachable), unrouted::lost),
+            Rule::Check(Judgement::DeliveredElsewhere, elsewhere),
+        ],
+    },
     OVER_IF_NONE_FAILED,
     Step { runbook: "S2-e", rules: &[Rule::Check(Judgement::CannotTell, last_call)] },
 ];

@@ -28,6 +28,7 @@ mod refusal;
 mod rule;
 #[cfg(test)]
 mod tests;
+mod unrouted;
 mod unrung;
 mod ways;
 mod words;

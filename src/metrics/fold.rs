@@ -180,6 +180,7 @@ impl Fold {
             | Event::OldNonce { .. }
             | Event::PrackMissing { .. }
             | Event::Looping { .. }
+            | Event::CancelUnanswered { .. }
             | Event::TlsWanted { .. }
             | Event::ScannerFound { .. } => {}
         }

@@ -354,7 +354,7 @@ mod tests {
         let feed = feed([scripted(before), Err(failure()), scripted(after)]);
         let told = Told::default();
         let finished = shell(vec![feed], Recorder::default(), never(), &|notice| told.note(&notice)).expect("a run");
-        assert_eq!(finished.engine.seen, ["frame 1", "idle 1970-01-01T00:00:11.000000Z", "gap 29.0s", "frame 2", "end"]);
+        assert_eq!(finished.engine.seen, ["frame 1", "idle 1970-01-01T00:00:11.000000Z", "gap 29 s", "frame 2", "end"]);
         assert_eq!(told.all(), ["failed", "failed", "recovered"]);
     }
 
@@ -364,7 +364,7 @@ mod tests {
         let source = Scripted::new().frame(frame(1, 10), [0]).error(down()).error(down()).frame(frame(2, 40), [0]);
         let told = Told::default();
         let finished = shell(vec![feed([scripted(source)])], Recorder::default(), never(), &|notice| told.note(&notice)).expect("a run");
-        assert_eq!(finished.engine.seen, ["frame 1", "gap 30.0s", "frame 2", "end"]);
+        assert_eq!(finished.engine.seen, ["frame 1", "gap 30 s", "frame 2", "end"]);
         assert_eq!(told.all(), ["failed", "recovered"]);
     }
 

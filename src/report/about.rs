@@ -16,17 +16,21 @@ use crate::track::site::Site;
 const ROUNDS: usize = 4;
 
 /// The registrations and calls that a question about `user` can rest on: its own, those of its neighbours at the same sites, those of
-/// whom it called, all legs of its calls, and the other calls of a trunk that refused one of them. Lists of the NATs and findings stay empty; the capture block is the caller's.
+/// whom it called, all legs of its calls, the other calls of a trunk that refused one of them, and those to a number by which it was reached
+/// that the PBX does not know. Lists of the NATs and findings stay empty; the capture block is the caller's.
 /// Of an address that several users share it holds the calls of all: who asks tells them apart.
 pub fn about(tracker: &Tracker, user: &str) -> Report {
     let party = Party::find(tracker, user);
     let own = with_legs(tracker, |record| party.takes_part(record));
     let called: BTreeSet<&str> = own.iter().map(|kept| kept.record.to).filter(|to| !to.is_empty()).collect();
     let refusing: BTreeSet<IpAddr> = own.iter().filter_map(|kept| refusing_trunk(tracker, &kept.record)).collect();
-    let kept = if refusing.is_empty() {
+    let numbers: BTreeSet<&str> =
+        own.iter().filter(|kept| !party.takes_part(&kept.record) && !kept.record.linked.is_empty()).map(|kept| kept.record.to).collect();
+    let kept = if refusing.is_empty() && numbers.is_empty() {
         own
     } else {
-        with_legs(tracker, |record| party.takes_part(record) || refusing.contains(&record.destination.ip()))
+        let is_unknown = |record: &CallView<'_>| record.status == 404 && numbers.contains(record.to);
+        with_legs(tracker, |record| party.takes_part(record) || refusing.contains(&record.destination.ip()) || is_unknown(record))
     };
     let concerns = |aor: &Aor| {
         names(tracker, aor, user)

@@ -280,6 +280,13 @@ pub enum Event {
         /// The request.
         request: Unanswered,
     },
+    /// A CANCEL went unanswered, of a call that rang, and no end of it was seen from where it went.
+    CancelUnanswered {
+        /// The call.
+        call: Handle,
+        /// The request.
+        request: Unanswered,
+    },
     /// A session was not refreshed, or a renegotiation went unanswered.
     SessionLapsed(Lapse),
     /// One end of a call had already forgotten it.
@@ -418,6 +425,8 @@ pub enum Event {
         flow: Flow,
         /// How often it came by.
         passes: u16,
+        /// Whether it had come back from that hop before. Through one application server after the other it goes in a spiral (RFC 3261 §16.3).
+        again: bool,
         /// The INVITE that came last.
         at: Sighting,
     },

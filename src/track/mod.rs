@@ -181,6 +181,11 @@ impl Tracker {
         self.steps.iter().rev().find(|step| step.from <= time).map_or(time, |step| time - step.offset)
     }
 
+    /// That time in a sentence.
+    pub fn clock(&self, time: PacketTime) -> String {
+        self.printed(time).to_the_second()
+    }
+
     /// Handles all deadlines up to `now`, each at its own time.
     pub fn advance(&mut self, now: PacketTime) {
         while self.step(now) {}

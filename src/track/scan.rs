@@ -82,7 +82,7 @@ enum What {
 impl What {
     fn of(method: Method, user: &[u8]) -> Self {
         match method {
-            Method::Invite if user.iter().filter(|byte| byte.is_ascii_digit()).count() >= LONG => Self::Number,
+            Method::Invite if is_long_number(user) => Self::Number,
             Method::Invite => Self::Extension,
             _ => Self::Account,
         }
@@ -202,6 +202,11 @@ impl Tried {
     fn is_in_vain(&self, now: PacketTime) -> bool {
         self.result == Try::Failed || (self.result == Try::Challenged && now.since(self.at) > CHALLENGE)
     }
+}
+
+/// Whether a called user is a long number: nobody's extension.
+pub fn is_long_number(user: &[u8]) -> bool {
+    user.iter().filter(|byte| byte.is_ascii_digit()).count() >= LONG
 }
 
 /// Whether a `User-Agent` names a scanning tool among its products (RFC 3261 §20.41), ahead of any comment: `sipcli/v1.8`, `smap 0.6.0`.

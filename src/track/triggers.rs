@@ -92,8 +92,10 @@ struct Watched {
 /// What the self-test says of an address and a direction.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Verdict {
-    /// Too little to say, or fine.
+    /// Fine: packets come, and of what must have been triggered by others the triggers do too.
     Sound,
+    /// Too little to say.
+    Unclear,
     /// Some packets are missing.
     Lossy(Tally),
     /// The direction is missing.
@@ -169,7 +171,7 @@ impl Triggers {
 
     /// What the last ten minutes say of what `address` sends or receives.
     pub fn verdict(&self, address: IpAddr, way: Way, thresholds: &Thresholds, now: PacketTime) -> Verdict {
-        let Some(watched) = self.watched.iter().find(|watched| watched.address == address) else { return Verdict::Sound };
+        let Some(watched) = self.watched.iter().find(|watched| watched.address == address) else { return Verdict::Unclear };
         let number = bucket_number(now);
         let [mut strangers, mut partners] = [[Tally::default(); 2]; 2];
         for bucket in watched.buckets.iter().filter(|bucket| bucket.number > number - BUCKETS as i64) {
@@ -187,7 +189,8 @@ impl Triggers {
         let near = Tally { opportunities: here.near, unseen: here.near_unseen, ..here };
         let (enough, lossy) = (thresholds.one_way_triggers, thresholds.lossy_share.get());
         match share {
-            _ if here.opportunities < enough => Verdict::Sound,
+            _ if here.opportunities < enough && alive && here.packets > 0 => Verdict::Sound,
+            _ if here.opportunities < enough => Verdict::Unclear,
             share if share >= thresholds.one_way_share.get() && !alive => Verdict::OneWay(here),
             share if share >= lossy && !alive => Verdict::Lossy(here),
             _ if near.opportunities >= enough && near.unseen >= SCATTERED && near.share() >= lossy => Verdict::Lossy(near),
@@ -245,13 +248,17 @@ mod tests {
         let mut triggers = Triggers::new();
         triggers.watch(PBX);
         for n in 0..10 {
-            assert_eq!(triggers.verdict(PBX, Way::Sent, &Thresholds::default(), at(n)), Verdict::Sound);
+            assert_eq!(triggers.verdict(PBX, Way::Sent, &Thresholds::default(), at(n)), Verdict::Unclear);
             triggers.note_packet(PHONE, PBX, Witness::Stranger, at(n));
             triggers.note_unseen(PBX, PHONE, Witness::Stranger, at(n));
         }
         assert!(matches!(triggers.verdict(PBX, Way::Sent, &Thresholds::default(), at(10)), Verdict::OneWay(_)));
         assert_eq!(triggers.verdict(PBX, Way::Received, &Thresholds::default(), at(10)), Verdict::Sound);
-        assert_eq!(triggers.verdict(PBX, Way::Sent, &Thresholds::default(), at(800)), Verdict::Sound, "the window slides");
+        assert_eq!(triggers.verdict(PBX, Way::Sent, &Thresholds::default(), at(800)), Verdict::Unclear, "the window slides");
+        triggers.note_packet(PHONE, PBX, Witness::Stranger, at(801));
+        assert_eq!(triggers.verdict(PBX, Way::Sent, &Thresholds::default(), at(801)), Verdict::Unclear, "still nothing of it");
+        triggers.note_packet(PBX, PHONE, Witness::Stranger, at(802));
+        assert_eq!(triggers.verdict(PBX, Way::Sent, &Thresholds::default(), at(802)), Verdict::Sound, "there it is");
     }
 
     #[test]

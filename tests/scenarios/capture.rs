@@ -17,6 +17,8 @@ scenarios! {
     "scanner" => scanner_sweep,
     "any-dup" => any_dup,
     "one-way" => one_way,
+    "one-way-to-the-end" => one_way_to_the_end,
+    "one-way-mended" => one_way_mended,
     "clock-step" => clock_step,
     "expiry-on-a-quiet-pbx" => expiry_on_a_quiet_pbx,
     "torture" => torture,
@@ -139,6 +141,33 @@ fn one_way(scene: &mut Scene) {
     }
     let pbx = scene.pbx.outer;
     scene.keep(|shot| shot.destination == pbx);
+}
+
+/// Phones whose port is captured in one direction alone. They are challenged in the first minutes and then refresh with what they hold, so
+/// that nothing shows any more what is missing. The PBX is seen from `until` on.
+fn seldom_challenged(scene: &mut Scene, until: f64) {
+    for (index, phone) in [a1(), b1(), c1()].into_iter().enumerate() {
+        let mut phone = phone.expiring(120);
+        for at in times(index as f64, 60.0, 250.0) {
+            scene.reg_ok(at, &mut phone);
+        }
+        scene.keepalives(&phone, 260.0, 20.0, 3000.0);
+        for at in times(300.0 + index as f64, 60.0, 3000.0) {
+            scene.qualify(at, &phone);
+        }
+    }
+    let pbx = scene.pbx.outer;
+    scene.keep(|shot| shot.destination == pbx || shot.at >= until);
+}
+
+/// What the PBX sends is never captured.
+fn one_way_to_the_end(scene: &mut Scene) {
+    seldom_challenged(scene, f64::MAX);
+}
+
+/// The mirror is mended after a while.
+fn one_way_mended(scene: &mut Scene) {
+    seldom_challenged(scene, 900.0);
 }
 
 fn clock_step(scene: &mut Scene) {

@@ -4,6 +4,7 @@ use super::scenarios;
 use crate::support::agent::cast::{a1, b1, c1, pbx, trunk};
 use crate::support::call::Bridge;
 use crate::support::message::Message;
+use crate::support::scene::schedule;
 use crate::support::{Agent, Brand, Leg, Scene, Side};
 
 scenarios! {
@@ -18,6 +19,10 @@ scenarios! {
     "prack-late" => prack_late,
     "loop-by-hops" => loop_by_hops,
     "spiral-twice" => spiral_twice,
+    "spiral-answered" => spiral_answered,
+    "loop-between-two" => loop_between_two,
+    "rings-on-after-cancel" => rings_on_after_cancel,
+    "cancel-answer-lost" => cancel_answer_lost,
 }
 
 /// A call of `caller` with the PBX, up from `at` + 2 s.
@@ -202,4 +207,82 @@ fn loop_by_hops(scene: &mut Scene) {
 fn spiral_twice(scene: &mut Scene) {
     let (mut leg, _) = to_and_fro(scene, 2);
     leg.fail(scene, 14.0, 486, &[]);
+}
+
+/// The INVITE of a phone, which the PBX as a proxy sends to each of `stops` in turn, each of which but the last sends it back. Returns it as
+/// the last received it, and the ways that it took.
+fn by_way_of(scene: &mut Scene, stops: &[Agent]) -> (Leg, Message, Vec<(Agent, Agent)>) {
+    scene.pbx = Agent { brand: Brand::Kamailio, ..pbx() };
+    let mut phone = phones(scene, 120.0);
+    scene.healthy(&mut phone, 0.0, 120.0);
+    let proxy = scene.pbx.clone();
+    let mut leg = Leg::new(scene, &phone, &proxy, "1001", "00301234567");
+    leg.prepare_invite(scene, &[]);
+    let mut request = leg.invite.clone();
+    scene.send(10.0, &phone, &proxy, &request);
+    leg.progress(scene, 10.001, 100);
+    let mut ways = vec![(phone, proxy.clone())];
+    for stop in stops {
+        ways.push((proxy.clone(), stop.clone()));
+        ways.push((stop.clone(), proxy.clone()));
+    }
+    ways.pop();
+    for (index, (from, to)) in ways.iter().enumerate().skip(1) {
+        let hops_left: u32 = request.get("Max-Forwards").parse().unwrap_or(70);
+        request.push_top("Via", from.via(&mut scene.random));
+        request.set("Max-Forwards", &(hops_left - 1).to_string());
+        scene.send(10.0 + index as f64 * 0.01, from, to, &request);
+    }
+    (leg, request, ways)
+}
+
+fn application_server(number: u8) -> Agent {
+    Agent::server("as", Brand::Kamailio, &format!("203.0.113.{}:5060", 30 + number))
+}
+
+/// A call through two application servers, each of which sends it back to the proxy, to a carrier where somebody answers.
+fn spiral_answered(scene: &mut Scene) {
+    let stops = [application_server(1), application_server(2), trunk()];
+    let (mut leg, request, ways) = by_way_of(scene, &stops);
+    let tag = trunk().tag(&mut scene.random);
+    let asker = scene.pbx.outer;
+    for (at, status) in [(11.0, 180), (14.0, 200)] {
+        let mut response = request.response(status, asker, &tag);
+        for (index, (from, to)) in ways.iter().rev().enumerate() {
+            scene.send(at + index as f64 * 0.002, to, from, &response);
+            response.pop_top("Via");
+        }
+    }
+    leg.adopt(&trunk(), &tag);
+    leg.ack(scene, 14.1);
+    leg.bye(scene, 60.0, Side::Caller);
+}
+
+/// A call that goes round between the proxy and two application servers until it has no hops left.
+fn loop_between_two(scene: &mut Scene) {
+    let stops = [1, 2, 1, 2, 1].map(application_server);
+    let (mut leg, ..) = by_way_of(scene, &stops);
+    leg.cancel(scene, 14.0, &[]);
+}
+
+/// A call that the caller gives up while it rings; where it rings nobody takes note. Returns the leg to the phone.
+fn given_up(scene: &mut Scene) -> Leg {
+    let mut phone = phones(scene, 160.0);
+    scene.healthy(&mut phone, 0.0, 160.0);
+    let mut bridge = Bridge::new(scene, &b1(), &phone);
+    bridge.ring(scene, 20.0);
+    bridge.a.cancel(scene, 40.0, &[]);
+    bridge.b
+}
+
+/// The PBX sends its CANCEL again and again, and the phone answers none.
+fn rings_on_after_cancel(scene: &mut Scene) {
+    given_up(scene).cancel_repeated(scene, 40.01, &schedule::CAPPED);
+}
+
+/// The answers to the CANCEL are lost before the capture; that to the INVITE is there.
+fn cancel_answer_lost(scene: &mut Scene) {
+    let mut leg = given_up(scene);
+    leg.cancel_repeated(scene, 40.01, &[0.0, 0.5, 1.5]);
+    leg.fail(scene, 41.6, 487, &[]);
 }

@@ -31,6 +31,8 @@ scenarios! {
     "reg-moved" => reg_moved,
     "reg-flap" => reg_flap,
     "reg-storm-recovery" => reg_storm_recovery,
+    "reg-storm-of-one" => reg_storm_of_one,
+    "reg-errors-come-and-go" => reg_errors_come_and_go,
     "reg-mass-unregister" => reg_mass_unregister,
     "reg-expires-forms" => reg_expires_forms,
     "reg-tcp" => reg_tcp,
@@ -320,6 +322,38 @@ fn reg_storm_recovery(scene: &mut Scene) {
         scene.reg_ok(120.0 + index as f64 / 25.0, phone);
     }
     scene.healthy(&mut c1(), 142.0, 200.0);
+}
+
+/// One phone registers eight times a second.
+fn reg_storm_of_one(scene: &mut Scene) {
+    for (index, phone) in crowd(6, 2).iter_mut().enumerate() {
+        scene.healthy(phone, index as f64, 200.0);
+    }
+    let mut phone = c1();
+    scene.reg_ok(20.0, &mut phone);
+    for at in times(120.0, 0.125, 160.0) {
+        scene.refresh(at, &mut phone);
+    }
+}
+
+/// The database of the registrar fails for 10 min: all phones are told so each time they refresh, some seconds apart, and then for minutes
+/// nobody is. One of them was never known.
+fn reg_errors_come_and_go(scene: &mut Scene) {
+    let mut phones = crowd(14, 14);
+    for (index, phone) in phones.iter_mut().enumerate() {
+        let apart = index as f64 * 2.0;
+        scene.reg_ok(apart, phone);
+        for at in times(180.0, 180.0, 1400.0) {
+            if (360.0..960.0).contains(&at) {
+                scene.reg_rejected(at + apart, phone, 500);
+            } else {
+                scene.refresh(at + apart, phone);
+            }
+        }
+    }
+    for at in times(100.0, 120.0, 1400.0) {
+        scene.reg_rejected(at, &mut c1(), 404);
+    }
 }
 
 fn reg_mass_unregister(scene: &mut Scene) {

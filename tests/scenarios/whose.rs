@@ -5,6 +5,7 @@ use crate::support::agent::cast::{a1, b1, c1, trunk};
 use crate::support::call::Bridge;
 use crate::support::proxy::Hops;
 use crate::support::scene::schedule;
+use crate::support::upkeep::times;
 use crate::support::{Agent, Brand, Leg, Scene, Side};
 
 scenarios! {
@@ -22,6 +23,8 @@ scenarios! {
     "register-errors-mended" => register_errors_mended,
     "invite-ignored-mended" => invite_ignored_mended,
     "reg-cut-at-challenge" => reg_cut_at_challenge,
+    "number-taken-away" => number_taken_away,
+    "number-of-another-context" => number_of_another_context,
 }
 
 /// Three handsets of a DECT base, which has one socket for all of them.
@@ -263,5 +266,48 @@ fn account_barred(scene: &mut Scene) {
         } else {
             leg.fail(scene, at + 0.1, 403, &[]);
         }
+    }
+}
+
+/// Calls of the carrier to a number that rings a phone, until `until`.
+fn called_from_outside(scene: &mut Scene, until: f64) -> (Agent, Agent) {
+    let (mut phone, mut other) = (a1(), b1());
+    scene.healthy(&mut phone, 0.0, 500.0);
+    scene.healthy(&mut other, 1.0, 500.0);
+    let pbx = scene.pbx.clone();
+    for at in times(20.0, 60.0, until) {
+        let a = Leg::new(scene, &trunk(), &pbx, "+491701234567", "301001");
+        let b = Leg::new(scene, &pbx, &phone, "+491701234567", "1001");
+        let mut bridge = Bridge { a, b };
+        bridge.a.invite(scene, at, &[]);
+        bridge.a.progress(scene, at + 0.005, 100);
+        bridge.b.invite(scene, at + 0.05, &[]);
+        bridge.b.progress(scene, at + 0.39, 180);
+        bridge.a.progress(scene, at + 0.40, 180);
+        bridge.answer(scene, at + 4.0);
+        bridge.bye(scene, at + 30.0, Side::Caller);
+    }
+    (phone, other)
+}
+
+/// A number that rang a phone, and that the PBX does not know any more.
+fn number_taken_away(scene: &mut Scene) {
+    called_from_outside(scene, 200.0);
+    let pbx = scene.pbx.clone();
+    for at in times(260.0, 60.0, 480.0) {
+        let mut call = Leg::new(scene, &trunk(), &pbx, "+491701234567", "301001");
+        call.invite(scene, at, &[]);
+        call.fail(scene, at + 0.1, 404, &[]);
+    }
+}
+
+/// The same number, which only the carrier can call; a colleague tries it too.
+fn number_of_another_context(scene: &mut Scene) {
+    let (_, colleague) = called_from_outside(scene, 400.0);
+    let pbx = scene.pbx.clone();
+    for at in [430.0, 450.0] {
+        let mut call = Leg::new(scene, &colleague, &pbx, &colleague.user, "301001");
+        call.invite(scene, at, &[]);
+        call.fail(scene, at + 0.1, 404, &[]);
     }
 }

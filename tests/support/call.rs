@@ -149,6 +149,12 @@ impl Leg {
         scene.send(at + self.callee.delay, &self.callee, &self.caller, &response);
     }
 
+    /// CANCEL at each of `offsets` from `at`, and no answer.
+    pub(crate) fn cancel_repeated(&mut self, scene: &mut Scene, at: f64, offsets: &[f64]) {
+        let cancel = self.companion("CANCEL", &self.to.clone());
+        scene.repeat(at, offsets, &self.caller, &self.callee, &cancel);
+    }
+
     /// A request of an established dialog and its answer.
     pub(crate) fn exchange(&mut self, scene: &mut Scene, at: f64, by: Side, method: &str, status: u16) {
         let request = self.in_dialog(scene, by, method);

@@ -4,6 +4,10 @@
 pub(crate) const VERDICTS: &[(&str, &str, &str, &str)] = &[
     // Cannot connect.
     ("reg-wrong-password", "1001", "cannot-connect", "auth-failed-loop"),
+    ("password-guessed", "1001", "cannot-call", "scanner-succeeded"),
+    ("password-right-at-last", "1001", "cannot-call", "auth-bruteforce"),
+    ("port-not-served", "2101", "cannot-connect", "wrong-transport-or-port"),
+    ("right-port-ignored", "2101", "cannot-connect", "registrar-silent"),
     ("reg-403-after-digest", "1001", "cannot-connect", "auth-failed-loop"),
     ("reg-403-once", "1001", "cannot-connect", "auth-failed-loop"),
     ("reg-403-once", "2001", "cannot-connect", "registration-rejected"),
@@ -99,7 +103,13 @@ pub(crate) const VERDICTS: &[(&str, &str, &str, &str)] = &[
     ("reg-ok", "1001", "cannot-receive", "cannot-tell"),
     ("never-registered", "2222", "cannot-receive", "never-registered"),
     ("reg-duplicate-evict", "1001", "cannot-receive", "duplicate-registration"),
+    ("number-taken-away", "1001", "cannot-receive", "call-failed-callee-unreachable"),
+    ("number-taken-away", "301001", "cannot-receive", "call-failed-callee-unreachable"),
+    ("number-of-another-context", "1001", "cannot-receive", "ok"),
+    ("number-of-another-context", "301001", "cannot-receive", "not-an-issue"),
     // Calls that drop, and calls that do not end.
+    ("rings-on-after-cancel", "1001", "call-does-not-end", "bye-unanswered"),
+    ("cancel-answer-lost", "1001", "call-does-not-end", "cannot-tell"),
     ("ack-missing-32", "1001", "call-dropped", "ack-missing"),
     ("ack-late", "1001", "call-dropped", "not-an-issue"),
     ("timer-missed", "1001", "call-dropped", "fixed-duration-drops"),

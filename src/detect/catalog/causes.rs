@@ -28,7 +28,7 @@ const UNDELIVERED: [FindingId; 4] =
 
 impl FindingId {
     /// Every id that can explain others.
-    pub const CAUSES: [Self; 18] = [
+    pub const CAUSES: [Self; 19] = [
         Self::PbxNotResponding,
         Self::PbxRestarted,
         Self::MassCallDrop,
@@ -47,6 +47,7 @@ impl FindingId {
         Self::LegLeftUp,
         Self::WrongTransportOrPort,
         Self::FragmentLoss,
+        Self::ScannerSucceeded,
     ];
 
     /// Whether this finding, once it is so sure, explains a `symptom`, and how the two belong together.
@@ -68,6 +69,7 @@ impl FindingId {
                 (matches!(symptom, Self::RegistrarSilent | Self::RegistrationRejected | Self::InviteIgnored), Reach::Twin)
             }
             Self::FragmentLoss => (matches!(symptom, Self::InviteIgnored | Self::CalleeNoResponse | Self::UnansweredBurst), Reach::Effect),
+            Self::ScannerSucceeded => (matches!(symptom, Self::AuthFailedLoop | Self::DuplicateRegistration), Reach::Twin),
             Self::PbxNotResponding | Self::PbxRestarted => (symptom.is_symptom_of_outage(), Reach::Server),
             Self::MassCallDrop if matches!(symptom, Self::DialogLost | Self::CallDroppedNoBye) => (true, Reach::Server),
             Self::MassCallDrop => (symptom.is_symptom_of_outage() && symptom.row().proof == Proof::Absence, Reach::Moment),

@@ -87,6 +87,9 @@ fn words<'a>(name: &'a str, values: &'a [(Slot, String)]) -> &'a str {
 /// tells whether it carried any.
 pub fn rejection_remedy(status: u16, with_credentials: bool) -> &'static str {
     match status {
+        200..=299 => {
+            "On the PBX check how many contacts the account may have, and whether it takes the Contact and the Expires of this phone."
+        }
         403 if !with_credentials => "Check the account's ACL, whether it is enabled, and the number of contacts it allows.",
         401 | 403 | 407 => "Re-enter auth user and password exactly as on the PBX, then force reconnection.",
         404 | 410 | 604 => "Verify that the extension exists on the PBX and that the SIP domain in the phone is right.",
@@ -133,10 +136,11 @@ mod tests {
     fn the_same_code_needs_another_remedy_with_and_without_credentials() {
         assert_ne!(rejection_remedy(403, true), rejection_remedy(403, false));
         assert_eq!(rejection_remedy(403, true), rejection_remedy(401, true));
+        assert!(!rejection_remedy(200, false).contains("status line"), "who is accepted is not refused");
     }
 
     #[test]
     fn every_status_has_a_sentence() {
-        assert!((300..700).all(|status| rejection_remedy(status, true).ends_with('.')));
+        assert!((200..700).all(|status| rejection_remedy(status, true).ends_with('.')));
     }
 }

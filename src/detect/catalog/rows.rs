@@ -191,7 +191,7 @@ catalogue! {
     AuthBackendSlow = "auth-backend-slow": Warning, Presence, PBX, ["S0-h", "S1-g"], minutes(10).or_when("it is fast again"),
         "L2: check PBX CPU/DNS and the database backend response time.";
     /// A server answers many requests with a 5xx.
-    ServerErrorBurst = "server-error-burst": Error, Presence, PBX, ["S1-g"], minutes(2),
+    ServerErrorBurst = "server-error-burst": Error, Presence, PBX, ["S1-g"], minutes(5).or_when("registrations or calls succeed, a minute after the last error"),
         "L2 now: check the Asterisk process, host network, disk and the carrier status page.";
     /// A trunk does not answer the calls or the registrations of the PBX.
     TrunkNoResponse = "trunk-no-response": Critical, Absence, TRUNK, ["S1-g"], minutes(10).or_when("it answers again"),
@@ -222,7 +222,7 @@ catalogue! {
         "Correct server/port/transport on the phone ({expected}).";
 
     /// The capture sees only one direction; nothing is concluded from what is missing in the other.
-    CaptureOneWay = "capture-one-way": Warning, Presence, CAPTURE, [], minutes(20).or_when("both directions are seen"),
+    CaptureOneWay = "capture-one-way": Warning, Presence, CAPTURE, [], hours(24).or_when("both directions are seen"),
         "Fix the mirror port/interface/filter; results are incomplete until then.";
     /// The capture misses packets; nothing is concluded from what is missing meanwhile.
     CaptureLossy = "capture-lossy": Warning, Presence, CAPTURE, [], minutes(20),

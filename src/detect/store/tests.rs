@@ -166,8 +166,8 @@ mod life {
     #[test]
     fn quiet_time_ends_a_finding_at_its_deadline_however_late_that_is_noticed() {
         let mut store = watched(Limits::default());
-        store.raise(say(ServerErrorBurst, pbx(10)), at(0));
-        store.raise(say(ServerErrorBurst, pbx(10)), at(60));
+        store.raise(say(PbxRestarted, pbx(10)), at(0));
+        store.raise(say(PbxRestarted, pbx(10)), at(60));
         store.advance(at(179));
         assert_eq!(store.open().count(), 1, "quiet for 119 s of 120 s");
         store.advance(at(5_000));
@@ -177,10 +177,10 @@ mod life {
     #[test]
     fn what_is_due_ends_before_what_comes_is_handled() {
         let mut store = watched(Limits::default());
-        store.raise(say(ServerErrorBurst, pbx(10)), at(0));
-        store.raise(say(ServerErrorBurst, pbx(10)), at(120));
-        assert_eq!(ids(&store), [ServerErrorBurst, ServerErrorBurst], "the deadline itself is no part of the quiet time");
-        store.raise(say(ServerErrorBurst, pbx(10)), at(239));
+        store.raise(say(PbxRestarted, pbx(10)), at(0));
+        store.raise(say(PbxRestarted, pbx(10)), at(120));
+        assert_eq!(ids(&store), [PbxRestarted, PbxRestarted], "the deadline itself is no part of the quiet time");
+        store.raise(say(PbxRestarted, pbx(10)), at(239));
         assert_eq!(store.all().len(), 2);
     }
 
@@ -188,10 +188,10 @@ mod life {
     fn findings_that_end_together_end_in_order_of_their_deadlines() {
         let mut store = watched(Limits::default());
         store.raise(say(RegistrationStorm, pbx(11)), at(0));
-        store.raise(say(ServerErrorBurst, pbx(10)), at(-1));
+        store.raise(say(PbxRestarted, pbx(10)), at(-1));
         while store.next_change().is_some() {}
         store.advance(at(9_999));
-        assert_eq!(kinds(&mut store), [(ServerErrorBurst, ChangeKind::Cleared), (RegistrationStorm, ChangeKind::Cleared)]);
+        assert_eq!(kinds(&mut store), [(PbxRestarted, ChangeKind::Cleared), (RegistrationStorm, ChangeKind::Cleared)]);
     }
 
     #[test]

@@ -103,6 +103,9 @@ impl Page {
     }
 }
 
+/// Units that stay with their number.
+const UNITS: [&str; 6] = ["s", "ms", "min", "h", "days", "%"];
+
 /// Text that is escaped already, cut to `columns`.
 pub(super) fn clip(text: &str, columns: usize) -> String {
     if escape::width(text) <= columns {
@@ -116,9 +119,9 @@ pub(super) fn clip(text: &str, columns: usize) -> String {
     text.chars().take_while(fits).chain(std::iter::once('…')).collect()
 }
 
-/// The text, escaped, in lines of at most `columns`, broken at blanks that are not U+00A0; what exceeds [`PARAGRAPH_LINES`] is cut off.
+/// The text, escaped, in lines of at most `columns`, broken at blanks that are not U+00A0 and no number's unit follows; what exceeds [`PARAGRAPH_LINES`] is cut off.
 fn wrap(text: &str, columns: usize) -> Vec<String> {
-    let shown = escape::fit(text, columns * PARAGRAPH_LINES);
+    let shown = with_units(&escape::fit(text, columns * PARAGRAPH_LINES));
     let mut lines = vec![String::new()];
     let mut used = 0;
     for word in shown.split(' ').flat_map(|word| pieces(word, columns)) {
@@ -143,6 +146,20 @@ fn wrap(text: &str, columns: usize) -> Vec<String> {
         }
     }
     lines.into_iter().map(|line| line.replace('\u{a0}', " ")).collect()
+}
+
+/// The text with U+00A0 between each number and its unit.
+fn with_units(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for word in text.split(' ') {
+        let unit = word.trim_end_matches([',', '.', ';', ':', ')']);
+        let is_unit = UNITS.contains(&unit) && out.ends_with(|c: char| c.is_ascii_digit());
+        if !out.is_empty() {
+            out.push(if is_unit { '\u{a0}' } else { ' ' });
+        }
+        out.push_str(word);
+    }
+    out
 }
 
 /// A word in pieces of at most `columns`, so that one without spaces still fits.
@@ -172,6 +189,8 @@ mod tests {
         assert_eq!(wrap("one two three", 7), ["one two", "three"]);
         assert_eq!(wrap("0123456789 ab", 4), ["0123", "4567", "89", "ab"]);
         assert_eq!(wrap("", 7), [""]);
+        assert_eq!(wrap("gone for 10 s, or 2 min 03 s.", 11), ["gone for", "10 s, or", "2 min 03 s."]);
+        assert_eq!(wrap("of 7 phones s", 11), ["of 7 phones", "s"]);
     }
 
     proptest! {

@@ -81,7 +81,9 @@ fn write_ruled_out(verdict: &Verdict, page: &mut Page) {
     if !unseen.is_empty() {
         let findings = unseen.iter().map(|ruled_out| ruled_out.verdict).filter(|name| FindingId::from_name(name).is_some());
         let names: Vec<_> = findings.collect();
-        page.paragraph(INDENT, Tone::Faint, &format!("No sign was seen of {}.", names.join(", ")));
+        if !names.is_empty() {
+            page.paragraph(INDENT, Tone::Faint, &format!("No sign was seen of {}.", names.join(", ")));
+        }
     }
 }
 

@@ -74,6 +74,8 @@ pub struct Further {
     pub flow: Flow,
     /// INVITE transactions there: forks and retries.
     pub branches: u16,
+    /// From which hops it came back to the proxy, a bit each as their addresses fall.
+    pub returned: u64,
 }
 
 /// Where a call was last put among the legs of each kind. When it has left, another may be there.

@@ -1,5 +1,6 @@
 //! From the INVITE to its final response.
 
+use crate::decode::ends::ip_digest;
 use crate::sip::message::Message;
 use crate::sip::method::Method;
 use crate::table::{Digest, Handle, Rank};
@@ -144,6 +145,18 @@ impl Calls {
         self.table.set_deadline(handle, seen.at.time + Span::from_secs(32));
     }
 
+    /// Handles a CANCEL that waited in vain: its INVITE has to be answered, too, where it arrived (RFC 3261 §9.2).
+    pub(super) fn cancel_unanswered(&self, world: &mut World, handle: Handle, cancel: &Transaction) {
+        let request = cancel.unanswered();
+        let rings_on = |call: &Call| call.record.rang.is_some() && call.final_at.is_none() && call.answer.is_none();
+        if self.table.get(handle).is_some_and(rings_on)
+            && !world.is_heard(&request)
+            && world.would_see_answer(cancel.flow, cancel.first.time, request.deadline)
+        {
+            world.tell(Event::CancelUnanswered { call: handle, request });
+        }
+    }
+
     /// Handles the caller's INVITE having waited in vain until its deadline.
     pub fn unanswered(&mut self, world: &mut World, handle: Handle, invite: &Transaction) {
         let deadline = invite.unanswered().deadline;
@@ -273,14 +286,18 @@ impl Calls {
     fn note_further(&mut self, world: &mut World, handle: Handle, seen: &Seen<'_>) {
         let Some(call) = self.table.get_mut(handle) else { return };
         let hops_left = seen.message.max_forwards().unwrap_or(0);
+        let mut returned = call.further.as_ref().map_or(0, |further| further.returned);
         // Forks leave a proxy with as many hops left as each other, and do not come back to it.
         if seen.flow.destination == call.record.destination && hops_left < call.passes.hops_left {
             call.passes = Passes { count: call.passes.count.saturating_add(1), hops_left };
-            world.tell(Event::Looping { call: handle, flow: seen.flow, passes: call.passes.count, at: seen.at });
+            let hop = 1 << (ip_digest(world.digester, seen.flow.source.ip()).low64() % u64::from(u64::BITS));
+            let again = returned & hop != 0;
+            returned |= hop;
+            world.tell(Event::Looping { call: handle, flow: seen.flow, passes: call.passes.count, again, at: seen.at });
         }
         call.credentials = Credentials::None;
         let branches = call.further.as_ref().map_or(0, |further| further.branches).saturating_add(1);
-        call.further = Some(Box::new(Further { flow: seen.flow, branches }));
+        call.further = Some(Box::new(Further { flow: seen.flow, branches, returned }));
         call.record.passed_on_to = Some(seen.flow.destination);
     }
 }

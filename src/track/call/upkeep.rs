@@ -52,6 +52,7 @@ impl Calls {
     pub fn in_dialog_unanswered(&mut self, world: &mut World, handle: Handle, request: &Transaction) {
         match request.method {
             Method::Bye => self.bye_unanswered(world, handle, request),
+            Method::Cancel => self.cancel_unanswered(world, handle, request),
             Method::Invite | Method::Update => self.renegotiation_unanswered(world, handle, request),
             _ => {}
         }

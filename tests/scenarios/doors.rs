@@ -1,0 +1,109 @@
+//! Who gets in with a password that was guessed, and who knocks at a port where nobody listens; each with one that only looks like it.
+
+use super::scenarios;
+use crate::support::agent::address;
+use crate::support::agent::cast::{a1, b1, c1, trunk};
+use crate::support::call::Bridge;
+use crate::support::scene::schedule;
+use crate::support::upkeep::times;
+use crate::support::{Agent, Brand, Leg, Scene, Side};
+
+scenarios! {
+    "password-guessed" => password_guessed,
+    "password-right-at-last" => password_right_at_last,
+    "port-not-served" => port_not_served,
+    "right-port-ignored" => right_port_ignored,
+    "connection-taken-unanswered" => connection_taken_unanswered,
+    "connection-falls-silent" => connection_falls_silent,
+}
+
+/// Somebody elsewhere tries passwords of a user whose own phone is registered, 25 in 100 s, and is accepted at the end.
+fn accepted_at_last(scene: &mut Scene) -> Agent {
+    scene.healthy(&mut a1(), 0.0, 600.0);
+    scene.healthy(&mut b1(), 1.0, 600.0);
+    let mut other = Agent::phone("1001", Brand::Grandstream, "192.0.2.66:5071", "192.0.2.66:5071").expiring(900);
+    for at in times(20.0, 4.0, 120.0) {
+        other.nonce = None;
+        scene.reg_rejected(at, &mut other, 401);
+        scene.reg_rejected(at + 0.05, &mut other, 401);
+    }
+    scene.reg_ok(130.0, &mut other);
+    scene.keepalives(&other, 140.0, 20.0, 600.0);
+    other
+}
+
+/// A call of a phone to the carrier, answered after 3 s, of `talk` seconds.
+fn outside(scene: &mut Scene, at: f64, caller: &Agent, number: &str, talk: f64) {
+    let (pbx, carrier) = (scene.pbx.clone(), trunk());
+    let a = Leg::new(scene, caller, &pbx, &caller.user, number);
+    let b = Leg::new(scene, &pbx, &carrier, &caller.user, number);
+    Bridge { a, b }.ordinary(scene, at, 3.0, talk, Side::Caller);
+}
+
+fn password_guessed(scene: &mut Scene) {
+    let intruder = accepted_at_last(scene);
+    for (index, at) in times(150.0, 15.0, 270.0).enumerate() {
+        outside(scene, at, &intruder, &format!("0088213{index}41977"), 130.0 + 17.0 * index as f64);
+    }
+}
+
+/// The second phone of the user: it calls like a person.
+fn password_right_at_last(scene: &mut Scene) {
+    let softphone = accepted_at_last(scene);
+    outside(scene, 150.0, &softphone, "03012345678", 60.0);
+    outside(scene, 260.0, &softphone, "03012345678", 90.0);
+    outside(scene, 400.0, &softphone, "08998765432", 40.0);
+}
+
+/// Two phones that nothing is wrong with, and one that nobody answers; it asks at `door`.
+fn unanswered(scene: &mut Scene, door: &Agent, mut phone: Agent, from: f64) {
+    for other in [&mut a1(), &mut b1()] {
+        scene.healthy(&mut other.clone().expiring(60), 0.0, 400.0);
+    }
+    phone.nonce = None;
+    for at in times(from, 60.0, 340.0) {
+        let request = scene.register_message(&mut phone);
+        scene.repeat(at, &schedule::CAPPED, &phone, door, &request);
+    }
+}
+
+/// A phone that is set to another port of the PBX.
+fn port_not_served(scene: &mut Scene) {
+    let door = Agent { outer: address("203.0.113.10:5065"), ..scene.pbx.clone() };
+    unanswered(scene, &door, c1(), 10.0);
+}
+
+/// A phone that the PBX never answers where it answers all others.
+fn right_port_ignored(scene: &mut Scene) {
+    let door = scene.pbx.clone();
+    unanswered(scene, &door, c1(), 10.0);
+}
+
+/// A phone whose connections the PBX takes, and on which it never answers.
+fn connection_taken_unanswered(scene: &mut Scene) {
+    let pbx = scene.pbx.clone();
+    for other in [a1(), b1()] {
+        scene.healthy(&mut other.expiring(60), 0.0, 400.0);
+    }
+    for (port, at) in (51000..).zip(times(10.0, 70.0, 340.0)) {
+        let mut phone = c1().over_tcp();
+        phone.outer.set_port(port);
+        let request = scene.register_message(&mut phone);
+        scene.send(at, &phone, &pbx, &request);
+        scene.hang_up(at + 40.0, phone.outer, pbx.outer);
+    }
+}
+
+/// A phone on whose connection the PBX does not answer any more.
+fn connection_falls_silent(scene: &mut Scene) {
+    let pbx = scene.pbx.clone();
+    for other in [a1(), b1()] {
+        scene.healthy(&mut other.expiring(60), 0.0, 400.0);
+    }
+    let mut phone = c1().over_tcp();
+    scene.reg_ok(5.0, &mut phone);
+    for at in times(150.0, 70.0, 300.0) {
+        let request = scene.register_message(&mut phone);
+        scene.send(at, &phone, &pbx, &request);
+    }
+}
