@@ -163,13 +163,19 @@ fn calls(ends: &[&Dropped]) -> usize {
     towards.max(ends.len() - towards)
 }
 
-/// Keeps the ends of calls at one place, where they are a crowd and the others are none: on a PBX with many calls some end in any moment.
+/// Keeps the ends of calls at one place, where they are a crowd and the others are none: on a PBX with many calls some end in any moment. Of
+/// two places it is the one that hung up.
 fn leave_out_bystanders(ends: &mut Vec<&Dropped>, is_crowd: impl Fn(usize) -> bool) {
-    let mut at: BTreeMap<IpAddr, usize> = BTreeMap::new();
-    for peer in ends.iter().flat_map(|dropped| dropped.peers).flatten() {
-        *at.entry(peer).or_default() += 1;
+    let mut at: BTreeMap<IpAddr, (usize, usize)> = BTreeMap::new();
+    for dropped in ends.iter() {
+        let [own, other] = dropped.peers;
+        for peer in own.into_iter().chain(other.filter(|_| other != own)) {
+            let (there, by_peer) = at.entry(peer).or_default();
+            *there += 1;
+            *by_peer += usize::from(dropped.by_peer && own == Some(peer));
+        }
     }
-    let Some((place, _)) = at.into_iter().max_by_key(|(_, count)| *count) else { return };
+    let Some((place, _)) = at.into_iter().max_by_key(|(_, counts)| *counts) else { return };
     let (there, elsewhere): (Vec<_>, Vec<_>) = ends.iter().copied().partition(|dropped| dropped.peers.contains(&Some(place)));
     if is_crowd(calls(&there)) && !is_crowd(calls(&elsewhere)) {
         *ends = there;
@@ -316,6 +322,17 @@ mod tests {
             lost,
             by_application: false,
         }
+    }
+
+    #[test]
+    fn a_call_of_two_neighbours_hides_no_trunk_that_hung_up() {
+        let (site, trunk) = ("198.51.100.7".parse().ok(), "192.0.2.60".parse().ok());
+        let leg = |peers, by_peer, direction| Dropped { peers, by_peer, ..dropped("1", direction, 60, false) };
+        let own = leg([trunk, site], true, Direction::Out);
+        let (elsewhere, neighbours) = (leg([trunk, None], true, Direction::Out), leg([site, site], true, Direction::In));
+        let mut ends = vec![&own, &own, &own, &own, &elsewhere, &elsewhere, &neighbours, &neighbours];
+        leave_out_bystanders(&mut ends, |count| count >= 5);
+        assert!(ends.len() == 6 && ends.iter().all(|end| end.peers.contains(&trunk)), "{ends:?}");
     }
 
     #[test]
