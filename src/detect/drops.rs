@@ -163,8 +163,8 @@ fn calls(ends: &[&Dropped]) -> usize {
     towards.max(ends.len() - towards)
 }
 
-/// Keeps the ends of calls at one place, where they are a crowd and the others are none: on a PBX with many calls some end in any moment. Of
-/// two places it is the one that hung up.
+/// Keeps the ends of calls at one place, where they are a crowd and the others are few who hung up: on a PBX with many calls somebody does in
+/// any moment. Of two places it is the one that hung up.
 fn leave_out_bystanders(ends: &mut Vec<&Dropped>, is_crowd: impl Fn(usize) -> bool) {
     let mut at: BTreeMap<IpAddr, (usize, usize)> = BTreeMap::new();
     for dropped in ends.iter() {
@@ -177,7 +177,8 @@ fn leave_out_bystanders(ends: &mut Vec<&Dropped>, is_crowd: impl Fn(usize) -> bo
     }
     let Some((place, _)) = at.into_iter().max_by_key(|(_, counts)| *counts) else { return };
     let (there, elsewhere): (Vec<_>, Vec<_>) = ends.iter().copied().partition(|dropped| dropped.peers.contains(&Some(place)));
-    if is_crowd(calls(&there)) && !is_crowd(calls(&elsewhere)) {
+    let hung_up = elsewhere.iter().filter(|dropped| dropped.by_peer).count();
+    if is_crowd(calls(&there)) && !is_crowd(calls(&elsewhere)) && hung_up >= calls(&elsewhere) {
         *ends = there;
     }
 }
@@ -329,10 +330,17 @@ mod tests {
         let (site, trunk) = ("198.51.100.7".parse().ok(), "192.0.2.60".parse().ok());
         let leg = |peers, by_peer, direction| Dropped { peers, by_peer, ..dropped("1", direction, 60, false) };
         let own = leg([trunk, site], true, Direction::Out);
-        let (elsewhere, neighbours) = (leg([trunk, None], true, Direction::Out), leg([site, site], true, Direction::In));
-        let mut ends = vec![&own, &own, &own, &own, &elsewhere, &elsewhere, &neighbours, &neighbours];
-        leave_out_bystanders(&mut ends, |count| count >= 5);
-        assert!(ends.len() == 6 && ends.iter().all(|end| end.peers.contains(&trunk)), "{ends:?}");
+        let elsewhere = leg([trunk, None], true, Direction::Out);
+        let left = |neighbours: [&Dropped; 2]| {
+            let mut ends = vec![&own, &own, &own, &own, &elsewhere, &elsewhere];
+            ends.extend(neighbours);
+            leave_out_bystanders(&mut ends, |count| count >= 5);
+            ends.iter().filter(|end| !end.peers.contains(&trunk)).count()
+        };
+        let [hung_up, told, lost] = [(true, Direction::In), (false, Direction::Out), (false, Direction::In)]
+            .map(|(by_peer, direction)| leg([site, site], by_peer, direction));
+        assert_eq!(left([&hung_up, &told]), 0);
+        assert_eq!(left([&lost, &told]), 2, "nobody hung up that one");
     }
 
     #[test]
