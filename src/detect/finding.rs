@@ -28,6 +28,8 @@ vocabulary! {
         PrackMissing = "prack-missing",
         /// Calls to numbers without registration.
         InviteScan = "invite-scan",
+        /// The PBX sends to the Contact as written, and the phone is behind a NAT.
+        ContactAsWritten = "contact-as-written",
         /// The router forgot all its bindings at once.
         PortFlush = "port-flush",
         /// The device started again.
