@@ -14,10 +14,16 @@ vocabulary! {
     Reason {
         /// The challenge was never answered with credentials.
         NoCredentials = "no-credentials",
+        /// The same, where the challenge wants an algorithm that old phones do not know.
+        Algorithm = "algorithm",
+        /// Credentials were refused for a nonce that was just issued, as too old.
+        StaleNonce = "stale-nonce",
         /// The credentials name another user.
         UsernameMismatch = "username-mismatch",
         /// Fresh credentials were refused; a PBX that hides accounts says the same of unknown ones.
         PasswordOrUnknown = "password-or-unknown",
+        /// The registrar accepted the phone and kept another one.
+        ContactDropped = "contact-dropped",
         /// BYE went to an address where the device is not.
         ByeMisrouted = "bye-misrouted",
         /// A session refresh was refused.

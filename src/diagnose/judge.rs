@@ -17,6 +17,7 @@ pub(super) fn escalation(finding: &Finding) -> Escalation {
         // What the PBX and a carrier have between them no phone can mend.
         _ if finding.scope == Scope::Trunk => Escalation::L2,
         _ if is_contact_as_written(finding) => Escalation::L2,
+        _ if matches!(finding.reason, Some(Reason::StaleNonce | Reason::Algorithm)) => Escalation::L2,
         F::PbxNotResponding | F::PbxRestarted | F::PbxSlow | F::AuthBackendSlow | F::SlowCallSetup | F::ServerErrorBurst => Escalation::L2,
         F::PbxAdvertisesPrivate | F::TrunkNoResponse | F::RegistrationStorm | F::RoutingLoop | F::MassCallDrop => Escalation::L2,
         F::RegistrarSilent | F::InviteIgnored | F::ResponseNotReachingClient | F::RegistrationRejected => Escalation::L2,

@@ -14,7 +14,7 @@ pub mod device;
 mod keys;
 mod moved;
 mod qualify;
-mod refusal;
+pub mod refusal;
 mod unseen;
 mod users;
 
