@@ -22,7 +22,7 @@ vocabulary! {
         UsernameMismatch = "username-mismatch",
         /// Fresh credentials were refused; a PBX that hides accounts says the same of unknown ones.
         PasswordOrUnknown = "password-or-unknown",
-        /// The registrar accepted the phone and kept another one.
+        /// The registrar accepted the REGISTER and did not keep its Contact.
         ContactDropped = "contact-dropped",
         /// BYE went to an address where the device is not.
         ByeMisrouted = "bye-misrouted",

@@ -42,7 +42,7 @@ impl LostAnswers {
     /// The way that an answer to a request took that went along `request`.
     pub(super) fn way_of(&self, transaction: Handle, request: Flow) -> Flow {
         let known = self.astray.iter().rev().find(|(known, _)| *known == transaction);
-        known.map_or(request.reversed(), |(_, answer)| *answer)
+        known.map_or_else(|| request.reversed(), |(_, answer)| *answer)
     }
 
     /// The first answer that did not reach `source`.

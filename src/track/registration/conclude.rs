@@ -346,7 +346,8 @@ impl Registrations {
             AttemptEnd::NoAnswer => RegistrationState::Silent,
             AttemptEnd::Unknown => RegistrationState::Unknown,
         };
-        let keeps_binding = matches!(end, AttemptEnd::ChallengeIgnored | AttemptEnd::Unknown) && device.is_registered();
+        let keeps_binding =
+            matches!(end, AttemptEnd::ChallengeIgnored | AttemptEnd::NonceRefused | AttemptEnd::Unknown) && device.is_registered();
         if !keeps_binding {
             self.set_state(world, handle, state, at);
             self.arm_device(handle);

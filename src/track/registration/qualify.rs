@@ -80,7 +80,7 @@ impl Registrations {
         let (flow, registered) = (device.flow, device.is_registered());
         let request = world.transactions.get(probe.transaction);
         let transmissions = request.map_or(1, |transaction| transaction.transmissions);
-        let asked = request.map_or(flow.reversed(), |transaction| transaction.flow);
+        let asked = request.map_or_else(|| flow.reversed(), |transaction| transaction.flow);
         if request.is_some_and(|request| request.is_never_repeated() && !world.unreached.since(request.flow, request.first.time))
             || !world.would_see_answer(flow.reversed(), probe.sent.time, end)
         {
