@@ -175,6 +175,12 @@ impl Finding {
         if self.severity == Severity::Critical { Standing::Known } else { self.standing }
     }
 
+    /// Whether the PBX at `host`, on whatever port, has to do with it.
+    pub fn is_about_pbx(&self, host: IpAddr) -> bool {
+        let is_it = |subject: &Subject| matches!(subject, Subject::Pbx(pbx) if pbx.ip() == host);
+        is_it(&self.subject) || self.related.iter().any(is_it)
+    }
+
     /// The finding that a detector's first word begins.
     pub(super) fn begin(raise: Raise, now: PacketTime) -> Self {
         let remedy = raise.filled_remedy();

@@ -78,8 +78,8 @@ impl RegistrationDetector {
                 self.answered.note_within(memory, (source, report.flow.destination.ip()), report.last.time);
             }
             // One that is served at one server may be left alone by another.
-            let (subject, asked) = (Subject::Source(source), Subject::Pbx(report.flow.destination));
-            let is_answered = |finding: &Finding| finding.related.contains(&asked);
+            let subject = Subject::Source(source);
+            let is_answered = |finding: &Finding| finding.is_about_pbx(report.flow.destination.ip());
             if findings.knows(FindingId::RegistrarSilent) && findings.get(FindingId::RegistrarSilent, &subject).is_some_and(is_answered) {
                 findings.clear(FindingId::RegistrarSilent, &subject, report.last.time);
             }
@@ -90,12 +90,7 @@ impl RegistrationDetector {
         match report.end {
             AttemptEnd::Accepted => {
                 let subject = || Some(Subject::Aor(aor.clone()));
-                // That the registrar keeps another phone is why it does not keep this one.
-                let asker = Subject::Source(source);
-                let is_over = |finding: &Finding| finding.reason != Some(Reason::ContactDropped) || finding.related.contains(&asker);
-                if findings.knows(FindingId::RegistrationRejected)
-                    && subject().and_then(|subject| findings.get(FindingId::RegistrationRejected, &subject)).is_some_and(is_over)
-                {
+                if !findings.knows(FindingId::RegistrationRejected) || !is_kept_out(tracker, report.aor, findings) {
                     findings.clear_of(FindingId::RegistrationRejected, report.last.time, subject);
                 }
                 findings.clear_of(FindingId::AuthFailedLoop, report.last.time, subject);
@@ -234,6 +229,15 @@ fn silent_since(tracker: &Tracker, report: &AttemptReport) -> Option<PacketTime>
 /// Whether the PBX took a connection on which it never answered: nobody sends a REGISTER over one that was not, and a filter takes none.
 fn is_let_in(tracker: &Tracker, flow: Flow) -> bool {
     flow.transport.is_stream() && tracker.world.flows.last_seen(flow.reversed()) == PacketTime::MIN
+}
+
+/// Whether the registrar keeps another phone of the user in place of one that still is without its binding.
+fn is_kept_out(tracker: &Tracker, aor: Handle, findings: &FindingStore) -> bool {
+    let Some(aor) = tracker.registrations.aor(aor) else { return false };
+    let finding = findings.get(FindingId::RegistrationRejected, &Subject::Aor(aor.name.clone()));
+    let is_out = |device: &Device| device.state == RegistrationState::Rejected;
+    finding.is_some_and(|finding| finding.reason == Some(Reason::ContactDropped))
+        && aor.devices.iter().filter_map(|&device| tracker.registrations.device(device)).any(is_out)
 }
 
 /// The AoR as what findings are about.

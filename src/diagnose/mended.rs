@@ -65,7 +65,7 @@ impl<'a> Case<'a> {
 
     /// Whether a phone of the user is registered at a PBX that a finding is about.
     fn is_served_by(&self, finding: &Finding) -> bool {
-        let is_meant = |device: &Device| finding.related.contains(&Subject::Pbx(device.flow.destination));
+        let is_meant = |device: &Device| finding.is_about_pbx(device.flow.destination.ip());
         self.tracked_devices().any(|(_, device)| device.is_registered() && is_meant(device))
     }
 

@@ -108,10 +108,10 @@ fn contact_changes_site(scene: &mut Scene) {
     }
 }
 
-/// A registrar that keeps one Contact, the first, accepts a second phone and lists the first.
+/// A registrar that keeps one Contact, the first, accepts a second phone at the same site and lists the first.
 fn contact_dropped(scene: &mut Scene) {
     let mut kept = a1();
-    let mut dropped = Agent::phone("1001", Brand::Snom, "10.0.0.44:5060", "198.51.100.81:35061");
+    let mut dropped = Agent::phone("1001", Brand::Snom, "192.168.1.44:5060", "198.51.100.7:35061");
     scene.healthy(&mut b1(), 1.0, 500.0);
     scene.healthy(&mut kept, 0.0, 500.0);
     for at in times(30.0, 120.0, 500.0) {
