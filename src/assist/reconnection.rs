@@ -120,6 +120,10 @@ fn failed(scene: &mut Scene<'_>, report: &AttemptReport, end: AttemptEnd) -> Opt
             format!("the PBX refused the credentials with {said}: wrong password, or unknown account"),
             rejection_remedy(status, true),
         ),
+        AttemptEnd::NonceRefused => failed(
+            "the PBX refused credentials for a nonce that it had just issued, as stale".to_owned(),
+            "Second level: see that all servers behind that address know the nonces that one of them issues.",
+        ),
         AttemptEnd::ChallengeIgnored => failed(
             "the PBX asked for credentials and none came".to_owned(),
             "Enter auth user and password in the phone; if they are there, check the way back to the phone.",

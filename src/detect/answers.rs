@@ -32,21 +32,29 @@ fn answer_lost(tracker: &Tracker, lost: &LostAnswer, findings: &mut FindingStore
         return;
     }
     let answer = status_text(lost.status);
-    let message = format!(
-        "{source} repeats {} although the PBX answered {answer} at {}: replies are lost on the way back to {source}",
-        lost.method,
-        tracker.clock(lost.answered.time)
-    );
-    let raise = Raise::new(FindingId::ResponseNotReachingClient, Subject::Source(source), message)
+    let (asked, answered_by) = (lost.flow.destination, lost.answer.source);
+    let is_anothers = asked != answered_by;
+    let (who, why) = match is_anothers {
+        true => (answered_by.to_string(), format!("it asked {asked}, and a NAT or a phone takes no answer from another address")),
+        false => ("the PBX".to_owned(), format!("replies are lost on the way back to {source}")),
+    };
+    let time = tracker.clock(lost.answered.time);
+    let message = format!("{source} repeats {} although {who} answered {answer} at {time}: {why}", lost.method);
+    let raise = Raise::new(FindingId::ResponseNotReachingClient, Subject::Source(source), message);
+    let raise = if is_anothers { raise.remedy(ANSWERS_FROM_ELSEWHERE) } else { raise }
         .confidence(if lost.repeats >= CERTAIN { Confidence::Confirmed } else { Confidence::Probable })
         .evidence(lost.first.time, lost.first.frame, format!("{} from {}", lost.method, lost.flow.source))
-        .evidence(lost.answered.time, lost.answered.frame, format!("answered {answer} to {}", lost.flow.source))
+        .evidence(lost.answered.time, lost.answered.frame, format!("{answered_by} answered {answer} to {}", lost.answer.destination))
         .evidence(lost.last.time, lost.last.frame, format!("{} sent again, {} times since the answer", lost.method, lost.repeats))
         .related(Subject::Site(Site::of(source)))
         .related(Subject::Pbx(lost.flow.destination))
         .fill(Slot::Pbx, lost.flow.destination.to_string());
     findings.raise(related_user(tracker, raise, lost.flow.source), lost.last.time);
 }
+
+/// What to do about a PBX that answers from another address than it was asked at.
+const ANSWERS_FROM_ELSEWHERE: &str = "Second level: have the PBX answer from the address that was asked, {pbx} (RFC 3581 §4): bind SIP to it, or \
+     correct the address translation or routing of its host.";
 
 fn is_proof(thresholds: &Thresholds, lost: &LostAnswer) -> bool {
     let many = u32::from(lost.repeats) >= thresholds.repeats_after_answer;
@@ -75,6 +83,7 @@ mod tests {
             first: seen(answered),
             last: seen(answered + Span::from_millis(after_millis)),
             answered: seen(answered),
+            answer: flow.reversed(),
             status: 401,
             repeats,
         }

@@ -187,6 +187,11 @@ pub(super) fn callee(tracker: &Tracker, call: &Call, destination: SocketAddr) ->
         None => (None, None),
     };
     let called = || called(tracker, call).map(|aor| (aor, registrations.device_of_at(aor, destination)));
+    // Phones of different sites write the same private address into their Contacts.
+    let is_there = |device: &Handle| registrations.device(*device).is_some_and(|device| device.has_been_at(destination));
+    if let Some((aor, writer @ Some(_))) = device.filter(|device| !is_there(device)).and_then(|_| called()) {
+        return Some((registrations.aor(aor)?.name.clone(), writer));
+    }
     let of_device = |device: Handle| Some((registrations.device(device)?.aor, Some(device)));
     let (aor, device) = device.and_then(of_device).or_else(called).or_else(|| first.and_then(of_device))?;
     Some((registrations.aor(aor)?.name.clone(), device))

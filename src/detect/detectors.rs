@@ -187,6 +187,7 @@ impl Detectors {
             }
             Event::Reachability { .. } => {
                 self.reachability.event(tracker, event, findings);
+                self.moves.event(tracker, event, findings);
                 self.probes.event(tracker, event, findings);
                 self.undelivered.event(tracker, event, findings);
             }
@@ -206,6 +207,7 @@ impl Detectors {
                 self.intruders.event(tracker, event, findings);
             }
             Event::InviteUnanswered { .. } => {
+                self.moves.event(tracker, event, findings);
                 self.undelivered.event(tracker, event, findings);
                 self.delivery.event(tracker, event, findings);
                 self.ignored.event(tracker, event, findings);

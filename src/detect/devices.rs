@@ -95,7 +95,9 @@ fn duplicate(tracker: &Tracker, report: &AttemptReport, device: &Device, finding
     let rivals: Vec<&Device> =
         others.filter(|other| other.last_accepted.time > before.time && is_there(other, now) && !is_same_phone(device, other)).collect();
     let Some(first) = rivals.first() else { return };
-    let evicts = rivals.iter().any(|rival| rival.evicted);
+    // Where the registrar keeps Contacts as written, two phones that write the same one have one binding between them.
+    let is_taken = |rival: &Device| rival.evicted || (rival.contact == device.contact && !device.rewritten);
+    let evicts = rivals.iter().any(|rival| is_taken(rival));
     let named = |device: &Device| format!("{} ({})", device.source(), device.user_agent);
     let list: Vec<String> = std::iter::once(device).chain(rivals.iter().copied()).map(named).collect();
     let how = if evicts { "they evict each other" } else { "the registrar keeps them all" };

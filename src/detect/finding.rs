@@ -14,10 +14,16 @@ vocabulary! {
     Reason {
         /// The challenge was never answered with credentials.
         NoCredentials = "no-credentials",
+        /// The same, where the challenge wants an algorithm that old phones do not know.
+        Algorithm = "algorithm",
+        /// Credentials were refused for a nonce that was just issued, as too old.
+        StaleNonce = "stale-nonce",
         /// The credentials name another user.
         UsernameMismatch = "username-mismatch",
         /// Fresh credentials were refused; a PBX that hides accounts says the same of unknown ones.
         PasswordOrUnknown = "password-or-unknown",
+        /// The registrar accepted the REGISTER and did not keep its Contact.
+        ContactDropped = "contact-dropped",
         /// BYE went to an address where the device is not.
         ByeMisrouted = "bye-misrouted",
         /// A session refresh was refused.
@@ -28,6 +34,8 @@ vocabulary! {
         PrackMissing = "prack-missing",
         /// Calls to numbers without registration.
         InviteScan = "invite-scan",
+        /// The PBX sends to the Contact as written, and the phone is behind a NAT.
+        ContactAsWritten = "contact-as-written",
         /// The router forgot all its bindings at once.
         PortFlush = "port-flush",
         /// The device started again.
@@ -165,6 +173,12 @@ impl Finding {
     /// Whose it is taken for where there is no room for all: what is critical is everybody's trouble.
     pub fn ranks_as(&self) -> Standing {
         if self.severity == Severity::Critical { Standing::Known } else { self.standing }
+    }
+
+    /// Whether the PBX at `host`, on whatever port, has to do with it.
+    pub fn is_about_pbx(&self, host: IpAddr) -> bool {
+        let is_it = |subject: &Subject| matches!(subject, Subject::Pbx(pbx) if pbx.ip() == host);
+        is_it(&self.subject) || self.related.iter().any(is_it)
     }
 
     /// The finding that a detector's first word begins.

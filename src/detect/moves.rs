@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
 use crate::decode::flow::{Flow, is_private};
+use crate::detect::call::callee;
 use crate::detect::catalog::FindingId;
 use crate::detect::finding::{Finding, Raise, Reason, Subject};
 use crate::detect::recent::Recent;
@@ -12,12 +13,12 @@ use crate::detect::store::FindingStore;
 use crate::table::Handle;
 use crate::time::{PacketTime, Span};
 use crate::track::Tracker;
-use crate::track::event::{AttemptEnd, Event, Sighting};
+use crate::track::event::{AttemptEnd, Event, Sighting, Unanswered};
 use crate::track::nat::event::{NatEvent, StaleTarget};
 use crate::track::nat::verdict;
 use crate::track::registration::device::{Continuity, Device};
 use crate::track::site::Site;
-use crate::track::vocabulary::{BehindNat, Severity};
+use crate::track::vocabulary::{BehindNat, Direction, Reachability, Severity};
 
 /// Changes remembered.
 const REMEMBERED: usize = 16_384;
@@ -48,11 +49,20 @@ impl MoveDetector {
             Event::BindingChange { device, old, new, at } => self.changed(tracker, device, old, new, at, findings),
             Event::Nat(NatEvent::PortFlush { site, phones, since, at }) => flushed(tracker, site, phones, since, at, findings),
             Event::Nat(NatEvent::StaleTarget(ref stale)) => stale_target(tracker, stale, findings),
+            Event::Nat(NatEvent::WrittenTarget { device, target, sent, end }) => {
+                written_target(tracker, device, target, sent, end, findings)
+            }
+            Event::InviteUnanswered { call, ref request } => invite_unanswered(tracker, call, request, findings),
             Event::RegistrationEnded(ref report) if report.end == AttemptEnd::Accepted => {
-                findings.clear_of(FindingId::StaleBindingTarget, report.last.time, || {
-                    let device = tracker.registrations.device(report.device)?;
-                    if device.continuity == Continuity::First { None } else { aor_subject(tracker, report.aor) }
-                });
+                let device = tracker.registrations.device(report.device);
+                if device.is_some_and(|device| device.continuity != Continuity::First) {
+                    clear_target(tracker, report.aor, false, report.last.time, findings);
+                }
+            }
+            Event::Reachability { device, to: Reachability::Reachable | Reachability::Lagged, at, .. } => {
+                if let Some(device) = tracker.registrations.device(device) {
+                    clear_target(tracker, device.aor, true, at.time, findings);
+                }
             }
             _ => {}
         }
@@ -161,6 +171,18 @@ fn flushed(tracker: &Tracker, site: Site, phones: u32, since: PacketTime, at: Si
     }
 }
 
+/// The PBX uses the present address of a phone that moved since it registered there; or, where it called the Contact `as_written`, since the
+/// phone answers.
+fn clear_target(tracker: &Tracker, aor: Handle, as_written: bool, at: PacketTime, findings: &mut FindingStore) {
+    let is_meant = |finding: &Finding| (finding.reason == Some(Reason::ContactAsWritten)) == as_written;
+    let subject = if findings.knows(FindingId::StaleBindingTarget) { aor_subject(tracker, aor) } else { None };
+    if let Some(subject) = subject
+        && findings.get(FindingId::StaleBindingTarget, &subject).is_some_and(is_meant)
+    {
+        findings.clear(FindingId::StaleBindingTarget, &subject, at);
+    }
+}
+
 fn stale_target(tracker: &Tracker, stale: &StaleTarget, findings: &mut FindingStore) {
     let Some(device) = tracker.registrations.device(stale.device) else { return };
     let Some(aor) = tracker.registrations.aor(device.aor) else { return };
@@ -171,3 +193,36 @@ fn stale_target(tracker: &Tracker, stale: &StaleTarget, findings: &mut FindingSt
         .evidence(stale.at.time, stale.at.frame, format!("request to {}", stale.target));
     findings.raise(placed(tracker, raise, stale.target), stale.at.time);
 }
+
+fn invite_unanswered(tracker: &Tracker, call: Handle, request: &Unanswered, findings: &mut FindingStore) {
+    let Some(entry) = tracker.calls.get(call).filter(|_| tracker.world.peers.direction(request.flow) == Direction::Out) else { return };
+    let target = request.flow.destination;
+    let Some(handle) = callee(tracker, entry, target).and_then(|(_, device)| device) else { return };
+    let device = tracker.registrations.device(handle);
+    if device.is_some_and(|device| tracker.registrations.is_only_written(&tracker.world, device, request.flow)) {
+        written_target(tracker, handle, target, request.first, request.deadline, findings);
+    }
+}
+
+/// The PBX sends to the Contact of a phone that cannot be reached there; `sent` went unanswered until `end`.
+fn written_target(tracker: &Tracker, handle: Handle, target: SocketAddr, sent: Sighting, end: PacketTime, findings: &mut FindingStore) {
+    let Some(device) = tracker.registrations.device(handle) else { return };
+    let Some(aor) = tracker.registrations.aor(device.aor) else { return };
+    let (source, registered) = (device.source(), device.last_accepted);
+    let message = format!("PBX calls {} at {target}, the Contact as the phone writes it; the phone registers from {source}", aor.name);
+    let raise = Raise::new(FindingId::StaleBindingTarget, Subject::Aor(aor.name.clone()), message)
+        .reason(Reason::ContactAsWritten)
+        .remedy(CONTACT_AS_WRITTEN);
+    let raise = match registered.frame {
+        0 => raise,
+        frame => raise.evidence(registered.time, frame, format!("REGISTER from {source} accepted")),
+    };
+    let raise = raise
+        .evidence(sent.time, sent.frame, format!("request to {target}"))
+        .absence(end, format!("no answer to it; nothing was ever heard from {target}"));
+    findings.raise(placed(tracker, raise, source), end);
+}
+
+/// What to do about a PBX that calls phones behind a NAT at their private addresses.
+const CONTACT_AS_WRITTEN: &str = "Second level: have the PBX send to where the phone registers from and not to its Contact (chan_sip \
+     `nat=force_rport,comedia`; PJSIP `force_rport=yes`, `rewrite_contact=yes`).";

@@ -14,6 +14,7 @@ use crate::time::{PacketTime, Span};
 use crate::track::Tracker;
 use crate::track::event::{AttemptEnd, AttemptReport, Event, Sighting};
 use crate::track::registration::device::Device;
+use crate::track::registration::refusal::Algorithm;
 use crate::track::site::Site;
 use crate::track::vocabulary::{Confidence, Direction, RegistrationState, Scope};
 
@@ -37,7 +38,9 @@ struct Rejection {
 
 impl Rejection {
     fn of(tracker: &Tracker, report: &AttemptReport) -> Self {
-        Self { source: report.flow.source, sent: report.first, at: report.answered, words: words_of(tracker, report).into() }
+        let words = words_of(tracker, report);
+        let words = if report.end == AttemptEnd::NonceRefused { format!("{words}, stale=true") } else { words };
+        Self { source: report.flow.source, sent: report.first, at: report.answered, words: words.into() }
     }
 }
 
@@ -45,6 +48,8 @@ impl Rejection {
 #[derive(Debug, Default)]
 pub(super) struct RegistrationDetector {
     rejections: Lately<Handle, Rejection, REMEMBERED>,
+    /// Contacts that the registrar did not keep, by device.
+    dropped: Lately<Handle, Rejection, REMEMBERED>,
     /// Credentials that were refused, by device.
     refusals: Lately<Handle, Rejection, REMEMBERED>,
     /// Source addresses whose REGISTER was answered.
@@ -72,7 +77,12 @@ impl RegistrationDetector {
                 let memory = tracker.thresholds().others_served.times(4);
                 self.answered.note_within(memory, (source, report.flow.destination.ip()), report.last.time);
             }
-            findings.clear_of(FindingId::RegistrarSilent, report.last.time, || Some(Subject::Source(source)));
+            // One that is served at one server may be left alone by another.
+            let subject = Subject::Source(source);
+            let is_answered = |finding: &Finding| finding.is_about_pbx(report.flow.destination.ip());
+            if findings.knows(FindingId::RegistrarSilent) && findings.get(FindingId::RegistrarSilent, &subject).is_some_and(is_answered) {
+                findings.clear(FindingId::RegistrarSilent, &subject, report.last.time);
+            }
         }
         if tracker.world.peers.scans(source) && report.end != AttemptEnd::Accepted {
             return;
@@ -80,13 +90,16 @@ impl RegistrationDetector {
         match report.end {
             AttemptEnd::Accepted => {
                 let subject = || Some(Subject::Aor(aor.clone()));
-                findings.clear_of(FindingId::RegistrationRejected, report.last.time, subject);
+                if !findings.knows(FindingId::RegistrationRejected) || !is_kept_out(tracker, report.aor, findings) {
+                    findings.clear_of(FindingId::RegistrationRejected, report.last.time, subject);
+                }
                 findings.clear_of(FindingId::AuthFailedLoop, report.last.time, subject);
                 self.rejections.forget(report.aor);
+                self.dropped.forget(report.device);
                 self.refusals.forget(report.device);
             }
             AttemptEnd::Rejected | AttemptEnd::ContactDropped => self.rejected(tracker, report, aor.clone(), findings),
-            AttemptEnd::CredentialsRejected => self.refused(tracker, report, aor.clone(), findings),
+            AttemptEnd::CredentialsRejected | AttemptEnd::NonceRefused => self.refused(tracker, report, aor.clone(), findings),
             // The phone was never asked.
             AttemptEnd::ChallengeIgnored if report.challenge_lost => {}
             AttemptEnd::ChallengeIgnored => ignored(tracker, report, aor.clone(), findings),
@@ -99,13 +112,15 @@ impl RegistrationDetector {
 
     fn rejected(&mut self, tracker: &Tracker, report: &AttemptReport, aor: Box<str>, findings: &mut FindingStore) {
         let (now, rejected) = (report.last.time, tracker.thresholds().reg_rejected);
-        let own = self.rejections.note(report.aor, Rejection::of(tracker, report), now, rejected.window);
+        let is_dropped = report.end == AttemptEnd::ContactDropped;
+        let (past, key) = if is_dropped { (&mut self.dropped, report.device) } else { (&mut self.rejections, report.aor) };
+        let own = past.note(key, Rejection::of(tracker, report), now, rejected.window);
         if !rejected.is_reached(own.len()) && !report.was_registered {
             return;
         }
-        let what = match report.end {
-            AttemptEnd::ContactDropped => "accepted, but this phone's contact is not among the bindings".to_owned(),
-            _ => format!("rejected {}", words_of(tracker, report)),
+        let what = match is_dropped {
+            true => "accepted, but this phone's contact is not among the bindings".to_owned(),
+            false => format!("rejected {}", words_of(tracker, report)),
         };
         let message = format!("{aor} {}: REGISTER {what} (×{})", place(tracker, report.flow), own.len());
         // 403 to credentials refuses those and is no rejection for another reason.
@@ -116,6 +131,7 @@ impl RegistrationDetector {
         let raise = raise.facts(own.get(untold..).unwrap_or_default(), |raise, rejection| {
             raise.evidence(rejection.at.time, rejection.at.frame, format!("REGISTER answered {}", rejection.words))
         });
+        let raise = if is_dropped { raise.reason(Reason::ContactDropped) } else { raise };
         findings.raise(laid_to(tracker, raise, report.flow, report.status), now);
     }
 
@@ -130,6 +146,9 @@ impl RegistrationDetector {
         }
         let own = own.get(own.len().saturating_sub(usize::from(times))..).unwrap_or(own);
         let (reason, guess) = match report.foreign_username {
+            _ if report.end == AttemptEnd::NonceRefused => {
+                (Reason::StaleNonce, "not for the password but for a nonce that it had just issued")
+            }
             true => (Reason::UsernameMismatch, "the digest names another user than the account"),
             false => (Reason::PasswordOrUnknown, "wrong password or unknown account"),
         };
@@ -144,7 +163,9 @@ impl RegistrationDetector {
                 format!("REGISTER with fresh credentials answered {}", refusal.words),
             )
         });
-        findings.raise(laid_to(tracker, raise, report.flow, report.status), report.last.time);
+        let raise = laid_to(tracker, raise, report.flow, report.status);
+        let raise = if reason == Reason::StaleNonce { raise.remedy(NONCES_ARE_STALE) } else { raise };
+        findings.raise(raise, report.last.time);
     }
 
     fn silent(&mut self, tracker: &Tracker, report: &AttemptReport, aor: Box<str>, findings: &mut FindingStore) {
@@ -162,14 +183,20 @@ impl RegistrationDetector {
             1 => "1 other source is served".to_owned(),
             n => format!("{n} other sources are served"),
         };
-        let is_let_in = is_let_in(tracker, report.flow);
-        let guess = match is_let_in {
-            true => "the PBX took its connection, so no filter keeps it out, and what serves it there does not react",
-            false => "fail2ban, a firewall or an ACL on the PBX may block it",
+        let (is_let_in, pbx) = (is_let_in(tracker, report.flow), report.flow.destination);
+        let gone = silent_since(tracker, report).filter(|_| others == 0 && !is_let_in);
+        let guess = match gone {
+            Some(since) => format!("{pbx} sent nothing to anybody since {}: it may be down, or block it", tracker.clock(since)),
+            None if is_let_in => {
+                "the PBX took its connection, so no filter keeps it out, and what serves it there does not react".to_owned()
+            }
+            None => "fail2ban, a firewall or an ACL on the PBX may block it".to_owned(),
         };
         let message = format!("{source}: REGISTER {} without an answer in {waited} while {served}: {guess}", sent(report.transmissions));
-        let raise = Raise::new(FindingId::RegistrarSilent, Subject::Source(source), message);
-        let raise = if is_let_in { raise.remedy(SERVICE_HANGS) } else { raise }
+        let raise = Raise::new(FindingId::RegistrarSilent, Subject::Source(source), message).fill(Slot::Pbx, pbx.to_string());
+        let raise = if is_let_in { raise.remedy(SERVICE_HANGS) } else { raise };
+        let raise = if gone.is_some() { raise.remedy(SERVER_IS_GONE) } else { raise };
+        let raise = raise
             .standing(standing(tracker, source))
             .confidence(confidence)
             .evidence(
@@ -180,7 +207,7 @@ impl RegistrationDetector {
             .absence(report.last.time, format!("no answer within {waited}"))
             .related(Subject::Aor(aor))
             .related(Subject::Site(Site::of(source)))
-            .related(Subject::Pbx(report.flow.destination))
+            .related(Subject::Pbx(pbx))
             .fill(Slot::Ip, source.to_string());
         findings.raise(raise, report.last.time);
     }
@@ -189,9 +216,28 @@ impl RegistrationDetector {
 /// What to do where the host of the PBX takes connections and nothing answers on them.
 const SERVICE_HANGS: &str = "Second level: check what serves SIP over TCP on the PBX: it takes connections and does not answer on them.";
 
+/// What to do where a registrar fell silent altogether.
+const SERVER_IS_GONE: &str =
+    "Second level: check that {pbx} runs and is connected; if it does, check fail2ban/iptables/ACL there for {ip} and unban it.";
+
+/// Since when the registrar of an attempt has sent nothing at all, if it had before.
+fn silent_since(tracker: &Tracker, report: &AttemptReport) -> Option<PacketTime> {
+    let sent = tracker.world.peers.last_sent(report.flow.destination);
+    (sent > PacketTime::MIN && sent < report.first.time).then_some(sent)
+}
+
 /// Whether the PBX took a connection on which it never answered: nobody sends a REGISTER over one that was not, and a filter takes none.
 fn is_let_in(tracker: &Tracker, flow: Flow) -> bool {
     flow.transport.is_stream() && tracker.world.flows.last_seen(flow.reversed()) == PacketTime::MIN
+}
+
+/// Whether the registrar keeps another phone of the user in place of one that still is without its binding.
+fn is_kept_out(tracker: &Tracker, aor: Handle, findings: &FindingStore) -> bool {
+    let Some(aor) = tracker.registrations.aor(aor) else { return false };
+    let finding = findings.get(FindingId::RegistrationRejected, &Subject::Aor(aor.name.clone()));
+    let is_out = |device: &Device| device.state == RegistrationState::Rejected;
+    finding.is_some_and(|finding| finding.reason == Some(Reason::ContactDropped))
+        && aor.devices.iter().filter_map(|&device| tracker.registrations.device(device)).any(is_out)
 }
 
 /// The AoR as what findings are about.
@@ -210,9 +256,10 @@ fn ignored(tracker: &Tracker, report: &AttemptReport, aor: Box<str>, findings: &
     if is_attack(tracker, source.ip(), &aor, findings) {
         return;
     }
-    let message = format!("{aor} {}: asked for credentials {times}× and never sent any", place(tracker, report.flow));
-    let fact = "challenge, and no REGISTER with credentials followed";
-    let raise = Raise::new(FindingId::AuthFailedLoop, Subject::Aor(aor), message).reason(Reason::NoCredentials).evidence(
+    let alone = report.algorithm.map_or_else(String::new, |algorithm| format!(" with {algorithm} alone"));
+    let message = format!("{aor} {}: asked for credentials{alone} {times}× and never sent any", place(tracker, report.flow));
+    let fact = format!("challenge{alone}, and no REGISTER with credentials followed");
+    let raise = Raise::new(FindingId::AuthFailedLoop, Subject::Aor(aor), message).evidence(
         report.first.time,
         report.first.frame,
         format!("REGISTER from {source}"),
@@ -221,7 +268,24 @@ fn ignored(tracker: &Tracker, report: &AttemptReport, aor: Box<str>, findings: &
         0 => raise.absence(report.last.time, fact),
         frame => raise.evidence(report.last.time, frame, fact),
     };
-    findings.raise(laid_to(tracker, raise, report.flow, report.status), report.last.time);
+    let raise = laid_to(tracker, raise, report.flow, report.status);
+    let raise = match report.algorithm {
+        Some(algorithm) => raise.reason(Reason::Algorithm).advice(Some(algorithm_is_new(algorithm))),
+        None => raise.reason(Reason::NoCredentials),
+    };
+    findings.raise(raise, report.last.time);
+}
+
+/// What to do about a registrar that refuses the nonces that it issues.
+const NONCES_ARE_STALE: &str = "Second level: the registrar does not know the nonces that it issues: where several servers share its address, \
+     have them share their nonces or send each phone to one of them, and compare their clocks.";
+
+/// What to do about a phone that leaves a challenge for other digests than MD5 unanswered.
+fn algorithm_is_new(algorithm: Algorithm) -> String {
+    format!(
+        "Second level: have the registrar offer MD5 beside {algorithm}, or give the phone a firmware that knows {algorithm}; if it does, \
+         enter auth user and password in the phone."
+    )
 }
 
 /// The answers to refused attempts, each once; of many the latest.

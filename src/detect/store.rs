@@ -146,7 +146,7 @@ impl FindingStore {
     /// none.
     pub fn clear_of(&mut self, id: FindingId, at: PacketTime, subject: impl FnOnce() -> Option<Subject>) {
         self.advance(at);
-        if self.index.knows(id)
+        if self.knows(id)
             && let Some(subject) = subject()
         {
             self.clear(id, &subject, at);
@@ -171,6 +171,11 @@ impl FindingStore {
     /// The open finding of that id and subject.
     pub fn get(&self, id: FindingId, subject: &Subject) -> Option<&Finding> {
         self.find_open(id, subject).and_then(|seq| self.findings.get(&seq))
+    }
+
+    /// Whether any finding of that id is kept.
+    pub fn knows(&self, id: FindingId) -> bool {
+        self.index.knows(id)
     }
 
     /// Until when the open finding of that id and subject was told what there is to say; the beginning of time if none is open.

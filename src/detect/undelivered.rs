@@ -208,6 +208,7 @@ fn callee_unreachable(tracker: &Tracker, refused: &Refused<'_>, at: Sighting, fi
     let state = match registered {
         Some(device) if device.probes.reachability == Reachability::Unreachable => "unreachable: its OPTIONS go unanswered",
         Some(_) if ended.is_some() => "unreachable: the connection over which it registered has ended",
+        Some(device) if device.expires_at.is_some_and(|end| end <= at.time) => "absent, since what was granted to it ran out",
         Some(_) => "absent, though it is registered",
         None => "not registered",
     };

@@ -110,7 +110,8 @@ fn forgotten_by_phone(tracker: &Tracker, watched: &Watched) -> Option<Raise> {
     let side = phones(tracker, call).iter().position(|phone| *phone == Some(watched.device))?;
     let phone = *ends(call).get(side)?;
     let could_see = |flow| tracker.world.absence.could_see(flow, at, due, &tracker.world.flows, &tracker.world.peers);
-    let is_back = device.is_registered() && device.last_accepted.time >= at;
+    // One that came back at another site may be another phone that writes the same.
+    let is_back = device.is_registered() && device.last_accepted.time >= at && device.source().ip() == phone.ip();
     let lives = call.activity >= at || hung_up(call, phone) || call.record.disconnected.is_some();
     if lives || !is_back || !could_see(call.flow()) || !could_see(call.flow().reversed()) {
         return None;

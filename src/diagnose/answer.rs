@@ -44,6 +44,9 @@ impl Answer {
     pub(super) fn finding(case: &Case<'_>, finding: &Finding) -> Self {
         let meaning = match finding.reason {
             Some(Reason::PrackMissing) => "A provisional answer to a call was never acknowledged, so the call fails.",
+            Some(Reason::ContactAsWritten) => "The PBX calls a phone behind a NAT at an address where nothing reaches it.",
+            Some(Reason::StaleNonce) => "The registrar refuses its own nonces, so that no credentials are accepted.",
+            Some(Reason::Algorithm) => "The registrar wants a digest that the phone may not know.",
             _ => finding.id.row().meaning,
         };
         let mut evidence = case.evidence_of(finding);

@@ -3,10 +3,12 @@
 use std::net::SocketAddr;
 
 use crate::detect::catalog::FindingId as F;
+use crate::detect::finding::Finding;
 use crate::diagnose::answer::Answer;
 use crate::diagnose::cannot_connect::{self, REGISTRATION, STATE, temporary};
 use crate::diagnose::case::Case;
 use crate::diagnose::facts;
+use crate::diagnose::judge::is_contact_as_written;
 use crate::diagnose::parties::{Attempt, Party};
 use crate::diagnose::refusal::{self, Refusal};
 use crate::diagnose::rule::{Check, Rule, Step};
@@ -305,7 +307,8 @@ fn other_party(case: &Case<'_>, attempt: &Attempt<'_>, what: String) -> Answer {
             .confidence(Confidence::Suspected)
             .next_step(format!("Check that {called} exists and is switched on."));
     };
-    if is_offline(entry) {
+    let calls_astray = |finding: &Finding| is_contact_as_written(finding) && finding.subject.to_string() == entry.aor;
+    if is_offline(entry) && case.scene.findings.listed(calls_astray).is_empty() {
         return people(format!("{what}: {called} is offline, and that is not the caller's problem.")).next_step(format!(
             "Tell the caller that {called} is offline; for that user run: diagnose {called} --problem cannot-connect."
         ));
@@ -319,14 +322,16 @@ pub(super) fn called_side(case: &Case<'_>, attempt: &Attempt<'_>, what: &str) ->
     let called = dialled(attempt.main);
     let party = Party::find(called, case.scene.report);
     let entry = party.registrations.first()?;
-    let own = |finding: &crate::detect::finding::Finding| {
-        finding.cleared.is_none() && finding.severity > Severity::Info && finding.subject.to_string() == entry.aor
-    };
+    let own =
+        |finding: &Finding| finding.cleared.is_none() && finding.severity > Severity::Info && finding.subject.to_string() == entry.aor;
     let finding = case.scene.findings.listed(own).into_iter().max_by_key(|finding| finding.severity)?;
-    Some(Answer {
-        headline: format!("{what}. The trouble is on the called side: {}.", finding.message.trim_end_matches('.')),
-        ..Answer::finding(case, finding).next_step(treat(called))
-    })
+    let message = finding.message.trim_end_matches('.');
+    let found = Answer::finding(case, finding);
+    if is_contact_as_written(finding) {
+        return Some(Answer { headline: format!("{what}. The PBX does not reach {called}: {message}."), ..found });
+    }
+    let headline = format!("{what}. The trouble is on the called side: {message}.");
+    Some(Answer { headline, ..found.next_step(treat(called)) })
 }
 
 /// The next step where the trouble is on the called side.

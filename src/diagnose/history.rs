@@ -24,7 +24,7 @@ pub(super) fn changes(case: &Case<'_>) -> Vec<Evidence> {
 pub(super) fn restarted(case: &Case<'_>, finding: &Finding) -> Option<PacketTime> {
     let end = finding.cleared.unwrap_or(finding.last) + AFTER_RESTART;
     let changes = case.tracked_devices().flat_map(|(_, device)| device.changes.iter());
-    let restarts = changes.filter(|(_, change)| *change == Change::Restart).map(|(at, _)| at.time);
+    let restarts = changes.filter(|(_, change)| matches!(change, Change::Restart { .. })).map(|(at, _)| at.time);
     restarts.filter(|at| (finding.since..=end).contains(at)).max().map(|at| case.printed(at))
 }
 
@@ -33,7 +33,7 @@ fn fact(case: &Case<'_>, at: Sighting, change: &Change) -> Evidence {
         Change::Address(from, to) if from.ip() == to.ip() => format!("port changed from {} to {} at {}", from.port(), to.port(), to.ip()),
         Change::Address(from, to) => format!("source address changed from {from} to {to}"),
         Change::Agent(from) => format!("User-Agent changed; before it was {from}"),
-        Change::Restart => "registers under another Call-ID, as after a restart".to_owned(),
+        Change::Restart { .. } => "registers under another Call-ID, as after a restart".to_owned(),
     };
     Evidence { at: Stamp(case.printed(at.time)), frame: (at.frame > 0).then_some(at.frame), fact }
 }

@@ -6,6 +6,7 @@ use crate::diagnose::cannot_call::SLOW;
 use crate::diagnose::case::Case;
 use crate::report::build::{Kept, records};
 use crate::track::call::record::CallView;
+use crate::track::registration::device::Device;
 use crate::track::vocabulary::Outcome;
 
 /// What shows that a trouble is over.
@@ -17,6 +18,8 @@ enum Proof {
     Call,
     /// Any answer of the PBX.
     Answer,
+    /// A registration at the registrar that did not answer; another one may well serve the user.
+    Registrar,
     /// The registration of the user.
     Registration,
 }
@@ -28,6 +31,7 @@ const fn proof(id: F) -> Proof {
         }
         F::TrunkNoResponse | F::ServerErrorBurst | F::InviteIgnored | F::SlowCallSetup | F::FragmentLoss => Proof::Call,
         F::PbxNotResponding => Proof::Answer,
+        F::RegistrarSilent => Proof::Registrar,
         _ => Proof::Registration,
     }
 }
@@ -52,10 +56,17 @@ impl<'a> Case<'a> {
                 // The PBX asked a registrar: what shows that it answers again ends the finding, or is a call.
                 (Proof::Call, trial) if finding.id == F::TrunkNoResponse => trial.is_some_and(Trial::has_any_success),
                 (Proof::Answer, trial) => trial.is_some_and(Trial::has_any_success) || self.is_registered_since(finding),
+                (Proof::Registrar, _) => is_registered && self.is_served_by(finding),
                 _ => is_registered,
             }
         };
         faded.into_iter().filter(|finding| !works(finding)).collect()
+    }
+
+    /// Whether a phone of the user is registered at a PBX that a finding is about.
+    fn is_served_by(&self, finding: &Finding) -> bool {
+        let is_meant = |device: &Device| finding.is_about_pbx(device.flow.destination.ip());
+        self.tracked_devices().any(|(_, device)| device.is_registered() && is_meant(device))
     }
 
     /// Whether the PBX accepted a registration, anybody's, after the last sign of a finding.

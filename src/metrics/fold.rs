@@ -363,7 +363,7 @@ impl Fold {
             AttemptEnd::Unknown => return,
             AttemptEnd::CredentialsRejected if report.status != 403 => FailureReason::Auth,
             AttemptEnd::ChallengeIgnored if report.challenge_lost => FailureReason::Timeout,
-            AttemptEnd::ChallengeIgnored => FailureReason::Auth,
+            AttemptEnd::ChallengeIgnored | AttemptEnd::NonceRefused => FailureReason::Auth,
             AttemptEnd::NoAnswer => FailureReason::Timeout,
             AttemptEnd::ContactDropped | AttemptEnd::Rejected | AttemptEnd::CredentialsRejected => match report.status {
                 500..600 => FailureReason::ServerError,

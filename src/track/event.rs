@@ -10,6 +10,7 @@ use crate::time::{PacketTime, Span};
 use crate::track::call::session::Lapse;
 use crate::track::call::{Lost, Reliable};
 use crate::track::nat::event::NatEvent;
+use crate::track::registration::refusal::Algorithm;
 pub use crate::track::unanswered::Unanswered;
 use crate::track::vocabulary::{Confidence, Outcome, Reachability, RegistrationState};
 
@@ -33,6 +34,8 @@ pub enum AttemptEnd {
     Rejected,
     /// 401, 407 or 403 to credentials made with the newest nonce.
     CredentialsRejected,
+    /// Credentials made with the newest nonce were refused for this nonce, as too old.
+    NonceRefused,
     /// The challenge was never answered with credentials.
     ChallengeIgnored,
     /// No answer until 64·T1, and the capture would have seen one.
@@ -68,6 +71,8 @@ pub struct AttemptReport {
     pub foreign_username: bool,
     /// Whether the challenge that it waited after did not reach the phone, which sent the REGISTER again all the same.
     pub challenge_lost: bool,
+    /// The algorithm of digests that the last challenge wants, if it does not offer MD5, the one that all phones know.
+    pub algorithm: Option<Algorithm>,
     /// The time that the phone asked for.
     pub requested: Span,
 }
@@ -85,6 +90,8 @@ pub struct LostAnswer {
     pub last: Sighting,
     /// The response that should have ended the repeats.
     pub answered: Sighting,
+    /// The way that it took.
+    pub answer: Flow,
     /// Its status.
     pub status: u16,
     /// Transmissions at least T1 after that.

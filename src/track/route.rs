@@ -103,7 +103,8 @@ impl Tracker {
         if let Owner::Register(attempt) = request.owner {
             self.registrations.challenge_lost(attempt);
         }
-        self.world.tell(Event::AnswerLost(LostAnswer { flow, method, first, last, answered, status, repeats }));
+        let answer = self.lost.way_of(transaction, flow);
+        self.world.tell(Event::AnswerLost(LostAnswer { flow, method, first, last, answered, answer, status, repeats }));
     }
 
     /// An ACK, or credentials for a challenge that is new, show that answers arrive.
@@ -229,6 +230,9 @@ impl Tracker {
                 self.test_trigger(seen.flow.reversed(), true, seen);
                 self.test_near_trigger(seen.flow.reversed(), true, seen);
                 let Some(request) = self.world.transactions.get(transaction).cloned() else { return Novelty::Distinct };
+                if seen.flow != request.flow.reversed() {
+                    self.lost.went_astray(transaction, seen.flow);
+                }
                 // A challenge or a redirection refuses nothing.
                 if request.wants_tls && status >= 400 && !matches!(status, 401 | 407) {
                     self.world.tell(Event::TlsWanted { flow: request.flow, at: request.first });

@@ -3,6 +3,7 @@
 mod assist;
 mod calls;
 mod capture;
+mod contacts;
 mod doors;
 mod drops;
 mod endings;
@@ -43,7 +44,7 @@ use scenarios;
 
 /// Every scenario.
 pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
-    let registering = [registration::ALL, nat::ALL, shared::ALL];
+    let registering = [registration::ALL, contacts::ALL, nat::ALL, shared::ALL];
     let calling = [calls::ALL, legs::ALL, maintenance::ALL, drops::ALL, endings::ALL, unseen::ALL];
     let around = [capture::ALL, trouble::ALL, surroundings::ALL, assist::ALL, whose::ALL, doors::ALL];
     registering.into_iter().chain(calling).chain(around).flatten()

@@ -1,6 +1,7 @@
 //! Registrations: what is normal, and what keeps a phone out.
 
 use super::scenarios;
+use crate::support::agent::address;
 use crate::support::agent::cast::{a1, a2, b1, c1};
 use crate::support::call::Bridge;
 use crate::support::register::challenge;
@@ -23,6 +24,10 @@ scenarios! {
     "reg-silent-source" => reg_silent_source,
     "reg-401-lost" => reg_401_lost,
     "reg-challenge-ignored" => reg_challenge_ignored,
+    "reg-sha256-alone" => reg_sha256_alone,
+    "reg-nonce-stale-at-once" => reg_nonce_stale_at_once,
+    "reg-answered-elsewhere" => reg_answered_elsewhere,
+    "reg-called-after-expiry" => reg_called_after_expiry,
     "reg-expired-alive" => reg_expired_alive,
     "reg-reboot" => reg_reboot,
     "reg-duplicate-evict" => reg_duplicate_evict,
@@ -202,6 +207,70 @@ fn reg_challenge_ignored(scene: &mut Scene) {
         scene.reg_rejected(at, &mut phone, 401);
     }
     scene.healthy(&mut c1(), 1.0, 120.0);
+}
+
+/// The registrar wants SHA-256 of a phone that knows MD5 alone.
+fn reg_sha256_alone(scene: &mut Scene) {
+    let mut phone = a1();
+    for at in [0.0, 20.0, 40.0] {
+        phone.nonce = None;
+        let request = scene.register(at, &mut phone);
+        let nonce = scene.random.hex(8);
+        let response = scene.registrar_response(&request, 401, &phone);
+        let pbx = scene.pbx.clone();
+        let response = response.with("WWW-Authenticate", challenge(&nonce).replace("MD5", "SHA-256"));
+        scene.send(at + 0.005, &pbx, &phone, &response);
+    }
+    scene.healthy(&mut c1(), 1.0, 120.0);
+}
+
+/// Two servers behind one address, of which neither knows the nonces of the other: each REGISTER reaches the other one.
+fn reg_nonce_stale_at_once(scene: &mut Scene) {
+    let mut phone = a1();
+    for at in [0.0, 60.0, 120.0] {
+        phone.nonce = None;
+        scene.reg_rejected(at, &mut phone, 401);
+        for offset in [0.075, 0.150, 0.225] {
+            let request = scene.register(at + offset, &mut phone);
+            let nonce = scene.random.hex(8);
+            let response = scene.registrar_response(&request, 401, &phone);
+            let pbx = scene.pbx.clone();
+            let response = response.with("WWW-Authenticate", format!("{}, stale=true", challenge(&nonce)));
+            phone.take_nonce(nonce);
+            scene.send(at + offset + 0.005, &pbx, &phone, &response);
+        }
+    }
+    scene.healthy(&mut c1(), 1.0, 200.0);
+}
+
+/// A PBX with two addresses answers from the one that the phone did not ask.
+fn reg_answered_elsewhere(scene: &mut Scene) {
+    let mut phone = b1();
+    let asked = scene.pbx.clone();
+    for at in times(20.0, 60.0, 200.0) {
+        let request = scene.register_message(&mut phone);
+        scene.repeat(at, &schedule::CAPPED, &phone, &asked, &request);
+        scene.pbx.outer = address("203.0.113.11:5060");
+        for offset in schedule::CAPPED {
+            let mut deaf = phone.clone();
+            scene.reject(at + 0.005 + offset, &mut deaf, &request, 401);
+        }
+        scene.pbx = asked.clone();
+    }
+    scene.healthy(&mut a1(), 0.0, 240.0);
+}
+
+/// A phone that refreshes too late is called while the PBX does not hold it for registered any more.
+fn reg_called_after_expiry(scene: &mut Scene) {
+    let (mut phone, mut caller) = (a1().expiring(60), b1());
+    scene.healthy(&mut caller, 1.0, 400.0);
+    scene.reg_ok(0.0, &mut phone);
+    for at in [50.0, 130.0, 180.0, 230.0, 280.0, 330.0, 380.0] {
+        scene.refresh(at, &mut phone);
+    }
+    let mut bridge = Bridge::new(scene, &caller, &phone);
+    bridge.invite(scene, 125.0);
+    bridge.a.fail(scene, 125.06, 480, &[("X-Asterisk-HangupCauseCode", "20")]);
 }
 
 fn reg_expired_alive(scene: &mut Scene) {

@@ -44,6 +44,17 @@ pub enum NatEvent {
     DeliveredLate(DeliveredLate),
     /// The PBX sent a request to where a phone is not any more.
     StaleTarget(StaleTarget),
+    /// A probe went in vain to the address that a device writes into its Contact, where nothing was ever heard from.
+    WrittenTarget {
+        /// The device.
+        device: Handle,
+        /// That address.
+        target: SocketAddr,
+        /// First transmission of the probe.
+        sent: Sighting,
+        /// Until when it was waited for the answer.
+        end: PacketTime,
+    },
     /// The router of a site forgot all its bindings at once.
     PortFlush {
         /// The site.

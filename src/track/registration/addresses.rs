@@ -7,6 +7,7 @@
 use std::net::SocketAddr;
 
 use crate::decode::ends::end_digest;
+use crate::decode::flow::Flow;
 use crate::sip::uri::Uri;
 use crate::table::{Digest, Handle, Rank};
 use crate::time::PacketTime;
@@ -63,9 +64,32 @@ impl Registrations {
     /// says nothing the one that the address stands for.
     pub fn addressee(&self, world: &World, seen: &Seen<'_>) -> Option<Handle> {
         match self.occupant(world, seen.flow.destination)? {
-            Occupant::Only(device) => Some(device),
+            Occupant::Only(device) => self.other_writer(world, device, seen).or(Some(device)),
             Occupant::Several(first) => self.called_of_several(world, seen).or(Some(first)),
         }
+    }
+
+    /// The device of the user in the Request-URI that writes the address that a request goes to into its Contact, where `tied`, which is
+    /// of another user, does no more than that either: sites have the same private addresses.
+    fn other_writer(&self, world: &World, tied: Handle, seen: &Seen<'_>) -> Option<Handle> {
+        let (target, device) = (seen.flow.destination, self.devices.get(tied)?);
+        if device.has_been_at(target) {
+            return None;
+        }
+        let called = Uri::parse(seen.message.request_uri()?);
+        if Uri::parse(device.contact.as_bytes()).user == called.user {
+            return None;
+        }
+        self.aors_of(world, &String::from_utf8_lossy(called.user)).find_map(|aor| self.device_of_at(aor, target))
+    }
+
+    /// Whether `request` went to the address that a device writes into its Contact and nowhere else: it registers from another address, and
+    /// nothing has come from there.
+    pub fn is_only_written(&self, world: &World, device: &Device, request: Flow) -> bool {
+        let target = request.destination;
+        device.contact_address == Some(target)
+            && !device.has_been_at(target)
+            && world.flows.last_seen(request.reversed()) == PacketTime::MIN
     }
 
     /// The callee's device among several behind the address that a request goes to, if the Request-URI tells.
@@ -247,7 +271,7 @@ fn keys(world: &World, address: SocketAddr, contact: &Uri<'_>) -> [Digest; LEVEL
 mod tests {
     use super::*;
     use crate::config::Thresholds;
-    use crate::decode::flow::{Flow, Transport};
+    use crate::decode::flow::Transport;
     use crate::sip::message::Message;
     use crate::sip::scan::{Context, scan};
     use crate::track::event::Sighting;

@@ -6,6 +6,7 @@ use crate::table::{Digest, Handle, Rank};
 use crate::time::{PacketTime, Span};
 use crate::track::absence::WATERMARK;
 use crate::track::event::{AttemptEnd, Event, Sighting};
+use crate::track::registration::refusal::Algorithm;
 use crate::track::registration::{DEVICES, DeviceKeys, Purpose, Registrations, attempt_key, purpose};
 use crate::track::transaction::{Owner, Transaction};
 use crate::track::world::{Seen, World};
@@ -47,6 +48,10 @@ pub(super) struct Attempt {
     pub(super) vias: u16,
     pub(super) transmissions: u16,
     pub(super) nonce: Option<Digest>,
+    /// What the last challenge wants that does not offer MD5.
+    pub(super) algorithm: Option<Algorithm>,
+    /// The last refusal of credentials that were made with the newest nonce, as too old a nonce, and how many there were.
+    pub(super) stale: (Sighting, u16),
     /// The nonce of the credentials that the pending REGISTER carries.
     pub(super) sent_nonce: Option<Digest>,
     /// Whether these credentials are the first made with the newest nonce, so that it cannot have aged.
@@ -65,6 +70,11 @@ impl Attempt {
     /// The first device that the attempt is about.
     pub(super) fn device(&self) -> Option<Handle> {
         self.asked.iter().flatten().map(|asked| asked.device).next()
+    }
+
+    /// How it ended where no credentials followed its last challenge.
+    fn unanswered_challenge(&self) -> AttemptEnd {
+        if self.stale.1 > 0 { AttemptEnd::NonceRefused } else { AttemptEnd::ChallengeIgnored }
     }
 }
 
@@ -117,6 +127,8 @@ impl Registrations {
             vias: seen.message.via_count(),
             transmissions: 1,
             nonce,
+            algorithm: None,
+            stale: (Sighting::default(), 0),
             sent_nonce: None,
             fresh: false,
             authorized: false,
@@ -224,7 +236,7 @@ impl Registrations {
         let end = match attempt.waits {
             Waits::Nothing => return,
             Waits::Answer => AttemptEnd::Unknown,
-            Waits::Credentials => AttemptEnd::ChallengeIgnored,
+            Waits::Credentials => attempt.unanswered_challenge(),
             Waits::LongerExpiry { .. } => AttemptEnd::Rejected,
         };
         self.end_attempt(world, handle, end, at);
@@ -236,7 +248,7 @@ impl Registrations {
         let stamp = deadline - WATERMARK;
         let end = match attempt.waits {
             Waits::Credentials if world.absence.could_see(attempt.flow, stamp - ABANDONED, stamp, &world.flows, &world.peers) => {
-                AttemptEnd::ChallengeIgnored
+                attempt.unanswered_challenge()
             }
             Waits::LongerExpiry { .. } => AttemptEnd::Rejected,
             Waits::Credentials | Waits::Answer => AttemptEnd::Unknown,

@@ -25,7 +25,10 @@ pub enum Change {
     /// It gave another User-Agent than this one.
     Agent(Box<str>),
     /// It began a new REGISTER Call-ID, as after a restart.
-    Restart,
+    Restart {
+        /// The one before, as a hash.
+        before: u64,
+    },
 }
 
 /// The last changes of a device, in order of time; most devices have none.
@@ -40,6 +43,11 @@ impl Changes {
             changes.pop_front();
         }
         changes.push_back((at, change));
+    }
+
+    /// Whether the device registered under the Call-ID with that hash before it took another.
+    pub(super) fn left(&self, call_id: u64) -> bool {
+        self.iter().any(|(_, change)| *change == Change::Restart { before: call_id })
     }
 
     /// Each with the packet that shows it.
@@ -111,7 +119,7 @@ mod tests {
     fn only_the_last_changes_are_kept() {
         let mut changes = Changes::default();
         for frame in 0..20 {
-            changes.note(Change::Restart, Sighting { frame, ..Sighting::default() });
+            changes.note(Change::Restart { before: frame }, Sighting { frame, ..Sighting::default() });
         }
         assert_eq!(changes.iter().map(|(at, _)| at.frame).collect::<Vec<_>>(), (12..20).collect::<Vec<_>>());
     }

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::decode::flow::Flow;
-use crate::sip::headers::ContactKind;
+use crate::sip::headers::{Contact, ContactKind};
 use crate::table::{Handle, append};
 use crate::time::{PacketTime, Span};
 use crate::track::absence::WATERMARK;
@@ -11,7 +11,7 @@ use crate::track::call::tell_server_delay;
 use crate::track::event::{AttemptEnd, AttemptReport, Event, ServerClass, Sighting};
 use crate::track::registration::attempt::{ABANDONED, Asked, Attempt, Waits};
 use crate::track::registration::device::Device;
-use crate::track::registration::refusal::Refusal;
+use crate::track::registration::refusal::{Algorithm, Refusal};
 use crate::track::registration::{Purpose, REMEMBERED, Registrations, SOURCES, contact_address, contact_key};
 use crate::track::transaction::Transaction;
 use crate::track::vocabulary::{Direction, RegistrationState};
@@ -19,6 +19,8 @@ use crate::track::world::{Seen, World};
 
 /// What a registrar grants that says nothing, and was asked nothing (RFC 3261 §10.2.1.1).
 const DEFAULT_EXPIRY: u32 = 3600;
+/// So many refusals in a row of a nonce just issued end an attempt: the next one will not be taken either.
+const STALE: u16 = 3;
 
 impl Registrations {
     /// Handles the final response to a REGISTER of an attempt.
@@ -103,9 +105,17 @@ impl Registrations {
         let offered_again = nonce.zip(attempt.sent_nonce).is_some_and(|(nonce, sent)| world.issued_together(nonce, sent));
         let refused = (attempt.fresh || offered_again) && !is_stale;
         attempt.nonce = nonce.or(attempt.nonce);
+        attempt.algorithm = Algorithm::wanted(&seen.message);
+        if attempt.fresh && is_stale {
+            attempt.stale = (seen.at, attempt.stale.1.saturating_add(1));
+        }
         if refused {
             self.note_status(handle, status, seen);
             self.end_attempt(world, handle, AttemptEnd::CredentialsRejected, seen.at);
+            return;
+        }
+        if attempt.stale.1 >= STALE {
+            self.end_attempt(world, handle, AttemptEnd::NonceRefused, seen.at);
             return;
         }
         attempt.waits = Waits::Credentials;
@@ -167,17 +177,20 @@ impl Registrations {
     /// What the 2xx grants to `device`: `None` if it lists contacts and not this one (DETECTION §1.1).
     fn granted(&self, world: &World, device: Handle, seen: &Seen<'_>, source: SocketAddr, requested: u32) -> Option<Span> {
         let fallback = seen.message.expires().unwrap_or(requested);
-        let key = self.devices.get(device)?.address_key;
+        let &Device { aor, address_key: key, .. } = self.devices.get(device)?;
         let mut contacts = seen.read.contacts().filter(|contact| contact.kind != ContactKind::Star).peekable();
         if contacts.peek().is_none() {
             return Some(Span::from_secs(i64::from(fallback)));
         }
-        let is_listed =
-            |contact: &crate::sip::headers::Contact<'_>| contact_key(world, contact) == key || contact.uri.host_ip() == Some(source.ip());
+        let is_listed = |contact: &Contact<'_>| contact_key(world, contact) == key || contact.uri.host_ip() == Some(source.ip());
         let mut listed: Vec<_> = contacts.collect();
         listed.sort_by_key(|contact| contact_key(world, contact) != key);
         let single = listed.len() == 1;
-        let contact = listed.into_iter().find(|contact| is_listed(contact) || single)?;
+        // A registrar may write the only Contact in its own way, but it does not write that of another phone.
+        let others = self.aors.get(aor).map_or(&[][..], |aor| &aor.devices);
+        let others = || others.iter().filter(|&&other| other != device).filter_map(|&other| self.devices.get(other));
+        let is_anothers = |contact: &Contact<'_>| others().any(|other| other.address_key == contact_key(world, contact));
+        let contact = listed.into_iter().find(|contact| is_listed(contact) || (single && !is_anothers(contact)))?;
         let granted = contact.expires.unwrap_or(fallback);
         (granted > 0).then(|| Span::from_secs(i64::from(if granted == 0 { DEFAULT_EXPIRY } else { granted })))
     }
@@ -288,7 +301,7 @@ impl Registrations {
                 }
             }
             AttemptEnd::Unknown => {}
-            AttemptEnd::ChallengeIgnored => {
+            AttemptEnd::ChallengeIgnored | AttemptEnd::NonceRefused => {
                 aor.rejected += 1;
                 aor.last_status = Some(401);
                 aor.refusal = None;
@@ -319,7 +332,7 @@ impl Registrations {
         let Some(device) = self.devices.get_mut(handle) else { return };
         let state = match end {
             AttemptEnd::Accepted => return,
-            AttemptEnd::CredentialsRejected => {
+            AttemptEnd::CredentialsRejected | AttemptEnd::NonceRefused => {
                 device.credential_rejections = device.credential_rejections.saturating_add(1);
                 // 401 may have been for the nonce, 403 is for the credentials alone (DETECTION §13).
                 let looping = status == 403 || u32::from(device.credential_rejections) >= world.thresholds.auth_loop;
@@ -333,7 +346,8 @@ impl Registrations {
             AttemptEnd::NoAnswer => RegistrationState::Silent,
             AttemptEnd::Unknown => RegistrationState::Unknown,
         };
-        let keeps_binding = matches!(end, AttemptEnd::ChallengeIgnored | AttemptEnd::Unknown) && device.is_registered();
+        let keeps_binding =
+            matches!(end, AttemptEnd::ChallengeIgnored | AttemptEnd::NonceRefused | AttemptEnd::Unknown) && device.is_registered();
         if !keeps_binding {
             self.set_state(world, handle, state, at);
             self.arm_device(handle);
@@ -417,12 +431,17 @@ fn report(attempt: &Attempt, end: AttemptEnd, last: Sighting) -> Option<AttemptR
         end,
         status: 0,
         first: attempt.first,
-        answered: if let Waits::LongerExpiry { refused, .. } = attempt.waits { refused } else { last },
+        answered: match attempt.waits {
+            Waits::LongerExpiry { refused, .. } => refused,
+            _ if end == AttemptEnd::NonceRefused => attempt.stale.0,
+            _ => last,
+        },
         last,
         transmissions: attempt.transmissions,
         was_registered: attempt.was_registered,
         foreign_username: attempt.foreign_username,
         challenge_lost: attempt.challenge_lost && end == AttemptEnd::ChallengeIgnored,
+        algorithm: attempt.algorithm,
         requested: Span::from_secs(i64::from(attempt.requested)),
     })
 }

@@ -92,6 +92,11 @@ impl Device {
         [Some(self.flow.source), Some(self.place), self.contact_address].contains(&Some(address))
     }
 
+    /// Whether it registered from `address` last, or was seen there last.
+    pub fn has_been_at(&self, address: SocketAddr) -> bool {
+        [self.flow.source, self.place].contains(&address)
+    }
+
     /// Whether the registrar ever accepted it.
     pub fn was_accepted(&self) -> bool {
         self.last_accepted.frame != 0

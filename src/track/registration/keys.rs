@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 
 use crate::sip::headers::Contact;
 use crate::sip::message::Message;
+use crate::time::PacketTime;
+use crate::track::registration::attempt::ABANDONED;
 use crate::track::registration::device::{Continuity, Device};
 use crate::track::world::World;
 
@@ -35,6 +37,11 @@ pub(super) fn continuity(device: &Device, keys: &DeviceKeys) -> Continuity {
         Some(step @ 1..) if device.call_id_key == keys.call_id => Continuity::Continued(step),
         _ => Continuity::Restarted,
     }
+}
+
+/// Whether a device registers more than once under a Call-ID, or was not seen to change it: some take one for each registration.
+pub(super) fn keeps_its_call_ids(device: &Device) -> bool {
+    device.restarted == PacketTime::MIN || device.last_register.since(device.restarted) > ABANDONED
 }
 
 /// Identity of a Contact: user, host and port as written.

@@ -14,7 +14,7 @@ pub mod device;
 mod keys;
 mod moved;
 mod qualify;
-mod refusal;
+pub mod refusal;
 mod unseen;
 mod users;
 
@@ -34,7 +34,7 @@ use crate::track::registration::attempt::Attempt;
 use crate::track::registration::behind::Behind;
 use crate::track::registration::changes::{Change, Changes, Refreshes};
 use crate::track::registration::device::{Continuity, Device, Probes};
-use crate::track::registration::keys::{DeviceKeys, contact_address, contact_key, continuity, trim_instance};
+use crate::track::registration::keys::{DeviceKeys, contact_address, contact_key, continuity, keeps_its_call_ids, trim_instance};
 use crate::track::registration::moved::is_claimed;
 use crate::track::registration::refusal::Refusal;
 use crate::track::registration::users::Users;
@@ -357,15 +357,18 @@ impl Registrations {
             device.changes.note(Change::Agent(old), seen.at);
         }
         device.refreshes.note(seen.at.time.since(device.last_register));
+        // A phone may register at two servers, under a Call-ID for each.
+        let begins_anew = device.call_id_key != keys.call_id && device.flow.destination.ip() == seen.flow.destination.ip();
+        let keeps_its_call_ids = keeps_its_call_ids(device);
         device.flow = seen.flow;
         self.behind.arrived(device);
         device.last_register = seen.at.time;
         device.nat = NatEvidence::of(seen.read, seen.flow);
-        if device.call_id_key != keys.call_id {
+        if begins_anew {
             device.restarted = seen.at.time;
-            device.changes.note(Change::Restart, seen.at);
+            device.changes.note(Change::Restart { before: device.call_id_key }, seen.at);
             // Only what lost its memory counts from the start again; a softphone that merely changes its network may do the former alone.
-            if keys.cseq <= device.cseq {
+            if keys.cseq <= device.cseq && keeps_its_call_ids {
                 world.tell(Event::DeviceRestarted { device: handle, flow: seen.flow, at: seen.at });
             }
         }

@@ -28,7 +28,7 @@ impl Registrations {
         if device.agent_key != new.agent_key {
             device.changes.note(Change::Agent(std::mem::replace(&mut device.user_agent, new.user_agent)), since);
         }
-        device.changes.note(Change::Restart, since);
+        device.changes.note(Change::Restart { before: device.call_id_key }, since);
         if new.cseq <= device.cseq {
             world.tell(Event::DeviceRestarted { device: known, flow: new.flow, at: since });
         }
@@ -52,7 +52,8 @@ impl Registrations {
     fn claimed_by(&self, claimant: Handle) -> Option<Handle> {
         let new = self.devices.get(claimant).filter(|device| !device.was_accepted())?;
         let others = self.aors.get(new.aor)?.devices.iter().filter(|&&other| other != claimant);
-        let same = |device: &Device| device.is_registered() && says_the_same(device, new);
+        // A phone that goes on under a Call-ID from before the known one came is another phone, which says the same of itself.
+        let same = |device: &Device| device.is_registered() && says_the_same(device, new) && !device.changes.left(new.call_id_key);
         others.copied().find(|&other| self.devices.get(other).is_some_and(same))
     }
 }

@@ -4,6 +4,7 @@ use crate::table::Handle;
 use crate::time::{PacketTime, Span};
 use crate::track::absence::WATERMARK;
 use crate::track::event::{Event, ProbeResult, Sighting};
+use crate::track::nat::event::NatEvent;
 use crate::track::registration::Registrations;
 use crate::track::registration::device::Outstanding;
 use crate::track::transaction::{Owner, Transaction};
@@ -79,10 +80,14 @@ impl Registrations {
         let (flow, registered) = (device.flow, device.is_registered());
         let request = world.transactions.get(probe.transaction);
         let transmissions = request.map_or(1, |transaction| transaction.transmissions);
+        let asked = request.map_or_else(|| flow.reversed(), |transaction| transaction.flow);
         if request.is_some_and(|request| request.is_never_repeated() && !world.unreached.since(request.flow, request.first.time))
             || !world.would_see_answer(flow.reversed(), probe.sent.time, end)
         {
             return;
+        }
+        if registered && self.devices.get(handle).is_some_and(|device| self.is_only_written(world, device, asked)) {
+            world.tell_nat(NatEvent::WrittenTarget { device: handle, target: asked.destination, sent: probe.sent, end });
         }
         world.tell(Event::Probe { device: handle, result: ProbeResult::Lost, rtt: None, sent: probe.sent, silence: probe.silence });
         if registered {

@@ -43,6 +43,49 @@ impl Refusal {
     }
 }
 
+/// An algorithm of digests other than MD5 (RFC 8760), the only one that old phones know.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Algorithm {
+    /// SHA2-256.
+    Sha256,
+    /// SHA2-512, cut to 256 bits.
+    Sha512,
+    /// One that no standard has.
+    Other,
+}
+
+impl Algorithm {
+    /// What a challenge wants, unless a phone that knows MD5 alone can answer it.
+    pub(super) fn wanted(message: &Message<'_>) -> Option<Self> {
+        let named = |name: &[u8]| match () {
+            () if begins(name, "MD5") => None,
+            () if begins(name, "SHA-256") => Some(Self::Sha256),
+            () if begins(name, "SHA-512-256") => Some(Self::Sha512),
+            () => Some(Self::Other),
+        };
+        let mut wanted = None;
+        for challenge in message.challenges() {
+            let algorithm = named(challenge.algorithm?)?;
+            wanted = wanted.or(Some(algorithm));
+        }
+        wanted
+    }
+}
+
+fn begins(name: &[u8], with: &str) -> bool {
+    name.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with.as_bytes()))
+}
+
+impl fmt::Display for Algorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Sha256 => "SHA-256",
+            Self::Sha512 => "SHA-512-256",
+            Self::Other => "an algorithm of its own",
+        })
+    }
+}
+
 impl Registrations {
     /// What the registrar said at the end of an attempt, where it said more than the status.
     pub fn refusal(&self, report: &AttemptReport) -> Option<&Refusal> {

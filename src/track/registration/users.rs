@@ -56,6 +56,11 @@ impl Registrations {
         only(&mut bound).or_else(|| only(&mut served))
     }
 
+    /// The AoRs with that user part.
+    pub(super) fn aors_of(&self, world: &World, user: &str) -> impl Iterator<Item = Handle> {
+        self.users.of(user_key(world, user)).iter().copied()
+    }
+
     pub(super) fn index_user(&mut self, world: &World, aor: Handle) {
         if let Some(user) = self.aors.get(aor).map(|aor| user_key(world, aor.user())) {
             self.users.add(user, aor);
