@@ -11,6 +11,7 @@ use crate::table::Handle;
 use crate::time::{PacketTime, Span};
 use crate::track::Tracker;
 use crate::track::event::{AttemptEnd, AttemptReport, Event, Sighting};
+use crate::track::registration::Aor;
 use crate::track::registration::device::Device;
 use crate::track::site::Site;
 use crate::track::vocabulary::{RegistrationState, Severity};
@@ -91,9 +92,9 @@ fn duplicate(tracker: &Tracker, report: &AttemptReport, device: &Device, finding
         return;
     }
     let Some(aor) = tracker.registrations.aor(report.aor) else { return };
-    let others = aor.devices.iter().filter(|&&other| other != report.device).filter_map(|&other| tracker.registrations.device(other));
-    let rivals: Vec<&Device> =
-        others.filter(|other| other.last_accepted.time > before.time && is_there(other, now) && !is_same_phone(device, other)).collect();
+    let rivals: Vec<&Device> = others(tracker, aor, report, device)
+        .filter(|other| other.last_accepted.time > before.time && is_there(other, now) && !is_same_phone(device, other))
+        .collect();
     let Some(first) = rivals.first() else { return };
     // Where the registrar keeps Contacts as written, two phones that write the same one have one binding between them.
     let is_taken = |rival: &Device| rival.evicted || (rival.contact == device.contact && !device.rewritten);
@@ -112,6 +113,14 @@ fn duplicate(tracker: &Tracker, report: &AttemptReport, device: &Device, finding
     });
     let raise = raise.fill(Slot::Aor, aor.name.to_string()).fill(Slot::Other, named(first));
     findings.raise(placed(tracker, raise, device.source()), now);
+}
+
+/// The other devices of the user at the same registrar: an SBC that registers a phone onward takes no binding from it.
+fn others<'t>(tracker: &'t Tracker, aor: &'t Aor, report: &AttemptReport, device: &Device) -> impl Iterator<Item = &'t Device> {
+    let (own, way) = (report.device, |device: &Device| tracker.world.peers.direction(device.flow));
+    let own_way = way(device);
+    let all = aor.devices.iter().filter(move |&&other| other != own).filter_map(|&other| tracker.registrations.device(other));
+    all.filter(move |other| way(other) == own_way)
 }
 
 /// Whether a device is bound, or would be had it not been evicted.
@@ -134,8 +143,9 @@ fn is_same_phone(one: &Device, other: &Device) -> bool {
 /// A device that fell silent when this one appeared, and has been for longer than it would have been without registering.
 fn superseded(tracker: &Tracker, report: &AttemptReport, device: &Device, findings: &mut FindingStore) {
     let Some(aor) = tracker.registrations.aor(report.aor) else { return };
-    let others = aor.devices.iter().filter(|&&other| other != report.device).filter_map(|&other| tracker.registrations.device(other));
-    for other in others.filter(|other| other.last_accepted.frame != 0 && other.last_register < device.first_seen) {
+    for other in
+        others(tracker, aor, report, device).filter(|other| other.last_accepted.frame != 0 && other.last_register < device.first_seen)
+    {
         let patience = device.first_seen + Span::from_secs(other.granted.as_secs() * 3 / 2);
         let is_news = device.accepted_before.time < patience && patience <= report.last.time;
         if is_news && !other.is_registered() && !is_same_phone(device, other) {

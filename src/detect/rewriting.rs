@@ -11,6 +11,7 @@ use crate::track::event::Sighting;
 use crate::track::nat::Rewriting;
 use crate::track::nat::event::NatEvent;
 use crate::track::site::Site;
+use crate::track::vocabulary::Direction;
 
 /// Tells of addresses that do not belong where they stand.
 pub(super) fn event(tracker: &Tracker, event: &NatEvent, findings: &mut FindingStore) {
@@ -29,7 +30,8 @@ fn rewritten(tracker: &Tracker, device: Handle, rewriting: Rewriting, at: Sighti
     let Some(device) = tracker.registrations.device(device) else { return };
     let Some(aor) = tracker.registrations.aor(device.aor) else { return };
     let source = device.place;
-    if tracker.world.peers.scans(source.ip()) {
+    // What a PBX itself registers, onward for a phone or at a carrier, may be in the words of the phone.
+    if tracker.world.peers.scans(source.ip()) || tracker.world.peers.direction(device.flow) == Direction::Out {
         return;
     }
     let shown = rewriting.as_str();

@@ -19,6 +19,7 @@ scenarios! {
     "icmp-from-carrier" => icmp_from_carrier,
     "register-elsewhere" => register_elsewhere,
     "registrar-beyond-capture" => registrar_beyond_capture,
+    "sbc-registers-onward" => sbc_registers_onward,
     "many-users-away" => many_users_away,
     "one-user-away" => one_user_away,
     "large-invites-lost" => large_invites_lost,
@@ -176,6 +177,37 @@ fn registrar_beyond_capture(scene: &mut Scene) {
         let request = scene.register_message(&mut phone);
         scene.send(at, &phone, &beyond, &request);
         scene.reg_ok(at + 2.0, &mut phone);
+    }
+}
+
+/// Two phones of an SBC, which registers each at the registrar behind it: the one under a Call-ID of its own, the other under the phone's. A
+/// third has two phones that evict each other.
+fn sbc_registers_onward(scene: &mut Scene) {
+    let (sbc, registrar) = (scene.pbx.clone(), Agent { outer: address("203.0.113.20:5060"), ..scene.pbx.clone() });
+    let onward = |phone: &Agent| Agent { local: sbc.local, written: sbc.written, outer: sbc.outer, brand: Brand::Carrier, ..phone.clone() };
+    scene.healthy(&mut c1(), 0.0, 900.0);
+    for (mut phone, from) in [(a1(), 3.0), (b1(), 8.0)] {
+        let mut there = onward(&phone);
+        scene.reg_ok(from, &mut phone);
+        there.register_call_id = phone.register_call_id.clone().filter(|_| from > 5.0);
+        for at in times(from + 30.0, 30.0, 900.0) {
+            if at < from + 40.0 || at % 150.0 < 30.0 {
+                if at > from + 40.0 {
+                    scene.refresh(at, &mut phone);
+                }
+                scene.pbx = registrar.clone();
+                scene.reg_ok(at + 0.1, &mut there);
+                scene.pbx = sbc.clone();
+            } else {
+                scene.qualify(at, &phone);
+            }
+        }
+    }
+    let (mut desk, mut soft) = (Agent { user: "1009".to_owned(), ..a2() }, Agent { user: "1009".to_owned(), brand: Brand::Snom, ..c1() });
+    soft.outer = address("198.51.100.99:40777");
+    for at in times(20.0, 60.0, 900.0) {
+        scene.reg_ok(at, &mut desk);
+        scene.reg_ok(at + 30.0, &mut soft);
     }
 }
 

@@ -7,7 +7,7 @@ use crate::time::{PacketTime, Span};
 use crate::track::absence::WATERMARK;
 use crate::track::event::{AttemptEnd, Event, Sighting};
 use crate::track::registration::refusal::Algorithm;
-use crate::track::registration::{DEVICES, DeviceKeys, Purpose, Registrations, attempt_key, purpose};
+use crate::track::registration::{DEVICES, DeviceKeys, Purpose, Registrations, attempt_key, is_onward, purpose};
 use crate::track::transaction::{Owner, Transaction};
 use crate::track::world::{Seen, World};
 
@@ -81,7 +81,7 @@ impl Attempt {
 impl Registrations {
     /// Handles the first transmission of a REGISTER.
     pub fn register(&mut self, world: &mut World, seen: &Seen<'_>, transaction: Handle) {
-        let key = attempt_key(world, seen.read);
+        let key = attempt_key(world, seen.read, seen.flow);
         let cseq = seen.message.cseq().map_or(0, |cseq| cseq.number);
         let purpose = purpose(seen.read);
         let found = self.attempts.find(key);
@@ -200,7 +200,8 @@ impl Registrations {
         if bind {
             return Some(self.device_of(world, aor, seen, contact, rank));
         }
-        self.find_device(aor, &DeviceKeys::of(world, &seen.message, contact), |_| true)
+        let onward = is_onward(world, seen.flow);
+        self.find_device(aor, &DeviceKeys::of(world, &seen.message, contact), |device| is_onward(world, device.flow) == onward)
     }
 
     /// Moves the devices that are not registered to `registering`; a refresh leaves a registered one as it is.

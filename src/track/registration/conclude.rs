@@ -12,7 +12,7 @@ use crate::track::event::{AttemptEnd, AttemptReport, Event, ServerClass, Sightin
 use crate::track::registration::attempt::{ABANDONED, Asked, Attempt, Waits};
 use crate::track::registration::device::Device;
 use crate::track::registration::refusal::{Algorithm, Refusal};
-use crate::track::registration::{Purpose, REMEMBERED, Registrations, SOURCES, contact_address, contact_key};
+use crate::track::registration::{Purpose, REMEMBERED, Registrations, SOURCES, contact_address, contact_key, is_onward};
 use crate::track::transaction::Transaction;
 use crate::track::vocabulary::{Direction, RegistrationState};
 use crate::track::world::{Seen, World};
@@ -247,8 +247,10 @@ impl Registrations {
             return;
         }
         let others = self.aors.get(aor).map(|aor| aor.devices.clone()).unwrap_or_default();
+        let onward = is_onward(world, seen.flow.reversed());
         for handle in others.into_iter().filter(|&handle| !asked.iter().flatten().any(|asked| asked.device == handle)) {
-            let Some(device) = self.devices.get(handle).filter(|device| device.is_registered()) else { continue };
+            let is_there = |device: &&Device| device.is_registered() && is_onward(world, device.flow) == onward;
+            let Some(device) = self.devices.get(handle).filter(is_there) else { continue };
             let source = device.flow.source.ip();
             if !listed.iter().any(|&(key, host)| key == device.address_key || host == Some(source)) {
                 if let Some(device) = self.devices.get_mut(handle) {

@@ -2,11 +2,13 @@
 
 use std::net::SocketAddr;
 
+use crate::decode::flow::Flow;
 use crate::sip::headers::Contact;
 use crate::sip::message::Message;
 use crate::time::PacketTime;
 use crate::track::registration::attempt::ABANDONED;
 use crate::track::registration::device::{Continuity, Device};
+use crate::track::vocabulary::Direction;
 use crate::track::world::World;
 
 /// What tells devices apart, as hashes; 0 where it is missing.
@@ -37,6 +39,11 @@ pub(super) fn continuity(device: &Device, keys: &DeviceKeys) -> Continuity {
         Some(step @ 1..) if device.call_id_key == keys.call_id => Continuity::Continued(step),
         _ => Continuity::Restarted,
     }
+}
+
+/// Whether a PBX sends a REGISTER along `flow`: at a carrier, or, as an SBC, onward for a phone. That phone's own binding is another one.
+pub(super) fn is_onward(world: &World, flow: Flow) -> bool {
+    world.peers.direction(flow) == Direction::Out
 }
 
 /// Whether a device registers more than once under a Call-ID, or was not seen to change it: some take one for each registration.

@@ -22,6 +22,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::config::Thresholds;
+use crate::decode::flow::Flow;
 use crate::sip::headers::{Contact, ContactKind};
 use crate::table::{Digest, ExpiringTable, Handle, Rank, append};
 use crate::time::{PacketTime, Span};
@@ -34,7 +35,9 @@ use crate::track::registration::attempt::Attempt;
 use crate::track::registration::behind::Behind;
 use crate::track::registration::changes::{Change, Changes, Refreshes};
 use crate::track::registration::device::{Continuity, Device, Probes};
-use crate::track::registration::keys::{DeviceKeys, contact_address, contact_key, continuity, keeps_its_call_ids, trim_instance};
+use crate::track::registration::keys::{
+    DeviceKeys, contact_address, contact_key, continuity, is_onward, keeps_its_call_ids, trim_instance,
+};
 use crate::track::registration::moved::is_claimed;
 use crate::track::registration::refusal::Refusal;
 use crate::track::registration::users::Users;
@@ -265,7 +268,9 @@ impl Registrations {
     fn device_of(&mut self, world: &mut World, aor: Handle, seen: &Seen<'_>, contact: &Contact<'_>, rank: Rank) -> Handle {
         let message = &seen.message;
         let keys = DeviceKeys::of(world, message, contact);
-        if let Some(handle) = self.find_device(aor, &keys, |device| !is_claimed(device, &keys, seen.flow)) {
+        let onward = is_onward(world, seen.flow);
+        let may_be = |device: &Device| is_onward(world, device.flow) == onward && !is_claimed(device, &keys, seen.flow);
+        if let Some(handle) = self.find_device(aor, &keys, may_be) {
             self.renew_device(world, handle, seen, contact, &keys);
             return handle;
         }
@@ -487,8 +492,9 @@ pub(super) fn purpose(read: &Reading<'_>) -> Purpose {
     if any { Purpose::Unregister } else { Purpose::Query }
 }
 
-/// The key of an attempt.
-pub(super) fn attempt_key(world: &World, read: &Reading<'_>) -> Digest {
+/// The key of an attempt whose REGISTER goes along `flow`. An SBC may register onward under the Call-ID of the phone.
+pub(super) fn attempt_key(world: &World, read: &Reading<'_>, flow: Flow) -> Digest {
     let to = read.to();
-    world.digester.further(read.call_id(), &[to.user, to.host])
+    let onward: &[u8] = if is_onward(world, flow) { b"onward" } else { b"" };
+    world.digester.further(read.call_id(), &[to.user, to.host, onward])
 }

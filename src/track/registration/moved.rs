@@ -6,14 +6,14 @@ use crate::track::event::{Event, Sighting};
 use crate::track::registration::Registrations;
 use crate::track::registration::changes::Change;
 use crate::track::registration::device::{Continuity, Device};
-use crate::track::registration::keys::DeviceKeys;
+use crate::track::registration::keys::{DeviceKeys, is_onward};
 use crate::track::world::World;
 
 impl Registrations {
     /// The device that `claimant`, which the registrar accepts for the first time, is: a registered one that says the same of itself, which
     /// moved with the REGISTER at `since`, or itself.
     pub(super) fn identify(&mut self, world: &mut World, claimant: Handle, since: Sighting) -> Handle {
-        let Some(known) = self.claimed_by(claimant) else { return claimant };
+        let Some(known) = self.claimed_by(world, claimant) else { return claimant };
         let before = self.addresses_held(world, known);
         let Some(new) = self.forget_device(world, claimant) else { return claimant };
         if let Some(aor) = self.aors.get_mut(new.aor) {
@@ -49,11 +49,13 @@ impl Registrations {
         self.abandoned.take()
     }
 
-    fn claimed_by(&self, claimant: Handle) -> Option<Handle> {
+    fn claimed_by(&self, world: &World, claimant: Handle) -> Option<Handle> {
         let new = self.devices.get(claimant).filter(|device| !device.was_accepted())?;
         let others = self.aors.get(new.aor)?.devices.iter().filter(|&&other| other != claimant);
         // A phone that goes on under a Call-ID from before the known one came is another phone, which says the same of itself.
-        let same = |device: &Device| device.is_registered() && says_the_same(device, new) && !device.changes.left(new.call_id_key);
+        let is_other =
+            |device: &Device| device.changes.left(new.call_id_key) || is_onward(world, device.flow) != is_onward(world, new.flow);
+        let same = |device: &Device| device.is_registered() && says_the_same(device, new) && !is_other(device);
         others.copied().find(|&other| self.devices.get(other).is_some_and(same))
     }
 }

@@ -19,7 +19,7 @@ impl Registrations {
         if world.peers.direction(seen.flow) == Direction::Through {
             return None;
         }
-        let begun = self.attempts.find(attempt_key(world, seen.read));
+        let begun = self.attempts.find(attempt_key(world, seen.read, seen.flow.reversed()));
         if let Some(attempt) = begun.filter(|&attempt| self.attempts.get(attempt).is_some_and(|attempt| went_on(world, attempt, seen))) {
             let device = self.attempts.get(attempt).and_then(Attempt::device);
             self.accepted(world, attempt, seen);
