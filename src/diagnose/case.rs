@@ -123,8 +123,24 @@ impl<'a> Case<'a> {
     /// Whether what was found has been mended. What went wrong with a call stays wrong; what ended for lack of news is mended only where
     /// something shows that it works again.
     pub(super) fn is_over(&self, finding: &Finding) -> bool {
-        let is_lasting = finding.subject.kind() == SubjectKind::Call;
+        let is_lasting = finding.subject.kind() == SubjectKind::Call || self.is_caught(finding);
         finding.cleared.is_some() && !is_lasting && !self.unmended.iter().any(|unmended| std::ptr::eq(*unmended, finding))
+    }
+
+    /// Whether the dropped call that the question is about is one of those that ended together.
+    fn is_caught(&self, finding: &Finding) -> bool {
+        let is_asked = finding.id == FindingId::MassCallDrop && self.question.problem == Some(Problem::CallDropped);
+        let together = self.printed(finding.since)..=self.printed(finding.last);
+        let is_there = |call: &CallEntry| {
+            let ends = [Some(call.source), Some(call.destination), call.passed_on_to];
+            finding.related.iter().all(|subject| match subject {
+                Subject::Trunk(place) => ends.iter().flatten().any(|end| end.ip() == *place),
+                Subject::Site(site) => ends.iter().flatten().any(|end| Site::of(end.ip()) == *site),
+                _ => true,
+            })
+        };
+        let is_one = |call: &CallEntry| is_there(call) && call.ended.is_some_and(|end| together.contains(&end.0));
+        is_asked && self.meant().flat_map(Attempt::entries).any(is_one)
     }
 
     /// The findings of trouble that is over, those about the capture itself left out.
