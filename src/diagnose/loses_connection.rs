@@ -7,7 +7,11 @@ use crate::diagnose::case::Case;
 use crate::diagnose::rule::{Check, Rule, Step};
 use crate::diagnose::words::clock;
 use crate::report::model::Judgement;
+use crate::time::{PacketTime, Span};
 use crate::track::vocabulary::Confidence;
+
+/// How long a phone may take to register for the first time.
+const AT_FIRST: Span = Span::from_secs(60);
 
 pub(super) const STEPS: &[Step] = &[
     Step {
@@ -56,8 +60,25 @@ fn steady(case: &Case<'_>) -> Check {
         let hint = "Capture for at least one registration interval of the phone.";
         return Check::met(Answer::new(Judgement::CannotTell, headline).confidence(Confidence::Suspected).next_step(hint));
     };
-    let began = clock(case, case.began());
-    let headline = format!("{} was connected without a break from {began} to {}.", entry.aor, clock(case, case.now));
+    let now = clock(case, case.now);
+    let headline = match returned(case) {
+        Some((Some(off), on)) => {
+            format!("{} logged off at {}, was back at {} and is connected since.", entry.aor, clock(case, off), clock(case, on))
+        }
+        Some((None, on)) => {
+            format!("{} registered anew at {}, and was connected without a break from then to {now}.", entry.aor, clock(case, on))
+        }
+        None => format!("{} was connected without a break from {} to {now}.", entry.aor, clock(case, case.began())),
+    };
     let hint = "If it happens again, ask at what time, and look at a capture of that time.";
     Check::met(Answer::new(Judgement::Healthy, headline).scope(case.scope()).next_step(hint))
+}
+
+/// When the user was registered again after a time in which no phone of it was, and when that began where a phone logged off.
+fn returned(case: &Case<'_>) -> Option<(Option<PacketTime>, PacketTime)> {
+    let devices = || case.tracked_devices().map(|(_, device)| device);
+    let on = devices().filter(|device| device.is_registered()).filter_map(|device| device.registered_at).map(|since| since.time).min()?;
+    let first = devices().filter(|device| device.was_accepted()).map(|device| device.first_seen).min()?;
+    let off = devices().filter(|device| device.is_logged_off()).map(|device| device.last_register).filter(|off| *off < on).max();
+    (on.since(first) > AT_FIRST).then(|| (off.map(|off| case.printed(off)), case.printed(on)))
 }

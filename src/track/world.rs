@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use crate::config::Thresholds;
 use crate::decode::flow::Flow;
+use crate::sip::adapter::status_phrase;
 use crate::sip::message::Message;
 use crate::table::aging::AgingTable;
 use crate::table::{Digest, Digester, Handle, Rank};
@@ -163,6 +164,15 @@ impl World {
 /// Text from the wire for display: at most 255 bytes, invalid UTF-8 replaced.
 pub fn text(bytes: &[u8]) -> Box<str> {
     shown(bytes).into()
+}
+
+/// The words of a status line, where they are not those that everybody uses.
+pub(in crate::track) fn unusual_phrase<'a>(message: &Message<'a>, status: u16) -> Option<&'a [u8]> {
+    let phrase = message.reason_phrase().trim_ascii();
+    // `Server Time-out` and `Server Time Out` are the same.
+    let letters = |text: &[u8]| text.iter().filter(|byte| byte.is_ascii_alphanumeric()).map(u8::to_ascii_lowercase).collect::<Vec<_>>();
+    let is_usual = |phrase: &[u8]| status_phrase(status).is_some_and(|usual| letters(usual.as_bytes()) == letters(phrase));
+    Some(phrase).filter(|phrase| !phrase.is_empty() && !is_usual(phrase))
 }
 
 fn shown(bytes: &[u8]) -> Cow<'_, str> {
