@@ -198,7 +198,7 @@ fn who_refuses_a_call_is_quoted() {
     assert!(told.contains("403 (Calling number not allowed; Warning: 399 sbc.carrier \"CLI not provisioned\""), "{told}");
     let overloaded = ["1001", "2001"].map(|user| {
         let problem = if user == "1001" { "cannot-call" } else { "cannot-receive" };
-        headline("pbx-overloaded", user, problem, &["--at", "2026-01-31 09:08:50"])
+        headline("pbx-overloaded", user, problem, &["--at", "2026-01-31 09:07:50"])
     });
     assert!(overloaded.iter().all(|told| told.contains("PBX itself") && told.contains("(Maximum Calls In Progress)")), "{overloaded:?}");
     let interval = headline("call-422-again", "1001", "cannot-call", &[]);

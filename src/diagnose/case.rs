@@ -157,20 +157,33 @@ impl<'a> Case<'a> {
         .to_owned()
     }
 
-    /// Whether the dropped call that the question is about is one of those that ended together.
+    /// Whether calls that ended together are what somebody asks about who had a call dropped.
+    fn is_asked_about(&self, finding: &Finding) -> bool {
+        finding.id == FindingId::MassCallDrop && self.question.problem == Some(Problem::CallDropped)
+    }
+
+    /// Whether a call of the user is one of those that ended together.
     fn is_caught(&self, finding: &Finding) -> bool {
-        let is_asked = finding.id == FindingId::MassCallDrop && self.question.problem == Some(Problem::CallDropped);
-        let together = self.printed(finding.since)..=self.printed(finding.last);
-        let is_there = |call: &CallEntry| {
-            let ends = [Some(call.source), Some(call.destination), call.passed_on_to];
-            finding.related.iter().all(|subject| match subject {
-                Subject::Trunk(place) => ends.iter().flatten().any(|end| end.ip() == *place),
-                Subject::Site(site) => ends.iter().flatten().any(|end| Site::of(end.ip()) == *site),
-                _ => true,
-            })
-        };
-        let is_one = |call: &CallEntry| is_there(call) && call.ended.is_some_and(|end| together.contains(&end.0));
-        is_asked && self.meant().flat_map(Attempt::entries).any(is_one)
+        self.is_asked_about(finding) && self.meant().flat_map(Attempt::entries).any(|call| self.ended_with(finding, call, [Span::ZERO; 2]))
+    }
+
+    /// Whether the calls of the user ended at other times, or at another place, than those that ended together.
+    fn is_beside(&self, finding: &Finding) -> bool {
+        let around = [WINDOW_BEFORE, WINDOW_AFTER];
+        let mut ended = self.meant().flat_map(Attempt::entries).filter(|call| call.ended.is_some()).peekable();
+        self.is_asked_about(finding) && ended.peek().is_some() && !ended.any(|call| self.ended_with(finding, call, around))
+    }
+
+    /// Whether a call ended where many did at once, and no more than that before or after them.
+    fn ended_with(&self, finding: &Finding, call: &CallEntry, [before, after]: [Span; 2]) -> bool {
+        let together = self.printed(finding.since - before)..=self.printed(finding.last + after);
+        let ends = [Some(call.source), Some(call.destination), call.passed_on_to];
+        let is_there = finding.related.iter().all(|subject| match subject {
+            Subject::Trunk(place) => ends.iter().flatten().any(|end| end.ip() == *place),
+            Subject::Site(site) => ends.iter().flatten().any(|end| Site::of(end.ip()) == *site),
+            _ => true,
+        });
+        is_there && call.ended.is_some_and(|end| together.contains(&end.0))
     }
 
     /// The findings of trouble that is over, those about the capture itself left out.
@@ -190,6 +203,9 @@ impl<'a> Case<'a> {
     pub(super) fn contradiction(&self, finding: &Finding) -> Option<String> {
         if self.is_detour(finding) {
             return Some(format!("{}, but it is registered all the same", finding.message));
+        }
+        if finding.id == FindingId::MassCallDrop && self.is_beside(finding) {
+            return Some(format!("{}, and its own calls were not among them", finding.message));
         }
         let by_options = matches!(finding.id, FindingId::PeerUnreachable | FindingId::PeerLagged);
         let delivered = self.delivered_since(self.printed(finding.since)).filter(|_| by_options)?;

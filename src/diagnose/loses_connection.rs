@@ -62,23 +62,18 @@ fn steady(case: &Case<'_>) -> Check {
     };
     let now = clock(case, case.now);
     let headline = match returned(case) {
-        Some((Some(off), on)) => {
-            format!("{} logged off at {}, was back at {} and is connected since.", entry.aor, clock(case, off), clock(case, on))
-        }
-        Some((None, on)) => {
-            format!("{} registered anew at {}, and was connected without a break from then to {now}.", entry.aor, clock(case, on))
-        }
+        Some((at, how)) => format!("{} {how} at {}, and was connected without a break from then to {now}.", entry.aor, clock(case, at)),
         None => format!("{} was connected without a break from {} to {now}.", entry.aor, clock(case, case.began())),
     };
     let hint = "If it happens again, ask at what time, and look at a capture of that time.";
     Check::met(Answer::new(Judgement::Healthy, headline).scope(case.scope()).next_step(hint))
 }
 
-/// When the user was registered again after a time in which no phone of it was, and when that began where a phone logged off.
-fn returned(case: &Case<'_>) -> Option<(Option<PacketTime>, PacketTime)> {
+/// When the user was registered again after a time in which no phone of it was, and how that came about.
+fn returned(case: &Case<'_>) -> Option<(PacketTime, &'static str)> {
     let devices = || case.tracked_devices().map(|(_, device)| device);
-    let on = devices().filter(|device| device.is_registered()).filter_map(|device| device.registered_at).map(|since| since.time).min()?;
+    let at = devices().filter(|device| device.is_registered()).filter_map(|device| device.registered_at).map(|since| since.time).min()?;
     let first = devices().filter(|device| device.was_accepted()).map(|device| device.first_seen).min()?;
-    let off = devices().filter(|device| device.is_logged_off()).map(|device| device.last_register).filter(|off| *off < on).max();
-    (on.since(first) > AT_FIRST).then(|| (off.map(|off| case.printed(off)), case.printed(on)))
+    let has_logged_off = devices().any(|device| device.is_logged_off() && !device.evicted);
+    (at.since(first) > AT_FIRST).then(|| (case.printed(at), if has_logged_off { "logged off, registered anew" } else { "registered anew" }))
 }

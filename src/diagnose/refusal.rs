@@ -1,5 +1,6 @@
 //! What is said of a call that the other end refused: the PBX did its part (DETECTION §8.2, §8.3).
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use crate::detect::catalog::FindingId as F;
@@ -113,23 +114,21 @@ pub(super) fn interval(what: String) -> Answer {
         .escalate(Escalation::L2)
 }
 
-/// A call that came back to somebody whose phone forwards it, and had forwarded it before.
+/// A call that came back to somebody whose phone had forwarded it before.
 pub(super) fn forwarded_round(case: &Case<'_>, attempt: &Attempt<'_>) -> Option<Answer> {
-    let mut forwarders: Vec<&str> = Vec::new();
-    let redirected = || attempt.legs.iter().filter(|leg| leg.outcome == Outcome::Redirected).filter_map(|leg| leg.to.as_deref());
-    for forwarder in redirected().filter(|name| redirected().filter(|other| other == name).count() > 1) {
-        if !forwarders.contains(&forwarder) {
-            forwarders.push(forwarder);
-        }
-    }
-    let named = forwarders.join(" and ");
-    let what = format!("The call to {} at {}", dialled(attempt.main), clock(case, attempt.started()));
-    let said = outcome_as_told(attempt.main, reason(attempt));
-    (!forwarders.is_empty()).then(|| {
-        suspected(F::RoutingLoop, format!("{what} {said}: it came back to {named} again and again, and was forwarded each time."))
-            .scope(Scope::Call)
-            .next_step(format!("Turn off call forwarding on the phone of {}, or set another target.", forwarders.join(" or ")))
-    })
+    let redirected = attempt.legs.iter().filter(|leg| leg.outcome == Outcome::Redirected);
+    let mut times: BTreeMap<&str, usize> = BTreeMap::new();
+    redirected.filter_map(|leg| leg.to.as_deref()).for_each(|name| *times.entry(name).or_default() += 1);
+    let forwarders: Vec<&str> = times.into_iter().filter(|(_, times)| *times > 1).map(|(name, _)| name).collect();
+    let headline = format!(
+        "The call to {} at {} {}: it came back to {} again and again, and was forwarded each time.",
+        dialled(attempt.main),
+        clock(case, attempt.started()),
+        outcome_as_told(attempt.main, reason(attempt)),
+        forwarders.join(" and ")
+    );
+    let next_step = format!("Turn off call forwarding on the phone of {}, or set another target.", forwarders.join(" or "));
+    (!forwarders.is_empty()).then(|| suspected(F::RoutingLoop, headline).scope(Scope::Call).next_step(next_step))
 }
 
 /// The call was put through as far as a carrier.
@@ -163,12 +162,15 @@ pub(super) fn reason<'a>(attempt: &Attempt<'a>) -> Option<&'a str> {
 
 /// A trunk or a PBX that refuses many numbers alike: that is the matter of no number, and of no person.
 pub(super) fn alike(case: &Case<'_>, attempt: &Attempt<'_>, refusals: &Refusals) -> Answer {
-    let Refusals { trunk, status, calls, of, numbers, callers } = refusals;
-    let by = trunk.map_or_else(|| "PBX itself".to_owned(), |trunk| format!("trunk {trunk}"));
+    let Refusals { trunk, status, calls, of, numbers, callers, .. } = refusals;
+    let (by, so) = match trunk {
+        Some(trunk) => (format!("trunk {trunk}"), "that is no matter of one number or of who was called"),
+        None => ("PBX itself".to_owned(), "it was up and called nobody for them, and that is no matter of who was called"),
+    };
     let headline = format!(
-        "The {by} answered {calls} of {of} calls, by {} to {numbers} numbers, with {status}, the one to {} at {} among them{}: \
-         that is no matter of one number or of who was called.",
+        "The {by} answered {calls} of {of} calls, by {} to {}, with {status}, the one to {} at {} among them{}: {so}.",
         counted(*callers, "caller", "callers"),
+        counted(*numbers, "number", "numbers"),
         dialled(attempt.main),
         clock(case, attempt.started()),
         in_brackets(reason(attempt))

@@ -79,6 +79,8 @@ pub(super) struct Refusals {
     pub(super) of: usize,
     pub(super) numbers: usize,
     pub(super) callers: usize,
+    /// Whether somebody was put through to one of the numbers in between.
+    is_reached: bool,
 }
 
 impl Refusals {
@@ -94,7 +96,7 @@ impl Refusals {
         let status = by_the_pbx(attempt).filter(|_| !is_called_on(case, attempt) && is_there(case, attempt.main))?;
         let goes_there = |call: &Attempt<'_>| call.main.direction == Direction::In && call.main.destination == attempt.main.destination;
         let all = Self::count(case, None, status, goes_there, |call| by_the_pbx(call) == Some(status))?;
-        Some(all).filter(|all| all.calls >= CALLS && all.numbers > 1 && all.callers > 1)
+        Some(all).filter(|all| all.calls >= CALLS && all.callers > 1 && (all.numbers > 1 || all.is_reached))
     }
 
     /// Counts the refusals among the calls that go there; `None` where they seem to have ended. Where calls went through in between, as many in
@@ -107,7 +109,7 @@ impl Refusals {
         is_alike: impl Fn(&Attempt<'_>) -> bool,
     ) -> Option<Self> {
         let (mut calls, mut of, mut run, mut longest, mut passed) = (0, 0, 0, 0, 0);
-        let (mut numbers, mut callers) = (BTreeSet::new(), BTreeSet::new());
+        let (mut numbers, mut callers, mut is_reached) = (BTreeSet::new(), BTreeSet::new(), false);
         let all = Attempt::all(case.scene.report);
         for call in all.iter().filter(|call| call.started() <= case.now && goes_there(call)) {
             if is_alike(call) {
@@ -120,10 +122,12 @@ impl Refusals {
                 callers.insert(call.main.from.as_deref());
             } else if calls > 0 {
                 passed += 1;
-                run += usize::from(call.main.outcome == Outcome::Answered);
+                let is_answered = call.main.outcome == Outcome::Answered;
+                run += usize::from(is_answered);
+                is_reached |= is_answered && numbers.contains(&call.main.to.as_deref());
             }
         }
-        (run <= longest).then_some(Self { trunk, status, calls, of, numbers: numbers.len(), callers: callers.len() })
+        (run <= longest).then_some(Self { trunk, status, calls, of, numbers: numbers.len(), callers: callers.len(), is_reached })
     }
 }
 

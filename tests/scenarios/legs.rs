@@ -222,7 +222,7 @@ fn shared(scene: &mut Scene, until: f64) -> (Agent, [Agent; 3]) {
     let mut devices = [a2(), b1(), c1()].map(|phone| Agent { user: "2001".to_owned(), ..phone.expiring(900) });
     for index in 0..devices.len() {
         let (before, after) = devices.split_at_mut(index);
-        let others: Vec<_> = before.iter().map(|device| &*device).collect();
+        let others: Vec<_> = before.iter().collect();
         for device in after.iter_mut().take(1) {
             let at = 0.5 + index as f64 * 0.5;
             scene.reg_ok_listing(at, device, &others);

@@ -40,7 +40,7 @@ fn refused(scene: &mut Scene, caller: &Agent, number: &str, at: f64, line: &str,
 /// The PBX takes as many calls as it is licensed for, and refuses every other one; the last call of each phone is answered.
 fn pbx_overloaded(scene: &mut Scene) {
     let [first, second, third, fourth] = phones(scene, 700.0);
-    for (round, at) in [20.0, 120.0, 220.0, 320.0, 420.0, 520.0].into_iter().enumerate() {
+    for (round, at) in [20.7, 120.7, 220.7, 320.7, 420.7, 520.7].into_iter().enumerate() {
         Bridge::new(scene, &first, &third).ordinary(scene, at, 3.0, 30.0, Side::Caller);
         for (caller, callee, pause) in [(&second, &third, 40.0), (&first, &fourth, 50.0)] {
             if (round + usize::from(pause > 45.0)) % 2 == 0 {
@@ -50,7 +50,7 @@ fn pbx_overloaded(scene: &mut Scene) {
             }
         }
     }
-    Bridge::new(scene, &first, &third).ordinary(scene, 620.0, 3.0, 30.0, Side::Caller);
+    Bridge::new(scene, &first, &third).ordinary(scene, 620.7, 3.0, 30.0, Side::Caller);
 }
 
 /// The PBX refuses one call, and takes the others.
