@@ -112,6 +112,7 @@ fn ended(case: &Case<'_>, attempt: &Attempt<'_>) -> Answer {
 fn vanished(case: &Case<'_>, attempt: &Attempt<'_>, what: &str) -> Option<Answer> {
     let is_of = |subject: &Subject| matches!(subject, Subject::Call(id) if attempt.entries().any(|call| *call.call_id == **id));
     let finding = case.findings().find(|found| found.id == F::ByeUnanswered && found.reason.is_none() && is_of(&found.subject))?;
+    // The evidence names who was told that the call is over.
     let is_target = |place: SocketAddr| finding.evidence.iter().any(|fact| fact.fact.ends_with(&format!(" to {place}")));
     let ends = attempt.entries().flat_map(|call| match call.direction {
         Direction::Out => [None, Some((dialled(call), call.passed_on_to.unwrap_or(call.destination)))],

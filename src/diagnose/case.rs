@@ -397,19 +397,20 @@ impl<'a> Case<'a> {
 /// Makes calls of the PBX in the user's name a part of the call that the user was making then, where that is the only one: nothing shows that
 /// they belong together, but the user did not dial them.
 fn adopt(attempts: &mut Vec<Attempt<'_>>, party: &Party<'_>) {
-    let all = std::mem::take(attempts);
-    for attempt in all {
+    for attempt in std::mem::take(attempts) {
         let (main, started) = (attempt.main, attempt.started());
-        let is_waiting = |other: &Attempt<'_>| {
+        let is_waiting = |other: &&mut Attempt<'_>| {
             let is_same = other.main.direction != Direction::Out && other.main.from == main.from && other.is_by(party);
             is_same && other.main.ended.is_none_or(|end| end.0 >= started)
         };
-        let is_leg = main.direction == Direction::Out && attempt.is_by(party);
-        let recent = attempts.iter_mut().rev().take_while(|other| started.since(other.started()) <= GOES_ON);
-        let mut waiting = recent.filter(|other| is_leg && is_waiting(other));
-        match (waiting.next(), waiting.next()) {
-            (Some(only), None) => only.legs.push(main),
-            _ => attempts.push(attempt),
+        if main.direction == Direction::Out && attempt.is_by(party) {
+            let recent = attempts.iter_mut().rev().take_while(|other| started.since(other.started()) <= GOES_ON);
+            let mut waiting = recent.filter(is_waiting);
+            if let (Some(only), None) = (waiting.next(), waiting.next()) {
+                only.legs.push(main);
+                continue;
+            }
         }
+        attempts.push(attempt);
     }
 }

@@ -104,7 +104,7 @@ pub(super) fn of_the_phone(refusal: Refusal, what: &str) -> Answer {
 
 /// A session timer that is shorter than the other end takes (RFC 4028 §6).
 pub(super) fn interval(what: String) -> Answer {
-    Answer::new(Judgement::CannotTell, format!("{what}: the session interval that was asked for is too short for it, and no longer one was tried."))
+    Answer::new(Judgement::CannotTell, format!("{what}: the session interval that was asked for is shorter than the other end takes."))
         .confidence(Confidence::Probable)
         .scope(Scope::Call)
         .next_step(

@@ -154,7 +154,8 @@ fn is_there(case: &Case<'_>, call: &CallEntry) -> bool {
 /// Whether the PBX called somebody at the number of `attempt` meanwhile: a leg of that call, though it is not known to be one.
 fn is_called_on(case: &Case<'_>, attempt: &Attempt<'_>) -> bool {
     let meanwhile = attempt.started()..=attempt.main.ended.map_or(case.now, |end| end.0);
-    let is_leg = |call: &CallEntry| call.direction == Direction::Out && call.to == attempt.main.to && meanwhile.contains(&call.first_seen);
+    let is_free = |call: &CallEntry| call.direction == Direction::Out && call.linked.is_empty();
+    let is_leg = |call: &CallEntry| is_free(call) && call.to == attempt.main.to && meanwhile.contains(&call.first_seen);
     case.scene.report.calls.iter().any(is_leg)
 }
 

@@ -54,7 +54,7 @@ pub(super) fn outcome(call: &CallEntry) -> String {
 
 /// What the end that refused a call says beyond its status; `None` where it says no more, or did not refuse it.
 pub(super) fn said(call: &CallEntry) -> Option<&str> {
-    let is_refused = call.status.is_some_and(|status| status >= 400) && call.outcome != Outcome::Cancelled;
+    let is_refused = call.status.is_some_and(|status| status >= 400 && status != 487);
     call.end_reason.as_deref().filter(|_| is_refused)
 }
 
