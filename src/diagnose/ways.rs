@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use crate::diagnose::case::Case;
 use crate::diagnose::parties::{Attempt, Party};
 use crate::diagnose::refusal::Refusal;
+use crate::report::about::LATELY;
 use crate::report::model::{CallEntry, RegistrationEntry};
 use crate::track::vocabulary::{Direction, Outcome, RegistrationState};
 
@@ -85,7 +86,7 @@ pub(super) struct Refusals {
 
 impl Refusals {
     /// What whoever refused `attempt` refuses alike, where nothing shows that it has ended: a trunk at several numbers, at least every other
-    /// call; a PBX with an error of its own.
+    /// call; a PBX with an error of its own, of late.
     pub(super) fn like(case: &Case<'_>, attempt: &Attempt<'_>) -> Option<Self> {
         if let Some(own) = at_a_trunk(case, attempt) {
             let trunk = own.place.ip();
@@ -93,8 +94,13 @@ impl Refusals {
             let all = Self::count(case, Some(trunk), own.status, |call| places(call).contains(&trunk), is_alike)?;
             return Some(all).filter(|all| all.numbers >= NUMBERS && all.calls * 2 >= all.of);
         }
-        let status = by_the_pbx(attempt).filter(|_| !is_called_on(case, attempt) && is_there(case, attempt.main))?;
-        let goes_there = |call: &Attempt<'_>| call.main.direction == Direction::In && call.main.destination == attempt.main.destination;
+        let since = case.now - LATELY;
+        let goes_there = |call: &Attempt<'_>| {
+            let is_recent = call.started() >= since && call.main.direction == Direction::In;
+            is_recent && call.main.destination == attempt.main.destination
+        };
+        let is_own = |_: &u16| goes_there(attempt) && !is_called_on(case, attempt) && is_there(case, attempt.main);
+        let status = by_the_pbx(attempt).filter(is_own)?;
         let all = Self::count(case, None, status, goes_there, |call| by_the_pbx(call) == Some(status))?;
         Some(all).filter(|all| all.calls >= CALLS && all.callers > 1 && (all.numbers > 1 || all.is_reached))
     }
