@@ -165,7 +165,8 @@ pub(super) fn alike(case: &Case<'_>, attempt: &Attempt<'_>, refusals: &Refusals)
     let Refusals { trunk, status, calls, of, numbers, callers, .. } = refusals;
     let (by, so) = match trunk {
         Some(trunk) => (format!("trunk {trunk}"), "that is no matter of one number or of who was called"),
-        None => ("PBX itself".to_owned(), "it was up and called nobody for them, and that is no matter of who was called"),
+        None if *numbers > 1 => ("PBX itself".to_owned(), "it was up and called nobody for them, and that is no matter of who was called"),
+        None => ("PBX itself".to_owned(), "it was up and called nobody for them, and put others through to that number in between"),
     };
     let headline = format!(
         "The {by} answered {calls} of {of} calls, by {} to {}, with {status}, the one to {} at {} among them{}: {so}.",
