@@ -190,6 +190,44 @@ fn a_refusal_is_laid_to_the_end_that_gave_it() {
 }
 
 #[test]
+fn who_refuses_a_call_is_quoted() {
+    let headline = |case: &str, user: &str, problem: &str, more: &[&str]| {
+        json(case, user, problem, more)["headline"].as_str().unwrap_or_default().to_owned()
+    };
+    let told = headline("refused-in-words", "1001", "cannot-call", &[]);
+    assert!(told.contains("403 (Calling number not allowed; Warning: 399 sbc.carrier \"CLI not provisioned\""), "{told}");
+    let overloaded = ["1001", "2001"].map(|user| {
+        let problem = if user == "1001" { "cannot-call" } else { "cannot-receive" };
+        headline("pbx-overloaded", user, problem, &["--at", "2026-01-31 09:07:50"])
+    });
+    assert!(overloaded.iter().all(|told| told.contains("PBX itself") && told.contains("(Maximum Calls In Progress)")), "{overloaded:?}");
+    let interval = headline("call-422-again", "1001", "cannot-call", &[]);
+    assert!(interval.contains("(422: Min-SE: 1800): the session interval"), "{interval}");
+}
+
+#[test]
+fn nobody_is_sent_in_circles() {
+    for (time, wanted) in [("2026-01-31 09:03:20", "unanswered-burst"), ("2026-01-31 09:06:00", "temporary-network-problem")] {
+        let verdict = json("undelivered-burst-over", "1001", "cannot-receive", &["--at", time]);
+        assert!(verdict["next_step"].as_str().is_some_and(|step| !step.contains("called")), "{verdict}");
+        assert!(wanted != "temporary-network-problem" || verdict["verdict"] == wanted, "{verdict}");
+    }
+}
+
+#[test]
+fn a_call_that_dropped_is_told_by_who_left_it_first() {
+    let headline = |case: &str, user: &str| json(case, user, "call-dropped", &[])["headline"].as_str().unwrap_or_default().to_owned();
+    let gone = headline("caller-gone-in-call", "2001");
+    assert!(gone.contains("1001 at 198.51.100.7:40001 had gone by then"), "{gone}");
+    let transferred = headline("transfer-to-busy", "1001");
+    assert!(
+        transferred.contains("as after a transfer. The PBX then called 2101 for 1001, which found the line busy (486)"),
+        "{transferred}"
+    );
+    assert!(headline("call-bridged", "1001").contains("somebody hung up"));
+}
+
+#[test]
 fn who_waits_in_vain_is_not_what_people_did() {
     for (time, wanted) in
         [("2026-01-31 09:01:02", "pbx-slow"), ("2026-01-31 09:01:37", "pbx-slow"), ("2026-01-31 09:03:10", "not-an-issue")]

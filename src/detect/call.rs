@@ -21,6 +21,14 @@ use crate::track::vocabulary::{Confidence, Direction, Outcome};
 /// How soon a 483 is passed on to who asked before.
 const PASSED_ON: Span = Span::from_secs(2);
 
+/// What to do where the PBX acknowledges no answer: where its ACK would go to a wrong address, it would have been captured on its way.
+pub(super) const NO_ACK_OF_PBX: &str = "Look in the log of the PBX {pbx} why it sends no ACK for the answers of {side}: a process that hangs, or a \
+    route, a proxy or a firewall by which its ACK goes another way than its INVITE.";
+
+/// What to do about a hang-up without an answer where the other leg of the call stays up.
+const BILLED_ON: &str =
+    "Clear channel {call} on the PBX, correct the CDR when its other leg has ended, enable session timers on both legs.";
+
 /// Watches calls. It keeps little state of its own: tracking tells each happening once.
 #[derive(Debug, Default)]
 pub(super) struct CallDetector {
@@ -207,6 +215,9 @@ fn bye_unanswered(tracker: &Tracker, call: Handle, request: &Unanswered, finding
         .absence(request.deadline, format!("no answer that ends it within {}", request.patience))
         .fill(Slot::Call, call_id)
         .fill(Slot::Overbilled, overbilled(tracker, request.patience));
+    // How much too long the call is billed is told of the leg that stays up, until it ends.
+    let is_billed_on = tracker.calls.partners(call).any(|(_, partner)| partner.is_up());
+    let raise = if is_billed_on { raise.remedy(BILLED_ON) } else { raise };
     let raise = match (left_before(tracker, entry, request), missed_peer(tracker, entry, request)) {
         (Some((peer, since)), _) => raise
             .reason(Reason::ByeMisrouted)
@@ -272,9 +283,18 @@ fn ack_raise(tracker: &Tracker, call: Handle, first: Sighting, detail: &str) -> 
     let answer = tracker.calls.get(call)?.answer?;
     let subject = call_subject(tracker, call)?;
     let message = format!("{subject}: {detail}");
-    let raise = Raise::new(FindingId::AckMissing, subject, message)
-        .evidence(first.time, first.frame, format!("200 OK from {} to {}", answer.flow.source, answer.flow.destination))
-        .fill(Slot::Side, answer.flow.source.to_string());
+    let raise = Raise::new(FindingId::AckMissing, subject, message).evidence(
+        first.time,
+        first.frame,
+        format!("200 OK from {} to {}", answer.flow.source, answer.flow.destination),
+    );
+    let raise = match tracker.world.peers.direction(answer.flow) {
+        Direction::In => raise
+            .remedy(NO_ACK_OF_PBX)
+            .fill(Slot::Side, answer.flow.source.to_string())
+            .fill(Slot::Pbx, answer.flow.destination.to_string()),
+        _ => raise.fill(Slot::Side, answer.flow.source.to_string()),
+    };
     Some(related_parties(tracker, raise, call))
 }
 

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::config::Thresholds;
 use crate::decode::ends::end_key;
+use crate::detect::call::NO_ACK_OF_PBX;
 use crate::detect::catalog::{FindingId, Slot};
 use crate::detect::chance;
 use crate::detect::finding::{Raise, Subject};
@@ -165,7 +166,9 @@ fn raise(
     let mut raise = Raise::new(FindingId::FixedDurationDrops, subject, message);
     if meaning == Some(NO_ACK) {
         // One cause, one remedy: that of the calls whose answer nobody acknowledged.
-        raise = raise.remedy(FindingId::AckMissing.row().remedy);
+        let is_owed_by_pbx = groups.is_from_pbx && !last.signs.by_pbx;
+        raise = raise.remedy(if is_owed_by_pbx { NO_ACK_OF_PBX } else { FindingId::AckMissing.row().remedy });
+        raise = groups.pbx.into_iter().fold(raise, |raise, pbx| raise.fill(Slot::Pbx, pbx.to_string()));
         raise = groups.side(last.signs.by_pbx).into_iter().fold(raise, |raise, side| raise.fill(Slot::Side, side));
     }
     for ended in same.iter().filter(|ended| !known || ended.at == last.at) {
@@ -204,6 +207,8 @@ struct Groups<'a> {
     agent: &'a str,
     place: Option<Place>,
     pbx: Option<SocketAddr>,
+    /// Whether the PBX made the call.
+    is_from_pbx: bool,
 }
 
 /// Where the other end of the PBX is.
@@ -217,7 +222,8 @@ impl<'a> Groups<'a> {
     fn of(tracker: &'a Tracker, call: &Call) -> Self {
         let Some(pbx) = tracker.world.peers.pbx_of(call.flow()) else { return Self::default() };
         let [caller, callee] = phones(tracker, call);
-        let (peer, phone) = if call.record.source == pbx { (call.record.destination, callee) } else { (call.record.source, caller) };
+        let is_from_pbx = call.record.source == pbx;
+        let (peer, phone) = if is_from_pbx { (call.record.destination, callee) } else { (call.record.source, caller) };
         let device = phone.and_then(|phone| tracker.registrations.device(phone));
         let agent = device.map_or("", |device| &device.user_agent);
         let place = if tracker.world.peers.is_trunk(peer.ip()) { Place::Trunk(peer.ip()) } else { Place::Site(Site::of(peer.ip())) };
@@ -231,7 +237,7 @@ impl<'a> Groups<'a> {
             },
             hash(b"pbx", &end_key(&pbx)),
         ];
-        Self { keys, agent, place: Some(place), pbx: Some(pbx) }
+        Self { keys, agent, place: Some(place), pbx: Some(pbx), is_from_pbx }
     }
 
     /// The group of that key as it is shown.

@@ -25,12 +25,13 @@ pub(super) fn event(tracker: &Tracker, event: &Event, findings: &mut FindingStor
             // What the PBX passes on is the word of whoever it asked.
             let asked = asked_by_pbx(tracker, call).find(|asked| asked.record.status == status);
             let [_, by] = ends(asked.unwrap_or(entry));
+            let said = asked.unwrap_or(entry).record.end_reason.as_ref().map_or_else(String::new, |words| format!(" ({words})"));
             let status = status_text(status);
             let message = format!("{subject}: {by} answered {status} to the session that was offered");
             let raise = Raise::new(FindingId::CodecMismatch, subject, message);
             let raise = raise.evidence(entry.first.time, entry.first.frame, format!("INVITE to {}", entry.record.destination));
             let passed_on = if asked.is_some() { ", passed on by the PBX" } else { "" };
-            (call, raise.evidence(at.time, at.frame, format!("{status}{passed_on}")), at.time)
+            (call, raise.evidence(at.time, at.frame, format!("{status}{said}{passed_on}")), at.time)
         }
         Event::MediaRefused { call, by, at } => {
             let Some(subject) = call_subject(tracker, call) else { return };

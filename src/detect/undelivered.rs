@@ -61,7 +61,12 @@ impl UndeliveredDetector {
             if !self.recent.is_empty() {
                 self.recent.remove(&called_name(tracker, call));
             }
-            findings.clear_of(FindingId::CallFailedCalleeUnreachable, at.time, || Some(Subject::Aor(called_name(tracker, call))));
+            let subject = || Some(Subject::Aor(called_name(tracker, call)));
+            findings.clear_of(FindingId::CallFailedCalleeUnreachable, at.time, subject);
+            // Where the PBX answers itself, as with a voicemail, no phone was reached.
+            if call.further.is_some() || tracker.world.peers.direction(call.flow()) != Direction::In {
+                findings.clear_of(FindingId::UnansweredBurst, at.time, subject);
+            }
             return;
         }
         let Some(refused) = Refused::of(tracker, call, status) else { return };

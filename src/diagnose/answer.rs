@@ -56,7 +56,7 @@ impl Answer {
         let private = case.private_address(finding);
         evidence.extend(private.into_iter().flat_map(|cause| case.evidence_of(cause)));
         let cause = private.map_or_else(String::new, |cause| format!(" {}.", cause.message));
-        let remedy = private.unwrap_or(finding).remedy.clone();
+        let remedy = case.remedy(private.unwrap_or(finding));
         let message = finding.message.trim_end_matches('.');
         let faded = finding.cleared.is_some() && mended::is_tried_out(finding.id);
         let since = if faded { " Nothing has shown since that it works again." } else { "" };

@@ -1,6 +1,9 @@
 //! "The call dropped" (DETECTION §8.4; S3, maintenance).
 
+use std::net::SocketAddr;
+
 use crate::detect::catalog::FindingId as F;
+use crate::detect::finding::Subject;
 use crate::diagnose::answer::Answer;
 use crate::diagnose::cannot_call::{people, suspected};
 use crate::diagnose::case::Case;
@@ -8,8 +11,8 @@ use crate::diagnose::facts;
 use crate::diagnose::parties::Attempt;
 use crate::diagnose::rule::{Check, Rule, Step};
 use crate::diagnose::words::{caller, clock, dialled, ender, lasting, outcome};
-use crate::report::model::{Escalation, Judgement};
-use crate::track::vocabulary::{CallState, Confidence, EndedBy, Outcome, Scope};
+use crate::report::model::{CallEntry, Escalation, Judgement};
+use crate::track::vocabulary::{CallState, Confidence, Direction, EndedBy, Outcome, Scope};
 
 /// Calls that are listed as evidence.
 const LISTED: usize = 5;
@@ -82,6 +85,9 @@ fn ended(case: &Case<'_>, attempt: &Attempt<'_>) -> Answer {
             .next_step("Capture where both phones and the PBX are seen, from before the call begins.");
     };
     let what = format!("{which} was ended by {who}{after}{reason}");
+    if let Some(answer) = vanished(case, attempt, &what).or_else(|| handed_on(case, attempt, &which)) {
+        return answer.scope(Scope::Call);
+    }
     let answer = match main.ended_by {
         Some(EndedBy::Caller | EndedBy::Callee) if main.end_reason.as_deref().is_some_and(is_abnormal) => {
             cannot_tell(format!("{what}: that cause is one of networks and devices, not of somebody who hangs up."))
@@ -100,6 +106,49 @@ fn ended(case: &Case<'_>, attempt: &Attempt<'_>) -> Answer {
     };
     let end = main.ended.map(|end| end.0).unwrap_or(case.now);
     answer.scope(Scope::Call).fact(end, 0, format!("ended by {who}{reason}"))
+}
+
+/// The end that did not answer when it was told that the call is over: it had gone before anybody hung up (DETECTION §5.4, §8.4).
+fn vanished(case: &Case<'_>, attempt: &Attempt<'_>, what: &str) -> Option<Answer> {
+    let is_of = |subject: &Subject| matches!(subject, Subject::Call(id) if attempt.entries().any(|call| *call.call_id == **id));
+    let finding = case.findings().find(|found| found.id == F::ByeUnanswered && found.reason.is_none() && is_of(&found.subject))?;
+    // The evidence names who was told that the call is over.
+    let is_target = |place: SocketAddr| finding.evidence.iter().any(|fact| fact.fact.ends_with(&format!(" to {place}")));
+    let ends = attempt.entries().flat_map(|call| match call.direction {
+        Direction::Out => [None, Some((dialled(call), call.passed_on_to.unwrap_or(call.destination)))],
+        _ => [Some((caller(call), call.source)), call.passed_on_to.map(|place| (dialled(call), place))],
+    });
+    let (name, place) = ends.flatten().find(|(_, place)| is_target(*place))?;
+    let headline = format!("{what}, and {name} at {place} had gone by then: it did not answer the BYE, so nobody hung up there.");
+    let answer = Answer::new(Judgement::Finding(F::ByeUnanswered), headline)
+        .confidence(Confidence::Probable)
+        .facts(case.evidence_of(finding))
+        .next_step(format!("Check power, line and Wi-Fi of the phone at {place} at that time, and whether it restarted."));
+    Some(answer)
+}
+
+/// The called side left, and the PBX called somebody else for the caller, as for a transfer, who did not take the call.
+fn handed_on(case: &Case<'_>, attempt: &Attempt<'_>, which: &str) -> Option<Answer> {
+    let main = attempt.main;
+    let end = main.ended?.0;
+    let left = attempt.legs.iter().filter_map(|leg| leg.answered.and(leg.ended)).map(|left| left.0).max().filter(|left| *left <= end)?;
+    let is_next = |call: &&CallEntry| {
+        let fits = call.direction == Direction::Out && call.linked.is_empty() && call.from == main.from;
+        fits && (left..=end).contains(&call.first_seen) && call.status.is_some_and(|status| status >= 400)
+    };
+    let next = case.scene.report.calls.iter().rfind(is_next).filter(|_| main.ended_by == Some(EndedBy::Callee))?;
+    let headline = format!(
+        "{which} was left by the called side, {}, at {}, as after a transfer. The PBX then called {} for {}, which {}, and ended the call of {}{}.",
+        dialled(main),
+        clock(case, left),
+        dialled(next),
+        caller(main),
+        outcome(next),
+        caller(main),
+        main.end_reason.as_deref().map_or_else(String::new, |reason| format!(" ({reason})"))
+    );
+    let hint = "Ask the called side whether it transferred the call; the PBX can hand a transfer that fails back to whoever began it.";
+    Some(people(headline).confidence(Confidence::Probable).facts([facts::call(next)]).next_step(hint))
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::diagnose::refusal::{self, Refusal};
 use crate::diagnose::rule::{Check, Rule, Step};
 use crate::diagnose::unrung;
 use crate::diagnose::ways::{self, Refusals};
-use crate::diagnose::words::{clock, counted, dialled, lasting, outcome};
+use crate::diagnose::words::{clock, counted, dialled, in_brackets, lasting, outcome, outcome_as_told};
 use crate::report::model::{CallEntry, DeviceEntry, Escalation, Judgement, RegistrationEntry};
 use crate::time::Span;
 use crate::track::event::Unanswered;
@@ -163,8 +163,7 @@ fn answered(case: &Case<'_>, attempt: &Attempt<'_>) -> Answer {
 /// The last call that technology failed and of which no later one shows that it is over: what works within the house says nothing of the
 /// carrier.
 fn unproven<'s, 'a>(case: &'s Case<'a>, last: &Attempt<'a>) -> Option<&'s Attempt<'a>> {
-    let refused = case.made().find(|attempt| ways::is_refused_by_trunk(case, attempt));
-    let alike = refused.filter(|refused| Refusals::like(case, refused).is_some()).map(Attempt::started);
+    let alike = ways::refused(case).find(|refused| Refusals::like(case, refused).is_some()).map(Attempt::started);
     let mut worked = vec![last];
     for other in case.made().filter(|other| other.started() < last.started()) {
         if other.main.outcome == Outcome::Answered {
@@ -208,11 +207,16 @@ fn failed(case: &Case<'_>, attempt: &Attempt<'_>) -> Answer {
     if let Some(accepted) = accepted(case, attempt) {
         return barred(case, attempt, accepted);
     }
+    if let Some(answer) = refusal::forwarded_round(case, attempt) {
+        return answer;
+    }
     if let Some(refusal) = Refusal::of(attempt).filter(|_| !is_by_people(main.outcome)) {
         return refusal::to_the_caller(case, attempt, refusal);
     }
-    let what = format!("The call to {} at {} {}", dialled(main), clock(case, attempt.started()), outcome(main));
+    let told = outcome_as_told(main, refusal::reason(attempt));
+    let what = format!("The call to {} at {} {told}", dialled(main), clock(case, attempt.started()));
     match main.outcome {
+        O::ClientError if main.status == Some(422) => refusal::interval(what),
         O::Busy | O::NoAnswer | O::Declined | O::Cancelled | O::CompletedElsewhere | O::Redirected | O::Stalled18x => {
             people(format!("{what}: that is what people did, not a fault."))
         }
@@ -256,7 +260,7 @@ fn barred(case: &Case<'_>, attempt: &Attempt<'_>, accepted: &Attempt<'_>) -> Ans
          accepted.",
         dialled(main),
         clock(case, attempt.started()),
-        refusal::reason(attempt),
+        in_brackets(refusal::reason(attempt)),
         dialled(accepted.main),
         clock(case, accepted.started())
     ))

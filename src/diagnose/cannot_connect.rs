@@ -211,7 +211,7 @@ fn mended(case: &Case<'_>, finding: &Finding) -> Answer {
         change(case, finding)
     );
     let next_step =
-        format!("Nothing to do now: let the user try, and close the incident if it works. If it comes back: {}", finding.remedy);
+        format!("Nothing to do now: let the user try, and close the incident if it works. If it comes back: {}", case.remedy(finding));
     let mut answer = temporary(case, headline).scope(finding.scope).facts(case.evidence_of(finding)).next_step(next_step);
     answer.runbook = finding.id.runbook().to_vec();
     answer.fact(end, 0, format!("{} ended", finding.id))

@@ -11,7 +11,8 @@ use crate::diagnose::refusal::{self, Refusal};
 use crate::diagnose::rule::{Check, Rule, Step};
 use crate::diagnose::unrouted;
 use crate::diagnose::unrung;
-use crate::diagnose::words::{caller, clock, dialled, outcome};
+use crate::diagnose::ways::Refusals;
+use crate::diagnose::words::{caller, clock, dialled, in_brackets, outcome, outcome_as_told, said};
 use crate::report::filter::user_of;
 use crate::report::model::{CallEntry, Escalation, Judgement, RegistrationEntry};
 use crate::track::event::Unanswered;
@@ -233,10 +234,11 @@ fn at_the_phone(case: &Case<'_>, attempt: &Attempt<'_>, leg: &CallEntry) -> Answ
         _ => match Refusal::at(leg) {
             Some(refusal) => {
                 let what = format!(
-                    "The call of {} at {} reached the phone at {place}, which answered {}",
+                    "The call of {} at {} reached the phone at {place}, which answered {}{}",
                     caller(attempt.main),
                     clock(case, attempt.started()),
-                    refusal.status
+                    refusal.status,
+                    in_brackets(said(leg))
                 );
                 refusal::of_the_phone(refusal, &what).scope(case.scope())
             }
@@ -258,7 +260,11 @@ fn onwards(case: &Case<'_>, attempt: &Attempt<'_>) -> String {
 fn not_at_the_phone(case: &Case<'_>, attempt: &Attempt<'_>) -> Answer {
     use Outcome as O;
     let main = attempt.main;
-    let what = format!("The call of {} to {} at {} {}", caller(main), dialled(main), clock(case, attempt.started()), outcome(main));
+    if let Some(refusals) = Refusals::like(case, attempt).filter(|refusals| refusals.trunk.is_none()) {
+        return refusal::alike(case, attempt, &refusals);
+    }
+    let told = outcome_as_told(main, said(main));
+    let what = format!("The call of {} to {} at {} {told}", caller(main), dialled(main), clock(case, attempt.started()));
     let is_user = !case.party.registrations.is_empty();
     if let Some(waited) = unrung::in_vain(attempt).filter(|_| is_user) {
         return unrung::verdict(case, attempt, waited);

@@ -23,6 +23,9 @@ const SEEN_WITHIN: Span = Span::from_secs(600);
 /// Transmissions of an INVITE without a word in return from which on it is no accident: the fourth comes after 3.5 s (RFC 3261 §17.1.1.2).
 const UNHEEDED: u16 = 4;
 
+/// How soon the PBX goes on with a call (DETECTION §6.3).
+const GOES_ON: Span = Span::from_secs(10);
+
 /// One question with all that bears on it.
 pub(super) struct Case<'a> {
     pub(super) scene: Scene<'a>,
@@ -55,6 +58,7 @@ impl<'a> Case<'a> {
         let impostures = attempts.iter().filter(|attempt| attempt.is_in_the_name_of(&party)).map(|attempt| attempt.main).collect();
         let unclaimed = attempts.iter().filter_map(|attempt| attempt.unclaimed(&party)).collect();
         attempts.retain(|attempt| attempt.is_by(&party) || (attempt.is_to(&party) && !attempt.main.by_scanner));
+        adopt(&mut attempts, &party);
         let now = scene.tracker.printed(scene.tracker.now());
         let mut case = Self {
             scene,
@@ -123,8 +127,63 @@ impl<'a> Case<'a> {
     /// Whether what was found has been mended. What went wrong with a call stays wrong; what ended for lack of news is mended only where
     /// something shows that it works again.
     pub(super) fn is_over(&self, finding: &Finding) -> bool {
-        let is_lasting = finding.subject.kind() == SubjectKind::Call;
+        if self.is_outlived(finding) {
+            return true;
+        }
+        let is_lasting = finding.subject.kind() == SubjectKind::Call || self.is_caught(finding);
         finding.cleared.is_some() && !is_lasting && !self.unmended.iter().any(|unmended| std::ptr::eq(*unmended, finding))
+    }
+
+    /// Whether what two ends did not have in common they have since: the same caller was answered at the same number.
+    fn is_outlived(&self, finding: &Finding) -> bool {
+        let Subject::Call(call_id) = &finding.subject else { return false };
+        let is_failed = |attempt: &&Attempt<'_>| attempt.entries().any(|call| *call.call_id == **call_id);
+        let Some(failed) = self.attempts.iter().find(is_failed).filter(|_| finding.id == FindingId::CodecMismatch) else { return false };
+        let is_alike = |attempt: &Attempt<'_>| attempt.main.from == failed.main.from && attempt.main.to == failed.main.to;
+        let later = self.attempts.iter().rev().take_while(|attempt| attempt.started() > failed.started());
+        later.filter(|attempt| is_alike(attempt)).any(|attempt| attempt.main.outcome == Outcome::Answered)
+    }
+
+    /// What to do about a finding. That the called user is to be looked at is no advice where that is done.
+    pub(super) fn remedy(&self, finding: &Finding) -> String {
+        let is_called = matches!(finding.id, FindingId::CallFailedCalleeUnreachable | FindingId::UnansweredBurst);
+        let is_own = matches!(&finding.subject, Subject::Aor(aor) if self.party.is_aor(aor));
+        match is_called && is_own && self.question.problem == Some(Problem::CannotReceive) {
+            true => {
+                "Force a reconnection of the phone; if calls do not reach it then either, compare its account and its status on the PBX."
+            }
+            false => &finding.remedy,
+        }
+        .to_owned()
+    }
+
+    /// Whether calls that ended together are what somebody asks about who had a call dropped.
+    fn is_asked_about(&self, finding: &Finding) -> bool {
+        finding.id == FindingId::MassCallDrop && self.question.problem == Some(Problem::CallDropped)
+    }
+
+    /// Whether a call of the user is one of those that ended together.
+    fn is_caught(&self, finding: &Finding) -> bool {
+        self.is_asked_about(finding) && self.meant().flat_map(Attempt::entries).any(|call| self.ended_with(finding, call, [Span::ZERO; 2]))
+    }
+
+    /// Whether the calls of the user ended at other times, or at another place, than those that ended together.
+    fn is_beside(&self, finding: &Finding) -> bool {
+        let around = [WINDOW_BEFORE, WINDOW_AFTER];
+        let mut ended = self.meant().flat_map(Attempt::entries).filter(|call| call.ended.is_some()).peekable();
+        self.is_asked_about(finding) && ended.peek().is_some() && !ended.any(|call| self.ended_with(finding, call, around))
+    }
+
+    /// Whether a call ended where many did at once, and no more than that before or after them.
+    fn ended_with(&self, finding: &Finding, call: &CallEntry, [before, after]: [Span; 2]) -> bool {
+        let together = self.printed(finding.since - before)..=self.printed(finding.last + after);
+        let ends = [Some(call.source), Some(call.destination), call.passed_on_to];
+        let is_there = finding.related.iter().all(|subject| match subject {
+            Subject::Trunk(place) => ends.iter().flatten().any(|end| end.ip() == *place),
+            Subject::Site(site) => ends.iter().flatten().any(|end| Site::of(end.ip()) == *site),
+            _ => true,
+        });
+        is_there && call.ended.is_some_and(|end| together.contains(&end.0))
     }
 
     /// The findings of trouble that is over, those about the capture itself left out.
@@ -144,6 +203,9 @@ impl<'a> Case<'a> {
     pub(super) fn contradiction(&self, finding: &Finding) -> Option<String> {
         if self.is_detour(finding) {
             return Some(format!("{}, but it is registered all the same", finding.message));
+        }
+        if finding.id == FindingId::MassCallDrop && self.is_beside(finding) {
+            return Some(format!("{}, and its own calls were not among them", finding.message));
         }
         let by_options = matches!(finding.id, FindingId::PeerUnreachable | FindingId::PeerLagged);
         let delivered = self.delivered_since(self.printed(finding.since)).filter(|_| by_options)?;
@@ -329,5 +391,26 @@ impl<'a> Case<'a> {
     pub(super) fn meant(&self) -> impl Iterator<Item = &Attempt<'a>> {
         let most = if self.question.moment == Moment::Named { 1 } else { usize::MAX };
         self.attempts.iter().rev().take(most)
+    }
+}
+
+/// Makes calls of the PBX in the user's name a part of the call that the user was making then, where that is the only one: nothing shows that
+/// they belong together, but the user did not dial them.
+fn adopt(attempts: &mut Vec<Attempt<'_>>, party: &Party<'_>) {
+    for attempt in std::mem::take(attempts) {
+        let (main, started) = (attempt.main, attempt.started());
+        let is_waiting = |other: &&mut Attempt<'_>| {
+            let is_same = other.main.direction != Direction::Out && other.main.from == main.from && other.is_by(party);
+            is_same && other.main.ended.is_none_or(|end| end.0 >= started)
+        };
+        if main.direction == Direction::Out && attempt.is_by(party) {
+            let recent = attempts.iter_mut().rev().take_while(|other| started.since(other.started()) <= GOES_ON);
+            let mut waiting = recent.filter(is_waiting);
+            if let (Some(only), None) = (waiting.next(), waiting.next()) {
+                only.legs.push(main);
+                continue;
+            }
+        }
+        attempts.push(attempt);
     }
 }

@@ -1,9 +1,11 @@
 //! Facts that every verdict gives: who was meant, how the registration stands, and how many others are well.
 
+use std::collections::BTreeMap;
+
 use crate::diagnose::case::Case;
 use crate::diagnose::history;
 use crate::diagnose::parties::Attempt;
-use crate::diagnose::words::{caller, counted, dialled, outcome, registration};
+use crate::diagnose::words::{caller, counted, dialled, outcome_as_told, registration, said};
 use crate::report::model::{CallEntry, Evidence, Problem, RegistrationEntry, Stamp};
 use crate::track::site::Site;
 use crate::track::vocabulary::{Reachability, RegistrationState};
@@ -37,7 +39,7 @@ pub(super) fn calls<'s, 'a: 's>(attempts: impl IntoIterator<Item = &'s Attempt<'
 /// How a call went.
 pub(super) fn call(entry: &CallEntry) -> Evidence {
     let frame = (entry.first_frame > 0).then_some(entry.first_frame);
-    let fact = format!("call of {} to {}: {}", caller(entry), dialled(entry), outcome(entry));
+    let fact = format!("call of {} to {}: {}", caller(entry), dialled(entry), outcome_as_told(entry, said(entry)));
     Evidence { at: Stamp(entry.first_seen), frame, fact }
 }
 
@@ -83,11 +85,15 @@ fn neighbours(case: &Case<'_>) -> Option<Evidence> {
     let addresses = case.party.addresses();
     let sites: Vec<_> = addresses.iter().map(|address| Site::of(*address)).collect();
     let others = case.scene.report.registrations.iter().filter(|entry| !case.party.is_aor(&entry.aor));
-    let near: Vec<_> = others.flat_map(|entry| &entry.devices).filter(|device| sites.contains(&Site::of(device.source.ip()))).collect();
-    let well = |device: &&&crate::report::model::DeviceEntry| {
-        device.state == RegistrationState::Registered && device.reachability != Reachability::Unreachable
-    };
-    let fact =
-        format!("{} of {} other phones at its address are registered and not unreachable", near.iter().filter(well).count(), near.len());
+    // A phone that began anew, as after a restart, is listed twice.
+    let mut near: BTreeMap<_, bool> = BTreeMap::new();
+    for (entry, device) in others.flat_map(|entry| entry.devices.iter().map(move |device| (entry, device))) {
+        if sites.contains(&Site::of(device.source.ip())) {
+            let is_well = device.state == RegistrationState::Registered && device.reachability != Reachability::Unreachable;
+            *near.entry((&entry.aor, device.source)).or_default() |= is_well;
+        }
+    }
+    let well = near.values().filter(|is_well| **is_well).count();
+    let fact = format!("{well} of {} other phones at its address are registered and not unreachable", near.len());
     (!near.is_empty()).then_some(Evidence { at: Stamp(case.now), frame: None, fact })
 }

@@ -7,7 +7,11 @@ use crate::diagnose::case::Case;
 use crate::diagnose::rule::{Check, Rule, Step};
 use crate::diagnose::words::clock;
 use crate::report::model::Judgement;
+use crate::time::{PacketTime, Span};
 use crate::track::vocabulary::Confidence;
+
+/// How long a phone may take to register for the first time.
+const AT_FIRST: Span = Span::from_secs(60);
 
 pub(super) const STEPS: &[Step] = &[
     Step {
@@ -56,8 +60,20 @@ fn steady(case: &Case<'_>) -> Check {
         let hint = "Capture for at least one registration interval of the phone.";
         return Check::met(Answer::new(Judgement::CannotTell, headline).confidence(Confidence::Suspected).next_step(hint));
     };
-    let began = clock(case, case.began());
-    let headline = format!("{} was connected without a break from {began} to {}.", entry.aor, clock(case, case.now));
+    let now = clock(case, case.now);
+    let headline = match returned(case) {
+        Some((at, how)) => format!("{} {how} at {}, and was connected without a break from then to {now}.", entry.aor, clock(case, at)),
+        None => format!("{} was connected without a break from {} to {now}.", entry.aor, clock(case, case.began())),
+    };
     let hint = "If it happens again, ask at what time, and look at a capture of that time.";
     Check::met(Answer::new(Judgement::Healthy, headline).scope(case.scope()).next_step(hint))
+}
+
+/// When the user was registered again after a time in which no phone of it was, and how that came about.
+fn returned(case: &Case<'_>) -> Option<(PacketTime, &'static str)> {
+    let devices = || case.tracked_devices().map(|(_, device)| device);
+    let at = devices().filter(|device| device.is_registered()).filter_map(|device| device.registered_at).map(|since| since.time).min()?;
+    let first = devices().filter(|device| device.was_accepted()).map(|device| device.first_seen).min()?;
+    let has_logged_off = devices().any(|device| device.is_logged_off() && !device.evicted);
+    (at.since(first) > AT_FIRST).then(|| (case.printed(at), if has_logged_off { "logged off, registered anew" } else { "registered anew" }))
 }

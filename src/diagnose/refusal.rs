@@ -1,5 +1,6 @@
 //! What is said of a call that the other end refused: the PBX did its part (DETECTION §8.2, §8.3).
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use crate::detect::catalog::FindingId as F;
@@ -8,7 +9,7 @@ use crate::diagnose::cannot_call::{called_side, people, suspected, treat};
 use crate::diagnose::case::Case;
 use crate::diagnose::parties::Attempt;
 use crate::diagnose::ways::Refusals;
-use crate::diagnose::words::{clock, counted, dialled};
+use crate::diagnose::words::{clock, counted, dialled, in_brackets, outcome_as_told, said};
 use crate::report::model::{CallEntry, Escalation, Judgement};
 use crate::track::vocabulary::{Confidence, Direction, Outcome, Scope};
 
@@ -74,11 +75,11 @@ pub(super) fn to_the_caller(case: &Case<'_>, attempt: &Attempt<'_>, refusal: Ref
     let Refusal { place, status, .. } = refusal;
     let called = dialled(attempt.main);
     let which = format!("The call to {called} at {}", clock(case, attempt.started()));
+    let said = in_brackets(reason(attempt));
     if case.scene.tracker.world.peers.is_trunk(place.ip()) {
-        let said = reason(attempt);
         return of_the_carrier(refusal, &format!("{which} reached the trunk {}, which answered {status}{said}", place.ip()));
     }
-    let what = format!("{which} reached the phone at {place}, which answered {status}");
+    let what = format!("{which} reached the phone at {place}, which answered {status}{said}");
     let answer = called_side(case, attempt, &what).unwrap_or_else(|| of_the_phone(refusal, &what).scope(Scope::Call));
     answer.next_step(treat(called))
 }
@@ -99,6 +100,35 @@ pub(super) fn of_the_phone(refusal: Refusal, what: &str) -> Answer {
             .confidence(Confidence::Suspected)
             .next_step("Restart the phone and call again; if it answers so again, look at its log and its software."),
     }
+}
+
+/// A session timer that is shorter than the other end takes (RFC 4028 §6).
+pub(super) fn interval(what: String) -> Answer {
+    Answer::new(Judgement::CannotTell, format!("{what}: the session interval that was asked for is shorter than the other end takes."))
+        .confidence(Confidence::Probable)
+        .scope(Scope::Call)
+        .next_step(
+            "Align the session timers: set Session-Expires of the phone to at least the Min-SE of the answer, or lower Min-SE on the PBX; if the \
+             phone goes on asking for less, turn its session timer off.",
+        )
+        .escalate(Escalation::L2)
+}
+
+/// A call that came back to somebody whose phone had forwarded it before.
+pub(super) fn forwarded_round(case: &Case<'_>, attempt: &Attempt<'_>) -> Option<Answer> {
+    let redirected = attempt.legs.iter().filter(|leg| leg.outcome == Outcome::Redirected);
+    let mut times: BTreeMap<&str, usize> = BTreeMap::new();
+    redirected.filter_map(|leg| leg.to.as_deref()).for_each(|name| *times.entry(name).or_default() += 1);
+    let forwarders: Vec<&str> = times.into_iter().filter(|(_, times)| *times > 1).map(|(name, _)| name).collect();
+    let headline = format!(
+        "The call to {} at {} {}: it came back to {} again and again, and was forwarded each time.",
+        dialled(attempt.main),
+        clock(case, attempt.started()),
+        outcome_as_told(attempt.main, reason(attempt)),
+        forwarders.join(" and ")
+    );
+    let next_step = format!("Turn off call forwarding on the phone of {}, or set another target.", forwarders.join(" or "));
+    (!forwarders.is_empty()).then(|| suspected(F::RoutingLoop, headline).scope(Scope::Call).next_step(next_step))
 }
 
 /// The call was put through as far as a carrier.
@@ -125,23 +155,36 @@ fn of_the_carrier(refusal: Refusal, what: &str) -> Answer {
     }
 }
 
-/// Why the other end says that it refuses, in brackets; nothing where it does not say.
-pub(super) fn reason(attempt: &Attempt<'_>) -> String {
-    let told = attempt.legs.iter().rev().chain([&attempt.main]).find_map(|call| call.end_reason.as_deref());
-    told.map_or_else(String::new, |reason| format!(" ({reason})"))
+/// Why the end that refused a call says that it does.
+pub(super) fn reason<'a>(attempt: &Attempt<'a>) -> Option<&'a str> {
+    attempt.legs.iter().rev().chain([&attempt.main]).find_map(|call| said(call))
 }
 
-/// A trunk that refuses many numbers alike: that is the matter of no number, and of no person.
+/// A trunk or a PBX that refuses many numbers alike: that is the matter of no number, and of no person.
 pub(super) fn alike(case: &Case<'_>, attempt: &Attempt<'_>, refusals: &Refusals) -> Answer {
-    let Refusals { trunk, status, calls, of, numbers, callers } = refusals;
+    let Refusals { trunk, status, calls, of, numbers, callers, .. } = refusals;
+    let (by, so) = match trunk {
+        Some(trunk) => (format!("trunk {trunk}"), "that is no matter of one number or of who was called"),
+        None if *numbers > 1 => ("PBX itself".to_owned(), "it was up and called nobody for them, and that is no matter of who was called"),
+        None => ("PBX itself".to_owned(), "it was up and called nobody for them, and put others through to that number in between"),
+    };
     let headline = format!(
-        "The trunk {trunk} answered {calls} of {of} calls, by {} to {numbers} numbers, with {status}, the one to {} at {} among them{}: \
-         that is no matter of one number or of who was called.",
+        "The {by} answered {calls} of {of} calls, by {} to {}, with {status}, the one to {} at {} among them{}: {so}.",
         counted(*callers, "caller", "callers"),
+        counted(*numbers, "number", "numbers"),
         dialled(attempt.main),
         clock(case, attempt.started()),
-        reason(attempt)
+        in_brackets(reason(attempt))
     );
+    if trunk.is_none() {
+        return suspected(F::ServerErrorBurst, headline)
+            .scope(Scope::Server)
+            .next_step(
+                "Second level: look in the log of the PBX for a limit that was reached at these times (calls, channels, licences, load), \
+                 or a service that failed.",
+            )
+            .escalate(Escalation::L2);
+    }
     let answer = match status {
         500..600 => suspected(F::ServerErrorBurst, headline),
         _ => Answer::new(Judgement::CannotTell, format!("{headline} Why, only the carrier knows.")).confidence(Confidence::Suspected),

@@ -6,11 +6,14 @@ use std::net::IpAddr;
 use crate::diagnose::case::Case;
 use crate::diagnose::parties::{Attempt, Party};
 use crate::diagnose::refusal::Refusal;
-use crate::report::model::CallEntry;
-use crate::track::vocabulary::{Direction, Outcome};
+use crate::report::about::LATELY;
+use crate::report::model::{CallEntry, RegistrationEntry};
+use crate::track::vocabulary::{Direction, Outcome, RegistrationState};
 
 /// Numbers that a trunk refuses alike until it is not the matter of one of them.
 const NUMBERS: usize = 5;
+/// Calls that the PBX itself refuses alike until it is no accident.
+const CALLS: usize = 5;
 
 /// Where calls of one kind go.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -67,28 +70,55 @@ pub(super) fn is_proof(case: &Case<'_>, worked: &Attempt<'_>, failed: &Attempt<'
     is_same_number || never_left || Way::of(case, worked).is_like(Way::of(case, failed))
 }
 
-/// What a trunk refuses to several callers or at several numbers with one status.
+/// What a trunk, or the PBX itself, refuses to several callers or at several numbers with one status.
 pub(super) struct Refusals {
-    pub(super) trunk: IpAddr,
+    /// `None` for the PBX.
+    pub(super) trunk: Option<IpAddr>,
     pub(super) status: u16,
     pub(super) calls: usize,
-    /// Calls by that trunk from the first of them to the last.
+    /// Calls that went there, from the first of them to the last.
     pub(super) of: usize,
     pub(super) numbers: usize,
     pub(super) callers: usize,
+    /// Whether somebody was put through to one of the numbers in between.
+    is_reached: bool,
 }
 
 impl Refusals {
-    /// What the trunk that refused `attempt` refuses alike: at several numbers, at least every other call, and nothing shows that it has
-    /// ended. Where calls went through in between, as many in a row must have gone through since, and one more.
+    /// What whoever refused `attempt` refuses alike, where nothing shows that it has ended: a trunk at several numbers, at least every other
+    /// call; a PBX with an error of its own, of late.
     pub(super) fn like(case: &Case<'_>, attempt: &Attempt<'_>) -> Option<Self> {
-        let own = at_a_trunk(case, attempt)?;
-        let (trunk, status) = (own.place.ip(), own.status);
+        if let Some(own) = at_a_trunk(case, attempt) {
+            let trunk = own.place.ip();
+            let is_alike = |call: &Attempt<'_>| at_a_trunk(case, call).is_some_and(|at| at.status == own.status && at.place.ip() == trunk);
+            let all = Self::count(case, Some(trunk), own.status, |call| places(call).contains(&trunk), is_alike)?;
+            return Some(all).filter(|all| all.numbers >= NUMBERS && all.calls * 2 >= all.of);
+        }
+        let since = case.now - LATELY;
+        let goes_there = |call: &Attempt<'_>| {
+            let is_recent = call.started() >= since && call.main.direction == Direction::In;
+            is_recent && call.main.destination == attempt.main.destination
+        };
+        let is_own = |_: &u16| goes_there(attempt) && !is_called_on(case, attempt) && is_there(case, attempt.main);
+        let status = by_the_pbx(attempt).filter(is_own)?;
+        let all = Self::count(case, None, status, goes_there, |call| by_the_pbx(call) == Some(status))?;
+        Some(all).filter(|all| all.calls >= CALLS && all.callers > 1 && (all.numbers > 1 || all.is_reached))
+    }
+
+    /// Counts the refusals among the calls that go there; `None` where they seem to have ended. Where calls went through in between, as many in
+    /// a row must have gone through since, and one more.
+    fn count(
+        case: &Case<'_>,
+        trunk: Option<IpAddr>,
+        status: u16,
+        goes_there: impl Fn(&Attempt<'_>) -> bool,
+        is_alike: impl Fn(&Attempt<'_>) -> bool,
+    ) -> Option<Self> {
         let (mut calls, mut of, mut run, mut longest, mut passed) = (0, 0, 0, 0, 0);
-        let (mut numbers, mut callers) = (BTreeSet::new(), BTreeSet::new());
+        let (mut numbers, mut callers, mut is_reached) = (BTreeSet::new(), BTreeSet::new(), false);
         let all = Attempt::all(case.scene.report);
-        for call in all.iter().filter(|call| call.started() <= case.now && places(call).contains(&trunk)) {
-            if at_a_trunk(case, call).is_some_and(|refusal| refusal.status == status && refusal.place.ip() == trunk) {
+        for call in all.iter().filter(|call| call.started() <= case.now && goes_there(call)) {
+            if is_alike(call) {
                 calls += 1;
                 of += passed + 1;
                 passed = 0;
@@ -98,17 +128,41 @@ impl Refusals {
                 callers.insert(call.main.from.as_deref());
             } else if calls > 0 {
                 passed += 1;
-                run += usize::from(call.main.outcome == Outcome::Answered);
+                let is_answered = call.main.outcome == Outcome::Answered;
+                run += usize::from(is_answered);
+                is_reached |= is_answered && numbers.contains(&call.main.to.as_deref());
             }
         }
-        let is_alike = numbers.len() >= NUMBERS && calls * 2 >= of && run <= longest;
-        is_alike.then_some(Self { trunk, status, calls, of, numbers: numbers.len(), callers: callers.len() })
+        (run <= longest).then_some(Self { trunk, status, calls, of, numbers: numbers.len(), callers: callers.len(), is_reached })
     }
 }
 
-/// Whether a trunk refused a call.
-pub(super) fn is_refused_by_trunk(case: &Case<'_>, attempt: &Attempt<'_>) -> bool {
-    at_a_trunk(case, attempt).is_some()
+/// The latest calls of the user that a trunk refused, and that the PBX itself refused: what is refused alike would be among them.
+pub(super) fn refused<'s, 'a>(case: &'s Case<'a>) -> impl Iterator<Item = &'s Attempt<'a>> {
+    let by_trunk = case.made().find(|attempt| at_a_trunk(case, attempt).is_some());
+    by_trunk.into_iter().chain(case.made().find(|attempt| by_the_pbx(attempt).is_some()))
+}
+
+/// The error with which the PBX itself refused a call, as far as no leg to anybody is known.
+fn by_the_pbx(attempt: &Attempt<'_>) -> Option<u16> {
+    let main = attempt.main;
+    let is_own = main.direction == Direction::In && attempt.legs.is_empty() && main.passed_on_to.is_none();
+    main.status.filter(|_| is_own && main.outcome == Outcome::ServerError)
+}
+
+/// Whether the called number is none of this PBX, or that of a user who is registered.
+fn is_there(case: &Case<'_>, call: &CallEntry) -> bool {
+    let party = call.to.as_deref().map(|number| Party::find(number, case.scene.report));
+    let is_registered = |entry: &&RegistrationEntry| entry.state == RegistrationState::Registered;
+    party.is_none_or(|party| party.registrations.is_empty() || party.registrations.iter().any(is_registered))
+}
+
+/// Whether the PBX called somebody at the number of `attempt` meanwhile: a leg of that call, though it is not known to be one.
+fn is_called_on(case: &Case<'_>, attempt: &Attempt<'_>) -> bool {
+    let meanwhile = attempt.started()..=attempt.main.ended.map_or(case.now, |end| end.0);
+    let is_free = |call: &CallEntry| call.direction == Direction::Out && call.linked.is_empty();
+    let is_leg = |call: &CallEntry| is_free(call) && call.to == attempt.main.to && meanwhile.contains(&call.first_seen);
+    case.scene.report.calls.iter().any(is_leg)
 }
 
 /// What a trunk answered to a call that it did not put through.

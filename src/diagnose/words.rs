@@ -52,6 +52,26 @@ pub(super) fn outcome(call: &CallEntry) -> String {
     }
 }
 
+/// What the end that refused a call says beyond its status; `None` where it says no more, or did not refuse it.
+pub(super) fn said(call: &CallEntry) -> Option<&str> {
+    let is_refused = call.status.is_some_and(|status| status >= 400 && status != 487);
+    call.end_reason.as_deref().filter(|_| is_refused)
+}
+
+/// The same in brackets, behind the status.
+pub(super) fn in_brackets(said: Option<&str>) -> String {
+    said.map_or_else(String::new, |said| format!(" ({said})"))
+}
+
+/// What became of a call, and what was said to it then: `was refused (422: Min-SE: 1800)`.
+pub(super) fn outcome_as_told(call: &CallEntry, said: Option<&str>) -> String {
+    let outcome = outcome(call);
+    match (said, outcome.strip_suffix(')')) {
+        (Some(said), Some(open)) => format!("{open}: {said})"),
+        _ => format!("{outcome}{}", in_brackets(said)),
+    }
+}
+
 /// Who hung up, by name.
 pub(super) fn ender(call: &CallEntry) -> Option<String> {
     Some(match call.ended_by? {

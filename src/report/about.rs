@@ -3,34 +3,45 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
-use super::build::{Kept, records, registration, some_calls};
+use super::build::{Kept, direction, records, registration, some_calls};
 use super::filter::{is_address, is_device, is_user};
 use super::model::Report;
+use crate::time::{PacketTime, Span};
 use crate::track::Tracker;
 use crate::track::call::record::CallView;
 use crate::track::registration::Aor;
 use crate::track::registration::device::Device;
 use crate::track::site::Site;
+use crate::track::vocabulary::Direction;
 
 /// How often legs of legs are looked for. A call that was transferred has few.
 const ROUNDS: usize = 4;
 
+/// How far back it is looked for what else a PBX refuses that refused a call: it may have a million.
+pub const LATELY: Span = Span::from_secs(1800);
+
 /// The registrations and calls that a question about `user` can rest on: its own, those of its neighbours at the same sites, those of
-/// whom it called, all legs of its calls, the other calls of a trunk that refused one of them, and those to a number by which it was reached
-/// that the PBX does not know. Lists of the NATs and findings stay empty; the capture block is the caller's.
+/// whom it called, all legs of its calls, the other calls of a trunk that refused one of them, the latest of a PBX that did with an error, and
+/// those to a number by which it was reached that the PBX does not know. Lists of the NATs and findings stay empty; the capture block is the caller's.
 /// Of an address that several users share it holds the calls of all: who asks tells them apart.
 pub fn about(tracker: &Tracker, user: &str) -> Report {
     let party = Party::find(tracker, user);
     let own = with_legs(tracker, |record| party.takes_part(record));
     let called: BTreeSet<&str> = own.iter().map(|kept| kept.record.to).filter(|to| !to.is_empty()).collect();
     let refusing: BTreeSet<IpAddr> = own.iter().filter_map(|kept| refusing_trunk(tracker, &kept.record)).collect();
+    let since = tracker.now() - LATELY;
+    let failing: BTreeSet<IpAddr> = own.iter().filter_map(|kept| failing_pbx(tracker, &kept.record, since)).collect();
     let numbers: BTreeSet<&str> =
         own.iter().filter(|kept| !party.takes_part(&kept.record) && !kept.record.linked.is_empty()).map(|kept| kept.record.to).collect();
-    let kept = if refusing.is_empty() && numbers.is_empty() {
+    let kept = if refusing.is_empty() && failing.is_empty() && numbers.is_empty() {
         own
     } else {
         let is_unknown = |record: &CallView<'_>| record.status == 404 && numbers.contains(record.to);
-        with_legs(tracker, |record| party.takes_part(record) || refusing.contains(&record.destination.ip()) || is_unknown(record))
+        let is_beside = |record: &CallView<'_>| {
+            let ends = [record.source, record.destination];
+            refusing.contains(&record.destination.ip()) || (record.started >= since && ends.iter().any(|end| failing.contains(&end.ip())))
+        };
+        with_legs(tracker, |record| party.takes_part(record) || is_beside(record) || is_unknown(record))
     };
     let concerns = |aor: &Aor| {
         names(tracker, aor, user)
@@ -107,6 +118,12 @@ fn with_legs<'t>(tracker: &'t Tracker, is_wanted: impl Fn(&CallView<'_>) -> bool
 fn refusing_trunk(tracker: &Tracker, record: &CallView<'_>) -> Option<IpAddr> {
     let trunk = record.destination.ip();
     (record.status >= 400 && tracker.world.peers.is_trunk(trunk)).then_some(trunk)
+}
+
+/// The PBX that refused a call since then with an error and was not seen to call anybody for it.
+fn failing_pbx(tracker: &Tracker, record: &CallView<'_>, since: PacketTime) -> Option<IpAddr> {
+    let is_own = record.started >= since && record.linked.is_empty() && direction(tracker, record) == Direction::In;
+    ((500..600).contains(&record.status) && is_own).then_some(record.destination.ip())
 }
 
 /// Whether `wanted` names the address-of-record, one of its devices, or the place of one.

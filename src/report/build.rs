@@ -102,7 +102,7 @@ pub fn some_calls(tracker: &Tracker, some: &[Kept<'_>]) -> Vec<CallEntry> {
     all.iter().take(some.len()).map(|recorded| call(tracker, &legs, recorded)).collect()
 }
 
-fn direction(tracker: &Tracker, record: &CallView<'_>) -> Direction {
+pub(super) fn direction(tracker: &Tracker, record: &CallView<'_>) -> Direction {
     tracker.world.peers.direction(Flow { transport: Transport::Udp, source: record.source, destination: record.destination })
 }
 

@@ -1,7 +1,8 @@
 //! Which two dialogs are the legs of one call through a B2BUA (DETECTION §6.3).
 //!
 //! A leg towards the PBX and a leg from it are scored by what they have in common when the second begins, and again when it rings and is
-//! answered. They are linked at 60 points if no other candidate comes within 15; ambiguous ones stay apart, and nothing is concluded.
+//! answered. They are linked at 60 points if no other candidate comes within 15; ambiguous ones stay apart, and nothing is concluded. A first
+//! leg may have several second ones: a group rings, or all devices of one user.
 
 mod index;
 mod marks;
@@ -230,23 +231,31 @@ impl Legs {
     /// Links the second leg `call`, if it is clear to which first leg.
     fn decide(&mut self, world: &World, calls: &mut Calls, call: Handle) {
         let Some((place, leg)) = calls.get(call).and_then(|known| self.second.of(call, known.legs.second)) else { return };
-        let (mut best, mut second) = (None, leg.crowd);
-        for candidate in leg.near.iter().filter_map(|mate| self.first.find(mate)) {
-            let points = score(world, calls, candidate, leg);
-            match best {
-                Some((_, most)) if key(points) <= key(most) => second = second.max(points.rest),
-                _ => {
-                    second = second.max(best.map_or(0, |(_, most): (_, Score)| most.rest));
-                    best = Some((candidate.call, points));
+        // A call that is already on its way to the callee goes to another device of it, unless a call that is not may be meant.
+        for is_on_its_way in [false, true] {
+            let (mut best, mut second) = (None, leg.crowd);
+            for candidate in leg.near.iter().filter_map(|mate| self.first.find(mate)) {
+                if !is_on_its_way && busy(calls, candidate, leg) != Busy::Not {
+                    continue;
+                }
+                let points = score(world, calls, candidate, leg);
+                match best {
+                    Some((_, most)) if key(points) <= key(most) => second = second.max(points.rest),
+                    _ => {
+                        second = second.max(best.map_or(0, |(_, most): (_, Score)| most.rest));
+                        best = Some((candidate.call, points));
+                    }
                 }
             }
-        }
-        if let Some((partner, points)) = best
-            && is_linked_by(points)
-            && points.rest >= second + LEAD
-        {
-            calls.link(partner, call);
-            self.second.remove(place);
+            if let Some((partner, points)) = best
+                && is_linked_by(points)
+            {
+                if points.rest >= second + LEAD {
+                    calls.link(partner, call);
+                    self.second.remove(place);
+                }
+                return;
+            }
         }
     }
 
@@ -297,7 +306,7 @@ fn score(world: &World, calls: &Calls, a: &Leg, b: &Leg) -> Score {
         return Score::default();
     }
     let (Some(first), Some(second)) = (calls.get(a.call), calls.get(b.call)) else { return Score::default() };
-    if !first.is_open() || is_busy_with(calls, a, b, second) {
+    if !first.is_open() || busy(calls, a, b) == Busy::There {
         return Score::default();
     }
     let delay = b.begun.since(a.begun);
@@ -323,9 +332,29 @@ fn may_lead_to(world: &World, a: &Leg, b: &Leg) -> bool {
         }
 }
 
-/// Whether the first leg already has a second one in progress to the same callee: it does not need another.
-fn is_busy_with(calls: &Calls, a: &Leg, b: &Leg, second: &Call) -> bool {
-    calls.partners(a.call).any(|(partner, leg)| partner != b.call && leg.is_open() && leg.record.to == second.record.to)
+/// Whether a first leg has a second one in progress to the callee of another.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Busy {
+    Not,
+    /// To other devices of it.
+    Elsewhere,
+    /// To the same device: it does not need another.
+    There,
+}
+
+fn busy(calls: &Calls, a: &Leg, b: &Leg) -> Busy {
+    let Some(second) = calls.get(b.call) else { return Busy::Not };
+    let mut busy = Busy::Not;
+    for (partner, leg) in calls.partners(a.call) {
+        if partner != b.call && leg.is_open() && leg.record.to == second.record.to {
+            let [ours, theirs] = [leg, second].map(|leg| (leg.flow().destination, leg.phones[1]));
+            if ours == theirs {
+                return Busy::There;
+            }
+            busy = Busy::Elsewhere;
+        }
+    }
+    busy
 }
 
 /// What the ringing and the answers say.

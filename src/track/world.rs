@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use crate::config::Thresholds;
 use crate::decode::flow::Flow;
+use crate::sip::adapter::status_phrase;
 use crate::sip::message::Message;
 use crate::table::aging::AgingTable;
 use crate::table::{Digest, Digester, Handle, Rank};
@@ -165,6 +166,18 @@ pub fn text(bytes: &[u8]) -> Box<str> {
     shown(bytes).into()
 }
 
+/// The words of a status line, where they are not those that everybody uses.
+pub(in crate::track) fn unusual_phrase<'a>(message: &Message<'a>, status: u16) -> Option<&'a [u8]> {
+    let phrase = message.reason_phrase().trim_ascii();
+    // `Server Time-out` and `Server Time Out` are the same.
+    let is_usual = |phrase: &[u8]| status_phrase(status).is_some_and(|usual| letters(usual.as_bytes()).eq(letters(phrase)));
+    Some(phrase).filter(|phrase| !phrase.is_empty() && !is_usual(phrase))
+}
+
+fn letters(text: &[u8]) -> impl Iterator<Item = u8> {
+    text.iter().filter(|byte| byte.is_ascii_alphanumeric()).map(u8::to_ascii_lowercase)
+}
+
 fn shown(bytes: &[u8]) -> Cow<'_, str> {
     String::from_utf8_lossy(bytes.get(..TEXT).unwrap_or(bytes))
 }
@@ -189,6 +202,24 @@ pub fn aor_text(user: &[u8], host: &[u8]) -> Box<str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_of_a_status_line_are_compared_by_their_letters() {
+        use crate::sip::scan::{Context, scan};
+        for (line, is_own) in [
+            ("504 Server Time-out", false),
+            ("481 Call/Transaction Does Not Exist", false),
+            ("403 forbidden", false),
+            ("403", false),
+            ("503 Maximum Calls In Progress", true),
+            ("403 Forbidden (bad auth)", true),
+        ] {
+            let bytes = format!("SIP/2.0 {line}\r\nCSeq: 2 INVITE\r\nContent-Length: 0\r\n\r\n").into_bytes();
+            let scan = scan(&bytes, Context::Datagram).expect("a response");
+            let status = line.get(..3).and_then(|status| status.parse().ok()).expect("begins with a number");
+            assert_eq!(unusual_phrase(&Message::new(&bytes, &scan), status).is_some(), is_own, "{line}");
+        }
+    }
 
     #[test]
     fn of_a_text_from_the_wire_255_bytes_are_kept() {

@@ -30,6 +30,7 @@ scenarios! {
     "lengths-by-chance" => lengths_by_chance,
     "pbx-private-media" => pbx_private_media,
     "ack-missing-again" => ack_missing_again,
+    "pbx-sends-no-ack" => pbx_sends_no_ack,
 }
 
 /// A call of `caller` with the PBX, up from `at` + 2 s.
@@ -365,6 +366,19 @@ fn ack_missing_again(scene: &mut Scene) {
         outside.answer_repeated(scene, at + 4.01, &schedule::CAPPED);
         outside.bye(scene, at + 36.01, Side::Callee);
         leg.bye(scene, at + 36.02, Side::Caller);
+    }
+}
+
+/// A phone answers three calls of the PBX, which acknowledges none. The phone hangs up after 32 s, when the PBX has forgotten its half.
+fn pbx_sends_no_ack(scene: &mut Scene) {
+    phones(scene, 500.0);
+    let pbx = scene.pbx.clone();
+    for at in [20.0, 170.0, 320.0] {
+        let mut leg = Leg::new(scene, &pbx, &b1(), "900", "2001");
+        leg.invite(scene, at, &[]);
+        leg.progress(scene, at + 0.3, 180);
+        leg.answer_repeated(scene, at + 4.0, &schedule::CAPPED);
+        leg.exchange(scene, at + 36.0, Side::Callee, "BYE", 481);
     }
 }
 

@@ -3,7 +3,7 @@
 use super::scenarios;
 use crate::support::agent::cast::{a1, a2, b1, c1};
 use crate::support::call::{Bridge, Plan};
-use crate::support::{Leg, Scene, Side};
+use crate::support::{Agent, Leg, Scene, Side};
 
 scenarios! {
     "legs-parallel-pair" => legs_parallel_pair,
@@ -19,6 +19,8 @@ scenarios! {
     "queue-agent" => queue_agent,
     "call-pickup" => call_pickup,
     "voicemail-beside-code" => voicemail_beside_code,
+    "shared-line" => shared_line,
+    "shared-line-left-up" => shared_line_left_up,
 }
 
 /// Registers everybody whom the scenes need.
@@ -211,4 +213,66 @@ fn voicemail_beside_code(scene: &mut Scene) {
     bridge.b.cancel(scene, 30.0, &[]);
     bridge.a.answer(scene, 30.01, &[]);
     bridge.a.bye(scene, 50.0, Side::Caller);
+}
+
+/// Makes a caller and the three devices of 2001, and keeps them registered.
+fn shared(scene: &mut Scene, until: f64) -> (Agent, [Agent; 3]) {
+    let mut caller = a1();
+    scene.healthy(&mut caller, 0.0, until);
+    let mut devices = [a2(), b1(), c1()].map(|phone| Agent { user: "2001".to_owned(), ..phone.expiring(900) });
+    for index in 0..devices.len() {
+        let (before, after) = devices.split_at_mut(index);
+        let others: Vec<_> = before.iter().collect();
+        for device in after.iter_mut().take(1) {
+            let at = 0.5 + index as f64 * 0.5;
+            scene.reg_ok_listing(at, device, &others);
+            scene.upkeep(device, at, until);
+        }
+    }
+    (caller, devices)
+}
+
+/// Has the caller call 2001, whose device with the number `answers` takes the call 5 s after `at`; the PBX takes the other legs back without
+/// saying why. Gives the leg of the caller and that of the device.
+fn call_shared(scene: &mut Scene, caller: &Agent, devices: &[Agent], answers: usize, at: f64) -> Bridge {
+    let pbx = scene.pbx.clone();
+    let mut a = Leg::new(scene, caller, &pbx, &caller.user, "2001");
+    a.invite(scene, at, &[]);
+    a.progress(scene, at + 0.005, 100);
+    let mut legs: Vec<_> = devices.iter().map(|device| Leg::new(scene, &pbx, device, &caller.user, "2001")).collect();
+    for (index, leg) in legs.iter_mut().enumerate() {
+        leg.invite(scene, at + 0.05 + index as f64 * 0.001, &[]);
+        leg.progress(scene, at + 0.3 + index as f64 * 0.1, 180);
+    }
+    a.progress(scene, at + 0.31, 180);
+    let mut b = legs.remove(answers);
+    b.answer(scene, at + 5.0, &[]);
+    a.answer(scene, at + 5.01, &[]);
+    for leg in &mut legs {
+        leg.cancel(scene, at + 5.02, &[]);
+    }
+    Bridge { a, b }
+}
+
+/// One number on three devices: whichever takes the call, the others stop to ring. Then two calls ring them at once, and another device takes
+/// each.
+fn shared_line(scene: &mut Scene) {
+    let (caller, devices) = shared(scene, 400.0);
+    for (answers, at) in [(0, 10.0), (1, 80.0), (2, 150.0)] {
+        call_shared(scene, &caller, &devices, answers, at).bye(scene, at + 45.0, Side::Caller);
+    }
+    let mut older = call_shared(scene, &caller, &devices, 1, 220.0);
+    let mut younger = call_shared(scene, &caller, &devices, 2, 222.0);
+    older.bye(scene, 250.0, Side::Caller);
+    younger.bye(scene, 340.0, Side::Callee);
+}
+
+/// As [`shared_line`], but the PBX keeps the device that took the call when the caller hangs up.
+fn shared_line_left_up(scene: &mut Scene) {
+    let (caller, devices) = shared(scene, 400.0);
+    for (answers, at) in [(1, 10.0), (2, 150.0)] {
+        let mut bridge = call_shared(scene, &caller, &devices, answers, at);
+        bridge.a.bye(scene, at + 25.0, Side::Caller);
+        bridge.b.bye(scene, at + 105.0, Side::Caller);
+    }
 }

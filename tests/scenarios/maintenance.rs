@@ -14,6 +14,9 @@ scenarios! {
     "bye-unanswered" => bye_unanswered,
     "leg-left-up" => leg_left_up,
     "transfer" => transfer,
+    "transfer-to-busy" => transfer_to_busy,
+    "caller-gone-in-call" => caller_gone_in_call,
+    "bye-ignored-in-bridge" => bye_ignored_in_bridge,
     "ivr-continues" => ivr_continues,
     "mid-call" => mid_call,
     "eof-open" => eof_open,
@@ -145,6 +148,49 @@ fn transfer(scene: &mut Scene) {
     bridge.a.bye(scene, 43.2, Side::Caller);
     bridge.b.reinvite(scene, 43.1, Side::Caller, |sdp| sdp);
     bridge.b.bye(scene, 160.01, Side::Caller);
+}
+
+/// The callee transfers the caller to a phone that is busy, and is gone by then: the PBX ends the call of the caller.
+fn transfer_to_busy(scene: &mut Scene) {
+    let mut bridge = bridged(scene, 200.0);
+    let mut third = c1();
+    scene.healthy(&mut third, 2.0, 200.0);
+    bridge.ring(scene, 10.0);
+    bridge.answer(scene, 14.0);
+    let refer = bridge.b.in_dialog(scene, Side::Callee, "REFER").with("Refer-To", "<sip:2101@pbx.example.com>");
+    bridge.b.exchange_message(scene, 40.0, Side::Callee, &refer, 202);
+    bridge.b.bye(scene, 40.2, Side::Callee);
+    let pbx = scene.pbx.clone();
+    let mut leg = Leg::new(scene, &pbx, &third, "1001", "2101");
+    leg.invite(scene, 40.3, &[]);
+    leg.fail(scene, 40.4, 486, &[]);
+    let bye = bridge.a.in_dialog(scene, Side::Callee, "BYE").with("Reason", "Q.850;cause=17");
+    bridge.a.exchange_message(scene, 40.5, Side::Callee, &bye, 200);
+}
+
+/// The power of the caller's phone fails; the callee hangs up when it has heard nothing for a while.
+fn caller_gone_in_call(scene: &mut Scene) {
+    let mut caller = a1().expiring(900);
+    scene.reg_ok(0.0, &mut caller);
+    scene.keepalives(&caller, 20.0, 20.0, 50.0);
+    let mut callee = b1();
+    scene.healthy(&mut callee, 1.0, 250.0);
+    scene.healthy(&mut c1(), 2.0, 250.0);
+    let mut bridge = Bridge::new(scene, &caller, &callee);
+    bridge.ring(scene, 10.0);
+    bridge.answer(scene, 14.0);
+    bridge.b.bye(scene, 90.0, Side::Callee);
+    bridge.a.unanswered(scene, 90.01, Side::Callee, "BYE");
+}
+
+/// The caller hangs up, and a PBX that does not hear it keeps both legs until its session timer ends them.
+fn bye_ignored_in_bridge(scene: &mut Scene) {
+    let mut bridge = bridged(scene, 250.0);
+    scene.healthy(&mut c1(), 2.0, 250.0);
+    bridge.ring(scene, 10.0);
+    bridge.answer(scene, 14.0);
+    bridge.a.unanswered(scene, 60.0, Side::Caller, "BYE");
+    bridge.b.bye(scene, 160.0, Side::Caller);
 }
 
 fn ivr_continues(scene: &mut Scene) {

@@ -10,6 +10,7 @@ mod endings;
 mod legs;
 mod maintenance;
 mod nat;
+mod refused;
 mod registration;
 mod shared;
 mod surroundings;
@@ -45,7 +46,7 @@ use scenarios;
 /// Every scenario.
 pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
     let registering = [registration::ALL, contacts::ALL, nat::ALL, shared::ALL];
-    let calling = [calls::ALL, legs::ALL, maintenance::ALL, drops::ALL, endings::ALL, unseen::ALL];
+    let calling = [calls::ALL, legs::ALL, maintenance::ALL, drops::ALL, endings::ALL, unseen::ALL, refused::ALL];
     let around = [capture::ALL, trouble::ALL, surroundings::ALL, assist::ALL, whose::ALL, doors::ALL];
     registering.into_iter().chain(calling).chain(around).flatten()
 }

@@ -28,7 +28,7 @@ const UNDELIVERED: [FindingId; 4] =
 
 impl FindingId {
     /// Every id that can explain others.
-    pub const CAUSES: [Self; 19] = [
+    pub const CAUSES: [Self; 20] = [
         Self::PbxNotResponding,
         Self::PbxRestarted,
         Self::MassCallDrop,
@@ -44,6 +44,7 @@ impl FindingId {
         Self::PbxAdvertisesPrivate,
         Self::SessionRefreshMissed,
         Self::DialogLost,
+        Self::AckMissing,
         Self::LegLeftUp,
         Self::WrongTransportOrPort,
         Self::FragmentLoss,
@@ -64,6 +65,7 @@ impl FindingId {
             Self::OptionsUnsupported => (symptom == Self::PeerUnreachable, Reach::Twin),
             Self::PbxAdvertisesPrivate => (symptom == Self::SdpPrivateToPublic, Reach::Server),
             Self::SessionRefreshMissed | Self::DialogLost => (symptom == Self::CallDroppedNoBye, Reach::Twin),
+            Self::AckMissing => (symptom == Self::DialogLost, Reach::Twin),
             Self::LegLeftUp => (symptom == Self::HungCall, Reach::Twin),
             Self::WrongTransportOrPort => {
                 (matches!(symptom, Self::RegistrarSilent | Self::RegistrationRejected | Self::InviteIgnored), Reach::Twin)

@@ -129,7 +129,7 @@ catalogue! {
     LateDelivery = "late-delivery": Warning, Absence, AOR, ["S4-nat"], hours(1),
         "Set phone keep-alive ≤ {keepalive} s or router UDP NAT timeout ≥ {nat_timeout} s (or qualify from the PBX every ≤ {keepalive} s; or use TCP/TLS).";
     /// Several calls to a user, or a good part of all calls, reached no phone.
-    UnansweredBurst = "unanswered-burst": Warning, Absence, AOR_OR_PBX, ["S2"], hours(1),
+    UnansweredBurst = "unanswered-burst": Warning, Absence, AOR_OR_PBX, ["S2"], hours(1).or_when("a phone of the user answers a call"),
         "Treat the *called* party: run \"can't receive\" for {callee}.";
     /// The PBX answers others but not the calls that come from this address.
     InviteIgnored = "invite-ignored": Error, Absence, SOURCE, ["S1"], minutes(10).or_when("the PBX answers it"),

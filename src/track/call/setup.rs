@@ -1,8 +1,10 @@
 //! From the INVITE to its final response.
 
 use crate::decode::ends::ip_digest;
+use crate::sip::headers::HeaderName;
 use crate::sip::message::Message;
 use crate::sip::method::Method;
+use crate::sip::text::unfold;
 use crate::table::{Digest, Handle, Rank};
 use crate::time::Span;
 use crate::track::call::media::refuses_all;
@@ -13,7 +15,7 @@ use crate::track::call::{ABANDONED, Answer, Call, Calls, Further, PARTIAL_LIFE, 
 use crate::track::event::{Event, ServerClass, Sighting};
 use crate::track::transaction::{Owner, Transaction};
 use crate::track::vocabulary::{Direction, Outcome};
-use crate::track::world::{Seen, World, text};
+use crate::track::world::{Seen, World, text, unusual_phrase};
 
 /// How soon after a challenge an INVITE under another Call-ID still answers it (DETECTION §0.2).
 const OTHER_CALL_ID: Span = Span::from_secs(2);
@@ -53,7 +55,7 @@ impl Calls {
                 // A challenge that was answered too late to be the same attempt is still the one that is answered.
                 let nonce = found.and_then(|handle| self.table.get(handle)).and_then(|call| call.nonce);
                 if let Some(handle) = found {
-                    self.finish(handle);
+                    self.give_way(world, handle);
                 }
                 let begun = self.begin(world, seen, key, nonce);
                 (Owner::CallerInvite(begun), Some(begun))
@@ -108,7 +110,7 @@ impl Calls {
         if call.record.rang.is_some() {
             call.record.ring_ended.get_or_insert(seen.at.time);
         }
-        note_reason(call, seen);
+        note_refusal(call, seen, status);
         if let Some(reliable) = call.given_up_for_prack(status, seen.at.time)
             && world.would_see_answer(reliable.flow, reliable.first.time, seen.at.time)
         {
@@ -205,8 +207,17 @@ impl Calls {
         self.insert(world, key, call, seen.rank)
     }
 
+    /// Lets go of an attempt after which the caller made another one under the same Call-ID: with more digits, or to another number.
+    fn give_way(&mut self, world: &mut World, handle: Handle) {
+        if let Some(at) = self.table.get(handle).and_then(|call| call.final_at) {
+            self.settle(world, handle, at, None);
+        }
+        self.finish(handle);
+    }
+
     fn retry(&mut self, world: &World, handle: Handle, seen: &Seen<'_>) {
         let Some(call) = self.table.get_mut(handle) else { return };
+        call.record.end_reason = None;
         call.cseq = seen.message.cseq().map_or(call.cseq, |cseq| cseq.number);
         call.record.forwarded |= (300..400).contains(&call.record.status);
         call.record.status = 0;
@@ -315,13 +326,38 @@ pub(super) fn note_reason(call: &mut Call, seen: &Seen<'_>) {
     if let Some(cause) = seen.message.hangup_cause() {
         call.cause = Some(cause);
     }
-    let Some(reason) = seen.message.reason() else { return };
-    let words = match (reason.text, reason.cause) {
-        (words, _) if !words.is_empty() => text(words),
-        (_, Some(cause)) => format!("{} cause {cause}", text(reason.protocol)).into(),
-        _ => return,
-    };
-    call.record.end_reason = Some(words);
+    if let Some(words) = reason(&seen.message) {
+        call.record.end_reason = Some(words);
+    }
+}
+
+/// What a Reason says.
+fn reason(message: &Message<'_>) -> Option<Box<str>> {
+    let reason = message.reason()?;
+    match (reason.text, reason.cause) {
+        (words, _) if !words.is_empty() => Some(text(words)),
+        (_, Some(cause)) => Some(format!("{} cause {cause}", text(reason.protocol)).into()),
+        _ => None,
+    }
+}
+
+/// Remembers all that a refusal says beyond its status: words of its own in the status line, Warning, Min-SE, Reason. A challenge, and the end
+/// of what was cancelled, say no more.
+fn note_refusal(call: &mut Call, seen: &Seen<'_>, status: u16) {
+    note_reason(call, seen);
+    if status < 400 || matches!(status, 401 | 407 | 487) {
+        return;
+    }
+    let message = &seen.message;
+    let own = unusual_phrase(message, status).map(text);
+    let headers = [HeaderName::Warning, HeaderName::MinSe];
+    let headers =
+        headers.into_iter().filter_map(|name| Some(format!("{}: {}", name.as_str(), text(&unfold(message.header(name)?))).into()));
+    let words: Vec<Box<str>> = own.into_iter().chain(headers).collect();
+    if !words.is_empty() {
+        let words: Vec<_> = words.into_iter().chain(reason(message)).collect();
+        call.record.end_reason = Some(text(words.join("; ").as_bytes()));
+    }
 }
 
 /// Tells how long the PBX took to respond.

@@ -2,13 +2,12 @@
 
 use std::fmt;
 
-use crate::sip::adapter::status_phrase;
 use crate::sip::headers::HeaderName;
 use crate::sip::message::Message;
 use crate::sip::text::unfold;
 use crate::track::event::{AttemptReport, Sighting};
 use crate::track::registration::Registrations;
-use crate::track::world::text;
+use crate::track::world::{text, unusual_phrase};
 
 /// The headers that say why, or when to come back.
 const WHY: [HeaderName; 3] = [HeaderName::RetryAfter, HeaderName::Warning, HeaderName::Reason];
@@ -26,7 +25,7 @@ impl Refusal {
     /// The words of a final response with `status`; `None` where they are those that everybody uses.
     pub(super) fn of(message: &Message<'_>, status: u16, at: Sighting) -> Option<Box<Self>> {
         let phrase = message.reason_phrase().trim_ascii();
-        let is_usual = phrase.is_empty() || status_phrase(status).is_some_and(|usual| usual.as_bytes().eq_ignore_ascii_case(phrase));
+        let is_unusual = unusual_phrase(message, status).is_some();
         let mut words = status.to_string().into_bytes();
         if !phrase.is_empty() {
             words.push(b' ');
@@ -39,7 +38,7 @@ impl Refusal {
                 words.extend_from_slice(&unfold(value));
             }
         }
-        (!is_usual || words.len() > line).then(|| Box::new(Self { frame: at.frame, words: text(&words) }))
+        (is_unusual || words.len() > line).then(|| Box::new(Self { frame: at.frame, words: text(&words) }))
     }
 }
 
