@@ -56,10 +56,10 @@ const BOUNDS: &[(&str, &[(&str, &str)])] = &[
     ("track/triggers.rs", &[("watched", "MOST")]),
     ("track/world.rs", &[("events", "what one message brings about; drained after each")]),
     ("detect/capture.rs", &[("missing", "addresses of PBXs"), ("lossy", "addresses of PBXs")]),
-    ("detect/delivery.rs", &[("tried", "REMEMBERED"), ("lost", "REMEMBERED")]),
+    ("detect/delivery.rs", &[("tried", "REMEMBERED"), ("missed", "tried"), ("lost", "REMEMBERED")]),
     ("detect/devices.rs", &[("moves", "REMEMBERED")]),
     ("detect/drops.rs", &[("recent", "REMEMBERED"), ("legs", "recent")]),
-    ("detect/durations.rs", &[("ended", "REMEMBERED"), ("by_talk", "ended")]),
+    ("detect/durations.rs", &[("ended", "REMEMBERED")]),
     (
         "detect/finding.rs",
         &[("explains", "findings of the catalogue"), ("related", "RELATED"), ("sufferers", "RELATED"), ("values", "slots of a remedy")],

@@ -1,12 +1,14 @@
 //! How many of all calls reach nobody's phone (DETECTION §4.4).
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
 use crate::config::Thresholds;
+use crate::decode::ends::end_key;
 use crate::detect::catalog::{FindingId, Slot};
 use crate::detect::finding::{Raise, Subject};
 use crate::detect::parties::called_name;
+use crate::detect::sighted::SightedLog;
 use crate::detect::store::FindingStore;
 use crate::detect::undelivered::is_refused_without_call;
 use crate::table::Handle;
@@ -21,19 +23,25 @@ const REMEMBERED: usize = 4096;
 const SHOWN: usize = 20;
 
 /// A call attempt that came to an end.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Tried {
     call: Handle,
-    pbx: SocketAddr,
-    at: Sighting,
-    callee: Box<str>,
-    undelivered: bool,
+    pbx: PbxKey,
 }
+
+/// The hash of the address of a PBX.
+type PbxKey = u32;
 
 /// Watches the share of calls that are not delivered.
 #[derive(Debug, Default)]
 pub(super) struct DeliveryDetector {
     tried: VecDeque<Tried>,
+    /// Their ends.
+    ends: SightedLog,
+    /// How many came before the first of these.
+    forgotten: u64,
+    /// Whom those called that reached nobody's phone, by their number.
+    missed: BTreeMap<u64, Box<str>>,
     /// Calls in progress of which a leg to a phone went unanswered.
     lost: BTreeSet<Handle>,
 }
@@ -58,14 +66,21 @@ impl DeliveryDetector {
         let Some(call) = tracker.calls.get(handle) else { return };
         let Some(pbx) = tracker.world.peers.pbx_of(call.flow()).filter(|_| counts(tracker, call, outcome)) else { return };
         let undelivered = outcome != Outcome::Answered && (was_lost || is_refused_without_call(tracker, call, status));
-        while self.tried.front().is_some_and(|old| at.time.since(old.at.time) > tracker.thresholds().undelivered.window)
+        while self.ends.first().is_some_and(|old| at.time.since(old.time) > tracker.thresholds().undelivered.window)
             || self.tried.len() >= REMEMBERED
         {
             self.tried.pop_front();
+            self.ends.pop();
+            self.missed.remove(&self.forgotten);
+            self.forgotten += 1;
         }
-        self.tried.push_back(Tried { call: handle, pbx, at, callee: called_name(tracker, call), undelivered });
+        let pbx_key = key(tracker, pbx);
+        self.tried.push_back(Tried { call: handle, pbx: pbx_key });
+        self.ends.push(at, |_| {});
         if undelivered {
-            self.judge(pbx, tracker.thresholds(), at, findings);
+            let number = self.forgotten + self.tried.len() as u64 - 1;
+            self.missed.insert(number, called_name(tracker, call));
+            self.judge((pbx, pbx_key), tracker.thresholds(), at, findings);
         }
     }
 
@@ -83,19 +98,27 @@ impl DeliveryDetector {
             }
             return;
         }
-        let known = self.tried.iter_mut().rev().find(|tried| tried.call == caller && !tried.undelivered);
-        if let Some(tried) = known {
-            tried.undelivered = true;
-            let (pbx, at) = (tried.pbx, tried.at);
-            self.judge(pbx, tracker.thresholds(), at, findings);
+        let is_new = |(number, _, tried): &(u64, Sighting, Tried)| tried.call == caller && !self.missed.contains_key(number);
+        let known = self.numbered().filter(is_new).last();
+        if let Some((number, at, Tried { pbx, .. })) = known {
+            self.missed.insert(number, called_name(tracker, call));
+            if let Some(address) = tracker.world.peers.pbx_of(call.flow()) {
+                self.judge((address, pbx), tracker.thresholds(), at, findings);
+            }
         }
     }
 
-    fn judge(&self, pbx: SocketAddr, thresholds: &Thresholds, at: Sighting, findings: &mut FindingStore) {
+    /// All that are remembered, each with its number and its end.
+    fn numbered(&self) -> impl Iterator<Item = (u64, Sighting, Tried)> {
+        (self.forgotten..).zip(self.ends.iter().zip(&self.tried)).map(|(number, ((at, _), tried))| (number, at, *tried))
+    }
+
+    fn judge(&self, (pbx, key): (SocketAddr, PbxKey), thresholds: &Thresholds, at: Sighting, findings: &mut FindingStore) {
         let enough = thresholds.undelivered;
-        let all: Vec<_> = self.tried.iter().filter(|tried| tried.pbx == pbx && at.time.since(tried.at.time) <= enough.window).collect();
-        let missed: Vec<_> = all.iter().filter(|tried| tried.undelivered).collect();
-        let users: BTreeSet<_> = missed.iter().map(|tried| &tried.callee).collect();
+        let counts = |(_, end, tried): &(u64, Sighting, Tried)| tried.pbx == key && at.time.since(end.time) <= enough.window;
+        let all: Vec<_> = self.numbered().filter(counts).collect();
+        let missed: Vec<_> = all.iter().filter_map(|(number, end, _)| Some((end, self.missed.get(number)?))).collect();
+        let users: BTreeSet<_> = missed.iter().map(|(_, callee)| callee).collect();
         let is_burst = enough.is_reached(all.len())
             && thresholds.undelivered_share.is_reached(missed.len(), all.len())
             && users.len() >= thresholds.undelivered_users as usize;
@@ -113,11 +136,17 @@ impl DeliveryDetector {
         let raise = Raise::new(FindingId::UnansweredBurst, Subject::Pbx(pbx), message)
             .scope(Scope::Server)
             .fill(Slot::Callee, "each of the called users");
-        let raise = missed.iter().rev().take(SHOWN).fold(raise, |raise, tried| {
-            raise.evidence(tried.at.time, tried.at.frame, format!("a call to {} that reached no phone", tried.callee))
-        });
+        let raise = missed
+            .iter()
+            .rev()
+            .take(SHOWN)
+            .fold(raise, |raise, (at, callee)| raise.evidence(at.time, at.frame, format!("a call to {callee} that reached no phone")));
         findings.raise(raise, at.time);
     }
+}
+
+fn key(tracker: &Tracker, pbx: SocketAddr) -> PbxKey {
+    tracker.world.digester.bytes(&end_key(&pbx)).low64() as u32
 }
 
 /// Whether an attempt says anything of delivery: a call towards the PBX whose fate is known.
@@ -144,13 +173,16 @@ mod tests {
         let mut table = ExpiringTable::new(1);
         let (call, _) = table.insert(Digester::new(1).bytes(b"call"), (), PacketTime::MAX, Rank::Ordinary);
         let at = Sighting { time: PacketTime::from_parts(100, 0), frame: 1 };
-        let tried = (0..calls).map(|number| {
-            let callee = format!("{}@pbx.example.com", 1000 + number % users).into();
-            Tried { call, pbx: pbx(), at, callee, undelivered: number < missed }
-        });
-        let detector = DeliveryDetector { tried: tried.collect(), lost: BTreeSet::new() };
+        let mut detector = DeliveryDetector::default();
+        for number in 0..calls {
+            detector.tried.push_back(Tried { call, pbx: 7 });
+            detector.ends.push(at, |_| {});
+            if number < missed {
+                detector.missed.insert(number as u64, format!("{}@pbx.example.com", 1000 + number % users).into());
+            }
+        }
         let mut findings = FindingStore::new(Limits { open: 10, ended: 10 });
-        detector.judge(pbx(), &Thresholds::default(), at, &mut findings);
+        detector.judge((pbx(), 7), &Thresholds::default(), at, &mut findings);
         findings.is_open(FindingId::UnansweredBurst, &Subject::Pbx(pbx()))
     }
 

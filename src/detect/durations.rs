@@ -1,6 +1,6 @@
 //! Calls that end after the same time, again and again (DETECTION §5.5).
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::config::Thresholds;
@@ -10,6 +10,7 @@ use crate::detect::catalog::{FindingId, Slot};
 use crate::detect::chance;
 use crate::detect::finding::{Raise, Subject};
 use crate::detect::parties::phones;
+use crate::detect::sighted::SightedLog;
 use crate::detect::store::FindingStore;
 use crate::table::Handle;
 use crate::time::{PacketTime, Span};
@@ -47,63 +48,111 @@ struct Signs {
     tried: bool,
 }
 
-/// What was known of a call when it ended.
-#[derive(Clone, Debug)]
+/// What is kept of a call that ended.
+#[derive(Clone, Copy, Debug)]
 struct Ended {
+    talk: Span,
+    groups: [GroupKey; GROUPS],
+    by_pbx: bool,
+}
+
+/// The call that ended last.
+struct Last<'a> {
     at: Sighting,
     talk: Span,
     signs: Signs,
-    call_id: Box<str>,
-    groups: [GroupKey; GROUPS],
+    call_id: &'a str,
+    groups: Groups<'a>,
+}
+
+/// How a call ended.
+#[derive(Clone, Copy)]
+struct End<'a> {
+    at: Sighting,
+    talk: Span,
+    call_id: &'a str,
 }
 
 /// Groups that a call belongs to at most: those of the phone's software, its site or trunk, the PBX.
 const GROUPS: usize = 3;
 
-/// What names a group, as a hash; 0 for none.
-type GroupKey = u64;
+/// What names a group, as a hash; 0 for none. Few groups are compared, so that hardly two share one.
+type GroupKey = u32;
+
+/// The place of a call among those that are remembered, the oldest first.
+type Age = usize;
 
 /// Watches how long calls last.
 #[derive(Debug, Default)]
 pub(super) struct DurationDetector {
     ended: VecDeque<Ended>,
-    /// How many came before the first of these.
-    forgotten: u64,
-    /// How long they lasted, in order, each with its number, by whether the PBX ended them: few last as long as another.
-    by_talk: [BTreeSet<(Span, u64)>; 2],
+    /// Their ends, with the Call-ID of each.
+    ends: SightedLog,
+    /// How many came before the first of these, counted modulo 2³².
+    forgotten: u32,
+    /// Their numbers, counted so, by whether the PBX ended them and in the order of how long they lasted: few last as long as another.
+    by_talk: [Vec<u32>; 2],
 }
 
 impl DurationDetector {
     pub(super) fn event(&mut self, tracker: &Tracker, event: &Event, findings: &mut FindingStore) {
         let Event::CallEnded { call, at } = *event else { return };
-        let Some((ended, groups)) = ended(tracker, call, at) else { return };
-        self.remember(ended);
-        self.judge(tracker.thresholds(), &groups, findings);
+        let Some(last) = ended(tracker, call, at) else { return };
+        self.remember(&last);
+        self.judge(tracker.thresholds(), &last, findings);
     }
 
-    fn remember(&mut self, ended: Ended) {
-        let now = ended.at.time;
-        while self.ended.front().is_some_and(|old| now.since(old.at.time) > WINDOW) || self.ended.len() >= REMEMBERED {
-            let Some(old) = self.ended.pop_front() else { break };
-            self.by_talk[usize::from(old.signs.by_pbx)].remove(&(old.talk, self.forgotten));
-            self.forgotten += 1;
+    fn remember(&mut self, last: &Last<'_>) {
+        while self.ends.first().is_some_and(|old| last.at.time.since(old.time) > WINDOW) || self.ended.len() >= REMEMBERED {
+            self.forget();
         }
-        self.by_talk[usize::from(ended.signs.by_pbx)].insert((ended.talk, self.forgotten + self.ended.len() as u64));
-        self.ended.push_back(ended);
+        let place = self.shorter(last.signs.by_pbx, |talk| talk <= last.talk);
+        let number = self.forgotten.wrapping_add(self.ended.len() as u32);
+        self.by_talk[usize::from(last.signs.by_pbx)].insert(place, number);
+        self.ended.push_back(Ended { talk: last.talk, groups: last.groups.keys, by_pbx: last.signs.by_pbx });
+        self.ends.push(last.at, |out| out.extend_from_slice(last.call_id.as_bytes()));
+    }
+
+    fn forget(&mut self) {
+        let Some(old) = self.ended.front() else { return };
+        // Of those that lasted as long the oldest comes first.
+        let place = self.shorter(old.by_pbx, |talk| talk < old.talk);
+        self.by_talk[usize::from(old.by_pbx)].remove(place);
+        self.ended.pop_front();
+        self.ends.pop();
+        self.forgotten = self.forgotten.wrapping_add(1);
+    }
+
+    /// How many lasted as `is_shorter` says, which holds for all that are shorter than one for which it does.
+    fn shorter(&self, by_pbx: bool, is_shorter: impl Fn(Span) -> bool) -> usize {
+        self.by_talk[usize::from(by_pbx)]
+            .partition_point(|&number| self.ended.get(self.age(number)).is_some_and(|ended| is_shorter(ended.talk)))
+    }
+
+    fn age(&self, number: u32) -> Age {
+        number.wrapping_sub(self.forgotten) as usize
     }
 
     /// Those that lasted between `least` and `most`, and that the PBX ended or not, in the order of their ends.
-    fn lasting(&self, by_pbx: bool, least: Span, most: Span) -> Vec<&Ended> {
-        let lasting = self.by_talk[usize::from(by_pbx)].range((least, 0)..=(most.max(least), u64::MAX));
-        let mut numbers: Vec<u64> = lasting.map(|(_, number)| *number).collect();
-        numbers.sort_unstable();
-        numbers.into_iter().filter_map(|number| self.ended.get((number - self.forgotten) as usize)).collect()
+    fn lasting(&self, by_pbx: bool, least: Span, most: Span) -> Vec<(Age, &Ended)> {
+        let (from, to) = (self.shorter(by_pbx, |talk| talk < least), self.shorter(by_pbx, |talk| talk <= most));
+        let numbers = self.by_talk[usize::from(by_pbx)].get(from..to).unwrap_or_default();
+        let mut ages: Vec<_> = numbers.iter().map(|&number| self.age(number)).collect();
+        ages.sort_unstable();
+        ages.into_iter().filter_map(|age| Some((age, self.ended.get(age)?))).collect()
+    }
+
+    /// The ends of those calls, in their order.
+    fn ends_of(&self, same: &[(Age, &Ended)]) -> Vec<End<'_>> {
+        let mut ends = self.ends.iter().enumerate();
+        let mut end_of = |age: Age| ends.find(|(place, _)| *place == age).map(|(_, end)| end);
+        let known = same.iter().filter_map(|(age, ended)| Some((ended.talk, end_of(*age)?)));
+        known.map(|(talk, (at, call_id))| End { at, talk, call_id: std::str::from_utf8(call_id.0).unwrap_or_default() }).collect()
     }
 
     /// Looks for calls that lasted as long as the one that ended last, in the one of its groups where there are most of them.
-    fn judge(&self, thresholds: &Thresholds, groups: &Groups<'_>, findings: &mut FindingStore) {
+    fn judge(&self, thresholds: &Thresholds, last: &Last<'_>, findings: &mut FindingStore) {
         let near = thresholds.fixed_duration_spread;
-        let Some(last) = self.ended.back() else { return };
         let meaning = meaning(last.talk, near, last.signs);
         let enough = if meaning.is_some() { thresholds.fixed_duration_calls } else { thresholds.fixed_duration_other };
         if meaning.is_none() && last.talk < LONG {
@@ -114,9 +163,9 @@ impl DurationDetector {
         if alike.len() < enough as usize {
             return;
         }
-        let mut best: Option<(GroupKey, Vec<&Ended>)> = None;
-        for &group in last.groups.iter().filter(|&&group| group != 0) {
-            let same: Vec<_> = alike.iter().copied().filter(|ended| ended.groups.contains(&group)).collect();
+        let mut best: Option<(GroupKey, Vec<End<'_>>)> = None;
+        for &group in last.groups.keys.iter().filter(|&&group| group != 0) {
+            let same: Vec<_> = alike.iter().copied().filter(|(_, ended)| ended.groups.contains(&group)).collect();
             if same.len() < enough as usize {
                 continue;
             }
@@ -136,31 +185,27 @@ impl DurationDetector {
                 // Each call that ended was a moment to look.
                 same.len() as f64 > usual && chance::likelihood(same.len(), around, usual) * (self.ended.len() as f64) < BY_CHANCE
             };
-            let is_pattern = is_share && !end_together(&same) && is_pattern();
-            if is_pattern && best.as_ref().is_none_or(|(_, most)| same.len() > most.len()) {
-                best = Some((group, same));
+            if !is_share || best.as_ref().is_some_and(|(_, most)| same.len() <= most.len()) || !is_pattern() {
+                continue;
+            }
+            let ends = self.ends_of(&same);
+            if !end_together(&ends) {
+                best = Some((group, ends));
             }
         }
-        if let Some((group, same)) = best {
-            raise(groups, group, &same, last, meaning, near, findings);
+        if let Some((group, ends)) = best {
+            raise(last, group, &ends, meaning, near, findings);
         }
     }
 }
 
-fn raise(
-    groups: &Groups<'_>,
-    group: GroupKey,
-    same: &[&Ended],
-    last: &Ended,
-    meaning: Option<&str>,
-    near: Span,
-    findings: &mut FindingStore,
-) {
+fn raise(last: &Last<'_>, group: GroupKey, ends: &[End<'_>], meaning: Option<&str>, near: Span, findings: &mut FindingStore) {
+    let groups = &last.groups;
     let group = groups.name(group);
     let by = if last.signs.by_pbx { "the PBX" } else { "the other end" };
-    let duration = middle(same);
+    let duration = middle(ends);
     let message =
-        format!("{group}: {} calls ended at {duration} ±{near} by {by}: {}", same.len(), meaning.unwrap_or("a timer that is not known"));
+        format!("{group}: {} calls ended at {duration} ±{near} by {by}: {}", ends.len(), meaning.unwrap_or("a timer that is not known"));
     let subject = Subject::Group(group.into_boxed_str());
     let known = findings.is_open(FindingId::FixedDurationDrops, &subject);
     let mut raise = Raise::new(FindingId::FixedDurationDrops, subject, message);
@@ -171,16 +216,14 @@ fn raise(
         raise = groups.pbx.into_iter().fold(raise, |raise, pbx| raise.fill(Slot::Pbx, pbx.to_string()));
         raise = groups.side(last.signs.by_pbx).into_iter().fold(raise, |raise, side| raise.fill(Slot::Side, side));
     }
-    for ended in same.iter().filter(|ended| !known || ended.at == last.at) {
-        raise = raise
-            .evidence(ended.at.time, ended.at.frame, format!("BYE of {} after {}", ended.call_id, ended.talk))
-            .related(Subject::Call(ended.call_id.clone()));
+    for End { at, talk, call_id } in ends.iter().filter(|end| !known || end.at == last.at) {
+        raise = raise.evidence(at.time, at.frame, format!("BYE of {call_id} after {talk}")).related(Subject::Call((*call_id).into()));
     }
     findings.raise(raise, last.at.time);
 }
 
 /// The call, if its duration can tell anything: both its answer and its BYE were seen, and it did not merely follow its other leg.
-fn ended(tracker: &Tracker, handle: Handle, at: Sighting) -> Option<(Ended, Groups<'_>)> {
+fn ended(tracker: &Tracker, handle: Handle, at: Sighting) -> Option<Last<'_>> {
     let call = tracker.calls.get(handle).filter(|call| at.frame > 0 && !call.is_bye_missed)?;
     let talk = at.time.since(call.record.answered?);
     let follows = tracker.calls.partners(handle).any(|(_, partner)| partner.is_answered() && !partner.is_up());
@@ -195,9 +238,7 @@ fn ended(tracker: &Tracker, handle: Handle, at: Sighting) -> Option<(Ended, Grou
     };
     let signs =
         Signs { by_pbx, acked: call.is_acked(), interval: call.timer().map(|timer| timer.interval), tried: call.is_refresh_tried() };
-    let groups = Groups::of(tracker, call);
-    let call_id = call.record.call_id.clone();
-    Some((Ended { at, talk, signs, call_id, groups: groups.keys }, groups))
+    Some(Last { at, talk, signs, call_id: &call.record.call_id, groups: Groups::of(tracker, call) })
 }
 
 /// What a call has in common with others, the narrowest first.
@@ -227,7 +268,7 @@ impl<'a> Groups<'a> {
         let device = phone.and_then(|phone| tracker.registrations.device(phone));
         let agent = device.map_or("", |device| &device.user_agent);
         let place = if tracker.world.peers.is_trunk(peer.ip()) { Place::Trunk(peer.ip()) } else { Place::Site(Site::of(peer.ip())) };
-        let hash = |kind: &[u8], bytes: &[u8]| tracker.world.digester.parts(&[kind, bytes]).low64().max(1);
+        let hash = |kind: &[u8], bytes: &[u8]| (tracker.world.digester.parts(&[kind, bytes]).low64() as u32).max(1);
         let keys = [
             if agent.is_empty() { 0 } else { hash(b"agent", agent.as_bytes()) },
             match place {
@@ -270,14 +311,14 @@ impl Groups<'_> {
 }
 
 /// Whether the calls have an end in common rather than a duration.
-fn end_together(same: &[&Ended]) -> bool {
-    let times = same.iter().map(|ended| ended.at.time);
+fn end_together(ends: &[End<'_>]) -> bool {
+    let times = ends.iter().map(|end| end.at.time);
     let (first, last) = (times.clone().min(), times.max());
     last.zip(first).is_none_or(|(last, first): (PacketTime, PacketTime)| last.since(first) <= TOGETHER)
 }
 
-fn middle(same: &[&Ended]) -> Span {
-    let mut talks: Vec<_> = same.iter().map(|ended| ended.talk).collect();
+fn middle(ends: &[End<'_>]) -> Span {
+    let mut talks: Vec<_> = ends.iter().map(|end| end.talk).collect();
     talks.sort_unstable();
     talks.get(talks.len() / 2).copied().unwrap_or(Span::ZERO)
 }
@@ -323,7 +364,36 @@ fn meaning(talk: Span, spread: Span, signs: Signs) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn calls_that_lasted_alike_are_found_as_long_as_they_count(
+            calls in proptest::collection::vec((0..40_i64, 0..20_i64, any::<bool>()), 1..80), least in 0..20_i64, length in 0..6_i64,
+        ) {
+            let (mut detector, mut model, mut now) = (DurationDetector::default(), Vec::new(), PacketTime::from_parts(1, 0));
+            // Counted past what a number of 32 bits holds.
+            detector.forgotten = u32::MAX - 20;
+            for (number, (minutes, talk, by_pbx)) in calls.into_iter().enumerate() {
+                now += Span::from_secs(minutes * 60);
+                let at = Sighting { time: now, frame: number as u64 };
+                let signs = Signs { by_pbx, acked: true, interval: None, tried: false };
+                let call_id = format!("call-{number}");
+                detector.remember(&Last { at, talk: Span::from_secs(talk), signs, call_id: &call_id, groups: Groups::default() });
+                model.push((at, talk, by_pbx, call_id));
+                model.retain(|(at, ..)| now.since(at.time) <= WINDOW);
+                for by_pbx in [false, true] {
+                    let same = detector.lasting(by_pbx, Span::from_secs(least), Span::from_secs(least + length));
+                    let found: Vec<_> = detector.ends_of(&same).into_iter().map(|end| (end.at, end.talk, end.call_id)).collect();
+                    let fits = model.iter().filter(|(_, talk, by, _)| *by == by_pbx && (least..=least + length).contains(talk));
+                    let expected: Vec<_> = fits.map(|(at, talk, _, call_id)| (*at, Span::from_secs(*talk), call_id.as_str())).collect();
+                    prop_assert_eq!(found, expected);
+                }
+            }
+        }
+    }
 
     #[test]
     fn the_table_of_durations() {

@@ -38,6 +38,7 @@ mod served;
 mod server;
 mod setup;
 mod short;
+mod sighted;
 mod sketch;
 mod sleep;
 mod slowness;

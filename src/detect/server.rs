@@ -70,6 +70,7 @@ impl ServerDetector {
 
     pub(super) fn advance(&mut self, tracker: &Tracker, now: PacketTime, findings: &mut FindingStore) {
         for silence in &mut self.silences {
+            silence.prune(now);
             let Some(&(_, first)) = silence.requests.first() else { continue };
             let due = now - WATERMARK;
             if silence.told.is_some() {
@@ -143,12 +144,17 @@ impl ServerDetector {
 
 impl Silence {
     fn note_source(&mut self, source: IpAddr, now: PacketTime) {
-        if self.known.len() >= KNOWN && now.since(self.pruned) >= PRUNE {
-            self.pruned = now;
-            self.known.retain(|_, last| now.since(*last) <= SEEN_WITHIN);
-        }
         if self.known.len() < KNOWN || self.known.contains_key(&source) {
             self.known.insert(source, now);
+        }
+    }
+
+    /// Lets go of sources that asked too long ago to matter.
+    fn prune(&mut self, now: PacketTime) {
+        if now.since(self.pruned) >= PRUNE {
+            self.pruned = now;
+            let since = self.requests.first().map_or(now, |(_, first)| first.time) - SEEN_WITHIN;
+            self.known.retain(|_, last| *last >= since);
         }
     }
 
@@ -212,4 +218,34 @@ impl Silence {
 
 fn distinct(addresses: impl Iterator<Item = IpAddr>) -> usize {
     addresses.collect::<BTreeSet<_>>().len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sources_are_let_go_of_ten_minutes_after_they_asked_but_not_in_a_silence() {
+        let at = |seconds| PacketTime::from_parts(seconds, 0);
+        let [early, late] = ["198.51.100.1", "198.51.100.2"].map(|source| source.parse().unwrap());
+        let silence = |requests| Silence {
+            pbx: "203.0.113.10:5060".parse().unwrap(),
+            requests,
+            more: 0,
+            next: PacketTime::MIN,
+            known: BTreeMap::from([(early, at(1000)), (late, at(1500))]),
+            pruned: PacketTime::MIN,
+            told: None,
+            asked_again: None,
+        };
+        let pruned = |requests, now| {
+            let mut silence = silence(requests);
+            silence.prune(now);
+            silence.known.into_keys().collect::<Vec<IpAddr>>()
+        };
+        assert_eq!(pruned(Vec::new(), at(1600)), [early, late]);
+        assert_eq!(pruned(Vec::new(), at(1601)), [late]);
+        let asked = Sighting { time: at(1550), frame: 9 };
+        assert_eq!(pruned(vec![(late, asked)], at(9000)), [early, late], "who asked shortly before the silence tells whom it concerns");
+    }
 }

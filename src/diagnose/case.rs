@@ -274,13 +274,18 @@ impl<'a> Case<'a> {
         if self.is_alone() { Scope::PhoneOrSite } else { Scope::Phone }
     }
 
-    /// Whether a phone of the user is the only one at its address.
+    /// Whether a phone of the user is the only one at its address. What the user registered from there before counts while it stands: a
+    /// phone that restarted is not two.
     pub(super) fn is_alone(&self) -> bool {
-        let there = |device: &DeviceEntry| {
-            let all = self.scene.report.registrations.iter().filter(|entry| !entry.by_scanner).flat_map(|entry| &entry.devices);
-            all.filter(|other| other.source.ip() == device.source.ip()).count()
+        let entries = || self.scene.report.registrations.iter().filter(|entry| !entry.by_scanner);
+        let is_alone = |own: &RegistrationEntry, device: &DeviceEntry| {
+            let is_another = |entry: &RegistrationEntry, other: &DeviceEntry| {
+                let counts = entry.aor != own.aor || other.state == RegistrationState::Registered && !std::ptr::eq(other, device);
+                counts && other.source.ip() == device.source.ip()
+            };
+            !entries().any(|entry| entry.devices.iter().any(|other| is_another(entry, other)))
         };
-        self.devices().any(|device| there(device) < 2)
+        self.party.registrations.iter().any(|entry| entry.devices.iter().any(|device| is_alone(entry, device)))
     }
 
     /// The evidence of a finding, with printed times.

@@ -19,7 +19,7 @@ use crate::track::vocabulary::Direction;
 use crate::track::world::{Seen, World};
 use index::{Entries, Index};
 use marks::Marks;
-use remembered::{Place, Remembered};
+use remembered::{PATIENCE, Place, Remembered};
 
 /// Points that link two legs.
 const LINK: u32 = 60;
@@ -108,6 +108,8 @@ pub struct Legs {
     second: Remembered,
     /// First legs that have something in common with a second one, while it is introduced: points, number and place of each.
     fitting: Vec<(u32, u64, Place)>,
+    /// When nobody waits for any of them, unless another begins.
+    idle_at: Option<PacketTime>,
     /// Times that all were looked at again.
     learned: u8,
 }
@@ -116,6 +118,7 @@ impl Legs {
     /// Takes note of a call that began with the INVITE `seen`.
     pub fn begun(&mut self, world: &World, registrations: &Registrations, calls: &mut Calls, seen: &Seen<'_>, call: Handle) {
         self.forget(seen.at.time);
+        self.idle_at = Some(seen.at.time + PATIENCE);
         let marks = Marks::of(world, registrations, seen);
         let direction = world.peers.direction(seen.flow);
         if direction != Direction::Out {
@@ -128,6 +131,8 @@ impl Legs {
 
     /// Takes note that the caller sent its INVITE anew: with credentials, or to where it was redirected. The PBX goes on from here.
     pub fn renewed(&mut self, world: &World, registrations: &Registrations, calls: &mut Calls, seen: &Seen<'_>, call: Handle) {
+        // Whether it is remembered or not: nothing is given back too early.
+        self.idle_at = self.idle_at.map(|_| seen.at.time + PATIENCE);
         let Some((place, leg)) = self.first_of(calls, call) else { return };
         if leg.flow.source != seen.flow.source {
             self.remove_first(place);
@@ -259,6 +264,18 @@ impl Legs {
         }
     }
 
+    /// When [`Self::expire`] has something to do.
+    pub fn next_deadline(&self) -> PacketTime {
+        self.idle_at.unwrap_or(PacketTime::MAX)
+    }
+
+    /// Gives the room of all back, once it is not needed.
+    pub fn expire(&mut self, now: PacketTime) {
+        if self.next_deadline() <= now {
+            *self = Self { learned: self.learned, ..Self::default() };
+        }
+    }
+
     fn forget(&mut self, now: PacketTime) {
         while let Some(place) = self.first.leaving(now) {
             self.remove_first(place);
@@ -386,5 +403,16 @@ mod tests {
         assert!(key(early) > key(late));
         assert!(is_linked_by(early) && is_linked_by(late));
         assert!(!is_linked_by(Score { time: 25, rest: 25 }), "the caller alone proves nothing");
+    }
+
+    #[test]
+    fn room_is_given_back_once_nobody_waits_for_a_leg() {
+        let idle_at = PacketTime::from_parts(100, 0);
+        let mut legs = Legs { fitting: Vec::with_capacity(8), idle_at: Some(idle_at), learned: 3, ..Legs::default() };
+        legs.expire(idle_at - Span::from_millis(1));
+        assert!(legs.fitting.capacity() >= 8 && legs.next_deadline() == idle_at);
+        legs.expire(idle_at);
+        assert!(legs.fitting.capacity() == 0 && legs.next_deadline() == PacketTime::MAX);
+        assert_eq!(legs.learned, 3, "how often a PBX was learned is remembered");
     }
 }

@@ -284,6 +284,7 @@ impl Tracker {
             .min(self.world.next_deadline())
             .min(self.orphans.next_deadline())
             .min(self.scans.next_deadline())
+            .min(self.legs.next_deadline())
     }
 
     fn expire(&mut self, now: PacketTime) {
@@ -311,5 +312,6 @@ impl Tracker {
         if self.scans.next_deadline() <= now {
             self.scans.expire(now);
         }
+        self.legs.expire(now);
     }
 }

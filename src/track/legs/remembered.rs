@@ -7,7 +7,7 @@ use crate::table::{Handle, append};
 use crate::time::{PacketTime, Span};
 
 /// How long the ringing and the answer of a leg are waited for.
-const PATIENCE: Span = Span::from_secs(120);
+pub(super) const PATIENCE: Span = Span::from_secs(120);
 /// Legs that are remembered of each kind.
 const REMEMBERED: usize = 4096;
 
