@@ -179,8 +179,7 @@ impl DurationDetector {
                 if meaning.is_some() && !last.signs.acked {
                     return true;
                 }
-                let others = of_group().filter(|ended| (near..=AROUND).contains(&(last.talk - ended.talk).abs())).count();
-                let around = same.len() + others;
+                let around = same.len() + others_around(last.talk, near, of_group().map(|ended| ended.talk));
                 let usual = around as f64 * part_near(last.talk, near);
                 // Each call that ended was a moment to look.
                 same.len() as f64 > usual && chance::likelihood(same.len(), around, usual) * (self.ended.len() as f64) < BY_CHANCE
@@ -293,6 +292,20 @@ impl<'a> Groups<'a> {
     }
 }
 
+/// How many of the durations lie around `talk` but not within `near` of it, were they as many on one side as on the other: where those of
+/// people end, at the longest or the shortest that anybody makes, half of them would be missing.
+fn others_around(talk: Span, near: Span, durations: impl Iterator<Item = Span>) -> usize {
+    let (mut shorter, mut longer) = (0_usize, 0_usize);
+    for longer_by in durations.map(|duration| duration - talk).filter(|by| (near..=AROUND).contains(&by.abs())) {
+        *(if longer_by > Span::ZERO { &mut longer } else { &mut shorter }) += 1;
+    }
+    // No duration is less than 0.
+    let [below, above] = [talk, AROUND].map(|room| (room.min(AROUND) - near).as_secs_f64().max(1.0));
+    let room = below / above;
+    let others = (longer as f64 * (1.0 + room)).max(shorter as f64 * (1.0 + 1.0 / room));
+    others.round() as usize
+}
+
 /// Which part of the durations around `talk` is within `near` of it.
 fn part_near(talk: Span, near: Span) -> f64 {
     let around = AROUND + talk.min(AROUND);
@@ -393,6 +406,18 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn where_durations_end_those_of_one_side_count_for_both() {
+        let others = |talk: i64, durations: &[i64]| {
+            others_around(Span::from_secs(talk), Span::from_millis(1500), durations.iter().map(|&duration| Span::from_secs(duration)))
+        };
+        assert_eq!(others(100, &[75, 80, 90, 105, 110, 125]), 6, "as many on both sides");
+        assert_eq!(others(100, &[75, 80, 90]), 6, "the longest");
+        assert_eq!(others(100, &[105, 110, 125, 60, 200, 99, 100, 101]), 6, "the shortest; what is near or far does not count");
+        assert_eq!(others(16, &[20, 40]), 3, "what lasts 16 s has half as much room below it");
+        assert_eq!(others(100, &[]), 0);
     }
 
     #[test]

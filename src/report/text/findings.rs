@@ -1,14 +1,18 @@
 //! Findings, the worst first, each with its proof and what to do.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
 use super::super::model::{Evidence, FindingEntry};
 use super::super::style::Tone;
 use super::page::{INDENT, Page};
 use super::words::{self, Clock};
+use crate::track::vocabulary::Severity;
 
 /// Findings shown before the rest is only counted.
 const FINDINGS: usize = 40;
+/// Notes of one kind shown before the rest is only counted: where each call brings about the same one, the first say it.
+const NOTES: usize = 3;
 /// Evidence shown of one finding.
 const EVIDENCE: usize = 8;
 /// Where the body of a finding stands.
@@ -23,12 +27,23 @@ pub(super) fn write(findings: &[FindingEntry], clock: Clock, page: &mut Page) {
         return;
     }
     page.heading("Findings", "worst first");
-    for finding in worst_first(findings).into_iter().take(FINDINGS) {
+    let mut notes: BTreeMap<&str, usize> = BTreeMap::new();
+    let is_new = |finding: &&FindingEntry| {
+        finding.severity > Severity::Info || {
+            let alike = notes.entry(finding.id).or_default();
+            *alike += 1;
+            *alike <= NOTES
+        }
+    };
+    let listed: Vec<_> = worst_first(findings).into_iter().filter(is_new).collect();
+    for finding in listed.iter().take(FINDINGS) {
         write_finding(finding, clock, page);
     }
-    if findings.len() > FINDINGS {
+    let alike = notes.into_iter().map(|(id, count)| (count.saturating_sub(NOTES), format!("notes of {id}")));
+    let others = (listed.len().saturating_sub(FINDINGS), "findings".to_owned());
+    for (count, what) in alike.chain([others]).filter(|(count, _)| *count > 0) {
         page.blank();
-        page.paragraph(INDENT, Tone::Faint, &super::more(findings.len() - FINDINGS, "findings"));
+        page.paragraph(INDENT, Tone::Faint, &super::more(count, &what));
     }
 }
 

@@ -232,6 +232,18 @@ mod tests {
     }
 
     #[test]
+    fn of_notes_of_one_kind_the_first_are_shown() {
+        let mut report = sample::office();
+        let note =
+            |severity, nth: u32| sample::finding("sdp-private-to-public", severity, Scope::Call, &format!("{nth}@x"), nth.into(), "note");
+        report.findings = (0..30).map(|nth| note(Severity::Info, nth)).chain([note(Severity::Warning, 40)]).collect();
+        let text = plain(&report);
+        assert_eq!((text.matches("NOTE  sdp-private-to-public").count(), text.matches("WARNING  sdp-private-to-public").count()), (3, 1));
+        assert!(text.contains("… 27 more notes of sdp-private-to-public: use --user"), "{text}");
+        assert!(!text.contains("more findings"), "{text}");
+    }
+
+    #[test]
     fn a_finding_with_endless_evidence_is_cut_and_says_so() {
         let mut report = sample::office();
         report.findings = vec![FindingEntry {
