@@ -236,7 +236,10 @@ impl Detectors {
             | Event::PrackMissing { .. }
             | Event::Looping { .. } => self.call.event(tracker, event, findings),
             Event::AnswerLost(_) | Event::AnswerTaken { .. } => answers::event(tracker, event, findings),
-            Event::ScannerFound { .. } => self.intruders.event(tracker, event, findings),
+            Event::ScannerFound { .. } => {
+                self.intruders.event(tracker, event, findings);
+                self.load.event(tracker, event, findings);
+            }
             Event::TlsWanted { .. } => self.strangers.event(tracker, event, findings),
             Event::Noticed { .. } => {
                 self.ignored.event(tracker, event, findings);

@@ -60,8 +60,13 @@ impl<const N: usize> Seconds<N> {
 
     /// How many of either kind there were in the window that ends with `second`.
     fn sums(&self, second: i64) -> [u32; 2] {
-        let recent = self.bins.iter().filter(|(number, _)| *number <= second && *number > second.saturating_sub(N as i64));
-        recent.fold([0; 2], |[a, b], (_, [more_a, more_b])| [a + more_a, b + more_b])
+        self.recent(second).fold([0; 2], |[a, b], [more_a, more_b]| [a + more_a, b + more_b])
+    }
+
+    /// The counts of those seconds of the window that ends with `second` in which there was any.
+    fn recent(&self, second: i64) -> impl Iterator<Item = [u32; 2]> {
+        let recent = self.bins.iter().filter(move |(number, _)| *number <= second && *number > second.saturating_sub(N as i64));
+        recent.map(|(_, counts)| *counts)
     }
 }
 
@@ -100,6 +105,13 @@ impl LoadDetector {
                 if let Some(registering) = self.registering.get_mut(&report.flow.destination) {
                     let failed = report.end != AttemptEnd::Accepted;
                     registering.ended.note(usize::from(failed), second(report.last.time));
+                }
+            }
+            // What a scanner sends is its own matter, and not one of the PBX.
+            Event::ScannerFound { source, at, .. } => {
+                for (pbx, _) in self.registering.iter().filter(|(_, registering)| registering.foremost.0.ip() == source.ip()) {
+                    let scanner = Subject::Source(source.ip());
+                    findings.replace((FindingId::SipScanner, &scanner), (FindingId::RegistrationStorm, &Subject::Pbx(*pbx)), at.time);
                 }
             }
             _ => {}
@@ -176,7 +188,7 @@ impl LoadDetector {
         registering.note(thresholds, now);
         registering.note_asker(flow.source, thresholds);
         let [attempts, _] = registering.attempts.sums(now);
-        if !registering.is_storm(thresholds, attempts) {
+        if !registering.is_storm(thresholds, attempts) || !registering.lasts(thresholds, now) {
             return;
         }
         let subject = Subject::Pbx(flow.destination);
@@ -229,6 +241,13 @@ impl Registering {
         let usual = self.usual() * STORM as f64;
         let Thresholds { storm_attempts, storm_factor, .. } = *thresholds;
         self.baseline.1 >= WARM_UP && attempts >= storm_attempts && f64::from(attempts) > f64::from(storm_factor) * usual
+    }
+
+    /// Whether attempts come at such a rate in most of the seconds, as those of phones do that are sent away: that all phones of a site come
+    /// back within a few seconds is no storm.
+    fn lasts(&self, thresholds: &Thresholds, now: i64) -> bool {
+        let is_many = |attempts: u32| attempts as usize * STORM * 2 >= thresholds.storm_attempts as usize;
+        self.attempts.recent(now).filter(|[attempts, _]| is_many(*attempts)).count() * 2 >= STORM
     }
 
     /// Share of the attempts that ended well among those that ended.
@@ -313,10 +332,15 @@ mod tests {
     }
 
     fn burst(registering: &mut Registering, from: i64, per_second: i64) -> bool {
-        (0..STORM as i64 * per_second).any(|n| {
+        burst_of(STORM as i64, registering, from, per_second)
+    }
+
+    fn burst_of(seconds: i64, registering: &mut Registering, from: i64, per_second: i64) -> bool {
+        (0..seconds * per_second).any(|n| {
             let now = from + n / per_second;
             registering.note(&Thresholds::default(), now);
-            registering.is_storm(&Thresholds::default(), registering.attempts.sums(now)[0])
+            let attempts = registering.attempts.sums(now)[0];
+            registering.is_storm(&Thresholds::default(), attempts) && registering.lasts(&Thresholds::default(), now)
         })
     }
 
@@ -332,6 +356,14 @@ mod tests {
         let mut busy = Registering::from(0, PHONE);
         (0..1200).for_each(|n| busy.note(&Thresholds::default(), n / 10));
         assert!(!burst(&mut busy, 120, 12), "it always is so");
+    }
+
+    #[test]
+    fn that_a_site_comes_back_at_once_is_none() {
+        assert!(!burst_of(4, &mut registering(120), 120, 40));
+        let mut waves = registering(120);
+        let is_storm = (0..6).any(|wave| burst_of(2, &mut waves, 120 + wave * 4, 12));
+        assert!(is_storm, "whoever tries again every four seconds is sent away");
     }
 
     #[test]

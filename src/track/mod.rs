@@ -310,7 +310,7 @@ impl Tracker {
             self.world.expire(now);
         }
         if self.scans.next_deadline() <= now {
-            self.scans.expire(now);
+            self.expire_scans(now);
         }
         self.legs.expire(now);
     }

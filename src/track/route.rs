@@ -415,6 +415,21 @@ impl Tracker {
         }
         if let Some(giveaway) = self.scans.note(source, request.method, seen.read.to().user, result, seen.at.time) {
             self.found_scanner(request.flow, giveaway, seen.at);
+        } else if result == Try::Challenged {
+            self.scans.await_credentials(request.flow, seen.at);
+        }
+    }
+
+    /// Looks for sources that left challenges open, and forgets those that are quiet.
+    pub(super) fn expire_scans(&mut self, now: PacketTime) {
+        let (world, lost) = (&self.world, &self.lost);
+        let would_see = |flow: Flow, since: PacketTime| {
+            world.absence.is_heard_until(now) && world.absence.was_sound(since, now) && lost.since(flow.source.ip()).is_none()
+        };
+        for (flow, giveaway, at) in self.scans.expire(now, would_see) {
+            if !self.world.peers.scans(flow.source.ip()) {
+                self.found_scanner(flow, giveaway, at);
+            }
         }
     }
 

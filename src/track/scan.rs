@@ -4,10 +4,11 @@ use std::net::IpAddr;
 
 use crate::config::{Rate, Ratio, Thresholds};
 use crate::decode::ends::ip_digest;
+use crate::decode::flow::Flow;
 use crate::sip::method::Method;
-use crate::table::{Digest, Digester, ExpiringTable, Rank, append};
+use crate::table::{Digest, Digester, ExpiringTable, Handle, Rank, append};
 use crate::time::{PacketTime, Span};
-use crate::track::event::Giveaway;
+use crate::track::event::{Giveaway, Sighting};
 
 /// Products as which scanning tools name themselves.
 const TOOLS: [&[u8]; 11] = [
@@ -96,6 +97,8 @@ struct Source {
     succeeded: bool,
     /// Calls that were answered.
     answered: u16,
+    /// Its last challenge and the way of the request, while so many are open that it may be a scanner once they have been for too long.
+    open: Option<Box<(Flow, Sighting)>>,
 }
 
 /// The sources that tried in vain lately.
@@ -115,7 +118,7 @@ impl Scans {
     /// Whether a request from `source` names a scanning tool; looked at once per source and name.
     pub fn is_tool(&mut self, source: IpAddr, agent: &[u8], now: PacketTime) -> bool {
         let hash = self.digester.bytes(agent).low64();
-        let Some(entry) = self.entry(source, now) else { return false };
+        let Some((_, entry)) = self.entry(source, now) else { return false };
         if std::mem::replace(&mut entry.agent, hash) == hash {
             return false;
         }
@@ -137,7 +140,7 @@ impl Scans {
         let what = What::of(method, user);
         let user = self.digester.bytes(user).low64();
         let limits = self.limits;
-        let entry = self.entry(source, now)?;
+        let (_, entry) = self.entry(source, now)?;
         entry.tries.retain(|tried| tried.user != user && now.since(tried.at) <= limits.users.window);
         entry.succeeded |= result == Try::Succeeded;
         entry.answered = entry.answered.saturating_add(u16::from(result == Try::Succeeded && what != What::Account));
@@ -145,17 +148,60 @@ impl Scans {
             return None;
         }
         if entry.tries.len() >= REMEMBERED {
-            entry.tries.remove(0);
+            // However fast others follow, the first open challenges stay until they have been open for too long.
+            let gone = if entry.tries.first().is_some_and(|first| first.is_open(now)) { REMEMBERED - 1 } else { 0 };
+            entry.tries.remove(gone);
         }
         append(&mut entry.tries, Tried { user, at: now, result, what });
         entry.giveaway(limits, now)
     }
 
-    /// Forgets sources that were quiet for longer than the window.
-    pub fn expire(&mut self, now: PacketTime) {
-        while let Some((handle, _)) = self.sources.pop_due(now) {
-            self.sources.remove(handle);
+    /// Takes note that a request along `flow` was challenged at `at`, which is an answer that was [noted](Self::note): where many such are
+    /// open, they are looked at again once they have been for too long.
+    pub fn await_credentials(&mut self, flow: Flow, at: Sighting) {
+        let limits = self.limits;
+        let Some((handle, entry)) = self.entry(flow.source.ip(), at.time) else { return };
+        let suspect = entry.tries.iter().filter(|tried| tried.result != Try::Succeeded).count();
+        if suspect >= limits.numbers.min(limits.users.count as usize) {
+            entry.open = Some(Box::new((flow, at)));
+            self.wait(handle, at.time);
         }
+    }
+
+    /// Looks at the challenges that have been open for too long, and forgets sources that were quiet for longer than the window. Tells the
+    /// scanners that this gives away, each with the way of its last request and the challenge of that.
+    ///
+    /// `would_see` says whether credentials along a flow would have been captured since then.
+    pub fn expire(&mut self, now: PacketTime, would_see: impl Fn(Flow, PacketTime) -> bool) -> Vec<(Flow, Giveaway, Sighting)> {
+        let mut found = Vec::new();
+        while let Some((handle, _)) = self.sources.pop_due(now) {
+            let limits = self.limits;
+            let Some(entry) = self.sources.get_mut(handle) else { continue };
+            let Some(open) = entry.open.take() else {
+                self.sources.remove(handle);
+                continue;
+            };
+            let (flow, at) = *open;
+            entry.tries.retain(|tried| tried.result != Try::Challenged || would_see(flow, tried.at));
+            match entry.giveaway(limits, now) {
+                Some(giveaway) => found.push((flow, giveaway, at)),
+                None => entry.open = Some(Box::new((flow, at))),
+            }
+            self.wait(handle, now);
+        }
+        found
+    }
+
+    /// Sets when a source is looked at next.
+    fn wait(&mut self, handle: Handle, now: PacketTime) {
+        let Some(entry) = self.sources.get_mut(handle) else { return };
+        let next = entry.tries.iter().filter(|tried| tried.is_open(now)).map(|tried| tried.at + CHALLENGE).min();
+        if next.is_none() {
+            entry.open = None;
+        }
+        let next = next.filter(|_| entry.open.is_some());
+        let forget = now + self.limits.users.window.times(10);
+        self.sources.set_deadline(handle, next.unwrap_or(forget));
     }
 
     /// Sources held, and sources dropped for lack of room.
@@ -168,13 +214,15 @@ impl Scans {
         self.sources.next_deadline()
     }
 
-    fn entry(&mut self, source: IpAddr, now: PacketTime) -> Option<&mut Source> {
+    fn entry(&mut self, source: IpAddr, now: PacketTime) -> Option<(Handle, &mut Source)> {
         let key = self.key(source);
         let forget = now + self.limits.users.window.times(10);
         let handle = self.sources.find(key).unwrap_or_else(|| self.sources.insert(key, Source::default(), forget, Rank::Ordinary).0);
-        self.sources.set_deadline(handle, forget);
+        if self.sources.get(handle).is_some_and(|source| source.open.is_none()) {
+            self.sources.set_deadline(handle, forget);
+        }
         self.sources.touch(handle);
-        self.sources.get_mut(handle)
+        self.sources.get_mut(handle).map(|source| (handle, source))
     }
 
     fn key(&self, address: IpAddr) -> Digest {
@@ -200,7 +248,12 @@ impl Source {
 
 impl Tried {
     fn is_in_vain(&self, now: PacketTime) -> bool {
-        self.result == Try::Failed || (self.result == Try::Challenged && now.since(self.at) > CHALLENGE)
+        self.result == Try::Failed || (self.result == Try::Challenged && !self.is_open(now))
+    }
+
+    /// Whether credentials may still come.
+    fn is_open(&self, now: PacketTime) -> bool {
+        self.result == Try::Challenged && now.since(self.at) < CHALLENGE
     }
 }
 
@@ -225,7 +278,10 @@ fn is_named(product: &[u8], tool: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use super::*;
+    use crate::decode::flow::Transport;
 
     const WINDOW: Span = Span::from_secs(60);
     const X: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 66));
@@ -335,6 +391,45 @@ mod tests {
             scans.note(X, Method::Register, user.as_bytes(), Try::Challenged, at(40 + n))
         });
         assert_eq!(guesses.next(), Some(Giveaway::Users), "what is refused again is in vain");
+    }
+
+    fn flow() -> Flow {
+        Flow { source: SocketAddr::new(X, 5071), destination: "203.0.113.10:5060".parse().unwrap(), transport: Transport::Udp }
+    }
+
+    /// A source that is challenged for so many users, `gap` seconds apart, and answers for those that `answers` says.
+    fn challenged(users: i64, gap: f64, answers: impl Fn(i64) -> bool) -> Scans {
+        let mut scans = Scans::new(Digester::new(0), 10, Limits::from(&Thresholds::default()));
+        for n in 0..users {
+            let (user, time) = (format!("{}", 1000 + n), at(0) + Span::from_secs_f64(gap * n as f64));
+            assert_eq!(scans.note(X, Method::Register, user.as_bytes(), Try::Challenged, time), None);
+            scans.await_credentials(flow(), Sighting { time, frame: n as u64 });
+            if answers(n) {
+                scans.answers_challenge(X, user.as_bytes());
+            }
+        }
+        scans
+    }
+
+    #[test]
+    fn ten_challenges_that_stay_open_are_a_scan_although_nothing_follows() {
+        let mut scans = challenged(10, 0.4, |_| false);
+        assert_eq!(scans.expire(at(8), |_, _| true), []);
+        let last = Sighting { time: at(3) + Span::from_millis(600), frame: 9 };
+        assert_eq!(scans.expire(at(9), |_, _| true), [(flow(), Giveaway::Users, last)]);
+        assert_eq!(scans.expire(at(10_000), |_, _| true), []);
+        assert_eq!(scans.size().0, 0, "it is forgotten in the end");
+        for mut none in [challenged(9, 0.4, |_| false), challenged(30, 0.1, |n| n % 2 == 0 || n > 17), challenged(30, 0.1, |_| true)] {
+            assert_eq!(none.expire(at(9000), |_, _| true), []);
+        }
+        assert_eq!(challenged(10, 0.4, |_| false).expire(at(9), |_, _| false), [], "credentials would not have been captured");
+    }
+
+    #[test]
+    fn a_scan_that_goes_on_for_long_is_found_while_it_does() {
+        let mut scans = challenged(240, 0.02, |_| false);
+        assert_eq!(scans.expire(at(5), |_, _| true), [], "the first have just been open for five seconds");
+        assert_eq!(scans.expire(at(6), |_, _| true).len(), 1);
     }
 
     #[test]
