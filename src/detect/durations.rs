@@ -24,8 +24,11 @@ use crate::track::vocabulary::{Direction, EndedBy};
 const LASTED: Span = Span::from_secs(5);
 /// Calls that last this much longer or shorter show how many end about then by themselves: people hang up at all times, a timer at one.
 const AROUND: Span = Span::from_secs(30);
-/// How many durations may stand out by chance, among all calls remembered, before one says nothing: three of some hundred calls do not.
+/// How many durations of a known timer may stand out by chance, among all calls remembered, before one says nothing: three of some hundred
+/// calls do not.
 const BY_CHANCE: f64 = 0.1;
+/// And how many of no known timer, for which nothing but their number speaks.
+const UNKNOWN_BY_CHANCE: f64 = 0.01;
 /// Shorter calls at a duration of no known timer are announcements, or people in a hurry.
 const LONG: Span = Span::from_secs(30);
 /// Calls that end within this time have an end in common, not a duration.
@@ -163,6 +166,7 @@ impl DurationDetector {
         if alike.len() < enough as usize {
             return;
         }
+        let by_chance = if meaning.is_some() { BY_CHANCE } else { UNKNOWN_BY_CHANCE };
         let mut best: Option<(GroupKey, Vec<End<'_>>)> = None;
         for &group in last.groups.keys.iter().filter(|&&group| group != 0) {
             let same: Vec<_> = alike.iter().copied().filter(|(_, ended)| ended.groups.contains(&group)).collect();
@@ -182,7 +186,7 @@ impl DurationDetector {
                 let around = same.len() + others_around(last.talk, near, of_group().map(|ended| ended.talk));
                 let usual = around as f64 * part_near(last.talk, near);
                 // Each call that ended was a moment to look.
-                same.len() as f64 > usual && chance::likelihood(same.len(), around, usual) * (self.ended.len() as f64) < BY_CHANCE
+                same.len() as f64 > usual && chance::likelihood(same.len(), around, usual) * (self.ended.len() as f64) < by_chance
             };
             if !is_share || best.as_ref().is_some_and(|(_, most)| same.len() <= most.len()) || !is_pattern() {
                 continue;

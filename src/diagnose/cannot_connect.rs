@@ -7,7 +7,7 @@ use crate::diagnose::case::Case;
 use crate::diagnose::concern::Concern;
 use crate::diagnose::history;
 use crate::diagnose::rule::{Check, Rule, Step};
-use crate::diagnose::words::{clock, counted, lasting};
+use crate::diagnose::words::{clock, counted, lasting, registration};
 use crate::report::model::{Escalation, Judgement};
 use crate::time::{PacketTime, Span};
 use crate::track::site::Site;
@@ -277,6 +277,9 @@ fn well(case: &Case<'_>) -> Check {
     };
     let since = entry.devices.iter().filter_map(|device| device.registered_at).min();
     let since = since.map_or_else(String::new, |since| format!(" since {}", clock(case, since.0)));
-    let headline = format!("{} is registered{since}, and nothing is wrong with it.", entry.aor);
+    let headline = match entry.attempts {
+        0 => format!("{} {}, and nothing is wrong with it.", entry.aor, registration(entry)),
+        _ => format!("{} is registered{since}, and nothing is wrong with it.", entry.aor),
+    };
     Check::met(Answer::new(Judgement::Healthy, headline).scope(case.scope()))
 }

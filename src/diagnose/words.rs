@@ -85,6 +85,7 @@ pub(super) fn ender(call: &CallEntry) -> Option<String> {
 /// Where a registration stands: completes "the phone …".
 pub(super) fn registration(entry: &RegistrationEntry) -> &'static str {
     match entry.state {
+        RegistrationState::Registered if entry.attempts == 0 => "answers the PBX, and registered before the capture",
         RegistrationState::Registered => "is registered",
         RegistrationState::Unregistered => "logged off",
         RegistrationState::Unknown => "has no registration whose outcome was captured",

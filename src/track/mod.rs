@@ -8,6 +8,7 @@ pub mod absence;
 pub mod call;
 pub mod event;
 pub mod flows;
+mod inferred;
 pub mod legs;
 mod lost;
 pub mod nat;

@@ -295,6 +295,11 @@ impl Peers {
         self.update(client, now, |source| source.registers = true);
     }
 
+    /// Takes note that `peer`, which was held to be that of a phone, is that of a carrier or a gateway.
+    pub fn note_carrier(&mut self, peer: IpAddr, now: PacketTime) {
+        self.update(peer, now, |source| source.registers = false);
+    }
+
     /// Takes note that the PBX called or registered at `peer`.
     pub fn note_called(&mut self, peer: IpAddr, now: PacketTime) {
         self.update(peer, now, |source| source.is_called = true);

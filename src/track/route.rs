@@ -279,7 +279,8 @@ impl Tracker {
             Owner::FurtherRegister if status >= 200 => self.learn(seen, status, request),
             Owner::Probe(device) if status >= 200 => self.registrations.probe_answered(&mut self.world, device, seen, request),
             Owner::Nobody if method == Method::Options && status >= 200 => {
-                tell_server_delay(&mut self.world, ServerClass::Options, request, seen.at)
+                tell_server_delay(&mut self.world, ServerClass::Options, request, seen.at);
+                self.infer_phone(seen, status, request);
             }
             _ => {}
         }
@@ -374,6 +375,7 @@ impl Tracker {
     /// Takes note of whom the PBX calls or registers at.
     fn note_called(&mut self, seen: &Seen<'_>) {
         if self.calls_out(&seen.message, seen.flow) {
+            self.note_called_as(seen);
             self.world.peers.note_called(seen.flow.destination.ip(), seen.at.time);
         }
     }
@@ -400,6 +402,8 @@ impl Tracker {
             return;
         }
         let result = match status {
+            // Who does not get the challenge cannot take it up.
+            401 | 407 if self.lost.since(source).is_some() => return,
             401 | 407 => Try::Challenged,
             200..=399 => Try::Succeeded,
             // Says nothing against who asks, nor whether there is such a user: busy, away, or the PBX fails (RFC 3261 §21.5).

@@ -19,6 +19,10 @@ scenarios! {
     "answer-uncaptured" => answer_uncaptured,
     "answers-to-pbx-uncaptured" => answers_to_pbx_uncaptured,
     "stateless-pings-lost" => stateless_pings_lost,
+    "registered-before-capture" => registered_before_capture,
+    "carrier-probed-by-name" => carrier_probed_by_name,
+    "scan-stops-early" => scan_stops_early,
+    "site-without-challenges" => site_without_challenges,
 }
 
 /// Two phones of one call and a third one, none with a trouble of its own.
@@ -213,5 +217,78 @@ fn stateless_pings_lost(scene: &mut Scene) {
         scene.qualify(at + 5.0 + index as f64, &phone);
         scene.qualify_lost(at + 75.0, &[0.0], &phone);
         scene.qualify(at + 75.5, &b1());
+    }
+}
+
+/// Two phones register before the capture and answer the OPTIONS of the PBX: one falls silent, one does not answer a call. A third one does
+/// likewise, and registers in the end.
+fn registered_before_capture(scene: &mut Scene) {
+    for (index, phone) in [b1(), c1()].into_iter().enumerate() {
+        scene.healthy(&mut phone.expiring(900), index as f64, 900.0);
+    }
+    let public = |user: &str, address: &str| Agent::phone(user, Brand::Yealink, address, address);
+    let (silent, deaf) = (public("1007", "198.51.100.107:5060"), public("1008", "198.51.100.108:5060"));
+    let mut third = public("1009", "198.51.100.109:5060").expiring(900);
+    for at in times(5.0, 60.0, 880.0) {
+        if at < 300.0 {
+            scene.qualify(at, &silent);
+        } else {
+            scene.qualify_lost(at, &[0.0, 0.5, 1.5, 3.5], &silent);
+        }
+        scene.qualify(at + 1.0, &deaf);
+        scene.qualify(at + 2.0, &third);
+    }
+    let pbx = scene.pbx.clone();
+    let mut call = Leg::new(scene, &pbx, &deaf, "2001", "1008");
+    call.invite_repeated(scene, 400.0, &schedule::INVITE, &[]);
+    scene.reg_ok(500.0, &mut third);
+}
+
+/// The PBX probes its carrier in the name of its account, and calls numbers there, until nothing comes back.
+fn carrier_probed_by_name(scene: &mut Scene) {
+    phones(scene, 900.0);
+    let (pbx, carrier) = (scene.pbx.clone(), Agent { user: "49301000".to_owned(), ..trunk() });
+    for at in times(5.0, 60.0, 300.0) {
+        scene.qualify(at, &carrier);
+    }
+    for index in 0..8 {
+        let at = 20.0 + f64::from(index) * 30.0;
+        let mut b = Leg::new(scene, &pbx, &carrier, "49301000", &format!("0307654{index:02}"));
+        if index < 5 {
+            b.invite(scene, at, &[]);
+            b.progress(scene, at + 0.5, 180);
+            b.answer(scene, at + 4.0, &[]);
+            b.bye(scene, at + 14.0, Side::Caller);
+        } else {
+            b.invite_repeated(scene, at + 200.0, &schedule::INVITE, &[]);
+        }
+    }
+    for at in times(305.0, 60.0, 880.0) {
+        scene.qualify_lost(at, &[0.0, 0.5, 1.5, 3.5], &carrier);
+    }
+}
+
+/// Somebody tries twelve users within five seconds, answers no challenge, and is gone.
+fn scan_stops_early(scene: &mut Scene) {
+    phones(scene, 300.0);
+    for index in 0..12 {
+        let user = (100 + index).to_string();
+        let mut guess = Agent { user, ..Agent::phone("100", Brand::Grandstream, "192.0.2.66:5070", "192.0.2.66:5070") };
+        let request = scene.register(60.0 + f64::from(index) * 0.4, &mut guess);
+        scene.reject(60.004 + f64::from(index) * 0.4, &mut guess, &request, 401);
+    }
+}
+
+/// All twelve phones of a site come up behind a firewall that lets no answer through: each sends its REGISTER again and again.
+fn site_without_challenges(scene: &mut Scene) {
+    phones(scene, 300.0);
+    for index in 0..12_u16 {
+        let outer = format!("198.51.100.200:{}", 41_000 + index);
+        let mut phone = Agent::phone(&(4000 + index).to_string(), Brand::Yealink, &format!("192.168.9.{}:5060", 20 + index), &outer);
+        let at = 60.0 + f64::from(index) * 0.3;
+        let request = scene.register_message(&mut phone);
+        let pbx = scene.pbx.clone();
+        scene.repeat(at, &schedule::CAPPED, &phone, &pbx, &request);
+        scene.reject(at + 0.004, &mut phone, &request, 401);
     }
 }

@@ -378,7 +378,9 @@ impl Registrations {
             self.set_state(world, handle, state, Sighting { time: end, frame: 0 });
         }
         let Some(device) = self.devices.get(handle) else { return };
-        if device.last_register + REMEMBERED <= now && !device.is_registered() {
+        if let Some(end) = device.fades_at().filter(|end| *end <= now) {
+            self.uninfer(world, handle, None, Sighting { time: end, frame: 0 });
+        } else if device.last_register + REMEMBERED <= now && !device.is_registered() {
             self.forget_device(world, handle);
         } else {
             self.arm_device(handle);

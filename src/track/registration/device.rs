@@ -102,6 +102,11 @@ impl Device {
         self.last_accepted.frame != 0
     }
 
+    /// Whether it is known by its answers alone, and none of its registrations was captured.
+    pub fn is_inferred(&self) -> bool {
+        self.is_registered() && !self.was_accepted() && self.call_id_key == 0
+    }
+
     /// Whether its binding was taken back.
     pub fn is_logged_off(&self) -> bool {
         self.state == RegistrationState::Unregistered
@@ -175,6 +180,11 @@ impl Probes {
     /// The probe that waits for its answer, or was concluded to be lost.
     pub(super) fn outstanding(&self) -> Option<Outstanding> {
         self.probed.as_ref()?.outstanding
+    }
+
+    /// When the last one was sent; the beginning of time without one.
+    pub(super) fn last_sent(&self) -> PacketTime {
+        self.probed.as_ref().map_or(PacketTime::MIN, |probed| probed.last_sent)
     }
 
     /// Takes note that the probe that waits is lost.

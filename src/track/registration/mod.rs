@@ -11,6 +11,7 @@ pub mod changes;
 mod conclude;
 mod connections;
 pub mod device;
+mod inferred;
 mod keys;
 mod moved;
 mod qualify;
@@ -42,7 +43,7 @@ use crate::track::registration::moved::is_claimed;
 use crate::track::registration::refusal::Refusal;
 use crate::track::registration::users::Users;
 use crate::track::vocabulary::RegistrationState;
-use crate::track::world::{Seen, World, aor_text, text};
+use crate::track::world::{Seen, World, text};
 
 /// How long after its last sign of life an AoR or device is remembered (DETECTION §13).
 const REMEMBERED: Span = Span::from_secs(24 * 3600);
@@ -218,35 +219,6 @@ impl Registrations {
         people.min(self.addresses.next_deadline()).min(self.disconnected.next_deadline())
     }
 
-    fn aor_of(&mut self, world: &World, seen: &Seen<'_>, rank: Rank) -> Handle {
-        let to = seen.read.to();
-        let name = aor_text(to.user, to.host);
-        let key = world.digester.bytes(name.as_bytes());
-        let forget = seen.at.time + REMEMBERED;
-        if let Some(handle) = self.aors.find(key) {
-            self.aors.touch(handle);
-            self.aors.set_deadline(handle, forget);
-            return handle;
-        }
-        let aor = Aor {
-            user_len: if to.user.is_empty() { 0 } else { u16::try_from(text(to.user).len()).unwrap_or(u16::MAX) },
-            name,
-            first_seen: seen.at.time,
-            attempts: 0,
-            accepted: 0,
-            rejected: 0,
-            last_status: None,
-            refusal: None,
-            devices: Vec::new(),
-        };
-        let (handle, evicted) = self.aors.insert(key, aor, forget, rank);
-        if let Some(gone) = evicted {
-            self.unindex_user(world, &gone);
-        }
-        self.index_user(world, handle);
-        handle
-    }
-
     /// The device among those that `may_be` it that a Contact of a REGISTER stands for, in the order of §0.2; `None` if it is a new one.
     fn find_device(&self, aor: Handle, keys: &DeviceKeys, may_be: impl Fn(&Device) -> bool) -> Option<Handle> {
         let known = || {
@@ -274,6 +246,7 @@ impl Registrations {
             self.renew_device(world, handle, seen, contact, &keys);
             return handle;
         }
+        self.forget_inferred(world, aor, seen);
         let device = Device {
             aor,
             contact: text(&contact.uri.without_password()),
@@ -309,10 +282,15 @@ impl Registrations {
             cseq: keys.cseq,
             agent_key: keys.agent,
         };
+        self.add_device(world, device, rank)
+    }
+
+    fn add_device(&mut self, world: &World, device: Device, rank: Rank) -> Handle {
         self.devices_made += 1;
         let key = world.digester.parts(&[b"device", &self.devices_made.to_be_bytes()]);
         self.behind.arrived(&device);
-        let (handle, evicted) = self.devices.insert(key, device, seen.at.time + REMEMBERED, rank);
+        let (aor, forget) = (device.aor, device.first_seen + REMEMBERED);
+        let (handle, evicted) = self.devices.insert(key, device, forget, rank);
         if let Some(gone) = evicted {
             self.behind.left(&gone);
         }
@@ -451,7 +429,7 @@ impl Registrations {
         let forget = device.last_register.max(device.first_seen) + REMEMBERED;
         let expiry = device.expires_at.filter(|_| device.is_registered()).map(|at| at + self.grace + WATERMARK);
         let probe = device.probes.outstanding().filter(|probe| !probe.concluded).map(|probe| probe.sent.time + probe.give_up + WATERMARK);
-        let deadline = [expiry, probe].into_iter().flatten().min().unwrap_or(forget);
+        let deadline = [expiry, probe, device.fades_at()].into_iter().flatten().min().unwrap_or(forget);
         self.devices.set_deadline(handle, deadline);
     }
 }

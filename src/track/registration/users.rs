@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
-use crate::table::{Handle, append};
-use crate::track::registration::{Aor, Registrations};
-use crate::track::world::World;
+use crate::table::{Handle, Rank, append};
+use crate::time::PacketTime;
+use crate::track::registration::{Aor, REMEMBERED, Registrations};
+use crate::track::world::{Seen, World, aor_text, text};
 
 /// AoRs with the same user part that are kept for one another: so many tenants share an extension before it is found by no host but its own.
 const SAME_USER: usize = 64;
@@ -56,6 +57,41 @@ impl Registrations {
         only(&mut bound).or_else(|| only(&mut served))
     }
 
+    /// The AoR that a REGISTER is for.
+    pub(super) fn aor_of(&mut self, world: &World, seen: &Seen<'_>, rank: Rank) -> Handle {
+        let to = seen.read.to();
+        let user_len = if to.user.is_empty() { 0 } else { text(to.user).len() };
+        self.aor_named(world, aor_text(to.user, to.host), user_len, seen.at.time, rank)
+    }
+
+    /// The AoR of that name, the first `user_len` bytes of which are the user part.
+    pub(super) fn aor_named(&mut self, world: &World, name: Box<str>, user_len: usize, now: PacketTime, rank: Rank) -> Handle {
+        let key = world.digester.bytes(name.as_bytes());
+        let forget = now + REMEMBERED;
+        if let Some(handle) = self.aors.find(key) {
+            self.aors.touch(handle);
+            self.aors.set_deadline(handle, forget);
+            return handle;
+        }
+        let aor = Aor {
+            user_len: u16::try_from(user_len).unwrap_or(u16::MAX),
+            name,
+            first_seen: now,
+            attempts: 0,
+            accepted: 0,
+            rejected: 0,
+            last_status: None,
+            refusal: None,
+            devices: Vec::new(),
+        };
+        let (handle, evicted) = self.aors.insert(key, aor, forget, rank);
+        if let Some(gone) = evicted {
+            self.unindex_user(world, &gone);
+        }
+        self.index_user(world, handle);
+        handle
+    }
+
     /// The AoRs with that user part.
     pub(super) fn aors_of(&self, world: &World, user: &str) -> impl Iterator<Item = Handle> {
         self.users.of(user_key(world, user)).iter().copied()
@@ -93,7 +129,7 @@ fn user_key(world: &World, user: &str) -> u64 {
 }
 
 /// The only one, if there is exactly one.
-fn only(aors: &mut impl Iterator<Item = Handle>) -> Option<Handle> {
+pub(super) fn only(aors: &mut impl Iterator<Item = Handle>) -> Option<Handle> {
     let first = aors.next()?;
     aors.next().is_none().then_some(first)
 }

@@ -1,0 +1,113 @@
+//! Phones whose REGISTER lies before the capture: whoever answers the probes of the PBX is bound there (DETECTION §0.5).
+
+use std::net::SocketAddr;
+
+use crate::sip::uri::Uri;
+use crate::table::{Handle, Rank};
+use crate::time::{PacketTime, Span};
+use crate::track::event::Sighting;
+use crate::track::nat::NatEvidence;
+use crate::track::registration::Registrations;
+use crate::track::registration::addresses::Occupant;
+use crate::track::registration::changes::{Changes, Refreshes};
+use crate::track::registration::device::{Continuity, Device, Probes};
+use crate::track::registration::users::only;
+use crate::track::transaction::Transaction;
+use crate::track::vocabulary::RegistrationState;
+use crate::track::world::{Seen, World, aor_text, text};
+
+/// How long after the last probe of the PBX nothing is inferred any more.
+const FADES: Span = Span::from_secs(600);
+
+impl Device {
+    /// When nothing is known of it any more, if it is known by its answers alone.
+    pub(super) fn fades_at(&self) -> Option<PacketTime> {
+        self.is_inferred().then(|| self.probes.last_sent().max(self.first_seen) + FADES)
+    }
+}
+
+impl Registrations {
+    /// Makes a device known of which nothing but the answer `seen` to a probe of the PBX was captured. Its user is that of the To, which is
+    /// the Contact's with most PBXs.
+    pub(in crate::track) fn infer(&mut self, world: &mut World, seen: &Seen<'_>, request: &Transaction) {
+        let (to, address, now) = (seen.read.to(), request.flow.destination, seen.at.time);
+        let user = text(to.user);
+        let known = only(&mut self.aors_of(world, &user));
+        let aor = known.unwrap_or_else(|| {
+            let is_address = Uri::parse(&[b"sip:", to.host].concat()).host_ip().is_some();
+            let host = if is_address { self.served_host(request.flow.source) } else { text(to.host) };
+            self.aor_named(world, aor_text(to.user, host.as_bytes()), user.len(), now, Rank::Ordinary)
+        });
+        let device = Device {
+            aor,
+            contact: format!("sip:{user}@{address}").into(),
+            user_agent: text(seen.message.user_agent()),
+            instance: None,
+            flow: request.flow.reversed(),
+            state: RegistrationState::Unknown,
+            first_seen: now,
+            registered_at: None,
+            last_accepted: Sighting::default(),
+            accepted_before: Sighting::default(),
+            accepted_from: None,
+            granted: Span::ZERO,
+            expires_at: None,
+            last_register: PacketTime::MIN,
+            restarted: PacketTime::MIN,
+            evicted: false,
+            answer_missed: false,
+            rewritten: false,
+            nat: NatEvidence::default(),
+            credential_rejections: 0,
+            ignored_challenges: 0,
+            changes: Changes::default(),
+            refreshes: Refreshes::default(),
+            probes: Probes::new(),
+            place: address,
+            continuity: Continuity::First,
+            phone: None,
+            contact_address: None,
+            address_key: 0,
+            instance_key: 0,
+            call_id_key: 0,
+            cseq: 0,
+            agent_key: 0,
+        };
+        let handle = self.add_device(world, device, Rank::Ordinary);
+        self.set_state(world, handle, RegistrationState::Registered, seen.at);
+        self.remember_address(world, address, handle, now);
+        self.arm_device(handle);
+        world.peers.note_registered(address.ip(), now);
+    }
+
+    /// Lets go of what was inferred about the address that a REGISTER of `aor` comes from: the phone tells itself who it is.
+    pub(super) fn forget_inferred(&mut self, world: &mut World, aor: Handle, seen: &Seen<'_>) {
+        let inferred = |device: Handle| self.devices.get(device).is_some_and(Device::is_inferred);
+        let there = match self.occupant(world, seen.flow.source) {
+            Some(Occupant::Only(device)) if inferred(device) => device,
+            _ => return,
+        };
+        self.uninfer(world, there, Some(aor), seen.at);
+    }
+
+    /// Lets go of an inferred device, and of its AoR unless that is `kept` or known by more.
+    pub(in crate::track) fn uninfer(&mut self, world: &mut World, device: Handle, kept: Option<Handle>, at: Sighting) {
+        self.set_state(world, device, RegistrationState::Unknown, at);
+        let Some(gone) = self.forget_device(world, device) else { return };
+        let Some(aor) = self.aors.get_mut(gone.aor) else { return };
+        aor.devices.retain(|&other| other != device);
+        if kept != Some(gone.aor)
+            && aor.devices.is_empty()
+            && aor.attempts == 0
+            && let Some(aor) = self.aors.remove(gone.aor)
+        {
+            self.unindex_user(world, &aor);
+        }
+    }
+
+    /// The host that most likely serves a user at the PBX at `pbx`: that of the user known longest.
+    fn served_host(&self, pbx: SocketAddr) -> Box<str> {
+        let known = self.aors.iter().find_map(|(_, aor)| aor.name.rsplit_once('@').filter(|_| aor.accepted > 0));
+        known.map_or_else(|| pbx.ip().to_string().into(), |(_, host)| host.into())
+    }
+}
