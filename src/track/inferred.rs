@@ -1,11 +1,10 @@
 //! Which of those that the PBX probes are phones, although no REGISTER of theirs was captured (DETECTION §0.5).
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::sip::uri::Uri;
 use crate::track::Tracker;
 use crate::track::registration::addresses::Occupant;
-use crate::track::registration::device::Device;
 use crate::track::transaction::Transaction;
 use crate::track::vocabulary::Direction;
 use crate::track::world::Seen;
@@ -20,12 +19,25 @@ impl Tracker {
         if !is_there
             || user.is_empty()
             || self.world.peers.direction(request.flow) != Direction::Out
-            || self.registrations.occupant(&self.world, address).is_some()
+            || !self.is_unknown_at(address, user)
             || (self.world.peers.is_trunk(address.ip()) && !self.is_called_as(address.ip(), user))
         {
             return;
         }
         self.registrations.infer(&mut self.world, seen, request);
+    }
+
+    /// Whether nobody is known at `address`, or others alone by their answers: the handsets of a base.
+    fn is_unknown_at(&self, address: SocketAddr, user: &[u8]) -> bool {
+        match self.registrations.occupant(&self.world, address) {
+            None => true,
+            Some(Occupant::Only(device)) => self.registrations.is_inferred_as_other(device, user),
+            Some(Occupant::Several(first)) => {
+                let uri = [b"sip:", user, b"@"].concat();
+                self.registrations.is_inferred_as_other(first, user)
+                    && self.registrations.named(&self.world, address, &Uri::parse(&uri)).is_none()
+            }
+        }
     }
 
     /// Whether the PBX called `address` for that user, and for no other.
@@ -43,8 +55,7 @@ impl Tracker {
         }
         let Some(Occupant::Only(device)) = self.registrations.occupant(&self.world, seen.flow.destination) else { return };
         let called = seen.message.request_uri().map(|uri| Uri::parse(uri).user).unwrap_or_default();
-        let is_other = |device: &Device| device.is_inferred() && Uri::parse(device.contact.as_bytes()).user != called;
-        if self.registrations.device(device).is_some_and(is_other) {
+        if self.registrations.is_inferred_as_other(device, called) {
             self.registrations.uninfer(&mut self.world, device, None, seen.at);
             let peer = seen.flow.destination.ip();
             if self.registrations.devices_at(peer) == 0 {

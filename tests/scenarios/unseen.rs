@@ -242,6 +242,16 @@ fn registered_before_capture(scene: &mut Scene) {
     let mut call = Leg::new(scene, &pbx, &deaf, "2001", "1008");
     call.invite_repeated(scene, 400.0, &schedule::INVITE, &[]);
     scene.reg_ok(500.0, &mut third);
+    // Two handsets of a base, of which one is switched off.
+    let (on, off) = (public("1010", "198.51.100.110:5060"), public("1011", "198.51.100.110:5060"));
+    for at in times(7.0, 60.0, 880.0) {
+        scene.qualify(at, &on);
+        if at < 200.0 {
+            scene.qualify(at + 1.0, &off);
+        } else {
+            scene.qualify_lost(at + 1.0, &[0.0, 0.5, 1.5, 3.5], &off);
+        }
+    }
 }
 
 /// The PBX probes its carrier in the name of its account, and calls numbers there, until nothing comes back.

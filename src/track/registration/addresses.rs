@@ -63,10 +63,12 @@ impl Registrations {
     /// The device that a request to an address of devices is for: the one whose Contact has the user of the Request-URI, and where that
     /// says nothing the one that the address stands for.
     pub fn addressee(&self, world: &World, seen: &Seen<'_>) -> Option<Handle> {
-        match self.occupant(world, seen.flow.destination)? {
+        let meant = match self.occupant(world, seen.flow.destination)? {
             Occupant::Only(device) => self.other_writer(world, device, seen).or(Some(device)),
             Occupant::Several(first) => self.called_of_several(world, seen).or(Some(first)),
-        }
+        };
+        let user = seen.message.request_uri().map(|uri| Uri::parse(uri).user).unwrap_or_default();
+        meant.filter(|&device| !self.is_inferred_as_other(device, user))
     }
 
     /// The device of the user in the Request-URI that writes the address that a request goes to into its Contact, where `tied`, which is

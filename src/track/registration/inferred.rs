@@ -80,14 +80,24 @@ impl Registrations {
         world.peers.note_registered(address.ip(), now);
     }
 
-    /// Lets go of what was inferred about the address that a REGISTER of `aor` comes from: the phone tells itself who it is.
+    /// Whether all that is known of a device is that it answers for another user than `user`.
+    pub(in crate::track) fn is_inferred_as_other(&self, device: Handle, user: &[u8]) -> bool {
+        self.devices.get(device).is_some_and(|device| device.is_inferred() && Uri::parse(device.contact.as_bytes()).user != user)
+    }
+
+    /// Lets go of what was inferred about `aor`, and about who is where a REGISTER of it comes from: the phone tells itself who it is. Another
+    /// phone of the user is soon known again.
     pub(super) fn forget_inferred(&mut self, world: &mut World, aor: Handle, seen: &Seen<'_>) {
-        let inferred = |device: Handle| self.devices.get(device).is_some_and(Device::is_inferred);
         let there = match self.occupant(world, seen.flow.source) {
-            Some(Occupant::Only(device)) if inferred(device) => device,
-            _ => return,
+            Some(Occupant::Only(device)) => Some(device),
+            _ => None,
         };
-        self.uninfer(world, there, Some(aor), seen.at);
+        let own = self.aors.get(aor).map_or(&[][..], |aor| &aor.devices);
+        let is_inferred = |&device: &Handle| self.devices.get(device).is_some_and(Device::is_inferred);
+        let inferred: Vec<_> = own.iter().copied().chain(there).filter(is_inferred).collect();
+        for device in inferred {
+            self.uninfer(world, device, Some(aor), seen.at);
+        }
     }
 
     /// Lets go of an inferred device, and of its AoR unless that is `kept` or known by more.
