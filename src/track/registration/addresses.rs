@@ -67,8 +67,10 @@ impl Registrations {
             Occupant::Only(device) => self.other_writer(world, device, seen).or(Some(device)),
             Occupant::Several(first) => self.called_of_several(world, seen).or(Some(first)),
         };
-        let user = seen.message.request_uri().map(|uri| Uri::parse(uri).user).unwrap_or_default();
-        meant.filter(|&device| !self.is_inferred_as_other(device, user))
+        meant.filter(|&device| {
+            let called = || seen.message.request_uri().map(|uri| Uri::parse(uri).user).unwrap_or_default();
+            !self.devices.get(device).is_some_and(Device::is_inferred) || !self.is_inferred_as_other(device, called())
+        })
     }
 
     /// The device of the user in the Request-URI that writes the address that a request goes to into its Contact, where `tied`, which is

@@ -85,16 +85,16 @@ impl Registrations {
         self.devices.get(device).is_some_and(|device| device.is_inferred() && Uri::parse(device.contact.as_bytes()).user != user)
     }
 
-    /// Lets go of what was inferred about `aor`, and about who is where a REGISTER of it comes from: the phone tells itself who it is. Another
-    /// phone of the user is soon known again.
+    /// Lets go of what was inferred about the phones of `aor` where a REGISTER of it comes from: the phone tells itself who it is. What is
+    /// elsewhere stays, as anybody can send a REGISTER for any user, until the PBX probes it no more.
     pub(super) fn forget_inferred(&mut self, world: &mut World, aor: Handle, seen: &Seen<'_>) {
         let there = match self.occupant(world, seen.flow.source) {
             Some(Occupant::Only(device)) => Some(device),
             _ => None,
         };
         let own = self.aors.get(aor).map_or(&[][..], |aor| &aor.devices);
-        let is_inferred = |&device: &Handle| self.devices.get(device).is_some_and(Device::is_inferred);
-        let inferred: Vec<_> = own.iter().copied().chain(there).filter(is_inferred).collect();
+        let is_there = |device: &Device| device.is_inferred() && device.source().ip() == seen.flow.source.ip();
+        let inferred: Vec<_> = own.iter().copied().chain(there).filter(|&device| self.devices.get(device).is_some_and(is_there)).collect();
         for device in inferred {
             self.uninfer(world, device, Some(aor), seen.at);
         }
