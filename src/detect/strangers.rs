@@ -32,13 +32,23 @@ const TCP_REFUSED: &str = "TCP connection refused";
 const UDP_REFUSED: &str = "UDP refused by ICMP";
 /// A server that is gone, or was never there.
 const SILENT_ADDRESS: &str = "SIP to an address that is no PBX and answers nobody";
+/// A host that says so itself, or a router on the way there.
+const REFUSED_ADDRESS: &str = "SIP to an address that is no PBX (refused by ICMP)";
 /// A port at which the PBX does not listen, while it serves others at another one.
 const SILENT_PORT: &str = "SIP that nothing answers";
+
+/// A try that cannot succeed.
+#[derive(Clone, Copy, Debug)]
+struct Knock {
+    at: Sighting,
+    what: &'static str,
+    door: SocketAddr,
+}
 
 /// Watches tries that cannot succeed.
 #[derive(Debug, Default)]
 pub(super) struct StrangerDetector {
-    knocks: Latest<IpAddr, VecDeque<(Sighting, &'static str)>, REMEMBERED>,
+    knocks: Latest<IpAddr, VecDeque<Knock>, REMEMBERED>,
     strays: Latest<IpAddr, VecDeque<Sighting>, REMEMBERED>,
     domains: BTreeSet<Box<str>>,
     /// Where somebody was registered.
@@ -70,6 +80,10 @@ impl StrangerDetector {
             Event::RegistrationEnded(report) => match report.end {
                 AttemptEnd::Accepted => self.served(tracker, report, findings),
                 AttemptEnd::Rejected => self.rejected(tracker, report, findings),
+                AttemptEnd::NoAnswer | AttemptEnd::Unknown if is_refused_elsewhere(tracker, report.flow, report.first.time) => {
+                    let aor = aor_subject(tracker, report.aor);
+                    self.knocked(tracker, report.flow, REFUSED_ADDRESS, report.first, aor, findings);
+                }
                 AttemptEnd::NoAnswer | AttemptEnd::Unknown if self.is_elsewhere(tracker, report) => {
                     let aor = aor_subject(tracker, report.aor);
                     self.knocked(tracker, report.flow, SILENT_ADDRESS, report.first, aor, findings);
@@ -104,23 +118,26 @@ impl StrangerDetector {
         }
         let least = tracker.thresholds().wrong_port;
         let knocks = self.knocks.entry(source);
-        knocks.push_back((at, what));
+        knocks.push_back(Knock { at, what, door });
         while knocks.len() > KEPT.max(least.count as usize)
-            || knocks.front().is_some_and(|(first, _)| at.time.since(first.time) > least.window)
+            || knocks.front().is_some_and(|first| at.time.since(first.at.time) > least.window)
         {
             knocks.pop_front();
         }
         let refused = [TCP_REFUSED, UDP_REFUSED].contains(&what);
-        let lives = knocks.front().is_some_and(|(first, _)| tracker.world.peers.sent_since(door.ip(), first.time));
-        if !least.is_reached(knocks.len()) || (refused && !lives) {
+        let lives = knocks.front().is_some_and(|first| tracker.world.peers.sent_since(door.ip(), first.at.time));
+        // Any address may refuse once, for a moment.
+        let tries = knocks.iter().filter(|knock| what != REFUSED_ADDRESS || knock.door == door).count();
+        if !least.is_reached(tries) || (refused && !lives) {
             return;
         }
-        let kinds: BTreeSet<&str> = knocks.iter().map(|(_, what)| *what).collect();
+        let kinds: BTreeSet<&str> = knocks.iter().map(|knock| knock.what).collect();
         let named = kinds.iter().copied().collect::<Vec<_>>().join(", ");
         let message = format!("{source}: {named} on port {} of {}", door.port(), door.ip());
         let raise = Raise::new(FindingId::WrongTransportOrPort, Subject::Source(source), message).standing(standing(tracker, source));
         let raise = aor.into_iter().fold(raise.related(Subject::Site(Site::of(source))), Raise::related);
-        let raise = knocks.iter().fold(raise, |raise, (at, what)| raise.evidence(at.time, at.frame, format!("{what} to {door}")));
+        let raise =
+            knocks.iter().fold(raise, |raise, Knock { at, what, door }| raise.evidence(at.time, at.frame, format!("{what} to {door}")));
         let known = tracker.world.peers.pbx_addresses();
         let pbx = known.iter().find(|pbx| pbx.ip() == door.ip()).or_else(|| known.first());
         let expected = |pbx: &SocketAddr| format!("{} to {pbx}", if *pbx == door { other_than(&kinds) } else { ANY_TRANSPORT });
@@ -213,6 +230,22 @@ fn other_than(kinds: &BTreeSet<&str>) -> &'static str {
     }
 }
 
+/// Whether ICMP says that a REGISTER sent along `flow` at `sent` went to nobody, where it is known who is a PBX. The PBX calls nobody there,
+/// and nobody there was heard, neither by the sender nor by a PBX: a phone or a trunk that is down is at the right address.
+fn is_refused_elsewhere(tracker: &Tracker, flow: Flow, sent: PacketTime) -> bool {
+    let world = &tracker.world;
+    let asked = flow.destination;
+    let is_heard = |listener: SocketAddr| {
+        let back = Flow { source: asked, destination: listener, ..flow };
+        world.flows.last_seen(back) > PacketTime::MIN
+    };
+    world.peers.direction(flow) == Direction::Through
+        && world.unreached.since(flow, sent)
+        && world.peers.knows_pbx()
+        && !world.peers.is_partner(asked.ip())
+        && !world.peers.pbx_addresses().into_iter().chain([flow.source]).any(is_heard)
+}
+
 /// Whether a datagram towards a PBX carried SIP, rather than sound.
 fn is_sip(tracker: &Tracker, flow: Flow) -> bool {
     tracker.world.peers.direction(flow) == Direction::In && tracker.world.flows.last_seen(flow) > PacketTime::MIN
@@ -222,4 +255,70 @@ fn is_sip(tracker: &Tracker, flow: Flow) -> bool {
 fn domain<'t>(tracker: &'t Tracker, report: &AttemptReport) -> Option<&'t str> {
     let name = &tracker.registrations.aor(report.aor)?.name;
     Some(name.rsplit_once('@').map_or(&**name, |(_, host)| host))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Thresholds;
+    use crate::table::Rank;
+    use crate::track::Settings;
+
+    const PBX: &str = "203.0.113.10:5060";
+    const PHONE: &str = "198.51.100.7:5060";
+    const NOBODY: &str = "203.0.113.99:5060";
+
+    fn flow(source: &str, destination: &str) -> Flow {
+        Flow { transport: Transport::Udp, source: source.parse().unwrap(), destination: destination.parse().unwrap() }
+    }
+
+    fn at(seconds: i64) -> PacketTime {
+        PacketTime::from_parts(1_700_000_000 + seconds, 0)
+    }
+
+    /// What ICMP refused at second 10.
+    fn refused(pbxs: &[&str], flow: Flow) -> Tracker {
+        let settings = Settings {
+            seed: 0,
+            pbxs: pbxs.iter().map(|pbx| pbx.parse().unwrap()).collect(),
+            own: Vec::new(),
+            trunks: Vec::new(),
+            transactions: 10,
+            calls: 10,
+            bindings: 10,
+            flows: 10,
+            sources: 10,
+            finished: 10,
+            thresholds: Thresholds::default(),
+        };
+        let mut tracker = Tracker::new(&settings);
+        tracker.signal(&Signal::Unreachable(flow), Sighting { time: at(10), frame: 1 });
+        tracker
+    }
+
+    #[test]
+    fn what_icmp_refuses_at_an_address_of_nobody_went_astray() {
+        let stray = flow(PHONE, NOBODY);
+        let tracker = refused(&[PBX], stray);
+        assert!(is_refused_elsewhere(&tracker, stray, at(10)));
+        assert!(!is_refused_elsewhere(&tracker, stray, at(11)), "the error is older");
+        assert!(!is_refused_elsewhere(&tracker, flow(PHONE, "203.0.113.98:5060"), at(10)), "silence proves nothing");
+        assert!(!is_refused_elsewhere(&refused(&[], stray), stray, at(10)), "nobody knows where the PBX is");
+        for ordinary in [flow(PHONE, PBX), flow(PBX, PHONE)] {
+            assert!(!is_refused_elsewhere(&refused(&[PBX], ordinary), ordinary, at(10)), "{ordinary:?}");
+        }
+    }
+
+    #[test]
+    fn who_is_called_or_heard_is_somebody() {
+        let stray = flow(PHONE, NOBODY);
+        let mut called = refused(&[PBX], stray);
+        called.world.peers.note_called(stray.destination.ip(), at(5));
+        assert!(!is_refused_elsewhere(&called, stray, at(10)));
+        for listener in [PHONE, PBX] {
+            let mut heard = refused(&[PBX], stray);
+            heard.world.flows.note(flow(NOBODY, listener), Rank::Ordinary, at(5));
+            assert!(!is_refused_elsewhere(&heard, stray, at(10)), "by {listener}");
+        }
+    }
 }

@@ -27,7 +27,7 @@ impl Unreached {
     }
 
     /// Whether an error came for a datagram along `flow` that was sent at `sent` or later.
-    pub(super) fn since(&self, flow: Flow, sent: PacketTime) -> bool {
+    pub fn since(&self, flow: Flow, sent: PacketTime) -> bool {
         self.errors.iter().any(|&(source, destination, at)| at >= sent && (source, destination) == (flow.source, flow.destination))
     }
 }

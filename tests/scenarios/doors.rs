@@ -2,10 +2,11 @@
 
 use super::scenarios;
 use crate::support::agent::address;
-use crate::support::agent::cast::{a1, b1, c1, trunk};
+use crate::support::agent::cast::{a1, a2, b1, c1, l1, trunk};
 use crate::support::call::Bridge;
 use crate::support::scene::schedule;
 use crate::support::upkeep::times;
+use crate::support::wire::{Protocol, port_unreachable};
 use crate::support::{Agent, Brand, Leg, Scene, Side};
 
 scenarios! {
@@ -15,6 +16,8 @@ scenarios! {
     "right-port-ignored" => right_port_ignored,
     "connection-taken-unanswered" => connection_taken_unanswered,
     "connection-falls-silent" => connection_falls_silent,
+    "refused-elsewhere" => refused_elsewhere,
+    "refused-elsewhere-once" => refused_elsewhere_once,
 }
 
 /// Somebody elsewhere tries passwords of a user whose own phone is registered, 25 in 100 s, and is accepted at the end.
@@ -105,5 +108,59 @@ fn connection_falls_silent(scene: &mut Scene) {
     for at in times(150.0, 70.0, 300.0) {
         let request = scene.register_message(&mut phone);
         scene.send(at, &phone, &pbx, &request);
+    }
+}
+
+/// A host that is no PBX, or stands for one.
+fn host(scene: &Scene, outer: &str) -> Agent {
+    Agent { outer: address(outer), ..scene.pbx.clone() }
+}
+
+/// Who has sent the last packet hears from the `host` that nobody listens there.
+fn refuse(scene: &mut Scene, at: f64, host: &Agent, sender: &Agent) {
+    let quoted = scene.shots.last().map(|shot| shot.packet.clone()).unwrap_or_default();
+    scene.ip(at, host.outer, sender.outer, Protocol::Icmp, &port_unreachable(&quoted));
+}
+
+/// A REGISTER that is sent once.
+fn ask(scene: &mut Scene, at: f64, phone: &mut Agent, server: &Agent) {
+    let request = scene.register_message(phone);
+    scene.send(at, phone, server, &request);
+}
+
+/// One phone is set to the neighbour of the PBX, and a router keeps what another one sends from the address that it is set to.
+fn refused_elsewhere(scene: &mut Scene) {
+    scene.healthy(&mut b1().expiring(60), 0.0, 240.0);
+    let (neighbour, router) = (host(scene, "203.0.113.11:5060"), host(scene, "192.0.2.1:5060"));
+    let (mut phone, mut filtered, far) = (a1(), c1(), host(scene, "192.0.2.200:5060"));
+    for at in times(20.0, 30.0, 100.0) {
+        ask(scene, at, &mut phone, &neighbour);
+        refuse(scene, at + 0.01, &neighbour, &phone);
+        ask(scene, at + 5.0, &mut filtered, &far);
+        refuse(scene, at + 5.01, &router, &filtered);
+    }
+}
+
+/// One phone is refused once, and finds the PBX then; to another one nobody says anything; a third one asks the trunk, which is down; and
+/// the PBX asks a phone that is off.
+fn refused_elsewhere_once(scene: &mut Scene) {
+    scene.healthy(&mut b1().expiring(60), 0.0, 240.0);
+    let (pbx, carrier, neighbour) = (scene.pbx.clone(), trunk(), host(scene, "203.0.113.11:5060"));
+    let mut phone = a1();
+    ask(scene, 20.0, &mut phone, &neighbour);
+    refuse(scene, 20.01, &neighbour, &phone);
+    scene.reg_ok(30.0, &mut phone);
+    let mut ignored = Agent { user: "1003".to_owned(), ..c1() };
+    outside(scene, 5.0, &b1(), "03012345678", 6.0);
+    let mut asks_trunk = a2();
+    let mut off = l1();
+    scene.reg_ok(1.0, &mut off);
+    for at in times(40.0, 40.0, 140.0) {
+        ask(scene, at, &mut ignored, &neighbour);
+        ask(scene, at + 5.0, &mut asks_trunk, &carrier);
+        refuse(scene, at + 5.03, &carrier, &asks_trunk);
+        let options = scene.qualify_message(&off);
+        scene.send(at + 10.0, &pbx, &off, &options);
+        refuse(scene, at + 10.01, &off, &pbx);
     }
 }
