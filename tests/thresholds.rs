@@ -134,7 +134,7 @@ const TRIALS: &[Trial] = &[
     trial("restart", r#"mass_drop = "1000/2s""#, "mass-call-drop", CRITICAL, No),
     trial("restart", "mass_drop_share = 1", "mass-call-drop", CRITICAL, No),
     trial("rtp-timeout", "fixed_duration_calls = 1000", "fixed-duration-drops", ERROR, No),
-    trial("db-slow", "fixed_duration_other = 2", "fixed-duration-drops", No, ERROR),
+    trial("cut-at-a-limit", "fixed_duration_other = 1000", "fixed-duration-drops", ERROR, No),
     trial("rtp-timeout", r#"fixed_duration_spread = "100ms""#, "fixed-duration-drops", Says("±1.5"), Says("±100 ms")),
     // The PBX.
     trial("server-outage", r#"pbx_silent = "10min""#, "pbx-not-responding", CRITICAL, No).given(r#"pbx_silent_small = "1h""#),

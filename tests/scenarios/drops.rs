@@ -28,6 +28,7 @@ scenarios! {
     "slow-setup" => slow_setup,
     "short-calls" => short_calls,
     "lengths-by-chance" => lengths_by_chance,
+    "cut-at-a-limit" => cut_at_a_limit,
     "pbx-private-media" => pbx_private_media,
     "ack-missing-again" => ack_missing_again,
     "pbx-sends-no-ack" => pbx_sends_no_ack,
@@ -348,7 +349,23 @@ fn lengths_by_chance(scene: &mut Scene) {
     }
 }
 
-/// The PBX names its private address as the place to send media to.
+/// The PBX lets one phone talk for 7 min at most, which no timer of SIP or of media lasts; what is shorter ends as people like.
+fn cut_at_a_limit(scene: &mut Scene) {
+    phones(scene, 5400.0);
+    scene.healthy(&mut a2().expiring(900), 3.0, 5400.0);
+    for (phone, talks) in [
+        (a2(), [420.1, 61.3, 420.0, 420.3, 212.9, 419.9, 420.2, 33.4, 420.1]),
+        (b1(), [95.2, 431.7, 17.8, 388.6, 142.3, 512.5, 74.0, 266.1, 403.2]),
+    ] {
+        let mut at = 10.0;
+        for talk in talks {
+            let by = if (419.5..420.5).contains(&talk) { Side::Callee } else { Side::Caller };
+            up(scene, &phone, at, &[]).bye(scene, at + 2.0 + talk, by);
+            at += talk + 110.0;
+        }
+    }
+}
+
 /// A carrier calls three times. The PBX names its private address in each answer, no ACK gets there, and it hangs up after 32 s.
 fn ack_missing_again(scene: &mut Scene) {
     phones(scene, 500.0);
