@@ -24,11 +24,13 @@ use crate::track::vocabulary::{Direction, EndedBy};
 const LASTED: Span = Span::from_secs(5);
 /// Calls that last this much longer or shorter show how many end about then by themselves: people hang up at all times, a timer at one.
 const AROUND: Span = Span::from_secs(30);
+/// So do those that differ by a few times what calls of one timer do: where all durations of people are near each other, many end there.
+const CLOSE: i64 = 7;
 /// How many durations of a known timer may stand out by chance, among all calls remembered, before one says nothing: three of some hundred
 /// calls do not.
 const BY_CHANCE: f64 = 0.1;
-/// And how many of no known timer, for which nothing but their number speaks.
-const UNKNOWN_BY_CHANCE: f64 = 0.01;
+/// And how many of no known timer, for which nothing but their number and likeness speak.
+const UNKNOWN_BY_CHANCE: f64 = 0.001;
 /// Shorter calls at a duration of no known timer are announcements, or people in a hurry.
 const LONG: Span = Span::from_secs(30);
 /// Calls that end within this time have an end in common, not a duration.
@@ -183,10 +185,14 @@ impl DurationDetector {
                 if meaning.is_some() && !last.signs.acked {
                     return true;
                 }
-                let around = same.len() + others_around(last.talk, near, of_group().map(|ended| ended.talk));
-                let usual = around as f64 * part_near(last.talk, near);
+                let likely = |around: Span| likelihood(last.talk, near, around, same.len(), of_group().map(|ended| ended.talk));
                 // Each call that ended was a moment to look.
-                same.len() as f64 > usual && chance::likelihood(same.len(), around, usual) * (self.ended.len() as f64) < by_chance
+                let by_chance = by_chance / self.ended.len() as f64;
+                if meaning.is_some() {
+                    return likely(AROUND) < by_chance;
+                }
+                let alike = likeness(last.talk, near, &same);
+                [AROUND, AROUND.min(near.times(CLOSE))].into_iter().all(|around| likely(around) * alike < by_chance)
             };
             if !is_share || best.as_ref().is_some_and(|(_, most)| same.len() <= most.len()) || !is_pattern() {
                 continue;
@@ -296,24 +302,33 @@ impl<'a> Groups<'a> {
     }
 }
 
-/// How many of the durations lie around `talk` but not within `near` of it, were they as many on one side as on the other: where those of
-/// people end, at the longest or the shortest that anybody makes, half of them would be missing.
-fn others_around(talk: Span, near: Span, durations: impl Iterator<Item = Span>) -> usize {
+/// How likely chance has that `same` of the durations lie within `near` of `talk`, by how many lie `around` it.
+fn likelihood(talk: Span, near: Span, around: Span, same: usize, durations: impl Iterator<Item = Span>) -> f64 {
+    let tries = same + others(talk, near, around, durations);
+    let width = around + talk.min(around);
+    let usual = tries as f64 * (near.as_secs_f64() * 2.0 / width.as_secs_f64()).min(1.0);
+    if same as f64 > usual { chance::likelihood(same, tries, usual) } else { 1.0 }
+}
+
+/// How likely chance has them as much alike as they are, of all that are within `near` of `talk`: a timer ends calls at one time.
+fn likeness(talk: Span, near: Span, same: &[(Age, &Ended)]) -> f64 {
+    let apart = same.iter().map(|(_, ended)| (ended.talk - talk).abs()).max().unwrap_or_default();
+    // The last is at no distance from itself.
+    (1..same.len()).map(|_| apart.as_secs_f64() / near.as_secs_f64()).product()
+}
+
+/// How many of the durations lie `around` the `talk` but not within `near` of it, were they as many on one side as on the other: where those
+/// of people end, at the longest or the shortest that anybody makes, half of them would be missing.
+fn others(talk: Span, near: Span, around: Span, durations: impl Iterator<Item = Span>) -> usize {
     let (mut shorter, mut longer) = (0_usize, 0_usize);
-    for longer_by in durations.map(|duration| duration - talk).filter(|by| (near..=AROUND).contains(&by.abs())) {
+    for longer_by in durations.map(|duration| duration - talk).filter(|by| (near..=around).contains(&by.abs())) {
         *(if longer_by > Span::ZERO { &mut longer } else { &mut shorter }) += 1;
     }
     // No duration is less than 0.
-    let [below, above] = [talk, AROUND].map(|room| (room.min(AROUND) - near).as_secs_f64().max(1.0));
+    let [below, above] = [talk, around].map(|room| (room.min(around) - near).as_secs_f64().max(1.0));
     let room = below / above;
     let others = (longer as f64 * (1.0 + room)).max(shorter as f64 * (1.0 + 1.0 / room));
     others.round() as usize
-}
-
-/// Which part of the durations around `talk` is within `near` of it.
-fn part_near(talk: Span, near: Span) -> f64 {
-    let around = AROUND + talk.min(AROUND);
-    (near.as_secs_f64() * 2.0 / around.as_secs_f64()).min(1.0)
 }
 
 impl Groups<'_> {
@@ -412,16 +427,39 @@ mod tests {
         }
     }
 
+    const NEAR: Span = Span::from_millis(1500);
+
     #[test]
     fn where_durations_end_those_of_one_side_count_for_both() {
-        let others = |talk: i64, durations: &[i64]| {
-            others_around(Span::from_secs(talk), Span::from_millis(1500), durations.iter().map(|&duration| Span::from_secs(duration)))
+        let others = |talk: i64, around: i64, durations: &[i64]| {
+            let durations = durations.iter().map(|&duration| Span::from_secs(duration));
+            others(Span::from_secs(talk), NEAR, Span::from_secs(around), durations)
         };
-        assert_eq!(others(100, &[75, 80, 90, 105, 110, 125]), 6, "as many on both sides");
-        assert_eq!(others(100, &[75, 80, 90]), 6, "the longest");
-        assert_eq!(others(100, &[105, 110, 125, 60, 200, 99, 100, 101]), 6, "the shortest; what is near or far does not count");
-        assert_eq!(others(16, &[20, 40]), 3, "what lasts 16 s has half as much room below it");
-        assert_eq!(others(100, &[]), 0);
+        assert_eq!(others(100, 30, &[75, 80, 90, 105, 110, 125]), 6, "as many on both sides");
+        assert_eq!(others(100, 30, &[75, 80, 90]), 6, "the longest");
+        assert_eq!(others(100, 30, &[105, 110, 125, 60, 200, 99, 100, 101]), 6, "the shortest; what is near or far does not count");
+        assert_eq!(others(100, 10, &[75, 80, 90, 105, 110, 125]), 4, "fewer are close");
+        assert_eq!(others(16, 30, &[20, 40]), 3, "what lasts 16 s has half as much room below it");
+        assert_eq!(others(100, 30, &[]), 0);
+    }
+
+    #[test]
+    fn the_fewer_are_around_and_the_more_they_are_alike_the_less_it_is_chance() {
+        let talk = Span::from_secs(100);
+        let around = |others: &[i64]| likelihood(talk, NEAR, AROUND, 5, others.iter().map(|&duration| Span::from_secs(duration)));
+        let likely = [&[][..], &[80, 110], &[80, 90, 110], &[80, 90, 110, 115, 120]].map(around);
+        assert!(likely.is_sorted_by(|one, other| one < other), "{likely:?}");
+        assert!(likely.first() < Some(&1e-6) && likely.last() > Some(&1e-4), "{likely:?}");
+        assert!((around(&[75; 200]) - 1.0).abs() < 1e-9, "that many are usual");
+
+        let alike = |apart: &[i64]| {
+            let ended = |apart: &i64| Ended { talk: talk + Span::from_millis(*apart), groups: [0; GROUPS], by_pbx: false };
+            let ended: Vec<_> = apart.iter().map(ended).collect();
+            likeness(talk, NEAR, &ended.iter().map(|ended| (0, ended)).collect::<Vec<_>>())
+        };
+        assert!((alike(&[0, -1500, 300]) - 1.0).abs() < 1e-9, "one at the edge");
+        assert!((alike(&[0, 150, -150]) - 0.01).abs() < 1e-9);
+        assert!(alike(&[0, 0, 0]) < 1e-9);
     }
 
     #[test]
