@@ -80,7 +80,9 @@ impl StrangerDetector {
             Event::RegistrationEnded(report) => match report.end {
                 AttemptEnd::Accepted => self.served(tracker, report, findings),
                 AttemptEnd::Rejected => self.rejected(tracker, report, findings),
-                AttemptEnd::NoAnswer | AttemptEnd::Unknown if is_refused_elsewhere(tracker, report.flow, report.first.time) => {
+                AttemptEnd::NoAnswer | AttemptEnd::Unknown
+                    if self.is_nobodys(report.flow.destination.ip()) && is_refused_elsewhere(tracker, report.flow, report.first.time) =>
+                {
                     let aor = aor_subject(tracker, report.aor);
                     self.knocked(tracker, report.flow, REFUSED_ADDRESS, report.first, aor, findings);
                 }
@@ -154,6 +156,11 @@ impl StrangerDetector {
             && report.transmissions > 1
             && !is_heard(flow.transport, report.transmissions)
             && tracker.world.flows.last_seen(flow.reversed()) == PacketTime::MIN
+    }
+
+    /// Whether nobody was ever registered at that address.
+    fn is_nobodys(&self, address: IpAddr) -> bool {
+        self.doors.len() < DOORS && !self.doors.iter().any(|door| door.ip() == address)
     }
 
     /// Whether a REGISTER went to a port of the PBX's host from which nobody was ever answered, while others are served at another one. What

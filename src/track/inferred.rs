@@ -2,9 +2,11 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use crate::sip::method::Method;
 use crate::sip::uri::Uri;
 use crate::track::Tracker;
 use crate::track::registration::addresses::Occupant;
+use crate::track::registration::device::Device;
 use crate::track::transaction::Transaction;
 use crate::track::vocabulary::Direction;
 use crate::track::world::Seen;
@@ -33,9 +35,7 @@ impl Tracker {
             None => true,
             Some(Occupant::Only(device)) => self.registrations.is_inferred_as_other(device, user),
             Some(Occupant::Several(first)) => {
-                let uri = [b"sip:", user, b"@"].concat();
-                self.registrations.is_inferred_as_other(first, user)
-                    && self.registrations.named(&self.world, address, &Uri::parse(&uri)).is_none()
+                self.registrations.is_inferred_as_other(first, user) && self.registrations.of_user_at(&self.world, address, user).is_none()
             }
         }
     }
@@ -47,19 +47,30 @@ impl Tracker {
         called().next().is_some() && called().all(is_user)
     }
 
-    /// Takes note that the PBX calls along the way of `seen`: where it was held to reach the phone of one user, and calls for another, it is
-    /// a carrier or a gateway.
-    pub(super) fn note_called_as(&mut self, seen: &Seen<'_>) {
-        if self.world.peers.direction(seen.flow) != Direction::Out {
+    /// Takes note of a call or a registration that begins: where answers were held to be those of phones, and the PBX registers there, or a
+    /// call is for another user or comes from one, it is a carrier or a gateway.
+    pub(super) fn disprove_inferred(&mut self, seen: &Seen<'_>, method: Method) {
+        let way = self.world.peers.direction(seen.flow);
+        let (peer, is_out) = match (way, method) {
+            _ if seen.message.to_tag().is_some() => return,
+            (Direction::Out, Method::Invite | Method::Register) => (seen.flow.destination, true),
+            (Direction::In, Method::Invite) => (seen.flow.source, false),
+            _ => return,
+        };
+        let Some(Occupant::Only(device) | Occupant::Several(device)) = self.registrations.occupant(&self.world, peer) else { return };
+        if !self.registrations.device(device).is_some_and(Device::is_inferred) {
             return;
         }
-        let Some(Occupant::Only(device)) = self.registrations.occupant(&self.world, seen.flow.destination) else { return };
-        let called = seen.message.request_uri().map(|uri| Uri::parse(uri).user).unwrap_or_default();
-        if self.registrations.is_inferred_as_other(device, called) {
-            self.registrations.uninfer(&mut self.world, device, None, seen.at);
-            let peer = seen.flow.destination.ip();
-            if self.registrations.devices_at(peer) == 0 {
-                self.world.peers.note_carrier(peer, seen.at.time);
+        let user = |uri: Uri<'_>| self.is_unknown_at(peer, uri.user);
+        let is_strange = match is_out {
+            true => user(seen.message.request_uri().map(Uri::parse).unwrap_or_default()),
+            // A phone may write its user into either.
+            false => self.is_unknown_at(peer, seen.read.from().user) && seen.read.contacts().next().is_none_or(|contact| user(contact.uri)),
+        };
+        if is_strange {
+            self.registrations.uninfer_at(&mut self.world, peer.ip(), seen.at);
+            if self.registrations.devices_at(peer.ip()) == 0 {
+                self.world.peers.note_carrier(peer.ip(), seen.at.time);
             }
         }
     }

@@ -255,7 +255,7 @@ impl Peers {
         }
     }
 
-    /// Whether `address` is a trunk: configured, or called by the PBX and never seen to register.
+    /// Whether `address` is a trunk: configured, or called by the PBX and never seen to register, or found to be one by its calls.
     pub fn is_trunk(&self, address: IpAddr) -> bool {
         self.trunks.contains(&address) || self.source(address).is_some_and(|source| source.is_called && !source.registers && !source.scans)
     }
@@ -295,9 +295,9 @@ impl Peers {
         self.update(client, now, |source| source.registers = true);
     }
 
-    /// Takes note that `peer`, which was held to be that of a phone, is that of a carrier or a gateway.
+    /// Takes note that `peer`, which was held to be that of a phone, is that of a carrier or a gateway, whether the PBX calls there or not.
     pub fn note_carrier(&mut self, peer: IpAddr, now: PacketTime) {
-        self.update(peer, now, |source| source.registers = false);
+        self.update(peer, now, |source| (source.registers, source.is_called) = (false, true));
     }
 
     /// Takes note that the PBX called or registered at `peer`.

@@ -78,6 +78,7 @@ impl Tracker {
             Requested::New(transaction) => {
                 self.note_answer_taken(seen, method);
                 self.look_for_scanner(seen, method);
+                self.disprove_inferred(seen, method);
                 self.note_called(seen);
                 self.test_credentials(seen, method);
                 self.route_request(seen, method, transaction);
@@ -375,7 +376,6 @@ impl Tracker {
     /// Takes note of whom the PBX calls or registers at.
     fn note_called(&mut self, seen: &Seen<'_>) {
         if self.calls_out(&seen.message, seen.flow) {
-            self.note_called_as(seen);
             self.world.peers.note_called(seen.flow.destination.ip(), seen.at.time);
         }
     }

@@ -21,6 +21,8 @@ scenarios! {
     "stateless-pings-lost" => stateless_pings_lost,
     "registered-before-capture" => registered_before_capture,
     "carrier-probed-by-name" => carrier_probed_by_name,
+    "carriers-probed-by-names" => carriers_probed_by_names,
+    "namesake-of-tenant" => namesake_of_tenant,
     "scan-stops-early" => scan_stops_early,
     "site-without-challenges" => site_without_challenges,
 }
@@ -257,13 +259,49 @@ fn registered_before_capture(scene: &mut Scene) {
 /// The PBX probes its carrier in the name of its account, and calls numbers there, until nothing comes back.
 fn carrier_probed_by_name(scene: &mut Scene) {
     phones(scene, 900.0);
-    let (pbx, carrier) = (scene.pbx.clone(), Agent { user: "49301000".to_owned(), ..trunk() });
-    for at in times(5.0, 60.0, 300.0) {
-        scene.qualify(at, &carrier);
+    carrier_falls_silent(scene, &[trunk_of("49301000")]);
+}
+
+/// The same carrier for two accounts; and another one, which merely delivers calls, and does not answer probes any more in the end.
+fn carriers_probed_by_names(scene: &mut Scene) {
+    phones(scene, 900.0);
+    let at = "192.0.2.60:5060";
+    let delivers = Agent::phone("49891000", Brand::Yealink, at, at);
+    for at in times(8.0, 60.0, 400.0) {
+        scene.qualify(at, &delivers);
+    }
+    let pbx = scene.pbx.clone();
+    for (index, number) in ["0171555123", "0301234567", "0891112223"].into_iter().enumerate() {
+        let caller = Agent { user: number.to_owned(), ..delivers.clone() };
+        let at = 40.0 + index as f64 * 60.0;
+        let mut leg = Leg::new(scene, &caller, &pbx, number, "49891000");
+        leg.invite(scene, at, &[]);
+        leg.progress(scene, at + 0.005, 100);
+        leg.answer(scene, at + 4.0, &[]);
+        leg.bye(scene, at + 34.0, Side::Caller);
+    }
+    for at in times(428.0, 60.0, 880.0) {
+        scene.qualify_lost(at, &[0.0, 0.5, 1.5, 3.5], &delivers);
+    }
+    carrier_falls_silent(scene, &[trunk_of("49301000"), trunk_of("49302000")]);
+}
+
+fn trunk_of(account: &str) -> Agent {
+    Agent { user: account.to_owned(), ..trunk() }
+}
+
+/// The PBX probes a carrier in the name of its accounts, and calls eight numbers there, five of which are reached before it falls silent.
+fn carrier_falls_silent(scene: &mut Scene, accounts: &[Agent]) {
+    let Some(carrier) = accounts.first() else { return };
+    let pbx = scene.pbx.clone();
+    for (account, first) in accounts.iter().zip(5_u8..) {
+        for at in times(f64::from(first), 60.0, 300.0) {
+            scene.qualify(at, account);
+        }
     }
     for index in 0..8 {
         let at = 20.0 + f64::from(index) * 30.0;
-        let mut b = Leg::new(scene, &pbx, &carrier, "49301000", &format!("0307654{index:02}"));
+        let mut b = Leg::new(scene, &pbx, carrier, &carrier.user, &format!("0307654{index:02}"));
         if index < 5 {
             b.invite(scene, at, &[]);
             b.progress(scene, at + 0.5, 180);
@@ -273,8 +311,31 @@ fn carrier_probed_by_name(scene: &mut Scene) {
             b.invite_repeated(scene, at + 200.0, &schedule::INVITE, &[]);
         }
     }
-    for at in times(305.0, 60.0, 880.0) {
-        scene.qualify_lost(at, &[0.0, 0.5, 1.5, 3.5], &carrier);
+    for (account, first) in accounts.iter().zip(305_u16..) {
+        for at in times(f64::from(first), 60.0, 880.0) {
+            scene.qualify_lost(at, &[0.0, 0.5, 1.5, 3.5], account);
+        }
+    }
+}
+
+/// A phone elsewhere, which may be another tenant's, has the number of one that is registered, and is switched off. Of two phones of
+/// another user the one that registered before the capture is switched off too, after the registrar listed it as it wrote itself.
+fn namesake_of_tenant(scene: &mut Scene) {
+    phones(scene, 900.0);
+    let namesake = Agent::phone("1001", Brand::Yealink, "192.0.2.150:5060", "192.0.2.150:5060");
+    let first = Agent::phone("1012", Brand::Yealink, "192.168.1.12:5060", "198.51.100.112:5060");
+    let mut second = Agent::phone("1012", Brand::Grandstream, "192.168.1.13:5060", "198.51.100.112:5062").expiring(900);
+    for phone in [&namesake, &first] {
+        for at in times(10.0, 60.0, 300.0) {
+            scene.qualify(at, phone);
+        }
+        for at in times(310.0, 60.0, 880.0) {
+            scene.qualify_lost(at, &[0.0, 0.5, 1.5, 3.5], phone);
+        }
+    }
+    scene.reg_ok_listing(200.0, &mut second, &[&first]);
+    for at in times(205.0, 60.0, 880.0) {
+        scene.qualify(at, &second);
     }
 }
 

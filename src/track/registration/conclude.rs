@@ -249,7 +249,8 @@ impl Registrations {
         let others = self.aors.get(aor).map(|aor| aor.devices.clone()).unwrap_or_default();
         let onward = is_onward(world, seen.flow.reversed());
         for handle in others.into_iter().filter(|&handle| !asked.iter().flatten().any(|asked| asked.device == handle)) {
-            let is_there = |device: &&Device| device.is_registered() && is_onward(world, device.flow) == onward;
+            // What an inferred device writes into its Contact is not known.
+            let is_there = |device: &&Device| device.is_registered() && !device.is_inferred() && is_onward(world, device.flow) == onward;
             let Some(device) = self.devices.get(handle).filter(is_there) else { continue };
             let source = device.flow.source.ip();
             if !listed.iter().any(|&(key, host)| key == device.address_key || host == Some(source)) {
@@ -285,6 +286,7 @@ impl Registrations {
         }
         if let Some(mut report) = report {
             self.count_try(world, report.flow, end, aor);
+            self.note_served(world, report.flow, end, aor);
             report.status = if end == AttemptEnd::NoAnswer { 0 } else { status };
             world.tell(Event::RegistrationEnded(report));
         }

@@ -1,11 +1,12 @@
 //! Phones whose REGISTER lies before the capture: whoever answers the probes of the PBX is bound there (DETECTION §0.5).
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
+use crate::decode::flow::Flow;
 use crate::sip::uri::Uri;
 use crate::table::{Handle, Rank};
 use crate::time::{PacketTime, Span};
-use crate::track::event::Sighting;
+use crate::track::event::{AttemptEnd, Sighting};
 use crate::track::nat::NatEvidence;
 use crate::track::registration::Registrations;
 use crate::track::registration::addresses::Occupant;
@@ -13,11 +14,34 @@ use crate::track::registration::changes::{Changes, Refreshes};
 use crate::track::registration::device::{Continuity, Device, Probes};
 use crate::track::registration::users::only;
 use crate::track::transaction::Transaction;
-use crate::track::vocabulary::RegistrationState;
+use crate::track::vocabulary::{Direction, RegistrationState};
 use crate::track::world::{Seen, World, aor_text, text};
 
 /// How long after the last probe of the PBX nothing is inferred any more.
 const FADES: Span = Span::from_secs(600);
+
+/// Of which host those who were accepted are users.
+#[derive(Debug, Default)]
+pub(super) enum Served {
+    #[default]
+    Unknown,
+    /// Of this one, all of them.
+    One(Box<str>),
+    /// The PBX has tenants.
+    Several,
+}
+
+impl Served {
+    /// Takes note that a user of that `name` (`user@host`) was accepted.
+    pub(super) fn note(&mut self, name: &str) {
+        let Some((_, host)) = name.rsplit_once('@') else { return };
+        match self {
+            Self::Unknown => *self = Self::One(host.into()),
+            Self::One(known) if **known != *host => *self = Self::Several,
+            Self::One(_) | Self::Several => {}
+        }
+    }
+}
 
 impl Device {
     /// When nothing is known of it any more, if it is known by its answers alone.
@@ -32,10 +56,9 @@ impl Registrations {
     pub(in crate::track) fn infer(&mut self, world: &mut World, seen: &Seen<'_>, request: &Transaction) {
         let (to, address, now) = (seen.read.to(), request.flow.destination, seen.at.time);
         let user = text(to.user);
-        let known = only(&mut self.aors_of(world, &user));
+        let known = only(&mut self.aors_of(world, &user)).filter(|&aor| !self.is_accepted_elsewhere(aor, address.ip()));
         let aor = known.unwrap_or_else(|| {
-            let is_address = Uri::parse(&[b"sip:", to.host].concat()).host_ip().is_some();
-            let host = if is_address { self.served_host(request.flow.source) } else { text(to.host) };
+            let host = self.host_of(world, seen, request);
             self.aor_named(world, aor_text(to.user, host.as_bytes()), user.len(), now, Rank::Ordinary)
         });
         let device = Device {
@@ -80,6 +103,21 @@ impl Registrations {
         world.peers.note_registered(address.ip(), now);
     }
 
+    /// Of several devices behind `address` the one whose Contact has that user.
+    pub(in crate::track) fn of_user_at(&self, world: &World, address: SocketAddr, user: &[u8]) -> Option<Handle> {
+        let uri = [b"sip:", user, b"@"].concat();
+        self.named(world, address, &Uri::parse(&uri))
+    }
+
+    /// Lets go of all that was inferred about `place`: nobody's phone is there.
+    pub(in crate::track) fn uninfer_at(&mut self, world: &mut World, place: IpAddr, at: Sighting) {
+        let is_there = |device: &Device| device.is_inferred() && device.source().ip() == place;
+        let inferred: Vec<_> = self.devices.iter().filter(|(_, device)| is_there(device)).map(|(handle, _)| handle).collect();
+        for device in inferred {
+            self.uninfer(world, device, None, at);
+        }
+    }
+
     /// Whether all that is known of a device is that it answers for another user than `user`.
     pub(in crate::track) fn is_inferred_as_other(&self, device: Handle, user: &[u8]) -> bool {
         self.devices.get(device).is_some_and(|device| device.is_inferred() && Uri::parse(device.contact.as_bytes()).user != user)
@@ -90,7 +128,8 @@ impl Registrations {
     pub(super) fn forget_inferred(&mut self, world: &mut World, aor: Handle, seen: &Seen<'_>) {
         let there = match self.occupant(world, seen.flow.source) {
             Some(Occupant::Only(device)) => Some(device),
-            _ => None,
+            Some(Occupant::Several(_)) => self.of_user_at(world, seen.flow.source, seen.read.to().user),
+            None => None,
         };
         let own = self.aors.get(aor).map_or(&[][..], |aor| &aor.devices);
         let is_there = |device: &Device| device.is_inferred() && device.source().ip() == seen.flow.source.ip();
@@ -115,9 +154,39 @@ impl Registrations {
         }
     }
 
-    /// The host that most likely serves a user at the PBX at `pbx`: that of the user known longest.
-    fn served_host(&self, pbx: SocketAddr) -> Box<str> {
-        let known = self.aors.iter().find_map(|(_, aor)| aor.name.rsplit_once('@').filter(|_| aor.accepted > 0));
-        known.map_or_else(|| pbx.ip().to_string().into(), |(_, host)| host.into())
+    /// Takes note of the host of `aor` where the PBX, rather than another one for it, accepted it for the first time.
+    pub(super) fn note_served(&mut self, world: &World, flow: Flow, end: AttemptEnd, aor: Handle) {
+        let first = self.aors.get(aor).filter(|aor| end == AttemptEnd::Accepted && aor.accepted == 1);
+        if let Some(aor) = first.filter(|_| world.peers.direction(flow) != Direction::Out) {
+            self.served.note(&aor.name);
+        }
     }
+
+    /// The host of which whoever gave the answer `seen` is most likely a user: the one that is asked for, or, where that is merely the
+    /// address of the phone, the only one whose users are accepted. Of a user of that name elsewhere it may be the namesake.
+    fn host_of(&self, world: &World, seen: &Seen<'_>, request: &Transaction) -> Box<str> {
+        let to = seen.read.to();
+        let (user, named) = (text(to.user), text(to.host));
+        let mut same = self.aors_of(world, &user);
+        if uri_host(to.host).is_none() || same.any(|aor| self.is_accepted_elsewhere(aor, request.flow.destination.ip())) {
+            return named;
+        }
+        match &self.served {
+            Served::Unknown => request.flow.source.ip().to_string().into(),
+            Served::One(host) => host.clone(),
+            Served::Several => named,
+        }
+    }
+
+    /// Whether a user was accepted, and never at `place`.
+    fn is_accepted_elsewhere(&self, aor: Handle, place: IpAddr) -> bool {
+        let Some(aor) = self.aors.get(aor) else { return false };
+        let mut devices = aor.devices.iter().filter_map(|&device| self.devices.get(device));
+        aor.accepted > 0 && !devices.any(|device| device.source().ip() == place)
+    }
+}
+
+/// The address that a host is written as, if it is no name.
+fn uri_host(host: &[u8]) -> Option<IpAddr> {
+    Uri::parse(&[b"sip:", host].concat()).host_ip()
 }

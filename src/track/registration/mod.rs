@@ -36,6 +36,7 @@ use crate::track::registration::attempt::Attempt;
 use crate::track::registration::behind::Behind;
 use crate::track::registration::changes::{Change, Changes, Refreshes};
 use crate::track::registration::device::{Continuity, Device, Probes};
+use crate::track::registration::inferred::Served;
 use crate::track::registration::keys::{
     DeviceKeys, contact_address, contact_key, continuity, is_onward, keeps_its_call_ids, trim_instance,
 };
@@ -85,6 +86,7 @@ impl Aor {
 pub struct Registrations {
     aors: ExpiringTable<Aor>,
     users: Users,
+    served: Served,
     devices: ExpiringTable<Device>,
     attempts: ExpiringTable<Attempt>,
     addresses: ExpiringTable<Tied>,
@@ -111,6 +113,7 @@ impl Registrations {
         Self {
             aors: ExpiringTable::new(capacity),
             users: Users::default(),
+            served: Served::default(),
             devices: ExpiringTable::new(capacity),
             attempts: ExpiringTable::new(capacity),
             addresses: ExpiringTable::new(capacity.saturating_mul(2)),
