@@ -25,6 +25,9 @@ const PASSED_ON: Span = Span::from_secs(2);
 pub(super) const NO_ACK_OF_PBX: &str = "Look in the log of the PBX {pbx} why it sends no ACK for the answers of {side}: a process that hangs, or a \
     route, a proxy or a firewall by which its ACK goes another way than its INVITE.";
 
+/// What to do where the ACK is sent to where the answer comes from.
+const ACK_LOST: &str = "Find what keeps the ACK from {side}: a firewall, a NAT or SIP ALG on the way there, or its own filter.";
+
 /// What to do about a hang-up without an answer where the other leg of the call stays up.
 const BILLED_ON: &str =
     "Clear channel {call} on the PBX, correct the CDR when its other leg has ended, enable session timers on both legs.";
@@ -52,10 +55,15 @@ impl CallDetector {
                     findings.raise(raise.confidence(Confidence::Suspected), last.time);
                 }
             }
-            Event::AckMissing { call, first, bye, transmissions, .. } => {
+            Event::AckMissing { call, first, bye, transmissions, flow, ack } => {
                 let waited = bye.time.since(first.time);
-                let detail = format!("200 OK sent {transmissions}× without ACK, dropped after {waited}");
+                let why = ack.map_or_else(|| "without ACK".to_owned(), |_| format!("though an ACK was sent to {} each time", flow.source));
+                let detail = format!("200 OK sent {transmissions}× {why}, dropped after {waited}");
                 if let Some(raise) = ack_raise(tracker, call, first, &detail) {
+                    let raise = match ack {
+                        Some(ack) => raise.evidence(ack.time, ack.frame, "the last ACK, which does not arrive either").remedy(ACK_LOST),
+                        None => raise,
+                    };
                     findings.raise(raise.evidence(bye.time, bye.frame, "BYE from the side that waited for the ACK"), bye.time);
                 }
             }

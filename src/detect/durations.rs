@@ -45,6 +45,8 @@ const REMEMBERED: usize = 1024;
 struct Signs {
     /// Whether the PBX sent the BYE.
     by_pbx: bool,
+    /// Whether the PBX made or took it for nobody else.
+    is_alone: bool,
     /// Whether its answer was acknowledged.
     acked: bool,
     /// Session-Expires, if a timer ran.
@@ -59,6 +61,7 @@ struct Ended {
     talk: Span,
     groups: [GroupKey; GROUPS],
     by_pbx: bool,
+    is_alone: bool,
 }
 
 /// The call that ended last.
@@ -114,7 +117,7 @@ impl DurationDetector {
         let place = self.shorter(last.signs.by_pbx, |talk| talk <= last.talk);
         let number = self.forgotten.wrapping_add(self.ended.len() as u32);
         self.by_talk[usize::from(last.signs.by_pbx)].insert(place, number);
-        self.ended.push_back(Ended { talk: last.talk, groups: last.groups.keys, by_pbx: last.signs.by_pbx });
+        self.ended.push_back(Ended { talk: last.talk, groups: last.groups.keys, by_pbx: last.signs.by_pbx, is_alone: last.signs.is_alone });
         self.ends.push(last.at, |out| out.extend_from_slice(last.call_id.as_bytes()));
     }
 
@@ -160,11 +163,14 @@ impl DurationDetector {
         let near = thresholds.fixed_duration_spread;
         let meaning = meaning(last.talk, near, last.signs);
         let enough = if meaning.is_some() { thresholds.fixed_duration_calls } else { thresholds.fixed_duration_other };
-        if meaning.is_none() && last.talk < LONG {
+        // What the PBX plays to a caller lasts as long each time.
+        let is_played = |by_pbx: bool, is_alone: bool| meaning.is_none() && by_pbx && is_alone;
+        if meaning.is_none() && last.talk < LONG || is_played(last.signs.by_pbx, last.signs.is_alone) {
             return;
         }
         // Few calls last as long as another: these are looked at, and their groups compared, only where they are enough.
-        let alike = self.lasting(last.signs.by_pbx, last.talk - near, last.talk + near);
+        let mut alike = self.lasting(last.signs.by_pbx, last.talk - near, last.talk + near);
+        alike.retain(|(_, ended)| !is_played(ended.by_pbx, ended.is_alone));
         if alike.len() < enough as usize {
             return;
         }
@@ -245,8 +251,14 @@ fn ended(tracker: &Tracker, handle: Handle, at: Sighting) -> Option<Last<'_>> {
         (_, EndedBy::Pbx) | (Direction::In, EndedBy::Callee) | (Direction::Out, EndedBy::Caller) => call.further.is_none(),
         _ => false,
     };
-    let signs =
-        Signs { by_pbx, acked: call.is_acked(), interval: call.timer().map(|timer| timer.interval), tried: call.is_refresh_tried() };
+    let is_alone = tracker.calls.partners(handle).next().is_none();
+    let signs = Signs {
+        by_pbx,
+        is_alone,
+        acked: call.is_acked(),
+        interval: call.timer().map(|timer| timer.interval),
+        tried: call.is_refresh_tried(),
+    };
     Some(Last { at, talk, signs, call_id: &call.record.call_id, groups: Groups::of(tracker, call) })
 }
 
@@ -369,7 +381,7 @@ const NOT_AGREED: &str = "a session timer, though none was agreed on this leg";
 
 /// What makes calls last so long, if a timer is known that does (DETECTION §5.5); a short one of sessions only where one was agreed.
 fn meaning(talk: Span, spread: Span, signs: Signs) -> Option<&'static str> {
-    let Signs { by_pbx, acked, interval, tried } = signs;
+    let Signs { by_pbx, acked, interval, tried, .. } = signs;
     let near = |seconds: f64| (talk - Span::from_secs_f64(seconds)).abs() <= spread;
     let session = interval.map(Span::as_secs_f64);
     if !acked && (near(6.4) || near(32.0)) {
@@ -411,7 +423,7 @@ mod tests {
             for (number, (minutes, talk, by_pbx)) in calls.into_iter().enumerate() {
                 now += Span::from_secs(minutes * 60);
                 let at = Sighting { time: now, frame: number as u64 };
-                let signs = Signs { by_pbx, acked: true, interval: None, tried: false };
+                let signs = Signs { by_pbx, is_alone: false, acked: true, interval: None, tried: false };
                 let call_id = format!("call-{number}");
                 detector.remember(&Last { at, talk: Span::from_secs(talk), signs, call_id: &call_id, groups: Groups::default() });
                 model.push((at, talk, by_pbx, call_id));
@@ -453,7 +465,7 @@ mod tests {
         assert!((around(&[75; 200]) - 1.0).abs() < 1e-9, "that many are usual");
 
         let alike = |apart: &[i64]| {
-            let ended = |apart: &i64| Ended { talk: talk + Span::from_millis(*apart), groups: [0; GROUPS], by_pbx: false };
+            let ended = |apart: &i64| Ended { talk: talk + Span::from_millis(*apart), groups: [0; GROUPS], by_pbx: false, is_alone: false };
             let ended: Vec<_> = apart.iter().map(ended).collect();
             likeness(talk, NEAR, &ended.iter().map(|ended| (0, ended)).collect::<Vec<_>>())
         };
@@ -484,10 +496,10 @@ mod tests {
             (47.0, true, true, None, None),
             (1700.0, true, true, timed, None),
         ] {
-            let signs = Signs { by_pbx, acked, interval, tried: false };
+            let signs = Signs { by_pbx, is_alone: true, acked, interval, tried: false };
             assert_eq!(meaning(Span::from_secs_f64(seconds), Span::from_millis(1500), signs), expected, "{seconds} s");
         }
-        let tried = Signs { by_pbx: true, acked: true, interval: timed, tried: true };
+        let tried = Signs { by_pbx: true, is_alone: true, acked: true, interval: timed, tried: true };
         assert_eq!(meaning(Span::from_secs(932), Span::from_millis(1500), tried), Some("the session refresh is sent but fails"));
     }
 }

@@ -243,11 +243,11 @@ impl Registering {
         self.baseline.1 >= WARM_UP && attempts >= storm_attempts && f64::from(attempts) > f64::from(storm_factor) * usual
     }
 
-    /// Whether attempts come at such a rate in most of the seconds, as those of phones do that are sent away: that all phones of a site come
+    /// Whether attempts come in each of the seconds (DETECTION §13), as those of phones do that are sent away: that all phones of a site come
     /// back within a few seconds is no storm.
     fn lasts(&self, thresholds: &Thresholds, now: i64) -> bool {
-        let is_many = |attempts: u32| attempts as usize * STORM * 2 >= thresholds.storm_attempts as usize;
-        self.attempts.recent(now).filter(|[attempts, _]| is_many(*attempts)).count() * 2 >= STORM
+        let is_many = |attempts: u32| attempts as usize * STORM * 4 >= thresholds.storm_attempts as usize;
+        self.attempts.recent(now).filter(|[attempts, _]| is_many(*attempts)).count() == STORM
     }
 
     /// Share of the attempts that ended well among those that ended.

@@ -18,8 +18,10 @@ const REPEATED: Span = Span::from_secs(300);
 /// Outages remembered over all devices.
 const REMEMBERED: usize = 65_536;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Down {
+    /// Whose phone it is, which is told also when that phone is forgotten.
+    subject: Subject,
     since: PacketTime,
     /// When it was last said.
     told: PacketTime,
@@ -85,11 +87,12 @@ impl ReachabilityDetector {
         let raise = raise
             .evidence(probe.time, probe.frame, format!("OPTIONS to it, {}", sent(transmissions)))
             .absence(at.time, format!("no answer within {}", at.time.since(probe.time)));
+        let subject = raise.subject.clone();
         findings.raise(raise, at.time);
         if self.down.len() >= REMEMBERED {
             self.down.pop_first();
         }
-        self.down.insert(device, Down { since: at.time, told: at.time });
+        self.down.insert(device, Down { subject, since: at.time, told: at.time });
         self.escalations.insert((at.time + tracker.thresholds().unreachable_warning, device));
     }
 
@@ -109,20 +112,13 @@ impl ReachabilityDetector {
         let thresholds = tracker.thresholds();
         self.escalations.remove(&(down.since + thresholds.unreachable_warning, device));
         self.escalations.remove(&(down.since + thresholds.unreachable_error, device));
-        if let Some(subject) = subject(tracker, device) {
-            findings.clear(FindingId::PeerUnreachable, &subject, at);
-        }
+        findings.clear(FindingId::PeerUnreachable, &down.subject, at);
     }
 }
 
 fn raise(tracker: &Tracker, device: Handle, severity: Severity, detail: &str) -> Option<Raise> {
     let entry = tracker.registrations.device(device)?;
-    let Subject::Aor(aor) = subject(tracker, device)? else { return None };
+    let aor = tracker.registrations.aor(entry.aor)?.name.clone();
     let message = format!("Peer {aor} at {} is UNREACHABLE ({detail})", entry.source());
     Some(placed(tracker, Raise::new(FindingId::PeerUnreachable, Subject::Aor(aor), message).severity(severity), entry.source()))
-}
-
-fn subject(tracker: &Tracker, device: Handle) -> Option<Subject> {
-    let aor = tracker.registrations.device(device)?.aor;
-    Some(Subject::Aor(tracker.registrations.aor(aor)?.name.clone()))
 }

@@ -49,7 +49,8 @@ impl Sleepers {
 
     /// A phone came back: it may have slept, where neither its NAT, nor a restart, nor its site explains the silence.
     pub(super) fn returned(&mut self, tracker: &Tracker, device: Handle, at: Sighting, findings: &mut FindingStore) {
-        let Some(entry) = tracker.registrations.device(device) else { return };
+        // Whether there is a NAT before a phone that is known by its answers alone is not known.
+        let Some(entry) = tracker.registrations.device(device).filter(|device| !device.is_inferred()) else { return };
         let since = self.down.remove(&device).unwrap_or(at.time);
         let sleep = tracker.thresholds().sleep;
         if self.naps.len() >= REMEMBERED && !self.naps.contains_key(&device) {

@@ -190,6 +190,12 @@ impl StrangerDetector {
         if self.strays.remove(source).is_some() {
             findings.clear(FindingId::WrongDomain, &Subject::Source(source), report.last.time);
         }
+        // The server had been down.
+        let is_door = |knock: &Knock| knock.what == REFUSED_ADDRESS && knock.door == report.flow.destination;
+        if self.knocks.get(source).is_some_and(|knocks| knocks.iter().any(is_door)) {
+            self.knocks.remove(source);
+            findings.clear(FindingId::WrongTransportOrPort, &Subject::Source(source), report.last.time);
+        }
     }
 
     fn rejected(&mut self, tracker: &Tracker, report: &AttemptReport, findings: &mut FindingStore) {

@@ -53,7 +53,13 @@ fn absent(case: &Case<'_>) -> Check {
     let encrypted = case.scene.report.capture.skipped.get("encrypted").copied().unwrap_or_default();
     let (headline, next_step) = match encrypted {
         0 => (
-            format!("Nothing from or to {} was captured: its packets never came by here.", case.asked()),
+            match case.scene.report.findings.iter().find(|finding| finding.id == F::SipScanner) {
+                // What a scanner sends in the name of users is not kept by user.
+                Some(scanner) => {
+                    format!("Nothing from or to {} is known, unless {} sent it, which tries out users.", case.asked(), scanner.subject)
+                }
+                None => format!("Nothing from or to {} was captured: its packets never came by here.", case.asked()),
+            },
             "Check power and LAN of the phone and the server address, port and transport set in it; then force a reconnection while capturing.",
         ),
         frames => (

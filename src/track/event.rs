@@ -395,7 +395,7 @@ pub enum Event {
         /// The way of the 2xx.
         flow: Flow,
     },
-    /// The sender of a never acknowledged 2xx gave up and sent BYE.
+    /// The sender of a 2xx that was never acknowledged, or whose ACK never arrives, gave up and sent BYE.
     AckMissing {
         /// The call.
         call: Handle,
@@ -407,6 +407,8 @@ pub enum Event {
         transmissions: u16,
         /// The way of the 2xx.
         flow: Flow,
+        /// The last ACK, if any was sent, to where the 2xx came from.
+        ack: Option<Sighting>,
     },
     /// The ACK of a 2xx that was suspected to have none came.
     AckArrived {

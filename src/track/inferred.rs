@@ -9,7 +9,7 @@ use crate::track::registration::addresses::Occupant;
 use crate::track::registration::device::Device;
 use crate::track::transaction::Transaction;
 use crate::track::vocabulary::Direction;
-use crate::track::world::Seen;
+use crate::track::world::{Seen, text};
 
 impl Tracker {
     /// Takes note of the answer `seen` to an OPTIONS that was for nobody known: who takes it as the PBX's, for a user, is a phone. A carrier
@@ -20,6 +20,7 @@ impl Tracker {
         let is_there = matches!(status, 200..=299 | 405 | 481 | 486 | 501);
         if !is_there
             || user.is_empty()
+            || text(user).as_bytes() != user
             || self.world.peers.direction(request.flow) != Direction::Out
             || !self.is_unknown_at(address, user)
             || (self.world.peers.is_trunk(address.ip()) && !self.is_called_as(address.ip(), user))
@@ -32,7 +33,7 @@ impl Tracker {
     /// Whether nobody is known at `address`, or others alone by their answers: the handsets of a base.
     fn is_unknown_at(&self, address: SocketAddr, user: &[u8]) -> bool {
         match self.registrations.occupant(&self.world, address) {
-            None => true,
+            None => self.registrations.of_user_at(&self.world, address, user).is_none(),
             Some(Occupant::Only(device)) => self.registrations.is_inferred_as_other(device, user),
             Some(Occupant::Several(first)) => {
                 self.registrations.is_inferred_as_other(first, user) && self.registrations.of_user_at(&self.world, address, user).is_none()

@@ -22,6 +22,7 @@ scenarios! {
     "ack-missing-6.4" => ack_missing_6_4,
     "ack-missing-proxy" => ack_missing_proxy,
     "ack-late" => ack_late,
+    "ack-lost-on-its-way" => ack_lost_on_its_way,
     "glare" => glare,
     "redirect" => redirect,
     "trunk-dead" => trunk_dead,
@@ -255,6 +256,25 @@ fn ack_missing_32(scene: &mut Scene) {
 
 fn ack_missing_6_4(scene: &mut Scene) {
     ack_missing(scene, &schedule::ANSWER_QUICK, 6.4);
+}
+
+/// The PBX acknowledges each answer of a phone, to where it comes from, and the phone sees none and gives up. Another phone misses the
+/// first two acknowledgements, and hangs up after as long.
+fn ack_lost_on_its_way(scene: &mut Scene) {
+    for (index, phone) in [a1(), b1(), c1()].into_iter().enumerate() {
+        scene.healthy(&mut phone.expiring(900), index as f64, 400.0);
+    }
+    let pbx = scene.pbx.clone();
+    for (at, callee, offsets) in [(50.0, b1(), &schedule::CAPPED[..]), (200.0, c1(), &schedule::CAPPED[..3])] {
+        let mut leg = Leg::new(scene, &pbx, &callee, "1001", &callee.user);
+        leg.invite(scene, at, &[]);
+        leg.progress(scene, at + 0.2, 180);
+        leg.answer_repeated(scene, at + 4.0, offsets);
+        for offset in offsets {
+            leg.ack(scene, at + 4.005 + offset);
+        }
+        leg.bye(scene, at + 36.0, Side::Callee);
+    }
 }
 
 /// The callee gives up, and a proxy passes its repeats and its BYE on to the caller, who answers the BYE.

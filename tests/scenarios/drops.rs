@@ -29,6 +29,7 @@ scenarios! {
     "short-calls" => short_calls,
     "lengths-by-chance" => lengths_by_chance,
     "cut-at-a-limit" => cut_at_a_limit,
+    "announcement-to-its-end" => announcement_to_its_end,
     "pbx-private-media" => pbx_private_media,
     "ack-missing-again" => ack_missing_again,
     "pbx-sends-no-ack" => pbx_sends_no_ack,
@@ -353,15 +354,39 @@ fn lengths_by_chance(scene: &mut Scene) {
 fn cut_at_a_limit(scene: &mut Scene) {
     phones(scene, 5400.0);
     scene.healthy(&mut a2().expiring(900), 3.0, 5400.0);
-    for (phone, talks) in [
-        (a2(), [420.1, 61.3, 420.0, 420.3, 212.9, 419.9, 420.2, 33.4, 420.1]),
-        (b1(), [95.2, 431.7, 17.8, 388.6, 142.3, 512.5, 74.0, 266.1, 403.2]),
+    for (phone, callee, talks) in [
+        (a2(), c1(), [420.1, 61.3, 420.0, 420.3, 212.9, 419.9, 420.2, 33.4, 420.1]),
+        (b1(), a1(), [95.2, 431.7, 17.8, 388.6, 142.3, 512.5, 74.0, 266.1, 403.2]),
     ] {
         let mut at = 10.0;
         for talk in talks {
-            let by = if (419.5..420.5).contains(&talk) { Side::Callee } else { Side::Caller };
-            up(scene, &phone, at, &[]).bye(scene, at + 2.0 + talk, by);
+            let mut call = Bridge::new(scene, &phone, &callee);
+            call.ring(scene, at);
+            call.answer(scene, at + 2.0);
+            if (419.5..420.5).contains(&talk) {
+                call.a.bye(scene, at + 2.0 + talk, Side::Callee);
+                call.b.bye(scene, at + 2.002 + talk, Side::Caller);
+            } else {
+                call.bye(scene, at + 2.0 + talk, Side::Caller);
+            }
             at += talk + 110.0;
+        }
+    }
+}
+
+/// At night the PBX plays an announcement to who calls, and hangs up at its end. Some listen to all of it.
+fn announcement_to_its_end(scene: &mut Scene) {
+    phones(scene, 2000.0);
+    let pbx = scene.pbx.clone();
+    for index in 0..14_u8 {
+        let at = 10.0 + f64::from(index) * 120.0;
+        let mut leg = Leg::new(scene, &trunk(), &pbx, &format!("08912345{index:02}"), "4930100");
+        leg.invite(scene, at, &[]);
+        leg.progress(scene, at + 0.005, 100);
+        leg.answer(scene, at + 0.3, &[]);
+        match index % 3 {
+            0 => leg.bye(scene, at + 9.3 + f64::from(index) * 1.7, Side::Caller),
+            _ => leg.bye(scene, at + 42.3 + f64::from(index) * 0.003, Side::Callee),
         }
     }
 }

@@ -8,6 +8,8 @@ pub(crate) const VERDICTS: &[(&str, &str, &str, &str)] = &[
     ("password-right-at-last", "1001", "cannot-call", "auth-bruteforce"),
     ("port-not-served", "2101", "cannot-connect", "wrong-transport-or-port"),
     ("right-port-ignored", "2101", "cannot-connect", "registrar-silent"),
+    ("ack-lost-on-its-way", "2001", "call-dropped", "ack-missing"),
+    ("ack-lost-on-its-way", "2101", "call-dropped", "not-an-issue"),
     ("namesake-of-tenant", "1001@pbx.example.com", "cannot-receive", "cannot-tell"),
     ("refused-elsewhere", "1001", "cannot-connect", "wrong-transport-or-port"),
     ("refused-elsewhere", "2101", "cannot-connect", "wrong-transport-or-port"),

@@ -212,18 +212,22 @@ impl Call {
     }
 }
 
-/// The finding's event if a BYE of the answering side at `bye` is the end of a 2xx that was never acknowledged, though it was sent again so often.
+/// The finding's event if a BYE of the answering side at `bye` is the end of a 2xx whose ACK never arrived, though it was sent again so often.
 fn ack_missing(call: &Call, handle: Handle, bye: Sighting, invite: &Transaction, repeats: u32) -> Option<Event> {
     let answer = call.answer?;
-    let (first, _) = invite.answered?;
+    let (first, last) = invite.answered?;
     let waited = bye.time.since(first.time);
     let patience = invite.answer_patience();
     let gave_up = waited >= patience - GIVE_UP.0 && waited <= patience + GIVE_UP.1;
-    (call.acked < answer.cseq && u32::from(invite.answers) > repeats && gave_up).then_some(Event::AckMissing {
+    let ack = call.ack.filter(|_| call.acked >= answer.cseq);
+    // Of one that went elsewhere it is told when the 2xx is repeated; lost packets keep it from its end for a while, not to the last repeat.
+    let is_lost = ack.is_none_or(|(_, way)| way.destination == answer.flow.source && last.time.since(first.time).times(4) >= patience);
+    (is_lost && u32::from(invite.answers) > repeats && gave_up).then_some(Event::AckMissing {
         call: handle,
         first,
         bye,
         transmissions: invite.answers,
         flow: answer.flow,
+        ack: ack.map(|(at, _)| at),
     })
 }

@@ -63,9 +63,11 @@ impl Registrations {
     /// The device that a request to an address of devices is for: the one whose Contact has the user of the Request-URI, and where that
     /// says nothing the one that the address stands for.
     pub fn addressee(&self, world: &World, seen: &Seen<'_>) -> Option<Handle> {
-        let meant = match self.occupant(world, seen.flow.destination)? {
-            Occupant::Only(device) => self.other_writer(world, device, seen).or(Some(device)),
-            Occupant::Several(first) => self.called_of_several(world, seen).or(Some(first)),
+        let meant = match self.occupant(world, seen.flow.destination) {
+            Some(Occupant::Only(device)) => self.other_writer(world, device, seen).or(Some(device)),
+            Some(Occupant::Several(first)) => self.called_of_several(world, seen).or(Some(first)),
+            // Who was there first is forgotten.
+            None => self.called_of_several(world, seen),
         };
         meant.filter(|&device| {
             let called = || seen.message.request_uri().map(|uri| Uri::parse(uri).user).unwrap_or_default();
@@ -98,7 +100,7 @@ impl Registrations {
 
     /// The callee's device among several behind the address that a request goes to, if the Request-URI tells.
     pub(in crate::track) fn called_of_several(&self, world: &World, seen: &Seen<'_>) -> Option<Handle> {
-        self.tied_to(world, seen.flow.destination).filter(|tied| tied.is_shared)?;
+        self.tied(end_digest(world.digester, seen.flow.destination)).filter(|tied| tied.is_shared)?;
         self.named(world, seen.flow.destination, &Uri::parse(seen.message.request_uri()?))
     }
 

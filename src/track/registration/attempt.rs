@@ -202,6 +202,7 @@ impl Registrations {
         }
         let onward = is_onward(world, seen.flow);
         self.find_device(aor, &DeviceKeys::of(world, &seen.message, contact), |device| is_onward(world, device.flow) == onward)
+            .or_else(|| self.take_up_inferred(world, aor, seen, contact))
     }
 
     /// Moves the devices that are not registered to `registering`; a refresh leaves a registered one as it is.

@@ -211,7 +211,7 @@ impl Registrations {
         self.set_state(world, handle, RegistrationState::Registered, seen.at);
         let contact = self.devices.get_mut(handle).and_then(|device| {
             device.expires_at = Some(seen.at.time + granted);
-            if !unbroken {
+            if !unbroken || device.registered_at.is_none() {
                 device.registered_at = Some(seen.at);
             }
             let host = device.contact_address?;

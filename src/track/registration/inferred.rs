@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use crate::decode::flow::Flow;
+use crate::sip::headers::Contact;
 use crate::sip::uri::Uri;
 use crate::table::{Handle, Rank};
 use crate::time::{PacketTime, Span};
@@ -61,6 +62,10 @@ impl Registrations {
             let host = self.host_of(world, seen, request);
             self.aor_named(world, aor_text(to.user, host.as_bytes()), user.len(), now, Rank::Ordinary)
         });
+        // It tells itself who it is, by a REGISTER that nothing came of yet.
+        if self.device_of_at(aor, address).is_some() {
+            return;
+        }
         let device = Device {
             aor,
             contact: format!("sip:{user}@{address}").into(),
@@ -72,7 +77,7 @@ impl Registrations {
             registered_at: None,
             last_accepted: Sighting::default(),
             accepted_before: Sighting::default(),
-            accepted_from: None,
+            accepted_from: Some(address.ip()),
             granted: Span::ZERO,
             expires_at: None,
             last_register: PacketTime::MIN,
@@ -123,17 +128,42 @@ impl Registrations {
         self.devices.get(device).is_some_and(|device| device.is_inferred() && Uri::parse(device.contact.as_bytes()).user != user)
     }
 
-    /// Lets go of what was inferred about the phones of `aor` where a REGISTER of it comes from: the phone tells itself who it is. What is
-    /// elsewhere stays, as anybody can send a REGISTER for any user, until the PBX probes it no more.
-    pub(super) fn forget_inferred(&mut self, world: &mut World, aor: Handle, seen: &Seen<'_>) {
-        let there = match self.occupant(world, seen.flow.source) {
-            Some(Occupant::Only(device)) => Some(device),
-            Some(Occupant::Several(_)) => self.of_user_at(world, seen.flow.source, seen.read.to().user),
-            None => None,
+    /// The device of which nothing but answers was known, if the REGISTER `seen` for `aor` comes from there: it is one of that AoR.
+    pub(super) fn take_up_inferred(&mut self, world: &World, aor: Handle, seen: &Seen<'_>, contact: &Contact<'_>) -> Option<Handle> {
+        let place = seen.flow.source;
+        let device = match self.occupant(world, place) {
+            Some(Occupant::Only(device)) => device,
+            _ => [seen.read.to().user, contact.uri.user].into_iter().find_map(|user| self.of_user_at(world, place, user))?,
         };
+        let entry = self.devices.get_mut(device).filter(|device| device.is_inferred() && device.source() == place)?;
+        let before = std::mem::replace(&mut entry.aor, aor);
+        if before != aor {
+            self.detach(world, before, device, None);
+            self.attach(world, aor, device);
+        }
+        Some(device)
+    }
+
+    /// The REGISTER says of an inferred device that it is `new`. What is known of its answers stays.
+    pub(super) fn reveal(&mut self, world: &World, handle: Handle, new: Device) {
+        let before = self.addresses_held(world, handle);
+        let Some(device) = self.devices.get_mut(handle) else { return };
+        self.behind.left(device);
+        let probes = std::mem::replace(&mut device.probes, Probes::new());
+        let Device { first_seen, state, accepted_from, phone, .. } = *device;
+        *device = Device { first_seen, state, accepted_from, phone, probes, ..new };
+        self.behind.arrived(device);
+        self.devices.touch(handle);
+        self.leave_addresses(world, handle, before);
+        self.arm_device(handle);
+    }
+
+    /// Lets go of what was inferred about the phones of `aor` behind the address from which a REGISTER of it comes, as the phone tells itself
+    /// who it is. What is elsewhere stays, as anybody can send a REGISTER for any user, until the PBX probes it no more.
+    pub(super) fn forget_inferred(&mut self, world: &mut World, aor: Handle, seen: &Seen<'_>) {
         let own = self.aors.get(aor).map_or(&[][..], |aor| &aor.devices);
         let is_there = |device: &Device| device.is_inferred() && device.source().ip() == seen.flow.source.ip();
-        let inferred: Vec<_> = own.iter().copied().chain(there).filter(|&device| self.devices.get(device).is_some_and(is_there)).collect();
+        let inferred: Vec<_> = own.iter().copied().filter(|&device| self.devices.get(device).is_some_and(is_there)).collect();
         for device in inferred {
             self.uninfer(world, device, Some(aor), seen.at);
         }
@@ -142,13 +172,19 @@ impl Registrations {
     /// Lets go of an inferred device, and of its AoR unless that is `kept` or known by more.
     pub(in crate::track) fn uninfer(&mut self, world: &mut World, device: Handle, kept: Option<Handle>, at: Sighting) {
         self.set_state(world, device, RegistrationState::Unknown, at);
-        let Some(gone) = self.forget_device(world, device) else { return };
-        let Some(aor) = self.aors.get_mut(gone.aor) else { return };
+        if let Some(gone) = self.forget_device(world, device) {
+            self.detach(world, gone.aor, device, kept);
+        }
+    }
+
+    /// Takes a device from its AoR, which goes too unless it is `kept` or known by more.
+    fn detach(&mut self, world: &World, from: Handle, device: Handle, kept: Option<Handle>) {
+        let Some(aor) = self.aors.get_mut(from) else { return };
         aor.devices.retain(|&other| other != device);
-        if kept != Some(gone.aor)
+        if kept != Some(from)
             && aor.devices.is_empty()
             && aor.attempts == 0
-            && let Some(aor) = self.aors.remove(gone.aor)
+            && let Some(aor) = self.aors.remove(from)
         {
             self.unindex_user(world, &aor);
         }

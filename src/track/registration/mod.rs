@@ -249,7 +249,10 @@ impl Registrations {
             self.renew_device(world, handle, seen, contact, &keys);
             return handle;
         }
-        self.forget_inferred(world, aor, seen);
+        let inferred = self.take_up_inferred(world, aor, seen, contact);
+        if inferred.is_none() {
+            self.forget_inferred(world, aor, seen);
+        }
         let device = Device {
             aor,
             contact: text(&contact.uri.without_password()),
@@ -285,7 +288,13 @@ impl Registrations {
             cseq: keys.cseq,
             agent_key: keys.agent,
         };
-        self.add_device(world, device, rank)
+        match inferred {
+            Some(handle) => {
+                self.reveal(world, handle, device);
+                handle
+            }
+            None => self.add_device(world, device, rank),
+        }
     }
 
     fn add_device(&mut self, world: &World, device: Device, rank: Rank) -> Handle {
