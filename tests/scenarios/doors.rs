@@ -18,6 +18,7 @@ scenarios! {
     "connection-falls-silent" => connection_falls_silent,
     "refused-elsewhere" => refused_elsewhere,
     "refused-elsewhere-once" => refused_elsewhere_once,
+    "second-pbx-comes-up" => second_pbx_comes_up,
 }
 
 /// Somebody elsewhere tries passwords of a user whose own phone is registered, 25 in 100 s, and is accepted at the end.
@@ -163,4 +164,19 @@ fn refused_elsewhere_once(scene: &mut Scene) {
         scene.send(at + 10.0, &pbx, &off, &options);
         refuse(scene, at + 10.01, &off, &pbx);
     }
+}
+
+/// The second PBX of two is down, as ICMP says, until its phone is accepted there.
+fn second_pbx_comes_up(scene: &mut Scene) {
+    scene.healthy(&mut b1().expiring(60), 0.0, 400.0);
+    let second = host(scene, "203.0.113.11:5060");
+    let mut phone = Agent { domain: "two.example.com".to_owned(), ..a1() }.expiring(900);
+    for at in times(20.0, 30.0, 140.0) {
+        ask(scene, at, &mut phone, &second);
+        refuse(scene, at + 0.01, &second, &phone);
+    }
+    let first = std::mem::replace(&mut scene.pbx, second);
+    scene.reg_ok(150.0, &mut phone);
+    scene.keepalives(&phone, 170.0, 20.0, 400.0);
+    scene.pbx = first;
 }

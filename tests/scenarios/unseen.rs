@@ -23,6 +23,7 @@ scenarios! {
     "carrier-probed-by-name" => carrier_probed_by_name,
     "carriers-probed-by-names" => carriers_probed_by_names,
     "namesake-of-tenant" => namesake_of_tenant,
+    "inferred-then-registers" => inferred_then_registers,
     "scan-stops-early" => scan_stops_early,
     "site-without-challenges" => site_without_challenges,
 }
@@ -336,6 +337,36 @@ fn namesake_of_tenant(scene: &mut Scene) {
     scene.reg_ok_listing(200.0, &mut second, &[&first]);
     for at in times(205.0, 60.0, 880.0) {
         scene.qualify(at, &second);
+    }
+}
+
+/// Phones that registered before the capture and register again: one restarts, after it was silent; one logs off; of one the password was
+/// changed, while it answers.
+fn inferred_then_registers(scene: &mut Scene) {
+    phones(scene, 900.0);
+    let phone = |user: &str, port: u16| {
+        let outer = format!("198.51.100.200:{port}");
+        Agent::phone(user, Brand::Yealink, &format!("192.168.9.{}:5060", port % 100), &outer).expiring(900)
+    };
+    let (mut restarts, mut leaves, mut refused) = (phone("1013", 41_013), phone("1014", 41_014), phone("1015", 41_015));
+    for at in times(10.0, 60.0, 880.0) {
+        if (130.0..370.0).contains(&at) {
+            scene.qualify_lost(at, &[0.0, 0.5, 1.5, 3.5], &restarts);
+        } else {
+            scene.qualify(at, &restarts);
+        }
+        if at < 300.0 {
+            scene.qualify(at + 1.0, &leaves);
+        }
+        scene.qualify(at + 2.0, &refused);
+    }
+    scene.reg_ok(350.0, &mut restarts);
+    scene.unregister(310.0, &mut leaves);
+    for at in times(200.0, 45.0, 500.0) {
+        let request = scene.register(at, &mut refused);
+        scene.reject(at + 0.005, &mut refused, &request, 401);
+        let request = scene.register(at + 0.08, &mut refused);
+        scene.reject(at + 0.085, &mut refused, &request, 401);
     }
 }
 

@@ -136,6 +136,7 @@ impl Registrations {
             _ => [seen.read.to().user, contact.uri.user].into_iter().find_map(|user| self.of_user_at(world, place, user))?,
         };
         let entry = self.devices.get_mut(device).filter(|device| device.is_inferred() && device.source() == place)?;
+        entry.last_register = seen.at.time;
         let before = std::mem::replace(&mut entry.aor, aor);
         if before != aor {
             self.detach(world, before, device, None);
