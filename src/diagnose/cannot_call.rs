@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::detect::catalog::FindingId as F;
-use crate::detect::finding::Finding;
+use crate::detect::finding::{Finding, Subject};
 use crate::diagnose::answer::Answer;
 use crate::diagnose::cannot_connect::{self, REGISTRATION, STATE, temporary};
 use crate::diagnose::case::Case;
@@ -290,6 +290,13 @@ pub(super) fn suspected(id: F, headline: String) -> Answer {
 fn server(case: &Case<'_>, attempt: &Attempt<'_>, what: String) -> Answer {
     if let Some(leg) = attempt.legs.iter().find(|leg| leg.outcome == Outcome::NoResponse) {
         return other_end_silent(case, leg.destination, dialled(leg), what);
+    }
+    // That it did not even call a user who is registered was found to be no matter of the server.
+    let call = Subject::Call(attempt.main.call_id.clone().into());
+    let of_call = |finding: &Finding| finding.id == F::CallFailedCalleeUnreachable && finding.related.contains(&call);
+    if let Some(finding) = case.scene.findings.listed(of_call).into_iter().next() {
+        let headline = format!("{what}. The trouble is on the called side: {}.", finding.message.trim_end_matches('.'));
+        return Answer { headline, ..Answer::finding(case, finding).next_step(treat(dialled(attempt.main))) };
     }
     let id = if attempt.main.outcome == Outcome::ServerError { F::ServerErrorBurst } else { F::PbxSlow };
     suspected(id, format!("{what}: the PBX took the call and could not handle it."))

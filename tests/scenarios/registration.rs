@@ -59,6 +59,7 @@ scenarios! {
     "reg-refused-in-words" => reg_refused_in_words,
     "reg-tel" => reg_tel,
     "reg-tcp-lost" => reg_tcp_lost,
+    "reg-tcp-lost-503" => reg_tcp_lost_503,
     "reg-tcp-shared-lost" => reg_tcp_shared_lost,
     "reg-tcp-renewed" => reg_tcp_renewed,
 }
@@ -733,24 +734,33 @@ fn reg_tel(scene: &mut Scene) {
     scene.keepalives(&phone, 20.0, 20.0, 100.0);
 }
 
-/// Three calls to a user whom the PBX does not call: it answers that the user is not there, without a cause.
-fn refused_calls(scene: &mut Scene, phone: &Agent) {
+/// Three calls to a user whom the PBX does not call: it answers `status`, without a cause.
+fn refused_calls(scene: &mut Scene, phone: &Agent, status: u16) {
     let mut caller = b1();
     scene.healthy(&mut caller, 0.0, 240.0);
     for at in [100.0, 130.0, 160.0] {
         let mut bridge = Bridge::new(scene, &caller, phone);
         bridge.invite(scene, at);
-        bridge.a.fail(scene, at + 0.06, 480, &[]);
+        bridge.a.fail(scene, at + 0.06, status, &[]);
     }
 }
 
 /// The connection over which a phone registered ends, and the phone does not open another one.
 fn reg_tcp_lost(scene: &mut Scene) {
+    reg_tcp_lost_with(scene, 480);
+}
+
+/// The same, with a PBX that cannot open one to the phone either and says so as most do.
+fn reg_tcp_lost_503(scene: &mut Scene) {
+    reg_tcp_lost_with(scene, 503);
+}
+
+fn reg_tcp_lost_with(scene: &mut Scene, status: u16) {
     let mut phone = a1().over_tcp();
     scene.reg_ok(1.0, &mut phone);
     let pbx = scene.pbx.outer;
     scene.hang_up(60.0, phone.outer, pbx);
-    refused_calls(scene, &phone);
+    refused_calls(scene, &phone, status);
 }
 
 /// Two lines of a phone register over one connection, which ends; the first of them has logged off before.
@@ -762,7 +772,7 @@ fn reg_tcp_shared_lost(scene: &mut Scene) {
     scene.unregister(30.0, &mut other);
     let pbx = scene.pbx.outer;
     scene.hang_up(60.0, line.outer, pbx);
-    refused_calls(scene, &line);
+    refused_calls(scene, &line, 480);
 }
 
 /// The phone opens another connection at once and registers over it; it is its user who does not want to be disturbed.
@@ -773,5 +783,5 @@ fn reg_tcp_renewed(scene: &mut Scene) {
     scene.hang_up(60.0, phone.outer, pbx);
     phone.outer.set_port(40_777);
     scene.refresh(61.0, &mut phone);
-    refused_calls(scene, &phone);
+    refused_calls(scene, &phone, 480);
 }

@@ -14,6 +14,7 @@ pub(crate) const VERDICTS: &[(&str, &str, &str, &str)] = &[
     ("inferred-then-registers", "1014", "cannot-connect", "not-an-issue"),
     ("inferred-then-registers", "1015", "cannot-connect", "auth-failed-loop"),
     ("second-pbx-comes-up", "1001", "cannot-connect", "temporary-network-problem"),
+    ("reg-tcp-lost-503", "2001", "cannot-call", "call-failed-callee-unreachable"),
     ("namesake-of-tenant", "1001@pbx.example.com", "cannot-receive", "cannot-tell"),
     ("refused-elsewhere", "1001", "cannot-connect", "wrong-transport-or-port"),
     ("refused-elsewhere", "2101", "cannot-connect", "wrong-transport-or-port"),

@@ -66,9 +66,11 @@ impl Registrations {
         if self.device_of_at(aor, address).is_some() {
             return;
         }
+        let written = to.host_ip().filter(|&host| host != request.flow.source.ip());
+        let contact = written.map_or_else(|| format!("sip:{user}@{address}").into(), |_| text(&to.without_password()));
         let device = Device {
             aor,
-            contact: format!("sip:{user}@{address}").into(),
+            contact,
             user_agent: text(seen.message.user_agent()),
             instance: None,
             flow: request.flow.reversed(),
@@ -205,7 +207,7 @@ impl Registrations {
         let to = seen.read.to();
         let (user, named) = (text(to.user), text(to.host));
         let mut same = self.aors_of(world, &user);
-        if uri_host(to.host).is_none() || same.any(|aor| self.is_accepted_elsewhere(aor, request.flow.destination.ip())) {
+        if to.host_ip().is_none() || same.any(|aor| self.is_accepted_elsewhere(aor, request.flow.destination.ip())) {
             return named;
         }
         match &self.served {
@@ -221,9 +223,4 @@ impl Registrations {
         let mut devices = aor.devices.iter().filter_map(|&device| self.devices.get(device));
         aor.accepted > 0 && !devices.any(|device| device.source().ip() == place)
     }
-}
-
-/// The address that a host is written as, if it is no name.
-fn uri_host(host: &[u8]) -> Option<IpAddr> {
-    Uri::parse(&[b"sip:", host].concat()).host_ip()
 }
