@@ -49,7 +49,7 @@ impl Tracker {
             self.note_unanswered_tls(&transaction);
             match transaction.owner {
                 Owner::CallerInvite(call) => self.calls.unanswered(&mut self.world, call, &transaction),
-                Owner::FurtherInvite(call) => self.calls.further_unanswered(&mut self.world, call, &transaction),
+                Owner::FurtherInvite(call) => self.calls.further_unanswered(&mut self.world, call, &transaction, handle),
                 Owner::InDialog(call) => self.calls.in_dialog_unanswered(&mut self.world, call, &transaction),
                 Owner::Register(attempt) => self.registrations.unanswered(&mut self.world, attempt, &transaction),
                 Owner::FurtherRegister | Owner::Probe(_) | Owner::Nobody => {}
@@ -146,7 +146,7 @@ impl Tracker {
         let callee = self.registrations.called_of_several(&self.world, seen);
         let owner = self.world.transactions.get(invite).map(|invite| invite.owner);
         if let Some(Owner::CallerInvite(call) | Owner::FurtherInvite(call)) = owner.filter(|_| caller.or(callee).is_some()) {
-            self.calls.name_phones(call, caller, callee);
+            self.calls.name_phones(call, invite, caller, callee);
         }
     }
 
@@ -201,13 +201,18 @@ impl Tracker {
 
     fn cancel(&mut self, seen: &Seen<'_>, transaction: Handle) {
         let key = self.world.transactions.key(seen.read, Method::Invite);
-        let invite = self.world.transactions.find(key).and_then(|handle| self.world.transactions.get(handle)).map(|invite| invite.owner);
-        self.test_trigger(seen.flow, invite.is_some(), seen);
-        if let Some(Owner::CallerInvite(call)) = invite {
-            self.calls.cancel(&self.world, call, seen);
-            if let Some(transaction) = self.world.transactions.get_mut(transaction) {
-                transaction.owner = Owner::InDialog(call);
+        let invite = self.world.transactions.find(key);
+        let owner = invite.and_then(|invite| self.world.transactions.get(invite)).map(|invite| invite.owner);
+        self.test_trigger(seen.flow, owner.is_some(), seen);
+        match (owner, invite) {
+            (Some(Owner::CallerInvite(call)), _) => {
+                self.calls.cancel(&self.world, call, seen);
+                if let Some(transaction) = self.world.transactions.get_mut(transaction) {
+                    transaction.owner = Owner::InDialog(call);
+                }
             }
+            (Some(Owner::FurtherInvite(call)), Some(invite)) => self.calls.branch_cancelled(call, seen, invite),
+            _ => {}
         }
     }
 
@@ -268,6 +273,7 @@ impl Tracker {
                 }
                 self.note_try(seen, status, request);
             }
+            Owner::FurtherInvite(call) => self.calls.branch_responded(&self.world, call, seen, status, handle),
             Owner::InDialog(call) if status >= 200 => self.calls.in_dialog_answered(&mut self.world, call, seen, status, request),
             Owner::Register(attempt) if status >= 200 => {
                 self.registrations.answered(&mut self.world, attempt, seen, status, request);

@@ -4,6 +4,7 @@ use crate::decode::flow::Flow;
 use crate::sip::message::Message;
 use crate::table::Rank;
 use crate::time::PacketTime;
+use crate::track::call::forks::{Branch, Forks};
 use crate::track::call::outcome::{Cancelled, Credentials, Facts, blame, is_retryable, outcome};
 use crate::track::call::record::{Beginning, CallRecord, CallView};
 use crate::track::call::session::{Session, Timer};
@@ -39,6 +40,7 @@ impl Call {
             ended_by: None,
             end_reason: None,
             linked: Vec::new(),
+            forks: (),
             left_up: None,
             completed: true,
         };
@@ -112,7 +114,7 @@ impl Call {
 
     /// The record if the capture ended now: an attempt that the facts decide is over.
     pub fn record_at_end(&self) -> CallView<'_> {
-        let view = self.record.view();
+        let view = CallRecord { forks: Forks::Held(self.forks()), ..self.record.view() };
         match (self.record.outcome, self.outcome_at_end()) {
             (None, outcome) if !matches!(outcome, Outcome::Unknown | Outcome::Answered) => CallRecord {
                 ended: view.ended.or_else(|| self.final_at.map(|at| at.time)),
@@ -121,6 +123,11 @@ impl Call {
             },
             _ => view,
         }
+    }
+
+    /// The places that a proxy sent it to, if they are several.
+    pub(super) fn forks(&self) -> &[Branch] {
+        self.further.as_ref().map_or(&[], |further| further.forks())
     }
 
     pub(super) fn was_challenged(&self) -> bool {
