@@ -222,6 +222,12 @@ impl<'a> Attempt<'a> {
         call.answered.is_some() || call.partial
     }
 
+    /// Whether somebody else talked in the call with `call_id`: it rang at `party` too, on a leg of its own at most.
+    pub(super) fn is_others(&self, party: &Party<'_>, call_id: &str) -> bool {
+        let has_leg = self.legs.iter().any(|leg| leg.call_id == call_id && self.leg_to(party).is_some_and(|own| std::ptr::eq(own, *leg)));
+        self.main.answered.is_some() && !has_leg && !self.was_up(party)
+    }
+
     /// Whether a proxy sent the call on to a phone of `party`.
     fn is_passed_on_to(&self, party: &Party<'_>) -> bool {
         let place = self.main.passed_on_to.filter(|place| party.sockets.contains(place));

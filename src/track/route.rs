@@ -3,7 +3,6 @@
 use crate::decode::flow::Flow;
 use crate::sip::message::{Kind, Message};
 use crate::sip::method::Method;
-use crate::sip::uri::Uri;
 use crate::table::{Handle, Rank};
 use crate::time::{PacketTime, Span};
 use crate::track::call::{ByeKind, is_initial, tell_server_delay};
@@ -18,8 +17,6 @@ use crate::track::{Novelty, Tracker};
 
 /// How long a request may wait for a response: an INVITE that rings, while its response is repeated each minute.
 const LONGEST_WAIT: Span = Span::from_secs(200);
-/// Digits at the end of a number that are compared.
-const NUMBER: usize = 7;
 
 impl Tracker {
     /// Handles a SIP message. Deadlines before it are handled first.
@@ -355,23 +352,6 @@ impl Tracker {
         }
     }
 
-    /// Learns the address at which a PBX calls its carrier from whose calls go on there.
-    fn look_for_relay(&mut self, seen: &Seen<'_>) {
-        let Some(callee) = seen.message.request_uri().map(|uri| Uri::parse(uri).user).filter(|user| !user.is_empty()) else { return };
-        // A PBX may dial a prefix before the number.
-        let number = callee.get(callee.len().saturating_sub(NUMBER)..).unwrap_or(callee);
-        let (flow, callee, now) = (seen.flow, self.world.digester.bytes(number), seen.at.time);
-        if self.world.peers.may_be_carrier(flow)
-            && self.relays.goes_on(flow, callee, now)
-            && let Some(address) = self.world.peers.note_relay(flow, now)
-        {
-            self.note_called(seen);
-            self.world.tell(Event::PbxLearned { address, at: seen.at });
-            self.legs.learned(&self.world, &mut self.calls);
-        }
-        self.relays.note(flow, callee, now);
-    }
-
     /// Whether the PBX calls or registers at somebody.
     fn calls_out(&self, message: &Message<'_>, flow: Flow) -> bool {
         matches!(message.kind(), Kind::Request(Method::Invite | Method::Register))
@@ -380,7 +360,7 @@ impl Tracker {
     }
 
     /// Takes note of whom the PBX calls or registers at.
-    fn note_called(&mut self, seen: &Seen<'_>) {
+    pub(super) fn note_called(&mut self, seen: &Seen<'_>) {
         if self.calls_out(&seen.message, seen.flow) {
             self.world.peers.note_called(seen.flow.destination.ip(), seen.at.time);
         }

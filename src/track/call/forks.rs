@@ -15,7 +15,7 @@ use crate::track::call::{Calls, tag_hash};
 use crate::track::event::Event;
 use crate::track::transaction::Transaction;
 use crate::track::vocabulary::Outcome;
-use crate::track::world::{Seen, World, text};
+use crate::track::world::{Seen, World, user_text};
 
 /// Branches of a call that are told apart; of more, the last one is the latest.
 const MOST: usize = 16;
@@ -174,7 +174,7 @@ impl Calls {
         }
         let fork = Fork {
             place: seen.flow.destination,
-            user: text(seen.message.request_uri().map_or(&b""[..], |uri| Uri::parse(uri).user)),
+            user: user_text(seen.message.request_uri().map_or(&b""[..], |uri| Uri::parse(uri).user)),
             started: seen.at.time,
             rang: None,
             ended: None,

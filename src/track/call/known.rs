@@ -11,7 +11,7 @@ use crate::track::call::session::{Session, Timer};
 use crate::track::call::setup::Passes;
 use crate::track::call::{Call, LegPlaces, parties, tag_hash};
 use crate::track::vocabulary::Outcome;
-use crate::track::world::{Seen, World, aor_text, text};
+use crate::track::world::{Seen, World, aor_text, text, user_text};
 
 impl Call {
     pub(super) fn new(world: &World, seen: &Seen<'_>, beginning: Beginning) -> Self {
@@ -19,8 +19,8 @@ impl Call {
         let (from, to) = (seen.read.from(), seen.read.to());
         let record = CallRecord {
             call_id: text(message.call_id()),
-            from: text(from.user),
-            to: text(if to.user.is_empty() { to.host } else { to.user }),
+            from: user_text(from.user),
+            to: user_text(if to.user.is_empty() { to.host } else { to.user }),
             source: seen.flow.source,
             destination: seen.flow.destination,
             passed_on_to: None,

@@ -14,7 +14,7 @@ use crate::track::call::{ABANDONED, Answer, Call, Calls, PARTIAL_LIFE, RETRY, ta
 use crate::track::event::{Event, ServerClass, Sighting};
 use crate::track::transaction::{Owner, Transaction};
 use crate::track::vocabulary::{Direction, Outcome};
-use crate::track::world::{Seen, World, text, unusual_phrase};
+use crate::track::world::{Seen, World, text, unusual_phrase, user_text};
 
 /// How soon after a challenge an INVITE under another Call-ID still answers it (DETECTION §0.2).
 const OTHER_CALL_ID: Span = Span::from_secs(2);
@@ -266,9 +266,9 @@ impl Calls {
         let handle = nonce.call.filter(|_| seen.at.time.since(nonce.issued) <= OTHER_CALL_ID)?;
         let call = self.table.get(handle)?;
         let message = &seen.message;
-        let same = *call.record.from == *text(seen.read.from().user)
+        let same = *call.record.from == *user_text(seen.read.from().user)
             && call.record.source == seen.flow.source
-            && *call.record.to == *text(seen.read.to().user)
+            && *call.record.to == *user_text(seen.read.to().user)
             && call.record.outcome.is_none();
         if !same {
             return None;
