@@ -212,7 +212,7 @@ impl Calls {
                 call.record.passed_on_to = Some(fork.place);
                 let [_, callee] = &mut call.phones;
                 *callee = branch.phone;
-                further.flow = seen.flow.reversed();
+                further.flow = Flow { destination: fork.place, ..seen.flow.reversed() };
             }
             200..300 if fork.outcome == Some(Outcome::Answered) => {}
             200..300 => fork.outcome = Some(Outcome::CompletedElsewhere),
