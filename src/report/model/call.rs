@@ -24,7 +24,7 @@ pub struct CallEntry {
     pub passed_on_to: Option<SocketAddr>,
     /// The same call at each place that a proxy sent it to, where they were several. Not printed.
     #[serde(skip)]
-    pub forks: Vec<CallEntry>,
+    pub forks: Vec<Self>,
     /// Whether a 3xx sent the caller elsewhere, and it went there. Not printed.
     #[serde(skip)]
     pub forwarded: bool,

@@ -141,7 +141,7 @@ impl Further {
         let goes_on = |from: SocketAddr| from == source || (from.ip() == source.ip() && source.ip() != proxy.ip());
         let is_same = |known: &Fork<Box<str>>| known.place == branch.fork.place && known.user == branch.fork.user;
         let earlier = self.places.iter().position(|known| goes_on(known.fork.place) || is_same(&known.fork));
-        match earlier.or((self.places.len() >= MOST).then_some(MOST - 1)).and_then(|index| self.places.get_mut(index)) {
+        match earlier.or_else(|| (self.places.len() >= MOST).then_some(MOST - 1)).and_then(|index| self.places.get_mut(index)) {
             Some(known) => *known = branch,
             None => append(&mut self.places, branch),
         }
@@ -256,5 +256,49 @@ impl Calls {
         if call.answer.is_none() {
             world.tell(Event::InviteUnanswered { call: handle, request });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::flow::Transport;
+
+    fn address(text: &str) -> SocketAddr {
+        text.parse().unwrap()
+    }
+
+    /// The places after INVITEs from the first of each pair to the second, where the caller's went to `proxy`.
+    fn places(proxy: &str, hops: &[(&str, SocketAddr)]) -> Vec<SocketAddr> {
+        let proxy = address(proxy);
+        let mut further = Further::new(Flow { transport: Transport::Udp, source: proxy, destination: proxy });
+        for (source, place) in hops {
+            let fork =
+                Fork { place: *place, user: "2001".into(), started: PacketTime::MIN, rang: None, ended: None, status: 0, outcome: None };
+            further.add(Branch::of(fork), address(source), proxy);
+        }
+        further.places.iter().map(|branch| branch.fork.place).collect()
+    }
+
+    #[test]
+    fn what_goes_on_from_a_place_is_no_fork() {
+        let [edge, one, other] = ["203.0.113.20:5060", "198.51.100.7:40001", "198.51.100.8:40002"].map(address);
+        let from_proxy = "203.0.113.10:5060";
+        assert_eq!(places(from_proxy, &[(from_proxy, edge), ("203.0.113.20:5060", one)]), [one]);
+        // Over TCP from a port of its own.
+        assert_eq!(places(from_proxy, &[(from_proxy, edge), ("203.0.113.20:61000", one)]), [one]);
+        assert_eq!(places(from_proxy, &[(from_proxy, edge), ("203.0.113.20:5060", one), ("203.0.113.20:5060", other)]), [one, other]);
+        assert_eq!(places(from_proxy, &[(from_proxy, one), (from_proxy, other), (from_proxy, one)]), [one, other]);
+        // A server beside the proxy, on its host, is a place as any.
+        let beside = address("203.0.113.10:5080");
+        assert_eq!(places(from_proxy, &[(from_proxy, beside), (from_proxy, one)]), [beside, one]);
+    }
+
+    #[test]
+    fn of_many_forks_the_last_one_is_the_latest() {
+        let proxy = "203.0.113.10:5060";
+        let hops: Vec<_> = (1..=40_u16).map(|port| (proxy, SocketAddr::from(([198, 51, 100, 7], port)))).collect();
+        let places = places(proxy, &hops);
+        assert_eq!((places.len(), places.last().map(SocketAddr::port)), (MOST, Some(40)));
     }
 }
