@@ -30,6 +30,7 @@ const BOUNDS: &[(&str, &[(&str, &str)])] = &[
     ("decode/streams/sequence.rs", &[("early", "MAX_EARLY")]),
     ("decode/window.rs", &[("batches", "MAX_BYTES"), ("waiting", "MAX_FRAMES"), ("spare", "MAX_SPARE")]),
     ("track/call/packed.rs", &[("added", "texts of one record")]),
+    ("track/call/forks.rs", &[("places", "MOST")]),
     ("track/call/mod.rs", &[("partners", "LEGS")]),
     ("track/call/pickup.rs", &[("recent", "REMEMBERED")]),
     ("track/call/parties.rs", &[("by_party", "calls, two each")]),

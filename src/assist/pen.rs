@@ -10,7 +10,7 @@ use crate::sip::message::{Kind, Message};
 use crate::sip::method::Method;
 use crate::time::PacketTime;
 use crate::track::event::Sighting;
-use crate::track::world::text;
+use crate::track::world::{text, user_text};
 use crate::track::{Novelty, Tracker};
 
 /// Requests whose answers are waited for, to tell how long they took.
@@ -163,7 +163,7 @@ fn detail(message: Message<'_>) -> Option<String> {
         Kind::Request(Method::Register) if takes_back(message) => Some("takes its registration back".to_owned()),
         Kind::Request(Method::Invite) => {
             let to = message.to();
-            let called = String::from_utf8_lossy(if to.uri.user.is_empty() { to.uri.host } else { to.uri.user }).into_owned();
+            let called = user_text(if to.uri.user.is_empty() { to.uri.host } else { to.uri.user });
             let within = if message.to_tag().is_some() { " within the call" } else { "" };
             let credentials = credentials().map_or_else(String::new, |words| format!(", {words}"));
             Some(format!("to {called}{within}{credentials}"))

@@ -25,7 +25,7 @@ pub(super) const STEPS: &[Step] = &[Step {
 }];
 
 fn last_call(case: &Case<'_>) -> Check {
-    let Some(attempt) = case.meant().find(|attempt| attempt.main.answered.is_some() || attempt.main.partial) else {
+    let Some(attempt) = case.meant().find(|attempt| attempt.was_up(&case.party)) else {
         let headline = format!("No answered call of {} was captured.", case.asked());
         let hint = "Ask for the time of the call and look at a capture of that time.";
         return Check::met(

@@ -35,8 +35,7 @@ pub(super) const STEPS: &[Step] = &[Step {
 }];
 
 fn last_call(case: &Case<'_>) -> Check {
-    let was_up = |attempt: &&Attempt<'_>| attempt.main.answered.is_some() || attempt.main.partial;
-    let mut answer = match (case.meant().find(was_up), case.meant().next()) {
+    let mut answer = match (case.meant().find(|attempt| attempt.was_up(&case.party)), case.meant().next()) {
         (Some(attempt), _) => ended(case, attempt),
         (None, Some(attempt)) => {
             let main = attempt.main;
@@ -46,7 +45,7 @@ fn last_call(case: &Case<'_>) -> Check {
                 caller(main),
                 dialled(main),
                 clock(case, attempt.started()),
-                outcome(main)
+                outcome(attempt.leg_to(&case.party).filter(|_| !attempt.is_by(&case.party)).unwrap_or(main))
             );
             let hint =
                 format!("Ask for the time of the call; why calls are not answered: diagnose {} --problem cannot-call.", case.asked());

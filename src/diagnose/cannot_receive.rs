@@ -1,5 +1,7 @@
 //! "The user cannot receive calls" (DETECTION §8.3; S2), and where the calls to a number go that no phone registers.
 
+use std::net::SocketAddr;
+
 use crate::detect::catalog::FindingId as F;
 use crate::diagnose::answer::Answer;
 use crate::diagnose::cannot_call::{age, people, suspected, unclaimed};
@@ -104,24 +106,37 @@ fn elsewhere(case: &Case<'_>) -> Check {
     let answer = Answer::new(Judgement::DeliveredElsewhere, headline)
         .scope(Scope::Call)
         .facts([facts::call(attempt.main)])
-        .facts(attempt.legs.iter().map(|leg| facts::call(leg)))
+        .facts(attempt.legs.iter().chain(&attempt.forks).map(|leg| facts::call(leg)))
         .next_step(next_step);
     Check::met(answer)
 }
 
-/// The users that a call went to: the called sides of its legs, or whose phone is where a proxy passed it on to.
+/// The users that a call went to: the called sides of its legs, or whose phone is where a proxy passed it on to. Of several places the one
+/// that answered counts.
 fn reached(case: &Case<'_>, attempt: &Attempt<'_>) -> Vec<String> {
     let mut names: Vec<String> = attempt.legs.iter().map(|leg| dialled(leg).to_owned()).collect();
     let called = attempt.main.to.as_deref();
-    if let Some(place) = attempt.main.passed_on_to.filter(|place| names.is_empty() && !case.party.is_end(*place, called)) {
+    let users_at = |place: SocketAddr| -> Vec<&str> {
         let is_there = |entry: &&RegistrationEntry| entry.devices.iter().any(|device| device.source == place);
-        let there: Vec<_> = case.scene.report.registrations.iter().filter(is_there).collect();
+        case.scene.report.registrations.iter().filter(is_there).map(|entry| user_of(&entry.aor)).collect()
+    };
+    let is_single = names.is_empty() && attempt.forks.is_empty();
+    if let Some(place) = attempt.main.passed_on_to.filter(|place| is_single && !case.party.is_end(*place, called)) {
         // Behind an edge that many share, only the address is sure.
-        match there.as_slice() {
-            [only] => names.push(user_of(&only.aor).to_owned()),
+        match users_at(place).as_slice() {
+            [only] => names.push((*only).to_owned()),
             [] => {}
             _ => names.push(place.to_string()),
         }
+    }
+    let is_answered = |fork: &&CallEntry| fork.outcome == Outcome::Answered;
+    let has_answered = attempt.forks.iter().copied().any(|fork| is_answered(&fork));
+    for fork in attempt.forks.iter().copied().filter(|fork| !has_answered || is_answered(fork)) {
+        let name = match users_at(fork.destination).as_slice() {
+            [only] => only,
+            _ => dialled(fork),
+        };
+        names.push(name.to_owned());
     }
     names.dedup();
     names

@@ -321,7 +321,9 @@ impl<'a> Case<'a> {
 
     /// Whether the complaint can be about a call.
     pub(super) fn is_in_question(&self, call_id: &str) -> bool {
-        self.in_question().flat_map(Attempt::entries).any(|call| call.call_id == call_id)
+        let is_of = |attempt: &&Attempt<'_>| attempt.entries().any(|call| call.call_id == call_id);
+        let is_talk = matches!(self.question.problem, Some(Problem::CallDropped | Problem::CallDoesNotEnd));
+        self.in_question().filter(is_of).any(|attempt| !is_talk || !attempt.is_others(&self.party, call_id))
     }
 
     /// The calls that a complaint can be about: those that the user made, or got, or all.

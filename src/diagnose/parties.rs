@@ -150,6 +150,8 @@ pub(super) struct Attempt<'a> {
     pub(super) main: &'a CallEntry,
     /// The legs towards those who were called.
     pub(super) legs: Vec<&'a CallEntry>,
+    /// The places that a proxy sent it to, where they were several.
+    pub(super) forks: Vec<&'a CallEntry>,
 }
 
 impl<'a> Attempt<'a> {
@@ -161,7 +163,12 @@ impl<'a> Attempt<'a> {
             others.filter(|other| (other.direction != Direction::Out) == towards_pbx).collect()
         };
         let is_main = |call: &&CallEntry| call.direction != Direction::Out || linked(call, true).is_empty();
-        report.calls.iter().filter(is_main).map(|main| Self { main, legs: linked(main, false) }).collect()
+        let attempt = |main: &'a CallEntry| {
+            let legs = linked(main, false);
+            let forks = std::iter::once(main).chain(legs.iter().copied()).flat_map(|call| &call.forks).collect();
+            Self { main, legs, forks }
+        };
+        report.calls.iter().filter(is_main).map(attempt).collect()
     }
 
     /// The legs and the caller's own.
@@ -198,7 +205,7 @@ impl<'a> Attempt<'a> {
         let is_for = |call: &&CallEntry| party.is_called(call.to.as_deref()) || party.is_end(call.destination, call.to.as_deref());
         let own = Some(self.main).filter(|main| main.direction == Direction::Out);
         // Of several phones of one user the one that was answered counts.
-        let legs = || self.legs.iter().copied().chain(own).filter(is_for);
+        let legs = || self.legs.iter().chain(&self.forks).copied().chain(own).filter(is_for);
         let answered = legs().find(|leg| leg.outcome == Outcome::Answered);
         answered.or_else(|| legs().next_back()).or_else(|| Some(self.main).filter(|_| self.is_passed_on_to(party)))
     }
@@ -206,6 +213,19 @@ impl<'a> Attempt<'a> {
     /// Whether the call was for `party`, or came to it.
     pub(super) fn is_to(&self, party: &Party<'_>) -> bool {
         party.is_called(self.main.to.as_deref()) || self.leg_to(party).is_some()
+    }
+
+    /// Whether it was answered where `party` was in it: of several phones that rang one has the call.
+    pub(super) fn was_up(&self, party: &Party<'_>) -> bool {
+        let own = self.leg_to(party).filter(|leg| !self.is_by(party) && leg.outcome != Outcome::Unknown);
+        let call = own.unwrap_or(self.main);
+        call.answered.is_some() || call.partial
+    }
+
+    /// Whether somebody else talked in the call with `call_id`: it rang at `party` too, on a leg of its own at most.
+    pub(super) fn is_others(&self, party: &Party<'_>, call_id: &str) -> bool {
+        let has_leg = self.legs.iter().any(|leg| leg.call_id == call_id && self.leg_to(party).is_some_and(|own| std::ptr::eq(own, *leg)));
+        self.main.answered.is_some() && !has_leg && !self.was_up(party)
     }
 
     /// Whether a proxy sent the call on to a phone of `party`.
@@ -223,6 +243,6 @@ impl<'a> Attempt<'a> {
                     || call.passed_on_to.is_some_and(|place| party.may_be_end(place, call.to.as_deref()))
             }
         };
-        self.entries().find(may_be).filter(|_| !self.is_by(party) && !self.is_to(party))
+        self.entries().chain(self.forks.iter().copied()).find(may_be).filter(|_| !self.is_by(party) && !self.is_to(party))
     }
 }

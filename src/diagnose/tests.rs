@@ -65,6 +65,7 @@ fn call(from: &str, to: &str, start: i64, outcome: Outcome, status: u16) -> Call
         first_seen: at(start),
         first_frame: 9,
         passed_on_to: None,
+        forks: Vec::new(),
         forwarded: false,
         by_scanner: false,
         call_id: format!("{from}-{to}-{start}"),

@@ -88,6 +88,7 @@ impl<'a> Party<'a> {
             || at(record.source)
             || at(record.destination)
             || record.passed_on_to.is_some_and(|to| self.sockets.contains(&to))
+            || record.forks.iter().any(|fork| called(fork.user) || self.sockets.contains(&fork.place))
     }
 }
 

@@ -13,8 +13,10 @@ use crate::report::nat;
 use crate::report::whole::{Place, Whole};
 use crate::sip::method::Method;
 use crate::table::Handle;
+use crate::time::PacketTime;
 use crate::track::Tracker;
 use crate::track::call::Call;
+use crate::track::call::forks::Fork;
 use crate::track::call::record::{Beginning, CallView};
 use crate::track::nat::verdict;
 use crate::track::registration::Aor;
@@ -131,10 +133,11 @@ pub(super) fn call(tracker: &Tracker, legs: &Legs<'_>, (record, outcome, directi
         CallState::Established => CallState::Open,
         state => state,
     };
-    CallEntry {
+    let entry = CallEntry {
         first_seen: tracker.printed(record.started),
         first_frame: record.first_frame,
         passed_on_to: record.passed_on_to,
+        forks: Vec::new(),
         forwarded: record.forwarded,
         by_scanner: tracker.world.peers.scans(record.source.ip()) && outcome != Outcome::Answered,
         call_id: record.call_id.to_owned(),
@@ -157,6 +160,45 @@ pub(super) fn call(tracker: &Tracker, legs: &Legs<'_>, (record, outcome, directi
         end_reason: record.end_reason.map(str::to_owned),
         linked: record.linked.iter().map(str::to_owned).collect(),
         overbilled_s: legs.overbilled(record).map(Seconds),
+    };
+    let forks = record.forks.iter().map(|fork| forked(tracker, &entry, fork)).collect();
+    CallEntry { forks, ..entry }
+}
+
+/// What a call was at one of the places that a proxy sent it to. Who answered there has the call; the others had it until then.
+fn forked(tracker: &Tracker, call: &CallEntry, fork: Fork<&str>) -> CallEntry {
+    let stamp = |time: PacketTime| Stamp(tracker.printed(time));
+    let whole = CallEntry {
+        passed_on_to: None,
+        to: text(fork.user).or_else(|| call.to.clone()),
+        source: call.destination,
+        destination: fork.place,
+        direction: Direction::Out,
+        started: Some(stamp(fork.started)),
+        setup_s: fork.rang.map(|rang| Seconds(rang.since(fork.started))),
+        ring_s: fork.ring().map(Seconds),
+        linked: Vec::new(),
+        overbilled_s: None,
+        ..call.clone()
+    };
+    if fork.outcome == Some(Outcome::Answered) {
+        return whole;
+    }
+    let ended = fork.ended.map(stamp).or(call.ended);
+    CallEntry {
+        answered: None,
+        ended,
+        outcome: fork.outcome.unwrap_or(Outcome::Unknown),
+        status: (fork.status > 0).then_some(fork.status),
+        state: match (ended.or(call.answered), fork.rang) {
+            (Some(_), _) => CallState::Ended,
+            (None, Some(_)) => CallState::Ringing,
+            (None, None) => CallState::Setup,
+        },
+        talk_s: None,
+        ended_by: None,
+        end_reason: None,
+        ..whole
     }
 }
 

@@ -140,12 +140,13 @@ impl Filter {
 
     /// Whether the user that is asked for takes part in this call, or the call is the one asked for.
     pub fn names_call(&self, call: &CallEntry) -> bool {
+        let is_end = |user: &str, call: &CallEntry| {
+            [&call.from, &call.to].into_iter().flatten().any(|party| is_user(user, party))
+                || is_address(user, call.source)
+                || is_address(user, call.destination)
+        };
         self.call_id.as_ref().is_none_or(|id| call.call_id == *id || call.linked.contains(id))
-            && self.user.as_ref().is_none_or(|user| {
-                [&call.from, &call.to].into_iter().flatten().any(|party| is_user(user, party))
-                    || is_address(user, call.source)
-                    || is_address(user, call.destination)
-            })
+            && self.user.as_ref().is_none_or(|user| is_end(user, call) || call.forks.iter().any(|fork| is_end(user, fork)))
     }
 }
 

@@ -153,6 +153,7 @@ pub(super) fn call(call_id: &str, from: &str, to: &str, start: f64, outcome: Out
         first_seen: at(start).0,
         first_frame: 7,
         passed_on_to: None,
+        forks: Vec::new(),
         forwarded: false,
         call_id: call_id.to_owned(),
         from: Some(from.to_owned()),

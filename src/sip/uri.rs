@@ -1,7 +1,7 @@
 //! URIs as SIP carries them.
 
 use super::text::{self, Params, cut, find_any, split_at, trim};
-use memchr::{memmem, memrchr};
+use memchr::{memchr, memmem, memrchr};
 use std::borrow::Cow;
 use std::net::IpAddr;
 
@@ -28,7 +28,7 @@ pub struct Uri<'a> {
     pub raw: &'a [u8],
     /// The kind.
     pub scheme: Scheme,
-    /// The user without password, or the number without its parameters; escapes kept.
+    /// The user without password, or the number without its parameters; escapes kept, see [`plain_user`].
     pub user: &'a [u8],
     /// What stands before `@`: user, its parameters, password.
     pub userinfo: &'a [u8],
@@ -115,6 +115,36 @@ impl<'a> Uri<'a> {
     }
 }
 
+/// A user with those escapes undone that change nothing: of what is not reserved (RFC 3261 §19.1.4). Those of `+` and its like stay, and so do
+/// those of what no text should hold.
+pub fn plain_user(user: &[u8]) -> Cow<'_, [u8]> {
+    if memchr(b'%', user).is_none() {
+        return Cow::Borrowed(user);
+    }
+    Cow::Owned(unescape(user, |byte| byte.is_ascii_graphic() && !b";/?:@&=+$,%<>\"".contains(&byte)))
+}
+
+/// A text with its `%hh` escapes undone, but for those of bytes that are not `plain`, which get capitals; what is no escape stays.
+pub fn unescape(text: &[u8], plain: impl Fn(u8) -> bool) -> Vec<u8> {
+    let mut unescaped = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((&byte, after)) = rest.split_first() {
+        let digits = after.first_chunk::<2>().filter(|_| byte == b'%');
+        let code = digits.and_then(|&[high, low]| Some((hex(high)? * 16 + hex(low)?, [high, low])));
+        match code {
+            Some((code, _)) if plain(code) => unescaped.push(code),
+            Some((_, digits)) => unescaped.extend([b'%'].into_iter().chain(digits.map(|digit| digit.to_ascii_uppercase()))),
+            None => unescaped.push(byte),
+        }
+        rest = if code.is_some() { after.get(2..).unwrap_or_default() } else { after };
+    }
+    unescaped
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+}
+
 /// The user of `user:password`. Its `;`, `?` and `/` are its own (RFC 3261 §25.1), but for those behind a telephone number: that has
 /// parameters (§19.1.6).
 fn user(userinfo: &[u8]) -> &[u8] {
@@ -179,6 +209,28 @@ pub(super) fn split_host(authority: &[u8]) -> (&[u8], Option<&[u8]>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_user_is_the_same_with_escapes_of_what_is_not_reserved() {
+        for (user, plain) in [
+            ("1001", "1001"),
+            ("%31001", "1001"),
+            ("%61lice", "alice"),
+            ("%2a8%23", "*8#"),
+            // Reserved, so that the escape makes another user (RFC 3261 §19.1.4).
+            ("%2b4930", "%2B4930"),
+            ("+4930", "+4930"),
+            ("a%3bb%40c", "a%3Bb%40c"),
+            ("%2531", "%2531"),
+            ("%00%20%c3%bc", "%00%20%C3%BC"),
+            ("100%", "100%"),
+            ("%4", "%4"),
+            ("%zz%41", "%zzA"),
+            ("", ""),
+        ] {
+            assert_eq!(plain_user(user.as_bytes()), plain.as_bytes(), "{user}");
+        }
+    }
 
     #[test]
     fn a_password_is_left_out_and_nothing_else() {

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use crate::sip::method::Method;
-use crate::sip::uri::Uri;
+use crate::sip::uri::{Uri, plain_user};
 use crate::track::Tracker;
 use crate::track::registration::addresses::Occupant;
 use crate::track::registration::device::Device;
@@ -15,7 +15,7 @@ impl Tracker {
     /// Takes note of the answer `seen` to an OPTIONS that was for nobody known: who takes it as the PBX's, for a user, is a phone. A carrier
     /// is asked for no user, registered at, or called for many.
     pub(super) fn infer_phone(&mut self, seen: &Seen<'_>, status: u16, request: &Transaction) {
-        let (address, user) = (request.flow.destination, seen.read.to().user);
+        let (address, user) = (request.flow.destination, &*plain_user(seen.read.to().user));
         // What a phone answers that knows nothing of OPTIONS, or is in a call (DETECTION §3.1).
         let is_there = matches!(status, 200..=299 | 405 | 481 | 486 | 501);
         if !is_there

@@ -4,8 +4,12 @@
 use std::net::IpAddr;
 
 use crate::decode::flow::Flow;
+use crate::sip::uri::{Uri, plain_user};
 use crate::table::{Digest, append};
 use crate::time::{PacketTime, Span};
+use crate::track::Tracker;
+use crate::track::event::Event;
+use crate::track::world::Seen;
 
 /// INVITEs remembered.
 const ASKED: usize = 64;
@@ -13,6 +17,8 @@ const ASKED: usize = 64;
 const COMPARED: usize = 64;
 /// How soon a PBX goes on with a call.
 const WITHIN: Span = Span::from_secs(2);
+/// Digits at the end of a number that are compared.
+const NUMBER: usize = 7;
 /// By how many such calls must exceed those that nobody made before. One may be two people who dial the same number.
 const ENOUGH: u16 = 2;
 
@@ -72,6 +78,28 @@ impl Relays {
 impl Default for Relays {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+impl Tracker {
+    /// Learns the address at which a PBX calls its carrier from whose calls go on there.
+    pub(super) fn look_for_relay(&mut self, seen: &Seen<'_>) {
+        let Some(callee) = seen.message.request_uri().map(|uri| plain_user(Uri::parse(uri).user)) else { return };
+        if callee.is_empty() {
+            return;
+        }
+        // A PBX may dial a prefix before the number.
+        let number = callee.get(callee.len().saturating_sub(NUMBER)..).unwrap_or(&callee);
+        let (flow, callee, now) = (seen.flow, self.world.digester.bytes(number), seen.at.time);
+        if self.world.peers.may_be_carrier(flow)
+            && self.relays.goes_on(flow, callee, now)
+            && let Some(address) = self.world.peers.note_relay(flow, now)
+        {
+            self.note_called(seen);
+            self.world.tell(Event::PbxLearned { address, at: seen.at });
+            self.legs.learned(&self.world, &mut self.calls);
+        }
+        self.relays.note(flow, callee, now);
     }
 }
 

@@ -3,7 +3,6 @@
 use crate::decode::flow::Flow;
 use crate::sip::message::{Kind, Message};
 use crate::sip::method::Method;
-use crate::sip::uri::Uri;
 use crate::table::{Handle, Rank};
 use crate::time::{PacketTime, Span};
 use crate::track::call::{ByeKind, is_initial, tell_server_delay};
@@ -18,8 +17,6 @@ use crate::track::{Novelty, Tracker};
 
 /// How long a request may wait for a response: an INVITE that rings, while its response is repeated each minute.
 const LONGEST_WAIT: Span = Span::from_secs(200);
-/// Digits at the end of a number that are compared.
-const NUMBER: usize = 7;
 
 impl Tracker {
     /// Handles a SIP message. Deadlines before it are handled first.
@@ -49,7 +46,7 @@ impl Tracker {
             self.note_unanswered_tls(&transaction);
             match transaction.owner {
                 Owner::CallerInvite(call) => self.calls.unanswered(&mut self.world, call, &transaction),
-                Owner::FurtherInvite(call) => self.calls.further_unanswered(&mut self.world, call, &transaction),
+                Owner::FurtherInvite(call) => self.calls.further_unanswered(&mut self.world, call, &transaction, handle),
                 Owner::InDialog(call) => self.calls.in_dialog_unanswered(&mut self.world, call, &transaction),
                 Owner::Register(attempt) => self.registrations.unanswered(&mut self.world, attempt, &transaction),
                 Owner::FurtherRegister | Owner::Probe(_) | Owner::Nobody => {}
@@ -146,7 +143,7 @@ impl Tracker {
         let callee = self.registrations.called_of_several(&self.world, seen);
         let owner = self.world.transactions.get(invite).map(|invite| invite.owner);
         if let Some(Owner::CallerInvite(call) | Owner::FurtherInvite(call)) = owner.filter(|_| caller.or(callee).is_some()) {
-            self.calls.name_phones(call, caller, callee);
+            self.calls.name_phones(call, invite, caller, callee);
         }
     }
 
@@ -201,13 +198,18 @@ impl Tracker {
 
     fn cancel(&mut self, seen: &Seen<'_>, transaction: Handle) {
         let key = self.world.transactions.key(seen.read, Method::Invite);
-        let invite = self.world.transactions.find(key).and_then(|handle| self.world.transactions.get(handle)).map(|invite| invite.owner);
-        self.test_trigger(seen.flow, invite.is_some(), seen);
-        if let Some(Owner::CallerInvite(call)) = invite {
-            self.calls.cancel(&self.world, call, seen);
-            if let Some(transaction) = self.world.transactions.get_mut(transaction) {
-                transaction.owner = Owner::InDialog(call);
+        let invite = self.world.transactions.find(key);
+        let owner = invite.and_then(|invite| self.world.transactions.get(invite)).map(|invite| invite.owner);
+        self.test_trigger(seen.flow, owner.is_some(), seen);
+        match (owner, invite) {
+            (Some(Owner::CallerInvite(call)), _) => {
+                self.calls.cancel(&self.world, call, seen);
+                if let Some(transaction) = self.world.transactions.get_mut(transaction) {
+                    transaction.owner = Owner::InDialog(call);
+                }
             }
+            (Some(Owner::FurtherInvite(call)), Some(invite)) => self.calls.branch_cancelled(call, seen, invite),
+            _ => {}
         }
     }
 
@@ -268,6 +270,7 @@ impl Tracker {
                 }
                 self.note_try(seen, status, request);
             }
+            Owner::FurtherInvite(call) => self.calls.branch_responded(&self.world, call, seen, status, handle),
             Owner::InDialog(call) if status >= 200 => self.calls.in_dialog_answered(&mut self.world, call, seen, status, request),
             Owner::Register(attempt) if status >= 200 => {
                 self.registrations.answered(&mut self.world, attempt, seen, status, request);
@@ -349,23 +352,6 @@ impl Tracker {
         }
     }
 
-    /// Learns the address at which a PBX calls its carrier from whose calls go on there.
-    fn look_for_relay(&mut self, seen: &Seen<'_>) {
-        let Some(callee) = seen.message.request_uri().map(|uri| Uri::parse(uri).user).filter(|user| !user.is_empty()) else { return };
-        // A PBX may dial a prefix before the number.
-        let number = callee.get(callee.len().saturating_sub(NUMBER)..).unwrap_or(callee);
-        let (flow, callee, now) = (seen.flow, self.world.digester.bytes(number), seen.at.time);
-        if self.world.peers.may_be_carrier(flow)
-            && self.relays.goes_on(flow, callee, now)
-            && let Some(address) = self.world.peers.note_relay(flow, now)
-        {
-            self.note_called(seen);
-            self.world.tell(Event::PbxLearned { address, at: seen.at });
-            self.legs.learned(&self.world, &mut self.calls);
-        }
-        self.relays.note(flow, callee, now);
-    }
-
     /// Whether the PBX calls or registers at somebody.
     fn calls_out(&self, message: &Message<'_>, flow: Flow) -> bool {
         matches!(message.kind(), Kind::Request(Method::Invite | Method::Register))
@@ -374,7 +360,7 @@ impl Tracker {
     }
 
     /// Takes note of whom the PBX calls or registers at.
-    fn note_called(&mut self, seen: &Seen<'_>) {
+    pub(super) fn note_called(&mut self, seen: &Seen<'_>) {
         if self.calls_out(&seen.message, seen.flow) {
             self.world.peers.note_called(seen.flow.destination.ip(), seen.at.time);
         }

@@ -6,6 +6,7 @@ use crate::config::Thresholds;
 use crate::decode::flow::Flow;
 use crate::sip::adapter::status_phrase;
 use crate::sip::message::Message;
+use crate::sip::uri::plain_user;
 use crate::table::aging::AgingTable;
 use crate::table::{Digest, Digester, Handle, Rank};
 use crate::time::{PacketTime, Span};
@@ -166,6 +167,11 @@ pub fn text(bytes: &[u8]) -> Box<str> {
     shown(bytes).into()
 }
 
+/// The user of a URI for display and comparison, as [`text`], without escapes that change nothing.
+pub fn user_text(user: &[u8]) -> Box<str> {
+    text(&plain_user(user))
+}
+
 /// The words of a status line, where they are not those that everybody uses.
 pub(in crate::track) fn unusual_phrase<'a>(message: &Message<'a>, status: u16) -> Option<&'a [u8]> {
     let phrase = message.reason_phrase().trim_ascii();
@@ -182,11 +188,11 @@ fn shown(bytes: &[u8]) -> Cow<'_, str> {
     String::from_utf8_lossy(bytes.get(..TEXT).unwrap_or(bytes))
 }
 
-/// `user@host` with the host in lower case, as AoRs are printed and compared; of a `tel:` URI, which names no host, the number alone.
+/// `user@host` with the host in lower case and without escapes that change nothing, as AoRs are printed and compared; of a `tel:` URI, which names no host, the number alone.
 pub fn aor_text(user: &[u8], host: &[u8]) -> Box<str> {
     let mut name = String::with_capacity(user.len() + 1 + host.len());
     if !user.is_empty() {
-        name.push_str(&shown(user));
+        name.push_str(&shown(&plain_user(user)));
         if !host.is_empty() {
             name.push('@');
         }

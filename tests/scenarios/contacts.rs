@@ -17,6 +17,8 @@ scenarios! {
     "contact-dropped" => contact_dropped,
     "call-id-each-time" => call_id_each_time,
     "two-registrars" => two_registrars,
+    "user-escaped" => user_escaped,
+    "user-of-reserved" => user_of_reserved,
 }
 
 /// A call of `caller` that the PBX sends in vain to where `phone` is not, or is off.
@@ -160,4 +162,28 @@ fn two_registrars(scene: &mut Scene) {
         let request = scene.register_message(&mut there);
         scene.repeat(at, &schedule::CAPPED, &there, &second, &request);
     }
+}
+
+/// A phone that registers with one spelling of its user calls with another, and dials with a third (RFC 3261 §19.1.4).
+fn user_escaped(scene: &mut Scene) {
+    let (mut phone, mut callee) = (a1(), b1());
+    scene.healthy(&mut callee, 0.0, 200.0);
+    scene.reg_ok(1.0, &mut phone);
+    scene.keepalives(&phone, 20.0, 20.0, 200.0);
+    phone.user = "%31001".to_owned();
+    scene.refresh(15.0, &mut phone);
+    let pbx = scene.pbx.clone();
+    let mut bridge = Bridge::new(scene, &Agent { user: "1001".to_owned(), ..phone.clone() }, &callee);
+    bridge.a = Leg::new(scene, &phone, &pbx, "%31001", "200%31");
+    bridge.ordinary(scene, 20.0, 4.0, 30.0, Side::Caller);
+}
+
+/// Two users whose names differ in nothing but the escape of a reserved character: these are two (RFC 3261 §19.1.4).
+fn user_of_reserved(scene: &mut Scene) {
+    scene.healthy(&mut b1(), 0.0, 200.0);
+    let mut plain = Agent { user: "sales&east".to_owned(), ..a1() };
+    let mut escaped = Agent { user: "sales%26east".to_owned(), ..c1() };
+    scene.healthy(&mut plain, 1.0, 200.0);
+    scene.healthy(&mut escaped, 2.0, 200.0);
+    Bridge::new(scene, &b1(), &escaped).ordinary(scene, 20.0, 4.0, 30.0, Side::Caller);
 }

@@ -7,6 +7,7 @@ mod contacts;
 mod doors;
 mod drops;
 mod endings;
+mod forks;
 mod legs;
 mod maintenance;
 mod nat;
@@ -46,7 +47,7 @@ use scenarios;
 /// Every scenario.
 pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
     let registering = [registration::ALL, contacts::ALL, nat::ALL, shared::ALL];
-    let calling = [calls::ALL, legs::ALL, maintenance::ALL, drops::ALL, endings::ALL, unseen::ALL, refused::ALL];
+    let calling = [calls::ALL, legs::ALL, maintenance::ALL, drops::ALL, endings::ALL, forks::ALL, unseen::ALL, refused::ALL];
     let around = [capture::ALL, trouble::ALL, surroundings::ALL, assist::ALL, whose::ALL, doors::ALL];
     registering.into_iter().chain(calling).chain(around).flatten()
 }

@@ -320,7 +320,7 @@ impl Leg {
     }
 
     /// ACK of a failure or CANCEL: what must equal the INVITE does.
-    fn companion(&self, method: &str, to: &str) -> Message {
+    pub(crate) fn companion(&self, method: &str, to: &str) -> Message {
         let mut request = Message::request(method, self.invite.uri());
         for name in ["Via", "From", "Call-ID"] {
             request = request.with(name, self.invite.get(name));

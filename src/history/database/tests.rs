@@ -16,6 +16,7 @@ fn call(call_id: &str, second: i64, ended: Option<i64>) -> Row {
         first_seen: at(second),
         first_frame: 1,
         passed_on_to: None,
+        forks: Vec::new(),
         by_scanner: false,
         forwarded: false,
         call_id: call_id.to_owned(),

@@ -1,6 +1,7 @@
 //! The start line and the headers.
 
 use super::{Mask, blot};
+use crate::sip::uri::plain_user;
 
 /// Headers of addresses: display names, URIs, parameters.
 const ADDRESSES: &[&str] = &[
@@ -354,7 +355,7 @@ pub(super) fn uri(mask: &mut Mask, text: &[u8]) -> Vec<u8> {
     let (user, host) = at.map_or((None, rest), |at| (rest.get(..at), rest.get(at + 1..).unwrap_or_default()));
     let mut out = scheme.to_vec();
     if let Some(user) = user {
-        out.extend(each(user, b";", |part| mask.user(part)));
+        out.extend(each(user, b";", |part| mask.user(&plain_user(part))));
         out.push(b'@');
     }
     let end = host.iter().position(|byte| b";?".contains(byte)).unwrap_or(host.len());

@@ -65,6 +65,12 @@ impl Words {
         source.extend(std::iter::repeat_n(b'x', (attempt / TRIES) as usize));
         let mut masked = Vec::with_capacity(source.len());
         for (at, byte) in source.iter().enumerate() {
+            // What stays escaped is reserved, and has to (RFC 3261 §19.1.4).
+            let is_escape = (1..=2).any(|back| at.checked_sub(back).and_then(|start| source.get(start)) == Some(&b'%'));
+            if *class == Class::User && is_escape {
+                masked.push(*byte);
+                continue;
+            }
             let seed = [word.as_slice(), &[*class as u8], &attempt.to_le_bytes(), &(at as u64).to_le_bytes()].concat();
             let hash = (xxh3_128_with_seed(&seed, self.key) & 0xffff) as u16;
             masked.push(match byte {

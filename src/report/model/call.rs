@@ -19,9 +19,12 @@ pub struct CallEntry {
     /// The frame of that, not printed: it differs between captures of the same call.
     #[serde(skip)]
     pub first_frame: u64,
-    /// The callee's end of the last hop where a proxy passed the call on, not printed.
+    /// The callee's end of the last hop where a proxy passed the call on, of several that of who answered. Not printed.
     #[serde(skip)]
     pub passed_on_to: Option<SocketAddr>,
+    /// The same call at each place that a proxy sent it to, where they were several. Not printed.
+    #[serde(skip)]
+    pub forks: Vec<Self>,
     /// Whether a 3xx sent the caller elsewhere, and it went there. Not printed.
     #[serde(skip)]
     pub forwarded: bool,

@@ -263,6 +263,7 @@ mod tests {
             first_seen: at(20).0,
             first_frame: 12,
             passed_on_to: None,
+            forks: Vec::new(),
             forwarded: false,
             call_id: "a@b".to_owned(),
             from: Some("1001".to_owned()),

@@ -1,6 +1,7 @@
 //! The records of calls that are over: bounded, and those of strangers go first.
 
 use crate::table::log::{Entry, Log, Reader, put_number};
+use crate::track::call::forks::Branch;
 use crate::track::call::packed::{FinishedCall, Packer};
 use crate::track::call::record::CallRecord;
 
@@ -24,7 +25,7 @@ impl Finished {
     }
 
     /// Keeps a record, and forgets the oldest one where there is no room.
-    pub(super) fn keep(&mut self, record: &CallRecord, is_strangers: bool) {
+    pub(super) fn keep(&mut self, record: &CallRecord, forks: &[Branch], is_strangers: bool) {
         if self.capacity == 0 {
             return;
         }
@@ -35,7 +36,7 @@ impl Finished {
                 known.log.forget();
             }
         }
-        self.lists[usize::from(is_strangers)].push(self.came, record, &mut self.scratch);
+        self.lists[usize::from(is_strangers)].push(self.came, record, forks, &mut self.scratch);
         self.came += 1;
     }
 
@@ -78,12 +79,12 @@ impl List {
         Self { log: Log::default(), packer: Packer::new() }
     }
 
-    fn push(&mut self, number: u64, record: &CallRecord, scratch: &mut Vec<u8>) {
+    fn push(&mut self, number: u64, record: &CallRecord, forks: &[Branch], scratch: &mut Vec<u8>) {
         let Self { log, packer } = self;
         let mut pack = |chunk: &[u8]| {
             scratch.clear();
             put_number(number, scratch);
-            packer.pack(record, chunk, scratch);
+            packer.pack(record, forks, chunk, scratch);
             scratch.len()
         };
         let size = pack(log.chunk(0));

@@ -4,13 +4,14 @@ use crate::decode::flow::Flow;
 use crate::sip::message::Message;
 use crate::table::Rank;
 use crate::time::PacketTime;
+use crate::track::call::forks::{Branch, Forks};
 use crate::track::call::outcome::{Cancelled, Credentials, Facts, blame, is_retryable, outcome};
 use crate::track::call::record::{Beginning, CallRecord, CallView};
 use crate::track::call::session::{Session, Timer};
 use crate::track::call::setup::Passes;
 use crate::track::call::{Call, LegPlaces, parties, tag_hash};
 use crate::track::vocabulary::Outcome;
-use crate::track::world::{Seen, World, aor_text, text};
+use crate::track::world::{Seen, World, aor_text, text, user_text};
 
 impl Call {
     pub(super) fn new(world: &World, seen: &Seen<'_>, beginning: Beginning) -> Self {
@@ -18,8 +19,8 @@ impl Call {
         let (from, to) = (seen.read.from(), seen.read.to());
         let record = CallRecord {
             call_id: text(message.call_id()),
-            from: text(from.user),
-            to: text(if to.user.is_empty() { to.host } else { to.user }),
+            from: user_text(from.user),
+            to: user_text(if to.user.is_empty() { to.host } else { to.user }),
             source: seen.flow.source,
             destination: seen.flow.destination,
             passed_on_to: None,
@@ -39,6 +40,7 @@ impl Call {
             ended_by: None,
             end_reason: None,
             linked: Vec::new(),
+            forks: (),
             left_up: None,
             completed: true,
         };
@@ -112,7 +114,7 @@ impl Call {
 
     /// The record if the capture ended now: an attempt that the facts decide is over.
     pub fn record_at_end(&self) -> CallView<'_> {
-        let view = self.record.view();
+        let view = CallRecord { forks: Forks::Held(self.forks()), ..self.record.view() };
         match (self.record.outcome, self.outcome_at_end()) {
             (None, outcome) if !matches!(outcome, Outcome::Unknown | Outcome::Answered) => CallRecord {
                 ended: view.ended.or_else(|| self.final_at.map(|at| at.time)),
@@ -121,6 +123,11 @@ impl Call {
             },
             _ => view,
         }
+    }
+
+    /// The places that a proxy sent it to, if they are several.
+    pub(super) fn forks(&self) -> &[Branch] {
+        self.further.as_ref().map_or(&[], |further| further.forks())
     }
 
     pub(super) fn was_challenged(&self) -> bool {

@@ -6,6 +6,7 @@
 
 mod dialog;
 mod finished;
+pub mod forks;
 mod known;
 mod media;
 pub mod outcome;
@@ -30,6 +31,7 @@ use crate::sip::message::Message;
 use crate::table::{Digest, ExpiringTable, Handle, Rank, append};
 use crate::time::{PacketTime, Span};
 use crate::track::call::finished::Finished;
+use crate::track::call::forks::Further;
 use crate::track::call::outcome::{Cancelled, Credentials, blame, outcome};
 use crate::track::call::parties::Parties;
 use crate::track::call::pickup::Pickups;
@@ -67,17 +69,6 @@ pub struct Answer {
     tag: u64,
 }
 
-/// The hop next to the callee, where a proxy passed the INVITE on.
-#[derive(Clone, Copy, Debug)]
-pub struct Further {
-    /// The way of the INVITE there.
-    pub flow: Flow,
-    /// INVITE transactions there: forks and retries.
-    pub branches: u16,
-    /// From which hops it came back to the proxy, a bit each as their addresses fall.
-    pub returned: u64,
-}
-
 /// Where a call was last put among the legs of each kind. When it has left, another may be there.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::track) struct LegPlaces {
@@ -104,7 +95,7 @@ pub struct Call {
     pub first: Sighting,
     /// The first 2xx.
     pub answer: Option<Answer>,
-    /// The hop next to the callee, if it is another one. Boxed, as all is that few calls have.
+    /// The hops behind the first, if there are others. Boxed, as all is that few calls have.
     pub further: Option<Box<Further>>,
     /// Highest CSeq of an INVITE that was acknowledged after 2xx; 0 before any.
     pub acked: u32,
@@ -383,7 +374,7 @@ impl Calls {
     fn let_go(&mut self, call: Call) {
         self.parties.remove(call.parties, call.place);
         self.established -= usize::from(call.is_up());
-        self.finished.keep(&call.record, call.is_strangers);
+        self.finished.keep(&call.record, call.forks(), call.is_strangers);
     }
 }
 

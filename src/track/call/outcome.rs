@@ -48,6 +48,22 @@ pub struct Facts {
     pub cause: Option<u16>,
 }
 
+impl Facts {
+    /// Nothing was seen.
+    pub(super) fn nothing(ring_min: Span) -> Self {
+        Self {
+            answered: false,
+            status: 0,
+            ring: None,
+            ring_min,
+            progressed: false,
+            cancelled: Cancelled::No,
+            credentials: Credentials::None,
+            cause: None,
+        }
+    }
+}
+
 /// The outcome that `facts` amount to once nothing more is to be expected; `Unknown` where there is neither answer nor cancel.
 pub fn outcome(facts: &Facts) -> Outcome {
     if facts.answered {

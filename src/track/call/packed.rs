@@ -10,6 +10,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::table::log::{Entry, Reader, put_number, put_signed};
 use crate::time::PacketTime;
+use crate::track::call::forks::{Branch, Fork, Forks};
 use crate::track::call::record::{Beginning, CallRecord, CallView, Linked};
 use crate::track::vocabulary::{EndedBy, Outcome};
 
@@ -48,6 +49,7 @@ impl<'a> FinishedCall<'a> {
             from: texts.text(),
             to: texts.text(),
             end_reason: has(REASON).then(|| texts.text()),
+            forks: if has(FORKED) { Forks::Packed(texts.forks(started)) } else { Forks::NONE },
             linked: Linked::Packed(texts),
             forwarded: has(FORWARDED),
             started,
@@ -72,6 +74,7 @@ const MISSED: u8 = 1 << 3;
 const COMPLETED: u8 = 1 << 4;
 /// Its times are whole microseconds, as those of most captures are.
 const MICROS: u8 = 1 << 5;
+const FORKED: u8 = 1 << 6;
 
 /// Nanoseconds of a microsecond.
 const MICRO: i64 = 1000;
@@ -95,7 +98,7 @@ impl Packer {
     }
 
     /// Appends the form in which `record` is kept behind `chunk`.
-    pub(super) fn pack(&mut self, record: &CallRecord, chunk: &[u8], out: &mut Vec<u8>) {
+    pub(super) fn pack(&mut self, record: &CallRecord, forks: &[Branch], chunk: &[u8], out: &mut Vec<u8>) {
         self.added.clear();
         let times = [
             record.progress,
@@ -122,6 +125,7 @@ impl Packer {
             (MISSED, record.beginning == Beginning::Missed),
             (COMPLETED, record.completed),
             (MICROS, is_micros),
+            (FORKED, !forks.is_empty()),
         ];
         out.push(flags.iter().filter(|(_, is_so)| *is_so).fold(0, |flags, (flag, _)| flags | flag));
         out.push(times.iter().zip(0..).filter(|(time, _)| time.is_some()).fold(0, |known, (_, place)| known | (1 << place)));
@@ -132,17 +136,37 @@ impl Packer {
         put_number(u64::from(record.status), out);
         put_number(record.first_frame, out);
         for address in [record.source, record.destination].into_iter().chain(record.passed_on_to) {
-            let [port_low, port_high] = address.port().to_le_bytes();
-            match address.ip() {
-                IpAddr::V4(ip) => {
-                    let [a, b, c, d] = ip.octets();
-                    self.put(&[port_low, port_high, a, b, c, d], chunk, out);
-                }
-                IpAddr::V6(ip) => self.put(&[&[port_low, port_high][..], &ip.octets()].concat(), chunk, out),
-            }
+            self.put_address(address, chunk, out);
         }
-        let texts = [&record.call_id, &record.from, &record.to].into_iter().chain(&record.end_reason).chain(&record.linked);
+        let texts = [&record.call_id, &record.from, &record.to].into_iter().chain(&record.end_reason);
         texts.for_each(|text| self.put(text.as_bytes(), chunk, out));
+        if !forks.is_empty() {
+            put_number(forks.len() as u64, out);
+            forks.iter().for_each(|branch| self.put_fork(&branch.fork, record.started, chunk, out));
+        }
+        record.linked.iter().for_each(|text| self.put(text.as_bytes(), chunk, out));
+    }
+
+    /// Appends a fork, its times as they lie behind the beginning of the call.
+    fn put_fork(&mut self, fork: &Fork<Box<str>>, begin: PacketTime, chunk: &[u8], out: &mut Vec<u8>) {
+        let times = [Some(fork.started), fork.rang, fork.ended];
+        out.push(times.iter().zip(0..).filter(|(time, _)| time.is_some()).fold(0, |known, (_, place)| known | (1 << place)));
+        times.iter().flatten().for_each(|time| put_signed(time.as_nanos().wrapping_sub(begin.as_nanos()), out));
+        out.push(fork.outcome.map_or(NONE, |outcome| outcome as u8));
+        put_number(u64::from(fork.status), out);
+        self.put_address(fork.place, chunk, out);
+        self.put(fork.user.as_bytes(), chunk, out);
+    }
+
+    fn put_address(&mut self, address: SocketAddr, chunk: &[u8], out: &mut Vec<u8>) {
+        let [port_low, port_high] = address.port().to_le_bytes();
+        match address.ip() {
+            IpAddr::V4(ip) => {
+                let [a, b, c, d] = ip.octets();
+                self.put(&[port_low, port_high, a, b, c, d], chunk, out);
+            }
+            IpAddr::V6(ip) => self.put(&[&[port_low, port_high][..], &ip.octets()].concat(), chunk, out),
+        }
     }
 
     /// Takes note that what was packed last stands at `begin` of the chunk.
@@ -200,6 +224,16 @@ impl<'a> Texts<'a> {
         self.chunk.get(place..place.saturating_add(length)).unwrap_or_default()
     }
 
+    /// Takes the forks out of a call that began at `begin`.
+    fn forks(&mut self, begin: PacketTime) -> PackedForks<'a> {
+        let left = self.reader.number();
+        let forks = PackedForks { texts: *self, left, begin };
+        let mut behind = forks;
+        while behind.next().is_some() {}
+        *self = behind.texts;
+        forks
+    }
+
     fn text(&mut self) -> &'a str {
         std::str::from_utf8(self.bytes()).unwrap_or_default()
     }
@@ -220,6 +254,36 @@ impl<'a> Iterator for Texts<'a> {
 
     fn next(&mut self) -> Option<&'a str> {
         (!self.reader.0.is_empty()).then(|| self.text())
+    }
+}
+
+/// The places that a proxy sent a call to, one behind the other.
+#[derive(Clone, Copy, Debug)]
+pub struct PackedForks<'a> {
+    texts: Texts<'a>,
+    left: u64,
+    begin: PacketTime,
+}
+
+impl<'a> Iterator for PackedForks<'a> {
+    type Item = Fork<&'a str>;
+
+    fn next(&mut self) -> Option<Fork<&'a str>> {
+        let texts = &mut self.texts;
+        self.left = self.left.checked_sub(1).filter(|_| !texts.reader.0.is_empty())?;
+        let [has_time] = texts.reader.array();
+        let mut time = || PacketTime::from_nanos(self.begin.as_nanos().wrapping_add(texts.reader.signed()));
+        let [started, rang, ended] = std::array::from_fn(|place| (has_time & (1 << place) != 0).then(&mut time));
+        let [outcome] = texts.reader.array();
+        Some(Fork {
+            started: started.unwrap_or(self.begin),
+            rang,
+            ended,
+            outcome: named(Outcome::ALL, outcome),
+            status: texts.reader.number() as u16,
+            place: texts.address(),
+            user: texts.text(),
+        })
     }
 }
 
@@ -268,6 +332,7 @@ mod tests {
             ended_by: None,
             end_reason: None,
             linked: Vec::new(),
+            forks: (),
             left_up: None,
             completed: true,
         }
@@ -290,14 +355,25 @@ mod tests {
             CallRecord {
                 call_id, from, to, source, destination, passed_on_to, forwarded, started, first_frame, beginning, progress, rang, ring_ended,
                 answered, ended, disconnected, gave_up, outcome, status, ended_by, end_reason, linked, left_up, completed,
+                forks: (),
             }
+        }
+    }
+
+    prop_compose! {
+        fn branch()(
+            (place, user, started) in (address(), text(), time()),
+            (rang, ended) in (proptest::option::of(time()), proptest::option::of(time())),
+            (status, outcome) in (any::<u16>(), proptest::option::of(proptest::sample::select(Outcome::ALL))),
+        ) -> Branch {
+            Branch::of(Fork { place, user, started, rang, ended, status, outcome })
         }
     }
 
     /// All that a record says, wherever its texts are.
     fn told(record: CallView<'_>) -> String {
-        let linked: Vec<_> = record.linked.iter().collect();
-        format!("{:?} {linked:?}", CallView { linked: Linked::Held(&[]), ..record })
+        let (linked, forks): (Vec<_>, Vec<_>) = (record.linked.iter().collect(), record.forks.iter().collect());
+        format!("{:?} {linked:?} {forks:?}", CallView { linked: Linked::Held(&[]), forks: Forks::NONE, ..record })
     }
 
     /// The same with times that most captures have.
@@ -325,35 +401,38 @@ mod tests {
             CallRecord { call_id: "3c26700c1adb-8c2b7e0f4a11".into(), from: "1001".into(), to: "0049301234567".into(), ..any_record() };
         let (mut packer, mut chunk, mut again) = (Packer::new(), b"something".to_vec(), Vec::new());
         let mut first = Vec::new();
-        packer.pack(&record, &chunk, &mut first);
+        packer.pack(&record, &[], &chunk, &mut first);
         packer.stands_at(chunk.len());
         chunk.extend_from_slice(&first);
-        packer.pack(&record, &chunk, &mut again);
+        packer.pack(&record, &[], &chunk, &mut again);
         assert!(again.len() + 35 < first.len(), "{} after {}", again.len(), first.len());
         let mut elsewhere = Vec::new();
-        packer.pack(&record, &[], &mut elsewhere);
+        packer.pack(&record, &[], &[], &mut elsewhere);
         assert_eq!(elsewhere, first, "another chunk has none of it");
     }
 
     proptest! {
         #[test]
-        fn what_was_packed_is_what_is_read(records in proptest::collection::vec(record(), 1..20), is_micros in any::<bool>()) {
+        fn what_was_packed_is_what_is_read(
+            records in proptest::collection::vec((record(), proptest::collection::vec(branch(), 0..3)), 1..20),
+            is_micros in any::<bool>(),
+        ) {
             let (mut packer, mut chunk) = (Packer::new(), Vec::new());
             // Each one twice: the second has its texts in the first.
-            for record in records.iter().flat_map(|record| [record, record]) {
+            for (record, forks) in records.iter().flat_map(|record| [record, record]) {
                 let record = if is_micros { in_micros(record) } else { record.clone() };
                 let mut bytes = Vec::new();
-                packer.pack(&record, &chunk, &mut bytes);
+                packer.pack(&record, forks, &chunk, &mut bytes);
                 packer.stands_at(chunk.len());
                 chunk.extend_from_slice(&bytes);
-                prop_assert_eq!(told(FinishedCall(Entry { bytes: &bytes, chunk: &chunk }).record()), told(record.view()));
+                prop_assert_eq!(told(FinishedCall(Entry { bytes: &bytes, chunk: &chunk }).record()), told(CallView { forks: Forks::Held(forks), ..record.view() }));
             }
         }
 
         #[test]
         fn no_bytes_are_read_past_their_end(bytes in any::<Vec<u8>>(), chunk in any::<Vec<u8>>()) {
             let record = FinishedCall(Entry { bytes: &bytes, chunk: &chunk }).record();
-            prop_assert!(record.linked.iter().count() <= bytes.len());
+            prop_assert!(record.linked.iter().count() + record.forks.iter().count() <= bytes.len());
         }
     }
 }

@@ -49,8 +49,9 @@ impl Calls {
         self.parties.of(call.parties).filter_map(|handle| Some((handle, self.table.get(handle)?)))
     }
 
-    /// Takes note of the devices that an INVITE names; of several hops the outermost one names each.
-    pub(in crate::track) fn name_phones(&mut self, handle: Handle, caller: Option<Handle>, callee: Option<Handle>) {
+    /// Takes note of the devices that the INVITE of a transaction names; of several hops the outermost one names each.
+    pub(in crate::track) fn name_phones(&mut self, handle: Handle, invite: Handle, caller: Option<Handle>, callee: Option<Handle>) {
+        self.name_phone_of_branch(handle, invite, callee);
         if let Some(call) = self.table.get_mut(handle) {
             let [known, _] = call.phones;
             call.phones = [known.or(caller), callee];

@@ -11,8 +11,8 @@ use crate::track::call::{Call, Calls};
 const REMEMBERED: usize = 64;
 /// How closely the PBX takes the ringing leg back when it answers who picks the call up.
 const COUPLING: Span = Span::from_millis(300);
-/// What codes of PBXs begin with, and how it may be written in a URI.
-const CODES: [&str; 4] = ["*", "#", "%2A", "%23"];
+/// What codes of PBXs begin with.
+const CODES: [char; 2] = ['*', '#'];
 
 /// The latest calls of codes that the PBX answered.
 #[derive(Debug, Default)]
@@ -31,7 +31,7 @@ pub(super) struct Pickup {
 impl Calls {
     /// Takes note that the PBX answered a call towards it.
     pub(super) fn note_code(&mut self, handle: Handle) {
-        let is_code = |call: &Call| CODES.iter().any(|code| call.record.to.starts_with(code));
+        let is_code = |call: &Call| call.record.to.starts_with(CODES);
         if self.table.get(handle).is_some_and(is_code) {
             if self.pickups.recent.len() >= REMEMBERED {
                 self.pickups.recent.pop_front();

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::time::{PacketTime, Span};
+use crate::track::call::forks::Forks;
 use crate::track::call::packed::Texts;
 use crate::track::vocabulary::{CallState, EndedBy, Outcome};
 
@@ -17,7 +18,7 @@ pub enum Beginning {
 
 /// The facts of one call attempt or leg. The texts of a call in progress are its own, those of a [`CallView`] are where they are kept.
 #[derive(Clone, Copy, Debug)]
-pub struct CallRecord<Text = Box<str>, Others = Vec<Box<str>>> {
+pub struct CallRecord<Text = Box<str>, Others = Vec<Box<str>>, Places = ()> {
     /// The Call-ID; cut after 255 bytes.
     pub call_id: Text,
     /// User of the caller.
@@ -28,7 +29,7 @@ pub struct CallRecord<Text = Box<str>, Others = Vec<Box<str>>> {
     pub source: SocketAddr,
     /// To whom.
     pub destination: SocketAddr,
-    /// The callee's end of the last hop, where a proxy passed the INVITE on.
+    /// The callee's end of the last hop, where a proxy passed the INVITE on: of several that of who answered, or else the last one.
     pub passed_on_to: Option<SocketAddr>,
     /// Whether a 3xx sent the caller elsewhere, and it went there.
     pub forwarded: bool,
@@ -62,6 +63,8 @@ pub struct CallRecord<Text = Box<str>, Others = Vec<Box<str>>> {
     pub end_reason: Option<Text>,
     /// Call-IDs of the other legs of the same call.
     pub linked: Others,
+    /// The places that a proxy sent the INVITE to, if they were several; those of a call in progress are not in its record.
+    pub forks: Places,
     /// Since when it is known to be up although its other leg has ended.
     pub left_up: Option<PacketTime>,
     /// Whether a request in the dialog, or the 2xx itself, failed for lack of a response.
@@ -69,7 +72,7 @@ pub struct CallRecord<Text = Box<str>, Others = Vec<Box<str>>> {
 }
 
 /// A record that is looked at, wherever it is kept.
-pub type CallView<'a> = CallRecord<&'a str, Linked<'a>>;
+pub type CallView<'a> = CallRecord<&'a str, Linked<'a>, Forks<'a>>;
 
 /// The Call-IDs of the other legs of a call.
 #[derive(Clone, Copy, Debug)]
@@ -97,7 +100,7 @@ impl<'a> Linked<'a> {
 }
 
 impl CallRecord {
-    /// The record without the texts themselves.
+    /// The record without the texts themselves, and without forks.
     pub fn view(&self) -> CallView<'_> {
         CallRecord {
             call_id: &self.call_id,
@@ -105,6 +108,7 @@ impl CallRecord {
             to: &self.to,
             end_reason: self.end_reason.as_deref(),
             linked: Linked::Held(&self.linked),
+            forks: Forks::NONE,
             source: self.source,
             destination: self.destination,
             passed_on_to: self.passed_on_to,
@@ -128,7 +132,7 @@ impl CallRecord {
     }
 }
 
-impl<Text, Others> CallRecord<Text, Others> {
+impl<Text, Others, Places> CallRecord<Text, Others, Places> {
     /// First INVITE to the first response that is neither 100 nor a challenge (RFC 6076 §4.3).
     pub fn setup(&self) -> Option<Span> {
         (self.beginning == Beginning::Captured).then(|| self.progress.map(|at| at.since(self.started)))?

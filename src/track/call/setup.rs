@@ -1,6 +1,5 @@
 //! From the INVITE to its final response.
 
-use crate::decode::ends::ip_digest;
 use crate::sip::headers::HeaderName;
 use crate::sip::message::Message;
 use crate::sip::method::Method;
@@ -11,11 +10,11 @@ use crate::track::call::media::refuses_all;
 use crate::track::call::outcome::{Cancelled, Credentials, is_retryable};
 use crate::track::call::record::Beginning;
 use crate::track::call::session::{Side, Timer};
-use crate::track::call::{ABANDONED, Answer, Call, Calls, Further, PARTIAL_LIFE, RETRY, tag_hash};
+use crate::track::call::{ABANDONED, Answer, Call, Calls, PARTIAL_LIFE, RETRY, tag_hash};
 use crate::track::event::{Event, ServerClass, Sighting};
 use crate::track::transaction::{Owner, Transaction};
 use crate::track::vocabulary::{Direction, Outcome};
-use crate::track::world::{Seen, World, text, unusual_phrase};
+use crate::track::world::{Seen, World, text, unusual_phrase, user_text};
 
 /// How soon after a challenge an INVITE under another Call-ID still answers it (DETECTION §0.2).
 const OTHER_CALL_ID: Span = Span::from_secs(2);
@@ -23,9 +22,9 @@ const OTHER_CALL_ID: Span = Span::from_secs(2);
 /// How often the INVITE of a call came by the server that it was sent to first.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Passes {
-    count: u16,
+    pub(super) count: u16,
     /// Max-Forwards of the last one.
-    hops_left: u32,
+    pub(super) hops_left: u32,
 }
 
 impl Passes {
@@ -44,7 +43,7 @@ impl Calls {
         let found = self.call_of(world, seen).or_else(|| self.continued_elsewhere(world, seen, key));
         let (owner, begun) = match found {
             Some(handle) if self.is_further_hop(handle, seen) => {
-                self.note_further(world, handle, seen);
+                self.note_further(world, handle, seen, transaction);
                 (Owner::FurtherInvite(handle), None)
             }
             Some(handle) if self.continues(handle, seen) => {
@@ -130,7 +129,7 @@ impl Calls {
     /// Handles a CANCEL of the caller's INVITE.
     pub fn cancel(&mut self, world: &World, handle: Handle, seen: &Seen<'_>) {
         let by_pbx = world.peers.direction(seen.flow) == Direction::Out;
-        let elsewhere = seen.message.reasons().any(|reason| reason.protocol.eq_ignore_ascii_case(b"SIP") && reason.cause == Some(200));
+        let elsewhere = is_taken_elsewhere(&seen.message);
         let Some(call) = self.table.get_mut(handle) else { return };
         if call.answer.is_some() || call.record.outcome.is_some() {
             return;
@@ -185,19 +184,6 @@ impl Calls {
             world.tell(Event::InviteUnanswered { call: handle, request: invite.unanswered() });
         }
         self.settle(world, handle, at, Some(verdict));
-    }
-
-    /// Handles an INVITE that was passed on and waited in vain.
-    pub fn further_unanswered(&mut self, world: &mut World, handle: Handle, invite: &Transaction) {
-        let request = invite.unanswered();
-        let answered_elsewhere = self.table.get(handle).is_none_or(|call| call.answer.is_some());
-        if invite.provisional == 0
-            && !answered_elsewhere
-            && !world.is_heard(&request)
-            && world.would_see_answer(invite.flow, invite.first.time, request.deadline)
-        {
-            world.tell(Event::InviteUnanswered { call: handle, request });
-        }
     }
 
     fn begin(&mut self, world: &mut World, seen: &Seen<'_>, key: Digest, nonce: Option<Digest>) -> Handle {
@@ -280,9 +266,9 @@ impl Calls {
         let handle = nonce.call.filter(|_| seen.at.time.since(nonce.issued) <= OTHER_CALL_ID)?;
         let call = self.table.get(handle)?;
         let message = &seen.message;
-        let same = *call.record.from == *text(seen.read.from().user)
+        let same = *call.record.from == *user_text(seen.read.from().user)
             && call.record.source == seen.flow.source
-            && *call.record.to == *text(seen.read.to().user)
+            && *call.record.to == *user_text(seen.read.to().user)
             && call.record.outcome.is_none();
         if !same {
             return None;
@@ -293,24 +279,6 @@ impl Calls {
         self.aliases.insert(key, handle, seen.at.time + Span::from_secs(3600), seen.rank);
         Some(handle)
     }
-
-    fn note_further(&mut self, world: &mut World, handle: Handle, seen: &Seen<'_>) {
-        let Some(call) = self.table.get_mut(handle) else { return };
-        let hops_left = seen.message.max_forwards().unwrap_or(0);
-        let mut returned = call.further.as_ref().map_or(0, |further| further.returned);
-        // Forks leave a proxy with as many hops left as each other, and do not come back to it.
-        if seen.flow.destination == call.record.destination && hops_left < call.passes.hops_left {
-            call.passes = Passes { count: call.passes.count.saturating_add(1), hops_left };
-            let hop = 1 << (ip_digest(world.digester, seen.flow.source.ip()).low64() % u64::from(u64::BITS));
-            let again = returned & hop != 0;
-            returned |= hop;
-            world.tell(Event::Looping { call: handle, flow: seen.flow, passes: call.passes.count, again, at: seen.at });
-        }
-        call.credentials = Credentials::None;
-        let branches = call.further.as_ref().map_or(0, |further| further.branches).saturating_add(1);
-        call.further = Some(Box::new(Further { flow: seen.flow, branches, returned }));
-        call.record.passed_on_to = Some(seen.flow.destination);
-    }
 }
 
 fn note_credentials(world: &World, call: &mut Call, seen: &Seen<'_>) {
@@ -319,6 +287,11 @@ fn note_credentials(world: &World, call: &mut Call, seen: &Seen<'_>) {
         Some(sent) if call.nonce.is_some_and(|nonce| world.issued_together(nonce, world.digester.bytes(sent.nonce))) => Credentials::Fresh,
         Some(_) => Credentials::Stale,
     };
+}
+
+/// Whether a CANCEL says that another phone answered.
+pub(super) fn is_taken_elsewhere(message: &Message<'_>) -> bool {
+    message.reasons().any(|reason| reason.protocol.eq_ignore_ascii_case(b"SIP") && reason.cause == Some(200))
 }
 
 /// Remembers why the other side says that it ends or refuses.

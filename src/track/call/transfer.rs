@@ -1,6 +1,7 @@
 //! Transfers: which dialogs are taken over by others (RFC 3515, RFC 3891).
 
 use crate::sip::headers::{Address, HeaderName};
+use crate::sip::uri::unescape;
 use crate::track::call::Calls;
 use crate::track::world::{Seen, World};
 
@@ -21,7 +22,7 @@ impl Calls {
             name.eq_ignore_ascii_case(b"Replaces=").then_some(value)
         });
         if let Some(value) = replaces {
-            self.mark_replaced(world, &unescaped(value));
+            self.mark_replaced(world, &unescape(value, |_| true));
         }
     }
 
@@ -39,27 +40,6 @@ impl Calls {
     }
 }
 
-/// The text with its `%hh` escapes undone; what is no escape stays.
-fn unescaped(text: &[u8]) -> Vec<u8> {
-    let mut plain = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((&byte, after)) = rest.split_first() {
-        let escaped = after.first_chunk::<2>().filter(|_| byte == b'%');
-        let digits = escaped.and_then(|digits| Some((hex(digits[0])?, hex(digits[1])?)));
-        let (byte, after) = match digits {
-            Some((high, low)) => (high * 16 + low, after.get(2..).unwrap_or_default()),
-            None => (byte, after),
-        };
-        plain.push(byte);
-        rest = after;
-    }
-    plain
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,7 +49,7 @@ mod tests {
         for (text, expected) in
             [(&b"a%40b%3Bto-tag%3dx"[..], &b"a@b;to-tag=x"[..]), (b"100%", b"100%"), (b"%4", b"%4"), (b"%zz%41", b"%zzA"), (b"", b"")]
         {
-            assert_eq!(unescaped(text), expected);
+            assert_eq!(unescape(text, |_| true), expected);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use crate::decode::ends::end_key;
 use crate::sip::headers::{Address, HeaderName};
 use crate::sip::message::Message;
-use crate::sip::uri::Uri;
+use crate::sip::uri::{Uri, plain_user};
 use crate::table::Digester;
 use crate::track::registration::Registrations;
 use crate::track::world::{Seen, World};
@@ -134,6 +134,7 @@ impl Marks {
 fn numbers(digester: Digester, users: [&[u8]; 3]) -> Numbers {
     let mut numbers = Numbers::default();
     let mut room = numbers.iter_mut();
+    let users = users.map(plain_user);
     for (at, user) in users.iter().enumerate() {
         if !users.iter().take(at).any(|before| before == user)
             && !is_nobody(user)

@@ -8,12 +8,12 @@ use std::net::SocketAddr;
 
 use crate::decode::ends::end_digest;
 use crate::decode::flow::Flow;
-use crate::sip::uri::Uri;
+use crate::sip::uri::{Uri, plain_user};
 use crate::table::{Digest, Handle, Rank};
 use crate::time::PacketTime;
 use crate::track::registration::device::Device;
 use crate::track::registration::{REMEMBERED, Registrations};
-use crate::track::world::{Seen, World, aor_text};
+use crate::track::world::{Seen, World, aor_text, user_text};
 
 /// How closely a device is told from others: by its address, by the user of its Contact, by host and port of its Contact.
 const LEVELS: usize = 3;
@@ -83,10 +83,10 @@ impl Registrations {
             return None;
         }
         let called = Uri::parse(seen.message.request_uri()?);
-        if Uri::parse(device.contact.as_bytes()).user == called.user {
+        if plain_user(Uri::parse(device.contact.as_bytes()).user) == plain_user(called.user) {
             return None;
         }
-        self.aors_of(world, &String::from_utf8_lossy(called.user)).find_map(|aor| self.device_of_at(aor, target))
+        self.aors_of(world, &user_text(called.user)).find_map(|aor| self.device_of_at(aor, target))
     }
 
     /// Whether `request` went to the address that a device writes into its Contact and nowhere else: it registers from another address, and
@@ -268,7 +268,7 @@ fn key_at(world: &World, address: SocketAddr, device: &Device, level: usize) -> 
 /// The keys of what writes `contact` behind `address`, each telling more apart than the one before.
 fn keys(world: &World, address: SocketAddr, contact: &Uri<'_>) -> [Digest; LEVELS] {
     let place = end_digest(world.digester, address);
-    let user = world.digester.further(place, &[contact.user]);
+    let user = world.digester.further(place, &[&plain_user(contact.user)]);
     let port = contact.port.unwrap_or(5060).to_be_bytes();
     [place, user, world.digester.further(user, &[contact.host, &port])]
 }

@@ -2,6 +2,7 @@
 
 use crate::decode::flow::Flow;
 use crate::sip::headers::{Contact, ContactKind};
+use crate::sip::uri::plain_user;
 use crate::table::{Digest, Handle, Rank};
 use crate::time::{PacketTime, Span};
 use crate::track::absence::WATERMARK;
@@ -167,7 +168,7 @@ impl Registrations {
         attempt.authorized = credentials.is_some();
         attempt.sent_nonce = credentials.map(|sent| world.digester.bytes(sent.nonce));
         attempt.fresh = attempt.sent_nonce.zip(attempt.nonce).is_some_and(|(sent, nonce)| world.issued_together(sent, nonce));
-        attempt.foreign_username = credentials.is_some_and(|sent| user_of(sent.username) != seen.read.to().user);
+        attempt.foreign_username = credentials.is_some_and(|sent| plain_user(user_of(sent.username)) != plain_user(seen.read.to().user));
         let default = message.expires();
         let mut requested = None;
         attempt.asked = [None; CONTACTS];

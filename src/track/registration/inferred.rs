@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::decode::flow::Flow;
 use crate::sip::headers::Contact;
-use crate::sip::uri::Uri;
+use crate::sip::uri::{Uri, plain_user};
 use crate::table::{Handle, Rank};
 use crate::time::{PacketTime, Span};
 use crate::track::event::{AttemptEnd, Sighting};
@@ -16,7 +16,7 @@ use crate::track::registration::device::{Continuity, Device, Probes};
 use crate::track::registration::users::only;
 use crate::track::transaction::Transaction;
 use crate::track::vocabulary::{Direction, RegistrationState};
-use crate::track::world::{Seen, World, aor_text, text};
+use crate::track::world::{Seen, World, aor_text, text, user_text};
 
 /// How long after the last probe of the PBX nothing is inferred any more.
 const FADES: Span = Span::from_secs(600);
@@ -56,7 +56,7 @@ impl Registrations {
     /// the Contact's with most PBXs.
     pub(in crate::track) fn infer(&mut self, world: &mut World, seen: &Seen<'_>, request: &Transaction) {
         let (to, address, now) = (seen.read.to(), request.flow.destination, seen.at.time);
-        let user = text(to.user);
+        let user = user_text(to.user);
         let known = only(&mut self.aors_of(world, &user)).filter(|&aor| !self.is_accepted_elsewhere(aor, address.ip()));
         let aor = known.unwrap_or_else(|| {
             let host = self.host_of(world, seen, request);
@@ -127,7 +127,8 @@ impl Registrations {
 
     /// Whether all that is known of a device is that it answers for another user than `user`.
     pub(in crate::track) fn is_inferred_as_other(&self, device: Handle, user: &[u8]) -> bool {
-        self.devices.get(device).is_some_and(|device| device.is_inferred() && Uri::parse(device.contact.as_bytes()).user != user)
+        let is_other = |device: &Device| plain_user(Uri::parse(device.contact.as_bytes()).user) != plain_user(user);
+        self.devices.get(device).is_some_and(|device| device.is_inferred() && is_other(device))
     }
 
     /// The device of which nothing but answers was known, if the REGISTER `seen` for `aor` comes from there: it is one of that AoR.
@@ -205,7 +206,7 @@ impl Registrations {
     /// address of the phone, the only one whose users are accepted. Of a user of that name elsewhere it may be the namesake.
     fn host_of(&self, world: &World, seen: &Seen<'_>, request: &Transaction) -> Box<str> {
         let to = seen.read.to();
-        let (user, named) = (text(to.user), text(to.host));
+        let (user, named) = (user_text(to.user), text(to.host));
         let mut same = self.aors_of(world, &user);
         if to.host_ip().is_none() || same.any(|aor| self.is_accepted_elsewhere(aor, request.flow.destination.ip())) {
             return named;

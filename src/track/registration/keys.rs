@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use crate::decode::flow::Flow;
 use crate::sip::headers::Contact;
 use crate::sip::message::Message;
+use crate::sip::uri::plain_user;
 use crate::time::PacketTime;
 use crate::track::registration::attempt::ABANDONED;
 use crate::track::registration::device::{Continuity, Device};
@@ -54,7 +55,7 @@ pub(super) fn keeps_its_call_ids(device: &Device) -> bool {
 /// Identity of a Contact: user, host and port as written.
 pub(super) fn contact_key(world: &World, contact: &Contact<'_>) -> u64 {
     let port = contact.uri.port.unwrap_or(5060).to_be_bytes();
-    world.digester.parts(&[contact.uri.user, contact.uri.host, &port]).low64()
+    world.digester.parts(&[&plain_user(contact.uri.user), contact.uri.host, &port]).low64()
 }
 
 /// The address that a Contact names, if it is one.

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use crate::table::{Handle, Rank, append};
 use crate::time::PacketTime;
 use crate::track::registration::{Aor, REMEMBERED, Registrations};
-use crate::track::world::{Seen, World, aor_text, text};
+use crate::track::world::{Seen, World, aor_text, user_text};
 
 /// AoRs with the same user part that are kept for one another: so many tenants share an extension before it is found by no host but its own.
 const SAME_USER: usize = 64;
@@ -60,7 +60,7 @@ impl Registrations {
     /// The AoR that a REGISTER is for.
     pub(super) fn aor_of(&mut self, world: &World, seen: &Seen<'_>, rank: Rank) -> Handle {
         let to = seen.read.to();
-        let user_len = if to.user.is_empty() { 0 } else { text(to.user).len() };
+        let user_len = if to.user.is_empty() { 0 } else { user_text(to.user).len() };
         self.aor_named(world, aor_text(to.user, to.host), user_len, seen.at.time, rank)
     }
 
