@@ -9,11 +9,11 @@ use crate::table::{Handle, Rank};
 use crate::time::{PacketTime, Span};
 use crate::track::event::{AttemptEnd, Sighting};
 use crate::track::nat::NatEvidence;
-use crate::track::registration::Registrations;
 use crate::track::registration::addresses::Occupant;
 use crate::track::registration::changes::{Changes, Refreshes};
 use crate::track::registration::device::{Continuity, Device, Probes};
 use crate::track::registration::users::only;
+use crate::track::registration::{REMEMBERED, Registrations};
 use crate::track::transaction::Transaction;
 use crate::track::vocabulary::{Direction, RegistrationState};
 use crate::track::world::{Seen, World, aor_text, text, user_text};
@@ -45,9 +45,14 @@ impl Served {
 }
 
 impl Device {
-    /// When nothing is known of it any more, if it is known by its answers alone.
+    /// When nothing is known of it any more, if it is held to be registered for its answers. One that has sent a REGISTER since, of which no
+    /// answer was captured, is remembered as long as any.
     pub(super) fn fades_at(&self) -> Option<PacketTime> {
-        self.is_inferred().then(|| self.probes.last_sent().max(self.first_seen) + FADES)
+        let heard = self.probes.last_sent().max(self.first_seen);
+        match self.is_inferred() {
+            true => Some(heard + FADES),
+            false => (self.is_registered() && self.expires_at.is_none()).then(|| heard.max(self.last_register) + REMEMBERED),
+        }
     }
 }
 
