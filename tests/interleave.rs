@@ -53,8 +53,14 @@ fn is_mixable(file: &CaptureFile) -> bool {
         && steady
         && at_pbx
         && file.records.iter().all(holds_whole_messages)
+        && !file.records.iter().any(holds_escapes)
         && file.records.len() <= FRAMES
         && last - first <= LONGEST * 1_000_000
+}
+
+/// Whether there are names that are written in another way, which cannot be changed.
+fn holds_escapes(record: &Record) -> bool {
+    record.bytes.windows(3).any(|window| window.strip_prefix(b"%").is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)))
 }
 
 /// Whether no message goes on in another frame, where a name could not be changed as a whole.

@@ -60,13 +60,12 @@ impl<const N: usize> Seconds<N> {
 
     /// How many of either kind there were in the window that ends with `second`.
     fn sums(&self, second: i64) -> [u32; 2] {
-        self.recent(second).fold([0; 2], |[a, b], [more_a, more_b]| [a + more_a, b + more_b])
+        self.recent(second).fold([0; 2], |[a, b], (_, [more_a, more_b])| [a + more_a, b + more_b])
     }
 
-    /// The counts of those seconds of the window that ends with `second` in which there was any.
-    fn recent(&self, second: i64) -> impl Iterator<Item = [u32; 2]> {
-        let recent = self.bins.iter().filter(move |(number, _)| *number <= second && *number > second.saturating_sub(N as i64));
-        recent.map(|(_, counts)| *counts)
+    /// Those seconds of the window that ends with `second` in which there was any, and their counts.
+    fn recent(&self, second: i64) -> impl Iterator<Item = (i64, [u32; 2])> {
+        self.bins.iter().copied().filter(move |(number, _)| *number <= second && *number > second.saturating_sub(N as i64))
     }
 }
 
@@ -243,11 +242,12 @@ impl Registering {
         self.baseline.1 >= WARM_UP && attempts >= storm_attempts && f64::from(attempts) > f64::from(storm_factor) * usual
     }
 
-    /// Whether attempts come in each of the seconds (DETECTION §13), as those of phones do that are sent away: that all phones of a site come
-    /// back within a few seconds is no storm.
+    /// Whether attempts come all the window long (DETECTION §13), and in most of its seconds, as those of phones do that are sent away: that
+    /// all phones of a site come back within a few seconds is no storm.
     fn lasts(&self, thresholds: &Thresholds, now: i64) -> bool {
         let is_many = |attempts: u32| attempts as usize * STORM * 4 >= thresholds.storm_attempts as usize;
-        self.attempts.recent(now).filter(|[attempts, _]| is_many(*attempts)).count() == STORM
+        let busy = || self.attempts.recent(now).filter(|(_, [attempts, _])| is_many(*attempts)).map(|(number, _)| number);
+        busy().count() * 2 >= STORM && busy().min().is_some_and(|first| now - first >= STORM as i64 - 1)
     }
 
     /// Share of the attempts that ended well among those that ended.

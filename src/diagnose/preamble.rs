@@ -53,7 +53,7 @@ fn absent(case: &Case<'_>) -> Check {
     let encrypted = case.scene.report.capture.skipped.get("encrypted").copied().unwrap_or_default();
     let (headline, next_step) = match encrypted {
         0 => (
-            match case.scene.report.findings.iter().find(|finding| finding.id == F::SipScanner.as_str()) {
+            match case.scene.findings.listed(|finding| finding.id == F::SipScanner).first() {
                 // What a scanner sends in the name of users is not kept by user.
                 Some(scanner) => {
                     format!("Nothing from or to {} is known, unless {} sent it, which tries out users.", case.asked(), scanner.subject)
