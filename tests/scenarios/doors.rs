@@ -132,7 +132,7 @@ fn ask(scene: &mut Scene, at: f64, phone: &mut Agent, server: &Agent) {
 /// One phone is set to the neighbour of the PBX, and a router keeps what another one sends from the address that it is set to.
 fn refused_elsewhere(scene: &mut Scene) {
     scene.healthy(&mut b1().expiring(60), 0.0, 240.0);
-    let (neighbour, router) = (host(scene, "203.0.113.11:5060"), host(scene, "192.0.2.1:5060"));
+    let (neighbour, router) = (host(scene, "203.0.113.12:5060"), host(scene, "192.0.2.1:5060"));
     let (mut phone, mut filtered, far) = (a1(), c1(), host(scene, "192.0.2.200:5060"));
     for at in times(20.0, 30.0, 100.0) {
         ask(scene, at, &mut phone, &neighbour);
@@ -146,7 +146,7 @@ fn refused_elsewhere(scene: &mut Scene) {
 /// the PBX asks a phone that is off.
 fn refused_elsewhere_once(scene: &mut Scene) {
     scene.healthy(&mut b1().expiring(60), 0.0, 240.0);
-    let (pbx, carrier, neighbour) = (scene.pbx.clone(), trunk(), host(scene, "203.0.113.11:5060"));
+    let (pbx, carrier, neighbour) = (scene.pbx.clone(), trunk(), host(scene, "203.0.113.12:5060"));
     let mut phone = a1();
     ask(scene, 20.0, &mut phone, &neighbour);
     refuse(scene, 20.01, &neighbour, &phone);
@@ -169,7 +169,7 @@ fn refused_elsewhere_once(scene: &mut Scene) {
 /// The second PBX of two is down, as ICMP says, until its phone is accepted there.
 fn second_pbx_comes_up(scene: &mut Scene) {
     scene.healthy(&mut b1().expiring(60), 0.0, 400.0);
-    let second = host(scene, "203.0.113.11:5060");
+    let second = host(scene, "203.0.113.12:5060");
     let mut phone = Agent { domain: "two.example.com".to_owned(), ..a1() }.expiring(900);
     for at in times(20.0, 30.0, 140.0) {
         ask(scene, at, &mut phone, &second);
