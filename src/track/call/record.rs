@@ -2,10 +2,12 @@
 
 use std::net::SocketAddr;
 
+use crate::decode::flow::{Flow, Transport};
 use crate::time::{PacketTime, Span};
 use crate::track::call::forks::Forks;
 use crate::track::call::packed::Texts;
-use crate::track::vocabulary::{CallState, EndedBy, Outcome};
+use crate::track::peers::Peers;
+use crate::track::vocabulary::{CallState, Direction, EndedBy, Outcome};
 
 /// Whether the beginning of a call was captured.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -156,6 +158,18 @@ impl<Text, Others, Places> CallRecord<Text, Others, Places> {
     /// 2xx to BYE.
     pub fn talk(&self) -> Option<Span> {
         Some(self.ended?.since(self.answered?))
+    }
+
+    /// Which way the call goes. Where a proxy stands in front of the PBX, the first hop may be between the two or short of
+    /// both: then the last one tells.
+    pub fn direction(&self, peers: &Peers) -> Direction {
+        let first = peers.direction(Flow { transport: Transport::Udp, source: self.source, destination: self.destination });
+        let Some(last) = self.passed_on_to.filter(|_| first != Direction::Out) else { return first };
+        match (peers.is_pbx_ip(self.source.ip()), peers.is_pbx_ip(last.ip())) {
+            (true, false) => Direction::Out,
+            (false, true) => Direction::In,
+            _ => first,
+        }
     }
 
     /// Where the call stands.

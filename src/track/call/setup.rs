@@ -128,12 +128,12 @@ impl Calls {
 
     /// Handles a CANCEL of the caller's INVITE.
     pub fn cancel(&mut self, world: &World, handle: Handle, seen: &Seen<'_>) {
-        let by_pbx = world.peers.direction(seen.flow) == Direction::Out;
         let elsewhere = is_taken_elsewhere(&seen.message);
         let Some(call) = self.table.get_mut(handle) else { return };
         if call.answer.is_some() || call.record.outcome.is_some() {
             return;
         }
+        let by_pbx = world.peers.direction(seen.flow) == Direction::Out || call.record.direction(&world.peers) == Direction::Out;
         call.cancelled = match (elsewhere, by_pbx) {
             (true, _) => Cancelled::AnsweredElsewhere,
             (false, true) => Cancelled::ByPbx,
