@@ -124,7 +124,7 @@ impl Legs {
         if direction != Direction::Out {
             self.add_first(calls, Leg::of(seen, call, marks));
         }
-        if may_be_second(world, seen.flow) {
+        if may_be_second(world, seen.flow, direction) {
             self.add_second(world, calls, Leg::of(seen, call, marks));
         }
     }
@@ -175,7 +175,7 @@ impl Legs {
             }
         }
         for leg in self.second.take() {
-            if may_be_second(world, leg.flow) {
+            if may_be_second(world, leg.flow, world.peers.direction(leg.flow)) {
                 self.add_second(world, calls, leg);
             }
         }
@@ -339,8 +339,8 @@ fn score(world: &World, calls: &Calls, a: &Leg, b: &Leg) -> Score {
 
 /// Whether a leg may be one of the PBX's own: it leaves from there, or no PBX is known at either end. What stands towards one PBX may come
 /// from another on its host.
-fn may_be_second(world: &World, flow: Flow) -> bool {
-    world.peers.direction(flow) != Direction::In || world.peers.is_pbx_ip(flow.source.ip())
+fn may_be_second(world: &World, flow: Flow, direction: Direction) -> bool {
+    direction != Direction::In || world.peers.is_pbx_ip(flow.source.ip())
 }
 
 /// Whether the first leg arrives where the second leaves: at a PBX, or while none is known at the same address.

@@ -85,7 +85,8 @@ impl Calls {
     /// Joins those whom a transfer left behind, once the legs of whoever asked for it have both ended.
     pub(super) fn join_left(&mut self, ended: Handle) {
         let is_over = |leg: Handle| self.table.get(leg).is_none_or(|call| call.is_over);
-        let is_done = |transfer: &Transfer| matches!(*transfer, Transfer::Join(legs) if legs.contains(&ended) && legs.into_iter().all(is_over));
+        let is_done =
+            |transfer: &Transfer| matches!(*transfer, Transfer::Join(legs) if legs.contains(&ended) && legs.into_iter().all(is_over));
         let Some(at) = self.transfers.recent.iter().position(is_done) else { return };
         if let Some(Transfer::Join(legs)) = self.transfers.recent.remove(at)
             && let [Some(one), Some(other)] = legs.map(|leg| self.partner_up(leg))
