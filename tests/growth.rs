@@ -33,6 +33,7 @@ const BOUNDS: &[(&str, &[(&str, &str)])] = &[
     ("track/call/forks.rs", &[("places", "MOST")]),
     ("track/call/mod.rs", &[("partners", "LEGS")]),
     ("track/call/pickup.rs", &[("recent", "REMEMBERED")]),
+    ("track/call/transfer.rs", &[("recent", "REMEMBERED")]),
     ("track/call/parties.rs", &[("by_party", "calls, two each")]),
     ("track/legs.rs", &[("near", "LOOKED_AT"), ("fitting", "marks of a leg, SOUGHT each, twice")]),
     ("track/legs/index.rs", &[("heads", "nodes"), ("nodes", "legs, their marks each")]),

@@ -171,7 +171,7 @@ impl Inbound {
         let to_user = scene.who.is_party(tracker, user.as_bytes(), host.as_bytes());
         let refused =
             matches!(outcome, Outcome::Unavailable | Outcome::NotFound | Outcome::ServerError | Outcome::Timeout | Outcome::Forbidden);
-        let incoming = tracker.world.peers.direction(entry.flow()) == Direction::In;
+        let incoming = entry.record.direction(&tracker.world.peers) == Direction::In;
         let began = entry.record.started >= self.idle.map_or(scene.pen.began, |idle| idle.until);
         if !(to_user && refused && incoming && began && self.call.is_none() && self.elsewhere.is_none()) {
             return None;

@@ -87,9 +87,9 @@ impl DeliveryDetector {
     /// A leg went unanswered; its caller may have been told before.
     fn leg_lost(&mut self, tracker: &Tracker, leg: Handle, findings: &mut FindingStore) {
         let Some(own) = tracker.calls.get(leg) else { return };
-        let from = match tracker.world.peers.direction(own.flow()) {
+        let from = match own.record.direction(&tracker.world.peers) {
             Direction::In => Some((leg, own)),
-            _ => tracker.calls.partners(leg).find(|(_, call)| tracker.world.peers.direction(call.flow()) == Direction::In),
+            _ => tracker.calls.partners(leg).find(|(_, call)| call.record.direction(&tracker.world.peers) == Direction::In),
         };
         let Some((caller, call)) = from.filter(|(_, call)| !call.is_answered()) else { return };
         if call.record.outcome.is_none() {
@@ -153,7 +153,7 @@ fn key(tracker: &Tracker, pbx: SocketAddr) -> PbxKey {
 fn counts(tracker: &Tracker, call: &Call, outcome: Outcome) -> bool {
     let peers = &tracker.world.peers;
     !matches!(outcome, Outcome::Unknown | Outcome::Redirected | Outcome::CompletedElsewhere)
-        && peers.direction(call.flow()) == Direction::In
+        && call.record.direction(peers) == Direction::In
         && !peers.scans(call.record.source.ip())
 }
 

@@ -126,7 +126,7 @@ fn drop_of(tracker: &Tracker, leg: Handle, at: Sighting, lost: bool) -> Option<D
     let pbx = tracker.world.peers.pbx_of(call.flow())?;
     let other = tracker.calls.partners(leg).next().map(|(_, partner)| peer_of(tracker, partner));
     let talk = at.time.since(call.record.answered?);
-    let direction = tracker.world.peers.direction(call.flow());
+    let direction = call.record.direction(&tracker.world.peers);
     let by_peer =
         matches!((direction, call.record.ended_by), (Direction::In, Some(EndedBy::Caller)) | (Direction::Out, Some(EndedBy::Callee)));
     (lost || talk >= LONG).then(|| Dropped {
@@ -147,13 +147,18 @@ fn drop_of(tracker: &Tracker, leg: Handle, at: Sighting, lost: bool) -> Option<D
 
 /// The address of a leg that is not the PBX's.
 fn peer_of(tracker: &Tracker, leg: &Call) -> IpAddr {
-    let is_from_pbx = tracker.world.peers.direction(leg.flow()) == Direction::Out;
-    if is_from_pbx { leg.record.destination.ip() } else { leg.record.source.ip() }
+    let (record, peers) = (&leg.record, &tracker.world.peers);
+    if record.direction(peers) != Direction::Out {
+        return record.source.ip();
+    }
+    // Behind a proxy that is a PBX of its own stands who was called.
+    let beyond = record.passed_on_to.filter(|_| peers.is_pbx_ip(record.destination.ip()));
+    beyond.unwrap_or(record.destination).ip()
 }
 
 /// Whether the PBX answered a call without calling anybody for it, and hung up without giving an abnormal cause.
 fn is_by_application(tracker: &Tracker, call: &Call) -> bool {
-    let is_at_pbx = tracker.world.peers.direction(call.flow()) == Direction::In && call.record.linked.is_empty() && call.further.is_none();
+    let is_at_pbx = call.record.direction(&tracker.world.peers) == Direction::In && call.record.linked.is_empty() && call.further.is_none();
     is_at_pbx && call.record.ended_by == Some(EndedBy::Callee) && call.cause().is_none_or(|cause| cause == NORMAL)
 }
 

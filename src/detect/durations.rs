@@ -246,7 +246,7 @@ fn ended(tracker: &Tracker, handle: Handle, at: Sighting) -> Option<Last<'_>> {
     if follows || scans {
         return None;
     }
-    let direction = tracker.world.peers.direction(call.flow());
+    let direction = call.record.direction(&tracker.world.peers);
     let by_pbx = match (direction, call.record.ended_by?) {
         (_, EndedBy::Pbx) | (Direction::In, EndedBy::Callee) | (Direction::Out, EndedBy::Caller) => call.further.is_none(),
         _ => false,

@@ -290,7 +290,7 @@ fn of_one(tracker: &Tracker, raise: Raise, source: SocketAddr) -> Raise {
 /// Whether the PBX only tells the caller how the call fared where it took it: what failed is there (DETECTION §7.3).
 fn is_passed_on(tracker: &Tracker, message: &Message<'_>) -> bool {
     let Some(call) = tracker.calls.find(&tracker.world, message).filter(|_| message.method() == Method::Invite) else { return false };
-    let asked = |leg: &Call| tracker.world.peers.direction(leg.flow()) == Direction::Out;
+    let asked = |leg: &Call| leg.record.direction(&tracker.world.peers) == Direction::Out;
     tracker.calls.get(call).is_some_and(|call| call.further.is_some())
         || tracker.calls.partners(call).any(|(_, leg)| asked(leg) && leg.record.status >= 400)
 }

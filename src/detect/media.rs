@@ -64,7 +64,7 @@ pub(super) fn event(tracker: &Tracker, event: &Event, findings: &mut FindingStor
 
 /// The legs on which the PBX asked others on behalf of the caller whose leg is `call`.
 fn asked_by_pbx(tracker: &Tracker, call: Handle) -> impl Iterator<Item = &Call> {
-    let direction = |call: &Call| tracker.world.peers.direction(call.flow());
+    let direction = |call: &Call| call.record.direction(&tracker.world.peers);
     let is_asking = tracker.calls.get(call).is_some_and(|call| direction(call) == Direction::In);
     tracker.calls.partners(call).map(|(_, partner)| partner).filter(move |partner| is_asking && direction(partner) == Direction::Out)
 }

@@ -37,7 +37,7 @@ impl SetupDetector {
     pub(super) fn event(&mut self, tracker: &Tracker, event: &Event, findings: &mut FindingStore) {
         let Event::CallOutcome { call, outcome: Outcome::Answered, at, .. } = *event else { return };
         let Some(entry) = tracker.calls.get(call) else { return };
-        let incoming = tracker.world.peers.direction(entry.flow()) == Direction::In;
+        let incoming = entry.record.direction(&tracker.world.peers) == Direction::In;
         let Some((pbx, delay)) = tracker.world.peers.pbx_of(entry.flow()).zip(entry.record.setup()).filter(|_| incoming) else { return };
         if was_delivered_late(tracker, call, entry) {
             return;

@@ -64,7 +64,7 @@ impl UndeliveredDetector {
             let subject = || Some(Subject::Aor(called_name(tracker, call)));
             findings.clear_of(FindingId::CallFailedCalleeUnreachable, at.time, subject);
             // Where the PBX answers itself, as with a voicemail, no phone was reached.
-            if call.further.is_some() || tracker.world.peers.direction(call.flow()) != Direction::In {
+            if call.further.is_some() || call.record.direction(&tracker.world.peers) != Direction::In {
                 findings.clear_of(FindingId::UnansweredBurst, at.time, subject);
             }
             return;
@@ -131,7 +131,7 @@ impl<'a> Refused<'a> {
         let peers = &tracker.world.peers;
         let is_candidate = matches!(status, 404 | 480 | 503)
             && call.record.beginning == Beginning::Captured
-            && peers.direction(call.flow()) == Direction::In
+            && call.record.direction(peers) == Direction::In
             && !peers.scans(call.record.source.ip());
         if !is_candidate || call.record.rang.is_some() {
             return None;
@@ -186,7 +186,7 @@ fn has_callee_leg(tracker: &Tracker, call: &Call) -> bool {
     let is_leg = |other: &Call| {
         other.record.to == call.record.to
             && other.record.started >= call.record.started
-            && tracker.world.peers.direction(other.flow()) == Direction::Out
+            && other.record.direction(&tracker.world.peers) == Direction::Out
     };
     call.further.is_some() || !call.record.linked.is_empty() || tracker.calls.iter().any(|(_, other)| is_leg(other))
 }

@@ -278,7 +278,7 @@ impl Fold {
         if call.record.beginning == Beginning::Missed {
             return;
         }
-        let at_callee = call.further.is_some() || tracker.world.peers.direction(call.flow()) == Direction::Out;
+        let at_callee = call.further.is_some() || call.record.direction(&tracker.world.peers) == Direction::Out;
         let ending = Ending {
             outcome,
             status: (status > 0).then_some(status),

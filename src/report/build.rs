@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use crate::decode::flow::{Flow, Transport};
 use crate::detect::finding::Finding;
 use crate::detect::store::FindingStore;
 use crate::report::legs::Legs;
@@ -105,7 +104,7 @@ pub fn some_calls(tracker: &Tracker, some: &[Kept<'_>]) -> Vec<CallEntry> {
 }
 
 pub(super) fn direction(tracker: &Tracker, record: &CallView<'_>) -> Direction {
-    tracker.world.peers.direction(Flow { transport: Transport::Udp, source: record.source, destination: record.destination })
+    record.direction(&tracker.world.peers)
 }
 
 /// The entry of one call in progress by itself: what only shows when its legs are seen together does not show.

@@ -98,10 +98,14 @@ impl<'a> Legs<'a> {
         // A carrier that refused before another one took the call ended nothing.
         let ended_with = |other: &Leg| other.ended.zip(record.ended).is_some_and(|(theirs, ours)| (ours - theirs).abs() <= TOGETHER);
         let answered = self.others(record).copied().filter(|other| other.answered.is_some() && ended_with(other));
-        // Of two phones that called the PBX, one picked up the call of the other: each is the called side to the other.
-        let seen_from_here = |other: Leg| match other.ended_by {
-            Some(EndedBy::Caller) if (direction, other.direction) == (Direction::In, Direction::In) => {
+        // Of two phones that called the PBX, one picked up the call of the other: each is the called side to the other. Of two that the PBX
+        // called and joined since, each is the calling side to the other.
+        let seen_from_here = |other: Leg| match (direction, other.direction, other.ended_by) {
+            (Direction::In, Direction::In, Some(EndedBy::Caller)) => {
                 Leg { direction: Direction::Out, ended_by: Some(EndedBy::Callee), ..other }
+            }
+            (Direction::Out, Direction::Out, Some(EndedBy::Callee)) => {
+                Leg { direction: Direction::In, ended_by: Some(EndedBy::Caller), ..other }
             }
             _ => other,
         };

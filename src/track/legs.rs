@@ -124,7 +124,7 @@ impl Legs {
         if direction != Direction::Out {
             self.add_first(calls, Leg::of(seen, call, marks));
         }
-        if direction != Direction::In {
+        if may_be_second(world, seen.flow, direction) {
             self.add_second(world, calls, Leg::of(seen, call, marks));
         }
     }
@@ -175,7 +175,7 @@ impl Legs {
             }
         }
         for leg in self.second.take() {
-            if world.peers.direction(leg.flow) != Direction::In {
+            if may_be_second(world, leg.flow, world.peers.direction(leg.flow)) {
                 self.add_second(world, calls, leg);
             }
         }
@@ -314,7 +314,7 @@ fn key(score: Score) -> (u32, u32) {
 
 /// How much speaks for `b` being the second leg of the call of `a`; nothing where it cannot be.
 fn score(world: &World, calls: &Calls, a: &Leg, b: &Leg) -> Score {
-    if a.call == b.call || !may_lead_to(world, a, b) {
+    if a.call == b.call || !may_lead_to(world, calls, a, b) {
         return Score::default();
     }
     // Of two calls that begin, ring and are answered together only what they say tells which is which.
@@ -337,16 +337,35 @@ fn score(world: &World, calls: &Calls, a: &Leg, b: &Leg) -> Score {
     Score { time, rest: common + coupling(first, second) }
 }
 
+/// Whether a leg may be one of the PBX's own: it leaves from there, or no PBX is known at either end. What stands towards one PBX may come
+/// from another on its host.
+fn may_be_second(world: &World, flow: Flow, direction: Direction) -> bool {
+    direction != Direction::In || world.peers.is_pbx_ip(flow.source.ip())
+}
+
 /// Whether the first leg arrives where the second leaves: at a PBX, or while none is known at the same address.
-fn may_lead_to(world: &World, a: &Leg, b: &Leg) -> bool {
+fn may_lead_to(world: &World, calls: &Calls, a: &Leg, b: &Leg) -> bool {
     let in_time = b.begun >= a.begun && b.begun.since(a.begun) <= WINDOW;
-    let directions = (world.peers.direction(a.flow), world.peers.direction(b.flow));
     in_time
-        && match directions {
+        && match (world.peers.direction(a.flow), world.peers.direction(b.flow)) {
             (Direction::In, Direction::Out) => true,
-            (Direction::Through, Direction::Through) => a.flow.destination.ip() == b.flow.source.ip(),
-            _ => false,
+            (Direction::Out, _) => false,
+            directions => meets(world, calls, [a, b], directions),
         }
+}
+
+/// Whether the first leg ends at the host at which the second begins, where proxies stand on the way of either.
+fn meets(world: &World, calls: &Calls, [a, b]: [&Leg; 2], directions: (Direction, Direction)) -> bool {
+    let passed_on_to = calls.get(a.call).and_then(|call| call.record.passed_on_to);
+    let (end, begin) = (passed_on_to.unwrap_or(a.flow.destination), b.flow.source);
+    let is_pbx = match directions {
+        (Direction::Through, Direction::Through) => true,
+        // A gateway on the host of the PBX calls there too.
+        (_, Direction::In) => passed_on_to.is_some() && world.peers.is_pbx_ip(begin.ip()),
+        _ => world.peers.is_pbx_ip(begin.ip()),
+    };
+    // Two that leave from one socket are both the PBX's, even where it asks a proxy on its own host.
+    is_pbx && end.ip() == begin.ip() && a.flow.source != begin
 }
 
 /// Whether a first leg has a second one in progress to the callee of another.
@@ -364,7 +383,8 @@ fn busy(calls: &Calls, a: &Leg, b: &Leg) -> Busy {
     let mut busy = Busy::Not;
     for (partner, leg) in calls.partners(a.call) {
         if partner != b.call && leg.is_open() && leg.record.to == second.record.to {
-            let [ours, theirs] = [leg, second].map(|leg| (leg.flow().destination, leg.phones[1]));
+            // Behind a proxy several devices have one first hop.
+            let [ours, theirs] = [leg, second].map(|leg| (leg.record.passed_on_to.unwrap_or(leg.record.destination), leg.phones[1]));
             if ours == theirs {
                 return Busy::There;
             }

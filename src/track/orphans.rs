@@ -77,7 +77,7 @@ impl Orphans {
         if self.left.is_empty() {
             return;
         }
-        let Some(answered) = calls.get(call).filter(|call| world.peers.direction(call.flow()) == Direction::Out) else { return };
+        let Some(answered) = calls.get(call).filter(|call| call.record.direction(&world.peers) == Direction::Out) else { return };
         let again = at.time + self.after[0].0 + WATERMARK;
         for (up, _) in calls.of_parties(answered).take(LOOKED_AT) {
             if let Some(left) = self.left.get_mut(&up).filter(|left| left.again.is_none())
@@ -181,7 +181,7 @@ fn surest(world: &World, call: &Call) -> Confidence {
 
 /// Whether the leg is that of the caller, with the PBX.
 fn is_callers(world: &World, call: &Call) -> bool {
-    world.peers.direction(call.flow()) == Direction::In
+    call.record.direction(&world.peers) == Direction::In
 }
 
 /// Whether the called side, which is the PBX, ended the leg as it ends a call that is done.
@@ -230,7 +230,7 @@ fn goes_on(calls: &Calls, left: &Left, up: Handle, call: &Call) -> bool {
 fn with_successor(world: &World, calls: &Calls, left: &Left, up: Handle, call: &Call) -> Fate {
     let mut later = calls.of_parties(call).filter(|(handle, other)| {
         let is_later = *handle != up && *handle != left.ended && other.record.ended.is_none_or(|ended| ended >= left.end.time);
-        is_later && world.peers.direction(other.flow()) == Direction::Out
+        is_later && other.record.direction(&world.peers) == Direction::Out
     });
     let is_free = |handle| calls.partners(handle).all(|(partner, _)| partner == up || partner == left.ended);
     if later.by_ref().take(LOOKED_AT).any(|(handle, _)| is_free(handle)) {

@@ -431,7 +431,8 @@ impl Peers {
         same_ip.fold(0, |best, pbx| best.max(claim(pbx)))
     }
 
-    fn is_pbx_ip(&self, ip: IpAddr) -> bool {
+    /// Whether a PBX is known at `ip`, or assumed there.
+    pub fn is_pbx_ip(&self, ip: IpAddr) -> bool {
         self.pbxs.iter().any(|pbx| pbx.address.ip() == ip)
     }
 

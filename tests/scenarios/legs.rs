@@ -1,8 +1,11 @@
 //! Calls through the PBX that have two legs, and what makes it hard to tell which two.
 
 use super::scenarios;
+use crate::support::agent::Brand;
 use crate::support::agent::cast::{a1, a2, b1, c1};
 use crate::support::call::{Bridge, Plan};
+use crate::support::proxy::{Proxied, register_through};
+use crate::support::upkeep::times;
 use crate::support::{Agent, Leg, Scene, Side};
 
 scenarios! {
@@ -13,11 +16,19 @@ scenarios! {
     "transfer-attended" => transfer_attended,
     "transfer-by-keys" => transfer_by_keys,
     "transfer-by-keys-late" => transfer_by_keys_late,
+    "transfer-attended-by-callee" => transfer_attended_by_callee,
+    "transfer-attended-refused" => transfer_attended_refused,
+    "transfer-blind" => transfer_blind,
+    "transfer-refused" => transfer_refused,
     "leg-left-up-redial-late" => leg_left_up_redial_late,
+    "leg-left-up-behind-proxy" => leg_left_up_behind_proxy,
+    "proxy-passes-on-beside-call" => proxy_passes_on_beside_call,
+    "group-behind-proxy" => group_behind_proxy,
     "survey-after-call" => survey_after_call,
     "caller-left-up" => caller_left_up,
     "queue-agent" => queue_agent,
     "call-pickup" => call_pickup,
+    "pickup-replaces" => pickup_replaces,
     "voicemail-beside-code" => voicemail_beside_code,
     "shared-line" => shared_line,
     "shared-line-left-up" => shared_line_left_up,
@@ -100,14 +111,49 @@ fn transfer_attended(scene: &mut Scene) {
     held.a.reinvite(scene, 30.0, Side::Caller, |sdp| sdp.replace("sendrecv", "sendonly"));
     asked.ring(scene, 32.0);
     asked.answer(scene, 36.0);
-    let refer = held.a.in_dialog(scene, Side::Caller, "REFER");
-    let replaces = asked.a.replaces().replace(';', "%3B").replace('=', "%3D").replace('@', "%40");
-    let refer = refer.with("Refer-To", format!("<sip:2101@pbx.example.com?Replaces={replaces}>"));
-    held.a.exchange_message(scene, 50.0, Side::Caller, &refer, 202);
+    refer_to(scene, (&mut held.a, Side::Caller), &asked.a, 202);
     held.a.bye(scene, 50.2, Side::Callee);
     asked.a.bye(scene, 50.21, Side::Callee);
     held.b.bye(scene, 150.0, Side::Callee);
     asked.b.bye(scene, 150.01, Side::Caller);
+}
+
+/// The end `by` of a leg sends REFER with Replaces of `other`.
+fn refer_to(scene: &mut Scene, (leg, by): (&mut Leg, Side), other: &Leg, status: u16) {
+    let replaces = other.replaces().replace(';', "%3B").replace('=', "%3D").replace('@', "%40");
+    let refer = leg.in_dialog(scene, by, "REFER").with("Refer-To", format!("<sip:2101@pbx.example.com?Replaces={replaces}>"));
+    leg.exchange_message(scene, 50.0, by, &refer, status);
+}
+
+/// The callee asks a colleague, joins the caller with that one and leaves; the colleague hangs up.
+fn transfer_attended_by_callee(scene: &mut Scene) {
+    everybody(scene, 200.0);
+    let mut held = Bridge::new(scene, &a1(), &b1());
+    let mut asked = Bridge::new(scene, &b1(), &c1());
+    held.ring(scene, 10.0);
+    held.answer(scene, 14.0);
+    asked.ring(scene, 32.0);
+    asked.answer(scene, 36.0);
+    refer_to(scene, (&mut held.b, Side::Callee), &asked.a, 202);
+    held.b.bye(scene, 50.2, Side::Caller);
+    asked.a.bye(scene, 50.21, Side::Callee);
+    asked.b.bye(scene, 150.0, Side::Callee);
+    held.a.bye(scene, 150.01, Side::Callee);
+}
+
+/// The same, but the PBX refuses and both calls go on. It ends the first one by itself, when the colleague has just hung up the other.
+fn transfer_attended_refused(scene: &mut Scene) {
+    everybody(scene, 200.0);
+    let mut held = Bridge::new(scene, &a1(), &b1());
+    let mut asked = Bridge::new(scene, &b1(), &c1());
+    held.ring(scene, 10.0);
+    held.answer(scene, 14.0);
+    asked.ring(scene, 32.0);
+    asked.answer(scene, 36.0);
+    refer_to(scene, (&mut held.b, Side::Callee), &asked.a, 603);
+    asked.bye(scene, 150.0, Side::Callee);
+    held.b.bye(scene, 151.0, Side::Caller);
+    held.a.bye(scene, 151.01, Side::Callee);
 }
 
 /// The caller transfers by keys: only the PBX knows. It calls the third phone and drops the caller.
@@ -275,4 +321,146 @@ fn shared_line_left_up(scene: &mut Scene) {
         bridge.a.bye(scene, at + 25.0, Side::Caller);
         bridge.b.bye(scene, at + 105.0, Side::Caller);
     }
+}
+
+/// A PBX behind `proxy`, at which three phones register through it.
+fn behind(scene: &mut Scene, proxy: &Agent, until: f64) -> [Agent; 3] {
+    let mut phones = [a1(), b1(), c1()];
+    for at in times(0.0, 140.0, until) {
+        for (phone, offset) in phones.iter_mut().zip([0.0, 0.5, 1.0]) {
+            register_through(scene, at + offset, proxy, phone);
+        }
+    }
+    for phone in &phones {
+        scene.keepalives(phone, 20.0, 20.0, until);
+    }
+    phones
+}
+
+/// The two legs of a call through a PBX behind `proxy`, both by way of it.
+fn both_behind(scene: &mut Scene, proxy: &Agent, caller: &Agent, callee: &Agent) -> [Proxied; 2] {
+    let Bridge { a, b } = Bridge::new(scene, caller, callee);
+    [a, b].map(|leg| Proxied::new(scene, leg, proxy))
+}
+
+fn set_up(scene: &mut Scene, [a, b]: &mut [Proxied; 2], at: f64) {
+    a.invite(scene, at);
+    b.invite(scene, at + 0.03);
+    for (offset, status) in [(0.2, 180), (4.0, 200)] {
+        b.respond(scene, at + offset, status);
+        a.respond(scene, at + offset + 0.01, status);
+    }
+}
+
+/// A proxy stands in front of the PBX, on another host. The caller hangs up, and the PBX keeps the other leg; in the call before both ended.
+fn leg_left_up_behind_proxy(scene: &mut Scene) {
+    let proxy = Agent::server("proxy", Brand::Kamailio, "203.0.113.5:5060");
+    let [caller, callee, _] = behind(scene, &proxy, 400.0);
+    let mut ordinary = both_behind(scene, &proxy, &caller, &callee);
+    set_up(scene, &mut ordinary, 10.0);
+    let [a, b] = &mut ordinary;
+    b.bye(scene, 40.0, Side::Callee);
+    a.bye(scene, 40.02, Side::Callee);
+    let mut stuck = both_behind(scene, &proxy, &caller, &callee);
+    set_up(scene, &mut stuck, 60.0);
+    let [a, b] = &mut stuck;
+    a.bye(scene, 100.0, Side::Caller);
+    b.bye(scene, 340.0, Side::Callee);
+}
+
+/// The proxy sends the call of a phone to another one itself, and the PBX behind it calls that one at the same moment in the name of the first:
+/// the two have all in common but that they are one call.
+fn proxy_passes_on_beside_call(scene: &mut Scene) {
+    let proxy = Agent::server("proxy", Brand::Kamailio, "203.0.113.5:5060");
+    let [caller, callee, _] = behind(scene, &proxy, 300.0);
+    let direct = Leg::new(scene, &caller, &callee, "1001", "2001");
+    let mut direct = Proxied::new(scene, direct, &proxy);
+    let pbx = scene.pbx.clone();
+    let other = Leg::new(scene, &pbx, &callee, "1001", "2001");
+    let mut other = Proxied::new(scene, other, &proxy);
+    set_up_beside(scene, &mut direct, &mut other);
+    direct.bye(scene, 40.0, Side::Caller);
+    other.bye(scene, 200.0, Side::Callee);
+}
+
+fn set_up_beside(scene: &mut Scene, direct: &mut Proxied, other: &mut Proxied) {
+    direct.invite(scene, 10.0);
+    other.invite(scene, 10.03);
+    for (offset, status) in [(0.2, 180), (4.0, 200)] {
+        direct.respond(scene, 10.0 + offset, status);
+        other.respond(scene, 10.01 + offset, status);
+    }
+}
+
+/// The proxy in front of the PBX runs on its host. The PBX calls two phones for one number: they are legs of the caller's, not of each other's.
+fn group_behind_proxy(scene: &mut Scene) {
+    let proxy = Agent::server("proxy", Brand::Kamailio, "203.0.113.10:5060");
+    scene.pbx = Agent::server("pbx", Brand::Asterisk, "203.0.113.10:5080");
+    let [caller, first, second] = behind(scene, &proxy, 200.0);
+    let pbx = scene.pbx.clone();
+    let group = Leg::new(scene, &caller, &pbx, "1001", "600");
+    let mut group = Proxied::new(scene, group, &proxy);
+    let [mut answers, mut rings] = [first, second].map(|phone| {
+        let leg = Leg::new(scene, &pbx, &phone, "1001", &phone.user);
+        Proxied::new(scene, leg, &proxy)
+    });
+    group.invite(scene, 10.0);
+    answers.invite(scene, 10.03);
+    rings.invite(scene, 10.031);
+    answers.respond(scene, 10.2, 180);
+    rings.respond(scene, 10.21, 180);
+    group.respond(scene, 10.215, 180);
+    answers.respond(scene, 25.0, 200);
+    group.respond(scene, 25.02, 200);
+    rings.cancel(scene, 25.03);
+    group.bye(scene, 60.0, Side::Caller);
+    answers.bye(scene, 60.01, Side::Caller);
+}
+
+/// The callee transfers the caller with REFER, and the PBX calls the third phone in its name, which hangs up.
+fn transfer_blind(scene: &mut Scene) {
+    everybody(scene, 200.0);
+    let mut bridge = Bridge::new(scene, &a1(), &b1());
+    bridge.ring(scene, 10.0);
+    bridge.answer(scene, 14.0);
+    let refer = bridge.b.in_dialog(scene, Side::Callee, "REFER").with("Refer-To", "<sip:2101@pbx.example.com>");
+    bridge.b.exchange_message(scene, 34.0, Side::Callee, &refer, 202);
+    bridge.b.bye(scene, 34.2, Side::Callee);
+    let pbx = scene.pbx.clone();
+    let mut third = Leg::new(scene, &pbx, &c1(), "1001", "2101");
+    third.ordinary(scene, Plan { invite: 34.3, ring: 34.6, answer: 40.0, bye: 114.0, bye_by: Side::Callee });
+    bridge.a.bye(scene, 114.01, Side::Callee);
+}
+
+/// The callee is refused a transfer, and the third phone talks with somebody else when the PBX ends the call by itself: that somebody hangs up
+/// there at the same moment has nothing to do with it.
+fn transfer_refused(scene: &mut Scene) {
+    everybody(scene, 200.0);
+    let mut bridge = Bridge::new(scene, &a1(), &b1());
+    let mut elsewhere = Bridge::new(scene, &a2(), &c1());
+    bridge.ring(scene, 10.0);
+    bridge.answer(scene, 14.0);
+    let refer = bridge.b.in_dialog(scene, Side::Callee, "REFER").with("Refer-To", "<sip:2101@pbx.example.com>");
+    bridge.b.exchange_message(scene, 34.0, Side::Callee, &refer, 403);
+    elsewhere.ring(scene, 34.5);
+    elsewhere.answer(scene, 38.0);
+    elsewhere.bye(scene, 114.0, Side::Callee);
+    bridge.b.bye(scene, 114.3, Side::Caller);
+    bridge.a.bye(scene, 114.31, Side::Callee);
+}
+
+/// A third phone takes a call that rings elsewhere by an INVITE with Replaces, and hangs up.
+fn pickup_replaces(scene: &mut Scene) {
+    everybody(scene, 120.0);
+    let mut bridge = Bridge::new(scene, &a1(), &b1());
+    bridge.ring(scene, 10.0);
+    let pbx = scene.pbx.clone();
+    let mut taker = Leg::new(scene, &c1(), &pbx, "2101", "2001");
+    let replaces = bridge.b.replaces();
+    taker.invite(scene, 15.0, &[("Replaces", &replaces)]);
+    taker.answer(scene, 15.01, &[]);
+    bridge.a.answer(scene, 15.02, &[]);
+    bridge.b.cancel(scene, 15.03, &[("Reason", "SIP;cause=200;text=\"Call completed elsewhere\"")]);
+    taker.bye(scene, 60.0, Side::Caller);
+    bridge.a.bye(scene, 60.01, Side::Callee);
 }

@@ -87,3 +87,87 @@ impl Hops<'_> {
         scene.send(at + 0.002, self.proxy, self.caller, &returned(response));
     }
 }
+
+/// A dialog between a phone and a PBX that both speak through a proxy; both hops are captured.
+pub(crate) struct Proxied {
+    leg: Leg,
+    proxy: Agent,
+    tag: String,
+    /// The INVITE as the called end received it.
+    received: Message,
+}
+
+impl Proxied {
+    /// A dialog of `leg` by way of `proxy`; nothing is sent yet.
+    pub(crate) fn new(scene: &mut Scene, mut leg: Leg, proxy: &Agent) -> Self {
+        let callee = leg.callee.clone();
+        let tag = callee.tag(&mut scene.random);
+        leg.adopt(&callee, &tag);
+        let received = leg.invite.clone();
+        Self { leg, proxy: proxy.clone(), tag, received }
+    }
+
+    /// The INVITE to the called end.
+    pub(crate) fn invite(&mut self, scene: &mut Scene, at: f64) {
+        self.leg.prepare_invite(scene, &[]);
+        let invite = self.leg.invite.clone();
+        self.received = self.hops(Side::Caller).request(scene, at, &invite, invite.uri());
+    }
+
+    /// A response to the INVITE from the called end; a 200 is acknowledged.
+    pub(crate) fn respond(&mut self, scene: &mut Scene, at: f64, status: u16) {
+        let callee = &self.leg.callee;
+        let response = self.received.response(status, self.proxy.outer, &self.tag).with("Contact", callee.contact());
+        let response = if status == 200 { response.with_body("application/sdp", callee.sdp(1)) } else { response };
+        self.hops(Side::Caller).response(scene, at, &response);
+        if status == 200 {
+            let ack = self.leg.in_dialog(scene, Side::Caller, "ACK");
+            self.hops(Side::Caller).request(scene, at + 0.01, &ack, ack.uri());
+        }
+    }
+
+    /// The caller takes the INVITE back: each hop is answered by its own.
+    pub(crate) fn cancel(&mut self, scene: &mut Scene, at: f64) {
+        let hops = [(&self.leg.caller, &self.proxy, &self.leg.invite), (&self.proxy, &self.leg.callee, &self.received)];
+        for (from, to, invite) in hops {
+            let of_hop = |method: &str| {
+                let via = invite.get("Via").to_owned();
+                let request = Message::request(method, invite.uri()).with("Via", via);
+                let request = ["From", "To", "Call-ID"].into_iter().fold(request, |request, name| request.with(name, invite.get(name)));
+                request.with("CSeq", invite.get("CSeq").replace("INVITE", method)).with("Max-Forwards", "70")
+            };
+            let cancel = of_hop("CANCEL");
+            scene.send(at, from, to, &cancel);
+            scene.send(at + 0.001, to, from, &cancel.response(200, from.outer, &self.tag));
+            let end = invite.response(487, from.outer, &self.tag);
+            scene.send(at + 0.01, to, from, &end);
+            let mut ack = of_hop("ACK");
+            ack.set("To", end.get("To"));
+            scene.send(at + 0.011, from, to, &ack);
+        }
+    }
+
+    /// BYE and its 200.
+    pub(crate) fn bye(&mut self, scene: &mut Scene, at: f64, by: Side) {
+        let bye = self.leg.in_dialog(scene, by, "BYE");
+        let hops = self.hops(by);
+        let received = hops.request(scene, at, &bye, bye.uri());
+        hops.response(scene, at + 0.01, &received.response(200, self.proxy.outer, &self.tag));
+    }
+
+    fn hops(&self, by: Side) -> Hops<'_> {
+        let (caller, callee) = self.leg.ends(by);
+        Hops { caller, proxy: &self.proxy, callee }
+    }
+}
+
+/// Registers `phone` at the PBX behind `proxy`.
+pub(crate) fn register_through(scene: &mut Scene, at: f64, proxy: &Agent, phone: &mut Agent) {
+    let request = scene.register_message(phone);
+    let pbx = scene.pbx.clone();
+    let hops = Hops { caller: phone, proxy, callee: &pbx };
+    let received = hops.request(scene, at, &request, request.uri());
+    let accepted = scene.registrar_response(&received, 200, proxy);
+    let accepted = accepted.with("Contact", format!("<{}>;expires={}", phone.contact_uri(), phone.expires));
+    hops.response(scene, at + 0.01, &accepted);
+}

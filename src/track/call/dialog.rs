@@ -58,7 +58,7 @@ impl Calls {
             call.note_alive(call.sender(world, &seen.message));
         }
         if method == Method::Refer {
-            self.note_refer(world, seen);
+            self.note_refer(world, handle, seen);
         }
     }
 
@@ -116,6 +116,7 @@ impl Calls {
         let Some(side) = self.ends(world, handle, seen) else { return ByeKind::Further };
         let lapse = self.lapse(world, handle, side, seen.at);
         self.hang_up(world, handle, seen, Bye { by: side, flow: seen.flow, is_captured: true });
+        self.join_left(handle);
         let Some(call) = self.table.get_mut(handle) else { return ByeKind::Further };
         // Whose BYE it is the tags tell: behind a proxy it comes from another address than the 2xx at the caller's hop.
         let by_answerer = side == Side::Callee;

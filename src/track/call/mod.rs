@@ -38,6 +38,7 @@ use crate::track::call::pickup::Pickups;
 use crate::track::call::record::{Beginning, CallRecord};
 use crate::track::call::session::{Session, Side};
 use crate::track::call::setup::Passes;
+use crate::track::call::transfer::Transfers;
 use crate::track::call::upkeep::pause;
 use crate::track::event::{Event, Sighting};
 use crate::track::vocabulary::Outcome;
@@ -156,6 +157,7 @@ pub struct Calls {
     aliases: ExpiringTable<Handle>,
     finished: Finished,
     pickups: Pickups,
+    transfers: Transfers,
     established: usize,
     /// Calls that were found to have ended without a BYE, and when.
     unseen_ends: Vec<(Handle, PacketTime)>,
@@ -170,6 +172,7 @@ impl Calls {
             aliases: ExpiringTable::new(capacity.min(4096)),
             finished: Finished::new(keep_finished),
             pickups: Pickups::default(),
+            transfers: Transfers::default(),
             established: 0,
             unseen_ends: Vec::new(),
         }

@@ -67,9 +67,7 @@ impl Calls {
     pub(super) fn join_pickup(&mut self, ringing: Handle, pickup: Pickup) {
         let callers: Vec<_> = self.partners(ringing).map(|(caller, _)| caller).collect();
         for caller in callers.into_iter().filter(|_| pickup.is_directed) {
-            if !self.partners(pickup.call).any(|(partner, _)| partner == caller) {
-                self.link(caller, pickup.call);
-            }
+            self.join(caller, pickup.call);
         }
     }
 }

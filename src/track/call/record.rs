@@ -2,10 +2,12 @@
 
 use std::net::SocketAddr;
 
+use crate::decode::flow::{Flow, Transport};
 use crate::time::{PacketTime, Span};
 use crate::track::call::forks::Forks;
 use crate::track::call::packed::Texts;
-use crate::track::vocabulary::{CallState, EndedBy, Outcome};
+use crate::track::peers::Peers;
+use crate::track::vocabulary::{CallState, Direction, EndedBy, Outcome};
 
 /// Whether the beginning of a call was captured.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -100,6 +102,11 @@ impl<'a> Linked<'a> {
 }
 
 impl CallRecord {
+    /// Which way the call goes.
+    pub fn direction(&self, peers: &Peers) -> Direction {
+        self.way(peers, !self.linked.is_empty())
+    }
+
     /// The record without the texts themselves, and without forks.
     pub fn view(&self) -> CallView<'_> {
         CallRecord {
@@ -132,7 +139,28 @@ impl CallRecord {
     }
 }
 
+impl CallView<'_> {
+    /// Which way the call goes.
+    pub fn direction(&self, peers: &Peers) -> Direction {
+        self.way(peers, !self.linked.is_empty())
+    }
+}
+
 impl<Text, Others, Places> CallRecord<Text, Others, Places> {
+    /// Which way a call goes that is linked or not. Where a proxy stands in front of the PBX, the first hop may be between the two or short of
+    /// both: then the last one tells. A gateway on the host of the PBX calls there too, but for nobody else.
+    fn way(&self, peers: &Peers, is_linked: bool) -> Direction {
+        let first = peers.direction(Flow { transport: Transport::Udp, source: self.source, destination: self.destination });
+        let Some(last) = self.passed_on_to.filter(|_| first == Direction::Through || (first == Direction::In && is_linked)) else {
+            return first;
+        };
+        match (peers.is_pbx_ip(self.source.ip()), peers.is_pbx_ip(last.ip())) {
+            (true, false) => Direction::Out,
+            (false, true) => Direction::In,
+            _ => first,
+        }
+    }
+
     /// First INVITE to the first response that is neither 100 nor a challenge (RFC 6076 §4.3).
     pub fn setup(&self) -> Option<Span> {
         (self.beginning == Beginning::Captured).then(|| self.progress.map(|at| at.since(self.started)))?

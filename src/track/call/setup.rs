@@ -39,7 +39,7 @@ impl Calls {
         let message = &seen.message;
         let tag = message.from_tag().unwrap_or_default();
         let key = world.digester.further(seen.read.call_id(), &[tag]);
-        self.note_replaces(world, seen);
+        let replaced = self.note_replaces(world, seen);
         let found = self.call_of(world, seen).or_else(|| self.continued_elsewhere(world, seen, key));
         let (owner, begun) = match found {
             Some(handle) if self.is_further_hop(handle, seen) => {
@@ -62,6 +62,9 @@ impl Calls {
         };
         if let Some(transaction) = world.transactions.get_mut(transaction) {
             transaction.owner = owner;
+        }
+        if let (Some(of), Owner::CallerInvite(by)) = (replaced, owner) {
+            self.note_replacement(by, of);
         }
         begun
     }
@@ -128,12 +131,12 @@ impl Calls {
 
     /// Handles a CANCEL of the caller's INVITE.
     pub fn cancel(&mut self, world: &World, handle: Handle, seen: &Seen<'_>) {
-        let by_pbx = world.peers.direction(seen.flow) == Direction::Out;
         let elsewhere = is_taken_elsewhere(&seen.message);
         let Some(call) = self.table.get_mut(handle) else { return };
         if call.answer.is_some() || call.record.outcome.is_some() {
             return;
         }
+        let by_pbx = world.peers.direction(seen.flow) == Direction::Out || call.record.direction(&world.peers) == Direction::Out;
         call.cancelled = match (elsewhere, by_pbx) {
             (true, _) => Cancelled::AnsweredElsewhere,
             (false, true) => Cancelled::ByPbx,
@@ -240,6 +243,7 @@ impl Calls {
         if world.peers.direction(seen.flow) == Direction::Out {
             self.note_code(handle);
         }
+        self.join_answered(world, handle);
         if seen.read.sdp().is_some_and(refuses_all) {
             world.tell(Event::MediaRefused { call: handle, by: seen.flow.source, at: seen.at });
         }

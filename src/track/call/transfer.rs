@@ -1,42 +1,144 @@
-//! Transfers: which dialogs are taken over by others (RFC 3515, RFC 3891).
+//! Transfers: which dialogs are taken over by others (RFC 3515, RFC 3891), and whom the PBX joins then (DETECTION §6.3).
+
+use std::collections::VecDeque;
 
 use crate::sip::headers::{Address, HeaderName};
 use crate::sip::uri::unescape;
-use crate::track::call::Calls;
-use crate::track::world::{Seen, World};
+use crate::table::Handle;
+use crate::time::{PacketTime, Span};
+use crate::track::call::{Call, Calls, parties};
+use crate::track::vocabulary::Direction;
+use crate::track::world::{Seen, World, user_text};
+
+/// Transfers that are remembered until they are seen to be done.
+const REMEMBERED: usize = 64;
+/// How soon after it was asked to the PBX calls whom a call is transferred to.
+const WINDOW: Span = Span::from_secs(10);
+
+/// What the PBX was asked to do.
+#[derive(Clone, Copy, Debug)]
+enum Transfer {
+    /// To join the partners of two legs; these two end then.
+    Join([Handle; 2]),
+    /// To put a leg in the place of another.
+    Replace { by: Handle, of: Handle },
+    /// To call somebody else in the name of a leg.
+    Call { leg: Handle, parties: parties::Keys, asked: PacketTime },
+}
+
+/// The transfers that may still be done.
+#[derive(Debug, Default)]
+pub(super) struct Transfers {
+    recent: VecDeque<Transfer>,
+}
 
 impl Calls {
-    /// An INVITE with Replaces takes over the dialog that it names.
-    pub(super) fn note_replaces(&mut self, world: &World, seen: &Seen<'_>) {
-        if let Some(value) = seen.message.header(HeaderName::Replaces) {
-            self.mark_replaced(world, value);
-        }
+    /// An INVITE with Replaces takes over the dialog that it names, which is returned.
+    pub(super) fn note_replaces(&mut self, world: &World, seen: &Seen<'_>) -> Option<Handle> {
+        self.mark_replaced(world, seen.message.header(HeaderName::Replaces)?)
     }
 
-    /// A REFER whose target names a dialog lets the PBX join that one with this, without a word on the wire.
-    pub(super) fn note_refer(&mut self, world: &World, seen: &Seen<'_>) {
-        let Some(target) = seen.message.header(HeaderName::ReferTo) else { return };
-        let headers = Address::parse(target).uri.headers;
-        let replaces = headers.split(|&byte| byte == b'&').find_map(|header| {
+    /// Takes note of the call of that INVITE.
+    pub(super) fn note_replacement(&mut self, by: Handle, of: Handle) {
+        self.note_transfer(Transfer::Replace { by, of });
+    }
+
+    /// A REFER whose target names a dialog lets the PBX join that one with this, without a word on the wire. Any other has it call the target.
+    pub(super) fn note_refer(&mut self, world: &World, handle: Handle, seen: &Seen<'_>) {
+        let Some(target) = seen.message.header(HeaderName::ReferTo).map(|target| Address::parse(target).uri) else { return };
+        let replaces = target.headers.split(|&byte| byte == b'&').find_map(|header| {
             let (name, value) = header.split_at_checked(b"Replaces=".len())?;
             name.eq_ignore_ascii_case(b"Replaces=").then_some(value)
         });
         if let Some(value) = replaces {
-            self.mark_replaced(world, &unescape(value, |_| true));
+            if let Some(named) = self.mark_replaced(world, &unescape(value, |_| true)) {
+                self.note_transfer(Transfer::Join([handle, named]));
+            }
+        } else if let Some(leg) = self.partner_up(handle)
+            && let Some(call) = self.table.get(leg)
+        {
+            let is_caller = call.record.direction(&world.peers) == Direction::In;
+            let name = if is_caller { &call.record.from } else { &call.record.to };
+            let parties = parties::keys(world, name, &user_text(target.user));
+            self.note_transfer(Transfer::Call { leg, parties, asked: seen.at.time });
         }
     }
 
-    /// Marks the call of a Replaces value: `call-id;to-tag=x;from-tag=y`.
-    fn mark_replaced(&mut self, world: &World, value: &[u8]) {
+    /// Joins with the leg that was answered just now whom it is for, where a transfer says so.
+    pub(super) fn join_answered(&mut self, world: &World, answered: Handle) {
+        let Some(call) = self.table.get(answered).filter(|_| !self.transfers.recent.is_empty()) else { return };
+        let is_called = call.record.direction(&world.peers) == Direction::Out && call.record.linked.is_empty();
+        let is_for = |names: parties::Keys, asked| {
+            let in_time = call.first.time >= asked && call.first.time.since(asked) <= WINDOW;
+            is_called && in_time && names == call.parties
+        };
+        let joined = self.transfers.recent.iter().find_map(|transfer| match *transfer {
+            Transfer::Replace { by, of } if by == answered => self.partners(of).map(|(partner, _)| partner).next(),
+            Transfer::Call { leg, parties, asked } if is_for(parties, asked) => self.table.get(leg).filter(|leg| leg.is_up()).map(|_| leg),
+            _ => None,
+        });
+        if let Some(leg) = joined {
+            self.join(leg, answered);
+        }
+    }
+
+    /// Joins those whom a transfer left behind, once the legs of whoever asked for it have both ended.
+    pub(super) fn join_left(&mut self, ended: Handle) {
+        let is_over = |leg: Handle| self.table.get(leg).is_none_or(|call| call.is_over);
+        let is_done =
+            |transfer: &Transfer| matches!(*transfer, Transfer::Join(legs) if legs.contains(&ended) && legs.into_iter().all(is_over));
+        let Some(at) = self.transfers.recent.iter().position(is_done) else { return };
+        if let Some(Transfer::Join(legs)) = self.transfers.recent.remove(at)
+            && let [Some(one), Some(other)] = legs.map(|leg| self.partner_up(leg))
+        {
+            self.join(one, other);
+        }
+    }
+
+    /// Links two legs that are one call by now, if they are not linked yet.
+    pub(super) fn join(&mut self, one: Handle, other: Handle) {
+        if one != other && !self.partners(one).any(|(partner, _)| partner == other) {
+            self.link(one, other);
+        }
+    }
+
+    /// The other leg of a call, if exactly one is up.
+    fn partner_up(&self, leg: Handle) -> Option<Handle> {
+        let mut up = self.partners(leg).filter(|(_, partner)| partner.is_up());
+        let (partner, _) = up.next()?;
+        up.next().is_none().then_some(partner)
+    }
+
+    fn note_transfer(&mut self, transfer: Transfer) {
+        let Self { transfers: Transfers { recent }, table, .. } = self;
+        let is_open = |leg: Handle| table.get(leg).is_some_and(|call: &Call| !call.is_over);
+        recent.retain(|transfer| match *transfer {
+            Transfer::Join([one, other]) => is_open(one) || is_open(other),
+            Transfer::Replace { by, .. } => is_open(by),
+            Transfer::Call { leg, .. } => is_open(leg),
+        });
+        if recent.len() >= REMEMBERED {
+            recent.pop_front();
+        }
+        recent.push_back(transfer);
+    }
+
+    /// Marks the call of a Replaces value, `call-id;to-tag=x;from-tag=y`, and returns it.
+    fn mark_replaced(&mut self, world: &World, value: &[u8]) -> Option<Handle> {
         let mut parts = value.split(|&byte| byte == b';').map(<[u8]>::trim_ascii);
-        let Some(call_id) = parts.next() else { return };
+        let call_id = parts.next()?;
+        let mut named = None;
         for part in parts {
             let tag = part.strip_prefix(b"from-tag=").or_else(|| part.strip_prefix(b"to-tag="));
             let key = tag.map(|tag| world.digester.parts(&[call_id, tag]));
-            if let Some(call) = key.and_then(|key| self.table.find(key)).and_then(|handle| self.table.get_mut(handle)) {
+            if let Some(handle) = key.and_then(|key| self.table.find(key))
+                && let Some(call) = self.table.get_mut(handle)
+            {
                 call.is_referred = true;
+                named = Some(handle);
             }
         }
+        named
     }
 }
 
