@@ -51,7 +51,18 @@ pub(crate) fn relabelled(file: &CaptureFile, label: Label) -> CaptureFile {
     let records = file.records.iter().map(|record| {
         let mut bytes = record.bytes.clone();
         rename_users(&mut bytes, &users);
-        for start in [&b"z9hG4bK"[..], b"Call-ID: ", b"\r\ni: ", b"nonce=\"", b"urn:uuid:", b";tag=", b"Replaces=", b"-tag%3D"] {
+        for start in [
+            &b"z9hG4bK"[..],
+            b"Call-ID: ",
+            b"\r\ni: ",
+            b"nonce=\"",
+            b"urn:uuid:",
+            b";tag=",
+            b"Replaces=",
+            b"-tag%3D",
+            b"Replaces: ",
+            b"-tag=",
+        ] {
             turn_identifiers(&mut bytes, start, label.turn);
         }
         rename_networks(&mut bytes, label);
