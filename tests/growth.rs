@@ -29,6 +29,7 @@ const BOUNDS: &[(&str, &[(&str, &str)])] = &[
     ("decode/streams/reader.rs", &[("buffer", "MAX_BUFFER")]),
     ("decode/streams/sequence.rs", &[("early", "MAX_EARLY")]),
     ("decode/window.rs", &[("batches", "MAX_BYTES"), ("waiting", "MAX_FRAMES"), ("spare", "MAX_SPARE")]),
+    ("track/absence.rs", &[("gaps", "GAPS")]),
     ("track/call/packed.rs", &[("added", "texts of one record")]),
     ("track/call/forks.rs", &[("places", "MOST")]),
     ("track/call/mod.rs", &[("partners", "LEGS")]),

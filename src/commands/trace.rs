@@ -238,6 +238,7 @@ impl Wanted {
             | Signal::Tls(flow)
             | Signal::Http(flow)
             | Signal::Unreachable(flow)
+            | Signal::StreamGap(flow)
             | Signal::FragmentsLost { flow, .. } => self.devices.contains(&flow.source) || self.devices.contains(&flow.destination),
             Signal::Dropped(_) | Signal::Hole { .. } | Signal::ClockStep { .. } => false,
         }

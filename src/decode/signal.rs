@@ -56,6 +56,8 @@ pub enum Signal {
         /// Bytes of the datagram known to have been sent.
         bytes: u32,
     },
+    /// Bytes of a TCP connection that carries SIP were sent along this flow and not captured.
+    StreamGap(Flow),
     /// The capture dropped this many packets (kernel, interface or queue) since the last signal.
     Dropped(u64),
     /// The capture saw nothing between `last` and the time of the record, for longer than the rules allow (DETECTION §13).

@@ -3,6 +3,8 @@
 //! "No answer" may only be said when an answer would have been seen: packets do arrive from that direction, nothing was dropped, the clock
 //! did not jump and the capture has no hole in the window. What fails these rules is unknown, never a failure.
 
+use std::collections::VecDeque;
+
 use crate::decode::flow::{Flow, Transport};
 use crate::decode::signal::Signal;
 use crate::time::{PacketTime, Span};
@@ -29,6 +31,9 @@ const UNUSUAL: i64 = 2;
 /// Silences of everybody that are remembered.
 const SILENCES: usize = 4;
 
+/// Gaps in streams that are remembered; more of them within [`SEEN_WITHIN`] are a flaw of the whole capture.
+const GAPS: usize = 64;
+
 /// Transmissions that show that the sender heard nothing (DETECTION §1.3).
 const UNHEARD: u16 = 3;
 
@@ -39,7 +44,7 @@ pub fn is_heard(transport: Transport, transmissions: u16) -> bool {
 }
 
 /// Remembers when the capture was last not to be trusted, and when it last saw anything.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Absence {
     /// The last flaw: from the last packet before it, or [`PacketTime::MIN`] where that is not known, to when it was noticed.
     flaw: (PacketTime, PacketTime),
@@ -56,6 +61,8 @@ pub struct Absence {
     longest: Span,
     /// The last one that was far longer than all before.
     unusual: (PacketTime, PacketTime),
+    /// Ways along which bytes of a stream were not captured, with when that was noticed; the oldest goes first.
+    gaps: VecDeque<(Flow, PacketTime)>,
 }
 
 impl Absence {
@@ -71,6 +78,7 @@ impl Absence {
             implausible: 0,
             longest: Span::ZERO,
             unusual: never,
+            gaps: VecDeque::new(),
         }
     }
 
@@ -93,14 +101,24 @@ impl Absence {
         }
     }
 
-    /// Takes note of a flaw of the capture at `now`: drops, clock steps and holes void every window that overlaps them.
+    /// Takes note of a flaw of the capture at `now`: drops, clock steps and holes void every window that overlaps them, the gap of a
+    /// stream those along its way.
     pub fn note(&mut self, signal: &Signal, now: PacketTime) {
-        let from = match *signal {
-            Signal::Hole { from, .. } => from,
-            Signal::Dropped(_) | Signal::ClockStep { .. } => PacketTime::MIN,
-            _ => return,
-        };
-        self.flawed(from, now);
+        match *signal {
+            Signal::Hole { from, .. } => self.flawed(from, now),
+            Signal::Dropped(_) | Signal::ClockStep { .. } => self.flawed(PacketTime::MIN, now),
+            Signal::StreamGap(flow) => self.lacks(flow, now),
+            _ => {}
+        }
+    }
+
+    fn lacks(&mut self, flow: Flow, now: PacketTime) {
+        self.gaps.retain(|(known, at)| *known != flow && now.since(*at) < SEEN_WITHIN);
+        if self.gaps.len() >= GAPS {
+            self.flawed(PacketTime::MIN, now);
+            self.gaps.pop_front();
+        }
+        self.gaps.push_back((flow, now));
     }
 
     fn flawed(&mut self, from: PacketTime, now: PacketTime) {
@@ -147,7 +165,8 @@ impl Absence {
 
     /// Whether a packet along `missing` would have been captured had it been sent between `start` and `end`.
     pub fn could_see(&self, missing: Flow, start: PacketTime, end: PacketTime, flows: &Flows, peers: &Peers) -> bool {
-        self.was_sound(start, end) && (flows.seen_within(missing, end - SEEN_WITHIN) || peers.direction_is_seen(missing, end - SEEN_WITHIN))
+        let is_whole = !self.gaps.iter().any(|(flow, noticed)| *flow == missing && *noticed >= start);
+        is_whole && self.was_sound(start, end) && (flows.seen_within(missing, end - SEEN_WITHIN) || peers.direction_is_seen(missing, end - SEEN_WITHIN))
     }
 }
 

@@ -13,7 +13,7 @@ use self::sequence::{Place, Sequence};
 use crate::decode::copies::CopyRule;
 use crate::decode::dissect::{Completeness, Segment};
 use crate::decode::ends::pair_key;
-use crate::decode::flow::{Flow, Transport};
+use crate::decode::flow::Flow;
 use crate::decode::framer::{Framer, Opening};
 use crate::decode::outcome::Skip;
 use crate::decode::outlet::{Current, Outlet};
@@ -30,8 +30,6 @@ const MAX_BYTES: usize = 64 << 20;
 const IDLE: Span = Span::from_secs(4 * 3_600);
 /// How long an ended connection is remembered, so that copies of its last segments are known for copies.
 const LINGER: Span = Span::from_secs(10);
-/// How long missing bytes are waited for. A sender repeats a segment sooner; longer, and the capture lost it.
-const GAP_WAIT: Span = Span::from_secs(2);
 
 /// The connections followed.
 #[derive(Debug)]
@@ -119,9 +117,9 @@ impl Streams {
         while let Some((handle, deadline)) = self.table.pop_due(now) {
             let Some(connection) = self.table.get_mut(handle) else { continue };
             let before = connection.held();
-            let has_gap = connection.waiting_since().is_some();
-            if has_gap {
-                connection.skip_gaps(framer, deadline, outlet, &mut self.counts);
+            let has_told = connection.tell_gaps(deadline, outlet);
+            let has_skipped = connection.skip_gaps(framer, deadline, deadline, outlet, &mut self.counts);
+            if has_told || has_skipped {
                 let (held, next) = (connection.held(), connection.deadline(deadline));
                 self.bytes = self.bytes + held - before;
                 self.table.set_deadline(handle, next);
@@ -136,9 +134,7 @@ impl Streams {
     pub(super) fn finish<F: Framer>(&mut self, framer: &F, end: PacketTime, outlet: &mut Outlet) {
         for handle in self.table.handles() {
             let Some(mut connection) = self.table.remove(handle) else { continue };
-            while connection.waiting_since().is_some() {
-                connection.skip_gaps(framer, end, outlet, &mut self.counts);
-            }
+            while connection.skip_gaps(framer, PacketTime::MAX, end, outlet, &mut self.counts) {}
             connection.give_up(Skip::IncompleteStream, outlet);
         }
         self.bytes = 0;
@@ -250,6 +246,9 @@ impl Connection {
             other.sequence.start(confirmed);
         }
         let is_theirs = self.side(&scene.flow).sequence.is_near(segment.sequence);
+        if let Some(acknowledged) = segment.acknowledgement.filter(|_| is_theirs) {
+            self.confirm(acknowledged, scene, outlet, counts);
+        }
         if segment.payload.is_empty() {
             outlet.skip(Skip::TcpControl, scene.current.frames);
         } else {
@@ -275,6 +274,22 @@ impl Connection {
         }
     }
 
+    /// Takes note of what the sender of the segment in hand has got. What waited for bytes that it has, and the capture has not, goes on
+    /// before it says any more: it may answer that.
+    fn confirm<F: Framer>(&mut self, acknowledged: u32, scene: &Scene<'_, F>, outlet: &mut Outlet, counts: &mut StreamCounts) {
+        let flow = scene.flow.reversed();
+        let (other, protocol) = self.parts(&flow);
+        // The end of a stream is acknowledged like a byte.
+        if other.has_ended {
+            return;
+        }
+        other.sequence.confirm(acknowledged, scene.current.time);
+        while let Some(frame) = other.sequence.first_frame().filter(|_| other.sequence.waits_in_vain()) {
+            let current = Current { frame, frames: 0, ..scene.current };
+            other.skip_gap(protocol, &Scene { flow, current, ..*scene }, outlet, counts);
+        }
+    }
+
     fn data<F: Framer>(&mut self, segment: &Segment<'_>, scene: &Scene<'_, F>, outlet: &mut Outlet, counts: &mut StreamCounts) {
         // Bytes with something missing before them, or a leap, may be anybody's where they do not go with the other side's.
         let is_others = self.is_conversation()
@@ -296,9 +311,8 @@ impl Connection {
                 side.feed_segment(segment, 0, protocol, scene, outlet);
             }
         }
-        while side.sequence.is_crowded() {
-            counts.gaps += 1;
-            side.skip_gap(protocol, scene, outlet);
+        while side.sequence.is_crowded() || side.sequence.waits_in_vain() {
+            side.skip_gap(protocol, scene, outlet, counts);
         }
     }
 
@@ -308,12 +322,7 @@ impl Connection {
         if is_refusal && self.interest == Interest::Watched {
             outlet.signal(scene.current, Signal::Refused(self.flow));
         }
-        let transport = match self.protocol {
-            Protocol::Sip => Some(Transport::Tcp),
-            Protocol::WebSocket => Some(Transport::Ws),
-            _ => None,
-        };
-        if let Some(transport) = transport.filter(|_| self.phase != Phase::Closed) {
+        if let Some(transport) = self.protocol.transport().filter(|_| self.phase != Phase::Closed) {
             outlet.signal(scene.current, Signal::Closed(Flow { transport, ..scene.flow }));
         }
         self.phase = Phase::Closed;
@@ -325,16 +334,32 @@ impl Connection {
         }
     }
 
-    /// Gives up what is missing in either direction.
-    fn skip_gaps<F: Framer>(&mut self, framer: &F, time: PacketTime, outlet: &mut Outlet, counts: &mut StreamCounts) {
+    /// Gives up what is missing in either direction and was waited for until `due`; tells whether there was any.
+    fn skip_gaps<F: Framer>(&mut self, framer: &F, due: PacketTime, time: PacketTime, outlet: &mut Outlet, counts: &mut StreamCounts) -> bool {
+        let mut has_skipped = false;
         for flow in [self.flow, self.flow.reversed()] {
             let interest = self.interest;
             let (side, protocol) = self.parts(&flow);
-            let Some(frame) = side.sequence.first_frame() else { continue };
-            counts.gaps += 1;
+            let is_due = side.sequence.gap_deadline().is_some_and(|deadline| deadline <= due);
+            let Some(frame) = side.sequence.first_frame().filter(|_| is_due) else { continue };
             let current = Current { time, frame, frames: 0 };
-            side.skip_gap(protocol, &Scene { framer, flow, interest, current }, outlet);
+            side.skip_gap(protocol, &Scene { framer, flow, interest, current }, outlet, counts);
+            has_skipped = true;
         }
+        has_skipped
+    }
+
+    /// Tells of what the other side of either direction has had since before `now` and the capture has not; whether there was any.
+    fn tell_gaps(&mut self, now: PacketTime, outlet: &mut Outlet) -> bool {
+        let mut has_told = false;
+        for flow in [self.flow, self.flow.reversed()] {
+            let (side, protocol) = self.parts(&flow);
+            if side.sequence.take_untold(now) {
+                tell_gap(*protocol, flow, Current { time: now, frame: 0, frames: 0 }, outlet);
+                has_told = true;
+            }
+        }
+        has_told
     }
 
     fn give_up(&mut self, reason: Skip, outlet: &mut Outlet) {
@@ -347,13 +372,10 @@ impl Connection {
         (side, &mut self.protocol)
     }
 
-    fn waiting_since(&self) -> Option<PacketTime> {
-        [&self.forward, &self.backward].into_iter().filter_map(|side| side.sequence.waiting_since()).min()
-    }
-
     fn deadline(&self, now: PacketTime) -> PacketTime {
         let rest = if self.forward.has_ended && self.backward.has_ended { LINGER } else { IDLE };
-        self.waiting_since().map_or(now + rest, |since| (since + GAP_WAIT).max(now))
+        let due = [&self.forward, &self.backward].into_iter().filter_map(|side| side.sequence.deadline()).min();
+        due.map_or(now + rest, |due| due.max(now))
     }
 
     fn rank(&self) -> Rank {
@@ -410,8 +432,10 @@ impl Side {
     }
 
     /// Gives up the bytes before the first segment that waits, and reads on from there.
-    fn skip_gap<F: Framer>(&mut self, protocol: &mut Protocol, scene: &Scene<'_, F>, outlet: &mut Outlet) {
+    fn skip_gap<F: Framer>(&mut self, protocol: &mut Protocol, scene: &Scene<'_, F>, outlet: &mut Outlet, counts: &mut StreamCounts) {
         if self.sequence.skip_gap() {
+            counts.gaps += 1;
+            tell_gap(*protocol, scene.flow, scene.current, outlet);
             self.reader.give_up(Skip::IncompleteStream, outlet);
             self.feed_ready(protocol, scene, outlet);
         }
@@ -427,11 +451,19 @@ impl Side {
     }
 }
 
+/// Tells that bytes along `flow` were not captured, where it carries SIP.
+fn tell_gap(protocol: Protocol, flow: Flow, current: Current, outlet: &mut Outlet) {
+    if let Some(transport) = protocol.transport() {
+        outlet.signal(current, Signal::StreamGap(Flow { transport, ..flow }));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::Tunnels;
     use crate::decode::dissect::{Content, dissect};
+    use crate::decode::flow::Transport;
     use crate::decode::frame::LinkType;
     use crate::decode::framer::{Framing, Headers, Progress};
     use crate::decode::testing::{ACK, FIN, RST, SYN, SYN_ACK, tcp};
@@ -675,9 +707,35 @@ mod tests {
     fn what_waits_for_bytes_before_it_knows_what_the_other_side_said() {
         let mut bench = conversation();
         bench.feed(&answering(&client(1), PBX, 5_000, ACK, 3_000_000_000, b"guess"));
-        assert_eq!(bench.only().waiting_since(), None);
+        assert_eq!(bench.only().forward.sequence.first_frame(), None);
         bench.feed(&answering(&client(1), PBX, 5_000, ACK, 1_006, b"known"));
-        assert!(bench.only().waiting_since().is_some());
+        assert!(bench.only().forward.sequence.first_frame().is_some());
+        bench.finish();
+    }
+
+    #[test]
+    fn bytes_that_the_other_side_has_are_waited_for_no_longer() {
+        let mut bench = conversation();
+        // Ten bytes are missing before this.
+        bench.feed(&answering(&client(1), PBX, 116, ACK, 1_006, b"later"));
+        bench.feed(&answering(PBX, &client(1), 1_006, ACK, 106, b"asks again"));
+        assert!(bench.only().forward.sequence.first_frame().is_some(), "the PBX has not got them either");
+        bench.feed(&answering(PBX, &client(1), 1_016, ACK, 121, b"has all"));
+        assert!(goes_on_at(&mut bench, 121));
+        // Bytes are missing that the PBX was seen to have before anything came behind them.
+        bench.feed(&answering(PBX, &client(1), 1_023, ACK, 131, b""));
+        bench.feed(&answering(&client(1), PBX, 131, ACK, 1_023, b"later"));
+        assert!(goes_on_at(&mut bench, 136));
+        assert_eq!(bench.streams.counts().gaps, 2);
+        bench.finish();
+    }
+
+    #[test]
+    fn the_acknowledgement_of_an_end_is_no_sign_of_missing_bytes() {
+        let mut bench = conversation();
+        bench.feed(&answering(&client(1), PBX, 106, FIN, 1_006, b""));
+        bench.feed(&answering(PBX, &client(1), 1_006, ACK, 107, b""));
+        assert_eq!(bench.only().forward.sequence.deadline(), None);
         bench.finish();
     }
 

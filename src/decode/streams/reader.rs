@@ -28,6 +28,17 @@ pub(super) enum Protocol {
     Other,
 }
 
+impl Protocol {
+    /// The transport of the SIP messages it carries, if any.
+    pub(super) fn transport(self) -> Option<Transport> {
+        match self {
+            Self::Sip => Some(Transport::Tcp),
+            Self::WebSocket => Some(Transport::Ws),
+            Self::Unknown | Self::Encrypted | Self::Other => None,
+        }
+    }
+}
+
 /// One direction: the bytes that wait for more, and how many frames wait with them.
 #[derive(Debug, Default)]
 pub(super) struct Reader {

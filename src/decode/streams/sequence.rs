@@ -1,7 +1,7 @@
 //! The order of the bytes of one direction of a TCP connection.
 
 use crate::decode::outlet::Current;
-use crate::time::PacketTime;
+use crate::time::{PacketTime, Span};
 
 /// How far a segment or an acknowledgement may be from where its direction stands: more than a window and what the capture may have lost.
 /// What is farther is another connection on the same ports, or somebody's guess.
@@ -10,6 +10,10 @@ const WINDOW: u32 = 1 << 20;
 const MAX_EARLY: usize = 64;
 /// Bytes of one direction that may wait for earlier ones.
 const MAX_EARLY_BYTES: usize = 128 << 10;
+/// How long missing bytes are waited for. A sender repeats a segment sooner; longer, and the capture lost it.
+const GAP_WAIT: Span = Span::from_secs(2);
+/// How long bytes are waited for that the other side has: longer than an interface with several queues delivers them late.
+const CONFIRMED_WAIT: Span = Span::from_millis(100);
 
 /// Where the next byte is expected, and the segments that came before their turn.
 #[derive(Debug, Default)]
@@ -21,7 +25,17 @@ pub(super) struct Sequence {
     asked: Option<u32>,
     /// Where it would go on if it were another connection, which the other side has not confirmed.
     supposed: Option<u32>,
+    confirmed: Option<Confirmed>,
     early: Vec<Early>,
+}
+
+/// What the other side has of this direction and the capture has not.
+#[derive(Clone, Copy, Debug)]
+struct Confirmed {
+    /// The first byte behind it.
+    until: u32,
+    /// When that was seen; `None` once it was told.
+    untold_since: Option<PacketTime>,
 }
 
 /// A segment that came before its turn.
@@ -73,7 +87,7 @@ impl Sequence {
 
     /// Starts in the middle of a stream.
     pub(super) fn start(&mut self, next: u32) {
-        (self.next, self.began, self.asked, self.supposed) = (Some(next), None, None, None);
+        (self.next, self.began, self.asked, self.supposed, self.confirmed) = (Some(next), None, None, None, None);
     }
 
     /// Takes note of a SYN in the middle of it: another connection would begin at `next`.
@@ -120,6 +134,33 @@ impl Sequence {
     /// Moves on behind `len` bytes.
     pub(super) fn advance(&mut self, len: usize) {
         self.next = self.next.map(|next| next.wrapping_add(len as u32));
+        self.forget_confirmed();
+    }
+
+    /// Takes note that the other side has everything before `acknowledgement`.
+    pub(super) fn confirm(&mut self, acknowledgement: u32, now: PacketTime) {
+        let Some(next) = self.next.filter(|next| is_near(*next, acknowledgement)) else { return };
+        let known = self.confirmed.map_or(next, |confirmed| confirmed.until);
+        if is_before(known, acknowledgement) {
+            let untold_since = self.confirmed.map_or(Some(now), |confirmed| confirmed.untold_since);
+            self.confirmed = Some(Confirmed { until: acknowledgement, untold_since });
+        }
+    }
+
+    /// Whether the other side has all that is missing before the first waiting segment, so that it will not be sent again.
+    pub(super) fn waits_in_vain(&self) -> bool {
+        self.confirmed.zip(self.early.first()).is_some_and(|(confirmed, first)| !is_before(confirmed.until, first.sequence))
+    }
+
+    /// Whether it is due by `now`, and not told yet, that the other side has what the capture has not.
+    pub(super) fn take_untold(&mut self, now: PacketTime) -> bool {
+        let confirmed = self.confirmed.as_mut();
+        confirmed.and_then(|confirmed| confirmed.untold_since.take_if(|since| *since + CONFIRMED_WAIT <= now)).is_some()
+    }
+
+    fn forget_confirmed(&mut self) {
+        let next = self.next;
+        self.confirmed = self.confirmed.filter(|confirmed| next.is_some_and(|next| is_before(next, confirmed.until)));
     }
 
     /// Keeps a segment until its turn comes; `false` if the same bytes wait already.
@@ -144,9 +185,15 @@ impl Sequence {
         self.early.iter().map(|early| early.bytes.len()).sum()
     }
 
-    /// When the first of the waiting segments came.
-    pub(super) fn waiting_since(&self) -> Option<PacketTime> {
-        self.early.iter().map(|early| early.time).min()
+    /// When what is missing before the first waiting segment is given up.
+    pub(super) fn gap_deadline(&self) -> Option<PacketTime> {
+        self.early.iter().map(|early| early.time).min().map(|since| since + GAP_WAIT)
+    }
+
+    /// When there is next something to give up or to tell.
+    pub(super) fn deadline(&self) -> Option<PacketTime> {
+        let untold = self.confirmed.and_then(|confirmed| confirmed.untold_since).map(|since| since + CONFIRMED_WAIT);
+        [self.gap_deadline(), untold].into_iter().flatten().min()
     }
 
     /// Number of the frame of the first waiting segment.
@@ -168,6 +215,7 @@ impl Sequence {
     pub(super) fn skip_gap(&mut self) -> bool {
         let Some(first) = self.early.first() else { return false };
         self.next = Some(first.sequence);
+        self.forget_confirmed();
         true
     }
 
@@ -179,6 +227,11 @@ impl Sequence {
 
 fn is_near(one: u32, other: u32) -> bool {
     (one.wrapping_sub(other) as i32).unsigned_abs() <= WINDOW
+}
+
+/// Whether `one` comes before `other`, of numbers that are near each other.
+fn is_before(one: u32, other: u32) -> bool {
+    (other.wrapping_sub(one) as i32) > 0
 }
 
 #[cfg(test)]
@@ -222,6 +275,27 @@ mod tests {
         assert!(sequence.skip_gap());
         assert_eq!(sequence.take_ready().unwrap().1, Place::Next(0));
         assert!(!sequence.skip_gap());
+    }
+
+    #[test]
+    fn what_the_other_side_has_is_told_once_where_it_does_not_come_after_all() {
+        let at = |millis| PacketTime::MIN + Span::from_millis(millis);
+        let mut sequence = Sequence::default();
+        sequence.start(10);
+        sequence.confirm(20, at(0));
+        assert_eq!(sequence.deadline(), Some(at(100)));
+        assert!(!sequence.take_untold(at(99)));
+        sequence.advance(10);
+        assert!(!sequence.take_untold(at(100)), "captured out of order");
+        sequence.confirm(40, at(200));
+        sequence.confirm(15, at(250));
+        assert!(sequence.take_untold(at(300)));
+        assert!(!sequence.take_untold(at(400)));
+        assert_eq!(sequence.deadline(), None);
+        sequence.keep(41, b"x", NOW);
+        assert!(!sequence.waits_in_vain(), "one byte may still come");
+        sequence.confirm(41, at(500));
+        assert!(sequence.waits_in_vain());
     }
 
     #[test]

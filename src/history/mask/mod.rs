@@ -77,6 +77,7 @@ impl Mask {
             Signal::Tls(flow) => Signal::Tls(self.flow(flow)),
             Signal::Http(flow) => Signal::Http(self.flow(flow)),
             Signal::Unreachable(flow) => Signal::Unreachable(self.flow(flow)),
+            Signal::StreamGap(flow) => Signal::StreamGap(self.flow(flow)),
             Signal::FragmentsLost { flow, bytes } => Signal::FragmentsLost { flow: self.flow(flow), bytes },
             Signal::Dropped(_) | Signal::Hole { .. } | Signal::ClockStep { .. } => signal,
         }

@@ -116,6 +116,7 @@ impl Frames {
             Signal::Tls(flow) => self.once(out, time, flow, TLS),
             Signal::Http(flow) => self.once(out, time, flow, HTTP),
             Signal::Unreachable(flow) => self.packets.unreachable(out, time, flow),
+            Signal::StreamGap(flow) => self.lack(out, time, flow),
             Signal::FragmentsLost { flow, bytes } => self.packets.fragments(out, time, flow, *bytes),
             Signal::Dropped(_) | Signal::Hole { .. } | Signal::ClockStep { .. } => {}
         }
@@ -213,6 +214,14 @@ impl Frames {
         }
     }
 
+    /// Of a connection that is known, the receiver has a byte that is not there.
+    fn lack(&mut self, out: &mut Vec<u8>, time: PacketTime, flow: &Flow) {
+        if let Some(connection) = self.connections.get_mut(&pair(flow)) {
+            connection.advance(flow.source, 1);
+            connection.data(&mut self.packets, out, Moment { time, source: flow.destination, bytes: b"", whole: Whole::Yes });
+        }
+    }
+
     fn refuse(&mut self, out: &mut Vec<u8>, time: PacketTime, flow: &Flow) {
         self.connections.remove(&pair(flow));
         let sequence = self.sequence();
@@ -262,8 +271,13 @@ impl Connection {
     fn data(&mut self, packets: &mut Packets, out: &mut Vec<u8>, moment: Moment<'_>) {
         let (ends, [sent, heard]) = self.seen_from(moment.source);
         packets.tcp(out, moment.time, ends, (Segment::Data, sent, heard), (moment.bytes, moment.whole));
-        if let Some(next) = self.next.get_mut(usize::from(moment.source != self.client)) {
-            *next = next.wrapping_add(moment.bytes.len() as u32);
+        self.advance(moment.source, moment.bytes.len());
+    }
+
+    /// What `source` sends next stands behind `bytes` more.
+    fn advance(&mut self, source: SocketAddr, bytes: usize) {
+        if let Some(next) = self.next.get_mut(usize::from(source != self.client)) {
+            *next = next.wrapping_add(bytes as u32);
         }
     }
 
