@@ -78,7 +78,12 @@ fn concerns_all(report: &Json) -> bool {
         let server = PBX.iter().any(|pbx| subject.starts_with(pbx));
         server || subject == "capture" || subject.starts_with("ua:") || subject.ends_with(".2.50")
     };
-    let wide = |finding: &Json| ["server", "trunk"].iter().any(|scope| finding["scope"] == *scope);
+    // That nobody else was served meanwhile, or that nobody is served over TCP, is a part of what is concluded.
+    let of_nobody_else = |finding: &Json| finding["id"] == "registrar-silent" && finding["confidence"] == "suspected";
+    let of_tcp =
+        |finding: &Json| finding["message"].as_str().is_some_and(|message| message.contains("TCP connection that nothing answers"));
+    let wide =
+        |finding: &Json| ["server", "trunk"].iter().any(|scope| finding["scope"] == *scope) || of_nobody_else(finding) || of_tcp(finding);
     report["findings"].as_array().into_iter().flatten().any(|finding| wide(finding) || shared(finding["subject"].as_str().unwrap_or("")))
 }
 

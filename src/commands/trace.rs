@@ -235,6 +235,7 @@ impl Wanted {
             Signal::Keepalive(flow, _)
             | Signal::Closed(flow)
             | Signal::Refused(flow)
+            | Signal::Unopened(flow)
             | Signal::Tls(flow)
             | Signal::Http(flow)
             | Signal::Unreachable(flow)

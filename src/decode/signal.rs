@@ -43,6 +43,8 @@ pub enum Signal {
     Closed(Flow),
     /// A TCP SYN on this flow to a watched port was answered by RST.
     Refused(Flow),
+    /// A TCP SYN on this flow to a watched port was not answered for seconds.
+    Unopened(Flow),
     /// A TLS record was seen on a watched port.
     Tls(Flow),
     /// An HTTP request that is no WebSocket upgrade was seen on a watched port.

@@ -156,6 +156,7 @@ impl Detectors {
             Event::RegistrationAttempt { .. } => self.load.event(tracker, event, findings),
             Event::RegistrationEnded(_) => {
                 self.registration.event(tracker, event, findings);
+                self.flapping.event(tracker, event, findings);
                 self.devices.event(tracker, event, findings);
                 grants::event(tracker, event, findings);
                 self.moves.event(tracker, event, findings);
@@ -171,6 +172,7 @@ impl Detectors {
                 self.reachability.event(tracker, event, findings);
                 self.undelivered.event(tracker, event, findings);
             }
+            Event::ConnectionEnded { .. } => self.flapping.event(tracker, event, findings),
             Event::BindingsCleared { .. } => self.devices.event(tracker, event, findings),
             Event::BindingChange { .. } => {
                 self.devices.event(tracker, event, findings);
@@ -242,6 +244,8 @@ impl Detectors {
             }
             Event::TlsWanted { .. } => self.strangers.event(tracker, event, findings),
             Event::Noticed { .. } => {
+                self.server.event(tracker, event);
+                self.registration.event(tracker, event, findings);
                 self.ignored.event(tracker, event, findings);
                 self.strangers.event(tracker, event, findings);
                 self.capture.event(tracker, event, findings);

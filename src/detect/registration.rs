@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use crate::decode::flow::Flow;
+use crate::decode::signal::Signal;
 use crate::detect::catalog::{FindingId, Slot, rejection_remedy, trunk_remedy};
 use crate::detect::finding::{Finding, Raise, Reason, Standing, Subject, sent};
 use crate::detect::lately::Lately;
@@ -16,13 +17,17 @@ use crate::track::event::{AttemptEnd, AttemptReport, Event, Sighting};
 use crate::track::registration::device::Device;
 use crate::track::registration::refusal::Algorithm;
 use crate::track::site::Site;
-use crate::track::vocabulary::{Confidence, Direction, RegistrationState, Scope};
+use crate::track::vocabulary::{Confidence, Direction, RegistrationState, Scope, Severity};
 
 /// Rejections and answered sources remembered.
 const REMEMBERED: usize = 4096;
 
 /// How long refusals of credentials are remembered that no acceptance came between.
 const REFUSED: Span = Span::from_secs(24 * 3600);
+/// How long connections that were not to be had are remembered.
+const UNOPENED: Span = Span::from_secs(600);
+/// For how long connections are asked for in vain until that is no accident: 64·T1, as with any request.
+const IN_VAIN: Span = Span::from_secs(32);
 /// Answers that a message names.
 const NAMED: usize = 3;
 
@@ -44,6 +49,16 @@ impl Rejection {
     }
 }
 
+/// A connection that was not to be had.
+#[derive(Clone, Copy, Debug)]
+struct Unopened {
+    /// From who asked for it.
+    flow: Flow,
+    /// The SYN, or its refusal.
+    at: Sighting,
+    refused: bool,
+}
+
 /// Watches registering attempts.
 #[derive(Debug, Default)]
 pub(super) struct RegistrationDetector {
@@ -54,6 +69,8 @@ pub(super) struct RegistrationDetector {
     refusals: Lately<Handle, Rejection, REMEMBERED>,
     /// Source addresses whose REGISTER was answered.
     answered: Served,
+    /// Connections that were not to be had, by who asked for them.
+    unopened: Lately<IpAddr, Unopened, REMEMBERED>,
 }
 
 impl RegistrationDetector {
@@ -64,6 +81,10 @@ impl RegistrationDetector {
             Event::RegistrationState { aor, to: RegistrationState::Registered | RegistrationState::Unregistered, at, .. } => {
                 findings.clear_of(FindingId::RegistrationExpired, at.time, || aor_subject(tracker, *aor));
             }
+            Event::Noticed { signal: signal @ (Signal::Unopened(flow) | Signal::Refused(flow)), at } => {
+                let refused = matches!(signal, Signal::Refused(_));
+                self.unopened(tracker, Unopened { flow: *flow, at: *at, refused }, findings);
+            }
             _ => {}
         }
     }
@@ -72,6 +93,7 @@ impl RegistrationDetector {
         let source = report.flow.source.ip();
         let Some(aor) = tracker.registrations.aor(report.aor).map(|aor| &aor.name) else { return };
         if report.status != 0 && report.last.frame != 0 {
+            self.unopened.forget(source);
             // That a stranger is refused does not serve it.
             if standing(tracker, source) == Standing::Known {
                 let memory = tracker.thresholds().others_served.times(4);
@@ -170,27 +192,16 @@ impl RegistrationDetector {
 
     fn silent(&mut self, tracker: &Tracker, report: &AttemptReport, aor: Box<str>, findings: &mut FindingStore) {
         let source = report.flow.source.ip();
-        let since = report.first.time - tracker.thresholds().others_served;
-        let others = self.answered.others((source, report.flow.destination.ip()), |at| at.since(since) > Span::ZERO);
         let waited = report.last.time.since(report.first.time);
-        let confidence = if others > 0 { Confidence::Confirmed } else { Confidence::Suspected };
-        let was_confirmed = |finding: &Finding| finding.confidence == Confidence::Confirmed;
-        let served = match others {
-            0 if findings.get(FindingId::RegistrarSilent, &Subject::Source(source)).is_some_and(was_confirmed) => {
-                "other sources were served before".to_owned()
-            }
-            0 => "no other source was served meanwhile to compare with".to_owned(),
-            1 => "1 other source is served".to_owned(),
-            n => format!("{n} other sources are served"),
-        };
+        let (others, served) = self.others_served(tracker, report.flow, report.first.time, findings);
         let (is_let_in, pbx) = (is_let_in(tracker, report.flow), report.flow.destination);
-        let gone = silent_since(tracker, report).filter(|_| others == 0 && !is_let_in);
+        let gone = silent_since(tracker, pbx, report.first.time).filter(|_| others == 0 && !is_let_in);
         let guess = match gone {
-            Some(since) => format!("{pbx} sent nothing to anybody since {}: it may be down, or block it", tracker.clock(since)),
+            Some(since) => is_gone(tracker, pbx, since),
             None if is_let_in => {
                 "the PBX took its connection, so no filter keeps it out, and what serves it there does not react".to_owned()
             }
-            None => "fail2ban, a firewall or an ACL on the PBX may block it".to_owned(),
+            None => MAY_BE_BLOCKED.to_owned(),
         };
         let message = format!("{source}: REGISTER {} without an answer in {waited} while {served}: {guess}", sent(report.transmissions));
         let raise = Raise::new(FindingId::RegistrarSilent, Subject::Source(source), message).fill(Slot::Pbx, pbx.to_string());
@@ -198,7 +209,7 @@ impl RegistrationDetector {
         let raise = if gone.is_some() { raise.remedy(SERVER_IS_GONE) } else { raise };
         let raise = raise
             .standing(standing(tracker, source))
-            .confidence(confidence)
+            .confidence(proved_by(others))
             .evidence(
                 report.first.time,
                 report.first.frame,
@@ -211,6 +222,74 @@ impl RegistrationDetector {
             .fill(Slot::Ip, source.to_string());
         findings.raise(raise, report.last.time);
     }
+
+    /// A source asks for one connection after the other where others were registered over such, and gets none. That a filter keeps
+    /// strangers out is as it should be.
+    fn unopened(&mut self, tracker: &Tracker, try_of: Unopened, findings: &mut FindingStore) {
+        let Unopened { flow, at, .. } = try_of;
+        let (source, pbx) = (flow.source.ip(), flow.destination);
+        let is_served = tracker.registrations.serves_streams(pbx);
+        if !is_served || tracker.world.peers.direction(flow) != Direction::In || tracker.world.peers.scans(source) {
+            return;
+        }
+        let tries = self.unopened.note(source, try_of, at.time, UNOPENED).to_vec();
+        let first = tries.iter().find(|other| other.flow.destination == pbx).map_or(at, |other| other.at);
+        let waited = at.time.since(first.time);
+        let is_visible = tries.iter().all(|other| other.refused) || tracker.world.would_see_answer(flow, first.time, at.time);
+        if waited < IN_VAIN || !is_visible {
+            return;
+        }
+        let (others, served) = self.others_served(tracker, flow, first.time, findings);
+        let gone = silent_since(tracker, pbx, first.time).filter(|_| others == 0);
+        let guess = gone.map_or_else(|| MAY_BE_BLOCKED.to_owned(), |since| is_gone(tracker, pbx, since));
+        let times = tries.len();
+        let message = format!("{source}: asked {times} times for a TCP connection and got none in {waited} while {served}: {guess}");
+        let raise = Raise::new(FindingId::RegistrarSilent, Subject::Source(source), message).fill(Slot::Pbx, pbx.to_string());
+        let raise = if gone.is_some() { raise.remedy(SERVER_IS_GONE) } else { raise };
+        let standing = standing(tracker, source);
+        let raise = if standing == Standing::Stranger { raise.severity(Severity::Info) } else { raise };
+        let raise = raise
+            .standing(standing)
+            .confidence(proved_by(others))
+            .facts(&tries, |raise, Unopened { flow, at, refused }| {
+                let outcome = if *refused { "refused" } else { "without an answer" };
+                raise.evidence(at.time, at.frame, format!("SYN from {}, {outcome}", flow.source))
+            })
+            .absence(at.time, format!("no connection within {waited}"))
+            .related(Subject::Site(Site::of(source)))
+            .related(Subject::Pbx(pbx))
+            .fill(Slot::Ip, source.to_string());
+        findings.raise(raise, at.time);
+    }
+
+    /// How many other sources the server of a request that was sent first at `first` served lately, and that in words.
+    fn others_served(&self, tracker: &Tracker, request: Flow, first: PacketTime, findings: &FindingStore) -> (usize, String) {
+        let (source, since) = (request.source.ip(), first - tracker.thresholds().others_served);
+        let others = self.answered.others((source, request.destination.ip()), |at| at.since(since) > Span::ZERO);
+        let was_confirmed = |finding: &Finding| finding.confidence == Confidence::Confirmed;
+        let words = match others {
+            0 if findings.get(FindingId::RegistrarSilent, &Subject::Source(source)).is_some_and(was_confirmed) => {
+                "other sources were served before".to_owned()
+            }
+            0 => "no other source was served meanwhile to compare with".to_owned(),
+            1 => "1 other source is served".to_owned(),
+            n => format!("{n} other sources are served"),
+        };
+        (others, words)
+    }
+}
+
+/// What a server does that answers others.
+const MAY_BE_BLOCKED: &str = "fail2ban, a firewall or an ACL on the PBX may block it";
+
+/// How sure it is that a server leaves one source unanswered, by how many others it served meanwhile.
+fn proved_by(others: usize) -> Confidence {
+    if others > 0 { Confidence::Confirmed } else { Confidence::Suspected }
+}
+
+/// What a server may do that answers nobody.
+fn is_gone(tracker: &Tracker, pbx: SocketAddr, since: PacketTime) -> String {
+    format!("{pbx} sent nothing to anybody since {}: it may be down, or block it", tracker.clock(since))
 }
 
 /// What to do where the host of the PBX takes connections and nothing answers on them.
@@ -220,10 +299,10 @@ const SERVICE_HANGS: &str = "Second level: check what serves SIP over TCP on the
 const SERVER_IS_GONE: &str =
     "Second level: check that {pbx} runs and is connected; if it does, check fail2ban/iptables/ACL there for {ip} and unban it.";
 
-/// Since when the registrar of an attempt has sent nothing at all, if it had before.
-fn silent_since(tracker: &Tracker, report: &AttemptReport) -> Option<PacketTime> {
-    let sent = tracker.world.peers.last_sent(report.flow.destination);
-    (sent > PacketTime::MIN && sent < report.first.time).then_some(sent)
+/// Since when a registrar that was first asked at `first` has sent nothing at all, if it had before.
+fn silent_since(tracker: &Tracker, pbx: SocketAddr, first: PacketTime) -> Option<PacketTime> {
+    let sent = tracker.world.peers.last_sent(pbx);
+    (sent > PacketTime::MIN && sent < first).then_some(sent)
 }
 
 /// Whether the PBX took a connection on which it never answered: nobody sends a REGISTER over one that was not, and a filter takes none.

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::config::Thresholds;
 use crate::decode::flow::Flow;
+use crate::decode::signal::Signal;
 use crate::detect::catalog::FindingId;
 use crate::detect::detectors::Routed;
 use crate::detect::finding::{Raise, Standing, Subject};
@@ -15,7 +16,7 @@ use crate::sip::method::Method;
 use crate::time::{PacketTime, Span};
 use crate::track::Tracker;
 use crate::track::absence::{SEEN_WITHIN, WATERMARK};
-use crate::track::event::Sighting;
+use crate::track::event::{Event, Sighting};
 use crate::track::vocabulary::{Confidence, Direction};
 
 /// Sources that prove it too where they are all that there are.
@@ -65,6 +66,15 @@ impl ServerDetector {
                 self.asked(tracker.thresholds(), flow, at);
             }
             _ => {}
+        }
+    }
+
+    /// A connection that is not to be had is a request without an answer, where there was one before.
+    pub(super) fn event(&mut self, tracker: &Tracker, event: &Event) {
+        let Event::Noticed { signal: Signal::Refused(flow) | Signal::Unopened(flow), at } = event else { return };
+        let is_known = standing(tracker, flow.source.ip()) == Standing::Known && tracker.registrations.serves_streams(flow.destination);
+        if is_known && tracker.world.peers.direction(*flow) == Direction::In {
+            self.asked(tracker.thresholds(), *flow, *at);
         }
     }
 

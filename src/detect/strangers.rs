@@ -29,6 +29,7 @@ const DOORS: usize = 64;
 
 /// Refusals, which say nothing of the one who knocks where the PBX speaks to nobody: then it is down.
 const TCP_REFUSED: &str = "TCP connection refused";
+const TCP_SILENT: &str = "TCP connection that nothing answers";
 const UDP_REFUSED: &str = "UDP refused by ICMP";
 /// A server that is gone, or was never there.
 const SILENT_ADDRESS: &str = "SIP to an address that is no PBX and answers nobody";
@@ -64,8 +65,12 @@ impl StrangerDetector {
 
     pub(super) fn event(&mut self, tracker: &Tracker, event: &Event, findings: &mut FindingStore) {
         match event {
-            Event::Noticed { signal: Signal::Refused(flow), at } if tracker.world.peers.direction(*flow) == Direction::In => {
-                self.knocked(tracker, *flow, TCP_REFUSED, *at, None, findings);
+            // Where others are registered over TCP it is no wrong door.
+            Event::Noticed { signal: signal @ (Signal::Refused(flow) | Signal::Unopened(flow)), at }
+                if tracker.world.peers.direction(*flow) == Direction::In && !tracker.registrations.serves_streams(flow.destination) =>
+            {
+                let what = if matches!(signal, Signal::Refused(_)) { TCP_REFUSED } else { TCP_SILENT };
+                self.knocked(tracker, *flow, what, *at, None, findings);
             }
             Event::Noticed { signal: Signal::Unreachable(flow), at } if is_sip(tracker, *flow) => {
                 self.knocked(tracker, *flow, UDP_REFUSED, *at, None, findings);
@@ -126,7 +131,7 @@ impl StrangerDetector {
         {
             knocks.pop_front();
         }
-        let refused = [TCP_REFUSED, UDP_REFUSED].contains(&what);
+        let refused = [TCP_REFUSED, TCP_SILENT, UDP_REFUSED].contains(&what);
         let lives = knocks.front().is_some_and(|first| tracker.world.peers.sent_since(door.ip(), first.at.time));
         // Any address may refuse once, for a moment.
         let tries = knocks.iter().filter(|knock| what != REFUSED_ADDRESS || knock.door == door).count();
@@ -236,7 +241,7 @@ const ANY_TRANSPORT: &str = "UDP or TCP";
 
 /// The transports that were not just refused.
 fn other_than(kinds: &BTreeSet<&str>) -> &'static str {
-    match (kinds.contains(TCP_REFUSED), kinds.contains(UDP_REFUSED)) {
+    match (kinds.contains(TCP_REFUSED) || kinds.contains(TCP_SILENT), kinds.contains(UDP_REFUSED)) {
         (true, false) => "UDP",
         (false, true) => "TCP",
         _ => ANY_TRANSPORT,

@@ -178,7 +178,7 @@ fn is_away(tracker: &Tracker, aor: Handle) -> bool {
 
 /// When the connection ended over which a device registered, if it did.
 fn disconnected(tracker: &Tracker, device: &Device) -> Option<Sighting> {
-    tracker.registrations.disconnected_since(&tracker.world, device)
+    tracker.registrations.connection_end(&tracker.world, device).map(|end| end.at)
 }
 
 /// Whether the PBX called anybody for this call: a linked leg, a further hop, or a leg to the same user that could not be linked.

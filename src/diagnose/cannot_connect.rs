@@ -20,6 +20,9 @@ const DAY: Span = Span::from_secs(24 * 3600);
 /// A registration that stands for less than the phone has been known was taken up again; a challenge and its answer take less.
 const TAKEN_UP_AGAIN: Span = Span::from_secs(60);
 
+/// A phone that opens another connection in that time does so at once.
+const RECONNECTS: Span = Span::from_secs(5);
+
 pub(super) const STEPS: &[Step] = &[SITE, REGISTRATION, STATE, REACHABLE, DETOUR, OVER, WELL];
 
 /// The phone and its site are there.
@@ -52,6 +55,7 @@ const REACHABLE: Step = Step {
         Rule::Finding(F::DuplicateRegistration, "no two devices were seen to take the registration from each other"),
         Rule::Finding(F::NatBindingTimeout, "its NAT was not seen to forget it"),
         Rule::Finding(F::PeerUnreachable, "the PBX was not seen to hold it for gone"),
+        Rule::Check(Judgement::Finding(F::PeerUnreachable), disconnected),
     ],
 };
 
@@ -158,6 +162,25 @@ fn failing(case: &Case<'_>) -> Check {
     }
 }
 
+/// The registration stands, but the connection is gone over which the PBX could reach the phone (RFC 5626 §7).
+pub(super) fn disconnected(case: &Case<'_>) -> Check {
+    let Some((device, ended)) = case.disconnected() else { return Check::Pass };
+    let (at, away) = (case.printed(ended.time), case.scene.tracker.now().since(ended.time));
+    let headline = format!(
+        "The {} connection of {} ended at {}, and in the {} since it has opened no other: the PBX cannot reach it, though its registration stands.",
+        device.flow.transport.as_str().to_uppercase(),
+        case.asked(),
+        clock(case, at),
+        lasting(away)
+    );
+    let answer = Answer::new(Judgement::Finding(F::PeerUnreachable), headline)
+        .confidence(Confidence::Probable)
+        .scope(case.scope())
+        .fact(at, ended.frame, format!("the connection from {} to {} ended", device.flow.source, device.flow.destination))
+        .next_step("Check power, LAN and Wi-Fi of the phone and the line there, then force a reconnection.");
+    Check::met(Answer { severity: Some(Severity::Warning), ..answer })
+}
+
 /// The phone tries a server first that is not there, each time.
 fn detour(case: &Case<'_>) -> Check {
     let tried = case.finding(F::WrongTransportOrPort).filter(|finding| case.is_detour(finding) && !case.is_over(finding));
@@ -246,6 +269,13 @@ fn taken_up_again(case: &Case<'_>) -> Check {
         let tries = counted(entry.attempts as usize, "attempt", "attempts");
         let headline = format!("{} of {tries} of {} to register failed; the last one worked.", entry.rejected, entry.aor);
         return Check::met(temporary(case, headline));
+    }
+    if let Some([ended, back]) = case.reconnected().filter(|[ended, back]| back.time.since(ended.time) > RECONNECTS) {
+        let (lost, found) = (case.printed(ended.time), case.printed(back.time));
+        let headline =
+            format!("{} lost its connection at {} and was back over another one at {}.", entry.aor, clock(case, lost), clock(case, found));
+        let answer = temporary(case, headline).fact(lost, ended.frame, "the connection ended over which it had registered");
+        return Check::met(answer.fact(found, back.frame, "registered over another connection"));
     }
     let again = entry.devices.iter().find_map(|device| {
         let since = device.registered_at?.0;

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use crate::detect::catalog::FindingId as F;
 use crate::diagnose::answer::Answer;
 use crate::diagnose::cannot_call::{age, people, suspected, unclaimed};
-use crate::diagnose::cannot_connect::{OVER, REGISTRATION, STATE};
+use crate::diagnose::cannot_connect::{OVER, REGISTRATION, STATE, disconnected};
 use crate::diagnose::case::Case;
 use crate::diagnose::facts;
 use crate::diagnose::parties::Attempt;
@@ -52,6 +52,7 @@ pub(super) const STEPS: &[Step] = &[
             Rule::Finding(F::CallFailedCalleeUnreachable, "the PBX was not seen to refuse calls to it without trying"),
             Rule::Finding(F::UnansweredBurst, "no series of calls to it was seen to fail"),
             Rule::Finding(F::PeerUnreachable, "the PBX was not seen to hold it for gone"),
+            Rule::Check(Judgement::Finding(F::PeerUnreachable), disconnected),
             Rule::Finding(F::CodecMismatch, "no call of it was seen to fail for lack of a common codec"),
         ],
     },

@@ -11,7 +11,7 @@ use crate::diagnose::{Moment, Question, Scene};
 use crate::report::model::{CallEntry, DeviceEntry, Evidence, Problem, RegistrationEntry, Stamp};
 use crate::table::Handle;
 use crate::time::{PacketTime, Span};
-use crate::track::event::Unanswered;
+use crate::track::event::{Sighting, Unanswered};
 use crate::track::registration::device::Device;
 use crate::track::site::Site;
 use crate::track::transaction::{Owner, Transaction};
@@ -22,6 +22,9 @@ const SEEN_WITHIN: Span = Span::from_secs(600);
 
 /// Transmissions of an INVITE without a word in return from which on it is no accident: the fourth comes after 3.5 s (RFC 3261 §17.1.1.2).
 const UNHEEDED: u16 = 4;
+
+/// How long a phone may take to open another connection (RFC 5626 §4.5).
+const COMES_BACK: Span = Span::from_secs(60);
 
 /// How soon the PBX goes on with a call (DETECTION §6.3).
 const GOES_ON: Span = Span::from_secs(10);
@@ -317,6 +320,30 @@ impl<'a> Case<'a> {
         let aors = self.party.registrations.iter().filter_map(|entry| tracker.registrations.find_aor(&tracker.world, &entry.aor));
         let handles = aors.filter_map(|handle| tracker.registrations.aor(handle)).flat_map(|aor| &aor.devices);
         handles.filter_map(|&handle| Some((handle, tracker.registrations.device(handle)?)))
+    }
+
+    /// A phone of the user whose registration stands though its connection has ended, and when, where that was a while ago, nothing was
+    /// heard of it since, and no other phone of the user can be reached. One that ends its connection once it has registered is called
+    /// over another.
+    pub(super) fn disconnected(&self) -> Option<(&'a Device, Sighting)> {
+        let tracker = self.scene.tracker;
+        let left = |device: &'a Device| {
+            let end = tracker.registrations.connection_end(&tracker.world, device).filter(|end| end.was_kept_open)?;
+            (tracker.now().since(end.at.time) >= COMES_BACK).then_some((device, end.at))
+        };
+        let mut registered = self.tracked_devices().map(|(_, device)| device).filter(|device| device.is_registered());
+        let first = left(registered.next()?)?;
+        let is_away = registered.all(|device| left(device).is_some());
+        let reached = self.delivered_since(self.printed(first.1.time)).is_some();
+        let heard = self.last_seen().is_some_and(|seen| seen > self.printed(first.1.time));
+        (is_away && !reached && !heard).then_some(first)
+    }
+
+    /// When a phone of the user lost its connection last, and when it was back over another one.
+    pub(super) fn reconnected(&self) -> Option<[Sighting; 2]> {
+        let tracker = self.scene.tracker;
+        let registered = self.tracked_devices().filter(|(_, device)| device.is_registered());
+        registered.filter_map(|(_, device)| tracker.registrations.reconnected(&tracker.world, device)).max_by_key(|[_, back]| back.time)
     }
 
     /// Whether the complaint can be about a call.

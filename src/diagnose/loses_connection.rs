@@ -2,7 +2,7 @@
 
 use crate::detect::catalog::FindingId as F;
 use crate::diagnose::answer::Answer;
-use crate::diagnose::cannot_connect::{OVER, REGISTRATION, SITE, STATE};
+use crate::diagnose::cannot_connect::{OVER, REGISTRATION, SITE, STATE, disconnected};
 use crate::diagnose::case::Case;
 use crate::diagnose::rule::{Check, Rule, Step};
 use crate::diagnose::words::clock;
@@ -49,7 +49,13 @@ pub(super) const STEPS: &[Step] = &[
     },
     REGISTRATION,
     STATE,
-    Step { runbook: "S4-log", rules: &[Rule::Finding(F::PeerUnreachable, "the PBX was not seen to hold it for gone")] },
+    Step {
+        runbook: "S4-log",
+        rules: &[
+            Rule::Finding(F::PeerUnreachable, "the PBX was not seen to hold it for gone"),
+            Rule::Check(Judgement::Finding(F::PeerUnreachable), disconnected),
+        ],
+    },
     OVER,
     Step { runbook: "S4-2", rules: &[Rule::Check(Judgement::Healthy, steady)] },
 ];

@@ -2,6 +2,7 @@
 //! (DETECTION §8.0).
 
 use crate::detect::catalog::FindingId as F;
+use crate::detect::finding::{Finding, Subject};
 use crate::diagnose::answer::Answer;
 use crate::diagnose::case::Case;
 use crate::diagnose::rule::{Check, Rule, Step};
@@ -51,8 +52,16 @@ fn absent(case: &Case<'_>) -> Check {
         return Check::Pass;
     }
     let encrypted = case.scene.report.capture.skipped.get("encrypted").copied().unwrap_or_default();
-    let (headline, next_step) = match encrypted {
-        0 => (
+    let (headline, next_step) = match (encrypted, knocks(case)) {
+        (0, Some(knocks)) => (
+            format!(
+                "Nothing that names {} was captured, but somebody knocks in vain, and that may be this phone. {}.",
+                case.asked(),
+                knocks.message
+            ),
+            format!("Ask for the public address of the phone. If it is {}: {} Otherwise: {CHECK_PHONE}", knocks.subject, knocks.remedy),
+        ),
+        (0, None) => (
             match case.scene.findings.listed(|finding| finding.id == F::SipScanner).first() {
                 // What a scanner sends in the name of users is not kept by user.
                 Some(scanner) => {
@@ -60,15 +69,31 @@ fn absent(case: &Case<'_>) -> Check {
                 }
                 None => format!("Nothing from or to {} was captured: its packets never came by here.", case.asked()),
             },
-            "Check power and LAN of the phone and the server address, port and transport set in it; then force a reconnection while capturing.",
+            CHECK_PHONE.to_owned(),
         ),
-        frames => (
+        (frames, _) => (
             format!(
                 "Nothing from or to {} can be seen, but {frames} frames of the capture are encrypted: it may use TLS, which is invisible here.",
                 case.asked()
             ),
-            "Check whether the phone is set to TLS (port 5061); if so, look at the log of the PBX in place of a capture.",
+            "Check whether the phone is set to TLS (port 5061); if so, look at the log of the PBX in place of a capture.".to_owned(),
         ),
     };
     Check::met(Answer::new(Judgement::NoTraffic, headline).confidence(Confidence::Probable).scope(Scope::PhoneOrSite).next_step(next_step))
+}
+
+/// What to do about a phone of which nothing is seen.
+const CHECK_PHONE: &str =
+    "Check power and LAN of the phone and the server address, port and transport set in it; then force a reconnection while capturing.";
+
+/// The last who tried in vain to speak SIP with the PBX, and does not say who it is: nobody ever registered from there.
+fn knocks<'a>(case: &Case<'a>) -> Option<&'a Finding> {
+    let devices = || case.scene.report.registrations.iter().flat_map(|entry| &entry.devices);
+    let is_nobodys = |finding: &Finding| match finding.subject {
+        Subject::Source(source) => {
+            matches!(finding.id, F::WrongTransportOrPort | F::RegistrarSilent) && devices().all(|device| device.source.ip() != source)
+        }
+        _ => false,
+    };
+    case.scene.findings.listed(is_nobodys).into_iter().max_by_key(|finding| finding.last)
 }

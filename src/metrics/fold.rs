@@ -176,6 +176,7 @@ impl Fold {
             | Event::AnswerLost(_)
             | Event::AnswerTaken { .. }
             | Event::Noticed { .. }
+            | Event::ConnectionEnded { .. }
             | Event::DeviceRestarted { .. }
             | Event::OldNonce { .. }
             | Event::PrackMissing { .. }

@@ -166,7 +166,9 @@ impl Absence {
     /// Whether a packet along `missing` would have been captured had it been sent between `start` and `end`.
     pub fn could_see(&self, missing: Flow, start: PacketTime, end: PacketTime, flows: &Flows, peers: &Peers) -> bool {
         let is_whole = !self.gaps.iter().any(|(flow, noticed)| *flow == missing && *noticed >= start);
-        is_whole && self.was_sound(start, end) && (flows.seen_within(missing, end - SEEN_WITHIN) || peers.direction_is_seen(missing, end - SEEN_WITHIN))
+        is_whole
+            && self.was_sound(start, end)
+            && (flows.seen_within(missing, end - SEEN_WITHIN) || peers.direction_is_seen(missing, end - SEEN_WITHIN))
     }
 }
 

@@ -10,7 +10,7 @@ use crate::time::{PacketTime, Span};
 use crate::track::call::session::Lapse;
 use crate::track::call::{Lost, Reliable};
 use crate::track::nat::event::NatEvent;
-use crate::track::registration::refusal::Algorithm;
+pub use crate::track::registration::report::{AttemptEnd, AttemptReport};
 pub use crate::track::unanswered::Unanswered;
 use crate::track::vocabulary::{Confidence, Outcome, Reachability, RegistrationState};
 
@@ -21,60 +21,6 @@ pub struct Sighting {
     pub time: PacketTime,
     /// Frame number, from 1; 0 where nothing was seen.
     pub frame: u64,
-}
-
-/// How a registering attempt ended.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum AttemptEnd {
-    /// 2xx that lists the contact.
-    Accepted,
-    /// 2xx that does not list the contact: the registrar kept others.
-    ContactDropped,
-    /// A final failure other than a challenge.
-    Rejected,
-    /// 401, 407 or 403 to credentials made with the newest nonce.
-    CredentialsRejected,
-    /// Credentials made with the newest nonce were refused for this nonce, as too old.
-    NonceRefused,
-    /// The challenge was never answered with credentials.
-    ChallengeIgnored,
-    /// No answer until 64·T1, and the capture would have seen one.
-    NoAnswer,
-    /// The capture cannot tell.
-    Unknown,
-}
-
-/// One registering attempt, a challenge and its retry together.
-#[derive(Clone, Copy, Debug)]
-pub struct AttemptReport {
-    /// The AoR.
-    pub aor: Handle,
-    /// The device that tried.
-    pub device: Handle,
-    /// Who sent it to whom, at the hop nearest to the phone.
-    pub flow: Flow,
-    /// How it ended.
-    pub end: AttemptEnd,
-    /// The last final status; 0 without one.
-    pub status: u16,
-    /// First transmission of the first REGISTER.
-    pub first: Sighting,
-    /// The answer that it came to: earlier than what ended it where the phone did not go on after a 423. Without any, what ended it.
-    pub answered: Sighting,
-    /// What ended it: the final answer, the next attempt, or the deadline.
-    pub last: Sighting,
-    /// Transmissions of the REGISTER that was unanswered.
-    pub transmissions: u16,
-    /// Whether the device was registered before.
-    pub was_registered: bool,
-    /// Whether the digest user differs from the user of the AoR.
-    pub foreign_username: bool,
-    /// Whether the challenge that it waited after did not reach the phone, which sent the REGISTER again all the same.
-    pub challenge_lost: bool,
-    /// The algorithm of digests that the last challenge wants, if it does not offer MD5, the one that all phones know.
-    pub algorithm: Option<Algorithm>,
-    /// The time that the phone asked for.
-    pub requested: Span,
 }
 
 /// A request that was repeated although it was answered.
@@ -169,6 +115,15 @@ pub enum Event {
         /// After.
         to: RegistrationState,
         /// What brought it about; frame 0 for a deadline.
+        at: Sighting,
+    },
+    /// The connection ended over which a device had registered and that it had kept open.
+    ConnectionEnded {
+        /// The device.
+        device: Handle,
+        /// The end that said so first.
+        by: SocketAddr,
+        /// The FIN or RST.
         at: Sighting,
     },
     /// The PBX concluded a probe of a device.

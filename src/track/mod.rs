@@ -236,7 +236,7 @@ impl Tracker {
                 self.nat.keepalive(&mut self.world, &mut self.registrations, *flow, before, at);
             }
             Signal::Unreachable(flow) => self.world.unreached.note(*flow, now),
-            Signal::Closed(flow) => self.registrations.disconnected(&self.world, *flow, at),
+            Signal::Closed(flow) => self.registrations.disconnected(&mut self.world, *flow, at),
             Signal::ClockStep { by } => {
                 let offset = self.steps.last().map_or(Span::ZERO, |step| step.offset) + *by;
                 if self.steps.len() < STEPS {

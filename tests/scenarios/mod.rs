@@ -3,6 +3,7 @@
 mod assist;
 mod calls;
 mod capture;
+mod connections;
 mod contacts;
 mod doors;
 mod drops;
@@ -46,7 +47,7 @@ use scenarios;
 
 /// Every scenario.
 pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
-    let registering = [registration::ALL, contacts::ALL, nat::ALL, shared::ALL];
+    let registering = [registration::ALL, connections::ALL, contacts::ALL, nat::ALL, shared::ALL];
     let calling = [calls::ALL, legs::ALL, maintenance::ALL, drops::ALL, endings::ALL, forks::ALL, unseen::ALL, refused::ALL];
     let around = [capture::ALL, trouble::ALL, surroundings::ALL, assist::ALL, whose::ALL, doors::ALL];
     registering.into_iter().chain(calling).chain(around).flatten()

@@ -28,6 +28,8 @@ const MAX_CONNECTIONS: usize = 131_072;
 const MAX_BYTES: usize = 64 << 20;
 /// How long a silent connection is remembered.
 const IDLE: Span = Span::from_secs(4 * 3_600);
+/// How long an answer to a SYN is waited for: by then it was sent for the third time (RFC 6298 §2).
+const OPENING: Span = Span::from_secs(3);
 /// How long an ended connection is remembered, so that copies of its last segments are known for copies.
 const LINGER: Span = Span::from_secs(10);
 
@@ -59,6 +61,8 @@ struct Connection {
     forward: Side,
     backward: Side,
     phase: Phase,
+    /// The SYN at its beginning, as long as nothing has come of it and that was not told.
+    asked: Option<Current>,
 }
 
 #[derive(Debug, Default)]
@@ -117,7 +121,7 @@ impl Streams {
         while let Some((handle, deadline)) = self.table.pop_due(now) {
             let Some(connection) = self.table.get_mut(handle) else { continue };
             let before = connection.held();
-            let has_told = connection.tell_gaps(deadline, outlet);
+            let has_told = connection.tell(deadline, outlet);
             let has_skipped = connection.skip_gaps(framer, deadline, deadline, outlet, &mut self.counts);
             if has_told || has_skipped {
                 let (held, next) = (connection.held(), connection.deadline(deadline));
@@ -210,6 +214,7 @@ impl Connection {
             forward: Side::default(),
             backward: Side::default(),
             phase,
+            asked: (phase == Phase::Opening && scene.interest == Interest::Watched).then_some(scene.current),
         }
     }
 
@@ -335,7 +340,14 @@ impl Connection {
     }
 
     /// Gives up what is missing in either direction and was waited for until `due`; tells whether there was any.
-    fn skip_gaps<F: Framer>(&mut self, framer: &F, due: PacketTime, time: PacketTime, outlet: &mut Outlet, counts: &mut StreamCounts) -> bool {
+    fn skip_gaps<F: Framer>(
+        &mut self,
+        framer: &F,
+        due: PacketTime,
+        time: PacketTime,
+        outlet: &mut Outlet,
+        counts: &mut StreamCounts,
+    ) -> bool {
         let mut has_skipped = false;
         for flow in [self.flow, self.flow.reversed()] {
             let interest = self.interest;
@@ -349,9 +361,14 @@ impl Connection {
         has_skipped
     }
 
-    /// Tells of what the other side of either direction has had since before `now` and the capture has not; whether there was any.
-    fn tell_gaps(&mut self, now: PacketTime, outlet: &mut Outlet) -> bool {
-        let mut has_told = false;
+    /// Tells of what is due by `now`: that nothing came of the SYN at the beginning, that the other side of either direction has what the
+    /// capture has not. Whether there was any.
+    fn tell(&mut self, now: PacketTime, outlet: &mut Outlet) -> bool {
+        let asked = self.asked.take_if(|asked| asked.time + OPENING <= now).filter(|_| self.phase == Phase::Opening);
+        let mut has_told = asked.is_some();
+        if let Some(asked) = asked {
+            outlet.signal(Current { time: now, ..asked }, Signal::Unopened(self.flow));
+        }
         for flow in [self.flow, self.flow.reversed()] {
             let (side, protocol) = self.parts(&flow);
             if side.sequence.take_untold(now) {
@@ -374,7 +391,8 @@ impl Connection {
 
     fn deadline(&self, now: PacketTime) -> PacketTime {
         let rest = if self.forward.has_ended && self.backward.has_ended { LINGER } else { IDLE };
-        let due = [&self.forward, &self.backward].into_iter().filter_map(|side| side.sequence.deadline()).min();
+        let unanswered = self.asked.filter(|_| self.phase == Phase::Opening).map(|asked| asked.time + OPENING);
+        let due = [self.forward.sequence.deadline(), self.backward.sequence.deadline(), unanswered].into_iter().flatten().min();
         due.map_or(now + rest, |due| due.max(now))
     }
 
@@ -556,6 +574,29 @@ mod tests {
         }
         bench.finish();
         assert_eq!(bench.streams.bytes, 0);
+    }
+
+    /// What is told of a connection to the PBX that is asked for three times, where `packet` comes between.
+    fn told_of_asking(packet: Option<Vec<u8>>) -> usize {
+        let mut bench = Bench::new();
+        let syn = tcp(&client(1), PBX, 1, SYN, b"");
+        (0..3).for_each(|_| bench.feed(&syn));
+        packet.iter().for_each(|packet| bench.feed(packet));
+        let mut told = 0;
+        for seconds in [2, 3, 20_000] {
+            bench.streams.expire(&Hopeful, PacketTime::from_nanos(seconds * 1_000_000_000), &mut bench.outlet);
+            told += std::iter::from_fn(|| bench.outlet.leaving(PacketTime::MAX).map(|_| ())).count();
+            assert_eq!(told, usize::from(packet.is_none() && seconds >= 3), "{seconds}");
+        }
+        assert_eq!(bench.streams.len(), 0);
+        told
+    }
+
+    #[test]
+    fn a_syn_that_nothing_answers_is_told_of_once() {
+        assert_eq!(told_of_asking(None), 1);
+        assert_eq!(told_of_asking(Some(tcp(PBX, &client(1), 1, SYN_ACK, b""))), 0);
+        assert_eq!(told_of_asking(Some(tcp(&client(1), PBX, 2, ACK, b"hello"))), 0, "the answer was not captured");
     }
 
     #[test]

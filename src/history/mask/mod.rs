@@ -74,6 +74,7 @@ impl Mask {
             Signal::Keepalive(flow, kind) => Signal::Keepalive(self.flow(flow), kind),
             Signal::Closed(flow) => Signal::Closed(self.flow(flow)),
             Signal::Refused(flow) => Signal::Refused(self.flow(flow)),
+            Signal::Unopened(flow) => Signal::Unopened(self.flow(flow)),
             Signal::Tls(flow) => Signal::Tls(self.flow(flow)),
             Signal::Http(flow) => Signal::Http(self.flow(flow)),
             Signal::Unreachable(flow) => Signal::Unreachable(self.flow(flow)),

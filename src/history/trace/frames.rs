@@ -113,6 +113,7 @@ impl Frames {
             Signal::Keepalive(flow, kind) => self.keepalive(out, time, flow, *kind),
             Signal::Closed(flow) => self.close(out, time, flow),
             Signal::Refused(flow) => self.refuse(out, time, flow),
+            Signal::Unopened(flow) => self.ask(out, time, flow),
             Signal::Tls(flow) => self.once(out, time, flow, TLS),
             Signal::Http(flow) => self.once(out, time, flow, HTTP),
             Signal::Unreachable(flow) => self.packets.unreachable(out, time, flow),
@@ -220,6 +221,12 @@ impl Frames {
             connection.advance(flow.source, 1);
             connection.data(&mut self.packets, out, Moment { time, source: flow.destination, bytes: b"", whole: Whole::Yes });
         }
+    }
+
+    /// A connection that is asked for: the last time stands for all.
+    fn ask(&mut self, out: &mut Vec<u8>, time: PacketTime, flow: &Flow) {
+        let sequence = self.sequence();
+        self.packets.tcp(out, time, (flow.source, flow.destination), (Segment::Syn, sequence, 0), (&[], Whole::Yes));
     }
 
     fn refuse(&mut self, out: &mut Vec<u8>, time: PacketTime, flow: &Flow) {

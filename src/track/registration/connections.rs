@@ -1,38 +1,79 @@
 //! Connections that carried a registration and ended: over them the PBX reaches nobody any more (RFC 5626 §7, DETECTION §1.1).
 
+use std::net::SocketAddr;
+
 use crate::decode::ends::end_digest;
 use crate::decode::flow::Flow;
 use crate::table::Rank;
-use crate::track::event::Sighting;
+use crate::time::{PacketTime, Span};
+use crate::track::event::{Event, Sighting};
 use crate::track::registration::addresses::Occupant;
+use crate::track::registration::changes::Change;
 use crate::track::registration::device::Device;
-use crate::track::registration::{REMEMBERED, Registrations};
+use crate::track::registration::{DOORS, REMEMBERED, Registrations};
 use crate::track::vocabulary::Direction;
 use crate::track::world::World;
 
+/// How long a phone keeps a connection at least that it does not open for one registration alone.
+const KEPT_OPEN: Span = Span::from_secs(5);
+
+/// The end of a connection over which somebody had registered.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectionEnd {
+    /// The FIN or RST.
+    pub at: Sighting,
+    /// Whether it was kept open after the registration, so that the PBX could use it.
+    pub was_kept_open: bool,
+}
+
 impl Registrations {
+    /// Whether `address` ever registered anybody over a stream, as far as that is remembered.
+    pub fn serves_streams(&self, address: SocketAddr) -> bool {
+        self.stream_doors.len() >= DOORS || self.stream_doors.contains(&address)
+    }
+
     /// Takes note that a connection ended, by FIN or RST seen on `flow`. One that carried no registration is nobody's loss; of several
     /// devices over one any may be registered, whatever the first of them is.
-    pub(in crate::track) fn disconnected(&mut self, world: &World, flow: Flow, at: Sighting) {
+    pub(in crate::track) fn disconnected(&mut self, world: &mut World, flow: Flow, at: Sighting) {
         for way in [flow, flow.reversed()] {
-            let carried = match self.occupant(world, way.source) {
-                Some(Occupant::Only(device)) => {
-                    self.devices.get(device).is_some_and(|device| device.is_registered() && device.flow.destination == way.destination)
+            let was_kept_open = match self.occupant(world, way.source) {
+                Some(Occupant::Only(handle)) => {
+                    let Some(device) = self.devices.get(handle).filter(|device| device.is_registered() && device.flow == way) else {
+                        continue;
+                    };
+                    let was_kept_open = at.time.since(device.last_accepted.time) >= KEPT_OPEN;
+                    if was_kept_open {
+                        world.tell(Event::ConnectionEnded { device: handle, by: flow.source, at });
+                    }
+                    was_kept_open
                 }
-                Some(Occupant::Several(_)) => world.peers.direction(way) == Direction::In,
-                None => false,
+                Some(Occupant::Several(_)) if world.peers.direction(way) == Direction::In => true,
+                _ => continue,
             };
-            if carried {
-                let key = end_digest(world.digester, way.source);
-                self.disconnected.insert(key, at, at.time + REMEMBERED, Rank::Ordinary);
-            }
+            let key = end_digest(world.digester, way.source);
+            self.disconnected.insert(key, ConnectionEnd { at, was_kept_open }, at.time + REMEMBERED, Rank::Ordinary);
         }
     }
 
-    /// When the connection ended over which a device registered, if nothing has come over it since.
-    pub fn disconnected_since(&self, world: &World, device: &Device) -> Option<Sighting> {
-        let found = self.disconnected.find(end_digest(world.digester, device.flow.source)).filter(|_| device.flow.transport.is_stream())?;
+    /// How the connection ended over which a device registered, if nothing has come over it since.
+    pub fn connection_end(&self, world: &World, device: &Device) -> Option<ConnectionEnd> {
         let heard = world.flows.last_seen(device.flow).max(device.last_accepted.time);
-        self.disconnected.get(found).copied().filter(|ended| ended.time >= heard)
+        self.end_at(world, device.flow.source, heard).filter(|_| device.flow.transport.is_stream())
+    }
+
+    /// When a device that registers over a stream lost its connection last and came back over another one, if that is remembered.
+    pub fn reconnected(&self, world: &World, device: &Device) -> Option<[Sighting; 2]> {
+        let moves = device.changes.iter().filter_map(|(back, change)| match change {
+            Change::Address(from, _) => Some((*back, *from)),
+            _ => None,
+        });
+        let (back, from) = moves.last().filter(|_| device.flow.transport.is_stream())?;
+        let ended = self.end_at(world, from, PacketTime::MIN)?;
+        (ended.was_kept_open && ended.at.time <= back.time).then_some([ended.at, back])
+    }
+
+    fn end_at(&self, world: &World, address: SocketAddr, since: PacketTime) -> Option<ConnectionEnd> {
+        let found = self.disconnected.find(end_digest(world.digester, address))?;
+        self.disconnected.get(found).copied().filter(|ended| ended.at.time >= since)
     }
 }

@@ -9,17 +9,18 @@ mod attempt;
 mod behind;
 pub mod changes;
 mod conclude;
-mod connections;
+pub mod connections;
 pub mod device;
 mod inferred;
 mod keys;
 mod moved;
 mod qualify;
 pub mod refusal;
+pub mod report;
 mod unseen;
 mod users;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use crate::config::Thresholds;
@@ -35,6 +36,7 @@ use crate::track::registration::addresses::Tied;
 use crate::track::registration::attempt::Attempt;
 use crate::track::registration::behind::Behind;
 use crate::track::registration::changes::{Change, Changes, Refreshes};
+use crate::track::registration::connections::ConnectionEnd;
 use crate::track::registration::device::{Continuity, Device, Probes};
 use crate::track::registration::inferred::Served;
 use crate::track::registration::keys::{
@@ -50,6 +52,8 @@ use crate::track::world::{Seen, World, text};
 const REMEMBERED: Span = Span::from_secs(24 * 3600);
 /// Devices per AoR; more than any phone system gives one user.
 const DEVICES: usize = 16;
+/// Addresses remembered that registered anybody over a stream.
+const DOORS: usize = 64;
 
 /// An address of record.
 #[derive(Debug)]
@@ -90,8 +94,10 @@ pub struct Registrations {
     devices: ExpiringTable<Device>,
     attempts: ExpiringTable<Attempt>,
     addresses: ExpiringTable<Tied>,
-    /// When connections ended over which devices had registered, by the end of the device.
-    disconnected: ExpiringTable<Sighting>,
+    /// How connections ended over which devices had registered, by the end of the device.
+    disconnected: ExpiringTable<ConnectionEnd>,
+    /// Where anybody was ever registered over a stream.
+    stream_doors: BTreeSet<SocketAddr>,
     devices_made: u64,
     behind: Behind,
     /// Concluded attempts per source, for the ratio of ineffective ones.
@@ -118,6 +124,7 @@ impl Registrations {
             attempts: ExpiringTable::new(capacity),
             addresses: ExpiringTable::new(capacity.saturating_mul(2)),
             disconnected: ExpiringTable::new(capacity),
+            stream_doors: BTreeSet::new(),
             devices_made: 0,
             behind: Behind::default(),
             tries: BTreeMap::new(),
