@@ -114,12 +114,13 @@ impl Detectors {
     }
 
     /// What is held for later comparison: name, entries held, entries dropped for lack of room.
-    pub fn tables(&self) -> [(&'static str, usize, u64); 3] {
-        let [(intruders, no_intruders), (strangers, no_strangers)] = [self.intruders.size(), self.strangers.size()];
+    pub fn tables(&self) -> [(&'static str, usize, u64); 4] {
+        let named = |name, (held, evicted): (usize, u64)| (name, held, evicted);
         [
             ("findings", self.findings.len(), self.findings.evicted()),
-            ("intruders", intruders, no_intruders),
-            ("strangers", strangers, no_strangers),
+            named("intruders", self.intruders.size()),
+            named("strangers", self.strangers.size()),
+            named("unopened_connections", self.registration.size()),
         ]
     }
 

@@ -45,4 +45,5 @@ mod slowness;
 pub mod store;
 mod strangers;
 mod undelivered;
+mod unopened;
 mod vanished;

@@ -10,6 +10,7 @@ use crate::detect::lately::Lately;
 use crate::detect::parties::{related_pbx, standing};
 use crate::detect::served::Served;
 use crate::detect::store::FindingStore;
+use crate::detect::unopened::{Unopened, UnopenedConnections};
 use crate::table::Handle;
 use crate::time::{PacketTime, Span};
 use crate::track::Tracker;
@@ -24,10 +25,6 @@ const REMEMBERED: usize = 4096;
 
 /// How long refusals of credentials are remembered that no acceptance came between.
 const REFUSED: Span = Span::from_secs(24 * 3600);
-/// How long connections that were not to be had are remembered.
-const UNOPENED: Span = Span::from_secs(600);
-/// For how long connections are asked for in vain until that is no accident: 64·T1, as with any request.
-const IN_VAIN: Span = Span::from_secs(32);
 /// Answers that a message names.
 const NAMED: usize = 3;
 
@@ -49,16 +46,6 @@ impl Rejection {
     }
 }
 
-/// A connection that was not to be had.
-#[derive(Clone, Copy, Debug)]
-struct Unopened {
-    /// From who asked for it.
-    flow: Flow,
-    /// The SYN, or its refusal.
-    at: Sighting,
-    refused: bool,
-}
-
 /// Watches registering attempts.
 #[derive(Debug, Default)]
 pub(super) struct RegistrationDetector {
@@ -70,10 +57,15 @@ pub(super) struct RegistrationDetector {
     /// Source addresses whose REGISTER was answered.
     answered: Served,
     /// Connections that were not to be had, by who asked for them.
-    unopened: Lately<IpAddr, Unopened, REMEMBERED>,
+    unopened: UnopenedConnections,
 }
 
 impl RegistrationDetector {
+    /// Sources held that get no connections, and how many were dropped for lack of room.
+    pub(super) fn size(&self) -> (usize, u64) {
+        self.unopened.size()
+    }
+
     pub(super) fn event(&mut self, tracker: &Tracker, event: &Event, findings: &mut FindingStore) {
         match event {
             Event::RegistrationEnded(report) => self.ended(tracker, report, findings),
@@ -93,7 +85,7 @@ impl RegistrationDetector {
         let source = report.flow.source.ip();
         let Some(aor) = tracker.registrations.aor(report.aor).map(|aor| &aor.name) else { return };
         if report.status != 0 && report.last.frame != 0 {
-            self.unopened.forget(source);
+            self.unopened.forget(source, report.flow.destination);
             // That a stranger is refused does not serve it.
             if standing(tracker, source) == Standing::Known {
                 let memory = tracker.thresholds().others_served.times(4);
@@ -193,7 +185,7 @@ impl RegistrationDetector {
     fn silent(&mut self, tracker: &Tracker, report: &AttemptReport, aor: Box<str>, findings: &mut FindingStore) {
         let source = report.flow.source.ip();
         let waited = report.last.time.since(report.first.time);
-        let (others, served) = self.others_served(tracker, report.flow, report.first.time, findings);
+        let (others, served) = others_served(&self.answered, tracker, report.flow, report.first.time, findings);
         let (is_let_in, pbx) = (is_let_in(tracker, report.flow), report.flow.destination);
         let gone = silent_since(tracker, pbx, report.first.time).filter(|_| others == 0 && !is_let_in);
         let guess = match gone {
@@ -225,62 +217,59 @@ impl RegistrationDetector {
 
     /// A source asks for one connection after the other where others were registered over such, and gets none. That a filter keeps
     /// strangers out is as it should be.
-    fn unopened(&mut self, tracker: &Tracker, try_of: Unopened, findings: &mut FindingStore) {
-        let Unopened { flow, at, .. } = try_of;
+    fn unopened(&mut self, tracker: &Tracker, unopened: Unopened, findings: &mut FindingStore) {
+        let Unopened { flow, at, .. } = unopened;
         let (source, pbx) = (flow.source.ip(), flow.destination);
         let is_served = tracker.registrations.serves_streams(pbx);
         if !is_served || tracker.world.peers.direction(flow) != Direction::In || tracker.world.peers.scans(source) {
             return;
         }
-        let tries = self.unopened.note(source, try_of, at.time, UNOPENED).to_vec();
-        let first = tries.iter().find(|other| other.flow.destination == pbx).map_or(at, |other| other.at);
-        let waited = at.time.since(first.time);
-        let is_visible = tries.iter().all(|other| other.refused) || tracker.world.would_see_answer(flow, first.time, at.time);
-        if waited < IN_VAIN || !is_visible {
+        let Some((tries, first)) = self.unopened.note(unopened) else { return };
+        if !tries.latest.iter().all(|other| other.refused) && !tracker.world.would_see_answer(flow, first, at.time) {
             return;
         }
-        let (others, served) = self.others_served(tracker, flow, first.time, findings);
-        let gone = silent_since(tracker, pbx, first.time).filter(|_| others == 0);
+        let (waited, (others, served)) = (at.time.since(first), others_served(&self.answered, tracker, flow, first, findings));
+        let gone = silent_since(tracker, pbx, first).filter(|_| others == 0);
         let guess = gone.map_or_else(|| MAY_BE_BLOCKED.to_owned(), |since| is_gone(tracker, pbx, since));
-        let times = tries.len();
+        let times = tries.times;
         let message = format!("{source}: asked {times} times for a TCP connection and got none in {waited} while {served}: {guess}");
         let raise = Raise::new(FindingId::RegistrarSilent, Subject::Source(source), message).fill(Slot::Pbx, pbx.to_string());
         let raise = if gone.is_some() { raise.remedy(SERVER_IS_GONE) } else { raise };
         let standing = standing(tracker, source);
         let raise = if standing == Standing::Stranger { raise.severity(Severity::Info) } else { raise };
+        let raise = tries.latest.iter().fold(raise, |raise, Unopened { flow, at, refused }| {
+            let outcome = if *refused { "refused" } else { "without an answer" };
+            raise.evidence(at.time, at.frame, format!("SYN from {}, {outcome}", flow.source))
+        });
         let raise = raise
             .standing(standing)
             .confidence(proved_by(others))
-            .facts(&tries, |raise, Unopened { flow, at, refused }| {
-                let outcome = if *refused { "refused" } else { "without an answer" };
-                raise.evidence(at.time, at.frame, format!("SYN from {}, {outcome}", flow.source))
-            })
             .absence(at.time, format!("no connection within {waited}"))
             .related(Subject::Site(Site::of(source)))
             .related(Subject::Pbx(pbx))
             .fill(Slot::Ip, source.to_string());
         findings.raise(raise, at.time);
     }
-
-    /// How many other sources the server of a request that was sent first at `first` served lately, and that in words.
-    fn others_served(&self, tracker: &Tracker, request: Flow, first: PacketTime, findings: &FindingStore) -> (usize, String) {
-        let (source, since) = (request.source.ip(), first - tracker.thresholds().others_served);
-        let others = self.answered.others((source, request.destination.ip()), |at| at.since(since) > Span::ZERO);
-        let was_confirmed = |finding: &Finding| finding.confidence == Confidence::Confirmed;
-        let words = match others {
-            0 if findings.get(FindingId::RegistrarSilent, &Subject::Source(source)).is_some_and(was_confirmed) => {
-                "other sources were served before".to_owned()
-            }
-            0 => "no other source was served meanwhile to compare with".to_owned(),
-            1 => "1 other source is served".to_owned(),
-            n => format!("{n} other sources are served"),
-        };
-        (others, words)
-    }
 }
 
 /// What a server does that answers others.
 const MAY_BE_BLOCKED: &str = "fail2ban, a firewall or an ACL on the PBX may block it";
+
+/// How many other sources the server of a request that was sent first at `first` served lately, and that in words.
+fn others_served(answered: &Served, tracker: &Tracker, request: Flow, first: PacketTime, findings: &FindingStore) -> (usize, String) {
+    let (source, since) = (request.source.ip(), first - tracker.thresholds().others_served);
+    let others = answered.others((source, request.destination.ip()), |at| at.since(since) > Span::ZERO);
+    let was_confirmed = |finding: &Finding| finding.confidence == Confidence::Confirmed;
+    let words = match others {
+        0 if findings.get(FindingId::RegistrarSilent, &Subject::Source(source)).is_some_and(was_confirmed) => {
+            "other sources were served before".to_owned()
+        }
+        0 => "no other source was served meanwhile to compare with".to_owned(),
+        1 => "1 other source is served".to_owned(),
+        n => format!("{n} other sources are served"),
+    };
+    (others, words)
+}
 
 /// How sure it is that a server leaves one source unanswered, by how many others it served meanwhile.
 fn proved_by(others: usize) -> Confidence {
