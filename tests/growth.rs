@@ -52,7 +52,10 @@ const BOUNDS: &[(&str, &[(&str, &str)])] = &[
     ("track/peers.rs", &[("pbxs", "MOST"), ("registrars", "MOST")]),
     ("track/relays.rs", &[("tallies", "COMPARED")]),
     ("track/registration/behind.rs", &[("devices", "devices"), ("registered", "devices")]),
-    ("track/registration/mod.rs", &[("devices", "DEVICES"), ("stream_doors", "DOORS"), ("tries", "SOURCES"), ("delays", "keep_delays")]),
+    (
+        "track/registration/mod.rs",
+        &[("devices", "DEVICES"), ("stream_doors", "64 doors"), ("edges", "64 proxies"), ("tries", "SOURCES"), ("delays", "keep_delays")],
+    ),
     ("track/registration/device.rs", &[("round_trips", "ROUND_TRIPS")]),
     ("track/registration/users.rs", &[("by_user", "aors")]),
     ("track/scan.rs", &[("tries", "REMEMBERED")]),

@@ -389,14 +389,14 @@ fn ignored(what: String) -> Answer {
 
 /// The PBX called on and nobody answered: a carrier or a phone.
 fn other_end_silent(case: &Case<'_>, place: SocketAddr, called: &str, what: String) -> Answer {
-    let place = place.ip();
-    if case.scene.tracker.world.peers.is_trunk(place) {
-        return suspected(F::TrunkNoResponse, format!("{what}: the trunk {place} did not answer the PBX."))
+    if case.scene.tracker.world.peers.is_trunk(place.ip()) {
+        return suspected(F::TrunkNoResponse, format!("{what}: the trunk {} did not answer the PBX.", place.ip()))
             .scope(Scope::Trunk)
             .next_step("Second level: check the trunk and the status page of the carrier.")
             .escalate(Escalation::L2);
     }
-    suspected(F::CalleeNoResponse, format!("{what}: the phone at {place} did not answer the PBX.")).next_step(treat(called))
+    suspected(F::CalleeNoResponse, format!("{what}: {} did not answer the PBX.", refusal::place_in_words(case, place)))
+        .next_step(treat(called))
 }
 
 fn unknown(main: &CallEntry, what: String) -> Answer {

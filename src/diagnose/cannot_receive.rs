@@ -244,19 +244,20 @@ fn at_the_phone(case: &Case<'_>, attempt: &Attempt<'_>, leg: &CallEntry) -> Answ
                 .scope(case.scope())
                 .next_step("Turn off call forwarding on the phone if it is not meant.")
         }
-        O::NoResponse | O::Timeout => suspected(F::CalleeNoResponse, format!("{what} from the phone at {place}."))
+        O::NoResponse | O::Timeout => suspected(F::CalleeNoResponse, format!("{what} from {}.", refusal::place_in_words(case, place)))
             .scope(case.scope())
             .next_step("Check that the phone is on; force a reconnection and call again."),
         _ => match Refusal::at(leg) {
             Some(refusal) => {
                 let what = format!(
-                    "The call of {} at {} reached the phone at {place}, which answered {}{}",
+                    "The call of {} at {} reached {}, which answered {}{}",
                     caller(attempt.main),
                     clock(case, attempt.started()),
+                    refusal::place_in_words(case, place),
                     refusal.status,
                     in_brackets(said(leg))
                 );
-                refusal::of_the_phone(refusal, &what).scope(case.scope())
+                refusal::of_the_place(case, refusal, &what).scope(case.scope())
             }
             None => not_captured(leg, &what),
         },

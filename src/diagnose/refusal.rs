@@ -79,13 +79,50 @@ pub(super) fn to_the_caller(case: &Case<'_>, attempt: &Attempt<'_>, refusal: Ref
     if case.scene.tracker.world.peers.is_trunk(place.ip()) {
         return of_the_carrier(refusal, &format!("{which} reached the trunk {}, which answered {status}{said}", place.ip()));
     }
-    let what = format!("{which} reached the phone at {place}, which answered {status}{said}");
-    let answer = called_side(case, attempt, &what).unwrap_or_else(|| of_the_phone(refusal, &what).scope(Scope::Call));
-    answer.next_step(treat(called))
+    let what = format!("{which} reached {}, which answered {status}{said}", place_in_words(case, place));
+    let answer = called_side(case, attempt, &what);
+    match case.scene.tracker.registrations.is_edge(place.ip()) {
+        true => answer.unwrap_or_else(|| of_the_edge(refusal, &what).scope(Scope::Call)),
+        false => answer.unwrap_or_else(|| of_the_phone(refusal, &what).scope(Scope::Call)).next_step(treat(called)),
+    }
+}
+
+/// A place that the PBX calls, by what is there: a phone, or a proxy that has phones behind it.
+pub(super) fn place_in_words(case: &Case<'_>, place: SocketAddr) -> String {
+    let what = if case.scene.tracker.registrations.is_edge(place.ip()) { "proxy" } else { "phone" };
+    format!("the {what} at {place}")
+}
+
+/// What an answer of whatever is at the place that refused means.
+pub(super) fn of_the_place(case: &Case<'_>, refusal: Refusal, what: &str) -> Answer {
+    match case.scene.tracker.registrations.is_edge(refusal.place.ip()) {
+        true => of_the_edge(refusal, what),
+        false => of_the_phone(refusal, what),
+    }
+}
+
+/// What an answer of a proxy means, which may be its own or that of what is behind it.
+fn of_the_edge(refusal: Refusal, what: &str) -> Answer {
+    use Outcome as O;
+    match refusal.outcome {
+        O::Unavailable => people(format!("{what}: the phone behind it refused without ringing, or is not there."))
+            .next_step("Check whether the phone is set to do not disturb, and force a reconnection."),
+        O::NotAcceptable => of_the_phone(refusal, what),
+        O::NotFound => suspected(F::CallFailedCalleeUnreachable, format!("{what}: it knows no place where this user is."))
+            .next_step("Force a reconnection; if that changes nothing, second level: compare the locations that the proxy knows with the registrar.")
+            .escalate(Escalation::L2),
+        O::Timeout => suspected(F::CalleeNoResponse, format!("{what}: what it passed the call on to does not react."))
+            .next_step("Second level: see in the log of the proxy where it sent the call, and whether that is a phone or a trunk.")
+            .escalate(Escalation::L2),
+        _ => Answer::new(Judgement::CannotTell, format!("{what}: the fault is in it or behind it, and the answer does not tell where."))
+            .confidence(Confidence::Suspected)
+            .next_step("Second level: look in the log of the proxy for this call, or capture on both of its sides.")
+            .escalate(Escalation::L2),
+    }
 }
 
 /// What an answer of a phone means; it is not told why it gave it.
-pub(super) fn of_the_phone(refusal: Refusal, what: &str) -> Answer {
+fn of_the_phone(refusal: Refusal, what: &str) -> Answer {
     use Outcome as O;
     match refusal.outcome {
         O::Unavailable => people(format!("{what}: it refused without ringing."))

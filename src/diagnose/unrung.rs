@@ -7,6 +7,7 @@ use crate::diagnose::answer::Answer;
 use crate::diagnose::cannot_call::{suspected, treat};
 use crate::diagnose::case::Case;
 use crate::diagnose::parties::Attempt;
+use crate::diagnose::refusal::place_in_words;
 use crate::diagnose::words::{caller, clock, dialled, lasting};
 use crate::report::model::{CallEntry, Escalation};
 use crate::time::Span;
@@ -45,7 +46,7 @@ pub(super) fn verdict(case: &Case<'_>, attempt: &Attempt<'_>, waited: Span) -> A
                 .next_step("Second level: check the trunk and the status page of the carrier.")
                 .escalate(Escalation::L2)
         }
-        Some(place) => of_the_phone(&which, place).next_step(treat(leg.map_or_else(|| dialled(main), dialled))),
+        Some(place) => of_the_phone(case, &which, place).next_step(treat(leg.map_or_else(|| dialled(main), dialled))),
         None => suspected(F::PbxSlow, format!("{which}: the PBX took it, and no call of the PBX to anybody was captured."))
             .scope(Scope::Server)
             .next_step("Second level: check the dial plan of the PBX, its database and its services at that time.")
@@ -61,11 +62,11 @@ pub(super) fn at_the_phone(case: &Case<'_>, attempt: &Attempt<'_>, place: Socket
         clock(case, attempt.started()),
         lasting(waited)
     );
-    of_the_phone(&which, place)
+    of_the_phone(case, &which, place)
         .scope(case.scope())
         .next_step("Restart the phone and call again; if it does not ring then either, look at its log and its software.")
 }
 
-fn of_the_phone(which: &str, place: SocketAddr) -> Answer {
-    suspected(F::CalleeNoResponse, format!("{which}: the PBX called the phone at {place}, and that did not ring."))
+fn of_the_phone(case: &Case<'_>, which: &str, place: SocketAddr) -> Answer {
+    suspected(F::CalleeNoResponse, format!("{which}: the PBX called {}, and that did not ring.", place_in_words(case, place)))
 }

@@ -379,17 +379,19 @@ impl Tracker {
     }
 
     fn note_try(&mut self, seen: &Seen<'_>, status: u16, request: &Transaction) {
-        let source = request.flow.source.ip();
+        let edge = request.flow.source.ip();
+        let way = self.registrations.as_sent(&seen.message, request.flow);
+        let source = way.source.ip();
         if self.world.peers.direction(request.flow) == Direction::Out || self.world.peers.scans(source) {
             return;
         }
         // What phones and carriers dial in vain is no scan.
-        if request.method == Method::Invite && self.world.peers.is_partner(source) {
+        if request.method == Method::Invite && self.world.peers.is_partner(edge) {
             return;
         }
         let result = match status {
             // Who does not get the challenge cannot take it up.
-            401 | 407 if self.lost.since(source).is_some() => return,
+            401 | 407 if self.lost.since(edge).is_some() => return,
             401 | 407 => Try::Challenged,
             200..=399 => Try::Succeeded,
             // Says nothing against who asks, nor whether there is such a user: busy, away, or the PBX fails (RFC 3261 §21.5).
@@ -399,14 +401,14 @@ impl Tracker {
         // Whom the registrar accepted from there is no user that is tried out: the site's own phones are refused.
         if let Owner::Register(attempt) = request.owner
             && result != Try::Succeeded
-            && self.registrations.was_accepted_from(attempt, source)
+            && self.registrations.was_accepted_from(attempt, edge)
         {
             return;
         }
         if let Some(giveaway) = self.scans.note(source, request.method, seen.read.to().user, result, seen.at.time) {
-            self.found_scanner(request.flow, giveaway, seen.at);
+            self.found_scanner(way, giveaway, seen.at);
         } else if result == Try::Challenged {
-            self.scans.await_credentials(request.flow, seen.at);
+            self.scans.await_credentials(way, seen.at);
         }
     }
 
@@ -437,7 +439,8 @@ impl Tracker {
             return;
         }
         if let Some(credentials) = seen.read.credentials() {
-            self.scans.answers_challenge(seen.flow.source.ip(), seen.read.to().user);
+            let source = self.registrations.as_sent(&seen.message, seen.flow).source.ip();
+            self.scans.answers_challenge(source, seen.read.to().user);
             let known = self.world.nonce(self.world.digester.bytes(credentials.nonce)).is_some();
             self.test_trigger(seen.flow.reversed(), known, seen);
         }

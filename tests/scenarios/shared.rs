@@ -18,6 +18,9 @@ scenarios! {
     "dect-handset-hangs-up-late" => dect_handset_hangs_up_late,
     "dect-handset-hangs-up-unseen" => dect_handset_hangs_up_unseen,
     "sbc-one-user-away" => sbc_one_user_away,
+    "edge-users-unknown" => edge_users_unknown,
+    "edge-scanned" => edge_scanned,
+    "edge-refuses-calls" => edge_refuses_calls,
 }
 
 /// The handsets of a base: one address, one port, and each a user of its own.
@@ -179,6 +182,68 @@ fn sbc_one_user_away(scene: &mut Scene) {
             }
         }
     }
+}
+
+/// An SBC through which phones register, and its phones, each at a place of its own.
+fn behind_sbc(scene: &mut Scene) -> (Agent, Vec<Agent>) {
+    let sbc = Agent::server("sbc", Brand::Carrier, "198.51.100.50:5060");
+    let phone = |index: u16| {
+        let (local, outer) = (format!("192.168.{index}.20:5060"), format!("198.51.100.{}:{}", 100 + index, 40_000 + index));
+        Agent::phone(&(1100 + index).to_string(), Brand::Yealink, &local, &outer).expiring(600)
+    };
+    let mut phones: Vec<Agent> = (0..16).map(phone).collect();
+    for (index, phone) in phones.iter_mut().enumerate().take(3) {
+        through_sbc(scene, 1.0 + index as f64, &sbc, phone);
+        through_sbc(scene, 291.0 + index as f64, &sbc, phone);
+    }
+    scene.healthy(&mut c1(), 0.0, 400.0);
+    (sbc, phones)
+}
+
+/// Of the phones behind an SBC a dozen have lost their accounts, as after a restore of the database.
+fn edge_users_unknown(scene: &mut Scene) {
+    let (sbc, mut phones) = behind_sbc(scene);
+    for (index, phone) in phones.iter_mut().enumerate().skip(3) {
+        for at in times(30.0 + index as f64 * 0.5, 60.0, 300.0) {
+            pass_on(scene, at, &sbc, phone, 404);
+        }
+    }
+}
+
+/// Behind the same SBC somebody looks for users.
+fn edge_scanned(scene: &mut Scene) {
+    let (sbc, _) = behind_sbc(scene);
+    for user in 200..215 {
+        let mut stranger = Agent::phone(&user.to_string(), Brand::Yealink, "192.0.2.66:5070", "192.0.2.66:5070");
+        pass_on(scene, 30.0 + f64::from(user - 200), &sbc, &mut stranger, 404);
+    }
+}
+
+/// The SBC answers calls to its phones with what the PBX cannot tell from the phone's own answer.
+fn edge_refuses_calls(scene: &mut Scene) {
+    let (sbc, phones) = behind_sbc(scene);
+    let [caller, unknown, failing] = &phones[..3] else { return };
+    let pbx = scene.pbx.clone();
+    for (at, callee, status) in [(30.0, unknown, 404), (60.0, failing, 503)] {
+        let behind = |phone: &Agent| Agent { outer: sbc.outer, ..phone.clone() };
+        let mut outer = Leg::new(scene, &behind(caller), &pbx, &caller.user, &callee.user);
+        let mut inner = Leg::new(scene, &pbx, &behind(callee), &caller.user, &callee.user);
+        outer.invite(scene, at, &[]);
+        inner.invite(scene, at + 0.05, &[]);
+        inner.fail(scene, at + 0.1, status, &[]);
+        outer.fail(scene, at + 0.11, status, &[]);
+    }
+}
+
+/// A REGISTER as an SBC passes it on, refused.
+fn pass_on(scene: &mut Scene, at: f64, sbc: &Agent, phone: &mut Agent, status: u16) {
+    let request = scene.register_message(phone);
+    let passed = forwarded(scene, sbc, phone.outer, &request, &format!("sip:{}", phone.domain));
+    let passed = passed.with("Path", format!("<sip:{};lr>", sbc.outer));
+    let pbx = scene.pbx.clone();
+    scene.send(at, sbc, &pbx, &passed);
+    let refused = scene.registrar_response(&passed, status, sbc);
+    scene.send(at + 0.015, &pbx, sbc, &refused);
 }
 
 /// A REGISTER as an SBC passes it on, accepted.

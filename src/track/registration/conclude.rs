@@ -145,6 +145,7 @@ impl Registrations {
         if let Some(nonce) = attempt.sent_nonce {
             world.keep_nonce(nonce);
         }
+        self.note_edge(&seen.message, flow);
         if clears_all {
             self.unbind_all(world, aor, flow, seen.at);
         }

@@ -10,10 +10,12 @@ use crate::track::event::{Event, Sighting};
 use crate::track::registration::addresses::Occupant;
 use crate::track::registration::changes::Change;
 use crate::track::registration::device::Device;
-use crate::track::registration::{DOORS, REMEMBERED, Registrations};
+use crate::track::registration::{REMEMBERED, Registrations};
 use crate::track::vocabulary::Direction;
 use crate::track::world::World;
 
+/// Addresses remembered that registered anybody over a stream.
+const DOORS: usize = 64;
 /// How long a phone keeps a connection at least that it does not open for one registration alone.
 const KEPT_OPEN: Span = Span::from_secs(5);
 
@@ -27,6 +29,13 @@ pub struct ConnectionEnd {
 }
 
 impl Registrations {
+    /// Takes note that somebody was registered along `flow`.
+    pub(super) fn note_door(&mut self, flow: Flow) {
+        if flow.transport.is_stream() && self.stream_doors.len() < DOORS {
+            self.stream_doors.insert(flow.destination);
+        }
+    }
+
     /// Whether `address` ever registered anybody over a stream, as far as that is remembered.
     pub fn serves_streams(&self, address: SocketAddr) -> bool {
         self.stream_doors.len() >= DOORS || self.stream_doors.contains(&address)

@@ -13,7 +13,7 @@ use crate::track::registration::addresses::Occupant;
 use crate::track::registration::changes::{Changes, Refreshes};
 use crate::track::registration::device::{Continuity, Device, Probes};
 use crate::track::registration::users::only;
-use crate::track::registration::{DOORS, REMEMBERED, Registrations};
+use crate::track::registration::{REMEMBERED, Registrations};
 use crate::track::transaction::Transaction;
 use crate::track::vocabulary::{Direction, RegistrationState};
 use crate::track::world::{Seen, World, aor_text, text, user_text};
@@ -202,8 +202,8 @@ impl Registrations {
     /// Takes note of where an attempt was accepted over a stream; and of the host of `aor` where the PBX, rather than another one for it,
     /// accepted it for the first time.
     pub(super) fn note_served(&mut self, world: &World, flow: Flow, end: AttemptEnd, aor: Handle) {
-        if end == AttemptEnd::Accepted && flow.transport.is_stream() && self.stream_doors.len() < DOORS {
-            self.stream_doors.insert(flow.destination);
+        if end == AttemptEnd::Accepted {
+            self.note_door(flow);
         }
         let first = self.aors.get(aor).filter(|aor| end == AttemptEnd::Accepted && aor.accepted == 1);
         if let Some(aor) = first.filter(|_| world.peers.direction(flow) != Direction::Out) {

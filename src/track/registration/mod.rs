@@ -11,6 +11,7 @@ pub mod changes;
 mod conclude;
 pub mod connections;
 pub mod device;
+mod edges;
 mod inferred;
 mod keys;
 mod moved;
@@ -52,8 +53,6 @@ use crate::track::world::{Seen, World, text};
 const REMEMBERED: Span = Span::from_secs(24 * 3600);
 /// Devices per AoR; more than any phone system gives one user.
 const DEVICES: usize = 16;
-/// Addresses remembered that registered anybody over a stream.
-const DOORS: usize = 64;
 
 /// An address of record.
 #[derive(Debug)]
@@ -98,6 +97,8 @@ pub struct Registrations {
     disconnected: ExpiringTable<ConnectionEnd>,
     /// Where anybody was ever registered over a stream.
     stream_doors: BTreeSet<SocketAddr>,
+    /// Proxies through which users were accepted.
+    edges: BTreeSet<IpAddr>,
     devices_made: u64,
     behind: Behind,
     /// Concluded attempts per source, for the ratio of ineffective ones.
@@ -125,6 +126,7 @@ impl Registrations {
             addresses: ExpiringTable::new(capacity.saturating_mul(2)),
             disconnected: ExpiringTable::new(capacity),
             stream_doors: BTreeSet::new(),
+            edges: BTreeSet::new(),
             devices_made: 0,
             behind: Behind::default(),
             tries: BTreeMap::new(),
