@@ -15,7 +15,7 @@ use support::call::Bridge;
 use support::capture::{CaptureFile, EPOCH, Record};
 use support::lab::{Lab, header, limited};
 use support::wire::{self, Protocol, flag};
-use support::{Scene, Side};
+use support::{Scene, Side, pcaps};
 
 /// Entries that each table of tracking takes in these tests.
 const ROOM: usize = 64;
@@ -446,9 +446,27 @@ fn stranger_sends(index: usize, protocol: Protocol, micros: i64, payload: impl F
 #[test]
 fn sources_that_are_refused() {
     let mut lab = Lab::new(&Settings { pbxs: vec![address("203.0.113.10:5060")], ..limited(10_000) });
+    refuse_all(&mut lab, EPOCH * 1_000_000);
+    let engine = lab.finish().engine;
+    assert!(evicted(&engine, "strangers") > 0, "{:?}", engine.detectors.tables());
+}
+
+/// Sources that are refused where others are registered over TCP: detection remembers 4096.
+#[test]
+fn sources_that_get_no_connection() {
+    let mut lab = Lab::new(&Settings { pbxs: vec![address("203.0.113.10:5060")], ..limited(10_000) });
+    let served = pcaps::load("reg-tcp");
+    lab.capture(&served);
+    refuse_all(&mut lab, served.last() + 1_000);
+    let engine = lab.finish().engine;
+    assert!(evicted(&engine, "unopened_connections") > 0, "{:?}", engine.detectors.tables());
+}
+
+/// One source after the other asks for a connection from `micros` on, and is refused.
+fn refuse_all(lab: &mut Lab, micros: i64) {
     for index in 0..5_000_u32 {
         let syn = |source, pbx| wire::segment(source, pbx, index, 0, flag::SYN, b"");
-        let knock = stranger_at(index as usize, Protocol::Tcp, EPOCH * 1_000_000 + i64::from(index) * 100, syn);
+        let knock = stranger_at(index as usize, Protocol::Tcp, micros + i64::from(index) * 100, syn);
         lab.frame(1, &knock);
         let (source, pbx) = (stranger(index as usize), address("203.0.113.10:5060"));
         let refusal = wire::segment(pbx, source, 0, index.wrapping_add(1), flag::RST | flag::ACK, b"");
@@ -456,8 +474,6 @@ fn sources_that_are_refused() {
         let bytes = wire::Link::Ethernet.frame(&packet);
         lab.frame(1, &Record { micros: knock.micros + 50, original_len: bytes.len() as u32, bytes });
     }
-    let engine = lab.finish().engine;
-    assert!(evicted(&engine, "strangers") > 0, "{:?}", engine.detectors.tables());
 }
 
 /// Sources that name a scanning tool: detection remembers 16384.
