@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::decode::signal::Signal;
 use crate::detect::catalog::FindingId;
-use crate::detect::finding::{Raise, Subject};
+use crate::detect::finding::{Raise, Subject, counted};
 use crate::detect::store::FindingStore;
 use crate::time::{PacketTime, Span};
 use crate::track::Tracker;
@@ -43,9 +43,11 @@ impl CaptureDetector {
         let Event::Noticed { signal, at } = event else { return };
         match *signal {
             Signal::Dropped(packets) => {
-                let message = format!("capture problem: {packets} packets were dropped; absence findings disabled meanwhile");
+                let dropped = counted(packets, "packet was", "packets were");
+                let message = format!("capture problem: {dropped} dropped; absence findings disabled meanwhile");
                 let raise = Raise::new(FindingId::CaptureLossy, whole(tracker), message);
-                findings.raise(raise.absence(at.time, format!("{packets} packets dropped since the last count")), at.time);
+                let fact = format!("{} dropped since the last count", counted(packets, "packet", "packets"));
+                findings.raise(raise.absence(at.time, fact), at.time);
             }
             Signal::Hole { last, .. } => stalled(tracker, last, *at, findings),
             Signal::ClockStep { by } => {

@@ -408,6 +408,11 @@ impl Raise {
     }
 }
 
+/// `1 packet`, `2 packets`.
+pub(super) fn counted(number: u64, one: &str, more: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { more })
+}
+
 /// How often a request was transmitted: `sent once`, `sent 11 times`.
 pub(super) fn sent(times: u16) -> String {
     if times == 1 { "sent once".to_owned() } else { format!("sent {times} times") }

@@ -8,7 +8,7 @@ use crate::decode::flow::{Flow, Transport};
 use crate::decode::signal::Signal;
 
 use crate::detect::catalog::{FindingId, Slot};
-use crate::detect::finding::{Raise, Standing, Subject, sent};
+use crate::detect::finding::{Raise, Standing, Subject, counted, sent};
 use crate::detect::lately::Lately;
 use crate::detect::parties::{related_parties, related_user, standing};
 use crate::detect::served::Served;
@@ -84,7 +84,8 @@ impl IgnoredDetector {
         let since = request.first.time - tracker.thresholds().others_served;
         let others = self.served.others((source, request.flow.destination.ip()), |at| at >= since);
         let Some(entry) = tracker.calls.get(call).filter(|_| others > 0) else { return };
-        let message = format!("{source}: INVITE unanswered ({}) while {others} others are served", sent(request.transmissions));
+        let served = counted(others as u64, "other is served", "others are served");
+        let message = format!("{source}: INVITE unanswered ({}) while {served}", sent(request.transmissions));
         let raise = Raise::new(FindingId::InviteIgnored, Subject::Source(source), message)
             .evidence(request.first.time, request.first.frame, format!("INVITE from {}", request.flow.source))
             .absence(request.deadline, format!("no answer within {}", request.patience))

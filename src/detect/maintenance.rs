@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 
 use crate::detect::catalog::{FindingId, Slot};
-use crate::detect::finding::{Raise, Reason};
+use crate::detect::finding::{Raise, Reason, counted};
 use crate::detect::legs::overbilled;
 use crate::detect::parties::{call_subject, phones, related_parties};
 use crate::detect::registration::status_text;
@@ -14,7 +14,7 @@ use crate::time::PacketTime;
 use crate::track::Tracker;
 use crate::track::call::session::{Failure, Lapse, Side, Timer};
 use crate::track::call::{Call, Lost};
-use crate::track::event::Event;
+use crate::track::event::{Event, Unanswered};
 use crate::track::vocabulary::{Confidence, RegistrationState};
 
 /// Tells of calls that were not kept up.
@@ -50,9 +50,9 @@ fn lapsed(tracker: &Tracker, lapse: &Lapse, findings: &mut FindingStore) {
         raise = raise.evidence(timer.set.time, timer.set.frame, fact);
     }
     raise = match lapse.failure {
-        Some(Failure::Unanswered(request)) => raise
+        Some(Failure::Unanswered(ref request)) => raise
             .evidence(request.first.time, request.first.frame, format!("{} to {}", request.method.as_str(), request.flow.destination))
-            .absence(request.deadline, format!("no answer to {} transmissions within {}", request.transmissions, request.patience)),
+            .absence(request.deadline, format!("no answer to {} within {}", transmissions(request), request.patience)),
         Some(Failure::Refused { status, at }) => raise.evidence(at.time, at.frame, format!("answered {}", status_text(status))),
         None => raise,
     };
@@ -72,13 +72,17 @@ fn lapsed(tracker: &Tracker, lapse: &Lapse, findings: &mut FindingStore) {
     findings.raise(related_parties(tracker, raise, lapse.call), lapse.at.time);
 }
 
+fn transmissions(request: &Unanswered) -> String {
+    counted(request.transmissions.into(), "transmission", "transmissions")
+}
+
 fn in_vain(failure: &Failure) -> String {
     match failure {
         Failure::Unanswered(request) => format!(
-            "{} to {} went unanswered ({} transmissions in {})",
+            "{} to {} went unanswered ({} in {})",
             request.method.as_str(),
             request.flow.destination,
-            request.transmissions,
+            transmissions(request),
             request.last.time.since(request.first.time)
         ),
         Failure::Refused { status, .. } => format!("the session refresh was answered {}", status_text(*status)),

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use crate::decode::flow::{Flow, is_private};
 use crate::detect::call::callee;
 use crate::detect::catalog::FindingId;
-use crate::detect::finding::{Finding, Raise, Reason, Subject};
+use crate::detect::finding::{Finding, Raise, Reason, Subject, counted};
 use crate::detect::recent::Recent;
 use crate::detect::registration::{aor_subject, placed};
 use crate::detect::store::FindingStore;
@@ -103,10 +103,8 @@ impl MoveDetector {
         let (now, together_at) = (moved.at.time, tracker.thresholds().site_move);
         let site = Site::of(moved.old.ip());
         let together = self.note(site, moved, together_at.window);
-        let (severity, devices) = match together {
-            devices if together_at.is_reached(devices) => (Severity::Warning, format!("{devices} devices")),
-            _ => (Severity::Info, "1 device".to_owned()),
-        };
+        let severity = if together_at.is_reached(together) { Severity::Warning } else { Severity::Info };
+        let devices = counted(together as u64, "device", "devices");
         let message = format!("{site}: public IP {}→{}, {devices}", moved.old.ip(), moved.new.ip());
         let is_told = findings.is_open(FindingId::SourceIpChanged, &Subject::Site(site));
         let untold = if is_told || together == 1 { vec![&moved] } else { self.first_moves(site) };

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use crate::config::Rate;
 use crate::detect::catalog::{FindingId, Slot};
 use crate::detect::detectors::Routed;
-use crate::detect::finding::{Raise, Standing, Subject};
+use crate::detect::finding::{Raise, Standing, Subject, counted};
 use crate::detect::parties::standing;
 use crate::detect::store::FindingStore;
 use crate::sip::message::Kind;
@@ -47,11 +47,12 @@ impl Sign {
 
     /// The sign at so many peers, as it completes "restart inferred from …".
     fn told(self, peers: usize) -> String {
+        let devices = counted(peers as u64, "device", "devices");
         match self {
-            Self::Forgotten => format!("481 to {peers} devices"),
-            Self::Unsubscribed => format!("lost subscriptions of {peers} devices"),
-            Self::Nonce => format!("old nonces of {peers} devices refused"),
-            Self::Woken => format!("OPTIONS to {peers} devices after a silence"),
+            Self::Forgotten => format!("481 to {devices}"),
+            Self::Unsubscribed => format!("lost subscriptions of {devices}"),
+            Self::Nonce => format!("old nonces of {devices} refused"),
+            Self::Woken => format!("OPTIONS to {devices} after a silence"),
             Self::Registers => "its own registrations begun anew".to_owned(),
         }
     }

@@ -84,9 +84,9 @@ fn site_offline(case: &Case<'_>) -> Check {
         return Check::Not(format!("silent since {}, but it is the only phone known there", clock(case, seen)));
     }
     let headline = format!(
-        "The whole site is offline: neither {} nor any of the {} other phones at its address sent a packet for {}.",
+        "The whole site is offline: neither {} nor {} at its address sent a packet for {}.",
         case.asked(),
-        near.len(),
+        if let [_] = near[..] { "the one other phone".to_owned() } else { format!("any of the {} other phones", near.len()) },
         lasting(case.now.since(seen))
     );
     let answer = Answer::new(Judgement::NotAnIssue, headline)

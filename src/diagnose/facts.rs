@@ -94,6 +94,10 @@ fn neighbours(case: &Case<'_>) -> Option<Evidence> {
         }
     }
     let well = near.values().filter(|is_well| **is_well).count();
-    let fact = format!("{well} of {} other phones at its address are registered and not unreachable", near.len());
+    let fact = match (near.len(), well) {
+        (1, 1) => "the one other phone at its address is registered and not unreachable".to_owned(),
+        (1, _) => "the one other phone at its address is not registered, or unreachable".to_owned(),
+        (others, _) => format!("{well} of {others} other phones at its address are registered and not unreachable"),
+    };
     (!near.is_empty()).then_some(Evidence { at: Stamp(case.now), frame: None, fact })
 }

@@ -6,6 +6,7 @@ use crate::detect::finding::{Finding, Subject};
 use crate::diagnose::answer::Answer;
 use crate::diagnose::case::Case;
 use crate::diagnose::rule::{Check, Rule, Step};
+use crate::diagnose::words::counted;
 use crate::report::model::{Escalation, Judgement};
 use crate::track::vocabulary::{Confidence, Scope};
 
@@ -73,8 +74,9 @@ fn absent(case: &Case<'_>) -> Check {
         ),
         (frames, _) => (
             format!(
-                "Nothing from or to {} can be seen, but {frames} frames of the capture are encrypted: it may use TLS, which is invisible here.",
-                case.asked()
+                "Nothing from or to {} can be seen, but {} encrypted: it may use TLS, which is invisible here.",
+                case.asked(),
+                counted(frames as usize, "frame of the capture is", "frames of the capture are")
             ),
             "Check whether the phone is set to TLS (port 5061); if so, look at the log of the PBX in place of a capture.".to_owned(),
         ),

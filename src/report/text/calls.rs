@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::super::filter::Filter;
 use super::super::model::CallEntry;
 use super::super::style::Tone;
 use super::page::{INDENT, Page};
@@ -14,7 +15,7 @@ const SHOWN: usize = 40;
 /// Up to this many entries are shown with their addresses and Call-IDs.
 const DETAILED: usize = 8;
 
-pub(super) fn write(calls: &[CallEntry], clock: Clock, page: &mut Page) {
+pub(super) fn write(calls: &[CallEntry], filter: &Filter, clock: Clock, page: &mut Page) {
     if calls.is_empty() {
         return;
     }
@@ -34,7 +35,7 @@ pub(super) fn write(calls: &[CallEntry], clock: Clock, page: &mut Page) {
     }
     page.table(&table);
     if left_out > 0 {
-        page.paragraph(INDENT, Tone::Faint, &super::more(left_out, "calls and legs"));
+        page.paragraph(INDENT, Tone::Faint, &super::more(left_out, ["call or leg", "calls and legs"], filter));
     }
 }
 

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
+use super::super::filter::Filter;
 use super::super::model::{Evidence, FindingEntry};
 use super::super::style::Tone;
 use super::page::{INDENT, Page};
@@ -11,7 +12,8 @@ use crate::track::vocabulary::Severity;
 
 /// Findings shown before the rest is only counted.
 const FINDINGS: usize = 40;
-/// Notes of one kind shown before the rest is only counted: where each call brings about the same one, the first say it.
+/// Notes of one kind shown before the rest is only counted, unless one user or call is asked for: where each call brings about the same
+/// one, the first say it.
 const NOTES: usize = 3;
 /// Evidence shown of one finding.
 const EVIDENCE: usize = 8;
@@ -22,14 +24,15 @@ const VALUE: usize = 14;
 /// Where the facts of its evidence stand: room for seven digits of frame and five of seconds.
 const FACT: usize = 31;
 
-pub(super) fn write(findings: &[FindingEntry], clock: Clock, page: &mut Page) {
+pub(super) fn write(findings: &[FindingEntry], filter: &Filter, clock: Clock, page: &mut Page) {
     if findings.is_empty() {
         return;
     }
     page.heading("Findings", "worst first");
     let mut notes: BTreeMap<&str, usize> = BTreeMap::new();
+    let is_narrowed = super::is_narrowed(filter);
     let is_new = |finding: &&FindingEntry| {
-        finding.severity > Severity::Info || {
+        finding.severity > Severity::Info || is_narrowed || {
             let alike = notes.entry(finding.id).or_default();
             *alike += 1;
             *alike <= NOTES
@@ -39,11 +42,12 @@ pub(super) fn write(findings: &[FindingEntry], clock: Clock, page: &mut Page) {
     for finding in listed.iter().take(FINDINGS) {
         write_finding(finding, clock, page);
     }
-    let alike = notes.into_iter().map(|(id, count)| (count.saturating_sub(NOTES), format!("notes of {id}")));
-    let others = (listed.len().saturating_sub(FINDINGS), "findings".to_owned());
-    for (count, what) in alike.chain([others]).filter(|(count, _)| *count > 0) {
+    let alike =
+        notes.into_iter().map(|(id, count)| (count.saturating_sub(NOTES), ["note", "notes"].map(|notes| format!("{notes} of {id}"))));
+    let others = (listed.len().saturating_sub(FINDINGS), ["finding", "findings"].map(str::to_owned));
+    for (count, [one, many]) in alike.chain([others]).filter(|(count, _)| *count > 0) {
         page.blank();
-        page.paragraph(INDENT, Tone::Faint, &super::more(count, &what));
+        page.paragraph(INDENT, Tone::Faint, &super::more(count, [&one, &many], filter));
     }
 }
 

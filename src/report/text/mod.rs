@@ -40,10 +40,10 @@ pub fn render(report: &Report, filter: &Filter, style: Style) -> String {
     summary::write(report, filter, &mut page);
     for section in Section::ALL.into_iter().filter(|&section| is_wanted(section, filter)) {
         match section {
-            Section::Findings => findings::write(&report.findings, clock, &mut page),
-            Section::Registrations => registrations::write(&report.registrations, clock, &mut page),
-            Section::Calls => calls::write(&report.calls, clock, &mut page),
-            Section::Nat => sites::write(&report.nat, &mut page),
+            Section::Findings => findings::write(&report.findings, filter, clock, &mut page),
+            Section::Registrations => registrations::write(&report.registrations, filter, clock, &mut page),
+            Section::Calls => calls::write(&report.calls, filter, clock, &mut page),
+            Section::Nat => sites::write(&report.nat, filter, &mut page),
             Section::Performance => performance::write(&report.rfc6076, &mut page),
             Section::Frames => capture::write(&report.capture, &mut page),
         }
@@ -54,13 +54,21 @@ pub fn render(report: &Report, filter: &Filter, style: Style) -> String {
 /// Whether to show a section: where one user or call is asked for, numbers of the whole capture only on request.
 fn is_wanted(section: Section, filter: &Filter) -> bool {
     let whole = matches!(section, Section::Performance | Section::Frames);
-    let narrowed = filter.user.is_some() || filter.call_id.is_some();
-    filter.shows(section) && !(whole && narrowed && filter.only.is_empty())
+    filter.shows(section) && !(whole && is_narrowed(filter) && filter.only.is_empty())
 }
 
-/// What a section that was shortened says at its end.
-fn more(left_out: usize, what: &str) -> String {
-    format!("… {} more {what}: use --user, --since and --until, or --format json", words::count(left_out as u64))
+/// Whether one user or call is asked for.
+fn is_narrowed(filter: &Filter) -> bool {
+    filter.user.is_some() || filter.call_id.is_some()
+}
+
+/// What a section that was shortened says at its end: how much it leaves out, and the options that show it, of which `filter` has some.
+fn more(left_out: usize, [one, many]: [&str; 2], filter: &Filter) -> String {
+    let options = [("--user", filter.user.is_none()), ("--since and --until", filter.since.is_none() && filter.until.is_none())];
+    let unused: String = options.into_iter().filter(|(_, is_unused)| *is_unused).map(|(option, _)| format!("{option}, ")).collect();
+    let or = if unused.is_empty() { "" } else { "or " };
+    let what = if left_out == 1 { one } else { many };
+    format!("… {} more {what}: use {unused}{or}--format json", words::count(left_out as u64))
 }
 
 #[cfg(test)]
@@ -232,6 +240,16 @@ mod tests {
     }
 
     #[test]
+    fn what_is_left_out_is_counted_and_only_options_are_named_that_were_not_used() {
+        let (all, time) = (Filter::default(), Some(sample::at(1.0).0));
+        let of = |filter: &Filter, count| more(count, ["site", "sites"], filter);
+        assert_eq!(of(&all, 1), "… 1 more site: use --user, --since and --until, or --format json");
+        let user = Filter { user: Some("1001".to_owned()), ..all };
+        assert_eq!(of(&user, 2), "… 2 more sites: use --since and --until, or --format json");
+        assert_eq!(of(&Filter { until: time, ..user }, 2), "… 2 more sites: use --format json");
+    }
+
+    #[test]
     fn of_notes_of_one_kind_the_first_are_shown() {
         let mut report = sample::office();
         let note =
@@ -240,6 +258,8 @@ mod tests {
         let text = plain(&report);
         assert_eq!((text.matches("NOTE  sdp-private-to-public").count(), text.matches("WARNING  sdp-private-to-public").count()), (3, 1));
         assert!(text.contains("… 27 more notes of sdp-private-to-public: use --user"), "{text}");
+        let all = render(&report, &Filter { user: Some("1001".to_owned()), ..Filter::default() }, Style::Plain);
+        assert_eq!(all.matches("NOTE  sdp-private-to-public").count(), 30, "all are shown of the user that was asked for");
         assert!(!text.contains("more findings"), "{text}");
     }
 

@@ -1,5 +1,6 @@
 //! Addresses-of-record with their devices, those in trouble first where there are many.
 
+use super::super::filter::Filter;
 use super::super::model::{DeviceEntry, RegistrationEntry};
 use super::super::style::Tone;
 use super::page::{INDENT, Page};
@@ -14,7 +15,7 @@ const DEVICES: usize = 4;
 /// Up to this many addresses-of-record are shown with what their phones say of themselves.
 const DETAILED: usize = 3;
 
-pub(super) fn write(registrations: &[RegistrationEntry], clock: Clock, page: &mut Page) {
+pub(super) fn write(registrations: &[RegistrationEntry], filter: &Filter, clock: Clock, page: &mut Page) {
     if registrations.is_empty() {
         return;
     }
@@ -28,7 +29,7 @@ pub(super) fn write(registrations: &[RegistrationEntry], clock: Clock, page: &mu
     }
     page.table(&table);
     if left_out > 0 {
-        page.paragraph(INDENT, Tone::Faint, &super::more(left_out, "users"));
+        page.paragraph(INDENT, Tone::Faint, &super::more(left_out, ["user", "users"], filter));
     }
     if registrations.len() <= DETAILED {
         registrations.iter().flat_map(|registration| &registration.devices).for_each(|device| write_detail(device, page));
@@ -76,7 +77,8 @@ fn add_rows(registration: &RegistrationEntry, host: Option<&str>, clock: Clock, 
         add_row([Cell::default(), Cell::new(text).tone(tone), Cell::default()], Some(device), clock, table);
     }
     if let Some(more) = registration.devices.len().checked_sub(DEVICES).filter(|&more| more > 0) {
-        let remark = Cell::new(format!("… {more} more devices")).tone(Tone::Faint);
+        let devices = if more == 1 { "device" } else { "devices" };
+        let remark = Cell::new(format!("… {more} more {devices}")).tone(Tone::Faint);
         add_row([remark, Cell::default(), Cell::default()], None, clock, table);
     }
 }

@@ -1,5 +1,6 @@
 //! NAT in front of the sites: how long it remembers a phone, and what that costs.
 
+use super::super::filter::Filter;
 use super::super::model::{NatEntry, NatStage, Ratio, Seconds};
 use super::super::style::Tone;
 use super::page::{INDENT, Page};
@@ -10,7 +11,7 @@ use crate::track::vocabulary::Confidence;
 /// Sites shown before the rest is only counted.
 const SHOWN: usize = 20;
 
-pub(super) fn write(sites: &[NatEntry], page: &mut Page) {
+pub(super) fn write(sites: &[NatEntry], filter: &Filter, page: &mut Page) {
     if sites.is_empty() {
         return;
     }
@@ -21,7 +22,7 @@ pub(super) fn write(sites: &[NatEntry], page: &mut Page) {
     }
     page.table(&table);
     if sites.len() > SHOWN {
-        page.paragraph(INDENT, Tone::Faint, &super::more(sites.len() - SHOWN, "sites"));
+        page.paragraph(INDENT, Tone::Faint, &super::more(sites.len() - SHOWN, ["site", "sites"], filter));
     }
 }
 
