@@ -75,9 +75,10 @@ impl MoveDetector {
         }
         let heard = tracker.world.flows.last_seen(Flow { source: old, ..device.flow }).min(at.time);
         let moved = Move { device: handle, old, new, heard, at };
-        if old.ip() != new.ip() {
+        // A phone may take another address of its own /64 at any time (RFC 8981).
+        if Site::of(old.ip()) != Site::of(new.ip()) {
             self.another_address(tracker, moved, findings);
-        } else if !device.flow.transport.is_stream() && device.continuity != Continuity::Restarted {
+        } else if old.ip() == new.ip() && !device.flow.transport.is_stream() && device.continuity != Continuity::Restarted {
             self.another_port(tracker, device, moved, findings);
         }
     }

@@ -19,6 +19,8 @@ scenarios! {
     "reboot-not-nat" => reboot_not_nat,
     "lan-sleep-sawtooth" => lan_sleep_sawtooth,
     "site-ip-change" => site_ip_change,
+    "privacy-addresses" => privacy_addresses,
+    "prefix-changes" => prefix_changes,
     "options-unsupported" => options_unsupported,
     "stale-target" => stale_target,
     "keepalive-missing" => keepalive_missing,
@@ -242,6 +244,31 @@ fn site_ip_change(scene: &mut Scene) {
         scene.reg_ok(at, phone);
         scene.upkeep(phone, at, 540.0);
     }
+}
+
+/// Three IPv6 phones of a site, which come from other addresses after 300 s.
+fn take_addresses(scene: &mut Scene, prefix: &str) {
+    scene.pbx = Agent::server("pbx", Brand::Asterisk, "[2001:db8:5::10]:5060");
+    for index in 0..3 {
+        let place = format!("[2001:db8:1:2:aaaa::{index}]:5060");
+        let mut phone = Agent::phone(&format!("600{index}"), Brand::Yealink, &place, &place);
+        scene.healthy(&mut phone, 1.0 + f64::from(index), 300.0);
+        let place = address(&format!("[{prefix}:bbbb::{index}]:5060"));
+        (phone.local, phone.written, phone.outer) = (place, place, place);
+        let at = 310.0 + f64::from(index);
+        scene.reg_ok(at, &mut phone);
+        scene.upkeep(&mut phone, at, 540.0);
+    }
+}
+
+/// All phones of a site take new privacy addresses.
+fn privacy_addresses(scene: &mut Scene) {
+    take_addresses(scene, "2001:db8:1:2");
+}
+
+/// The site gets another prefix.
+fn prefix_changes(scene: &mut Scene) {
+    take_addresses(scene, "2001:db8:1:3");
 }
 
 fn options_unsupported(scene: &mut Scene) {
