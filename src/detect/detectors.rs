@@ -243,6 +243,7 @@ impl Detectors {
                 self.intruders.event(tracker, event, findings);
                 self.load.event(tracker, event, findings);
             }
+            Event::ScannerCleared { .. } => self.intruders.event(tracker, event, findings),
             Event::TlsWanted { .. } => self.strangers.event(tracker, event, findings),
             Event::Noticed { .. } => {
                 self.server.event(tracker, event);

@@ -52,6 +52,7 @@ impl IntruderDetector {
     pub(super) fn event(&mut self, tracker: &Tracker, event: &Event, findings: &mut FindingStore) {
         match *event {
             Event::ScannerFound { source, giveaway, at, .. } => self.found(source.ip(), giveaway, at, findings),
+            Event::ScannerCleared { source, at } => self.cleared(source, at.time, findings),
             Event::RegistrationEnded(ref report) => match report.end {
                 AttemptEnd::CredentialsRejected => self.refused(tracker, report, findings),
                 AttemptEnd::Accepted => self.registered(tracker, report, findings),
@@ -83,6 +84,15 @@ impl IntruderDetector {
             .fill(Slot::Ip, source.to_string());
         let raise = if giveaway == Giveaway::Numbers { raise.reason(Reason::InviteScan) } else { raise };
         findings.raise(raise, at.time);
+    }
+
+    /// It is no scanner, and that its users registered is no break-in, unless a password was guessed.
+    fn cleared(&mut self, source: IpAddr, at: PacketTime, findings: &mut FindingStore) {
+        self.scanners.remove(source);
+        findings.clear(FindingId::SipScanner, &Subject::Source(source), at);
+        if self.inside.get(source).is_none() {
+            findings.clear(FindingId::ScannerSucceeded, &Subject::Source(source), at);
+        }
     }
 
     fn refused(&mut self, tracker: &Tracker, report: &AttemptReport, findings: &mut FindingStore) {

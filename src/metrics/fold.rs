@@ -183,7 +183,8 @@ impl Fold {
             | Event::Looping { .. }
             | Event::CancelUnanswered { .. }
             | Event::TlsWanted { .. }
-            | Event::ScannerFound { .. } => {}
+            | Event::ScannerFound { .. }
+            | Event::ScannerCleared { .. } => {}
         }
     }
 

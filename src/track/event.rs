@@ -443,6 +443,13 @@ pub enum Event {
         /// The packet that told.
         at: Sighting,
     },
+    /// A source that was held to scan is a site: all users that it tried were accepted from there.
+    ScannerCleared {
+        /// The source.
+        source: IpAddr,
+        /// The acceptance of the last of them.
+        at: Sighting,
+    },
     /// The capture told of something other than a message.
     Noticed {
         /// What.

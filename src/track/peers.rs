@@ -12,6 +12,7 @@ use crate::decode::ends::ip_digest;
 use crate::decode::flow::Flow;
 use crate::table::{Digest, Digester, ExpiringTable, Rank};
 use crate::time::{PacketTime, Span};
+use crate::track::event::Giveaway;
 use crate::track::vocabulary::{Direction, PeerClass};
 
 /// PBX addresses and registrars that are told apart at most. A host has a handful; of one with more, assumed ones give way.
@@ -82,7 +83,8 @@ struct Registrar {
 struct Source {
     registers: bool,
     is_called: bool,
-    scans: bool,
+    /// By what it was found out to scan.
+    scans: Option<Giveaway>,
     /// The number of the phone system that it scanned when it was found out.
     scanned: Option<u8>,
 }
@@ -248,7 +250,7 @@ impl Peers {
             return PeerClass::Trunk;
         }
         match self.source(address) {
-            Some(source) if source.scans => PeerClass::Scan,
+            Some(source) if source.scans.is_some() => PeerClass::Scan,
             Some(_) => PeerClass::Endpoint,
             None if self.is_pbx_ip(address) => PeerClass::Unknown,
             None => PeerClass::Endpoint,
@@ -257,7 +259,8 @@ impl Peers {
 
     /// Whether `address` is a trunk: configured, or called by the PBX and never seen to register, or found to be one by its calls.
     pub fn is_trunk(&self, address: IpAddr) -> bool {
-        self.trunks.contains(&address) || self.source(address).is_some_and(|source| source.is_called && !source.registers && !source.scans)
+        self.trunks.contains(&address)
+            || self.source(address).is_some_and(|source| source.is_called && !source.registers && source.scans.is_none())
     }
 
     /// Whether the PBX accepted a registration from `address`, or calls it or registers there.
@@ -268,7 +271,7 @@ impl Peers {
     /// What an entry is worth that the peer at `address` brings about.
     pub fn rank(&self, address: IpAddr) -> Rank {
         match self.source(address) {
-            Some(source) if source.scans => Rank::Scanner,
+            Some(source) if source.scans.is_some() => Rank::Scanner,
             Some(_) => Rank::Ordinary,
             None if self.trunks.contains(&address) => Rank::Ordinary,
             None => Rank::Unanswered,
@@ -277,17 +280,27 @@ impl Peers {
 
     /// Whether requests from `address` are a scanner's.
     pub fn scans(&self, address: IpAddr) -> bool {
-        self.scanned && self.source(address).is_some_and(|source| source.scans)
+        self.scanned && self.source(address).is_some_and(|source| source.scans.is_some())
+    }
+
+    /// Whether `address` is held to be a scanner's for the users alone that it tried out in vain.
+    pub fn tries_users(&self, address: IpAddr) -> bool {
+        self.source(address).is_some_and(|source| source.scans == Some(Giveaway::Users))
     }
 
     /// Marks the source of `flow` as a scanner.
-    pub fn mark_scanner(&mut self, flow: Flow, now: PacketTime) {
+    pub fn mark_scanner(&mut self, flow: Flow, giveaway: Giveaway, now: PacketTime) {
         self.scanned = true;
         let scanned = self.systems.find(flow.destination).and_then(|system| u8::try_from(system).ok());
         self.update(flow.source.ip(), now, |source| {
-            source.scans = true;
+            source.scans = Some(giveaway);
             source.scanned = source.scanned.or(scanned);
         });
+    }
+
+    /// Takes back that `address` is that of a scanner.
+    pub fn unmark_scanner(&mut self, address: IpAddr, now: PacketTime) {
+        self.update(address, now, |source| (source.scans, source.scanned) = (None, None));
     }
 
     /// Takes note that `client` was accepted as registered, so that it is no trunk.
@@ -371,7 +384,7 @@ impl Peers {
 
     /// The remembered sources that scan, each with the number of the phone system that it tried.
     pub fn scanners(&self) -> impl Iterator<Item = Option<usize>> {
-        self.sources.iter().filter(|(_, source)| source.scans).map(|(_, source)| source.scanned.map(usize::from))
+        self.sources.iter().filter(|(_, source)| source.scans.is_some()).map(|(_, source)| source.scanned.map(usize::from))
     }
 
     /// Takes `address` for a PBX, if there is room, and no longer for one what turns out to be a carrier at which it registers.
@@ -447,7 +460,7 @@ impl Peers {
         self.sources.touch(handle);
         let Some(source) = self.sources.get_mut(handle) else { return };
         change(source);
-        let rank = if source.scans { Rank::Scanner } else { Rank::Precious };
+        let rank = if source.scans.is_some() { Rank::Scanner } else { Rank::Precious };
         self.sources.set_rank(handle, rank);
     }
 

@@ -382,7 +382,13 @@ impl Tracker {
         let edge = request.flow.source.ip();
         let way = self.registrations.as_sent(&seen.message, request.flow);
         let source = way.source.ip();
-        if self.world.peers.direction(request.flow) == Direction::Out || self.world.peers.scans(source) {
+        if self.world.peers.direction(request.flow) == Direction::Out {
+            return;
+        }
+        if self.world.peers.scans(source) {
+            if matches!(request.owner, Owner::Register(_)) && status < 300 {
+                self.clear_scanner(way, seen.at);
+            }
             return;
         }
         // What phones and carriers dial in vain is no scan.
@@ -426,7 +432,7 @@ impl Tracker {
     }
 
     fn found_scanner(&mut self, flow: Flow, giveaway: Giveaway, at: Sighting) {
-        self.world.peers.mark_scanner(flow, at.time);
+        self.world.peers.mark_scanner(flow, giveaway, at.time);
         self.world.tell(Event::ScannerFound { source: flow.source, giveaway, transport: flow.transport, at });
     }
 

@@ -168,6 +168,13 @@ impl Scans {
         }
     }
 
+    /// Forgets what `source` tried.
+    pub fn forget(&mut self, source: IpAddr) {
+        if let Some(handle) = self.sources.find(self.key(source)) {
+            self.sources.remove(handle);
+        }
+    }
+
     /// Looks at the challenges that have been open for too long, and forgets sources that were quiet for longer than the window. Tells the
     /// scanners that this gives away, each with the way of its last request and the challenge of that.
     ///

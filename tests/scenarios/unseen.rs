@@ -25,6 +25,8 @@ scenarios! {
     "namesake-of-tenant" => namesake_of_tenant,
     "inferred-then-registers" => inferred_then_registers,
     "scan-stops-early" => scan_stops_early,
+    "credentials-late-at-site" => credentials_late_at_site,
+    "one-account-guessed" => one_account_guessed,
     "site-without-challenges" => site_without_challenges,
 }
 
@@ -378,6 +380,33 @@ fn scan_stops_early(scene: &mut Scene) {
         let mut guess = Agent { user, ..Agent::phone("100", Brand::Grandstream, "192.0.2.66:5070", "192.0.2.66:5070") };
         let request = scene.register(60.0 + f64::from(index) * 0.4, &mut guess);
         scene.reject(60.004 + f64::from(index) * 0.4, &mut guess, &request, 401);
+    }
+}
+
+/// Twelve phones of a site that come up send their credentials only 20 s after they were challenged, and are accepted.
+fn credentials_late_at_site(scene: &mut Scene) {
+    phones(scene, 300.0);
+    challenge_twelve(scene, |_| true);
+}
+
+/// Somebody tries twelve users, and is accepted as one of them 20 s later.
+fn one_account_guessed(scene: &mut Scene) {
+    phones(scene, 300.0);
+    challenge_twelve(scene, |index| index == 7);
+}
+
+/// Twelve users behind one address are challenged; those that `returns` names are accepted 20 s later.
+fn challenge_twelve(scene: &mut Scene, returns: impl Fn(u16) -> bool) {
+    for index in 0..12_u16 {
+        let outer = format!("198.51.100.200:{}", 41_000 + index);
+        let mut phone = Agent::phone(&(4000 + index).to_string(), Brand::Yealink, &format!("192.168.9.{}:5060", 20 + index), &outer);
+        let at = 60.0 + f64::from(index) * 0.4;
+        let request = scene.register(at, &mut phone);
+        scene.reject(at + 0.004, &mut phone, &request, 401);
+        if returns(index) {
+            let request = scene.register(at + 20.0, &mut phone);
+            scene.accept(at + 20.005, &phone, &request, &[]);
+        }
     }
 }
 

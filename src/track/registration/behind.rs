@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
+use crate::track::registration::Registrations;
 use crate::track::registration::device::Device;
 
 /// Counts the devices that are remembered by where they registered from.
@@ -48,6 +49,16 @@ impl Behind {
     /// A device at `address` is not registered any more.
     pub(super) fn unbound(&mut self, address: SocketAddr) {
         take(&mut self.registered, address);
+    }
+}
+
+impl Registrations {
+    /// How many registered devices there are at `address`, if all that are there are.
+    pub(in crate::track) fn all_registered_at(&self, address: IpAddr) -> Option<u32> {
+        let Behind { devices, registered } = &self.behind;
+        let ports = SocketAddr::new(address, 0)..=SocketAddr::new(address, u16::MAX);
+        let registered = registered.range(ports).map(|(_, count)| count).sum();
+        devices.get(&address).is_some_and(|&devices| devices == registered).then_some(registered)
     }
 }
 
