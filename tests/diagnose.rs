@@ -221,9 +221,16 @@ fn a_call_that_dropped_is_told_by_who_left_it_first() {
     assert!(gone.contains("1001 at 198.51.100.7:40001 had gone by then"), "{gone}");
     let transferred = headline("transfer-to-busy", "1001");
     assert!(
-        transferred.contains("as after a transfer. The PBX then called 2101 for 1001, which found the line busy (486)"),
+        transferred.contains("was transferred by 2001 at 09:00:40. The PBX then called 2101 for 1001, which found the line busy (486)"),
         "{transferred}"
     );
+    let rung_out = headline("transfer-rings-out", "2001");
+    assert!(rung_out.ends_with("The PBX then called 2101 for 1001, which rang and was not picked up (487)."), "{rung_out}");
+    let joined = headline("transfer-attended-by-callee", "1001");
+    assert!(joined.contains("1001 to 2001 at 09:00:10, at last with 2101, was ended by 2101"), "{joined}");
+    assert!(headline("transfer-attended-by-callee", "2001").ends_with("2101 talked to 1001 then."));
+    assert!(headline("pickup-replaces", "1001").contains("at last with 2101, was ended by 2101"));
+    assert!(headline("transfer-refused", "2001").contains("was ended by the PBX itself"));
     assert!(headline("call-bridged", "1001").contains("somebody hung up"));
 }
 

@@ -34,7 +34,7 @@ const BOUNDS: &[(&str, &[(&str, &str)])] = &[
     ("track/call/forks.rs", &[("places", "MOST")]),
     ("track/call/mod.rs", &[("partners", "LEGS")]),
     ("track/call/pickup.rs", &[("recent", "REMEMBERED")]),
-    ("track/call/transfer.rs", &[("recent", "REMEMBERED")]),
+    ("track/call/transfer.rs", &[("recent", "REMEMBERED"), ("leaving", "REMEMBERED")]),
     ("track/call/parties.rs", &[("by_party", "calls, two each")]),
     ("track/legs.rs", &[("near", "LOOKED_AT"), ("fitting", "marks of a leg, SOUGHT each, twice")]),
     ("track/legs/index.rs", &[("heads", "nodes"), ("nodes", "legs, their marks each")]),
@@ -50,6 +50,7 @@ const BOUNDS: &[(&str, &[(&str, &str)])] = &[
     ("track/nat/site.rs", &[("phones", "PHONES"), ("moves", "MOVES"), ("strangers", "STRANGERS")]),
     ("track/orphans.rs", &[("left", "WATCHED"), ("due", "left, three each")]),
     ("track/peers.rs", &[("pbxs", "MOST"), ("registrars", "MOST")]),
+    ("track/probed.rs", &[("users", "REMEMBERED")]),
     ("track/relays.rs", &[("tallies", "COMPARED")]),
     ("track/registration/behind.rs", &[("devices", "devices"), ("registered", "devices")]),
     (

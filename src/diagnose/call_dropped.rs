@@ -8,9 +8,10 @@ use crate::diagnose::answer::Answer;
 use crate::diagnose::cannot_call::{people, suspected};
 use crate::diagnose::case::Case;
 use crate::diagnose::facts;
+use crate::diagnose::line::{Line, called_in_vain};
 use crate::diagnose::parties::Attempt;
 use crate::diagnose::rule::{Check, Rule, Step};
-use crate::diagnose::words::{caller, clock, dialled, ender, lasting, outcome};
+use crate::diagnose::words::{caller, clock, dialled, lasting, outcome};
 use crate::report::model::{CallEntry, Escalation, Judgement};
 use crate::track::vocabulary::{CallState, Confidence, Direction, EndedBy, Outcome, Scope};
 
@@ -71,15 +72,18 @@ fn cannot_tell(headline: String) -> Answer {
     Answer::new(Judgement::CannotTell, headline).confidence(Confidence::Suspected).scope(Scope::Call)
 }
 
-fn ended(case: &Case<'_>, attempt: &Attempt<'_>) -> Answer {
-    let main = attempt.main;
-    let which = format!("The call of {} to {} at {}", caller(main), dialled(main), clock(case, attempt.started()));
+fn ended<'a>(case: &Case<'a>, attempt: &Attempt<'a>) -> Answer {
+    let line = Line::of(case, attempt);
+    if let Some(answer) = line.transferred(case) {
+        return answer;
+    }
+    let (main, which) = (line.own, line.which(case));
     if main.state == CallState::Open {
         return Answer::new(Judgement::Healthy, format!("{which} was still up when the capture ended.")).scope(Scope::Call);
     }
     let after = main.talk_s.map_or_else(String::new, |talk| format!(" after {}", lasting(talk.0)));
     let reason = main.end_reason.as_deref().map_or_else(String::new, |reason| format!(" ({reason})"));
-    let Some(who) = ender(main) else {
+    let Some(who) = line.ender() else {
         return cannot_tell(format!("{which} ended{after}{reason}; who ended it was not captured."))
             .next_step("Capture where both phones and the PBX are seen, from before the call begins.");
     };
@@ -131,15 +135,20 @@ fn handed_on(case: &Case<'_>, attempt: &Attempt<'_>, which: &str) -> Option<Answ
     let main = attempt.main;
     let end = main.ended?.0;
     let left = attempt.legs.iter().filter_map(|leg| leg.answered.and(leg.ended)).map(|left| left.0).max().filter(|left| *left <= end)?;
+    let is_left = main.ended_by != Some(EndedBy::Caller);
+    let in_vain = attempt.legs.iter().filter(|_| is_left).find_map(|leg| called_in_vain(case, leg));
     let is_next = |call: &&CallEntry| {
         let fits = call.direction == Direction::Out && call.linked.is_empty() && call.from == main.from;
         fits && (left..=end).contains(&call.first_seen) && call.status.is_some_and(|status| status >= 400)
     };
-    let next = case.scene.report.calls.iter().rfind(is_next).filter(|_| main.ended_by == Some(EndedBy::Callee))?;
+    let next = || case.scene.report.calls.iter().rfind(is_next).filter(|_| main.ended_by == Some(EndedBy::Callee));
+    let next = in_vain.or_else(next)?;
+    let how = match in_vain {
+        Some(_) => format!("transferred by {} at {}", dialled(main), clock(case, left)),
+        None => format!("left by the called side, {}, at {}, as after a transfer", dialled(main), clock(case, left)),
+    };
     let headline = format!(
-        "{which} was left by the called side, {}, at {}, as after a transfer. The PBX then called {} for {}, which {}, and ended the call of {}{}.",
-        dialled(main),
-        clock(case, left),
+        "{which} was {how}. The PBX then called {} for {}, which {}, and ended the call of {}{}.",
         dialled(next),
         caller(main),
         outcome(next),

@@ -19,6 +19,7 @@ mod concern;
 mod facts;
 mod history;
 mod judge;
+mod line;
 mod loses_connection;
 mod mended;
 mod nearby;

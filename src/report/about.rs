@@ -9,6 +9,7 @@ use super::model::Report;
 use crate::time::{PacketTime, Span};
 use crate::track::Tracker;
 use crate::track::call::record::CallView;
+use crate::track::call::transferor;
 use crate::track::registration::Aor;
 use crate::track::registration::device::Device;
 use crate::track::site::Site;
@@ -21,9 +22,10 @@ const ROUNDS: usize = 4;
 pub const LATELY: Span = Span::from_secs(1800);
 
 /// The registrations and calls that a question about `user` can rest on: its own, those of its neighbours at the same sites, those of
-/// whom it called, all legs of its calls, the other calls of a trunk that refused one of them, the latest of a PBX that did with an error, and
-/// those to a number by which it was reached that the PBX does not know. Lists of the NATs and findings stay empty; the capture block is the caller's.
-/// Of an address that several users share it holds the calls of all: who asks tells them apart.
+/// whom it called, all legs of its calls, the other calls of a trunk that refused one of them, the latest of a PBX that did with an error,
+/// those to a number by which it was reached that the PBX does not know, and those made in vain in the name of who was transferred. Lists
+/// of the NATs and findings stay empty; the capture block is the caller's. Of an address that several users share it holds the calls of
+/// all: who asks tells them apart.
 pub fn about(tracker: &Tracker, user: &str) -> Report {
     let party = Party::find(tracker, user);
     let own = with_legs(tracker, |record| party.takes_part(record));
@@ -33,7 +35,9 @@ pub fn about(tracker: &Tracker, user: &str) -> Report {
     let failing: BTreeSet<IpAddr> = own.iter().filter_map(|kept| failing_pbx(tracker, &kept.record, since)).collect();
     let numbers: BTreeSet<&str> =
         own.iter().filter(|kept| !party.takes_part(&kept.record) && !kept.record.linked.is_empty()).map(|kept| kept.record.to).collect();
-    let kept = if refusing.is_empty() && failing.is_empty() && numbers.is_empty() {
+    let is_left = |kept: &&Kept<'_>| kept.record.end_reason.is_some_and(|reason| transferor(reason).is_some());
+    let transferred: BTreeSet<&str> = own.iter().filter(is_left).flat_map(|kept| [kept.record.from, kept.record.to]).collect();
+    let kept = if refusing.is_empty() && failing.is_empty() && numbers.is_empty() && transferred.is_empty() {
         own
     } else {
         let is_unknown = |record: &CallView<'_>| record.status == 404 && numbers.contains(record.to);
@@ -41,7 +45,8 @@ pub fn about(tracker: &Tracker, user: &str) -> Report {
             let ends = [record.source, record.destination];
             refusing.contains(&record.destination.ip()) || (record.started >= since && ends.iter().any(|end| failing.contains(&end.ip())))
         };
-        with_legs(tracker, |record| party.takes_part(record) || is_beside(record) || is_unknown(record))
+        let is_instead = |record: &CallView<'_>| record.linked.is_empty() && record.answered.is_none() && transferred.contains(record.from);
+        with_legs(tracker, |record| party.takes_part(record) || is_beside(record) || is_unknown(record) || is_instead(record))
     };
     let concerns = |aor: &Aor| {
         names(tracker, aor, user)

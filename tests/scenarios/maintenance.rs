@@ -15,6 +15,8 @@ scenarios! {
     "leg-left-up" => leg_left_up,
     "transfer" => transfer,
     "transfer-to-busy" => transfer_to_busy,
+    "transfer-rings-out" => transfer_rings_out,
+    "transfer-fails" => transfer_fails,
     "caller-gone-in-call" => caller_gone_in_call,
     "bye-ignored-in-bridge" => bye_ignored_in_bridge,
     "ivr-continues" => ivr_continues,
@@ -166,6 +168,46 @@ fn transfer_to_busy(scene: &mut Scene) {
     leg.fail(scene, 40.4, 486, &[]);
     let bye = bridge.a.in_dialog(scene, Side::Callee, "BYE").with("Reason", "Q.850;cause=17");
     bridge.a.exchange_message(scene, 40.5, Side::Callee, &bye, 200);
+}
+
+/// The called phone transfers its caller and hangs up; the third one rings until the PBX gives up, and ends the call of the caller.
+fn transfer_rings_out(scene: &mut Scene) {
+    let mut bridge = bridged(scene, 200.0);
+    scene.healthy(&mut c1(), 2.0, 200.0);
+    bridge.ring(scene, 10.0);
+    bridge.answer(scene, 14.0);
+    let refer = bridge.b.in_dialog(scene, Side::Callee, "REFER").with("Refer-To", "<sip:2101@pbx.example.com>");
+    bridge.b.exchange_message(scene, 40.0, Side::Callee, &refer, 202);
+    let mut leg = third_leg(scene);
+    leg.invite(scene, 40.1, &[]);
+    bridge.b.bye(scene, 40.2, Side::Callee);
+    leg.progress(scene, 40.4, 180);
+    leg.cancel(scene, 70.1, &[]);
+    bridge.a.bye(scene, 70.2, Side::Callee);
+}
+
+/// The called phone transfers its caller to one that is busy, hears of it, and talks on; in the end the PBX drops both legs.
+fn transfer_fails(scene: &mut Scene) {
+    let mut bridge = bridged(scene, 200.0);
+    scene.healthy(&mut c1(), 2.0, 200.0);
+    bridge.ring(scene, 10.0);
+    bridge.answer(scene, 14.0);
+    let refer = bridge.b.in_dialog(scene, Side::Callee, "REFER").with("Refer-To", "<sip:2101@pbx.example.com>");
+    bridge.b.exchange_message(scene, 40.0, Side::Callee, &refer, 202);
+    let mut leg = third_leg(scene);
+    leg.invite(scene, 40.1, &[]);
+    leg.fail(scene, 40.2, 486, &[]);
+    let notify = bridge.b.in_dialog(scene, Side::Caller, "NOTIFY").with("Event", "refer").with("Subscription-State", "terminated");
+    let notify = notify.with_body("message/sipfrag;version=2.0", "SIP/2.0 486 Busy Here\r\n".to_owned());
+    bridge.b.exchange_message(scene, 40.3, Side::Caller, &notify, 200);
+    bridge.b.bye(scene, 120.0, Side::Caller);
+    bridge.a.bye(scene, 120.01, Side::Callee);
+}
+
+/// The leg from the PBX to the third phone, in the name of the caller.
+fn third_leg(scene: &mut Scene) -> Leg {
+    let pbx = scene.pbx.clone();
+    Leg::new(scene, &pbx, &c1(), "1001", "2101")
 }
 
 /// The power of the caller's phone fails; the callee hangs up when it has heard nothing for a while.

@@ -7,6 +7,7 @@ use crate::time::Span;
 use crate::track::call::record::Beginning;
 use crate::track::call::session::Side;
 use crate::track::call::setup::note_reason;
+use crate::track::call::transfer::transferred;
 use crate::track::call::{Call, Calls, LINGER_ENDED, tag_hash};
 use crate::track::event::{Event, Sighting};
 use crate::track::transaction::Transaction;
@@ -57,8 +58,10 @@ impl Calls {
             call.is_referred |= method == Method::Refer;
             call.note_alive(call.sender(world, &seen.message));
         }
-        if method == Method::Refer {
-            self.note_refer(world, handle, seen);
+        match method {
+            Method::Refer => self.note_refer(world, handle, seen),
+            Method::Notify => self.note_notify(handle, seen),
+            _ => {}
         }
     }
 
@@ -149,6 +152,7 @@ impl Calls {
 
     /// Takes note that the call ended with `seen`: a BYE, or what answers it.
     fn hang_up(&mut self, world: &World, handle: Handle, seen: &Seen<'_>, bye: Bye) {
+        let transferred_by = self.transferred_by(handle, seen.at.time);
         let Some(call) = self.table.get_mut(handle) else { return };
         let began = if bye.by == Side::Caller { EndedBy::Caller } else { EndedBy::Callee };
         let from_pbx = world.peers.direction(bye.flow) == Direction::Out;
@@ -162,6 +166,9 @@ impl Calls {
             call.record.ended_by = Some(if by_proxy { EndedBy::Pbx } else { began });
         }
         note_reason(call, seen);
+        if let Some(by) = transferred_by {
+            call.record.end_reason = Some(transferred(by).into());
+        }
         self.table.set_deadline(handle, seen.at.time + LINGER_ENDED);
     }
 

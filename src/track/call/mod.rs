@@ -24,6 +24,7 @@ pub use dialog::ByeKind;
 pub use packed::FinishedCall;
 pub use prack::Reliable;
 pub(in crate::track) use setup::{is_initial, tell_server_delay};
+pub use transfer::transferor;
 pub use upkeep::Lost;
 
 use crate::decode::flow::{Flow, Transport};

@@ -6,6 +6,7 @@ use crate::sip::headers::{Address, HeaderName};
 use crate::sip::uri::unescape;
 use crate::table::Handle;
 use crate::time::{PacketTime, Span};
+use crate::track::call::session::Side;
 use crate::track::call::{Call, Calls, parties};
 use crate::track::vocabulary::Direction;
 use crate::track::world::{Seen, World, user_text};
@@ -26,10 +27,35 @@ enum Transfer {
     Call { leg: Handle, parties: parties::Keys, asked: PacketTime },
 }
 
+/// How long whoever asked for a transfer stays on the line: until whoever is called has answered or is given up (RFC 3261 §16.6).
+const DONE_WITHIN: Span = Span::from_secs(180);
+
+/// Why a leg ended whose `by` had transferred its partner away.
+pub(super) fn transferred(by: Side) -> &'static str {
+    match by {
+        Side::Caller => "transferred by the caller",
+        Side::Callee => "transferred by the called side",
+    }
+}
+
+/// Who had transferred its partner away, by that reason of an end.
+pub fn transferor(reason: &str) -> Option<Side> {
+    [Side::Caller, Side::Callee].into_iter().find(|side| transferred(*side) == reason)
+}
+
+/// A leg that one end means to leave, as its REFER was accepted.
+#[derive(Clone, Copy, Debug)]
+struct Leaving {
+    leg: Handle,
+    by: Side,
+    accepted: PacketTime,
+}
+
 /// The transfers that may still be done.
 #[derive(Debug, Default)]
 pub(super) struct Transfers {
     recent: VecDeque<Transfer>,
+    leaving: VecDeque<Leaving>,
 }
 
 impl Calls {
@@ -62,6 +88,48 @@ impl Calls {
             let parties = parties::keys(world, name, &user_text(target.user));
             self.note_transfer(Transfer::Call { leg, parties, asked: seen.at.time });
         }
+    }
+
+    /// Takes note that a REFER of a leg was accepted: its sender leaves that leg, and the one that it had joined with that.
+    pub(super) fn refer_accepted(&mut self, world: &World, leg: Handle, seen: &Seen<'_>) {
+        let Some(call) = self.table.get(leg) else { return };
+        let joined = self.joined_with(leg).and_then(|other| Some((other, self.table.get(other)?)));
+        let joined = joined.and_then(|(other, call)| match call.record.direction(&world.peers) {
+            Direction::In => Some((other, Side::Caller)),
+            Direction::Out => Some((other, Side::Callee)),
+            Direction::Through => None,
+        });
+        let legs = [Some((leg, call.sender(world, &seen.message))), joined];
+        for (leg, by) in legs.into_iter().flatten() {
+            if self.transfers.leaving.len() >= REMEMBERED {
+                self.transfers.leaving.pop_front();
+            }
+            self.transfers.leaving.push_back(Leaving { leg, by, accepted: seen.at.time });
+        }
+    }
+
+    /// Takes note of a NOTIFY, which may say that a transfer failed (RFC 3515 §2.4.5): who asked for it stays on the line.
+    pub(super) fn note_notify(&mut self, leg: Handle, seen: &Seen<'_>) {
+        let status = seen.message.body().strip_prefix(b"SIP/2.0 ").and_then(|rest| rest.first());
+        if !self.transfers.leaving.is_empty() && status.is_some_and(|class| matches!(class, b'3'..=b'6')) {
+            let joined = self.joined_with(leg);
+            self.transfers.leaving.retain(|leaving| leaving.leg != leg && Some(leaving.leg) != joined);
+        }
+    }
+
+    /// Who has left a leg that ends at `end` by transferring its partner away, if somebody has.
+    pub(super) fn transferred_by(&self, leg: Handle, end: PacketTime) -> Option<Side> {
+        let is_it = |leaving: &&Leaving| leaving.leg == leg && end.since(leaving.accepted) <= DONE_WITHIN;
+        self.transfers.leaving.iter().rev().find(is_it).map(|leaving| leaving.by)
+    }
+
+    /// The leg that is to be joined with `leg`, where a REFER names it.
+    fn joined_with(&self, leg: Handle) -> Option<Handle> {
+        self.transfers.recent.iter().rev().find_map(|transfer| match *transfer {
+            Transfer::Join([one, other]) if one == leg => Some(other),
+            Transfer::Join([one, other]) if other == leg => Some(one),
+            _ => None,
+        })
     }
 
     /// Joins with the leg that was answered just now whom it is for, where a transfer says so.
@@ -110,7 +178,7 @@ impl Calls {
     }
 
     fn note_transfer(&mut self, transfer: Transfer) {
-        let Self { transfers: Transfers { recent }, table, .. } = self;
+        let Self { transfers: Transfers { recent, .. }, table, .. } = self;
         let is_open = |leg: Handle| table.get(leg).is_some_and(|call: &Call| !call.is_over);
         recent.retain(|transfer| match *transfer {
             Transfer::Join([one, other]) => is_open(one) || is_open(other),

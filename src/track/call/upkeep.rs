@@ -43,6 +43,7 @@ impl Calls {
         match request.method {
             Method::Bye => self.bye_answered(world, handle, seen, status, request),
             _ if matches!(status, 408 | 481) => self.forgotten_by(world, handle, seen, status, request),
+            Method::Refer if status < 300 => self.refer_accepted(world, handle, seen),
             Method::Invite | Method::Update => self.renegotiated(world, handle, seen, status, request),
             _ => {}
         }
