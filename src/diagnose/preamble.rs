@@ -6,8 +6,10 @@ use crate::detect::finding::{Finding, Subject};
 use crate::diagnose::answer::Answer;
 use crate::diagnose::case::Case;
 use crate::diagnose::rule::{Check, Rule, Step};
-use crate::diagnose::words::counted;
+use crate::diagnose::words::{clock, counted};
+use crate::report::filter::is_user;
 use crate::report::model::{Escalation, Judgement};
+use crate::track::probed::Probed;
 use crate::track::vocabulary::{Confidence, Scope};
 
 pub(super) const STEPS: &[Step] = &[
@@ -52,6 +54,9 @@ fn absent(case: &Case<'_>) -> Check {
     if !case.party.registrations.is_empty() || !case.attempts.is_empty() || found {
         return Check::Pass;
     }
+    if let Some(answer) = probed(case) {
+        return Check::met(answer);
+    }
     let encrypted = case.scene.report.capture.skipped.get("encrypted").copied().unwrap_or_default();
     let (headline, next_step) = match (encrypted, knocks(case)) {
         (0, Some(knocks)) => (
@@ -82,6 +87,28 @@ fn absent(case: &Case<'_>) -> Check {
         ),
     };
     Check::met(Answer::new(Judgement::NoTraffic, headline).confidence(Confidence::Probable).scope(Scope::PhoneOrSite).next_step(next_step))
+}
+
+/// Something answers the OPTIONS of the PBX to the user, and nothing else was captured of it.
+fn probed(case: &Case<'_>) -> Option<Answer> {
+    let is_meant = |probed: &&Probed| is_user(case.asked(), &probed.user) || case.party.is_at(probed.place);
+    let probed = case.scene.tracker.probed.iter().filter(is_meant).max_by_key(|probed| probed.last.time)?;
+    let Probed { place, answers, status, last, .. } = probed;
+    let headline = format!(
+        "No registration and no call of {} was captured. The PBX probes it at {place}, and {} answered, at last with {status} at {}: something \
+         is there, but that does not tell whether it serves this user.",
+        case.asked(),
+        counted(*answers as usize, "OPTIONS was", "OPTIONS were"),
+        clock(case, case.printed(last.time))
+    );
+    let answer = Answer::new(Judgement::CannotTell, headline)
+        .confidence(Confidence::Suspected)
+        .scope(Scope::Phone)
+        .fact(case.printed(last.time), last.frame, format!("OPTIONS for {} at {place} answered {status}", probed.user))
+        .next_step(format!(
+            "Force a reconnection while capturing, so that its registration is seen; check that the device at {place} is set up for this user."
+        ));
+    Some(answer)
 }
 
 /// What to do about a phone of which nothing is seen.

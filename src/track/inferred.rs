@@ -18,16 +18,16 @@ impl Tracker {
         let (address, user) = (request.flow.destination, &*plain_user(seen.read.to().user));
         // What a phone answers that knows nothing of OPTIONS, or is in a call (DETECTION §3.1).
         let is_there = matches!(status, 200..=299 | 405 | 481 | 486 | 501);
-        if !is_there
-            || user.is_empty()
-            || text(user).as_bytes() != user
-            || self.world.peers.direction(request.flow) != Direction::Out
-            || !self.is_unknown_at(address, user)
-            || (self.world.peers.is_trunk(address.ip()) && !self.is_called_as(address.ip(), user))
-        {
+        if user.is_empty() || text(user).as_bytes() != user || self.world.peers.direction(request.flow) != Direction::Out {
             return;
         }
-        self.registrations.infer(&mut self.world, seen, request);
+        let is_phone = is_there
+            && self.is_unknown_at(address, user)
+            && (!self.world.peers.is_trunk(address.ip()) || self.is_called_as(address.ip(), user));
+        match is_phone {
+            true => self.registrations.infer(&mut self.world, seen, request),
+            false => self.probed.note(self.world.digester, address, &text(user), status, seen.at),
+        }
     }
 
     /// Whether nobody is known at `address`, or others alone by their answers: the handsets of a base.

@@ -16,6 +16,7 @@ pub mod nat;
 pub mod orphans;
 pub mod pace;
 pub mod peers;
+pub mod probed;
 pub mod reading;
 pub mod registration;
 pub mod relays;
@@ -44,6 +45,7 @@ use crate::track::lost::LostAnswers;
 use crate::track::nat::Nat;
 use crate::track::orphans::Orphans;
 use crate::track::peers::Peers;
+use crate::track::probed::ProbedUsers;
 use crate::track::registration::Registrations;
 use crate::track::relays::Relays;
 use crate::track::scan::{Limits, Scans};
@@ -120,6 +122,8 @@ pub struct Tracker {
     pub registrations: Registrations,
     /// What is known of the NATs.
     pub nat: Nat,
+    /// Whom the PBX probes, and who is not known.
+    pub probed: ProbedUsers,
     /// What was on the wire.
     pub messages: MessageCounts,
     legs: Legs,
@@ -151,6 +155,7 @@ impl Tracker {
             registrations: Registrations::new(settings.bindings, settings.finished, thresholds),
             nat: Nat::new(digester, settings.bindings, *thresholds),
             messages: MessageCounts { requests: [0; Method::ALL.len()], responses: vec![0; STATUSES], retransmissions: 0 },
+            probed: ProbedUsers::default(),
             legs: Legs::default(),
             lost: LostAnswers::default(),
             relays: Relays::default(),

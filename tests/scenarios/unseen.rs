@@ -24,6 +24,7 @@ scenarios! {
     "carriers-probed-by-names" => carriers_probed_by_names,
     "namesake-of-tenant" => namesake_of_tenant,
     "inferred-then-registers" => inferred_then_registers,
+    "probes-refused" => probes_refused,
     "scan-stops-early" => scan_stops_early,
     "credentials-late-at-site" => credentials_late_at_site,
     "one-account-guessed" => one_account_guessed,
@@ -369,6 +370,25 @@ fn inferred_then_registers(scene: &mut Scene) {
         scene.reject(at + 0.005, &mut refused, &request, 401);
         let request = scene.register(at + 0.08, &mut refused);
         scene.reject(at + 0.085, &mut refused, &request, 401);
+    }
+}
+
+/// Two phones registered before the capture: one answers the OPTIONS of the PBX 404 as long as it is on, the other one 480.
+fn probes_refused(scene: &mut Scene) {
+    phones(scene, 600.0);
+    let pbx = scene.pbx.clone();
+    for (user, status) in [("1016", 404), ("1017", 480)] {
+        let place = format!("198.51.100.116:4{user}");
+        let phone = Agent::phone(user, Brand::Yealink, &place, &place);
+        for at in times(10.0, 60.0, 580.0) {
+            let request = scene.qualify_message(&phone);
+            scene.send(at, &pbx, &phone, &request);
+            if status == 480 || at < 300.0 {
+                let tag = phone.tag(&mut scene.random);
+                let response = phone.introduce(request.response(status, pbx.outer, &tag));
+                scene.send(at + phone.delay, &phone, &pbx, &response);
+            }
+        }
     }
 }
 
