@@ -331,7 +331,7 @@ mod tests {
     fn who_is_called_or_heard_is_somebody() {
         let stray = flow(PHONE, NOBODY);
         let mut called = refused(&[PBX], stray);
-        called.world.peers.note_called(stray.destination.ip(), at(5));
+        called.world.peers.note_called(stray.destination.ip(), None, at(5));
         assert!(!is_refused_elsewhere(&called, stray, at(10)));
         for listener in [PHONE, PBX] {
             let mut heard = refused(&[PBX], stray);

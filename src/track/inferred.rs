@@ -45,7 +45,10 @@ impl Tracker {
     fn is_called_as(&self, address: IpAddr, user: &[u8]) -> bool {
         let called = || self.calls.iter().filter(|(_, call)| call.flow().destination.ip() == address).map(|(_, call)| &*call.record.to);
         let is_user = |to: &str| to.split_once('@').map_or(to, |(user, _)| user).as_bytes() == user;
-        called().next().is_some() && called().all(is_user)
+        match called().next() {
+            Some(_) => called().all(is_user),
+            None => self.world.peers.is_called_as(address, user),
+        }
     }
 
     /// Takes note of a call or a registration that begins: where answers were held to be those of phones, and the PBX registers there, or a

@@ -6,6 +6,7 @@
 
 pub mod absence;
 pub mod call;
+mod called;
 mod cleared;
 pub mod event;
 pub mod flows;

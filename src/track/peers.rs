@@ -12,6 +12,7 @@ use crate::decode::ends::ip_digest;
 use crate::decode::flow::Flow;
 use crate::table::{Digest, Digester, ExpiringTable, Rank};
 use crate::time::{PacketTime, Span};
+use crate::track::called::Called;
 use crate::track::event::Giveaway;
 use crate::track::vocabulary::{Direction, PeerClass};
 
@@ -82,7 +83,7 @@ struct Registrar {
 #[derive(Clone, Copy, Debug, Default)]
 struct Source {
     registers: bool,
-    is_called: bool,
+    called: Called,
     /// By what it was found out to scan.
     scans: Option<Giveaway>,
     /// The number of the phone system that it scanned when it was found out.
@@ -260,12 +261,12 @@ impl Peers {
     /// Whether `address` is a trunk: configured, or called by the PBX and never seen to register, or found to be one by its calls.
     pub fn is_trunk(&self, address: IpAddr) -> bool {
         self.trunks.contains(&address)
-            || self.source(address).is_some_and(|source| source.is_called && !source.registers && source.scans.is_none())
+            || self.source(address).is_some_and(|source| source.called != Called::Never && !source.registers && source.scans.is_none())
     }
 
     /// Whether the PBX accepted a registration from `address`, or calls it or registers there.
     pub fn is_partner(&self, address: IpAddr) -> bool {
-        self.trunks.contains(&address) || self.source(address).is_some_and(|source| source.registers || source.is_called)
+        self.trunks.contains(&address) || self.source(address).is_some_and(|source| source.registers || source.called != Called::Never)
     }
 
     /// What an entry is worth that the peer at `address` brings about.
@@ -310,12 +311,22 @@ impl Peers {
 
     /// Takes note that `peer`, which was held to be that of a phone, is that of a carrier or a gateway, whether the PBX calls there or not.
     pub fn note_carrier(&mut self, peer: IpAddr, now: PacketTime) {
-        self.update(peer, now, |source| (source.registers, source.is_called) = (false, true));
+        self.update(peer, now, |source| (source.registers, source.called) = (false, Called::Otherwise));
     }
 
-    /// Takes note that the PBX called or registered at `peer`.
-    pub fn note_called(&mut self, peer: IpAddr, now: PacketTime) {
-        self.update(peer, now, |source| source.is_called = true);
+    /// Takes note that the PBX called `peer` as `user`, or registered there.
+    pub fn note_called(&mut self, peer: IpAddr, user: Option<&[u8]>, now: PacketTime) {
+        let called = user.map_or(Called::Otherwise, |user| self.called_as(user));
+        self.update(peer, now, |source| source.called = source.called.and(called));
+    }
+
+    /// Whether the PBX calls `peer` as `user` and as nobody else.
+    pub fn is_called_as(&self, peer: IpAddr, user: &[u8]) -> bool {
+        self.source(peer).is_some_and(|source| source.called == self.called_as(user))
+    }
+
+    fn called_as(&self, user: &[u8]) -> Called {
+        Called::As(self.digester.bytes(user).low64() as u32)
     }
 
     /// Takes note that a REGISTER along `flow` with `vias` Via values was answered by 2xx or 401 at `now`. Returns the PBX address, if one
@@ -633,8 +644,8 @@ mod tests {
     fn a_phone_that_registers_is_no_trunk_though_it_is_called() {
         let mut peers = peers();
         let now = PacketTime::from_parts(1, 0);
-        peers.note_called("192.0.2.50".parse().unwrap(), now);
-        peers.note_called("198.51.100.7".parse().unwrap(), now);
+        peers.note_called("192.0.2.50".parse().unwrap(), None, now);
+        peers.note_called("198.51.100.7".parse().unwrap(), None, now);
         peers.note_registered("198.51.100.7".parse().unwrap(), now);
         assert!(peers.is_trunk("192.0.2.50".parse().unwrap()));
         assert!(!peers.is_trunk("198.51.100.7".parse().unwrap()));

@@ -3,6 +3,7 @@
 use crate::decode::flow::Flow;
 use crate::sip::message::{Kind, Message};
 use crate::sip::method::Method;
+use crate::sip::uri::plain_user;
 use crate::table::{Handle, Rank};
 use crate::time::{PacketTime, Span};
 use crate::track::call::{ByeKind, is_initial, tell_server_delay};
@@ -362,7 +363,8 @@ impl Tracker {
     /// Takes note of whom the PBX calls or registers at.
     pub(super) fn note_called(&mut self, seen: &Seen<'_>) {
         if self.calls_out(&seen.message, seen.flow) {
-            self.world.peers.note_called(seen.flow.destination.ip(), seen.at.time);
+            let user = (seen.message.method() == Method::Invite).then(|| plain_user(seen.read.to().user));
+            self.world.peers.note_called(seen.flow.destination.ip(), user.as_deref(), seen.at.time);
         }
     }
 

@@ -25,6 +25,8 @@ scenarios! {
     "namesake-of-tenant" => namesake_of_tenant,
     "inferred-then-registers" => inferred_then_registers,
     "probes-refused" => probes_refused,
+    "called-before-probed" => called_before_probed,
+    "gateway-called-before-probed" => gateway_called_before_probed,
     "scan-stops-early" => scan_stops_early,
     "credentials-late-at-site" => credentials_late_at_site,
     "one-account-guessed" => one_account_guessed,
@@ -388,6 +390,38 @@ fn probes_refused(scene: &mut Scene) {
                 let response = phone.introduce(request.response(status, pbx.outer, &tag));
                 scene.send(at + phone.delay, &phone, &pbx, &response);
             }
+        }
+    }
+}
+
+/// A phone that registered before the capture is called, is probed minutes later, and falls silent.
+fn called_before_probed(scene: &mut Scene) {
+    probed_after_calls(scene, &["1018"]);
+}
+
+/// The same of a gateway that is called for several numbers, and is probed by one of them.
+fn gateway_called_before_probed(scene: &mut Scene) {
+    probed_after_calls(scene, &["1019", "1018", "1020"]);
+}
+
+/// The PBX calls somebody for each of `numbers`, and probes it as 1018 from 200 s on; from 600 s on nothing comes back.
+fn probed_after_calls(scene: &mut Scene, numbers: &[&str]) {
+    phones(scene, 900.0);
+    let place = "198.51.100.118:5060";
+    let called = Agent::phone("1018", Brand::Yealink, place, place);
+    let pbx = scene.pbx.clone();
+    for (number, at) in numbers.iter().zip(times(10.0, 20.0, 100.0)) {
+        let mut leg = Leg::new(scene, &pbx, &called, "2001", number);
+        leg.invite(scene, at, &[]);
+        leg.progress(scene, at + 0.2, 180);
+        leg.answer(scene, at + 3.0, &[]);
+        leg.bye(scene, at + 12.0, Side::Caller);
+    }
+    for at in times(200.0, 60.0, 880.0) {
+        if at < 600.0 {
+            scene.qualify(at, &called);
+        } else {
+            scene.qualify_lost(at, &[0.0, 0.5, 1.5, 3.5], &called);
         }
     }
 }
