@@ -55,7 +55,7 @@ const BOUNDS: &[(&str, &[(&str, &str)])] = &[
     ("track/registration/behind.rs", &[("devices", "devices"), ("registered", "devices")]),
     (
         "track/registration/mod.rs",
-        &[("devices", "DEVICES"), ("stream_doors", "64 doors"), ("edges", "64 proxies"), ("tries", "SOURCES"), ("delays", "keep_delays")],
+        &[("devices", "DEVICES"), ("doors", "64 addresses"), ("edges", "64 proxies"), ("tries", "SOURCES"), ("delays", "keep_delays")],
     ),
     ("track/registration/device.rs", &[("round_trips", "ROUND_TRIPS")]),
     ("track/registration/users.rs", &[("by_user", "aors")]),
@@ -92,7 +92,7 @@ const BOUNDS: &[(&str, &[(&str, &str)])] = &[
     ("detect/recent.rs", &[("happened", "MOST"), ("counts", "happened")]),
     ("detect/registration.rs", &[("rejections", "REMEMBERED"), ("dropped", "REMEMBERED"), ("refusals", "REMEMBERED")]),
     ("detect/restart.rs", &[("watched", "REMEMBERED"), ("signs", "KEPT")]),
-    ("detect/server.rs", &[("silences", "REMEMBERED"), ("requests", "REMEMBERED"), ("known", "KNOWN")]),
+    ("detect/server.rs", &[("silences", "REMEMBERED"), ("requests", "REMEMBERED"), ("known", "KNOWN"), ("unopened", "KNOWN")]),
     ("detect/served.rs", &[("sources", "REMEMBERED")]),
     ("detect/setup.rs", &[("recent", "REMEMBERED")]),
     ("detect/short.rs", &[("users", "REMEMBERED, the users of each")]),

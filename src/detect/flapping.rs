@@ -138,7 +138,8 @@ impl FlappingDetector {
         let (is_meant, disconnected_by) = match left.how {
             How::Expired => (false, None),
             How::Deliberately => (is_quick, None),
-            How::Disconnected { due, by, .. } => (is_quick && at.time >= due, Some(by)),
+            // A phone that ends a connection and opens the next one at once does so on purpose.
+            How::Disconnected { due, by, .. } => (is_quick && (by == Side::Phone || at.time >= due), Some(by)),
         };
         if device != left.device || entry.restarted >= left.at.time || is_meant {
             return;

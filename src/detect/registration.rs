@@ -225,17 +225,25 @@ impl RegistrationDetector {
             return;
         }
         let Some((tries, first)) = self.unopened.note(unopened) else { return };
-        if !tries.latest.iter().all(|other| other.refused) && !tracker.world.would_see_answer(flow, first, at.time) {
+        let refused = tries.latest.iter().all(|other| other.refused);
+        let standing = standing(tracker, source);
+        let is_blind = !refused && !tracker.world.would_see_answer(flow, first, at.time);
+        if is_blind || standing == Standing::Known && is_heard_from(tracker, source, first) {
             return;
         }
         let (waited, (others, served)) = (at.time.since(first), others_served(&self.answered, tracker, flow, first, findings));
         let gone = silent_since(tracker, pbx, first).filter(|_| others == 0);
-        let guess = gone.map_or_else(|| MAY_BE_BLOCKED.to_owned(), |since| is_gone(tracker, pbx, since));
+        let guess = match gone {
+            // Its host is up.
+            _ if refused => "the PBX takes no TCP connections any more, or a filter there refuses this address".to_owned(),
+            Some(since) => is_gone(tracker, pbx, since),
+            None => MAY_BE_BLOCKED.to_owned(),
+        };
         let times = tries.times;
         let message = format!("{source}: asked {times} times for a TCP connection and got none in {waited} while {served}: {guess}");
         let raise = Raise::new(FindingId::RegistrarSilent, Subject::Source(source), message).fill(Slot::Pbx, pbx.to_string());
         let raise = if gone.is_some() { raise.remedy(SERVER_IS_GONE) } else { raise };
-        let standing = standing(tracker, source);
+        let raise = if refused { raise.remedy(TCP_REFUSED) } else { raise };
         let raise = if standing == Standing::Stranger { raise.severity(Severity::Info) } else { raise };
         let raise = tries.latest.iter().fold(raise, |raise, Unopened { flow, at, refused }| {
             let outcome = if *refused { "refused" } else { "without an answer" };
@@ -250,6 +258,16 @@ impl RegistrationDetector {
             .fill(Slot::Ip, source.to_string());
         findings.raise(raise, at.time);
     }
+}
+
+/// What to do where connections are refused.
+const TCP_REFUSED: &str = "Second level: check that {pbx} listens for TCP; if it does, check fail2ban/iptables/ACL there for {ip}.";
+
+/// Whether a phone of a known source was heard since `since`, over the way of its registration: what else its address asks for in vain is
+/// not what its registration rests on.
+pub(super) fn is_heard_from(tracker: &Tracker, source: IpAddr, since: PacketTime) -> bool {
+    let mut there = tracker.registrations.devices().map(|(_, device)| device).filter(|device| device.source().ip() == source);
+    there.any(|device| device.is_registered() && tracker.world.flows.last_seen(device.flow) > since)
 }
 
 /// What a server does that answers others.

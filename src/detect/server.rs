@@ -27,6 +27,8 @@ const KNOWN: usize = 4096;
 const SMALL_SOURCES: usize = 2;
 /// Requests remembered while a PBX is silent.
 const REMEMBERED: usize = 64;
+/// For how long a source must have asked for connections in vain.
+const IN_VAIN: Span = Span::from_secs(32);
 /// How often it is said that the silence lasts, while somebody asks.
 const REPEATED: Span = Span::from_secs(300);
 /// How often it is looked which sources were silent for too long.
@@ -54,6 +56,8 @@ struct Silence {
 #[derive(Debug, Default)]
 pub(super) struct ServerDetector {
     silences: Vec<Silence>,
+    /// Since when known sources ask PBXs for connections in vain.
+    unopened: BTreeMap<(IpAddr, SocketAddr), PacketTime>,
 }
 
 impl ServerDetector {
@@ -69,11 +73,24 @@ impl ServerDetector {
         }
     }
 
-    /// A connection that is not to be had is a request without an answer, where there was one before.
+    /// A connection that is not to be had is a request without an answer, where all users come over such, and whoever asks for it has
+    /// asked for so long that the PBX is not just starting.
     pub(super) fn event(&mut self, tracker: &Tracker, event: &Event) {
         let Event::Noticed { signal: Signal::Refused(flow) | Signal::Unopened(flow), at } = event else { return };
-        let is_known = standing(tracker, flow.source.ip()) == Standing::Known && tracker.registrations.serves_streams(flow.destination);
-        if is_known && tracker.world.peers.direction(*flow) == Direction::In {
+        let (source, pbx) = (flow.source.ip(), flow.destination);
+        let is_known = standing(tracker, source) == Standing::Known && tracker.registrations.serves_streams_alone(pbx);
+        if !is_known || tracker.world.peers.direction(*flow) != Direction::In {
+            return;
+        }
+        let first = match self.unopened.get(&(source, pbx)) {
+            Some(first) if tracker.world.peers.last_sent(pbx) < *first => *first,
+            None if self.unopened.len() >= KNOWN => return,
+            _ => {
+                self.unopened.insert((source, pbx), at.time);
+                return;
+            }
+        };
+        if at.time.since(first) >= IN_VAIN {
             self.asked(tracker.thresholds(), *flow, *at);
         }
     }
@@ -90,7 +107,9 @@ impl ServerDetector {
             if due < silence.next {
                 continue;
             }
-            let visible = tracker.world.absence.is_sound_since(first.time)
+            let heard = !self.unopened.is_empty() && tracker.world.peers.last_sent(silence.pbx) >= first.time;
+            let visible = !heard
+                && tracker.world.absence.is_sound_since(first.time)
                 && tracker.world.peers.last_sent(silence.pbx) > PacketTime::MIN
                 && tracker.world.peers.last_sent(silence.pbx) >= first.time - SEEN_WITHIN;
             if !visible {
@@ -140,6 +159,7 @@ impl ServerDetector {
     }
 
     fn spoke(&mut self, pbx: SocketAddr, now: PacketTime, findings: &mut FindingStore) {
+        self.unopened.retain(|(_, asked), _| asked.ip() != pbx.ip());
         for silence in self.silences.iter_mut().filter(|silence| silence.pbx.ip() == pbx.ip()) {
             silence.requests.clear();
             silence.more = 0;

@@ -6,17 +6,17 @@ use std::net::{IpAddr, SocketAddr};
 use crate::decode::flow::{Flow, Transport};
 use crate::decode::signal::Signal;
 use crate::detect::catalog::{FindingId, Slot};
-use crate::detect::finding::{Raise, Subject};
+use crate::detect::finding::{Raise, Standing, Subject};
 use crate::detect::latest::Latest;
 use crate::detect::parties::standing;
-use crate::detect::registration::{aor_subject, status_text};
+use crate::detect::registration::{aor_subject, is_heard_from, status_text};
 use crate::detect::store::FindingStore;
 use crate::time::PacketTime;
 use crate::track::Tracker;
 use crate::track::absence::is_heard;
 use crate::track::event::{AttemptEnd, AttemptReport, Event, Sighting};
 use crate::track::site::Site;
-use crate::track::vocabulary::Direction;
+use crate::track::vocabulary::{Direction, Severity};
 
 /// Tries remembered of a source.
 const KEPT: usize = 8;
@@ -132,16 +132,25 @@ impl StrangerDetector {
             knocks.pop_front();
         }
         let refused = [TCP_REFUSED, TCP_SILENT, UDP_REFUSED].contains(&what);
+        let first = knocks.front().map_or(at.time, |first| first.at.time);
         let lives = knocks.front().is_some_and(|first| tracker.world.peers.sent_since(door.ip(), first.at.time));
         // Any address may refuse once, for a moment.
         let tries = knocks.iter().filter(|knock| what != REFUSED_ADDRESS || knock.door == door).count();
         if !least.is_reached(tries) || (refused && !lives) {
             return;
         }
+        let standing = standing(tracker, source);
+        // It is served, and tries TCP beside that, as for large messages (RFC 3261 §18.1.1).
+        if what == TCP_SILENT && standing == Standing::Known && is_heard_from(tracker, source, first) {
+            return;
+        }
         let kinds: BTreeSet<&str> = knocks.iter().map(|knock| knock.what).collect();
         let named = kinds.iter().copied().collect::<Vec<_>>().join(", ");
         let message = format!("{source}: {named} on port {} of {}", door.port(), door.ip());
-        let raise = Raise::new(FindingId::WrongTransportOrPort, Subject::Source(source), message).standing(standing(tracker, source));
+        let raise = Raise::new(FindingId::WrongTransportOrPort, Subject::Source(source), message).standing(standing);
+        // Strangers ask every host of the internet.
+        let is_noise = standing == Standing::Stranger && knocks.iter().all(|knock| knock.what == TCP_SILENT);
+        let raise = if is_noise { raise.severity(Severity::Info) } else { raise };
         let raise = aor.into_iter().fold(raise.related(Subject::Site(Site::of(source))), Raise::related);
         let raise =
             knocks.iter().fold(raise, |raise, Knock { at, what, door }| raise.evidence(at.time, at.frame, format!("{what} to {door}")));

@@ -73,6 +73,10 @@ fn site_offline(case: &Case<'_>) -> Check {
     let Some(seen) = case.last_seen().filter(|seen| case.now.since(*seen) >= SILENT) else {
         return Check::Unseen("packets of it were captured in the last ten minutes, or none at all");
     };
+    // Who keeps a connection open may be silent for as long as it is registered.
+    if case.tracked_devices().any(|(_, device)| device.is_registered() && device.flow.transport.is_stream()) {
+        return Check::Unseen("it is registered over a connection, which may be silent for long");
+    }
     let sites: Vec<_> = case.party.addresses().into_iter().map(Site::of).collect();
     let devices = case.scene.report.registrations.iter().filter(|entry| !case.party.is_aor(&entry.aor)).flat_map(|entry| &entry.devices);
     let near: Vec<_> = devices.filter(|device| sites.contains(&Site::of(device.source.ip()))).collect();
@@ -167,14 +171,15 @@ pub(super) fn disconnected(case: &Case<'_>) -> Check {
     let Some((device, ended)) = case.disconnected() else { return Check::Pass };
     let (at, away) = (case.printed(ended.time), case.scene.tracker.now().since(ended.time));
     let headline = format!(
-        "The {} connection of {} ended at {}, and in the {} since it has opened no other: the PBX cannot reach it, though its registration stands.",
+        "The {} connection over which {} had registered ended at {}, and it has registered over no other in the {} since: the PBX may \
+         not reach it behind its NAT, though its registration stands.",
         device.flow.transport.as_str().to_uppercase(),
         case.asked(),
         clock(case, at),
         lasting(away)
     );
     let answer = Answer::new(Judgement::Finding(F::PeerUnreachable), headline)
-        .confidence(Confidence::Probable)
+        .confidence(Confidence::Suspected)
         .scope(case.scope())
         .fact(at, ended.frame, format!("the connection from {} to {} ended", device.flow.source, device.flow.destination))
         .next_step("Check power, LAN and Wi-Fi of the phone and the line there, then force a reconnection.");

@@ -1,6 +1,6 @@
 //! What is known of the user and of the time that a question is about.
 
-use crate::decode::flow::is_private;
+use crate::decode::flow::{Flow, is_private};
 use crate::detect::catalog::{FindingId, SubjectKind, WINDOW_AFTER, WINDOW_BEFORE};
 use crate::detect::finding::{Finding, Subject};
 use crate::diagnose::concern::Concern;
@@ -12,6 +12,7 @@ use crate::report::model::{CallEntry, DeviceEntry, Evidence, Problem, Registrati
 use crate::table::Handle;
 use crate::time::{PacketTime, Span};
 use crate::track::event::{Sighting, Unanswered};
+use crate::track::registration::changes::Change;
 use crate::track::registration::device::Device;
 use crate::track::site::Site;
 use crate::track::transaction::{Owner, Transaction};
@@ -323,12 +324,14 @@ impl<'a> Case<'a> {
     }
 
     /// A phone of the user whose registration stands though its connection has ended, and when, where that was a while ago, nothing was
-    /// heard of it since, and no other phone of the user can be reached. One that ends its connection once it has registered is called
-    /// over another.
+    /// heard of it since, and no other phone of the user can be reached.
     pub(super) fn disconnected(&self) -> Option<(&'a Device, Sighting)> {
         let tracker = self.scene.tracker;
         let left = |device: &'a Device| {
-            let end = tracker.registrations.connection_end(&tracker.world, device).filter(|end| end.was_kept_open)?;
+            let end = tracker
+                .registrations
+                .connection_end(&tracker.world, device)
+                .filter(|end| end.was_needed && !self.is_heard_since(device, end.at))?;
             (tracker.now().since(end.at.time) >= COMES_BACK).then_some((device, end.at))
         };
         let mut registered = self.tracked_devices().map(|(_, device)| device).filter(|device| device.is_registered());
@@ -337,6 +340,24 @@ impl<'a> Case<'a> {
         let reached = self.delivered_since(self.printed(first.1.time)).is_some();
         let heard = self.last_seen().is_some_and(|seen| seen > self.printed(first.1.time));
         (is_away && !reached && !heard).then_some(first)
+    }
+
+    /// Whether a phone shows that the PBX reaches it over another way than its last registration, since that ended: it answers the PBX's
+    /// OPTIONS, a connection over which it registered before lives on, or another line of it was heard.
+    fn is_heard_since(&self, device: &Device, ended: Sighting) -> bool {
+        let tracker = self.scene.tracker;
+        let before = device.changes.iter().filter_map(|(_, change)| match change {
+            Change::Address(from, _) => Some(Flow { source: *from, ..device.flow }),
+            _ => None,
+        });
+        let lives = |way: Flow| way != device.flow && tracker.world.flows.last_seen(way) > ended.time;
+        let is_line = |other: &Device| {
+            let is_same_phone = other.source().ip() == device.source().ip()
+                && other.contact_address.map(|contact| contact.ip()) == device.contact_address.map(|contact| contact.ip());
+            is_same_phone && lives(other.flow)
+        };
+        let is_probed = device.probes.last_sent() > ended.time && device.probes.reachability == Reachability::Reachable;
+        is_probed || before.into_iter().any(lives) || tracker.registrations.devices().any(|(_, other)| is_line(other))
     }
 
     /// When a phone of the user lost its connection last, and when it was back over another one.

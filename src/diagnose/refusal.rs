@@ -81,7 +81,7 @@ pub(super) fn to_the_caller(case: &Case<'_>, attempt: &Attempt<'_>, refusal: Ref
     }
     let what = format!("{which} reached {}, which answered {status}{said}", place_in_words(case, place));
     let answer = called_side(case, attempt, &what);
-    match case.scene.tracker.registrations.is_edge(place.ip()) {
+    match case.scene.tracker.registrations.is_edge_at(place) {
         true => answer.unwrap_or_else(|| of_the_edge(refusal, &what).scope(Scope::Call)),
         false => answer.unwrap_or_else(|| of_the_phone(refusal, &what).scope(Scope::Call)).next_step(treat(called)),
     }
@@ -89,13 +89,13 @@ pub(super) fn to_the_caller(case: &Case<'_>, attempt: &Attempt<'_>, refusal: Ref
 
 /// A place that the PBX calls, by what is there: a phone, or a proxy that has phones behind it.
 pub(super) fn place_in_words(case: &Case<'_>, place: SocketAddr) -> String {
-    let what = if case.scene.tracker.registrations.is_edge(place.ip()) { "proxy" } else { "phone" };
+    let what = if case.scene.tracker.registrations.is_edge_at(place) { "proxy" } else { "phone" };
     format!("the {what} at {place}")
 }
 
 /// What an answer of whatever is at the place that refused means.
 pub(super) fn of_the_place(case: &Case<'_>, refusal: Refusal, what: &str) -> Answer {
-    match case.scene.tracker.registrations.is_edge(refusal.place.ip()) {
+    match case.scene.tracker.registrations.is_edge_at(refusal.place) {
         true => of_the_edge(refusal, what),
         false => of_the_phone(refusal, what),
     }

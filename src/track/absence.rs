@@ -163,10 +163,14 @@ impl Absence {
         self.heard >= start
     }
 
+    /// Whether bytes of a stream along `way` are known to be missing since `start`.
+    pub fn lacks_since(&self, way: Flow, start: PacketTime) -> bool {
+        self.gaps.iter().any(|(flow, noticed)| *flow == way && *noticed >= start)
+    }
+
     /// Whether a packet along `missing` would have been captured had it been sent between `start` and `end`.
     pub fn could_see(&self, missing: Flow, start: PacketTime, end: PacketTime, flows: &Flows, peers: &Peers) -> bool {
-        let is_whole = !self.gaps.iter().any(|(flow, noticed)| *flow == missing && *noticed >= start);
-        is_whole
+        !self.lacks_since(missing, start)
             && self.was_sound(start, end)
             && (flows.seen_within(missing, end - SEEN_WITHIN) || peers.direction_is_seen(missing, end - SEEN_WITHIN))
     }

@@ -370,11 +370,11 @@ impl Tracker {
 
     fn look_for_scanner(&mut self, seen: &Seen<'_>, method: Method) {
         let tries = matches!(method, Method::Register | Method::Invite | Method::Options);
-        let source = seen.flow.source.ip();
-        // Anybody can send a tool's name under the address of a phone.
-        if tries && self.world.peers.direction(seen.flow) != Direction::Out && seen.rank == Rank::Unanswered {
+        // Anybody can send a tool's name under the address of a phone, and through a proxy.
+        let is_own = seen.message.via_count() < 2 && self.world.peers.direction(seen.flow) != Direction::Out;
+        if tries && is_own && seen.rank == Rank::Unanswered {
             let agent = seen.message.user_agent();
-            if self.scans.is_tool(source, agent, seen.at.time) {
+            if self.scans.is_tool(seen.flow.source.ip(), agent, seen.at.time) {
                 self.found_scanner(seen.flow, Giveaway::Tool, seen.at);
             }
         }
@@ -382,7 +382,7 @@ impl Tracker {
 
     fn note_try(&mut self, seen: &Seen<'_>, status: u16, request: &Transaction) {
         let edge = request.flow.source.ip();
-        let way = self.registrations.as_sent(&seen.message, request.flow);
+        let Some(way) = self.registrations.as_sent(&seen.message, request.flow) else { return };
         let source = way.source.ip();
         if self.world.peers.direction(request.flow) == Direction::Out {
             return;
@@ -447,8 +447,9 @@ impl Tracker {
             return;
         }
         if let Some(credentials) = seen.read.credentials() {
-            let source = self.registrations.as_sent(&seen.message, seen.flow).source.ip();
-            self.scans.answers_challenge(source, seen.read.to().user);
+            if let Some(way) = self.registrations.as_sent(&seen.message, seen.flow) {
+                self.scans.answers_challenge(way.source.ip(), seen.read.to().user);
+            }
             let known = self.world.nonce(self.world.digester.bytes(credentials.nonce)).is_some();
             self.test_trigger(seen.flow.reversed(), known, seen);
         }

@@ -17,6 +17,7 @@ scenarios! {
     "tcp-connection-each-time" => tcp_connection_each_time,
     "pbx-dead-tcp" => pbx_dead_tcp,
     "pbx-quiet-tcp" => pbx_quiet_tcp,
+    "tcp-service-off" => tcp_service_off,
     "tcp-blocked" => tcp_blocked,
     "tcp-not-served" => tcp_not_served,
 }
@@ -148,6 +149,22 @@ fn pbx_quiet_tcp(scene: &mut Scene) {
         }
         scene.refresh(451.0 + begin, &mut phone);
     }
+}
+
+/// The PBX goes on over UDP, with a phone that has little to say, and takes no TCP connections any more.
+fn tcp_service_off(scene: &mut Scene) {
+    let pbx = scene.pbx.outer;
+    scene.reg_ok(0.5, &mut c1().expiring(3600));
+    for index in 0..4_u8 {
+        let mut phone = site_phone(index);
+        healthy(scene, &mut phone, 1.0 + f64::from(index), 100.0);
+        scene.hang_up(110.0, pbx, phone.outer);
+        for (nth, at) in times(115.0 + f64::from(index), 15.0, 300.0).enumerate() {
+            let port = 30_000 + nth as u16;
+            Stream::refused(scene, at, address(&format!("{}:{port}", phone.outer.ip())), pbx);
+        }
+    }
+    scene.reg_ok(302.0, &mut c1().expiring(3600));
 }
 
 /// A phone of a site of its own, over TCP.

@@ -252,7 +252,9 @@ impl Connection {
         }
         let is_theirs = self.side(&scene.flow).sequence.is_near(segment.sequence);
         if let Some(acknowledged) = segment.acknowledgement.filter(|_| is_theirs) {
-            self.confirm(acknowledged, scene, outlet, counts);
+            self.confirm(acknowledged, segment, scene, outlet, counts);
+            let is_taken = self.phase == Phase::Opening && scene.flow == self.flow && !segment.flags.rst;
+            self.phase = if is_taken { Phase::Open } else { self.phase };
         }
         if segment.payload.is_empty() {
             outlet.skip(Skip::TcpControl, scene.current.frames);
@@ -280,8 +282,15 @@ impl Connection {
     }
 
     /// Takes note of what the sender of the segment in hand has got. What waited for bytes that it has, and the capture has not, goes on
-    /// before it says any more: it may answer that.
-    fn confirm<F: Framer>(&mut self, acknowledged: u32, scene: &Scene<'_, F>, outlet: &mut Outlet, counts: &mut StreamCounts) {
+    /// before it says any more: it may answer that. Where it says nothing yet, they may still come out of order.
+    fn confirm<F: Framer>(
+        &mut self,
+        acknowledged: u32,
+        segment: &Segment<'_>,
+        scene: &Scene<'_, F>,
+        outlet: &mut Outlet,
+        counts: &mut StreamCounts,
+    ) {
         let flow = scene.flow.reversed();
         let (other, protocol) = self.parts(&flow);
         // The end of a stream is acknowledged like a byte.
@@ -289,6 +298,9 @@ impl Connection {
             return;
         }
         other.sequence.confirm(acknowledged, scene.current.time);
+        if segment.payload.is_empty() {
+            return;
+        }
         while let Some(frame) = other.sequence.first_frame().filter(|_| other.sequence.waits_in_vain()) {
             let current = Current { frame, frames: 0, ..scene.current };
             other.skip_gap(protocol, &Scene { flow, current, ..*scene }, outlet, counts);
@@ -316,7 +328,7 @@ impl Connection {
                 side.feed_segment(segment, 0, protocol, scene, outlet);
             }
         }
-        while side.sequence.is_crowded() || side.sequence.waits_in_vain() {
+        while side.sequence.is_crowded() {
             side.skip_gap(protocol, scene, outlet, counts);
         }
     }
@@ -766,8 +778,21 @@ mod tests {
         // Bytes are missing that the PBX was seen to have before anything came behind them.
         bench.feed(&answering(PBX, &client(1), 1_023, ACK, 131, b""));
         bench.feed(&answering(&client(1), PBX, 131, ACK, 1_023, b"later"));
+        assert!(goes_on_at(&mut bench, 121), "they may come out of order");
+        bench.feed(&answering(PBX, &client(1), 1_023, ACK, 136, b"answers"));
         assert!(goes_on_at(&mut bench, 136));
         assert_eq!(bench.streams.counts().gaps, 2);
+        bench.finish();
+    }
+
+    #[test]
+    fn what_is_captured_after_its_acknowledgement_is_read_in_its_place() {
+        let mut bench = conversation();
+        bench.feed(&answering(&client(1), PBX, 111, ACK, 1_006, b"later"));
+        bench.feed(&answering(PBX, &client(1), 1_006, ACK, 116, b""));
+        bench.feed(&answering(&client(1), PBX, 106, ACK, 1_006, b"first"));
+        assert!(goes_on_at(&mut bench, 116));
+        assert_eq!(bench.streams.counts().gaps, 0);
         bench.finish();
     }
 

@@ -12,7 +12,9 @@ const MAX_EARLY: usize = 64;
 const MAX_EARLY_BYTES: usize = 128 << 10;
 /// How long missing bytes are waited for. A sender repeats a segment sooner; longer, and the capture lost it.
 const GAP_WAIT: Span = Span::from_secs(2);
-/// How long bytes are waited for that the other side has: longer than an interface with several queues delivers them late.
+/// How long bytes are waited for that the other side has, where others came behind them: as long as frames may be captured out of order.
+const DISORDER: Span = Span::from_millis(20);
+/// How long it is waited until it is told that the other side has bytes that the capture has not: longer than an interface with several queues delivers them late.
 const CONFIRMED_WAIT: Span = Span::from_millis(100);
 
 /// Where the next byte is expected, and the segments that came before their turn.
@@ -142,7 +144,7 @@ impl Sequence {
         let Some(next) = self.next.filter(|next| is_near(*next, acknowledgement)) else { return };
         let known = self.confirmed.map_or(next, |confirmed| confirmed.until);
         if is_before(known, acknowledgement) {
-            let untold_since = self.confirmed.map_or(Some(now), |confirmed| confirmed.untold_since);
+            let untold_since = self.confirmed.and_then(|confirmed| confirmed.untold_since).or(Some(now));
             self.confirmed = Some(Confirmed { until: acknowledgement, untold_since });
         }
     }
@@ -187,7 +189,8 @@ impl Sequence {
 
     /// When what is missing before the first waiting segment is given up.
     pub(super) fn gap_deadline(&self) -> Option<PacketTime> {
-        self.early.iter().map(|early| early.time).min().map(|since| since + GAP_WAIT)
+        let wait = if self.waits_in_vain() { DISORDER } else { GAP_WAIT };
+        self.early.iter().map(|early| early.time).min().map(|since| since + wait)
     }
 
     /// When there is next something to give up or to tell.

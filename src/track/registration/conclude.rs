@@ -145,7 +145,7 @@ impl Registrations {
         if let Some(nonce) = attempt.sent_nonce {
             world.keep_nonce(nonce);
         }
-        self.note_edge(&seen.message, flow);
+        self.note_edge(&seen.message, flow, aor);
         if clears_all {
             self.unbind_all(world, aor, flow, seen.at);
         }
@@ -374,6 +374,8 @@ impl Registrations {
             let visible = !renewed
                 && world.absence.was_sound(expiry, end)
                 && world.absence.has_heard_since(expiry)
+                && !world.absence.lacks_since(device.flow, device.last_accepted.time)
+                && !world.absence.lacks_since(device.flow.reversed(), device.last_accepted.time)
                 && world.absence.lull_between(expiry, end).is_none()
                 && (world.flows.seen_within(device.flow, end - REFRESH_SEEN)
                     || world.peers.received_since(device.flow.destination, end - REFRESH_SEEN));

@@ -19,48 +19,70 @@ const DOORS: usize = 64;
 /// How long a phone keeps a connection at least that it does not open for one registration alone.
 const KEPT_OPEN: Span = Span::from_secs(5);
 
+/// How users were registered at an address.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Door {
+    datagrams: bool,
+    streams: bool,
+}
+
 /// The end of a connection over which somebody had registered.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionEnd {
     /// The FIN or RST.
     pub at: Sighting,
-    /// Whether it was kept open after the registration, so that the PBX could use it.
-    pub was_kept_open: bool,
+    /// Whether it was kept open after the registration, and the PBX could reach the phone over no other.
+    pub was_needed: bool,
 }
 
 impl Registrations {
     /// Takes note that somebody was registered along `flow`.
     pub(super) fn note_door(&mut self, flow: Flow) {
-        if flow.transport.is_stream() && self.stream_doors.len() < DOORS {
-            self.stream_doors.insert(flow.destination);
+        if self.doors.len() < DOORS || self.doors.contains_key(&flow.destination) {
+            let door = self.doors.entry(flow.destination).or_default();
+            *(if flow.transport.is_stream() { &mut door.streams } else { &mut door.datagrams }) = true;
         }
     }
 
     /// Whether `address` ever registered anybody over a stream, as far as that is remembered.
     pub fn serves_streams(&self, address: SocketAddr) -> bool {
-        self.stream_doors.len() >= DOORS || self.stream_doors.contains(&address)
+        self.doors.len() >= DOORS || self.doors.get(&address).is_some_and(|door| door.streams)
+    }
+
+    /// Whether everybody whom the host of `address` ever registered came over streams, to that address.
+    pub fn serves_streams_alone(&self, address: SocketAddr) -> bool {
+        let at_host = || self.doors.iter().filter(|(door, _)| door.ip() == address.ip());
+        self.doors.len() < DOORS && self.serves_streams(address) && !at_host().any(|(_, door)| door.datagrams)
+    }
+
+    /// Whether the PBX reaches a device over the connection alone over which it registered: it is behind a NAT, and neither woken up by
+    /// push messages (RFC 8599) nor behind a proxy.
+    fn needs_connection(&self, device: &Device) -> bool {
+        let is_behind_nat = device.contact_address.is_none_or(|contact| contact.ip() != device.flow.source.ip());
+        is_behind_nat && !device.contact.contains("pn-provider") && !self.is_edge(device.flow)
     }
 
     /// Takes note that a connection ended, by FIN or RST seen on `flow`. One that carried no registration is nobody's loss; of several
     /// devices over one any may be registered, whatever the first of them is.
     pub(in crate::track) fn disconnected(&mut self, world: &mut World, flow: Flow, at: Sighting) {
         for way in [flow, flow.reversed()] {
-            let was_kept_open = match self.occupant(world, way.source) {
+            let was_needed = match self.occupant(world, way.source) {
                 Some(Occupant::Only(handle)) => {
                     let Some(device) = self.devices.get(handle).filter(|device| device.is_registered() && device.flow == way) else {
                         continue;
                     };
-                    let was_kept_open = at.time.since(device.last_accepted.time) >= KEPT_OPEN;
-                    if was_kept_open {
+                    let was_needed = at.time.since(device.last_accepted.time) >= KEPT_OPEN && self.needs_connection(device);
+                    if was_needed {
                         world.tell(Event::ConnectionEnded { device: handle, by: flow.source, at });
                     }
-                    was_kept_open
+                    was_needed
                 }
-                Some(Occupant::Several(_)) if world.peers.direction(way) == Direction::In => true,
+                // Which of them it carried is not known.
+                Some(Occupant::Several(_)) if world.peers.direction(way) == Direction::In => false,
                 _ => continue,
             };
             let key = end_digest(world.digester, way.source);
-            self.disconnected.insert(key, ConnectionEnd { at, was_kept_open }, at.time + REMEMBERED, Rank::Ordinary);
+            self.disconnected.insert(key, ConnectionEnd { at, was_needed }, at.time + REMEMBERED, Rank::Ordinary);
         }
     }
 
@@ -78,7 +100,7 @@ impl Registrations {
         });
         let (back, from) = moves.last().filter(|_| device.flow.transport.is_stream())?;
         let ended = self.end_at(world, from, PacketTime::MIN)?;
-        (ended.was_kept_open && ended.at.time <= back.time).then_some([ended.at, back])
+        (ended.was_needed && ended.at.time <= back.time).then_some([ended.at, back])
     }
 
     fn end_at(&self, world: &World, address: SocketAddr, since: PacketTime) -> Option<ConnectionEnd> {

@@ -183,7 +183,7 @@ impl Probes {
     }
 
     /// When the last one was sent; the beginning of time without one.
-    pub(super) fn last_sent(&self) -> PacketTime {
+    pub fn last_sent(&self) -> PacketTime {
         self.probed.as_ref().map_or(PacketTime::MIN, |probed| probed.last_sent)
     }
 

@@ -21,7 +21,7 @@ pub mod report;
 mod unseen;
 mod users;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::config::Thresholds;
@@ -37,7 +37,7 @@ use crate::track::registration::addresses::Tied;
 use crate::track::registration::attempt::Attempt;
 use crate::track::registration::behind::Behind;
 use crate::track::registration::changes::{Change, Changes, Refreshes};
-use crate::track::registration::connections::ConnectionEnd;
+use crate::track::registration::connections::{ConnectionEnd, Door};
 use crate::track::registration::device::{Continuity, Device, Probes};
 use crate::track::registration::inferred::Served;
 use crate::track::registration::keys::{
@@ -95,10 +95,10 @@ pub struct Registrations {
     addresses: ExpiringTable<Tied>,
     /// How connections ended over which devices had registered, by the end of the device.
     disconnected: ExpiringTable<ConnectionEnd>,
-    /// Where anybody was ever registered over a stream.
-    stream_doors: BTreeSet<SocketAddr>,
-    /// Proxies through which users were accepted.
-    edges: BTreeSet<IpAddr>,
+    /// Where anybody was ever registered.
+    doors: BTreeMap<SocketAddr, Door>,
+    /// Proxies through which users were accepted, each with some of them.
+    edges: BTreeMap<SocketAddr, Vec<Handle>>,
     devices_made: u64,
     behind: Behind,
     /// Concluded attempts per source, for the ratio of ineffective ones.
@@ -125,8 +125,8 @@ impl Registrations {
             attempts: ExpiringTable::new(capacity),
             addresses: ExpiringTable::new(capacity.saturating_mul(2)),
             disconnected: ExpiringTable::new(capacity),
-            stream_doors: BTreeSet::new(),
-            edges: BTreeSet::new(),
+            doors: BTreeMap::new(),
+            edges: BTreeMap::new(),
             devices_made: 0,
             behind: Behind::default(),
             tries: BTreeMap::new(),
