@@ -20,6 +20,7 @@ scenarios! {
     "sbc-one-user-away" => sbc_one_user_away,
     "edge-users-unknown" => edge_users_unknown,
     "edge-scanned" => edge_scanned,
+    "edge-feigned" => edge_feigned,
     "edge-refuses-calls" => edge_refuses_calls,
 }
 
@@ -216,6 +217,18 @@ fn edge_scanned(scene: &mut Scene) {
     for user in 200..215 {
         let mut stranger = Agent::phone(&user.to_string(), Brand::Yealink, "192.0.2.66:5070", "192.0.2.66:5070");
         pass_on(scene, 30.0 + f64::from(user - 200), &sbc, &mut stranger, 404);
+    }
+}
+
+/// Somebody with one account writes a second Via that names a customer, and looks for users.
+fn edge_feigned(scene: &mut Scene) {
+    let customer = c1();
+    scene.healthy(&mut c1(), 0.0, 400.0);
+    let feigned = Agent::server("feigned", Brand::Yealink, "192.0.2.66:5070");
+    let behind = |user: &str| Agent { outer: customer.outer, ..Agent::phone(user, Brand::Yealink, "192.168.1.20:5060", "192.0.2.66:5070") };
+    through_sbc(scene, 10.0, &feigned, &mut behind("1001").expiring(600));
+    for user in 200..215 {
+        pass_on(scene, 30.0 + f64::from(user - 200), &feigned, &mut behind(&user.to_string()), 404);
     }
 }
 
