@@ -202,10 +202,10 @@ impl<'a> Case<'a> {
         self.attempts.iter().rev().filter(|attempt| reached(attempt)).map(Attempt::started).find(|start| *start > time)
     }
 
-    /// What speaks against a finding so much that it cannot be the matter: the PBX holds a phone for gone that takes its calls, or the phone
-    /// tries a wrong address as well as the right one.
+    /// What speaks against a finding so much that it cannot be the matter: the PBX holds a phone for gone that takes its calls, or the phone,
+    /// or another one at its address, tries a wrong address while the phone is served at the right one.
     pub(super) fn contradiction(&self, finding: &Finding) -> Option<String> {
-        if self.is_detour(finding) {
+        if self.is_detour(finding) || self.is_served_beside(finding) {
             return Some(format!("{}, but it is registered all the same", finding.message));
         }
         if finding.id == FindingId::MassCallDrop && self.is_beside(finding) {
@@ -220,6 +220,17 @@ impl<'a> Case<'a> {
     pub(super) fn is_detour(&self, finding: &Finding) -> bool {
         let names_user = || finding.related.iter().any(|subject| matches!(subject, Subject::Aor(aor) if self.party.is_aor(aor)));
         finding.id == FindingId::WrongTransportOrPort && self.is_registered() && names_user()
+    }
+
+    /// Whether a finding says that somebody at the address of the user's phone tries a wrong one in vain, while the phone is heard from where
+    /// it is registered; where the question is why it cannot call, while its calls arrive.
+    fn is_served_beside(&self, finding: &Finding) -> bool {
+        let names_nobody = || !finding.related.iter().any(|subject| matches!(subject, Subject::Aor(_)));
+        let (first, last) = (self.printed(finding.since), self.printed(finding.last));
+        let is_heard = || self.devices().any(|device| device.last_seen.is_some_and(|seen| seen.0 > last));
+        let calls = || self.made().any(|attempt| attempt.started() > first);
+        let is_served = || if self.question.problem == Some(Problem::CannotCall) { calls() } else { is_heard() };
+        finding.id == FindingId::WrongTransportOrPort && self.is_registered() && names_nobody() && is_served()
     }
 
     /// The private address that the PBX names to public peers, where a finding is about a call in which such a peer should have acknowledged

@@ -1,12 +1,14 @@
 //! TCP connections that end, that are not to be had, and of which the capture lacks a part; each with one that only looks like it.
 
+use std::net::SocketAddr;
+
 use super::scenarios;
-use crate::support::agent::address;
 use crate::support::agent::cast::{a1, b1, c1};
+use crate::support::call::Bridge;
 use crate::support::stream::Stream;
 use crate::support::upkeep::{PING, times};
 use crate::support::wire::{self, Protocol, flag};
-use crate::support::{Agent, Brand, Scene};
+use crate::support::{Agent, Brand, Scene, Side};
 
 scenarios! {
     "tcp-segment-uncaptured" => tcp_segment_uncaptured,
@@ -15,11 +17,15 @@ scenarios! {
     "tcp-closed-after-register" => tcp_closed_after_register,
     "tcp-connections-end" => tcp_connections_end,
     "tcp-connection-each-time" => tcp_connection_each_time,
+    "tcp-lines-end" => tcp_lines_end,
+    "tcp-lines-renewed" => tcp_lines_renewed,
     "pbx-dead-tcp" => pbx_dead_tcp,
     "pbx-quiet-tcp" => pbx_quiet_tcp,
     "tcp-service-off" => tcp_service_off,
     "tcp-blocked" => tcp_blocked,
     "tcp-not-served" => tcp_not_served,
+    "tcp-tried-beside-udp" => tcp_tried_beside_udp,
+    "tcp-tried-for-calls" => tcp_tried_for_calls,
 }
 
 /// A phone over TCP that nothing is wrong with: registered, refreshed at half time, with a ping every 30 s, qualified every 60 s.
@@ -117,6 +123,43 @@ fn tcp_connection_each_time(scene: &mut Scene) {
     scene.healthy(&mut c1(), 2.0, 400.0);
 }
 
+/// The PBX ends the connection of a phone with two lines whenever it was idle for 40 s; the phone notices 20 s later.
+fn tcp_lines_end(scene: &mut Scene) {
+    let (mut lines, pbx) = (two_lines(), scene.pbx.outer);
+    for at in times(1.0, 60.0, 400.0) {
+        let source = connect(scene, at, &mut lines);
+        scene.hang_up(at + 40.0, pbx, source);
+    }
+    scene.healthy(&mut c1(), 2.0, 400.0);
+}
+
+/// A phone with two lines opens another connection for both of them each minute, and then ends the one before.
+fn tcp_lines_renewed(scene: &mut Scene) {
+    let (mut lines, pbx) = (two_lines(), scene.pbx.outer);
+    let mut before = connect(scene, 1.0, &mut lines);
+    for at in times(61.0, 60.0, 400.0) {
+        let source = connect(scene, at, &mut lines);
+        scene.hang_up(at + 2.0, before, pbx);
+        before = source;
+    }
+    scene.healthy(&mut c1(), 2.0, 400.0);
+}
+
+/// Two lines of a phone over TCP.
+fn two_lines() -> [Agent; 2] {
+    let line = a1().over_tcp().expiring(3600);
+    [line.clone(), Agent { user: "1009".to_owned(), ..line }]
+}
+
+/// Both lines register over another connection. Returns where it comes from.
+fn connect(scene: &mut Scene, at: f64, lines: &mut [Agent; 2]) -> SocketAddr {
+    for (line, at) in lines.iter_mut().zip([at, at + 0.5]) {
+        line.outer.set_port(line.outer.port() + 1);
+        scene.refresh(at, line);
+    }
+    lines[0].outer
+}
+
 /// Four phones over TCP; the PBX crashes, which ends their connections, and is started again after minutes in which its host refuses some
 /// connections and then is silent.
 fn pbx_dead_tcp(scene: &mut Scene) {
@@ -129,7 +172,7 @@ fn pbx_dead_tcp(scene: &mut Scene) {
         for (nth, at) in times(295.0 + begin, 15.0, 410.0).enumerate() {
             let port = 30_000 + nth as u16;
             match nth {
-                0..2 => Stream::refused(scene, at, address(&format!("{}:{port}", phone.outer.ip())), pbx),
+                0..2 => refuse(scene, at, &phone, port),
                 _ => ask_in_vain(scene, at, &phone, port),
             }
         }
@@ -160,8 +203,7 @@ fn tcp_service_off(scene: &mut Scene) {
         healthy(scene, &mut phone, 1.0 + f64::from(index), 100.0);
         scene.hang_up(110.0, pbx, phone.outer);
         for (nth, at) in times(115.0 + f64::from(index), 15.0, 300.0).enumerate() {
-            let port = 30_000 + nth as u16;
-            Stream::refused(scene, at, address(&format!("{}:{port}", phone.outer.ip())), pbx);
+            refuse(scene, at, &phone, 30_000 + nth as u16);
         }
     }
     scene.reg_ok(302.0, &mut c1().expiring(3600));
@@ -192,4 +234,30 @@ fn tcp_not_served(scene: &mut Scene) {
     times(20.0, 30.0, 200.0).enumerate().for_each(|(nth, at)| ask_in_vain(scene, at, &a1(), 30_000 + nth as u16));
     scene.healthy(&mut c1(), 2.0, 300.0);
     scene.healthy(&mut b1(), 3.0, 300.0);
+}
+
+/// A phone over UDP tries TCP for its large INVITEs, is refused, and sends them over UDP all the same.
+fn tcp_tried_beside_udp(scene: &mut Scene) {
+    let (mut caller, mut callee) = (a1(), b1());
+    scene.healthy(&mut caller, 1.0, 400.0);
+    scene.healthy(&mut callee, 2.0, 400.0);
+    for (nth, at) in times(20.0, 120.0, 300.0).enumerate() {
+        refuse(scene, at, &caller, 30_000 + nth as u16);
+        Bridge::new(scene, &caller, &callee).ordinary(scene, at + 0.3, 3.0, 20.0 + nth as f64 * 7.0, Side::Caller);
+    }
+}
+
+/// The same phone, which does not: its calls never come.
+fn tcp_tried_for_calls(scene: &mut Scene) {
+    let (mut caller, mut callee) = (a1(), b1());
+    scene.healthy(&mut caller, 1.0, 400.0);
+    scene.healthy(&mut callee, 2.0, 400.0);
+    times(20.0, 120.0, 300.0).enumerate().for_each(|(nth, at)| refuse(scene, at, &caller, 30_000 + nth as u16));
+}
+
+/// The PBX refuses a TCP connection from a port of `client`'s address.
+fn refuse(scene: &mut Scene, at: f64, client: &Agent, port: u16) {
+    let (mut source, server) = (client.outer, scene.pbx.outer);
+    source.set_port(port);
+    Stream::refused(scene, at, source, server);
 }

@@ -68,7 +68,7 @@ catalogue! {
     /// The registrar refuses the credentials of a user again and again, each time for a fresh nonce.
     AuthFailedLoop = "auth-failed-loop": Error, Presence, AOR, ["S0-e"], minutes(20).or_when("a registration is accepted"),
         "Re-enter auth user and password exactly as on the PBX (or create/enable the account), then force reconnection.";
-    /// The PBX answers others but not the registrations that come from this address.
+    /// The PBX does not answer the registrations that come from this address.
     RegistrarSilent = "registrar-silent": Error, Absence, SOURCE, ["S0-g"], minutes(10).or_when("the PBX answers it"),
         "On the PBX check fail2ban/iptables/ACL for {ip} and unban it.";
     /// The PBX answers, but the sender repeats its request as if no answer arrived.
@@ -131,7 +131,7 @@ catalogue! {
     /// Several calls to a user, or a good part of all calls, reached no phone.
     UnansweredBurst = "unanswered-burst": Warning, Absence, AOR_OR_PBX, ["S2"], hours(1).or_when("a phone of the user answers a call"),
         "Treat the *called* party: run \"can't receive\" for {callee}.";
-    /// The PBX answers others but not the calls that come from this address.
+    /// The PBX does not answer the calls that come from this address.
     InviteIgnored = "invite-ignored": Error, Absence, SOURCE, ["S1"], minutes(10).or_when("the PBX answers it"),
         "On the PBX check fail2ban/iptables/ACL for {ip} and unban it.";
     /// Messages too large for one packet lose their fragments.

@@ -62,25 +62,24 @@ impl Registrations {
         is_behind_nat && !device.contact.contains("pn-provider") && !self.is_edge(device.flow)
     }
 
-    /// Takes note that a connection ended, by FIN or RST seen on `flow`. One that carried no registration is nobody's loss; of several
-    /// devices over one any may be registered, whatever the first of them is.
+    /// Takes note that a connection ended, by FIN or RST seen on `flow`. One that carried no registration is nobody's loss. Of several
+    /// devices over one the first speaks for all, where it registered over it; where it did not, which of them it carried is not known.
     pub(in crate::track) fn disconnected(&mut self, world: &mut World, flow: Flow, at: Sighting) {
         for way in [flow, flow.reversed()] {
-            let was_needed = match self.occupant(world, way.source) {
-                Some(Occupant::Only(handle)) => {
-                    let Some(device) = self.devices.get(handle).filter(|device| device.is_registered() && device.flow == way) else {
-                        continue;
-                    };
-                    let was_needed = at.time.since(device.last_accepted.time) >= KEPT_OPEN && self.needs_connection(device);
-                    if was_needed {
-                        world.tell(Event::ConnectionEnded { device: handle, by: flow.source, at });
-                    }
-                    was_needed
-                }
-                // Which of them it carried is not known.
-                Some(Occupant::Several(_)) if world.peers.direction(way) == Direction::In => false,
+            let (handle, is_shared) = match self.occupant(world, way.source) {
+                Some(Occupant::Only(handle)) => (handle, false),
+                Some(Occupant::Several(first)) if world.peers.direction(way) == Direction::In => (first, true),
                 _ => continue,
             };
+            let carried = self.devices.get(handle).filter(|device| device.is_registered() && device.flow == way);
+            if carried.is_none() && !is_shared {
+                continue;
+            }
+            let is_kept = |device: &Device| at.time.since(device.last_accepted.time) >= KEPT_OPEN;
+            let was_needed = carried.is_some_and(|device| is_kept(device) && self.needs_connection(device));
+            if was_needed {
+                world.tell(Event::ConnectionEnded { device: handle, by: flow.source, at });
+            }
             let key = end_digest(world.digester, way.source);
             self.disconnected.insert(key, ConnectionEnd { at, was_needed }, at.time + REMEMBERED, Rank::Ordinary);
         }
