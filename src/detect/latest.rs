@@ -41,6 +41,11 @@ impl<K: Copy + Ord, V: Default, const MOST: usize> Latest<K, V, MOST> {
         self.entries.get(&key).map(|(_, value)| value)
     }
 
+    /// All entries, in the order of their keys.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (K, &V)> {
+        self.entries.iter().map(|(key, (_, value))| (*key, value))
+    }
+
     /// Takes an entry out.
     pub(super) fn remove(&mut self, key: K) -> Option<V> {
         let (used, value) = self.entries.remove(&key)?;

@@ -5,12 +5,12 @@ use std::net::{IpAddr, SocketAddr};
 use crate::decode::flow::Flow;
 use crate::decode::signal::Signal;
 use crate::detect::catalog::{FindingId, Slot, rejection_remedy, trunk_remedy};
-use crate::detect::finding::{Finding, Raise, Reason, Standing, Subject, sent};
+use crate::detect::finding::{Finding, Raise, Reason, Standing, Subject, counted, sent};
 use crate::detect::lately::Lately;
 use crate::detect::parties::{related_pbx, standing};
 use crate::detect::served::Served;
 use crate::detect::store::FindingStore;
-use crate::detect::unopened::{Unopened, UnopenedConnections};
+use crate::detect::unopened::{TCP_IS_FILTERED, TCP_IS_OFF, TCP_REFUSED, Unopened, UnopenedConnections, takes_connections};
 use crate::table::Handle;
 use crate::time::{PacketTime, Span};
 use crate::track::Tracker;
@@ -224,7 +224,8 @@ impl RegistrationDetector {
         if !is_served || tracker.world.peers.direction(flow) != Direction::In || tracker.world.peers.scans(source) {
             return;
         }
-        let Some((tries, first)) = self.unopened.note(unopened) else { return };
+        let Some(first) = self.unopened.note(unopened) else { return };
+        let Some(tries) = self.unopened.of(flow) else { return };
         let refused = tries.latest.iter().all(|other| other.refused);
         let standing = standing(tracker, source);
         let is_blind = !refused && !tracker.world.would_see_answer(flow, first, at.time);
@@ -232,18 +233,30 @@ impl RegistrationDetector {
             return;
         }
         let (waited, (others, served)) = (at.time.since(first), others_served(&self.answered, tracker, flow, first, findings));
+        let beside = self.unopened.others(source, pbx, at.time).filter(|other| self::standing(tracker, *other) == Standing::Known).count();
+        let nobody = beside > 0 && !takes_connections(tracker, pbx, first);
         let gone = silent_since(tracker, pbx, first).filter(|_| others == 0);
         let guess = match gone {
             // Its host is up.
+            _ if refused && nobody => "the PBX takes no TCP connections any more".to_owned(),
             _ if refused => "the PBX takes no TCP connections any more, or a filter there refuses this address".to_owned(),
             Some(since) => is_gone(tracker, pbx, since),
+            None if nobody => "a filter before the PBX drops all TCP".to_owned(),
             None => MAY_BE_BLOCKED.to_owned(),
         };
         let times = tries.times;
-        let message = format!("{source}: asked {times} times for a TCP connection and got none in {waited} while {served}: {guess}");
+        let alike = counted(beside as u64, "other address gets", "other addresses get");
+        let alike = if nobody { format!("; {alike} none either, and nobody has one") } else { String::new() };
+        let message = format!("{source}: asked {times} times for a TCP connection and got none in {waited} while {served}{alike}: {guess}");
         let raise = Raise::new(FindingId::RegistrarSilent, Subject::Source(source), message).fill(Slot::Pbx, pbx.to_string());
-        let raise = if gone.is_some() { raise.remedy(SERVER_IS_GONE) } else { raise };
-        let raise = if refused { raise.remedy(TCP_REFUSED) } else { raise };
+        let raise = match (gone, refused) {
+            (_, true) if nobody => raise.remedy(TCP_IS_OFF),
+            (_, true) => raise.remedy(TCP_REFUSED),
+            (Some(_), false) => raise.remedy(SERVER_IS_GONE),
+            (None, false) if nobody => raise.remedy(TCP_IS_FILTERED),
+            (None, false) => raise,
+        };
+        let raise = if nobody { raise.scope(Scope::Server) } else { raise };
         let raise = if standing == Standing::Stranger { raise.severity(Severity::Info) } else { raise };
         let raise = tries.latest.iter().fold(raise, |raise, Unopened { flow, at, refused }| {
             let outcome = if *refused { "refused" } else { "without an answer" };
@@ -259,9 +272,6 @@ impl RegistrationDetector {
         findings.raise(raise, at.time);
     }
 }
-
-/// What to do where connections are refused.
-const TCP_REFUSED: &str = "Second level: check that {pbx} listens for TCP; if it does, check fail2ban/iptables/ACL there for {ip}.";
 
 /// Whether a phone of a known source was heard since `since`, over the way of its registration: what else its address asks for in vain is
 /// not what its registration rests on.

@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use crate::decode::flow::Flow;
 use crate::detect::latest::Latest;
 use crate::time::{PacketTime, Span};
+use crate::track::Tracker;
 use crate::track::event::Sighting;
 
 /// Sources remembered.
@@ -16,8 +17,20 @@ const KEPT: usize = 8;
 const FORGOTTEN: Span = Span::from_secs(600);
 /// For how long connections are asked for in vain until that is no accident: 64·T1, as with any request.
 const IN_VAIN: Span = Span::from_secs(32);
+/// A source that asked as lately still wants a connection: phones try at least each minute at first (RFC 5626 §4.5).
+const LATELY: Span = Span::from_secs(120);
 /// How often that is told of a source at most.
 const TOLD_AGAIN: Span = Span::from_secs(10);
+
+/// What to do where connections are refused.
+pub(super) const TCP_REFUSED: &str =
+    "Second level: check that {pbx} listens for TCP; if it does, check fail2ban/iptables/ACL there for {ip}.";
+
+/// What to do where they are refused to everybody.
+pub(super) const TCP_IS_OFF: &str = "Second level: start what serves SIP over TCP on the PBX again, so that {pbx} listens.";
+
+/// What to do where all of them are asked for in vain.
+pub(super) const TCP_IS_FILTERED: &str = "Second level: open {pbx} for TCP in the firewall of the PBX, and see that it listens there.";
 
 /// A connection that was not to be had.
 #[derive(Clone, Copy, Debug)]
@@ -49,8 +62,8 @@ pub(super) struct UnopenedConnections {
 }
 
 impl UnopenedConnections {
-    /// Takes note of a try. Returns those of its source, and since when it tries, if they go on for too long and that was not told just now.
-    pub(super) fn note(&mut self, unopened: Unopened) -> Option<(&Tries, PacketTime)> {
+    /// Takes note of a try. Returns since when its source tries, if that goes on for too long and was not told just now.
+    pub(super) fn note(&mut self, unopened: Unopened) -> Option<PacketTime> {
         let (flow, now) = (unopened.flow, unopened.at.time);
         let tries = self.tries.entry((flow.source.ip(), flow.destination));
         if tries.span.is_some_and(|[_, last]| now.since(last) > FORGOTTEN) {
@@ -67,7 +80,19 @@ impl UnopenedConnections {
             return None;
         }
         tries.told = Some(now);
-        Some((tries, first))
+        Some(first)
+    }
+
+    /// The tries of the source of `flow` at its destination.
+    pub(super) fn of(&self, flow: Flow) -> Option<&Tries> {
+        self.tries.get((flow.source.ip(), flow.destination))
+    }
+
+    /// The other sources that asked `server` for connections lately, more than once, and got none.
+    pub(super) fn others(&self, source: IpAddr, server: SocketAddr, now: PacketTime) -> impl Iterator<Item = IpAddr> {
+        let wants = move |tries: &Tries| tries.times > 1 && tries.span.is_some_and(|[_, last]| now.since(last) <= LATELY);
+        let beside = self.tries.iter().filter(move |((other, asked), _)| *other != source && *asked == server);
+        beside.filter(move |(_, tries)| wants(tries)).map(|((other, _), _)| other)
     }
 
     /// Sources held, and how many were dropped for lack of room.
@@ -79,6 +104,12 @@ impl UnopenedConnections {
     pub(super) fn forget(&mut self, source: IpAddr, server: SocketAddr) {
         self.tries.remove((source, server));
     }
+}
+
+/// Whether anything came since `since` over a connection over which somebody is registered at `pbx`.
+pub(super) fn takes_connections(tracker: &Tracker, pbx: SocketAddr, since: PacketTime) -> bool {
+    let mut ways = tracker.registrations.devices().map(|(_, device)| device.flow);
+    ways.any(|flow| flow.transport.is_stream() && flow.destination == pbx && tracker.world.flows.last_seen(flow) > since)
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ scenarios! {
     "pbx-dead-tcp" => pbx_dead_tcp,
     "pbx-quiet-tcp" => pbx_quiet_tcp,
     "tcp-service-off" => tcp_service_off,
+    "tcp-filtered" => tcp_filtered,
     "tcp-blocked" => tcp_blocked,
     "tcp-not-served" => tcp_not_served,
     "tcp-tried-beside-udp" => tcp_tried_beside_udp,
@@ -207,6 +208,18 @@ fn tcp_service_off(scene: &mut Scene) {
         }
     }
     scene.reg_ok(302.0, &mut c1().expiring(3600));
+}
+
+/// A filter before the PBX drops all TCP from some time on, and lets UDP pass.
+fn tcp_filtered(scene: &mut Scene) {
+    scene.healthy(&mut c1(), 0.5, 400.0);
+    for index in 0..3_u8 {
+        let mut phone = site_phone(index);
+        healthy(scene, &mut phone, 1.0 + f64::from(index), 100.0);
+        for (nth, at) in times(135.0 + f64::from(index), 30.0, 330.0).enumerate() {
+            ask_in_vain(scene, at, &phone, 30_000 + nth as u16);
+        }
+    }
 }
 
 /// A phone of a site of its own, over TCP.
