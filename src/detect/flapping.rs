@@ -141,7 +141,11 @@ impl FlappingDetector {
             // A phone that ends a connection and opens the next one at once does so on purpose.
             How::Disconnected { due, by, .. } => (is_quick && (by == Side::Phone || at.time >= due), Some(by)),
         };
-        if device != left.device || entry.restarted >= left.at.time || is_meant {
+        let is_anew = device != left.device || entry.restarted >= left.at.time;
+        // Some phones begin anew with each connection, under another Call-ID and from another port: one that the PBX has ended is lost all
+        // the same.
+        let was_cut_off = disconnected_by == Some(Side::Pbx) && is_same_phone(tracker, left, entry);
+        if is_meant || is_anew && !was_cut_off {
             return;
         }
         history.returns.push_back(Return { lost: left.at, back: at, moved: entry.source().ip() != left.address, disconnected_by });
@@ -164,6 +168,12 @@ impl FlappingDetector {
             self.histories.retain(|_, history| history.last().is_some_and(|last| now.since(last) <= longest));
         }
     }
+}
+
+/// Whether what came back is, as far as can be told, the phone that left.
+fn is_same_phone(tracker: &Tracker, left: Left, back: &Device) -> bool {
+    let before = tracker.registrations.device(left.device);
+    back.source().ip() == left.address && before.is_some_and(|before| before.user_agent == back.user_agent)
 }
 
 /// Returns within a window that make a finding.

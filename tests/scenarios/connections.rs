@@ -17,6 +17,8 @@ scenarios! {
     "tcp-closed-after-register" => tcp_closed_after_register,
     "tcp-connections-end" => tcp_connections_end,
     "tcp-connection-each-time" => tcp_connection_each_time,
+    "tcp-connections-anew" => tcp_connections_anew,
+    "tcp-restarts" => tcp_restarts,
     "tcp-lines-end" => tcp_lines_end,
     "tcp-lines-renewed" => tcp_lines_renewed,
     "pbx-dead-tcp" => pbx_dead_tcp,
@@ -122,6 +124,33 @@ fn tcp_connection_each_time(scene: &mut Scene) {
         scene.refresh(at, &mut phone);
     }
     scene.healthy(&mut c1(), 2.0, 400.0);
+}
+
+/// The PBX ends the connection of a phone whenever it was idle for 40 s; 20 s later the phone begins anew, under another Call-ID.
+fn tcp_connections_anew(scene: &mut Scene) {
+    let pbx = scene.pbx.outer;
+    begun_anew(scene).for_each(|(at, phone)| scene.hang_up(at + 40.0, pbx, phone.outer));
+    scene.healthy(&mut c1(), 2.0, 400.0);
+}
+
+/// A phone is restarted each minute: it ends its connection, and is back after 20 s.
+fn tcp_restarts(scene: &mut Scene) {
+    let pbx = scene.pbx.outer;
+    begun_anew(scene).for_each(|(at, phone)| scene.hang_up(at + 40.0, phone.outer, pbx));
+    scene.healthy(&mut c1(), 2.0, 400.0);
+}
+
+/// A phone registers each minute, under another Call-ID and from another port, as if it had never been there. Returns when and as whom.
+fn begun_anew(scene: &mut Scene) -> impl Iterator<Item = (f64, Agent)> + use<> {
+    let register = |(nth, at): (usize, f64)| {
+        let port = 40_001 + nth as u16;
+        let mut phone = a1().over_tcp().expiring(3600);
+        phone.outer.set_port(port);
+        phone.written.set_port(port);
+        scene.reg_ok(at, &mut phone);
+        (at, phone)
+    };
+    times(1.0, 60.0, 400.0).enumerate().map(register).collect::<Vec<_>>().into_iter()
 }
 
 /// The PBX ends the connection of a phone with two lines whenever it was idle for 40 s; the phone notices 20 s later.

@@ -30,6 +30,8 @@ pub(crate) const VERDICTS: &[(&str, &str, &str, &str)] = &[
     ("tcp-closed-after-register", "3001", "cannot-connect", "ok"),
     ("tcp-closed-after-register", "3001", "loses-connection", "ok"),
     ("tcp-connections-end", "1001", "loses-connection", "registration-flapping"),
+    ("tcp-connections-anew", "1001", "loses-connection", "registration-flapping"),
+    ("tcp-restarts", "1001", "loses-connection", "ok"),
     ("tcp-lines-end", "1001", "loses-connection", "registration-flapping"),
     ("tcp-lines-end", "1009", "loses-connection", "temporary-network-problem"),
     ("tcp-lines-renewed", "1009", "loses-connection", "ok"),

@@ -1,5 +1,7 @@
 //! Addresses-of-record with their devices, those in trouble first where there are many.
 
+use std::cmp::Reverse;
+
 use super::super::filter::Filter;
 use super::super::model::{DeviceEntry, RegistrationEntry};
 use super::super::style::Tone;
@@ -32,7 +34,7 @@ pub(super) fn write(registrations: &[RegistrationEntry], filter: &Filter, clock:
         page.paragraph(INDENT, Tone::Faint, &super::more(left_out, ["user", "users"], filter));
     }
     if registrations.len() <= DETAILED {
-        registrations.iter().flat_map(|registration| &registration.devices).for_each(|device| write_detail(device, page));
+        registrations.iter().flat_map(|registration| devices(registration).take(DEVICES)).for_each(|device| write_detail(device, page));
     }
 }
 
@@ -64,12 +66,20 @@ fn is_troubled(registration: &RegistrationEntry) -> bool {
         || registration.devices.iter().any(|device| matches!(device.reachability, Reachability::Unreachable | Reachability::Lagged))
 }
 
+/// Those that are registered first, then those that are not, the last heard of first.
+fn devices(registration: &RegistrationEntry) -> impl Iterator<Item = &DeviceEntry> {
+    let (registered, mut others): (Vec<_>, Vec<_>) =
+        registration.devices.iter().partition(|device| device.state == RegistrationState::Registered);
+    others.sort_by_key(|device| Reverse(device.last_seen));
+    registered.into_iter().chain(others)
+}
+
 fn add_rows(registration: &RegistrationEntry, host: Option<&str>, clock: Clock, table: &mut Table) {
     let user = match registration.aor.split_once('@') {
         Some((user, _)) if host.is_some() => user,
         _ => &registration.aor,
     };
-    let mut devices = registration.devices.iter();
+    let mut devices = devices(registration);
     let head = [Cell::new(user).tone(Tone::Strong), state(registration), Cell::number(failed(registration))];
     add_row(head, devices.next(), clock, table);
     for device in devices.take(DEVICES - 1) {
@@ -143,8 +153,21 @@ fn write_detail(device: &DeviceEntry, page: &mut Page) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::model::Stamp;
     use super::super::super::sample;
     use super::*;
+    use crate::time::PacketTime;
+
+    #[test]
+    fn what_is_registered_comes_before_what_was() {
+        let mut entry = sample::office().registrations.remove(0);
+        let device = entry.devices.remove(0);
+        let seen = |second: i64| Some(Stamp(PacketTime::from_parts(second, 0)));
+        let left = |second| DeviceEntry { state: RegistrationState::Unregistered, last_seen: seen(second), ..device.clone() };
+        let there = DeviceEntry { state: RegistrationState::Registered, last_seen: seen(1), ..device.clone() };
+        entry.devices = vec![left(5), left(7), there];
+        assert_eq!(devices(&entry).map(|device| device.last_seen).collect::<Vec<_>>(), [seen(1), seen(7), seen(5)]);
+    }
 
     #[test]
     fn the_heading_names_the_host_that_all_have_and_none_where_there_is_none() {
