@@ -227,35 +227,32 @@ impl RegistrationDetector {
         let Some(first) = self.unopened.note(unopened) else { return };
         let Some(tries) = self.unopened.of(flow) else { return };
         let refused = tries.latest.iter().all(|other| other.refused);
+        let is_known = |other: &IpAddr| standing(tracker, *other) == Standing::Known;
+        let beside = self.unopened.others(source, pbx, at.time).filter(is_known).count();
         let standing = standing(tracker, source);
         let is_blind = !refused && !tracker.world.would_see_answer(flow, first, at.time);
         if is_blind || standing == Standing::Known && is_heard_from(tracker, source, first) {
             return;
         }
         let (waited, (others, served)) = (at.time.since(first), others_served(&self.answered, tracker, flow, first, findings));
-        let beside = self.unopened.others(source, pbx, at.time).filter(|other| self::standing(tracker, *other) == Standing::Known).count();
         let nobody = beside > 0 && !takes_connections(tracker, pbx, first);
         let gone = silent_since(tracker, pbx, first).filter(|_| others == 0);
-        let guess = match gone {
+        let (guess, remedy) = match (refused, nobody, gone) {
             // Its host is up.
-            _ if refused && nobody => "the PBX takes no TCP connections any more".to_owned(),
-            _ if refused => "the PBX takes no TCP connections any more, or a filter there refuses this address".to_owned(),
-            Some(since) => is_gone(tracker, pbx, since),
-            None if nobody => "a filter before the PBX drops all TCP".to_owned(),
-            None => MAY_BE_BLOCKED.to_owned(),
+            (true, true, _) => ("the PBX takes no TCP connections any more".to_owned(), Some(TCP_IS_OFF)),
+            (true, false, _) => {
+                ("the PBX takes no TCP connections any more, or a filter there refuses this address".to_owned(), Some(TCP_REFUSED))
+            }
+            (false, _, Some(since)) => (is_gone(tracker, pbx, since), Some(SERVER_IS_GONE)),
+            (false, true, None) => ("a filter before the PBX drops all TCP".to_owned(), Some(TCP_IS_FILTERED)),
+            (false, false, None) => (MAY_BE_BLOCKED.to_owned(), None),
         };
         let times = tries.times;
         let alike = counted(beside as u64, "other address gets", "other addresses get");
         let alike = if nobody { format!("; {alike} none either, and nobody has one") } else { String::new() };
         let message = format!("{source}: asked {times} times for a TCP connection and got none in {waited} while {served}{alike}: {guess}");
         let raise = Raise::new(FindingId::RegistrarSilent, Subject::Source(source), message).fill(Slot::Pbx, pbx.to_string());
-        let raise = match (gone, refused) {
-            (_, true) if nobody => raise.remedy(TCP_IS_OFF),
-            (_, true) => raise.remedy(TCP_REFUSED),
-            (Some(_), false) => raise.remedy(SERVER_IS_GONE),
-            (None, false) if nobody => raise.remedy(TCP_IS_FILTERED),
-            (None, false) => raise,
-        };
+        let raise = remedy.into_iter().fold(raise, Raise::remedy);
         let raise = if nobody { raise.scope(Scope::Server) } else { raise };
         let raise = if standing == Standing::Stranger { raise.severity(Severity::Info) } else { raise };
         let raise = tries.latest.iter().fold(raise, |raise, Unopened { flow, at, refused }| {
