@@ -13,6 +13,12 @@ use crate::track::vocabulary::Confidence;
 /// What to do where the PBX may have gone on with the caller by itself.
 const ASK_FIRST: &str = "See in the log of the PBX what it did with {call} after the first hang-up: if nothing, clear its channel, correct the \
     CDR by {overbilled}, and enable session timers on both legs.";
+/// What to do once the leg that stayed up has ended: there is no channel to clear any more.
+const KEPT: &str = "Correct the CDR of {call} by {overbilled}, see in the log of the PBX why it kept that leg after the first hang-up, and \
+    enable session timers on both legs.";
+/// The same where the PBX may have gone on with the caller by itself.
+const KEPT_PERHAPS: &str = "See in the log of the PBX what it did with {call} after the first hang-up: if nothing, correct the CDR by \
+    {overbilled}, and enable session timers on both legs.";
 
 /// Tells of legs that stay up.
 pub(super) fn event(tracker: &Tracker, event: &Event, findings: &mut FindingStore) {
@@ -30,9 +36,13 @@ pub(super) fn event(tracker: &Tracker, event: &Event, findings: &mut FindingStor
                 return;
             }
             let message = format!("{subject}: one leg ended, {call_id} is still up {lasted} later: {billed} over-billed so far");
-            let raise = raise(subject, message, confidence, &billed)
+            let raise = Raise::new(FindingId::LegLeftUp, subject, message)
+                .confidence(confidence)
+                .fill(Slot::Call, call_id.clone())
+                .fill(Slot::Overbilled, format!("at least {billed}"))
                 .evidence(end.time, end.frame, format!("{} of the other leg", hang_up(tracker, ended)))
                 .absence(at.time, format!("no BYE of {call_id} within {lasted}"));
+            let raise = if confidence == Confidence::Probable { raise.remedy(ASK_FIRST) } else { raise };
             findings.raise(raise, at.time);
         }
         Event::LegEnded { ended, left, end, at, confidence } => {
@@ -47,11 +57,12 @@ pub(super) fn event(tracker: &Tracker, event: &Event, findings: &mut FindingStor
             let leg = if subject.to_string() == *call_id { "this leg".to_owned() } else { format!("leg {call_id}") };
             let unless = if confidence == Confidence::Probable { ", unless the PBX went on with the caller by itself" } else { "" };
             let message = format!("{subject}: {leg} stayed up after the other one had ended: {billed} over-billed{unless}");
-            let raise = raise(subject.clone(), message, confidence, &billed).evidence(
-                end.time,
-                end.frame,
-                format!("{} of the other leg", hang_up(tracker, ended)),
-            );
+            let raise = Raise::new(FindingId::LegLeftUp, subject.clone(), message)
+                .confidence(confidence)
+                .remedy(if confidence == Confidence::Probable { KEPT_PERHAPS } else { KEPT })
+                .fill(Slot::Call, call_id.clone())
+                .fill(Slot::Overbilled, billed)
+                .evidence(end.time, end.frame, format!("{} of the other leg", hang_up(tracker, ended)));
             let raise = match at.frame {
                 0 => raise.absence(at.time, format!("{call_id} was over, too, and nobody had hung up")),
                 frame => raise.evidence(at.time, frame, format!("{} of {call_id}", hang_up(tracker, left))),
@@ -74,20 +85,12 @@ fn hung(tracker: &Tracker, subject: Subject, ended: Handle, left: Handle, call_i
     let lasted = at.time.since(end.time);
     let why = tracker.calls.get(ended).and_then(|call| call.record.end_reason.clone()).unwrap_or_default();
     let message = format!("{subject}: {call_id} is still up {lasted} after its other leg was over without BYE ({why})");
-    let call = subject.to_string();
     let raise = Raise::new(FindingId::HungCall, subject, message)
         .absence(end.time, format!("the other leg was over: {why}"))
         .absence(at.time, format!("no BYE of {call_id} within {lasted}"))
-        .fill(Slot::Call, call)
-        .fill(Slot::Overbilled, billed(tracker, end.time, at.time));
+        .fill(Slot::Call, call_id)
+        .fill(Slot::Overbilled, format!("at least {}", billed(tracker, end.time, at.time)));
     related_parties(tracker, raise, left)
-}
-
-fn raise(subject: Subject, message: String, confidence: Confidence, billed: &str) -> Raise {
-    let call = subject.to_string();
-    let raise = Raise::new(FindingId::LegLeftUp, subject, message).confidence(confidence);
-    let raise = if confidence == Confidence::Probable { raise.remedy(ASK_FIRST) } else { raise };
-    raise.fill(Slot::Call, call).fill(Slot::Overbilled, billed)
 }
 
 fn billed(tracker: &Tracker, end: PacketTime, now: PacketTime) -> String {

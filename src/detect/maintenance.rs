@@ -128,7 +128,7 @@ fn aged(tracker: &Tracker, call: Handle, now: PacketTime, findings: &mut Finding
         .evidence(answer.at.time, answer.at.frame, "2xx that answers the call")
         .absence(now, format!("no BYE within {age}; {why}"))
         .fill(Slot::Call, subject.to_string())
-        .fill(Slot::Overbilled, overbilled(tracker, age));
+        .fill(Slot::Overbilled, format!("up to {}", overbilled(tracker, age)));
     findings.raise(related_parties(tracker, raise, call), now);
 }
 

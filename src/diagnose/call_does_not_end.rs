@@ -20,6 +20,7 @@ pub(super) const STEPS: &[Step] = &[Step {
         Rule::Finding(F::LegLeftUp, "no leg was seen to stay up after the other had ended"),
         Rule::Finding(F::ByeUnanswered, "no hang-up was seen to go unanswered"),
         Rule::Finding(F::HungCall, "no call was seen to hang"),
+        Rule::Finding(F::DialogLost, "neither end was seen to have forgotten the call"),
         Rule::Check(Judgement::Healthy, last_call),
     ],
 }];

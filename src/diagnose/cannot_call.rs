@@ -160,8 +160,8 @@ fn answered(case: &Case<'_>, attempt: &Attempt<'_>) -> Answer {
     }
 }
 
-/// The last call that technology failed and of which no later one shows that it is over: what works within the house says nothing of the
-/// carrier.
+/// The last call that technology or the PBX failed, and of which no later one shows that it is over: what works within the house says
+/// nothing of the carrier.
 fn unproven<'s, 'a>(case: &'s Case<'a>, last: &Attempt<'a>) -> Option<&'s Attempt<'a>> {
     let alike = ways::refused(case).find(|refused| Refusals::like(case, refused).is_some()).map(Attempt::started);
     let mut worked = vec![last];
@@ -170,8 +170,9 @@ fn unproven<'s, 'a>(case: &'s Case<'a>, last: &Attempt<'a>) -> Option<&'s Attemp
             worked.push(other);
             continue;
         }
-        let is_over = worked.iter().any(|worked| ways::is_proof(case, worked, other));
-        if alike == Some(other.started()) || (!is_over && (is_technical(other.main.outcome) || unrung::in_vain(other).is_some())) {
+        let is_over = || worked.iter().any(|worked| ways::is_proof(case, worked, other));
+        let is_trouble = || is_technical(other.main.outcome) || unrung::in_vain(other).is_some() || ways::is_refused_again(case, other);
+        if alike == Some(other.started()) || (is_trouble() && !is_over()) {
             return Some(other);
         }
     }
@@ -220,14 +221,18 @@ fn failed(case: &Case<'_>, attempt: &Attempt<'_>) -> Answer {
         O::Busy | O::NoAnswer | O::Declined | O::Cancelled | O::CompletedElsewhere | O::Redirected | O::Stalled18x => {
             people(format!("{what}: that is what people did, not a fault."))
         }
+        O::NotFound if ways::is_refused_again(case, attempt) => people(format!("{what}, and so did others that this user called."))
+            .next_step("Check the numbers that were dialled; if they are right, second level: the dial plan and the routes of the PBX."),
         O::NotFound => people(format!("{what}.")).next_step("Check the number that was dialled, and the dial plan of the phone."),
         O::Forbidden => people(format!("{what}: the PBX does not let this user call it."))
             .next_step("Tell the user; if the account should be able to call it, have its rights on the PBX changed."),
-        O::AuthFailed => suspected(F::AuthFailedLoop, format!("{what}: the credentials for calls differ from those for registering."))
+        O::AuthFailed => suspected(F::AuthFailedLoop, format!("{what}: its credentials for calls are wrong or missing."))
             .next_step("Re-enter auth user and password exactly as on the PBX, also for outgoing calls."),
-        O::NotAcceptable => {
-            suspected(F::CodecMismatch, format!("{what}.")).next_step("Check the codec and SRTP settings of both ends.").scope(Scope::Call)
-        }
+        O::NotAcceptable => main
+            .status
+            .and_then(|status| refusal::extension(status, &what))
+            .unwrap_or_else(|| suspected(F::CodecMismatch, format!("{what}.")).next_step("Check the codec and SRTP settings of both ends."))
+            .scope(Scope::Call),
         O::Loop => suspected(F::RoutingLoop, format!("{what}."))
             .next_step("Second level: remove the forwarding loop.")
             .scope(Scope::Call)
@@ -401,6 +406,9 @@ fn other_end_silent(case: &Case<'_>, place: SocketAddr, called: &str, what: Stri
 
 fn unknown(main: &CallEntry, what: String) -> Answer {
     let (why, escalate) = match (main.outcome, main.status) {
+        (Outcome::Unknown, _) if main.partial => {
+            (": the capture begins in the middle of it, and does not show more".to_owned(), Escalation::None)
+        }
         (Outcome::Unknown, _) => ("; the capture ends before it came out, or does not show the answer".to_owned(), Escalation::None),
         (_, Some(status)) => (format!(": {status} says no more than that"), Escalation::L2),
         _ => (String::new(), Escalation::L2),

@@ -12,7 +12,7 @@ use crate::report::model::{CallEntry, Problem};
 use crate::time::PacketTime;
 use crate::track::registration::device::Device;
 use crate::track::site::Site;
-use crate::track::vocabulary::{Outcome, RegistrationState};
+use crate::track::vocabulary::{Direction, Outcome, RegistrationState};
 
 /// Whom a finding concerns, seen from the user of a question; the nearest last.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -49,7 +49,7 @@ impl Case<'_> {
                 }
             }
             Subject::Pbx(_) | Subject::Capture => Concern::Everybody,
-            Subject::Source(address) => if_so(self.party.addresses().contains(address), self.at_its_address(finding)),
+            Subject::Source(address) => if_so(self.is_at_address(*address), self.at_its_address(finding)),
             Subject::Site(site) => {
                 let is_there = self.party.addresses().iter().any(|address| Site::of(*address) == *site);
                 if_so(is_there, self.at_its_address(finding))
@@ -61,6 +61,13 @@ impl Case<'_> {
             }
             Subject::Group(group) => if_so(self.is_in_group(group), Concern::Everybody),
         }
+    }
+
+    /// Whether the user has a phone at an address; of one that never registered, whether it calls from there.
+    fn is_at_address(&self, address: IpAddr) -> bool {
+        let calls_from_there = || self.made().any(|attempt| attempt.main.direction == Direction::In && attempt.main.source.ip() == address);
+        let addresses = self.party.addresses();
+        if addresses.is_empty() { calls_from_there() } else { addresses.contains(&address) }
     }
 
     /// Whether a finding is about a PBX that is not the one which serves the user.

@@ -18,6 +18,8 @@ enum Proof {
     Call,
     /// Any answer of the PBX.
     Answer,
+    /// A registration of the user since, or a call from there that went through.
+    Request,
     /// A registration at the registrar that did not answer; another one may well serve the user.
     Registrar,
     /// The registration of the user.
@@ -31,6 +33,7 @@ const fn proof(id: F) -> Proof {
         }
         F::TrunkNoResponse | F::ServerErrorBurst | F::InviteIgnored | F::SlowCallSetup | F::FragmentLoss => Proof::Call,
         F::PbxNotResponding => Proof::Answer,
+        F::ResponseNotReachingClient => Proof::Request,
         F::RegistrarSilent => Proof::Registrar,
         _ => Proof::Registration,
     }
@@ -46,7 +49,8 @@ impl<'a> Case<'a> {
     pub(super) fn without_news(&self) -> Vec<&'a Finding> {
         let has_faded = |finding: &&Finding| finding.cleared == Some(finding.last + finding.id.row().clears.quiet);
         let faded: Vec<&Finding> = self.known().filter(has_faded).collect();
-        let calls = self.trials(faded.iter().copied().filter(|finding| matches!(proof(finding.id), Proof::Call | Proof::Answer)));
+        let calls =
+            self.trials(faded.iter().copied().filter(|finding| matches!(proof(finding.id), Proof::Call | Proof::Answer | Proof::Request)));
         let is_registered = !self.party.registrations.is_empty() && self.is_registered();
         let works = |finding: &Finding| {
             let trial = calls.iter().find(|trial| std::ptr::eq(trial.finding, finding));
@@ -56,6 +60,7 @@ impl<'a> Case<'a> {
                 // The PBX asked a registrar: what shows that it answers again ends the finding, or is a call.
                 (Proof::Call, trial) if finding.id == F::TrunkNoResponse => trial.is_some_and(Trial::has_any_success),
                 (Proof::Answer, trial) => trial.is_some_and(Trial::has_any_success) || self.is_registered_since(finding),
+                (Proof::Request, trial) => trial.is_some_and(|trial| trial.works[1]) || self.is_accepted_since(finding),
                 (Proof::Registrar, _) => is_registered && self.is_served_by(finding),
                 _ => is_registered,
             }
@@ -72,6 +77,11 @@ impl<'a> Case<'a> {
     /// Whether the PBX accepted a registration, anybody's, after the last sign of a finding.
     fn is_registered_since(&self, finding: &Finding) -> bool {
         self.scene.tracker.registrations.devices().any(|(_, device)| device.last_accepted.time > finding.last)
+    }
+
+    /// Whether the PBX accepted a registration of the user after the last sign of a finding.
+    fn is_accepted_since(&self, finding: &Finding) -> bool {
+        self.tracked_devices().any(|(_, device)| device.last_accepted.time > finding.last)
     }
 
     /// What became of the calls that those findings bear on; all calls are looked at once, for there may be a million.

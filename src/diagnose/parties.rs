@@ -219,7 +219,7 @@ impl<'a> Attempt<'a> {
     pub(super) fn was_up(&self, party: &Party<'_>) -> bool {
         let own = self.leg_to(party).filter(|leg| !self.is_by(party) && leg.outcome != Outcome::Unknown);
         let call = own.unwrap_or(self.main);
-        call.answered.is_some() || call.partial
+        call.answered.is_some() || (call.partial && call.state != CallState::Ringing && call.status.is_none())
     }
 
     /// Whether somebody else talked in the call with `call_id`: it rang at `party` too, on a leg of its own at most.

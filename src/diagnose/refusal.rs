@@ -127,8 +127,10 @@ fn of_the_phone(refusal: Refusal, what: &str) -> Answer {
     match refusal.outcome {
         O::Unavailable => people(format!("{what}: it refused without ringing."))
             .next_step("Check whether the phone is set to do not disturb, or was in a call."),
-        O::NotAcceptable => suspected(F::CodecMismatch, format!("{what}: it takes none of the media that the PBX offers."))
-            .next_step("Compare codecs and encryption of the phone with the account on the PBX."),
+        O::NotAcceptable => extension(refusal.status, what).unwrap_or_else(|| {
+            suspected(F::CodecMismatch, format!("{what}: it takes none of the media that the PBX offers."))
+                .next_step("Compare codecs and encryption of the phone with the account on the PBX.")
+        }),
         O::NotFound | O::Forbidden | O::AuthFailed | O::ClientError => {
             suspected(F::StaleBindingTarget, format!("{what}: what is there does not take calls for this user."))
                 .next_step("Force a reconnection; check the contact user and the line of the phone against the account.")
@@ -137,6 +139,25 @@ fn of_the_phone(refusal: Refusal, what: &str) -> Answer {
             .confidence(Confidence::Suspected)
             .next_step("Restart the phone and call again; if it answers so again, look at its log and its software."),
     }
+}
+
+/// An extension of SIP that one end asks for and the other has not (RFC 3261 §21.4.15, §21.4.16; RFC 3329 §2), and the encryption of what is
+/// within a message (RFC 3261 §21.4.29): no matter of the media.
+pub(super) fn extension(status: u16, what: &str) -> Option<Answer> {
+    let why = match status {
+        420 => "it does not know an extension of SIP that the call requires",
+        421 | 494 => "it requires an extension of SIP that the call does not offer",
+        493 => "it cannot read the encrypted part of the message",
+        _ => return None,
+    };
+    let answer = Answer::new(Judgement::CannotTell, format!("{what}: {why}."))
+        .confidence(Confidence::Probable)
+        .next_step(
+            "Turn the extension that the answer names (100rel, timer, precondition and the like) off at the end that asks for it, or on at the \
+             other one.",
+        )
+        .escalate(Escalation::L2);
+    Some(answer)
 }
 
 /// A session timer that is shorter than the other end takes (RFC 4028 §6).
@@ -175,9 +196,12 @@ fn of_the_carrier(refusal: Refusal, what: &str) -> Answer {
         O::NotFound => people(format!("{what}: the number is not known there."))
             .next_step("Check the number that was dialled, and how the PBX writes it towards the trunk."),
         O::Unavailable => people(format!("{what}: whoever has that number is not there.")),
-        O::NotAcceptable => suspected(F::CodecMismatch, format!("{what}: it takes none of the media that the PBX offers."))
-            .scope(Scope::Call)
-            .next_step("Check the codec and SRTP settings of the trunk."),
+        O::NotAcceptable => extension(refusal.status, what)
+            .unwrap_or_else(|| {
+                suspected(F::CodecMismatch, format!("{what}: it takes none of the media that the PBX offers."))
+                    .next_step("Check the codec and SRTP settings of the trunk.")
+            })
+            .scope(Scope::Call),
         O::Forbidden | O::AuthFailed | O::ClientError | O::GlobalFailure => {
             Answer::new(Judgement::CannotTell, format!("{what}: it does not let the PBX make this call, and only the carrier knows why."))
                 .confidence(Confidence::Suspected)

@@ -70,6 +70,14 @@ pub(super) fn is_proof(case: &Case<'_>, worked: &Attempt<'_>, failed: &Attempt<'
     is_same_number || never_left || Way::of(case, worked).is_like(Way::of(case, failed))
 }
 
+/// Whether the numbers that the user calls that way are not known to the PBX, or not allowed, more than once: one is a slip of who dials.
+pub(super) fn is_refused_again(case: &Case<'_>, attempt: &Attempt<'_>) -> bool {
+    let outcome = attempt.main.outcome;
+    let way = Way::of(case, attempt);
+    let is_alike = |other: &&Attempt<'_>| other.main.outcome == outcome && Way::of(case, other).is_like(way);
+    matches!(outcome, Outcome::Forbidden | Outcome::NotFound) && case.made().filter(is_alike).nth(1).is_some()
+}
+
 /// What a trunk, or the PBX itself, refuses to several callers or at several numbers with one status.
 pub(super) struct Refusals {
     /// `None` for the PBX.

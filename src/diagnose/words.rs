@@ -45,9 +45,13 @@ pub(super) fn caller(call: &CallEntry) -> &str {
 
 /// What became of a call: completes "the call …".
 pub(super) fn outcome(call: &CallEntry) -> String {
-    match (call.outcome, call.state) {
-        (Outcome::Unknown, CallState::Ringing) if !call.partial => "was still ringing".to_owned(),
-        (Outcome::Unknown, CallState::Setup) if !call.partial => "was still being set up".to_owned(),
+    match (call.outcome, call.state, call.status) {
+        (Outcome::Unknown, CallState::Ringing, _) => "was still ringing".to_owned(),
+        (Outcome::Unknown, CallState::Setup, _) => "was still being set up".to_owned(),
+        (_, CallState::Ended, Some(487)) if call.partial => "was given up (487)".to_owned(),
+        (_, CallState::Ended, Some(status)) if call.partial => format!("was refused ({status})"),
+        (_, CallState::Ended, None) if call.partial => "was up before the capture, and ended".to_owned(),
+        (_, CallState::Open, _) if call.partial => "was up before the capture".to_owned(),
         _ => became(call.outcome, call.status),
     }
 }
@@ -75,6 +79,9 @@ pub(super) fn outcome_as_told(call: &CallEntry, said: Option<&str>) -> String {
 /// Who hung up, by name.
 pub(super) fn ender(call: &CallEntry) -> Option<String> {
     Some(match call.ended_by? {
+        // Who called whom was before the capture.
+        EndedBy::Caller if call.partial => caller(call).to_owned(),
+        EndedBy::Callee if call.partial => dialled(call).to_owned(),
         EndedBy::Caller => format!("the caller, {}", caller(call)),
         EndedBy::Callee => format!("the called side, {}", dialled(call)),
         EndedBy::Pbx => "the PBX itself".to_owned(),

@@ -318,7 +318,7 @@ fn score(world: &World, calls: &Calls, a: &Leg, b: &Leg) -> Score {
         return Score::default();
     }
     // Of two calls that begin, ring and are answered together only what they say tells which is which.
-    let common = a.marks.in_common(&b.marks);
+    let common = a.marks.in_common(&b.marks, world.peers.is_trunk(b.flow.destination.ip()));
     if common == 0 {
         return Score::default();
     }

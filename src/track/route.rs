@@ -330,7 +330,7 @@ impl Tracker {
         }
         let begins_a_record = method == Method::Invite && status > 100 && !matches!(status, 401 | 407);
         if begins_a_record && seen.message.to_tag().is_some() {
-            self.calls.from_response(&mut self.world, seen);
+            self.calls.from_response(&mut self.world, seen, status);
         }
     }
 

@@ -12,6 +12,7 @@ mod forks;
 mod legs;
 mod maintenance;
 mod nat;
+mod numbers;
 mod refused;
 mod registration;
 mod shared;
@@ -48,7 +49,7 @@ use scenarios;
 /// Every scenario.
 pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
     let registering = [registration::ALL, connections::ALL, contacts::ALL, nat::ALL, shared::ALL];
-    let calling = [calls::ALL, legs::ALL, maintenance::ALL, drops::ALL, endings::ALL, forks::ALL, unseen::ALL, refused::ALL];
+    let calling = [calls::ALL, legs::ALL, maintenance::ALL, drops::ALL, endings::ALL, forks::ALL, unseen::ALL, refused::ALL, numbers::ALL];
     let around = [capture::ALL, trouble::ALL, surroundings::ALL, assist::ALL, whose::ALL, doors::ALL];
     registering.into_iter().chain(calling).chain(around).flatten()
 }

@@ -174,7 +174,7 @@ catalogue! {
     /// A hang-up got no answer.
     ByeUnanswered = "bye-unanswered": Warning, Absence, CALL, ["S3-tear"], minutes(10),
         "Clear channel {call} on the PBX, correct the CDR by {overbilled}, enable session timers on both legs.";
-    /// One leg of a call ended and the other is still up, and billed.
+    /// One leg of a call ended and the other stayed up, and was billed on.
     LegLeftUp = "leg-left-up": Error, Absence, CALL, ["S3-tear"], hours(4).or_when("the other leg ends"),
         "Clear channel {call} on the PBX, correct the CDR by {overbilled}, enable session timers on both legs.";
     /// A call is still up although its ends cannot be in it any more.

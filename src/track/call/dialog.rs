@@ -6,7 +6,7 @@ use crate::table::Handle;
 use crate::time::Span;
 use crate::track::call::record::Beginning;
 use crate::track::call::session::Side;
-use crate::track::call::setup::note_reason;
+use crate::track::call::setup::{note_reason, note_refusal};
 use crate::track::call::transfer::transferred;
 use crate::track::call::{Call, Calls, LINGER_ENDED, tag_hash};
 use crate::track::event::{Event, Sighting};
@@ -65,14 +65,34 @@ impl Calls {
         }
     }
 
-    /// A call of which only a response to its INVITE was seen.
-    pub fn from_response(&mut self, world: &mut World, seen: &Seen<'_>) {
-        if self.call_of(world, seen).is_some() {
-            return;
+    /// Handles a response to an INVITE that was not captured: all that is known of a call may be that it rang, and was refused.
+    pub fn from_response(&mut self, world: &mut World, seen: &Seen<'_>, status: u16) {
+        let known = self.call_of(world, seen);
+        let is_end = match known.and_then(|handle| self.table.get(handle)) {
+            Some(call) => status >= 300 && call.record.rang.is_some(),
+            None if status >= 300 && !is_of_a_new_call(status) => return,
+            None => status >= 300,
+        };
+        let handle = known.unwrap_or_else(|| {
+            let key = world.digester.further(seen.read.call_id(), &[seen.message.from_tag().unwrap_or_default()]);
+            let call = Call::new(world, &Seen { flow: seen.flow.reversed(), ..*seen }, Beginning::Missed);
+            self.insert(world, key, call, seen.rank)
+        });
+        let is_unseen = |call: &&mut Call| call.record.beginning == Beginning::Missed && !call.is_over;
+        let Some(call) = self.table.get_mut(handle).filter(is_unseen) else { return };
+        match status {
+            180..=183 if known.is_none() => call.record.rang = Some(seen.at.time),
+            200..300 => call.record.rang = None,
+            _ if is_end => {
+                call.is_over = true;
+                call.record.status = status;
+                call.record.ended = Some(seen.at.time);
+                note_refusal(call, seen, status);
+                self.table.set_deadline(handle, seen.at.time + LINGER_ENDED);
+                world.tell(Event::CallEnded { call: handle, at: seen.at });
+            }
+            _ => {}
         }
-        let key = world.digester.further(seen.read.call_id(), &[seen.message.from_tag().unwrap_or_default()]);
-        let call = Call::new(world, &Seen { flow: seen.flow.reversed(), ..*seen }, Beginning::Missed);
-        self.insert(world, key, call, seen.rank);
     }
 
     /// Handles the ACK of a 2xx. Tells whether the 2xx had been seen, where the call is known.
@@ -162,7 +182,8 @@ impl Calls {
         call.is_over = true;
         self.established -= usize::from(call.is_up());
         call.record.ended = Some(seen.at.time);
-        if call.record.beginning == Beginning::Captured {
+        // Of a call from before the capture it is not known whom the PBX passes a hang-up on from.
+        if call.record.beginning == Beginning::Captured || !from_pbx {
             call.record.ended_by = Some(if by_proxy { EndedBy::Pbx } else { began });
         }
         note_reason(call, seen);
@@ -218,6 +239,11 @@ impl Call {
         let theirs = if self.is_callers(world, message) { message.to_tag() } else { message.from_tag() };
         self.answer.is_some_and(|answer| answer.tag != tag_hash(world, theirs))
     }
+}
+
+/// Whether a refusal is one of a call that is not up yet: what changes a call that is gets other ones (RFC 3261 §14.1, §21).
+const fn is_of_a_new_call(status: u16) -> bool {
+    matches!(status, 300..=399 | 404 | 410 | 480 | 484 | 486 | 487 | 600 | 603 | 604)
 }
 
 /// The finding's event if a BYE of the answering side at `bye` is the end of a 2xx whose ACK never arrived, though it was sent again so often.

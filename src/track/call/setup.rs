@@ -318,18 +318,21 @@ fn reason(message: &Message<'_>) -> Option<Box<str>> {
     }
 }
 
-/// Remembers all that a refusal says beyond its status: words of its own in the status line, Warning, Min-SE, Reason. A challenge, and the end
-/// of what was cancelled, say no more.
-fn note_refusal(call: &mut Call, seen: &Seen<'_>, status: u16) {
+/// Remembers all that a refusal says beyond its status: words of its own in the status line, Unsupported, what a 421 requires, Warning, Min-SE,
+/// Reason. A challenge, and the end of what was cancelled, say no more.
+pub(super) fn note_refusal(call: &mut Call, seen: &Seen<'_>, status: u16) {
     note_reason(call, seen);
     if status < 400 || matches!(status, 401 | 407 | 487) {
         return;
     }
     let message = &seen.message;
     let own = unusual_phrase(message, status).map(text);
-    let headers = [HeaderName::Warning, HeaderName::MinSe];
-    let headers =
-        headers.into_iter().filter_map(|name| Some(format!("{}: {}", name.as_str(), text(&unfold(message.header(name)?))).into()));
+    let required = (status == 421).then_some(HeaderName::Require);
+    let headers = [HeaderName::Unsupported, HeaderName::Warning, HeaderName::MinSe];
+    let headers = required
+        .into_iter()
+        .chain(headers)
+        .filter_map(|name| Some(format!("{}: {}", name.as_str(), text(&unfold(message.header(name)?))).into()));
     let words: Vec<Box<str>> = own.into_iter().chain(headers).collect();
     if !words.is_empty() {
         let words: Vec<_> = words.into_iter().chain(reason(message)).collect();

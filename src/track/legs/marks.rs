@@ -107,11 +107,13 @@ impl Marks {
         all.filter(|(mark, _)| *mark != 0).map(|(mark, kind)| mark.wrapping_add(kind))
     }
 
-    /// Points for what `second`, the leg of the PBX, has in common with this one (DETECTION §6.3, and ten for a long number).
-    pub(super) fn in_common(&self, second: &Self) -> u32 {
+    /// Points for what `second`, the leg of the PBX, to a trunk or not, has in common with this one (DETECTION §6.3, and ten for a long number
+    /// or one that a trunk is asked for).
+    pub(super) fn in_common(&self, second: &Self, to_trunk: bool) -> u32 {
         let same = |one: u64, other: u64| one != 0 && one == other;
         let same_number = |ours, theirs| there(ours).any(|one| there(theirs).any(|other| one.is(*other)));
         let same_long_number = |ours, theirs| there(ours).any(|one| there(theirs).any(|other| same(one.suffix, other.suffix)));
+        let same_callee = same_number(&self.callees, &second.callees);
         let is_named = same(second.other_call_id, self.call_id) || same(self.session_id, second.session_id);
         let is_derived = second.call_id != self.call_id && same(second.base_call_id, self.call_id);
         [
@@ -120,9 +122,9 @@ impl Marks {
             (same(self.media, second.media), 40),
             (same(self.session, second.session), 20),
             (same_number(&self.callers, &second.callers), 25),
-            (same_number(&self.callees, &second.callees), 25),
-            // Nearly every trunk is given another caller; but hardly ever are two to dial one long number in the same moment.
-            (same_long_number(&self.callees, &second.callees), 10),
+            (same_callee, 25),
+            // Nearly every trunk is given another caller; but hardly ever do two dial one number outside the house in the same moment.
+            (same_long_number(&self.callees, &second.callees) || (same_callee && to_trunk), 10),
         ]
         .into_iter()
         .map(|(holds, points)| if holds { points } else { 0 })
@@ -216,7 +218,7 @@ mod tests {
             Marks { callees: alone(Number { whole: 8, suffix: 106 }), ..Marks::default() },
         ];
         for second in alike {
-            assert!(first.in_common(&second) > 0 && finds(&second, &first), "{second:?}");
+            assert!(first.in_common(&second, false) > 0 && finds(&second, &first), "{second:?}");
         }
         let others = [
             Marks { call_id: 1, ..Marks::default() },
@@ -225,7 +227,7 @@ mod tests {
             Marks::default(),
         ];
         for second in others {
-            assert_eq!(first.in_common(&second), 0, "{second:?}");
+            assert_eq!(first.in_common(&second, true), 0, "{second:?}");
             assert!(!finds(&second, &first), "{second:?}");
         }
     }
@@ -238,7 +240,7 @@ mod tests {
         let of = |callers, callees| Marks { callers, callees, ..Marks::default() }.given().count();
         assert_eq!(of(Numbers::default(), callees), 2, "the whole and the end");
         assert_eq!(of(callers, callees), 6, "two that end alike");
-        assert_eq!(Marks { callers, ..Marks::default() }.in_common(&Marks { callers: callees, ..Marks::default() }), 25);
+        assert_eq!(Marks { callers, ..Marks::default() }.in_common(&Marks { callers: callees, ..Marks::default() }, false), 25);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::track::registration::Registrations;
 use crate::track::world::{text, unusual_phrase};
 
 /// The headers that say why, or when to come back.
-const WHY: [HeaderName; 3] = [HeaderName::RetryAfter, HeaderName::Warning, HeaderName::Reason];
+const WHY: [HeaderName; 4] = [HeaderName::RetryAfter, HeaderName::Unsupported, HeaderName::Warning, HeaderName::Reason];
 /// Of each of them that many are told.
 const OF_A_NAME: usize = 2;
 

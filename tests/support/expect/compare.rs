@@ -100,7 +100,10 @@ impl Comparison {
             },
             (Shape::Flag, Toml::Boolean(wanted)) => found.as_bool() == Some(*wanted),
             (Shape::Includes, Toml::Array(wanted)) => {
-                found.as_array().is_some_and(|found| wanted.iter().all(|text| found.iter().any(|entry| entry.as_str() == text.as_str())))
+                let is_none = wanted.is_empty() && found.as_array().is_some_and(|found| !found.is_empty());
+                found
+                    .as_array()
+                    .is_some_and(|found| !is_none && wanted.iter().all(|text| found.iter().any(|entry| entry.as_str() == text.as_str())))
             }
             (Shape::Count | Shape::Measure | Shape::Time | Shape::Conclusion, wanted) => {
                 self.number(shape, found).is_some_and(|found| within(shape, wanted, found))

@@ -20,7 +20,7 @@ pub(crate) enum Shape {
     Object(&'static [(&'static str, Self)]),
     /// A list of exactly the expected entries in their order.
     List(&'static Self),
-    /// A list that contains at least the expected texts.
+    /// A list that contains at least the expected texts, or that is empty where none is expected.
     Includes,
 }
 
