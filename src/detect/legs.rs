@@ -35,7 +35,9 @@ pub(super) fn event(tracker: &Tracker, event: &Event, findings: &mut FindingStor
                 }
                 return;
             }
-            let message = format!("{subject}: one leg ended, {call_id} is still up {lasted} later: {billed} over-billed so far");
+            let is_own = subject.to_string() == *call_id;
+            let up = if is_own { "the other leg ended, this one".to_owned() } else { format!("one leg ended, {call_id}") };
+            let message = format!("{subject}: {up} is still up {lasted} later: {billed} over-billed so far");
             let raise = Raise::new(FindingId::LegLeftUp, subject, message)
                 .confidence(confidence)
                 .fill(Slot::Call, call_id.clone())

@@ -2,13 +2,15 @@
 
 use crate::detect::catalog::FindingId as F;
 use crate::diagnose::answer::Answer;
+use crate::diagnose::call_dropped::gone_in_words;
 use crate::diagnose::cannot_call::suspected;
 use crate::diagnose::case::Case;
 use crate::diagnose::facts;
 use crate::diagnose::parties::Attempt;
 use crate::diagnose::rule::{Check, Rule, Step};
 use crate::diagnose::words::{caller, clock, dialled, ender, lasting};
-use crate::report::model::{Escalation, Judgement};
+use crate::report::model::{CallEntry, Escalation, Judgement};
+use crate::time::Span;
 use crate::track::vocabulary::{CallState, Confidence, Scope};
 
 /// Calls that are listed as evidence.
@@ -53,6 +55,12 @@ fn open(case: &Case<'_>, attempt: &Attempt<'_>) -> Answer {
                 .next_step("Second level: clear the channel on the PBX and correct the bill.")
                 .escalate(Escalation::L2)
         }
+        None if attempt.gone(case.scene.report).is_some() => {
+            let gone = attempt.gone(case.scene.report).map_or_else(String::new, |(name, phone)| gone_in_words(case, name, phone));
+            suspected(F::HungCall, format!("{which} is still up, but {gone}."))
+                .next_step("Second level: clear the channel on the PBX, correct the bill, and enable session timers.")
+                .escalate(Escalation::L2)
+        }
         None => {
             let hint = "Ask whether somebody has hung up: if so, that phone never said so, or its BYE was lost before the capture.";
             Answer::new(Judgement::CannotTell, format!("{which} is still up: no hang-up of either side was captured."))
@@ -62,10 +70,31 @@ fn open(case: &Case<'_>, attempt: &Attempt<'_>) -> Answer {
     }
 }
 
+/// A phone that rang on after the call was over, and was answered then: the PBX did not tell it, or it took no note.
+pub(super) fn rang_on(which: &str, leg: &CallEntry, late: Span) -> Answer {
+    let headline = format!(
+        "{which} was over before it was answered, but the phone of {} at {} rang on and was answered {} later, when nobody was there.",
+        dialled(leg),
+        leg.destination,
+        lasting(late)
+    );
+    Answer::new(Judgement::CannotTell, headline)
+        .confidence(Confidence::Probable)
+        .scope(Scope::Call)
+        .next_step(
+            "Second level: see whether the PBX sent the phone a CANCEL when the caller gave up; if it did, the phone ignores it (firmware, SIP \
+             ALG), and if not, look in the log of the PBX why.",
+        )
+        .escalate(Escalation::L2)
+}
+
 fn over(case: &Case<'_>, attempt: &Attempt<'_>) -> Answer {
     let main = attempt.main;
+    if let Some((leg, late)) = attempt.rang_on() {
+        return rang_on(&which(case, attempt), leg, late);
+    }
     let who = ender(main).map_or_else(String::new, |who| format!(" by {who}"));
     let after = main.talk_s.map_or_else(String::new, |talk| format!(" after {}", lasting(talk.0)));
-    let legs = if attempt.legs.is_empty() { "" } else { ", and every leg of it ended with it" };
+    let legs = if attempt.legs.is_empty() || !attempt.ended_at_once() { "" } else { ", and every leg of it ended with it" };
     Answer::new(Judgement::Healthy, format!("{} was ended{who}{after}{legs}.", which(case, attempt)))
 }

@@ -9,10 +9,11 @@ use crate::diagnose::cannot_call::{people, suspected};
 use crate::diagnose::case::Case;
 use crate::diagnose::facts;
 use crate::diagnose::line::{Line, called_in_vain};
-use crate::diagnose::parties::Attempt;
+use crate::diagnose::parties::{Attempt, TOGETHER};
 use crate::diagnose::rule::{Check, Rule, Step};
-use crate::diagnose::words::{caller, clock, dialled, lasting, outcome};
-use crate::report::model::{CallEntry, Escalation, Judgement};
+use crate::diagnose::words::{caller, clock, dialled, in_brackets, lasting, outcome};
+use crate::report::model::{CallEntry, DeviceEntry, Escalation, Judgement};
+use crate::track::call::ABNORMAL;
 use crate::track::vocabulary::{CallState, Confidence, Direction, EndedBy, Outcome, Scope};
 
 /// Calls that are listed as evidence.
@@ -35,9 +36,22 @@ pub(super) const STEPS: &[Step] = &[Step {
     ],
 }];
 
+/// The call that dropped most likely: the last one that joined two and that neither of them hung up; or else the last one that ended.
+fn meant<'s, 'a>(case: &'s Case<'a>) -> Option<&'s Attempt<'a>> {
+    let up = || case.meant().filter(|attempt| attempt.was_up(&case.party));
+    let is_dropped = |attempt: &&Attempt<'a>| {
+        let line = Line::of(case, attempt);
+        let by_nobody =
+            matches!(line.own.ended_by, Some(EndedBy::Pbx | EndedBy::Timeout)) || reason(line.own, attempt).is_some_and(is_abnormal);
+        let joined = attempt.legs.iter().any(|leg| leg.answered.is_some());
+        (by_nobody && joined && line.transferred(case).is_none()) || attempt.gone(case.scene.report).is_some()
+    };
+    up().find(is_dropped).or_else(|| up().find(|attempt| attempt.main.state != CallState::Open)).or_else(|| up().next())
+}
+
 fn last_call(case: &Case<'_>) -> Check {
-    let mut answer = match (case.meant().find(|attempt| attempt.was_up(&case.party)), case.meant().next()) {
-        (Some(attempt), _) => ended(case, attempt),
+    let mut answer = match (meant(case), case.meant().next()) {
+        (Some(attempt), _) => ended(case, attempt).facts([facts::call(attempt.main)]),
         (None, Some(attempt)) => {
             let main = attempt.main;
             let what = format!(
@@ -59,13 +73,19 @@ fn last_call(case: &Case<'_>) -> Check {
     Check::met(answer)
 }
 
-/// Causes of Q.850 with which no person ends a call (DETECTION §5.6).
-const ABNORMAL: [&str; 7] = ["18", "27", "34", "38", "41", "42", "102"];
-
-/// Whether a reason as it is shown names such a cause.
+/// Whether a reason as it is shown names a cause with which no person ends a call.
 fn is_abnormal(reason: &str) -> bool {
     let cause = reason.strip_prefix("Q.850 cause ").and_then(|rest| rest.split(|letter: char| !letter.is_ascii_digit()).next());
-    cause.is_some_and(|cause| ABNORMAL.contains(&cause))
+    cause.and_then(|cause| cause.parse().ok()).is_some_and(|cause| ABNORMAL.contains(&cause))
+}
+
+/// Why the call ended, as the end says that ended it: on the leg of the user, or where that names no cause of networks, on one that ended
+/// with it.
+fn reason<'a>(own: &'a CallEntry, attempt: &Attempt<'a>) -> Option<&'a str> {
+    let end = own.ended?.0;
+    let is_with = |leg: &&CallEntry| leg.ended.is_some_and(|other| (other.0 - end).abs() <= TOGETHER);
+    let other = attempt.entries().filter(is_with).filter_map(|leg| leg.end_reason.as_deref()).find(|reason| is_abnormal(reason));
+    other.or(own.end_reason.as_deref())
 }
 
 fn cannot_tell(headline: String) -> Answer {
@@ -79,10 +99,11 @@ fn ended<'a>(case: &Case<'a>, attempt: &Attempt<'a>) -> Answer {
     }
     let (main, which) = (line.own, line.which(case));
     if main.state == CallState::Open {
-        return Answer::new(Judgement::Healthy, format!("{which} was still up when the capture ended.")).scope(Scope::Call);
+        return open(case, attempt, &which);
     }
     let after = main.talk_s.map_or_else(String::new, |talk| format!(" after {}", lasting(talk.0)));
-    let reason = main.end_reason.as_deref().map_or_else(String::new, |reason| format!(" ({reason})"));
+    let why = reason(main, attempt);
+    let reason = in_brackets(why);
     let Some(who) = line.ender() else {
         return cannot_tell(format!("{which} ended{after}{reason}; who ended it was not captured."))
             .next_step("Capture where both phones and the PBX are seen, from before the call begins.");
@@ -92,7 +113,7 @@ fn ended<'a>(case: &Case<'a>, attempt: &Attempt<'a>) -> Answer {
         return answer.scope(Scope::Call);
     }
     let answer = match main.ended_by {
-        Some(EndedBy::Caller | EndedBy::Callee) if main.end_reason.as_deref().is_some_and(is_abnormal) => {
+        Some(EndedBy::Caller | EndedBy::Callee) if why.is_some_and(is_abnormal) => {
             cannot_tell(format!("{what}: that cause is one of networks and devices, not of somebody who hangs up."))
                 .next_step("Second level: look at the line, the trunk or the phone of the side that gave this cause.")
                 .escalate(Escalation::L2)
@@ -111,17 +132,36 @@ fn ended<'a>(case: &Case<'a>, attempt: &Attempt<'a>) -> Answer {
     answer.scope(Scope::Call).fact(end, 0, format!("ended by {who}{reason}"))
 }
 
+/// What is said of a call that the capture shows no end of.
+fn open(case: &Case<'_>, attempt: &Attempt<'_>, which: &str) -> Answer {
+    match attempt.gone(case.scene.report) {
+        Some((name, phone)) => {
+            cannot_tell(format!("{which} is still up for the PBX, but {}: it left in the call.", gone_in_words(case, name, phone)))
+                .confidence(Confidence::Probable)
+                .next_step(format!(
+                    "Check power, line and Wi-Fi of the phone at {}; second level: clear the call, if the PBX still holds it.",
+                    phone.source
+                ))
+        }
+        None => cannot_tell(format!("{which} was still up when the capture ended: no end of it was captured.")).next_step(
+            "Ask for the time of the call that dropped; if it is this one, nobody hung up where it was captured, and the audio is the matter.",
+        ),
+    }
+}
+
+/// That a phone is there no more, and since when nothing was heard of it.
+pub(super) fn gone_in_words(case: &Case<'_>, name: &str, phone: &DeviceEntry) -> String {
+    let since = phone.last_seen.map_or_else(String::new, |last| format!(" since {}", clock(case, last.0)));
+    format!("nothing was heard of the phone of {name} at {}{since}", phone.source)
+}
+
 /// The end that did not answer when it was told that the call is over: it had gone before anybody hung up (DETECTION §5.4, §8.4).
 fn vanished(case: &Case<'_>, attempt: &Attempt<'_>, what: &str) -> Option<Answer> {
     let is_of = |subject: &Subject| matches!(subject, Subject::Call(id) if attempt.entries().any(|call| *call.call_id == **id));
     let finding = case.findings().find(|found| found.id == F::ByeUnanswered && found.reason.is_none() && is_of(&found.subject))?;
     // The evidence names who was told that the call is over.
     let is_target = |place: SocketAddr| finding.evidence.iter().any(|fact| fact.fact.ends_with(&format!(" to {place}")));
-    let ends = attempt.entries().flat_map(|call| match call.direction {
-        Direction::Out => [None, Some((dialled(call), call.passed_on_to.unwrap_or(call.destination)))],
-        _ => [Some((caller(call), call.source)), call.passed_on_to.map(|place| (dialled(call), place))],
-    });
-    let (name, place) = ends.flatten().find(|(_, place)| is_target(*place))?;
+    let (name, place) = attempt.ends().find(|(_, place)| is_target(*place))?;
     let headline = format!("{what}, and {name} at {place} had gone by then: it did not answer the BYE, so nobody hung up there.");
     let answer = Answer::new(Judgement::Finding(F::ByeUnanswered), headline)
         .confidence(Confidence::Probable)

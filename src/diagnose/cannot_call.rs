@@ -101,11 +101,11 @@ fn last_call(case: &Case<'_>) -> Check {
     let Some(attempt) = last_made(case) else { return Check::met(no_call(case)) };
     let answer = match (case.unheeded(attempt), attempt.main.outcome) {
         (Some(invite), _) => unheeded(case, attempt, &invite),
-        (None, Outcome::Answered) => match unproven(case, attempt) {
+        (None, outcome) => match unproven(case, attempt).filter(|_| is_reached(attempt)) {
             Some(other) => failed(case, other).worked(case, attempt),
-            None => answered(case, attempt),
+            None if outcome == Outcome::Answered => answered(case, attempt),
+            None => failed(case, attempt),
         },
-        (None, _) => failed(case, attempt),
     };
     Check::met(answer.facts(facts::calls(case.made().take(LISTED))))
 }
@@ -166,7 +166,7 @@ fn unproven<'s, 'a>(case: &'s Case<'a>, last: &Attempt<'a>) -> Option<&'s Attemp
     let alike = ways::refused(case).find(|refused| Refusals::like(case, refused).is_some()).map(Attempt::started);
     let mut worked = vec![last];
     for other in case.made().filter(|other| other.started() < last.started()) {
-        if other.main.outcome == Outcome::Answered {
+        if is_reached(other) {
             worked.push(other);
             continue;
         }
@@ -182,7 +182,8 @@ fn unproven<'s, 'a>(case: &'s Case<'a>, last: &Attempt<'a>) -> Option<&'s Attemp
 impl Answer {
     /// Adds that another call since went through, another way.
     fn worked(self, case: &Case<'_>, attempt: &Attempt<'_>) -> Self {
-        let since = format!("The last call, to {} at {}, was answered", dialled(attempt.main), clock(case, attempt.started()));
+        let became = outcome(attempt.main);
+        let since = format!("The last call, to {} at {}, {became}", dialled(attempt.main), clock(case, attempt.started()));
         Self { headline: format!("{} {since}; that does not show that this is over.", self.headline), ..self }
     }
 }
@@ -221,7 +222,7 @@ fn failed(case: &Case<'_>, attempt: &Attempt<'_>) -> Answer {
         O::Busy | O::NoAnswer | O::Declined | O::Cancelled | O::CompletedElsewhere | O::Redirected | O::Stalled18x => {
             people(format!("{what}: that is what people did, not a fault."))
         }
-        O::NotFound if ways::is_refused_again(case, attempt) => people(format!("{what}, and so did others that this user called."))
+        O::NotFound if ways::is_refused_again(case, attempt) => people(format!("{what}, and so did others of this user."))
             .next_step("Check the numbers that were dialled; if they are right, second level: the dial plan and the routes of the PBX."),
         O::NotFound => people(format!("{what}.")).next_step("Check the number that was dialled, and the dial plan of the phone."),
         O::Forbidden => people(format!("{what}: the PBX does not let this user call it."))
@@ -279,6 +280,13 @@ const fn is_by_people(outcome: Outcome) -> bool {
         outcome,
         O::Busy | O::NoAnswer | O::Declined | O::Cancelled | O::CompletedElsewhere | O::Redirected | O::Stalled18x | O::Unknown
     )
+}
+
+/// Whether a call came through to somebody, or to the line of somebody.
+fn is_reached(attempt: &Attempt<'_>) -> bool {
+    let outcome = attempt.main.outcome;
+    let is_by_people = is_by_people(outcome) && outcome != Outcome::Unknown && unrung::in_vain(attempt).is_none();
+    outcome == Outcome::Answered || is_by_people
 }
 
 /// Nobody's fault.

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use crate::detect::catalog::FindingId as F;
 use crate::diagnose::answer::Answer;
+use crate::diagnose::call_does_not_end;
 use crate::diagnose::cannot_call::{age, people, suspected, unclaimed};
 use crate::diagnose::cannot_connect::{OVER, REGISTRATION, STATE, disconnected};
 use crate::diagnose::case::Case;
@@ -220,6 +221,10 @@ fn at_the_phone(case: &Case<'_>, attempt: &Attempt<'_>, leg: &CallEntry) -> Answ
     let refused_at_once = leg.ring_s.is_none();
     if let Some(waited) = unrung::waited(leg) {
         return unrung::at_the_phone(case, attempt, place, waited);
+    }
+    if let Some((late, by)) = attempt.rang_on().filter(|(late, _)| std::ptr::eq(*late, leg)) {
+        let which = format!("The call of {} at {}", caller(attempt.main), clock(case, attempt.started()));
+        return call_does_not_end::rang_on(&which, late, by);
     }
     match leg.outcome {
         O::Answered => {

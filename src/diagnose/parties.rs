@@ -3,10 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
+use crate::diagnose::words::{caller, dialled};
 use crate::report::filter::{Filter, is_user, user_of};
-use crate::report::model::{CallEntry, RegistrationEntry, Report};
-use crate::time::PacketTime;
-use crate::track::vocabulary::{CallState, Direction, Outcome, RegistrationState};
+use crate::report::model::{CallEntry, DeviceEntry, RegistrationEntry, Report};
+use crate::time::{PacketTime, Span};
+use crate::track::vocabulary::{CallState, Direction, Outcome, Reachability, RegistrationState};
+
+/// How far apart the legs of a call end at most.
+pub(super) const TOGETHER: Span = Span::from_secs(2);
 
 /// The user, by each of its names.
 pub(super) struct Party<'a> {
@@ -220,6 +224,42 @@ impl<'a> Attempt<'a> {
         let own = self.leg_to(party).filter(|leg| !self.is_by(party) && leg.outcome != Outcome::Unknown);
         let call = own.unwrap_or(self.main);
         call.answered.is_some() || (call.partial && call.state != CallState::Ringing && call.status.is_none())
+    }
+
+    /// Who is at the ends of the call, and where.
+    pub(super) fn ends(&self) -> impl Iterator<Item = (&'a str, SocketAddr)> {
+        let ends = self.entries().flat_map(|call| match call.direction {
+            Direction::Out => [None, Some((dialled(call), call.passed_on_to.unwrap_or(call.destination)))],
+            _ => [Some((caller(call), call.source)), call.passed_on_to.map(|place| (dialled(call), place))],
+        });
+        ends.flatten()
+    }
+
+    /// A leg of this call alone that went on ringing, and was answered, after the caller had been refused or had given up; and how long after.
+    pub(super) fn rang_on(&self) -> Option<(&'a CallEntry, Span)> {
+        let end = self.main.ended.filter(|_| self.main.answered.is_none() && self.main.state == CallState::Ended)?.0;
+        let is_own = |leg: &&CallEntry| leg.linked.iter().all(|other| *other == self.main.call_id);
+        let late = |leg: &'a CallEntry| Some((leg, leg.answered?.0.since(end)));
+        self.legs.iter().copied().filter(is_own).filter_map(late).find(|(_, late)| *late > TOGETHER)
+    }
+
+    /// Whether all legs ended with the call.
+    pub(super) fn ended_at_once(&self) -> bool {
+        let end = self.main.ended;
+        let is_with = |leg: &CallEntry| leg.ended.zip(end).is_some_and(|(leg, end)| (leg.0 - end.0).abs() <= TOGETHER);
+        self.legs.iter().all(|leg| leg.answered.is_none() || is_with(leg))
+    }
+
+    /// A phone at an end of a call that is still up, though nothing was heard of it since: the name of who is called there, and the phone.
+    pub(super) fn gone(&self, report: &'a Report) -> Option<(&'a str, &'a DeviceEntry)> {
+        let devices = || report.registrations.iter().flat_map(|entry| &entry.devices);
+        let is_gone = |device: &&DeviceEntry| {
+            let is_lost = device.reachability == Reachability::Unreachable || device.state == RegistrationState::Expired;
+            is_lost && device.last_seen.is_some_and(|last| last.0 >= self.started())
+        };
+        let phone_at = |(name, place)| Some((name, devices().filter(is_gone).find(|device| device.source == place)?));
+        let is_open = self.entries().all(|call| call.state == CallState::Open || call.answered.is_none());
+        self.ends().filter(|_| is_open).find_map(phone_at)
     }
 
     /// Whether somebody else talked in the call with `call_id`: it rang at `party` too, on a leg of its own at most.

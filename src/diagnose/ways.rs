@@ -12,6 +12,10 @@ use crate::track::vocabulary::{Direction, Outcome, RegistrationState};
 
 /// Numbers that a trunk refuses alike until it is not the matter of one of them.
 const NUMBERS: usize = 5;
+/// Digits that tell a range of numbers: what stands before them are the prefixes of a trunk or a country.
+const BEGINNING: usize = 5;
+/// Calls into one range that are refused alike until it is the matter of that range.
+const RANGE: usize = 3;
 /// Calls that the PBX itself refuses alike until it is no accident.
 const CALLS: usize = 5;
 
@@ -59,7 +63,7 @@ fn is_user(case: &Case<'_>, call: &CallEntry) -> bool {
 }
 
 /// Whether a call that went through shows that what met `failed` is over: one of the user's own, the same way or to the same number. That
-/// the PBX listens to the user, and takes its credentials, any call shows.
+/// the PBX listens to the user, and takes its credentials, any call shows; of numbers that are refused again and again only one of them does.
 pub(super) fn is_proof(case: &Case<'_>, worked: &Attempt<'_>, failed: &Attempt<'_>) -> bool {
     let is_same_number = worked.main.to.is_some() && worked.main.to == failed.main.to;
     let never_left = match failed.main.outcome {
@@ -67,7 +71,18 @@ pub(super) fn is_proof(case: &Case<'_>, worked: &Attempt<'_>, failed: &Attempt<'
         Outcome::AuthFailed => matches!(failed.main.status, Some(401 | 407)),
         _ => false,
     };
-    is_same_number || never_left || Way::of(case, worked).is_like(Way::of(case, failed))
+    let is_same_way = || Way::of(case, worked).is_like(Way::of(case, failed));
+    is_same_number || never_left || (is_same_way() && !is_of_other_numbers(case, worked, failed))
+}
+
+/// Whether `failed` is one of several calls to a number, or to numbers that begin alike, which were refused alike, and `worked` went to none
+/// of those.
+fn is_of_other_numbers(case: &Case<'_>, worked: &Attempt<'_>, failed: &Attempt<'_>) -> bool {
+    let begins = |attempt: &Attempt<'_>| attempt.main.to.as_deref().map(|number| number.get(..BEGINNING).unwrap_or(number).to_owned());
+    let range = begins(failed);
+    let is_alike = |other: &&Attempt<'_>| other.main.status == failed.main.status && begins(other) == range;
+    let is_refused = failed.main.status.is_some_and(|status| matches!(status, 403 | 404 | 484 | 500..=503 | 603 | 604));
+    is_refused && begins(worked) != range && case.made().filter(is_alike).nth(RANGE - 1).is_some()
 }
 
 /// Whether the numbers that the user calls that way are not known to the PBX, or not allowed, more than once: one is a slip of who dials.

@@ -218,10 +218,10 @@ fn goes_on(calls: &Calls, left: &Left, up: Handle, call: &Call) -> bool {
     let ended = calls.get(left.ended);
     let transferred = call.is_referred || ended.is_some_and(|ended| ended.is_referred);
     let other_partner = calls.partners(up).any(|(other, partner)| other != left.ended && partner.record.ended.is_none());
-    let by_pbx = ended.is_some_and(|ended| {
-        let ours = call.record.answered.zip(ended.record.answered);
-        ours.is_some_and(|(ours, theirs)| theirs > ours + TOGETHER)
-    });
+    let answered_with =
+        |other: &Call| call.record.answered.zip(other.record.answered).is_some_and(|(ours, theirs)| theirs <= ours + TOGETHER);
+    // Whoever was there first may have handed the call on to the one that ended.
+    let by_pbx = ended.is_some_and(|ended| ended.is_answered()) && !calls.partners(up).any(|(_, partner)| answered_with(partner));
     active || transferred || other_partner || by_pbx
 }
 

@@ -23,6 +23,7 @@ mod upkeep;
 pub use dialog::ByeKind;
 pub use packed::FinishedCall;
 pub use prack::Reliable;
+pub use setup::ABNORMAL;
 pub(in crate::track) use setup::{is_initial, tell_server_delay};
 pub use transfer::transferor;
 pub use upkeep::Lost;

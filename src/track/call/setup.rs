@@ -19,6 +19,9 @@ use crate::track::world::{Seen, World, text, unusual_phrase, user_text};
 /// How soon after a challenge an INVITE under another Call-ID still answers it (DETECTION §0.2).
 const OTHER_CALL_ID: Span = Span::from_secs(2);
 
+/// Causes of Q.850 with which no person ends a call (DETECTION §5.6).
+pub const ABNORMAL: [u16; 7] = [18, 27, 34, 38, 41, 42, 102];
+
 /// How often the INVITE of a call came by the server that it was sent to first.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Passes {
@@ -312,6 +315,10 @@ pub(super) fn note_reason(call: &mut Call, seen: &Seen<'_>) {
 fn reason(message: &Message<'_>) -> Option<Box<str>> {
     let reason = message.reason()?;
     match (reason.text, reason.cause) {
+        // No person brings such a cause about, whatever it is called.
+        (words, Some(cause)) if !words.is_empty() && ABNORMAL.contains(&cause) && reason.protocol.eq_ignore_ascii_case(b"Q.850") => {
+            Some(format!("Q.850 cause {cause}: {}", text(words)).into())
+        }
         (words, _) if !words.is_empty() => Some(text(words)),
         (_, Some(cause)) => Some(format!("{} cause {cause}", text(reason.protocol)).into()),
         _ => None,
