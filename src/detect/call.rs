@@ -25,8 +25,15 @@ const PASSED_ON: Span = Span::from_secs(2);
 pub(super) const NO_ACK_OF_PBX: &str = "Look in the log of the PBX {pbx} why it sends no ACK for the answers of {side}: a process that hangs, or a \
     route, a proxy or a firewall by which its ACK goes another way than its INVITE.";
 
+/// What to do where the answer says rightly where its ACK is to go.
+pub(super) const ANSWER_OR_ACK_LOST: &str = "Find what loses the answer of {side} or its ACK on the way: SIP ALG, a NAT or a firewall, or an end \
+    that had gone; the Contact/Record-Route address that {side} offers is right.";
+
 /// What to do where the ACK is sent to where the answer comes from.
 const ACK_LOST: &str = "Find what keeps the ACK from {side}: a firewall, a NAT or SIP ALG on the way there, or its own filter.";
+
+/// Begins the fact that an end of a call had left the address that a hang-up was sent to.
+pub const MOVED: &str = "the other end of the call comes from";
 
 /// What to do about a hang-up without an answer where the other leg of the call stays up.
 const BILLED_ON: &str =
@@ -229,10 +236,7 @@ fn bye_unanswered(tracker: &Tracker, call: Handle, request: &Unanswered, finding
     let raise = match (left_before(tracker, entry, request), missed_peer(tracker, entry, request)) {
         (Some((peer, since)), _) => raise
             .reason(Reason::ByeMisrouted)
-            .absence(
-                request.deadline,
-                format!("the other end of the call comes from {peer} since {}, not from {target}", tracker.clock(since)),
-            )
+            .absence(request.deadline, format!("{MOVED} {peer} since {}, not from {target}", tracker.clock(since)))
             .remedy(
                 "Clear the channel of {call} and correct the CDR by {overbilled}; keep the phone at {side} from changing its address in \
                  calls (keep-alive, NAT timeout of the router), and enable session timers on both legs.",
@@ -301,6 +305,7 @@ fn ack_raise(tracker: &Tracker, call: Handle, first: Sighting, detail: &str) -> 
             .remedy(NO_ACK_OF_PBX)
             .fill(Slot::Side, answer.flow.source.to_string())
             .fill(Slot::Pbx, answer.flow.destination.to_string()),
+        _ if answer.leads_back => raise.remedy(ANSWER_OR_ACK_LOST).fill(Slot::Side, answer.flow.source.to_string()),
         _ => raise.fill(Slot::Side, answer.flow.source.to_string()),
     };
     Some(related_parties(tracker, raise, call))

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::config::Thresholds;
 use crate::decode::ends::end_key;
-use crate::detect::call::NO_ACK_OF_PBX;
+use crate::detect::call::{ANSWER_OR_ACK_LOST, NO_ACK_OF_PBX};
 use crate::detect::catalog::{FindingId, Slot};
 use crate::detect::chance;
 use crate::detect::finding::{Raise, Subject};
@@ -224,10 +224,21 @@ fn raise(last: &Last<'_>, group: GroupKey, ends: &[End<'_>], meaning: Option<&st
     let subject = Subject::Group(group.into_boxed_str());
     let known = findings.is_open(FindingId::FixedDurationDrops, &subject);
     let mut raise = Raise::new(FindingId::FixedDurationDrops, subject, message);
+    let own = match meaning {
+        Some(UNHEARD) => Some(LET_MEDIA_THROUGH),
+        Some(LIMIT) => Some(RAISE_LIMIT),
+        Some(NOT_AGREED) => Some(TIMER_OR_LIMIT),
+        _ => None,
+    };
+    raise = own.into_iter().fold(raise, Raise::remedy);
     if meaning == Some(NO_ACK) {
         // One cause, one remedy: that of the calls whose answer nobody acknowledged.
         let is_owed_by_pbx = groups.is_from_pbx && !last.signs.by_pbx;
-        raise = raise.remedy(if is_owed_by_pbx { NO_ACK_OF_PBX } else { FindingId::AckMissing.row().remedy });
+        raise = match () {
+            () if is_owed_by_pbx => raise.remedy(NO_ACK_OF_PBX),
+            () if groups.leads_back => raise.remedy(ANSWER_OR_ACK_LOST),
+            () => raise.remedy(FindingId::AckMissing.row().remedy),
+        };
         raise = groups.pbx.into_iter().fold(raise, |raise, pbx| raise.fill(Slot::Pbx, pbx.to_string()));
         raise = groups.side(last.signs.by_pbx).into_iter().fold(raise, |raise, side| raise.fill(Slot::Side, side));
     }
@@ -271,6 +282,8 @@ struct Groups<'a> {
     pbx: Option<SocketAddr>,
     /// Whether the PBX made the call.
     is_from_pbx: bool,
+    /// Whether its answer said rightly where the ACK is to go.
+    leads_back: bool,
 }
 
 /// Where the other end of the PBX is.
@@ -299,7 +312,14 @@ impl<'a> Groups<'a> {
             },
             hash(b"pbx", &end_key(&pbx)),
         ];
-        Self { keys, agent, place: Some(place), pbx: Some(pbx), is_from_pbx }
+        Self {
+            keys,
+            agent,
+            place: Some(place),
+            pbx: Some(pbx),
+            is_from_pbx,
+            leads_back: call.answer.is_some_and(|answer| answer.leads_back),
+        }
     }
 
     /// The group of that key as it is shown.
@@ -376,8 +396,20 @@ const NO_AUDIO: [i64; 3] = [20, 30, 60];
 /// Limits of PBXs and carriers on the length of a call, in seconds.
 const LIMITS: [i64; 3] = [3600, 7200, 10_800];
 
+/// What ends calls of which a PBX hears nothing.
+const UNHEARD: &str = "the PBX hears no audio (RTP timeout)";
+const LET_MEDIA_THROUGH: &str = "Find why no audio reaches the PBX: its NAT settings (external address, symmetric RTP), SIP ALG, the RTP ports in \
+    the firewalls; or raise the RTP timeout of the PBX, where phones send none on hold.";
+
+/// What ends calls that last as long as calls may.
+const LIMIT: &str = "the longest call that the PBX or the carrier allows";
+const RAISE_LIMIT: &str =
+    "Ask whether such a limit is meant; if not, raise it on the PBX (dial limit, absolute timeout), or ask the carrier to.";
+
 /// What ends calls after 5 to 30 min of which siphound sees no session timer: the other leg may have one.
-const NOT_AGREED: &str = "a session timer, though none was agreed on this leg";
+const NOT_AGREED: &str = "a session timer, though none was agreed on this leg, or a limit";
+const TIMER_OR_LIMIT: &str = "Look for a limit on the length of calls at the end that hangs up, and raise it; if there is none, align \
+    session-timer settings (or disable them on the faulty UA), and make the phone reachable during calls (keep-alive).";
 
 /// What makes calls last so long, if a timer is known that does (DETECTION §5.5); a short one of sessions only where one was agreed.
 fn meaning(talk: Span, spread: Span, signs: Signs) -> Option<&'static str> {
@@ -394,10 +426,10 @@ fn meaning(talk: Span, spread: Span, signs: Signs) -> Option<&'static str> {
         return Some(if tried { "the session refresh is sent but fails" } else { "the session refresh is due, and none was seen" });
     }
     if by_pbx && NO_AUDIO.iter().any(|&seconds| near(seconds as f64)) {
-        return Some("the PBX hears no audio (RTP timeout)");
+        return Some(UNHEARD);
     }
     if LIMITS.iter().any(|&seconds| near(seconds as f64)) {
-        return Some("the longest call that the PBX or the carrier allows");
+        return Some(LIMIT);
     }
     let of_session = |seconds: f64| near(seconds) || near(seconds / 2.0) || near(seconds - 32.0);
     if session.is_none() && INTERVALS.iter().any(|&seconds| of_session(seconds as f64)) {

@@ -47,3 +47,5 @@ mod strangers;
 mod undelivered;
 mod unopened;
 mod vanished;
+
+pub use call::MOVED;

@@ -2,8 +2,9 @@
 
 use std::net::SocketAddr;
 
+use crate::detect::MOVED;
 use crate::detect::catalog::FindingId as F;
-use crate::detect::finding::Subject;
+use crate::detect::finding::{Finding, Subject};
 use crate::diagnose::answer::Answer;
 use crate::diagnose::cannot_call::{people, suspected};
 use crate::diagnose::case::Case;
@@ -158,7 +159,10 @@ pub(super) fn gone_in_words(case: &Case<'_>, name: &str, phone: &DeviceEntry) ->
 /// The end that did not answer when it was told that the call is over: it had gone before anybody hung up (DETECTION §5.4, §8.4).
 fn vanished(case: &Case<'_>, attempt: &Attempt<'_>, what: &str) -> Option<Answer> {
     let is_of = |subject: &Subject| matches!(subject, Subject::Call(id) if attempt.entries().any(|call| *call.call_id == **id));
-    let finding = case.findings().find(|found| found.id == F::ByeUnanswered && found.reason.is_none() && is_of(&found.subject))?;
+    let finding = case.findings().find(|found| found.id == F::ByeUnanswered && is_of(&found.subject))?;
+    if finding.reason.is_some() {
+        return moved(case, finding, what);
+    }
     // The evidence names who was told that the call is over.
     let is_target = |place: SocketAddr| finding.evidence.iter().any(|fact| fact.fact.ends_with(&format!(" to {place}")));
     let (name, place) = attempt.ends().find(|(_, place)| is_target(*place))?;
@@ -168,6 +172,14 @@ fn vanished(case: &Case<'_>, attempt: &Attempt<'_>, what: &str) -> Option<Answer
         .facts(case.evidence_of(finding))
         .next_step(format!("Check power, line and Wi-Fi of the phone at {place} at that time, and whether it restarted."));
     Some(answer)
+}
+
+/// The end that the hang-up did not reach because it had another address by then.
+fn moved(case: &Case<'_>, finding: &Finding, what: &str) -> Option<Answer> {
+    let moved = finding.evidence.iter().map(|fact| &fact.fact).find(|fact| fact.starts_with(MOVED))?;
+    let headline = format!("{what}, and the BYE did not arrive: {moved}. Its address changed in the call.");
+    let answer = Answer::new(Judgement::Finding(F::ByeUnanswered), headline).confidence(Confidence::Probable);
+    Some(answer.facts(case.evidence_of(finding)).next_step(case.remedy(finding)))
 }
 
 /// The called side left, and the PBX called somebody else for the caller, as for a transfer, who did not take the call.

@@ -228,6 +228,11 @@ impl<'a> Message<'a> {
         self.elements(HeaderName::Path).next().map(|element| Address::parse(element).uri)
     }
 
+    /// The URI of the last Record-Route, which is the proxy nearest to who receives the response (RFC 3261 §12.1.2).
+    pub fn last_record_route(self) -> Option<Uri<'a>> {
+        self.elements(HeaderName::RecordRoute).last().map(|element| Address::parse(element).uri)
+    }
+
     /// The first P-Asserted-Identity (RFC 3325).
     pub fn p_asserted_identity(self) -> Option<Address<'a>> {
         self.elements(HeaderName::PAssertedIdentity).next().map(Address::parse)

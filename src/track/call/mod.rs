@@ -68,6 +68,8 @@ pub struct Answer {
     pub invite: Handle,
     /// CSeq of that INVITE.
     pub cseq: u32,
+    /// Whether the way that it offers to the ACK, Contact or Record-Route, leads back to where it came from.
+    pub leads_back: bool,
     /// The To-tag: further ones are forks.
     tag: u64,
 }

@@ -1,5 +1,6 @@
 //! From the INVITE to its final response.
 
+use crate::config::Ports;
 use crate::sip::headers::HeaderName;
 use crate::sip::message::Message;
 use crate::sip::method::Method;
@@ -227,7 +228,8 @@ impl Calls {
         }
         let tag = tag_hash(world, seen.message.to_tag());
         let cseq = seen.message.cseq().map_or(0, |cseq| cseq.number);
-        call.answer = Some(Answer { at: seen.at, flow: seen.flow, invite, cseq, tag });
+        let leads_back = leads_back(seen);
+        call.answer = Some(Answer { at: seen.at, flow: seen.flow, invite, cseq, leads_back, tag });
         call.session.set(Timer::of(&seen.message, seen.at, seen.flow.reversed(), Side::Caller));
         call.note_answered(world.thresholds.max_call_age, seen.at.time);
         call.final_at = Some(seen.at);
@@ -286,6 +288,12 @@ impl Calls {
         self.aliases.insert(key, handle, seen.at.time + Span::from_secs(3600), seen.rank);
         Some(handle)
     }
+}
+
+/// Whether the first hop of the dialog that a 2xx offers to its receiver is where it comes from (RFC 3261 §12.1.2).
+fn leads_back(seen: &Seen<'_>) -> bool {
+    let way = seen.message.last_record_route().or_else(|| seen.message.contacts().next().map(|contact| contact.uri));
+    way.is_some_and(|uri| uri.host_ip() == Some(seen.flow.source.ip()) && uri.port.unwrap_or(Ports::SIP) == seen.flow.source.port())
 }
 
 fn note_credentials(world: &World, call: &mut Call, seen: &Seen<'_>) {
