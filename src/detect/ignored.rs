@@ -14,7 +14,7 @@ use crate::detect::parties::{related_parties, related_user, standing};
 use crate::detect::served::Served;
 use crate::detect::store::FindingStore;
 use crate::table::Handle;
-use crate::time::PacketTime;
+use crate::time::{PacketTime, Span};
 use crate::track::Tracker;
 use crate::track::event::{AttemptEnd, AttemptReport, Event, Sighting, Unanswered};
 use crate::track::site::Site;
@@ -24,6 +24,8 @@ use crate::track::vocabulary::{Confidence, Direction, Outcome, Severity};
 const LARGE: u32 = 1300;
 /// Incomplete datagrams from which on it is no accident.
 const NO_ACCIDENT: usize = 2;
+/// How long calls to a trunk count that go unanswered one by one, where it answers none.
+const ONE_BY_ONE: Span = Span::from_secs(3600);
 /// Requests, sources and losses remembered, each.
 const REMEMBERED: usize = 4096;
 
@@ -33,12 +35,20 @@ struct Lost {
     bytes: u32,
 }
 
+#[derive(Clone, Copy, Debug)]
+struct TrunkCall {
+    trunk: IpAddr,
+    /// The number that was called.
+    number: u64,
+    request: Unanswered,
+}
+
 /// Watches INVITEs that go unanswered.
 #[derive(Debug, Default)]
 pub(super) struct IgnoredDetector {
     /// Sources that a PBX served.
     served: Served,
-    trunk_calls: VecDeque<(IpAddr, Unanswered)>,
+    trunk_calls: VecDeque<TrunkCall>,
     large: VecDeque<(IpAddr, Unanswered)>,
     fragments: Lately<IpAddr, Lost, REMEMBERED>,
 }
@@ -54,7 +64,7 @@ impl IgnoredDetector {
                 let Some(call) = tracker.calls.get(call) else { return };
                 findings.clear_of(FindingId::InviteIgnored, at.time, || Some(Subject::Source(call.record.source.ip())));
                 let trunk = call.record.destination.ip();
-                self.trunk_calls.retain(|(known, _)| *known != trunk);
+                self.trunk_calls.retain(|known| known.trunk != trunk);
                 findings.clear_of(FindingId::TrunkNoResponse, at.time, || Some(Subject::Trunk(trunk)));
             }
             Event::RegistrationEnded(ref report) if tracker.world.peers.direction(report.flow) == Direction::Out => {
@@ -70,7 +80,7 @@ impl IgnoredDetector {
         match peers.direction(request.flow) {
             Direction::In if peers.scans(request.flow.source.ip()) => {}
             Direction::In if !self.is_too_large(tracker, request, findings) => self.ignored(tracker, call, request, findings),
-            Direction::Out if peers.is_trunk(request.flow.destination.ip()) => self.trunk_silent(tracker, request, findings),
+            Direction::Out if peers.is_trunk(request.flow.destination.ip()) => self.trunk_silent(tracker, call, request, findings),
             Direction::Out => {
                 self.is_too_large(tracker, request, findings);
             }
@@ -96,20 +106,32 @@ impl IgnoredDetector {
         findings.raise(related_parties(tracker, raise, call), request.deadline);
     }
 
-    fn trunk_silent(&mut self, tracker: &Tracker, request: &Unanswered, findings: &mut FindingStore) {
+    /// A trunk that answers no call: many within a minute, or one by one where few call outside, to several numbers, as a phone that the PBX
+    /// calls has but one.
+    fn trunk_silent(&mut self, tracker: &Tracker, call: Handle, request: &Unanswered, findings: &mut FindingStore) {
         let silent = tracker.thresholds().trunk_silent;
         let trunk = request.flow.destination.ip();
-        push(&mut self.trunk_calls, (trunk, *request));
+        let number = tracker.calls.get(call).map_or(0, |call| tracker.world.digester.bytes(call.record.to.as_bytes()).low64());
+        push(&mut self.trunk_calls, TrunkCall { trunk, number, request: *request });
         let heard = tracker.world.flows.last_seen(request.flow.reversed());
-        let mine =
-            self.trunk_calls.iter().filter(|(known, call)| *known == trunk && request.first.time.since(call.first.time) <= silent.window);
-        let calls: Vec<&Unanswered> = mine.map(|(_, call)| call).collect();
-        let Some(first) = calls.first().filter(|first| silent.is_reached(calls.len()) && heard < first.first.time) else { return };
+        let within = |span: Span| -> Vec<&TrunkCall> {
+            let is_mine = |call: &&TrunkCall| call.trunk == trunk && request.first.time.since(call.request.first.time) <= span;
+            self.trunk_calls.iter().filter(is_mine).collect()
+        };
+        let at_once = within(silent.window);
+        let (calls, severity) = match silent.is_reached(at_once.len()) {
+            true => (at_once, Severity::Critical),
+            false => (within(ONE_BY_ONE), Severity::Error),
+        };
+        let is_several = calls.iter().any(|call| call.number != number) || severity == Severity::Critical;
+        let calls: Vec<&Unanswered> = calls.into_iter().map(|call| &call.request).collect();
+        let is_enough = silent.is_reached(calls.len()) && is_several;
+        let Some(first) = calls.first().filter(|first| is_enough && heard < first.first.time) else { return };
         let within = request.first.time.since(first.first.time);
         let message = format!("trunk {trunk}: {} INVITEs unanswered within {within}", calls.len());
         let subject = Subject::Trunk(trunk);
         let calls = untold(calls, findings.told(FindingId::TrunkNoResponse, &subject), |call| call.deadline);
-        let raise = Raise::new(FindingId::TrunkNoResponse, subject, message).related(Subject::Pbx(request.flow.source));
+        let raise = Raise::new(FindingId::TrunkNoResponse, subject, message).severity(severity).related(Subject::Pbx(request.flow.source));
         let raise = raise.facts(&calls, |raise, call| {
             raise.evidence(call.first.time, call.first.frame, format!("INVITE to {}, {}", call.flow.destination, sent(call.transmissions)))
         });

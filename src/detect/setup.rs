@@ -1,10 +1,10 @@
 //! How long callers wait until it rings (DETECTION §4.2).
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::config::Thresholds;
-use crate::detect::catalog::FindingId;
+use crate::detect::catalog::{FindingId, Slot};
 use crate::detect::finding::{Raise, Subject};
 use crate::detect::parties::call_subject;
 use crate::detect::store::FindingStore;
@@ -20,11 +20,17 @@ const REMEMBERED: usize = 200;
 /// How long a call counts.
 const WINDOW: Span = Span::from_secs(3600);
 
+/// What to do where the PBX is not what calls wait for.
+const WAITS_THERE: &str =
+    "L2: check {side}, a trunk or a phone, and the way there: the PBX passes calls on to it at once, and there they wait.";
+
 #[derive(Clone, Copy, Debug)]
 struct Setup {
     pbx: SocketAddr,
     at: PacketTime,
     delay: Span,
+    /// Where it waited, if not at the PBX.
+    waited_at: Option<IpAddr>,
 }
 
 /// Watches how long calls take to ring.
@@ -45,7 +51,8 @@ impl SetupDetector {
         while self.recent.front().is_some_and(|old| at.time.since(old.at) > WINDOW) || self.recent.len() >= REMEMBERED {
             self.recent.pop_front();
         }
-        self.recent.push_back(Setup { pbx, at: at.time, delay });
+        let waited_at = waited_at(tracker, call, entry, delay);
+        self.recent.push_back(Setup { pbx, at: at.time, delay, waited_at });
         let thresholds = tracker.thresholds();
         if delay > thresholds.pdd_warn_single {
             single(tracker, call, entry, pbx, delay, at, findings);
@@ -64,14 +71,22 @@ impl SetupDetector {
             return;
         }
         let message = format!("{pbx}: 5 % of {} calls took {p95} or longer until it rang", delays.len());
-        findings.raise(slow(call, pbx, message, at), at.time);
+        let place = self.place(pbx, thresholds.pdd_warn);
+        findings.raise(remedied(slow(call, pbx, message, at), place), at.time);
+    }
+
+    /// Where more than half of the slow calls waited, if that is one place and not the PBX.
+    fn place(&self, pbx: SocketAddr, slow: Span) -> Option<IpAddr> {
+        let slow: Vec<_> = self.recent.iter().filter(|setup| setup.pbx == pbx && setup.delay > slow).map(|setup| setup.waited_at).collect();
+        let is_most = |place: &IpAddr| slow.iter().filter(|other| **other == Some(*place)).count() * 2 > slow.len();
+        slow.iter().copied().flatten().find(is_most)
     }
 }
 
 fn single(tracker: &Tracker, handle: Handle, call: &Call, pbx: SocketAddr, delay: Span, at: Sighting, findings: &mut FindingStore) {
     let share = server_share(tracker, handle, call).map_or_else(String::new, |share| format!(", of which the PBX took {share}"));
     let message = format!("{pbx}: a call to {} took {delay} until it rang{share}", call.record.to);
-    let raise = slow(call, pbx, message, at).confidence(Confidence::Suspected);
+    let raise = remedied(slow(call, pbx, message, at), waited_at(tracker, handle, call, delay)).confidence(Confidence::Suspected);
     let raise = call_subject(tracker, handle).into_iter().fold(raise, Raise::related);
     findings.raise(raise, at.time);
 }
@@ -88,6 +103,18 @@ fn slow(call: &Call, pbx: SocketAddr, message: String, at: Sighting) -> Raise {
         at.frame,
         format!("2xx; the first response that told the caller anything came {} after the INVITE", progress.since(call.first.time)),
     )
+}
+
+fn remedied(raise: Raise, place: Option<IpAddr>) -> Raise {
+    place.into_iter().fold(raise, |raise, place| raise.remedy(WAITS_THERE).fill(Slot::Side, place.to_string()))
+}
+
+/// Where a call waited that the PBX passed on in less than a quarter of the time that it took.
+fn waited_at(tracker: &Tracker, handle: Handle, call: &Call, delay: Span) -> Option<IpAddr> {
+    let share = server_share(tracker, handle, call).filter(|share| share.times(4) < delay)?;
+    let onward = tracker.calls.partners(handle).map(|(_, partner)| partner);
+    let first = onward.into_iter().find(|partner| partner.first.time.since(call.first.time) == share)?;
+    Some(first.record.destination.ip())
 }
 
 /// From the INVITE of the caller to that of the PBX.
