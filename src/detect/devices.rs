@@ -44,6 +44,9 @@ impl DeviceDetector {
             Event::RegistrationState { aor, device, from: RegistrationState::Registered, at, .. } => {
                 alone_again(tracker, aor, device, at, findings);
             }
+            Event::RegistrationState { aor, device, from: RegistrationState::Unregistered, at, .. } => {
+                kept_after_all(tracker, aor, device, at, findings);
+            }
             Event::BindingChange { device, old, new, at } if old.ip() != new.ip() => self.note_move(device, old, at),
             Event::BindingsCleared { aor, flow, removed, at } => {
                 let Some(name) = tracker.registrations.aor(aor).map(|aor| aor.name.clone()) else { return };
@@ -167,6 +170,14 @@ fn moved(tracker: &Tracker, report: &AttemptReport, from: SocketAddr, device: &D
     let raise =
         raise.evidence(report.last.time, report.last.frame, format!("{to} is still registered")).fill(Slot::Aor, aor.name.to_string());
     findings.raise(placed(tracker, raise, to), report.last.time);
+}
+
+/// Takes back that devices evict each other where one turns out to be bound that a registrar did not list.
+fn kept_after_all(tracker: &Tracker, aor: Handle, device: Handle, at: Sighting, findings: &mut FindingStore) {
+    let (Some(aor), Some(device)) = (tracker.registrations.aor(aor), tracker.registrations.device(device)) else { return };
+    if device.is_registered() && device.last_accepted.time < at.time {
+        findings.take_back(FindingId::DuplicateRegistration, &Subject::Aor(aor.name.clone()), at.time);
+    }
 }
 
 /// Ends the finding when a device ran out or went of its own accord and no two are left.

@@ -9,12 +9,12 @@ use crate::diagnose::answer::Answer;
 use crate::diagnose::cannot_call::{people, suspected};
 use crate::diagnose::case::Case;
 use crate::diagnose::facts;
-use crate::diagnose::line::{Line, called_in_vain};
+use crate::diagnose::line::{CALLED_WITHIN, Line, called_in_vain};
 use crate::diagnose::parties::{Attempt, TOGETHER};
 use crate::diagnose::rule::{Check, Rule, Step};
 use crate::diagnose::words::{caller, clock, dialled, in_brackets, lasting, outcome};
 use crate::report::model::{CallEntry, DeviceEntry, Escalation, Judgement};
-use crate::track::call::ABNORMAL;
+use crate::track::call::{ABNORMAL, REFUSED_CHANGE};
 use crate::track::vocabulary::{CallState, Confidence, Direction, EndedBy, Outcome, Scope};
 
 /// Calls that are listed as evidence.
@@ -29,8 +29,8 @@ pub(super) const STEPS: &[Step] = &[Step {
         Rule::Finding(F::AckMisrouted, "no acknowledgement was seen to go astray"),
         Rule::Finding(F::FixedDurationDrops, "its calls were not seen to end after the same time again and again"),
         Rule::Finding(F::SessionRefreshMissed, "no session timer was seen to run out"),
-        Rule::Finding(F::DialogLost, "neither end was seen to have forgotten the call"),
         Rule::Finding(F::CallDroppedNoBye, "no call of it was seen to be over without a hang-up"),
+        Rule::Finding(F::DialogLost, "neither end was seen to have forgotten the call"),
         Rule::Finding(F::SourceIpChanged, "its public address was not seen to change"),
         Rule::Finding(F::ShortCalls, "its calls were not seen to end within seconds again and again"),
         Rule::Check(Judgement::NotAnIssue, last_call),
@@ -50,9 +50,22 @@ fn meant<'s, 'a>(case: &'s Case<'a>) -> Option<&'s Attempt<'a>> {
     up().find(is_dropped).or_else(|| up().find(|attempt| attempt.main.state != CallState::Open)).or_else(|| up().next())
 }
 
+impl Answer {
+    /// Adds how the last call of the user ended, where that is another one.
+    fn and_since(self, case: &Case<'_>, attempt: &Attempt<'_>) -> Self {
+        let last = case.meant().find(|other| other.was_up(&case.party)).filter(|last| last.started() > attempt.started());
+        let since = last.map_or_else(String::new, |last| {
+            let line = Line::of(case, last);
+            let by = line.ender().map_or_else(|| " is still up".to_owned(), |who| format!(" was ended by {who}"));
+            format!(" The last call, of {} to {} at {},{by}.", caller(line.own), dialled(line.own), clock(case, last.started()))
+        });
+        Self { headline: self.headline + &since, ..self }
+    }
+}
+
 fn last_call(case: &Case<'_>) -> Check {
     let mut answer = match (meant(case), case.meant().next()) {
-        (Some(attempt), _) => ended(case, attempt).facts([facts::call(attempt.main)]),
+        (Some(attempt), _) => ended(case, attempt).and_since(case, attempt).facts([facts::call(attempt.main)]),
         (None, Some(attempt)) => {
             let main = attempt.main;
             let what = format!(
@@ -80,12 +93,21 @@ fn is_abnormal(reason: &str) -> bool {
     cause.and_then(|cause| cause.parse().ok()).is_some_and(|cause| ABNORMAL.contains(&cause))
 }
 
-/// Why the call ended, as the end says that ended it: on the leg of the user, or where that names no cause of networks, on one that ended
-/// with it.
+/// Whether a reason as it is shown is that a change of the call was refused.
+fn is_refused_change(reason: &str) -> bool {
+    reason.starts_with(REFUSED_CHANGE)
+}
+
+/// Why the call ended, as the end says that ended it: on the leg of the user, or where another one that ended with it names what no person
+/// brings about, there.
 fn reason<'a>(own: &'a CallEntry, attempt: &Attempt<'a>) -> Option<&'a str> {
     let end = own.ended?.0;
     let is_with = |leg: &&CallEntry| leg.ended.is_some_and(|other| (other.0 - end).abs() <= TOGETHER);
-    let other = attempt.entries().filter(is_with).filter_map(|leg| leg.end_reason.as_deref()).find(|reason| is_abnormal(reason));
+    let other = attempt
+        .entries()
+        .filter(is_with)
+        .filter_map(|leg| leg.end_reason.as_deref())
+        .find(|reason| is_abnormal(reason) || is_refused_change(reason));
     other.or(own.end_reason.as_deref())
 }
 
@@ -110,6 +132,9 @@ fn ended<'a>(case: &Case<'a>, attempt: &Attempt<'a>) -> Answer {
             .next_step("Capture where both phones and the PBX are seen, from before the call begins.");
     };
     let what = format!("{which} was ended by {who}{after}{reason}");
+    if let Some(answer) = went_on(attempt, main, &which, &after) {
+        return answer;
+    }
     if let Some(answer) = vanished(case, attempt, &what).or_else(|| handed_on(case, attempt, &which)) {
         return answer.scope(Scope::Call);
     }
@@ -119,6 +144,12 @@ fn ended<'a>(case: &Case<'a>, attempt: &Attempt<'a>) -> Answer {
                 .next_step("Second level: look at the line, the trunk or the phone of the side that gave this cause.")
                 .escalate(Escalation::L2)
         }
+        _ if why.is_some_and(is_refused_change) => cannot_tell(format!(
+            "{what}: one end wanted to change it (hold, T.38, codecs, session refresh), was refused, and it ended with that."
+        ))
+        .confidence(Confidence::Probable)
+        .next_step("Second level: align what both ends may do in a call: hold, T.38, codecs and session timers.")
+        .escalate(Escalation::L2),
         Some(EndedBy::Caller | EndedBy::Callee) if main.outcome == Outcome::Answered || main.partial => {
             people(format!("{what}: somebody hung up, or a phone did."))
                 .next_step("Ask both sides whether they hung up; if not, look at the phone of the one that did.")
@@ -131,6 +162,19 @@ fn ended<'a>(case: &Case<'a>, attempt: &Attempt<'a>) -> Answer {
     };
     let end = main.ended.map(|end| end.0).unwrap_or(case.now);
     answer.scope(Scope::Call).fact(end, 0, format!("ended by {who}{reason}"))
+}
+
+/// The PBX took the call from the user's phone, and went on with the caller: keys of the phone that transfer a call show in no packet.
+fn went_on(attempt: &Attempt<'_>, own: &CallEntry, which: &str, after: &str) -> Option<Answer> {
+    let (left, end) = (own.ended?.0, attempt.main.ended?.0);
+    let is_taken = !std::ptr::eq(own, attempt.main) && end - left > TOGETHER && own.ended_by != Some(EndedBy::Callee);
+    let next =
+        attempt.legs.iter().filter(|leg| !std::ptr::eq(**leg, own)).find(|leg| leg.answered.is_some_and(|at| at.0 + CALLED_WITHIN >= left));
+    let with = next.map_or_else(String::new, |leg| format!(" with {}", dialled(leg)));
+    let headline =
+        format!("{which} was taken from this phone by the PBX{after}, and the caller's went on{with}: as after a transfer by keys.");
+    let answer = people(headline).confidence(Confidence::Probable).next_step("Ask the called side whether it transferred the call.");
+    is_taken.then(|| answer.facts(next.map(|leg| facts::call(leg))))
 }
 
 /// What is said of a call that the capture shows no end of.

@@ -78,8 +78,9 @@ fn over(case: &Case<'_>) -> Check {
 
 /// The call for the user that tells most: the last one that has come out, unless one in the making goes unheeded.
 fn last_received<'s, 'a>(case: &'s Case<'a>) -> Option<&'s Attempt<'a>> {
-    let latest = case.received().next().filter(|latest| case.unheeded(latest).is_some());
-    latest.or_else(|| Case::last_settled(case.received()))
+    let received = || case.received().filter(|attempt| !attempt.takes_over());
+    let latest = received().next().filter(|latest| case.unheeded(latest).is_some());
+    latest.or_else(|| Case::last_settled(received()))
 }
 
 /// What happened at the user's own phone, or to the caller where no leg to it was captured.

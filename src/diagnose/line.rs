@@ -4,7 +4,7 @@ use crate::diagnose::answer::Answer;
 use crate::diagnose::cannot_call::people;
 use crate::diagnose::case::Case;
 use crate::diagnose::facts;
-use crate::diagnose::parties::Attempt;
+use crate::diagnose::parties::{Attempt, TOGETHER};
 use crate::diagnose::words::{caller, clock, dialled, ender, lasting, outcome};
 use crate::report::model::CallEntry;
 use crate::time::Span;
@@ -13,7 +13,7 @@ use crate::track::call::session::Side;
 use crate::track::vocabulary::{Direction, EndedBy};
 
 /// How soon before or after the end of a leg the PBX calls whom its other end is transferred to.
-const CALLED_WITHIN: Span = Span::from_secs(10);
+pub(super) const CALLED_WITHIN: Span = Span::from_secs(10);
 
 /// The leg of a call that the user had, and who was at its other end at last.
 pub(super) struct Line<'a> {
@@ -23,13 +23,14 @@ pub(super) struct Line<'a> {
 }
 
 impl<'a> Line<'a> {
-    /// The line of the user in a call; that of the caller where nobody came in another's place.
+    /// The line of the user in a call; that of the caller where nobody came in another's place, and all legs ended together.
     pub(super) fn of(case: &Case<'a>, attempt: &Attempt<'a>) -> Self {
         let is_own = |leg: &&CallEntry| leg.direction == Direction::Out && leg.answered.is_some();
         let called = if attempt.is_by(&case.party) { None } else { attempt.leg_to(&case.party).filter(is_own) };
         let own = called.unwrap_or(attempt.main);
         let other = successor(case, own);
-        match other.is_some() || transferor(own).is_some() {
+        let is_apart = own.ended.zip(attempt.main.ended).is_some_and(|(own, main)| main.0 - own.0 > TOGETHER);
+        match other.is_some() || transferor(own).is_some() || is_apart {
             true => Self { own, other },
             false => Self { own: attempt.main, other: successor(case, attempt.main) },
         }

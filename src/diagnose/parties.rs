@@ -243,6 +243,11 @@ impl<'a> Attempt<'a> {
         self.legs.iter().copied().filter(is_own).filter_map(late).find(|(_, late)| *late > TOGETHER)
     }
 
+    /// Whether it took over a call that somebody else had made, as a pickup does.
+    pub(super) fn takes_over(&self) -> bool {
+        self.main.answered.is_some() && self.main.direction == Direction::In && self.legs.is_empty() && !self.main.linked.is_empty()
+    }
+
     /// Whether all legs ended with the call.
     pub(super) fn ended_at_once(&self) -> bool {
         let end = self.main.ended;

@@ -140,6 +140,11 @@ impl Tracker {
 
     /// Takes note of which devices call each other, where the addresses do not tell.
     fn note_phones_of_call(&mut self, seen: &Seen<'_>, invite: Handle) {
+        if self.world.peers.direction(seen.flow) == Direction::Out
+            && let Some(device) = self.registrations.addressee(&self.world, seen)
+        {
+            self.registrations.called(&mut self.world, device, seen.at);
+        }
         let caller = self.registrations.calling_of_several(&self.world, seen);
         let callee = self.registrations.called_of_several(&self.world, seen);
         let owner = self.world.transactions.get(invite).map(|invite| invite.owner);

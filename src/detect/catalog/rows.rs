@@ -161,7 +161,7 @@ catalogue! {
         "Align session-timer settings (or disable them on the faulty UA) and make the phone reachable during calls (keep-alive).";
     /// One end of a call had already forgotten it.
     DialogLost = "dialog-lost": Error, Presence, CALL, ["S3-maint"], minutes(10),
-        "Check for reboot/crash of {side} at {time}.";
+        "Check for reboot/crash of {side} before {time}; if there was none, it hung up earlier, and its BYE was lost.";
     /// A call was over without anybody hanging up.
     CallDroppedNoBye = "call-dropped-no-bye": Error, Absence, CALL, ["S3-maint"], minutes(10),
         "Check for reboot/crash of {side} at {time}.";

@@ -17,6 +17,9 @@ use crate::track::world::{Seen, World};
 /// How much earlier or later than 64·T1 the sender of a 2xx gives up: up to one repeat interval, T2, late (RFC 3261 §13.3.1.4).
 pub(super) const GIVE_UP: (Span, Span) = (Span::from_secs(2), Span::from_secs(6));
 
+/// Begins the reason of an end that came right after a re-INVITE or UPDATE was refused.
+pub const REFUSED_CHANGE: &str = "a change of the call was refused with";
+
 /// What a BYE does to a call.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ByeKind {
@@ -187,6 +190,9 @@ impl Calls {
             call.record.ended_by = Some(if by_proxy { EndedBy::Pbx } else { began });
         }
         note_reason(call, seen);
+        if let Some(status) = call.session.refused_before(seen.at.time).filter(|_| call.record.end_reason.is_none()) {
+            call.record.end_reason = Some(format!("{REFUSED_CHANGE} {status}").into());
+        }
         if let Some(by) = transferred_by {
             call.record.end_reason = Some(transferred(by).into());
         }

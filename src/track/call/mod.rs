@@ -20,7 +20,7 @@ mod setup;
 mod transfer;
 mod upkeep;
 
-pub use dialog::ByeKind;
+pub use dialog::{ByeKind, REFUSED_CHANGE};
 pub use packed::FinishedCall;
 pub use prack::Reliable;
 pub use setup::ABNORMAL;

@@ -141,6 +141,14 @@ impl Session {
         self.pending.is_some() || self.failure.is_some()
     }
 
+    /// With what the last renegotiation was refused, if that was just before `at`.
+    pub(super) fn refused_before(&self, at: PacketTime) -> Option<u16> {
+        match self.failure.as_deref()?.0 {
+            Failure::Refused { status, at: refused } if at.since(refused.time) <= NEAR => Some(status),
+            _ => None,
+        }
+    }
+
     /// When the timer has run out in silence.
     pub(super) fn silent_at(&self) -> Option<PacketTime> {
         Some(self.timer.as_ref()?.expiry() + SILENT)
@@ -170,8 +178,8 @@ impl Calls {
                 call.session.set(Timer::of(&seen.message, seen.at, request.flow, by));
                 self.rearm(handle);
             }
-            // Asked for credentials, for another interval, or for a moment (RFC 3261 §14.1, RFC 4028 §6): it is tried again.
-            401 | 407 | 422 | 491 => call.session.pending = None,
+            // Asked for credentials, or for another interval (RFC 4028 §6), it is tried again; so it is after a 491, or else that was the end.
+            401 | 407 | 422 => call.session.pending = None,
             _ => {
                 call.session.pending = None;
                 call.session.failure = Some(Box::new((Failure::Refused { status, at: seen.at }, by)));

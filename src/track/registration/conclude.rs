@@ -21,6 +21,8 @@ use crate::track::world::{Seen, World};
 const DEFAULT_EXPIRY: u32 = 3600;
 /// So many refusals in a row of a nonce just issued end an attempt: the next one will not be taken either.
 const STALE: u16 = 3;
+/// How soon after another device has registered a call may still be on its way to one that was evicted by that.
+const ON_ITS_WAY: Span = Span::from_secs(2);
 
 impl Registrations {
     /// Handles the final response to a REGISTER of an attempt.
@@ -244,7 +246,7 @@ impl Registrations {
     /// The Contact list of a 2xx is the truth: what it does not list is not bound any more.
     fn unbind_unlisted(&mut self, world: &mut World, aor: Handle, seen: &Seen<'_>, asked: &[Option<Asked>]) {
         let listed: Vec<_> = seen.read.contacts().map(|contact| (contact_key(world, &contact), contact.uri.host_ip())).collect();
-        if listed.is_empty() {
+        if listed.is_empty() || self.aors.get(aor).is_some_and(|aor| aor.keeps_unlisted) {
             return;
         }
         let others = self.aors.get(aor).map(|aor| aor.devices.clone()).unwrap_or_default();
@@ -261,6 +263,27 @@ impl Registrations {
                 self.set_state(world, handle, RegistrationState::Unregistered, seen.at);
             }
         }
+    }
+
+    /// Takes note that the PBX calls a device, or asks for it. One that was not listed when another one registered is bound all the same: some
+    /// registrars keep several bindings and list only the one that was asked for, against RFC 3261 §10.3.
+    pub(in crate::track) fn called(&mut self, world: &mut World, handle: Handle, at: Sighting) {
+        let Some(device) = self.devices.get(handle).filter(|device| device.evicted) else { return };
+        let (aor, accepted, expires_at) = (device.aor, device.last_accepted, device.last_accepted.time + device.granted);
+        let others = self.aors.get(aor).map_or(&[][..], |aor| &aor.devices);
+        let is_just_evicted =
+            |other: &Handle| self.devices.get(*other).is_some_and(|other| at.time.since(other.last_accepted.time) <= ON_ITS_WAY);
+        if expires_at <= at.time || others.iter().any(is_just_evicted) {
+            return;
+        }
+        if let Some(aor) = self.aors.get_mut(aor) {
+            aor.keeps_unlisted = true;
+        }
+        self.set_state(world, handle, RegistrationState::Registered, at);
+        if let Some(device) = self.devices.get_mut(handle) {
+            (device.evicted, device.registered_at, device.expires_at) = (false, Some(accepted), Some(expires_at));
+        }
+        self.arm_device(handle);
     }
 
     fn note_status(&mut self, handle: Handle, status: u16, seen: &Seen<'_>) {

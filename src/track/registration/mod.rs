@@ -73,6 +73,8 @@ pub struct Aor {
     pub last_status: Option<u16>,
     /// What the registrar said with it, where it says more than the status.
     pub refusal: Option<Box<Refusal>>,
+    /// Whether its registrar keeps bindings that it does not list.
+    keeps_unlisted: bool,
     /// Its devices, oldest first.
     pub devices: Vec<Handle>,
 }

@@ -27,6 +27,7 @@ impl Registrations {
             return;
         }
         let Some(handle) = self.addressee(world, seen) else { return };
+        self.called(world, handle, seen.at);
         self.probe_superseded(world, handle, seen.at);
         let give_up = give_up(seen);
         let silence = seen.at.time.since(seen.before.against.max(seen.at.time - LONGEST_SILENCE));

@@ -82,6 +82,7 @@ impl Registrations {
             rejected: 0,
             last_status: None,
             refusal: None,
+            keeps_unlisted: false,
             devices: Vec::new(),
         };
         let (handle, evicted) = self.aors.insert(key, aor, forget, rank);
