@@ -9,6 +9,7 @@ mod doors;
 mod drops;
 mod endings;
 mod forks;
+mod hidden;
 mod legs;
 mod maintenance;
 mod nat;
@@ -49,7 +50,18 @@ use scenarios;
 /// Every scenario.
 pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
     let registering = [registration::ALL, connections::ALL, contacts::ALL, nat::ALL, shared::ALL];
-    let calling = [calls::ALL, legs::ALL, maintenance::ALL, drops::ALL, endings::ALL, forks::ALL, unseen::ALL, refused::ALL, numbers::ALL];
+    let calling = [
+        calls::ALL,
+        legs::ALL,
+        maintenance::ALL,
+        drops::ALL,
+        endings::ALL,
+        forks::ALL,
+        unseen::ALL,
+        refused::ALL,
+        numbers::ALL,
+        hidden::ALL,
+    ];
     let around = [capture::ALL, trouble::ALL, surroundings::ALL, assist::ALL, whose::ALL, doors::ALL];
     registering.into_iter().chain(calling).chain(around).flatten()
 }
