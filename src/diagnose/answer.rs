@@ -4,6 +4,7 @@ use crate::detect::catalog::FindingId;
 use crate::detect::finding::{Finding, Reason};
 use crate::diagnose::case::Case;
 use crate::diagnose::judge::escalation;
+use crate::diagnose::radius::Radius;
 use crate::diagnose::{mended, nearby};
 use crate::report::model::{Escalation, Evidence, Judgement, Stamp};
 use crate::time::PacketTime;
@@ -69,7 +70,7 @@ impl Answer {
             ),
             false => format!("{meaning} {message}.{cause}{since}"),
         };
-        Self {
+        let answer = Self {
             severity: Some(finding.severity),
             evidence,
             runbook: finding.id.runbook().to_vec(),
@@ -78,6 +79,26 @@ impl Answer {
                 .scope(if is_elsewhere { Scope::Trunk } else { finding.scope })
                 .next_step(remedy)
                 .escalate(escalation(finding))
+        };
+        answer.shared(case, finding)
+    }
+
+    /// Says how many have a finding alike, where it is more than one phone (DETECTION §8.0).
+    pub(super) fn shared(self, case: &Case<'_>, finding: &Finding) -> Self {
+        let Some(radius) = Radius::of(case, finding) else { return self };
+        let headline = self.headline.clone() + &radius.sentence();
+        let answer = Self { headline, ..self }.scope(radius.scope());
+        match (finding.id, radius.address) {
+            (FindingId::AuthFailedLoop | FindingId::RegistrationRejected, None) => answer
+                .next_step(
+                    "Second level: find what changed on the PBX for so many at once (accounts, domain, realm, database); no phone is to be set \
+                     anew before.",
+                )
+                .escalate(Escalation::L2),
+            (FindingId::AuthFailedLoop | FindingId::RegistrationRejected, Some(address)) => answer.next_step(format!(
+                "Find what changed for the phones at {address} at once: their provisioning, or their accounts on the PBX."
+            )),
+            _ => answer,
         }
     }
 

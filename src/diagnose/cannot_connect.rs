@@ -6,6 +6,7 @@ use crate::diagnose::answer::Answer;
 use crate::diagnose::case::Case;
 use crate::diagnose::concern::Concern;
 use crate::diagnose::history;
+use crate::diagnose::radius::Radius;
 use crate::diagnose::rule::{Check, Rule, Step};
 use crate::diagnose::words::{clock, counted, lasting, registration};
 use crate::report::model::{Escalation, Judgement};
@@ -241,6 +242,10 @@ fn mended(case: &Case<'_>, finding: &Finding) -> Answer {
     let next_step =
         format!("Nothing to do now: let the user try, and close the incident if it works. If it comes back: {}", case.remedy(finding));
     let mut answer = temporary(case, headline).scope(finding.scope).facts(case.evidence_of(finding)).next_step(next_step);
+    if let Some(radius) = Radius::of(case, finding) {
+        answer.headline += &radius.sentence();
+        answer = answer.scope(radius.scope());
+    }
     answer.runbook = finding.id.runbook().to_vec();
     answer.fact(end, 0, format!("{} ended", finding.id))
 }

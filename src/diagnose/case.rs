@@ -159,6 +159,7 @@ impl<'a> Case<'a> {
             false => &finding.remedy,
         }
         .to_owned()
+            + &self.refused_before(finding)
     }
 
     /// Whether calls that ended together are what somebody asks about who had a call dropped.
@@ -192,7 +193,12 @@ impl<'a> Case<'a> {
 
     /// The findings of trouble that is over, those about the capture itself left out.
     pub(super) fn past(&self) -> impl Iterator<Item = &'a Finding> {
-        self.findings().filter(|finding| finding.severity > Severity::Info && !is_about_capture(finding.id) && self.is_over(finding))
+        let is_of_calls_to_it = |finding: &&Finding| {
+            let is_called = matches!(finding.id, FindingId::CallFailedCalleeUnreachable | FindingId::UnansweredBurst);
+            is_called && self.question.problem == Some(Problem::CannotCall) && self.concern(finding) == Concern::User
+        };
+        let of_note = self.findings().filter(|finding| finding.severity > Severity::Info && !is_about_capture(finding.id));
+        of_note.filter(|finding| self.is_over(finding)).filter(move |finding| !is_of_calls_to_it(finding))
     }
 
     /// The start of the last call that reached a phone of the user after `time`.
@@ -211,7 +217,7 @@ impl<'a> Case<'a> {
         if finding.id == FindingId::MassCallDrop && self.is_beside(finding) {
             return Some(format!("{}, and its own calls were not among them", finding.message));
         }
-        let by_options = matches!(finding.id, FindingId::PeerUnreachable | FindingId::PeerLagged);
+        let by_options = finding.id == FindingId::PeerUnreachable;
         let delivered = self.delivered_since(self.printed(finding.since)).filter(|_| by_options)?;
         Some(format!("its OPTIONS go unanswered, but a call reached the phone at {}", clock(self, delivered)))
     }

@@ -6,11 +6,19 @@ use crate::report::model::{Evidence, Stamp};
 use crate::time::{PacketTime, Span};
 use crate::track::event::Sighting;
 use crate::track::registration::changes::Change;
+use crate::track::registration::device::Device;
 
 /// Changes that are listed, the latest.
 const LISTED: usize = 8;
 /// A phone that restarts is heard again this soon after its trouble ended (DETECTION §2.7).
 const AFTER_RESTART: Span = Span::from_secs(60);
+
+/// Restarts within [`LATELY`] until a phone is one that restarts again and again.
+const OFTEN: usize = 3;
+/// How long ago a restart may be to count.
+const LATELY: Span = Span::from_secs(3600);
+/// A phone refreshes no earlier, in parts of what was granted (DETECTION §1.1).
+const EARLIEST_REFRESH: f64 = 0.45;
 
 /// The changes as facts, in order of time.
 pub(super) fn changes(case: &Case<'_>) -> Vec<Evidence> {
@@ -26,6 +34,24 @@ pub(super) fn restarted(case: &Case<'_>, finding: &Finding) -> Option<PacketTime
     let changes = case.tracked_devices().flat_map(|(_, device)| device.changes.iter());
     let restarts = changes.filter(|(_, change)| matches!(change, Change::Restart { .. })).map(|(at, _)| at.time);
     restarts.filter(|at| (finding.since..=end).contains(at)).max().map(|at| case.printed(at))
+}
+
+/// The first and the last restart of a phone within the last hour, and how many there were, where it restarts again and again: not one that
+/// registers under another Call-ID each time.
+pub(super) fn restarts(case: &Case<'_>) -> Option<(PacketTime, PacketTime, usize)> {
+    let accepted = case.registration().map_or(0, |entry| entry.accepted);
+    let of_device = |device: &Device| {
+        let is_restart = |(at, change): &&(Sighting, Change)| {
+            matches!(change, Change::Restart { .. }) && case.now.since(case.printed(at.time)) <= LATELY
+        };
+        let restarts: Vec<PacketTime> = device.changes.iter().filter(is_restart).map(|(at, _)| at.time).collect();
+        let soon = device.granted.as_secs_f64() * EARLIEST_REFRESH;
+        let are_no_refreshes = restarts.windows(2).all(|pair| matches!(pair, [one, next] if next.since(*one).as_secs_f64() < soon));
+        let is_often = restarts.len() >= OFTEN && (are_no_refreshes || accepted >= restarts.len() as u64 * 3);
+        let (first, last) = (*restarts.first()?, *restarts.last()?);
+        is_often.then(|| (case.printed(first), case.printed(last), restarts.len()))
+    };
+    case.tracked_devices().find_map(|(_, device)| of_device(device))
 }
 
 fn fact(case: &Case<'_>, at: Sighting, change: &Change) -> Evidence {

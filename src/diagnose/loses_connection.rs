@@ -2,8 +2,10 @@
 
 use crate::detect::catalog::FindingId as F;
 use crate::diagnose::answer::Answer;
+use crate::diagnose::cannot_call::suspected;
 use crate::diagnose::cannot_connect::{OVER, REGISTRATION, SITE, STATE, disconnected};
 use crate::diagnose::case::Case;
+use crate::diagnose::history;
 use crate::diagnose::rule::{Check, Rule, Step};
 use crate::diagnose::words::clock;
 use crate::report::model::Judgement;
@@ -56,9 +58,23 @@ pub(super) const STEPS: &[Step] = &[
             Rule::Check(Judgement::Finding(F::PeerUnreachable), disconnected),
         ],
     },
+    Step { runbook: "S4-4", rules: &[Rule::Check(Judgement::Finding(F::RegistrationFlapping), restarting)] },
     OVER,
     Step { runbook: "S4-2", rules: &[Rule::Check(Judgement::Healthy, steady)] },
 ];
+
+/// A phone that starts again and again: that is no registration which runs out, and no silence that the PBX would notice.
+fn restarting(case: &Case<'_>) -> Check {
+    let Some((first, last, times)) = history::restarts(case) else { return Check::Unseen("it was not seen to restart again and again") };
+    let headline = format!(
+        "{} began anew at least {times} times between {} and {}, as a phone does that restarts: it is away each time until it has registered.",
+        case.asked(),
+        clock(case, first),
+        clock(case, last)
+    );
+    let answer = suspected(F::RegistrationFlapping, headline).scope(case.scope());
+    Check::met(answer.next_step("Check the power supply of the phone (adapter, PoE, cable), then its firmware and what provisions it."))
+}
 
 fn steady(case: &Case<'_>) -> Check {
     let Some(entry) = case.registration() else {

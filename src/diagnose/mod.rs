@@ -9,6 +9,7 @@
 
 mod answer;
 mod anything;
+mod banned;
 mod call_does_not_end;
 mod call_dropped;
 mod cannot_call;
@@ -25,6 +26,7 @@ mod mended;
 mod nearby;
 mod parties;
 mod preamble;
+mod radius;
 mod refusal;
 mod rule;
 #[cfg(test)]

@@ -101,6 +101,10 @@ fn finding(case: &Case<'_>, id: FindingId, otherwise: &'static str) -> Check {
             let end = finding.cleared.map_or_else(String::new, |end| format!(" until {}", clock(case, case.printed(end))));
             Check::Not(format!("it was so from {}{end}, and is over", clock(case, case.printed(finding.since))))
         }
+        Some(finding) if case.silenced_since(finding).is_some() => {
+            let since = case.silenced_since(finding).map_or_else(String::new, |silent| clock(case, case.printed(silent.since)));
+            Check::Not(format!("it was so until {since}, and since then nothing is answered: {}", finding.message))
+        }
         Some(finding) if !case.counts(finding) => Check::Not(format!("seen, but harmless: {}", finding.message)),
         Some(finding) => match case.contradiction(finding) {
             Some(why) => Check::Not(why),

@@ -98,7 +98,7 @@ impl Tracker {
         let (Some(answered), 1..) = (request.silencing_response(), request.repeats_after_response) else { return };
         let &Transaction { flow, method, first, status, provisional, repeats_after_response: repeats, .. } = request;
         let status = if status == 0 { provisional } else { status };
-        self.lost.note(flow.source.ip(), answered.time);
+        self.lost.note(flow.source, answered.time);
         if let Owner::Register(attempt) = request.owner {
             self.registrations.challenge_lost(attempt);
         }
@@ -113,8 +113,9 @@ impl Tracker {
         let issued = seen.read.credentials().map(|sent| self.world.nonce(self.world.digester.bytes(sent.nonce)).map(|nonce| nonce.issued));
         let is_new = issued.is_some_and(|issued| issued.is_none_or(|issued| issued >= since));
         if method == Method::Ack || is_new {
-            self.lost.forget(source);
-            self.world.tell(Event::AnswerTaken { source, at: seen.at });
+            if self.lost.taken(seen.flow.source, self.registrations.devices_at(source) <= 1, seen.at.time) {
+                self.world.tell(Event::AnswerTaken { source, at: seen.at });
+            }
         }
     }
 

@@ -98,7 +98,7 @@ pub fn rejection_remedy(status: u16, with_credentials: bool) -> &'static str {
         400 | 416 | 420 | 421 | 505 => "Turn off the SIP extension that the answer names, or correct the transport in the phone.",
         423 => "Raise the registration expiry of the phone to at least the Min-Expires of the answer.",
         480 => "Check on the PBX whether the service of this account is suspended.",
-        500..=599 => "Second level: the registrar is overloaded or its database is down, see the findings about the PBX.",
+        500..=599 => "Second level: look in the log of the registrar: it is overloaded, its database is down, or this account is broken.",
         _ => "Check the account on the PBX against the status line of the answer.",
     }
 }

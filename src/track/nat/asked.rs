@@ -48,7 +48,9 @@ impl Nat {
         // The way is that of all devices at the address; whose call it is, and where that one is by now, is another matter.
         let named = tied.is_shared.then(|| registrations.called_of_several(world, seen)).flatten();
         let meant = named.and_then(|device| registrations.device(device)?.phone).filter(|phone| self.phones.contains(*phone));
-        self.note_target(world, meant.unwrap_or(handle), seen);
+        if !is_of_old_call(self.phones.get(meant.unwrap_or(handle)), registrations, seen) {
+            self.note_target(world, meant.unwrap_or(handle), seen);
+        }
         let Some(phone) = self.phones.get_mut(handle) else { return };
         if seen.before.against == PacketTime::MIN || !is_behind(registrations, phone.device) {
             return;
@@ -404,6 +406,15 @@ impl Nat {
         let site = self.site_of(phone);
         (grace_at(site), site.and_then(|site| site.stream_lifetime))
     }
+}
+
+/// Whether a request is one of a call that began before the phone moved, though the registrar knows its new place by now: what it is sent to
+/// is the Contact of the call, and no binding.
+fn is_of_old_call(phone: Option<&Phone>, registrations: &Registrations, seen: &Seen<'_>) -> bool {
+    let Some(phone) = phone.filter(|_| seen.message.to_tag().is_some()) else { return false };
+    registrations
+        .device(phone.device)
+        .is_some_and(|device| device.last_accepted.time >= phone.since && device.flow.source == phone.flow.source)
 }
 
 /// How long after a phone of the site came back other requests to it are looked at.
