@@ -151,8 +151,9 @@ impl Detectors {
             Event::KeepaliveInterval { .. } | Event::CallStarted { .. } | Event::PbxLearned { .. } => {}
             Event::ByeAnswered { .. } => self.vanished.event(tracker, event, findings),
             Event::ServerResponse { .. } => {
+                self.server.event(tracker, event, findings);
                 self.ignored.event(tracker, event, findings);
-                self.slowness.event(event);
+                self.slowness.event(tracker.thresholds(), event);
             }
             Event::RegistrationAttempt { .. } => self.load.event(tracker, event, findings),
             Event::RegistrationEnded(_) => {
@@ -238,7 +239,10 @@ impl Detectors {
             | Event::AckMisrouted { .. }
             | Event::PrackMissing { .. }
             | Event::Looping { .. } => self.call.event(tracker, event, findings),
-            Event::AnswerLost(_) | Event::AnswerTaken { .. } => answers::event(tracker, event, findings),
+            Event::AnswerLost(_) | Event::AnswerTaken { .. } => {
+                self.server.event(tracker, event, findings);
+                answers::event(tracker, event, findings);
+            }
             Event::ScannerFound { .. } => {
                 self.intruders.event(tracker, event, findings);
                 self.load.event(tracker, event, findings);
@@ -246,7 +250,7 @@ impl Detectors {
             Event::ScannerCleared { .. } => self.intruders.event(tracker, event, findings),
             Event::TlsWanted { .. } => self.strangers.event(tracker, event, findings),
             Event::Noticed { .. } => {
-                self.server.event(tracker, event);
+                self.server.event(tracker, event, findings);
                 self.registration.event(tracker, event, findings);
                 self.ignored.event(tracker, event, findings);
                 self.strangers.event(tracker, event, findings);

@@ -98,7 +98,9 @@ fn duplicate(tracker: &Tracker, report: &AttemptReport, device: &Device, finding
     let rivals: Vec<&Device> = others(tracker, aor, report, device)
         .filter(|other| other.last_accepted.time > before.time && is_there(other, now) && !is_same_phone(device, other))
         .collect();
-    let Some(first) = rivals.first() else { return };
+    let Some(newest) = rivals.iter().copied().chain([device]).max_by_key(|device| device.first_seen).filter(|_| !rivals.is_empty()) else {
+        return;
+    };
     // Where the registrar keeps Contacts as written, two phones that write the same one have one binding between them.
     let is_taken = |rival: &Device| rival.evicted || (rival.contact == device.contact && !device.rewritten);
     let evicts = rivals.iter().any(|rival| is_taken(rival));
@@ -114,7 +116,7 @@ fn duplicate(tracker: &Tracker, report: &AttemptReport, device: &Device, finding
         let raise = raise.evidence(rival.last_accepted.time, rival.last_accepted.frame, format!("{} registered", named(rival)));
         raise.related(Subject::Source(rival.source().ip())).related(Subject::Site(Site::of(rival.source().ip())))
     });
-    let raise = raise.fill(Slot::Aor, aor.name.to_string()).fill(Slot::Other, named(first));
+    let raise = raise.fill(Slot::Aor, aor.name.to_string()).fill(Slot::Other, named(newest));
     findings.raise(placed(tracker, raise, device.source()), now);
 }
 

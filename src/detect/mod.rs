@@ -49,3 +49,4 @@ mod unopened;
 mod vanished;
 
 pub use call::MOVED;
+pub use reachability::OUTAGE_BEGINS;

@@ -13,6 +13,8 @@ use crate::track::Tracker;
 use crate::track::event::{Event, ProbeResult, Sighting};
 use crate::track::vocabulary::{Reachability, RegistrationState, Severity};
 
+/// Begins the fact with which each outage of a phone begins.
+pub const OUTAGE_BEGINS: &str = "OPTIONS to it,";
 /// How often it is said that an outage lasts, while further probes are lost.
 const REPEATED: Span = Span::from_secs(300);
 /// Outages remembered over all devices.
@@ -85,7 +87,7 @@ impl ReachabilityDetector {
         let rtt = last_rtt.map_or_else(|| "never answered".to_owned(), |rtt| format!("last qualify {} ms", rtt.as_nanos() / 1_000_000));
         let Some(raise) = raise(tracker, device, severity, &format!("{rtt}, {recent}× in the last hour")) else { return };
         let raise = raise
-            .evidence(probe.time, probe.frame, format!("OPTIONS to it, {}", sent(transmissions)))
+            .evidence(probe.time, probe.frame, format!("{OUTAGE_BEGINS} {}", sent(transmissions)))
             .absence(at.time, format!("no answer within {}", at.time.since(probe.time)));
         let subject = raise.subject.clone();
         findings.raise(raise, at.time);

@@ -50,6 +50,8 @@ struct Silence {
     told: Option<PacketTime>,
     /// The first request a while after that, which is to show that it lasts.
     asked_again: Option<PacketTime>,
+    /// Whether it has sent requests of its own since.
+    asks: bool,
 }
 
 /// Watches the PBXs.
@@ -64,7 +66,8 @@ impl ServerDetector {
     pub(super) fn message(&mut self, tracker: &Tracker, kind: Kind, way: Routed, at: Sighting, findings: &mut FindingStore) {
         let flow = way.flow;
         match (way.direction, kind) {
-            (Direction::Out, _) => self.spoke(flow.source, at.time, findings),
+            (Direction::Out, Kind::Request(_)) => self.asks(flow.source, at.time, findings),
+            (Direction::Out, Kind::Response(_)) => self.spoke(flow.source, at.time, findings),
             // A firewall may well keep strangers from the PBX.
             (Direction::In, Kind::Request(method)) if method != Method::Ack && standing(tracker, flow.source.ip()) == Standing::Known => {
                 self.asked(tracker.thresholds(), flow, at);
@@ -75,7 +78,15 @@ impl ServerDetector {
 
     /// A connection that is not to be had is a request without an answer, where all users come over such, and whoever asks for it has
     /// asked for so long that the PBX is not just starting.
-    pub(super) fn event(&mut self, tracker: &Tracker, event: &Event) {
+    pub(super) fn event(&mut self, tracker: &Tracker, event: &Event, findings: &mut FindingStore) {
+        // Whichever address an answer came from.
+        match event {
+            Event::ServerResponse { pbx, at, .. } => self.spoke(*pbx, *at, findings),
+            Event::AnswerLost(lost) if lost.answer.source != lost.flow.destination => {
+                self.spoke(lost.flow.destination, lost.last.time, findings);
+            }
+            _ => {}
+        }
         let Event::Noticed { signal: Signal::Refused(flow) | Signal::Unopened(flow), at } = event else { return };
         let (source, pbx) = (flow.source.ip(), flow.destination);
         let is_known = standing(tracker, source) == Standing::Known && tracker.registrations.serves_streams_alone(pbx);
@@ -137,6 +148,7 @@ impl ServerDetector {
                     pruned: PacketTime::MIN,
                     told: None,
                     asked_again: None,
+                    asks: false,
                 });
                 self.silences.last_mut()
             }
@@ -158,6 +170,14 @@ impl ServerDetector {
         }
     }
 
+    /// A PBX that answers nobody and still asks its phones is locked up, and not back (DETECTION §7.1).
+    fn asks(&mut self, pbx: SocketAddr, now: PacketTime, findings: &mut FindingStore) {
+        match self.silences.iter_mut().find(|silence| silence.pbx.ip() == pbx.ip() && silence.told.is_some()) {
+            Some(silence) => silence.asks = true,
+            None => self.spoke(pbx, now, findings),
+        }
+    }
+
     fn spoke(&mut self, pbx: SocketAddr, now: PacketTime, findings: &mut FindingStore) {
         self.unopened.retain(|(_, asked), _| asked.ip() != pbx.ip());
         for silence in self.silences.iter_mut().filter(|silence| silence.pbx.ip() == pbx.ip()) {
@@ -165,6 +185,7 @@ impl ServerDetector {
             silence.more = 0;
             silence.next = PacketTime::MIN;
             silence.asked_again = None;
+            silence.asks = false;
             if silence.told.take().is_some() {
                 findings.clear(FindingId::PbxNotResponding, &Subject::Pbx(silence.pbx), now);
             }
@@ -242,7 +263,10 @@ impl Silence {
         let shown = shown.iter().take(5);
         let raise =
             shown.fold(raise, |raise, (source, at)| raise.evidence(at.time, at.frame, format!("request from {source}, without an answer")));
-        raise.absence(at, format!("the PBX sent nothing at all for {lasted}"))
+        match self.asks {
+            true => raise.absence(at, format!("the PBX answered nobody for {lasted}, though it asked others itself: it is locked up")),
+            false => raise.absence(at, format!("the PBX sent nothing at all for {lasted}")),
+        }
     }
 }
 
@@ -267,6 +291,7 @@ mod tests {
             pruned: PacketTime::MIN,
             told: None,
             asked_again: None,
+            asks: false,
         };
         let pruned = |requests, now| {
             let mut silence = silence(requests);

@@ -58,14 +58,14 @@ pub(super) struct SlownessDetector {
 }
 
 impl SlownessDetector {
-    pub(super) fn event(&mut self, event: &Event) {
+    pub(super) fn event(&mut self, thresholds: &Thresholds, event: &Event) {
         let Event::ServerResponse { class, delay, pbx, at, .. } = *event else { return };
         if self.pbxs.len() >= REMEMBERED && !self.pbxs.contains_key(&pbx) {
             return;
         }
         let classes = self.pbxs.entry(pbx).or_default();
         if let Some(class) = classes.get_mut(class as usize) {
-            class.note(delay, at);
+            class.note(thresholds, delay, at);
         }
     }
 
@@ -87,11 +87,16 @@ impl SlownessDetector {
 }
 
 impl Class {
-    fn note(&mut self, delay: Span, at: PacketTime) {
+    fn note(&mut self, thresholds: &Thresholds, delay: Span, at: PacketTime) {
         let minute = at.as_nanos().div_euclid(MINUTE.as_nanos());
         let Some((number, sketch)) = self.minutes.get_mut(minute.rem_euclid(WINDOW as i64) as usize) else { return };
         if *number != minute {
-            self.baseline.merge(sketch);
+            // A minute that was slow is no measure for those after it.
+            let baseline = self.baseline.median().filter(|_| self.baseline.count() >= thresholds.slow_answers);
+            let is_slow = baseline.zip(sketch.median()).is_some_and(|(baseline, median)| median > limit(thresholds, baseline));
+            if !is_slow {
+                self.baseline.merge(sketch);
+            }
             (*number, *sketch) = (minute, Sketch::default());
         }
         sketch.add(delay);
@@ -106,15 +111,27 @@ impl Class {
     }
 }
 
+/// From what median on a class with that baseline is slow.
+fn limit(thresholds: &Thresholds, baseline: Span) -> Span {
+    thresholds.slow_min.max(baseline.times(i64::from(thresholds.slow_factor)))
+}
+
 impl Reading {
     fn is_slow(&self, thresholds: &Thresholds) -> bool {
-        let (Some(median), Some(baseline)) = (self.median, self.baseline) else { return false };
-        let least = thresholds.slow_min.max(baseline.times(i64::from(thresholds.slow_factor)));
-        self.count >= thresholds.slow_answers && median > least
+        self.count >= thresholds.slow_answers && self.stays_slow(thresholds)
+    }
+
+    /// Whether what few answers there are go on to be slow.
+    fn stays_slow(&self, thresholds: &Thresholds) -> bool {
+        self.median.zip(self.baseline).is_some_and(|(median, baseline)| median > limit(thresholds, baseline))
     }
 
     fn accounts_are_slow(&self, thresholds: &Thresholds) -> bool {
-        let Some(median) = self.median.filter(|_| self.count >= thresholds.slow_answers) else { return false };
+        self.count >= thresholds.slow_answers && self.accounts_stay_slow(thresholds)
+    }
+
+    fn accounts_stay_slow(&self, thresholds: &Thresholds) -> bool {
+        let Some(median) = self.median else { return false };
         let slower = |baseline: Span| thresholds.slow_min.max(baseline.times(i64::from(thresholds.db_slow_factor)));
         median > thresholds.db_slow || self.baseline.is_some_and(|baseline| median > slower(baseline))
     }
@@ -136,7 +153,9 @@ fn judge(thresholds: &Thresholds, pbx: SocketAddr, readings: [Reading; CLASSES.l
         others.iter().all(|other| other.count < SOME || other.is_well(thresholds)) && others.iter().any(|other| other.is_well(thresholds));
     if accounts.accounts_are_slow(thresholds) && all_well {
         tell(FindingId::AuthBackendSlow, &subject, "; everything else is as fast as ever", &[(accounts, CLASSES[2].1)], at, findings);
-    } else if findings.is_open(FindingId::AuthBackendSlow, &subject) {
+    } else if findings.is_open(FindingId::AuthBackendSlow, &subject)
+        && !(accounts.accounts_stay_slow(thresholds) && !others.iter().any(|other| other.is_slow(thresholds)))
+    {
         findings.clear(FindingId::AuthBackendSlow, &subject, at);
     }
     let slow: Vec<_> = readings
@@ -147,7 +166,7 @@ fn judge(thresholds: &Thresholds, pbx: SocketAddr, readings: [Reading; CLASSES.l
         .collect();
     if others.iter().any(|other| other.is_slow(thresholds)) {
         tell(FindingId::PbxSlow, &subject, "", &slow, at, findings);
-    } else if findings.is_open(FindingId::PbxSlow, &subject) {
+    } else if findings.is_open(FindingId::PbxSlow, &subject) && !others.iter().any(|other| other.stays_slow(thresholds)) {
         findings.clear(FindingId::PbxSlow, &subject, at);
     }
 }

@@ -57,6 +57,7 @@ const REACHABLE: Step = Step {
         Rule::Finding(F::NatBindingTimeout, "its NAT was not seen to forget it"),
         Rule::Finding(F::PeerUnreachable, "the PBX was not seen to hold it for gone"),
         Rule::Check(Judgement::Finding(F::PeerUnreachable), disconnected),
+        Rule::Check(Judgement::Finding(F::RegistrationFlapping), comes_and_goes),
     ],
 };
 
@@ -196,10 +197,32 @@ fn detour(case: &Case<'_>) -> Check {
     })
 }
 
+/// A phone that the PBX could not reach again and again: that it answers at this moment does not end it.
+pub(super) fn comes_and_goes(case: &Case<'_>) -> Check {
+    let is_it = |finding: &&Finding| finding.id == F::PeerUnreachable && case.concern(finding) == Concern::User;
+    let latest = case.past().filter(is_it).max_by_key(|finding| finding.last);
+    let Some((finding, (since, until, times))) = latest.and_then(|finding| Some((finding, history::outages(case, finding)?))) else {
+        return Check::Unseen("it was not seen to be out of reach again and again");
+    };
+    let headline = format!(
+        "{} was out of reach for the PBX at least {times} times from {} to {}, and came back each time: that it answers now does not show that \
+         this is over.",
+        finding.subject,
+        clock(case, since),
+        clock(case, until)
+    );
+    let answer = Answer::new(Judgement::Finding(F::RegistrationFlapping), headline).confidence(Confidence::Probable).scope(finding.scope);
+    let answer = Answer { severity: Some(Severity::Warning), ..answer }.next_step(case.remedy(finding));
+    Check::met(answer.shared(case, finding).facts(case.evidence_of(finding)))
+}
+
 /// Something was wrong within a day and works now.
 pub(super) fn over(case: &Case<'_>) -> Check {
     if !case.is_registered() || case.is_unreachable() && case.delivered_since(PacketTime::MIN).is_none() {
         return Check::Pass;
+    }
+    if let again @ Check::Met(_) = comes_and_goes(case) {
+        return again;
     }
     let recent = case.past().filter(|finding| case.now.since(case.printed(finding.last)) <= DAY);
     // The user's own trouble comes before what everybody shared, unless that was the PBX.

@@ -1,5 +1,6 @@
 //! What changed about the user's phones: addresses, ports, software, restarts (S4-4).
 
+use crate::detect::OUTAGE_BEGINS;
 use crate::detect::finding::Finding;
 use crate::diagnose::case::Case;
 use crate::report::model::{Evidence, Stamp};
@@ -15,6 +16,8 @@ const AFTER_RESTART: Span = Span::from_secs(60);
 
 /// Restarts within [`LATELY`] until a phone is one that restarts again and again.
 const OFTEN: usize = 3;
+/// How soon after one another so many outages must come (DETECTION §1.5); twice as many may within [`LATELY`].
+const IN_A_ROW: Span = Span::from_secs(900);
 /// How long ago a restart may be to count.
 const LATELY: Span = Span::from_secs(3600);
 /// A phone refreshes no earlier, in parts of what was granted (DETECTION §1.1).
@@ -52,6 +55,18 @@ pub(super) fn restarts(case: &Case<'_>) -> Option<(PacketTime, PacketTime, usize
         is_often.then(|| (case.printed(first), case.printed(last), restarts.len()))
     };
     case.tracked_devices().find_map(|(_, device)| of_device(device))
+}
+
+/// The outages of a phone that the PBX could not reach: since when, until when and how many are known, where there were many of late. Between
+/// two of them nothing is over.
+pub(super) fn outages(case: &Case<'_>, finding: &Finding) -> Option<(PacketTime, PacketTime, usize)> {
+    let end = finding.cleared.filter(|end| case.now.since(case.printed(*end)) <= IN_A_ROW)?;
+    let begins: Vec<PacketTime> = finding.evidence.iter().filter(|fact| fact.fact.starts_with(OUTAGE_BEGINS)).map(|fact| fact.at).collect();
+    let last = begins.iter().copied().max()?;
+    let within = |span: Span| begins.iter().filter(|begin| last.since(**begin) <= span).count();
+    let first = begins.iter().copied().filter(|begin| last.since(*begin) <= LATELY).min()?;
+    let is_often = within(IN_A_ROW) >= OFTEN || within(LATELY) >= OFTEN * 2;
+    is_often.then(|| (case.printed(first), case.printed(end), within(LATELY)))
 }
 
 fn fact(case: &Case<'_>, at: Sighting, change: &Change) -> Evidence {

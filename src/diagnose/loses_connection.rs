@@ -3,7 +3,7 @@
 use crate::detect::catalog::FindingId as F;
 use crate::diagnose::answer::Answer;
 use crate::diagnose::cannot_call::suspected;
-use crate::diagnose::cannot_connect::{OVER, REGISTRATION, SITE, STATE, disconnected};
+use crate::diagnose::cannot_connect::{OVER, REGISTRATION, SITE, STATE, comes_and_goes, disconnected};
 use crate::diagnose::case::Case;
 use crate::diagnose::history;
 use crate::diagnose::rule::{Check, Rule, Step};
@@ -56,6 +56,7 @@ pub(super) const STEPS: &[Step] = &[
         rules: &[
             Rule::Finding(F::PeerUnreachable, "the PBX was not seen to hold it for gone"),
             Rule::Check(Judgement::Finding(F::PeerUnreachable), disconnected),
+            Rule::Check(Judgement::Finding(F::RegistrationFlapping), comes_and_goes),
         ],
     },
     Step { runbook: "S4-4", rules: &[Rule::Check(Judgement::Finding(F::RegistrationFlapping), restarting)] },

@@ -82,7 +82,7 @@ catalogue! {
         "Force reconnection, shorten registration expiry to 300 s and check the line/Wi-Fi of the phone at {site}.";
     /// Two devices register the same user in turns.
     DuplicateRegistration = "duplicate-registration": Warning, Presence, AOR, ["S1-f", "S2-f"], hours(2).or_when("one of the devices is gone"),
-        "Remove extension {aor} from {other} or allow several contacts.";
+        "Remove extension {aor} from {other} or allow several contacts; if nobody knows that device, change the password of the account.";
     /// One device removed all registrations of a user, those of other devices too.
     MassUnregister = "mass-unregister": Warning, Presence, AOR, ["S2-f"], hours(1),
         "Remove extension {aor} from {other} or allow several contacts.";
