@@ -206,6 +206,25 @@ fn who_refuses_a_call_is_quoted() {
 }
 
 #[test]
+fn how_many_share_a_trouble_is_told() {
+    for (case, user, scope, told) in [
+        ("refused-everywhere", "1021", "server", "The same for 6 of all 6 users"),
+        ("refused-at-a-site", "1001", "site", "The same for 2 of the 2 users at 198.51.100.7"),
+    ] {
+        let verdict = json(case, user, "cannot-connect", &[]);
+        assert_eq!(verdict["scope"], scope, "{verdict}");
+        assert!(verdict["headline"].as_str().is_some_and(|headline| headline.contains(told)), "{verdict}");
+    }
+    let alone = json("reg-wrong-password", "1001", "cannot-connect", &[]);
+    assert!(alone["headline"].as_str().is_some_and(|headline| !headline.contains("The same for")), "{alone}");
+    let banned = json("banned-after-refusals", "1002", "cannot-connect", &[]);
+    assert!(
+        banned["next_step"].as_str().is_some_and(|step| step.contains("Correct the credentials of 1001@pbx.example.com first")),
+        "{banned}"
+    );
+}
+
+#[test]
 fn nobody_is_sent_in_circles() {
     for (time, wanted) in [("2026-01-31 09:03:20", "unanswered-burst"), ("2026-01-31 09:06:00", "temporary-network-problem")] {
         let verdict = json("undelivered-burst-over", "1001", "cannot-receive", &["--at", time]);

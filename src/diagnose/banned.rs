@@ -11,7 +11,7 @@ const BANNED_WITHIN: Span = Span::from_secs(600);
 impl<'a> Case<'a> {
     /// That the registrar answers the user's phone no more since it refused it: that comes first now, whatever is wrong besides.
     pub(super) fn silenced_since(&self, finding: &Finding) -> Option<&'a Finding> {
-        let is_refused = matches!(finding.id, FindingId::AuthFailedLoop | FindingId::RegistrationRejected) && finding.cleared.is_some();
+        let is_refused = matches!(finding.id, FindingId::AuthFailedLoop | FindingId::RegistrationRejected);
         let silent = self.finding(FindingId::RegistrarSilent).filter(|_| is_refused)?;
         (silent.cleared.is_none() && silent.since > finding.since && silent.last > finding.last).then_some(silent)
     }

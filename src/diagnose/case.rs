@@ -198,7 +198,10 @@ impl<'a> Case<'a> {
             is_called && self.question.problem == Some(Problem::CannotCall) && self.concern(finding) == Concern::User
         };
         let of_note = self.findings().filter(|finding| finding.severity > Severity::Info && !is_about_capture(finding.id));
-        of_note.filter(|finding| self.is_over(finding)).filter(move |finding| !is_of_calls_to_it(finding))
+        let is_again = |over: &'a Finding| {
+            self.findings().any(|it| !std::ptr::eq(it, over) && it.id == over.id && it.subject == over.subject && it.cleared.is_none())
+        };
+        of_note.filter(move |finding| self.is_over(finding) && !is_of_calls_to_it(finding) && !is_again(finding))
     }
 
     /// The start of the last call that reached a phone of the user after `time`.

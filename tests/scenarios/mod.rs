@@ -14,6 +14,7 @@ mod legs;
 mod maintenance;
 mod nat;
 mod numbers;
+mod radius;
 mod refused;
 mod registration;
 mod shared;
@@ -62,6 +63,6 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
         numbers::ALL,
         hidden::ALL,
     ];
-    let around = [capture::ALL, trouble::ALL, surroundings::ALL, assist::ALL, whose::ALL, doors::ALL];
+    let around = [radius::ALL, capture::ALL, trouble::ALL, surroundings::ALL, assist::ALL, whose::ALL, doors::ALL];
     registering.into_iter().chain(calling).chain(around).flatten()
 }
