@@ -154,7 +154,7 @@ fn judge(thresholds: &Thresholds, pbx: SocketAddr, readings: [Reading; CLASSES.l
     if accounts.accounts_are_slow(thresholds) && all_well {
         tell(FindingId::AuthBackendSlow, &subject, "; everything else is as fast as ever", &[(accounts, CLASSES[2].1)], at, findings);
     } else if findings.is_open(FindingId::AuthBackendSlow, &subject)
-        && !(accounts.accounts_stay_slow(thresholds) && !others.iter().any(|other| other.is_slow(thresholds)))
+        && (!accounts.accounts_stay_slow(thresholds) || others.iter().any(|other| other.is_slow(thresholds)))
     {
         findings.clear(FindingId::AuthBackendSlow, &subject, at);
     }

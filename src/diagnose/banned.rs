@@ -18,7 +18,7 @@ impl<'a> Case<'a> {
 
     /// What to do before a source is let in again that is not answered any more: whoever was refused there until then would be shut out again.
     pub(super) fn refused_before(&self, silent: &Finding) -> String {
-        let is_there = |finding: &Finding| finding.related.iter().any(|related| *related == silent.subject);
+        let is_there = |finding: &Finding| finding.related.contains(&silent.subject);
         let is_before = |finding: &Finding| finding.since < silent.since && silent.since.since(finding.last) <= BANNED_WITHIN;
         let is_cause = |finding: &Finding| finding.id == FindingId::AuthFailedLoop && is_before(finding) && is_there(finding);
         let refused = if silent.id == FindingId::RegistrarSilent { self.scene.findings.listed(is_cause) } else { Vec::new() };

@@ -112,10 +112,9 @@ impl Tracker {
         let Some(since) = self.lost.since(source) else { return };
         let issued = seen.read.credentials().map(|sent| self.world.nonce(self.world.digester.bytes(sent.nonce)).map(|nonce| nonce.issued));
         let is_new = issued.is_some_and(|issued| issued.is_none_or(|issued| issued >= since));
-        if method == Method::Ack || is_new {
-            if self.lost.taken(seen.flow.source, self.registrations.devices_at(source) <= 1, seen.at.time) {
-                self.world.tell(Event::AnswerTaken { source, at: seen.at });
-            }
+        let is_alone = self.registrations.devices_at(source) <= 1;
+        if (method == Method::Ack || is_new) && self.lost.taken(seen.flow.source, is_alone, seen.at.time) {
+            self.world.tell(Event::AnswerTaken { source, at: seen.at });
         }
     }
 

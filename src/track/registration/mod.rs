@@ -439,13 +439,6 @@ impl Registrations {
         self.attempts.get(attempt)?.device()
     }
 
-    /// Whether the registrar accepted a device of the attempt's user from `source` before.
-    pub(in crate::track) fn was_accepted_from(&self, attempt: Handle, source: IpAddr) -> bool {
-        let aor = self.attempts.get(attempt).and_then(|attempt| self.aors.get(attempt.aor));
-        let mut devices = aor.into_iter().flat_map(|aor| &aor.devices).filter_map(|&device| self.devices.get(device));
-        devices.any(|device| device.accepted_from == Some(source))
-    }
-
     /// Sets the next moment at which something about the device is due.
     fn arm_device(&mut self, handle: Handle) {
         let Some(device) = self.devices.get(handle) else { return };

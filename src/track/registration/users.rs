@@ -42,6 +42,13 @@ impl Users {
 }
 
 impl Registrations {
+    /// Whether the registrar accepted a device of the attempt's user from `source` before.
+    pub(in crate::track) fn was_accepted_from(&self, attempt: Handle, source: IpAddr) -> bool {
+        let aor = self.attempts.get(attempt).and_then(|attempt| self.aors.get(attempt.aor));
+        let mut devices = aor.into_iter().flat_map(|aor| &aor.devices).filter_map(|&device| self.devices.get(device));
+        devices.any(|device| device.accepted_from == Some(source))
+    }
+
     /// The AoR that a call along the PBX at `pbx` to `name` (`user@host`) is meant for: the one of that name; or the one whose phone bound
     /// that very address; or, where the host is the PBX itself, the only one with that user that registers there. A host name that is not
     /// known proves nothing: it may be another tenant's.
