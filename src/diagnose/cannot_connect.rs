@@ -255,8 +255,12 @@ fn mended(case: &Case<'_>, finding: &Finding) -> Answer {
     let end = finding.cleared.map_or(case.now, |end| case.printed(end));
     let restart = history::restarted(case, finding);
     let restarted = restart.map_or_else(String::new, |at| format!(" The phone restarted and was back at {}.", clock(case, at)));
+    let times = match history::times(finding) {
+        0 | 1 => String::new(),
+        times => format!("at least {times} times "),
+    };
     let headline = format!(
-        "There was a problem from {} to {}, and it is over. What was found then: {}.{restarted}{}",
+        "There was a problem {times}from {} to {}, and it is over. What was found then: {}.{restarted}{}",
         clock(case, case.printed(finding.since)),
         clock(case, end),
         diagnosis(finding),

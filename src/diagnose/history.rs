@@ -61,12 +61,21 @@ pub(super) fn restarts(case: &Case<'_>) -> Option<(PacketTime, PacketTime, usize
 /// two of them nothing is over.
 pub(super) fn outages(case: &Case<'_>, finding: &Finding) -> Option<(PacketTime, PacketTime, usize)> {
     let end = finding.cleared.filter(|end| case.now.since(case.printed(*end)) <= IN_A_ROW)?;
-    let begins: Vec<PacketTime> = finding.evidence.iter().filter(|fact| fact.fact.starts_with(OUTAGE_BEGINS)).map(|fact| fact.at).collect();
+    let begins: Vec<PacketTime> = begins(finding).collect();
     let last = begins.iter().copied().max()?;
     let within = |span: Span| begins.iter().filter(|begin| last.since(**begin) <= span).count();
     let first = begins.iter().copied().filter(|begin| last.since(*begin) <= LATELY).min()?;
     let is_often = within(IN_A_ROW) >= OFTEN || within(LATELY) >= OFTEN * 2;
     is_often.then(|| (case.printed(first), case.printed(end), within(LATELY)))
+}
+
+/// How many outages of a phone a finding still knows; 0 where it is about none.
+pub(super) fn times(finding: &Finding) -> usize {
+    begins(finding).count()
+}
+
+fn begins(finding: &Finding) -> impl Iterator<Item = PacketTime> {
+    finding.evidence.iter().filter(|fact| fact.fact.starts_with(OUTAGE_BEGINS)).map(|fact| fact.at)
 }
 
 fn fact(case: &Case<'_>, at: Sighting, change: &Change) -> Evidence {

@@ -6,8 +6,10 @@ use std::net::IpAddr;
 use crate::detect::catalog::FindingId as F;
 use crate::detect::finding::{Finding, Subject};
 use crate::diagnose::case::Case;
-use crate::report::model::RegistrationEntry;
+use crate::report::build::by_scanner;
 use crate::time::{PacketTime, Span};
+use crate::track::Tracker;
+use crate::track::registration::Aor;
 use crate::track::vocabulary::Scope;
 
 /// How far apart phones of a site are missed that go at one moment: each is probed in turn.
@@ -30,15 +32,16 @@ impl Radius {
         let alike = case.scene.findings.listed(|other| kind_of(other) == Some(kind) && is_at_once(kind, finding, other));
         let names: BTreeSet<&str> =
             alike.iter().filter_map(|other| if let Subject::Aor(aor) = &other.subject { Some(&**aor) } else { None }).collect();
-        let entries = || case.scene.report.registrations.iter().filter(|entry| !entry.by_scanner && !entry.devices.is_empty());
-        let fails = |entry: &&RegistrationEntry| names.contains(entry.aor.as_str());
-        let sites: BTreeSet<IpAddr> = entries().filter(fails).filter_map(address).collect();
-        let (failing, of) = (entries().filter(fails).count(), entries().count());
+        let tracker = case.scene.tracker;
+        let users: Vec<(&str, IpAddr)> = tracker.registrations.aors().filter_map(|(_, aor)| placed(tracker, aor)).collect();
+        let fails = |(name, _): &&(&str, IpAddr)| names.contains(name);
+        let sites: BTreeSet<IpAddr> = users.iter().filter(fails).map(|(_, address)| *address).collect();
+        let (failing, of) = (users.iter().filter(fails).count(), users.len());
         if failing >= SERVER.0 && sites.len() >= SERVER.1 && failing * 10 >= of * 3 {
             return Some(Self { failing, of, address: None });
         }
-        let site = entries().find(|entry| entry.aor == **own).and_then(address)?;
-        let there = || entries().filter(|entry| address(entry) == Some(site));
+        let site = users.iter().find(|(name, _)| *name == &**own).map(|(_, address)| *address)?;
+        let there = || users.iter().filter(|(_, address)| *address == site);
         let (failing, at_site) = (there().filter(fails).count(), there().count());
         (failing >= 2 && failing * 2 >= at_site && at_site < of).then_some(Self { failing, of: at_site, address: Some(site) })
     }
@@ -84,6 +87,9 @@ fn is_at_once(kind: Kind, one: &Finding, other: &Finding) -> bool {
     is_together && (kind == Kind::Refused || (one.since - other.since).abs() <= AT_ONCE)
 }
 
-fn address(entry: &RegistrationEntry) -> Option<IpAddr> {
-    entry.devices.last().map(|device| device.source.ip())
+/// A user, with the address at which it was last heard; nobody whom only scanners name.
+fn placed<'t>(tracker: &'t Tracker, aor: &'t Aor) -> Option<(&'t str, IpAddr)> {
+    let devices = aor.devices.iter().filter_map(|&handle| tracker.registrations.device(handle));
+    let latest = devices.max_by_key(|device| device.last_register)?;
+    (!by_scanner(tracker, aor)).then(|| (&*aor.name, latest.source().ip()))
 }

@@ -205,7 +205,7 @@ fn forked(tracker: &Tracker, call: &CallEntry, fork: Fork<&str>) -> CallEntry {
 pub fn registration(tracker: &Tracker, aor: &Aor) -> RegistrationEntry {
     RegistrationEntry {
         first_seen: tracker.printed(aor.first_seen),
-        by_scanner: aor.accepted == 0 && aor_is_scanned(tracker, aor),
+        by_scanner: by_scanner(tracker, aor),
         aor: aor.name.to_string(),
         state: tracker.registrations.state(aor),
         attempts: aor.attempts,
@@ -216,10 +216,10 @@ pub fn registration(tracker: &Tracker, aor: &Aor) -> RegistrationEntry {
     }
 }
 
-/// Whether every device that tried this AoR is a scanner.
-fn aor_is_scanned(tracker: &Tracker, aor: &Aor) -> bool {
+/// Whether nothing but scanners tried this AoR, and in vain.
+pub fn by_scanner(tracker: &Tracker, aor: &Aor) -> bool {
     let mut devices = aor.devices.iter().filter_map(|&handle| tracker.registrations.device(handle)).peekable();
-    devices.peek().is_some() && devices.all(|device| tracker.world.peers.scans(device.source().ip()))
+    aor.accepted == 0 && devices.peek().is_some() && devices.all(|device| tracker.world.peers.scans(device.source().ip()))
 }
 
 fn device(tracker: &Tracker, device: &Device) -> DeviceEntry {

@@ -14,6 +14,7 @@ scenarios! {
     "answers-lost-to-one" => answers_lost_to_one,
     "phone-restarts-often" => phone_restarts_often,
     "phone-comes-and-goes" => phone_comes_and_goes,
+    "site-comes-and-goes" => site_comes_and_goes,
     "pbx-locked-up" => pbx_locked_up,
     "all-answered-elsewhere" => all_answered_elsewhere,
     "late-but-called" => late_but_called,
@@ -110,23 +111,50 @@ fn phone_restarts_often(scene: &mut Scene) {
     scene.healthy(&mut c1(), 1.0, 1700.0);
 }
 
-/// A phone is out of reach for 40 s every few minutes, at last shortly before the capture ends.
+/// A phone without NAT is out of reach for a minute every 40 minutes, at last shortly before the capture ends.
 fn phone_comes_and_goes(scene: &mut Scene) {
-    let mut phone = l1().expiring(600);
+    const END: f64 = 12_900.0;
+    let mut phone = l1().expiring(1800);
     scene.reg_ok(0.0, &mut phone);
-    for at in times(280.0, 300.0, 1700.0) {
+    for at in times(890.0, 900.0, END) {
         scene.refresh(at, &mut phone);
     }
-    let outages = [450.0, 690.0, 810.0, 1110.0, 1350.0, 1470.0];
-    let is_out = |at: f64| outages.iter().any(|out| (out - 3.0..out + 37.0).contains(&at));
-    for at in times(30.0, 60.0, 1700.0) {
-        if is_out(at) {
+    for (index, at) in times(30.0, 120.0, END).enumerate() {
+        if index % 20 == 5 {
             scene.qualify_lost(at, &schedule::QUALIFY, &phone);
+            scene.qualify(at + 64.0, &phone);
         } else {
             scene.qualify(at, &phone);
         }
     }
-    scene.healthy(&mut a2(), 1.0, 1700.0);
+    let mut neighbour = Agent::phone("3002", Brand::Snom, "203.0.113.61:5060", "203.0.113.61:5060").expiring(1800);
+    scene.reg_ok(1.0, &mut neighbour);
+    for at in times(900.0, 900.0, END) {
+        scene.refresh(at, &mut neighbour);
+    }
+}
+
+/// The router of a site is away for 40 s every few minutes, at last shortly before the capture ends.
+fn site_comes_and_goes(scene: &mut Scene) {
+    let outages = [450.0, 690.0, 810.0, 1110.0, 1290.0, 1410.0];
+    let is_out = |at: f64| outages.iter().any(|out| (out - 3.0..out + 37.0).contains(&at));
+    for (index, mut phone) in [a1().expiring(600), a2().expiring(600)].into_iter().enumerate() {
+        let shift = index as f64;
+        scene.reg_ok(shift, &mut phone);
+        for at in times(280.0 + shift, 300.0, 1700.0) {
+            scene.refresh(at, &mut phone);
+        }
+        for at in times(20.0 + shift, 20.0, 1700.0).filter(|at| !is_out(*at)) {
+            scene.keepalives(&phone, at, 20.0, at + 1.0);
+        }
+        for at in times(30.0 + shift, 60.0, 1700.0) {
+            if is_out(at) {
+                scene.qualify_lost(at, &schedule::QUALIFY, &phone);
+            } else {
+                scene.qualify(at, &phone);
+            }
+        }
+    }
     scene.healthy(&mut c1(), 2.0, 1700.0);
 }
 

@@ -295,10 +295,11 @@ impl Nat {
         // What does not fit one packet may be lost on the way for its size alone (DETECTION §2.7).
         let too_large = request.is_some_and(|request| request.size > LARGE);
         let ignored_after = matches!(asked.wait, Wait::Lost(_)) && repeats > back && repeats + ROUND_TRIP < now;
-        let overdue = phone
-            .rhythm
-            .longest_beat(self.thresholds.ka_periodic_mad)
-            .is_some_and(|longest| asked.silence.as_secs_f64() > OVERDUE * longest.as_secs_f64());
+        let deviation = self.thresholds.ka_periodic_mad;
+        let overdue =
+            phone.rhythm.longest_beat(deviation).is_some_and(|longest| asked.silence.as_secs_f64() > OVERDUE * longest.as_secs_f64());
+        // A binding that dies stops no keep-alive (DETECTION §2.7).
+        let was_silent = phone.rhythm.lacks_beats(deviation, back.since(asked.sent.time - asked.silence));
         is_behind(registrations, phone.device)
             && in_time
             && !was_away
@@ -307,6 +308,7 @@ impl Nat {
             && answered_since
             && !ignored_after
             && !overdue
+            && !was_silent
             && !too_large
             && !asked.is_cut_off
             && (!asked.is_never_repeated || world.unreached.since(asked.flow, asked.sent.time))

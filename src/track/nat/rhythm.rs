@@ -134,9 +134,16 @@ impl Rhythm {
     /// The longest interval in which no keep-alive was left out: a phone that sleeps is not due only when it wakes.
     pub(super) fn longest_beat(&self, deviation: Ratio) -> Option<Span> {
         let longest = self.regular(deviation)?.longest;
-        let Some(beat) = self.beat(deviation) else { return Some(longest) };
+        if self.beat(deviation).is_none() {
+            return Some(longest);
+        }
         let kept = self.ring.get(..(self.count as usize).min(INTERVALS))?.iter().map(|interval| span(*interval));
-        kept.filter(|interval| interval.as_secs_f64() < LEFT_OUT * beat.as_secs_f64()).max()
+        kept.filter(|interval| !self.lacks_beats(deviation, *interval)).max()
+    }
+
+    /// Whether keep-alives were left out in a silence: the phone was off, or its line was down.
+    pub(super) fn lacks_beats(&self, deviation: Ratio, silence: Span) -> bool {
+        self.beat(deviation).is_some_and(|beat| silence.as_secs_f64() >= LEFT_OUT * beat.as_secs_f64())
     }
 
     /// Whether a keep-alive at `now` is in time: whole intervals after the last one, which is not long past.
