@@ -48,6 +48,7 @@ const BOUNDS: &[(&str, &[(&str, &str)])] = &[
     ("track/nat/pool.rs", &[("failures", "FAILURES"), ("successes", "BINS")]),
     ("track/nat/rhythm.rs", &[("ring", "GAPS")]),
     ("track/nat/site.rs", &[("phones", "PHONES"), ("moves", "MOVES"), ("strangers", "STRANGERS")]),
+    ("track/nat/dark.rs", &[("lapses", "REMEMBERED")]),
     ("track/orphans.rs", &[("left", "WATCHED"), ("due", "left, three each")]),
     ("track/peers.rs", &[("pbxs", "MOST"), ("registrars", "MOST")]),
     ("track/probed.rs", &[("users", "REMEMBERED")]),

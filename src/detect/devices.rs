@@ -5,10 +5,11 @@ use std::net::SocketAddr;
 
 use crate::detect::catalog::{FindingId, Slot};
 use crate::detect::finding::{Raise, Subject};
+use crate::detect::parties::is_there;
 use crate::detect::registration::placed;
 use crate::detect::store::FindingStore;
 use crate::table::Handle;
-use crate::time::{PacketTime, Span};
+use crate::time::Span;
 use crate::track::Tracker;
 use crate::track::event::{AttemptEnd, AttemptReport, Event, Sighting};
 use crate::track::registration::Aor;
@@ -126,11 +127,6 @@ fn others<'t>(tracker: &'t Tracker, aor: &'t Aor, report: &AttemptReport, device
     let own_way = way(device);
     let all = aor.devices.iter().filter(move |&&other| other != own).filter_map(|&other| tracker.registrations.device(other));
     all.filter(move |other| way(other) == own_way)
-}
-
-/// Whether a device is bound, or would be had it not been evicted.
-pub(super) fn is_there(device: &Device, now: PacketTime) -> bool {
-    device.is_registered() || (device.evicted && device.last_accepted.time + device.granted >= now)
 }
 
 /// Whether two entries are one phone: registered over two transports or address families, or from another port or address of its own

@@ -12,6 +12,7 @@ use crate::detect::finding::{Raise, Standing, Subject, counted, sent};
 use crate::detect::lately::Lately;
 use crate::detect::parties::{related_parties, related_user, standing};
 use crate::detect::served::Served;
+use crate::detect::silence::{DROPS_INVITE, OTHERS_THERE_ARE_SERVED};
 use crate::detect::store::FindingStore;
 use crate::table::Handle;
 use crate::time::{PacketTime, Span};
@@ -95,8 +96,12 @@ impl IgnoredDetector {
         let others = self.served.others((source, request.flow.destination.ip()), |at| at >= since);
         let Some(entry) = tracker.calls.get(call).filter(|_| others > 0) else { return };
         let served = counted(others as u64, "other is served", "others are served");
-        let message = format!("{source}: INVITE unanswered ({}) while {served}", sent(request.transmissions));
-        let raise = Raise::new(FindingId::InviteIgnored, Subject::Source(source), message)
+        let is_alone = self.served.any_since(source, request.first.time);
+        let guess = if is_alone { format!(": {OTHERS_THERE_ARE_SERVED}") } else { String::new() };
+        let message = format!("{source}: INVITE unanswered ({}) while {served}{guess}", sent(request.transmissions));
+        let raise = Raise::new(FindingId::InviteIgnored, Subject::Source(source), message);
+        let raise = if is_alone { raise.remedy(DROPS_INVITE) } else { raise };
+        let raise = raise
             .evidence(request.first.time, request.first.frame, format!("INVITE from {}", request.flow.source))
             .absence(request.deadline, format!("no answer within {}", request.patience))
             .related(Subject::Call(entry.record.call_id.clone()))

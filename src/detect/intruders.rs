@@ -1,13 +1,13 @@
 //! Who tries to get in, and who got in (DETECTION §7.6).
 
 use std::collections::VecDeque;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::config::Thresholds;
 use crate::detect::catalog::{FindingId, Slot};
-use crate::detect::devices::is_there;
 use crate::detect::finding::{Finding, Raise, Reason, Standing, Subject};
 use crate::detect::latest::Latest;
+use crate::detect::parties::is_there;
 use crate::detect::store::FindingStore;
 use crate::table::Handle;
 use crate::time::PacketTime;
@@ -20,6 +20,10 @@ use crate::track::vocabulary::{Confidence, Outcome};
 const REMEMBERED: usize = 16_384;
 /// Numbers that somebody called of late, remembered each.
 const NUMBERS: usize = 32;
+
+/// What to do about a password that may have been guessed.
+const GUESSED: &str = "Ask the user of {aor} whether the device at {ip} is theirs. If nobody knows it: block {ip}, change the credentials of {aor} \
+     immediately, and check call charges.";
 
 /// Watches what scanners achieve, and credentials that are refused; not from where a phone is registered, as its neighbour may well have a
 /// wrong password.
@@ -143,8 +147,9 @@ impl IntruderDetector {
     fn registered(&mut self, tracker: &Tracker, report: &AttemptReport, findings: &mut FindingStore) {
         let source = report.flow.source.ip();
         if !report.was_registered
-            && let Some(inside) = self.guessed(tracker, report)
+            && let Some((own, inside)) = self.guessed(tracker, report)
         {
+            tell_guessed(source, own, &inside, findings);
             *self.inside.entry(source) = Some(inside);
         }
         let Some(&Some(since)) = self.scanners.get(source) else { return };
@@ -153,8 +158,8 @@ impl IntruderDetector {
         succeeded(source, &format!("registered as {}", aor.name), Some(&aor.name), report.last, findings);
     }
 
-    /// Who is accepted right after the refusals of a brute force, where another device of the user is bound elsewhere.
-    fn guessed(&self, tracker: &Tracker, report: &AttemptReport) -> Option<Inside> {
+    /// Who is accepted right after the refusals of a brute force, where another device of the user is bound elsewhere; and where that is.
+    fn guessed(&self, tracker: &Tracker, report: &AttemptReport) -> Option<(SocketAddr, Inside)> {
         let (source, at) = (report.flow.source.ip(), report.last);
         let brute = tracker.thresholds().brute;
         let refused = self.refused.get(source)?;
@@ -165,8 +170,8 @@ impl IntruderDetector {
         }
         let aor = tracker.registrations.aor(report.aor)?;
         let mut devices = aor.devices.iter().filter_map(|&device| tracker.registrations.device(device));
-        let is_elsewhere = devices.any(|device| device.source().ip() != source && is_there(device, at.time));
-        is_elsewhere.then(|| Inside { user: aor.name.clone(), facts: [first, at], numbers: VecDeque::new() })
+        let own = devices.find(|device| device.source().ip() != source && is_there(device, at.time))?;
+        Some((own.source(), Inside { user: aor.name.clone(), facts: [first, at], numbers: VecDeque::new() }))
     }
 
     /// A call that was answered: many numbers within minutes are what a guessed password is for.
@@ -205,6 +210,21 @@ fn blame_attackers(tracker: &Tracker, user: Box<str>, source: IpAddr, at: Packet
     if findings.get(FindingId::AuthFailedLoop, &user).is_some_and(is_theirs) {
         findings.replace((FindingId::AuthBruteforce, &attacker), (FindingId::AuthFailedLoop, &user), at);
     }
+}
+
+/// Says that one of the passwords that were tried was right.
+fn tell_guessed(source: IpAddr, own: SocketAddr, inside: &Inside, findings: &mut FindingStore) {
+    let (user, [refused, accepted]) = (&*inside.user, inside.facts);
+    let message = format!("{source}: credentials of {user} refused again and again, then accepted, while its phone at {own} is registered");
+    let raise = Raise::new(FindingId::AuthBruteforce, Subject::Source(source), message)
+        .standing(Standing::Stranger)
+        .confidence(Confidence::Probable)
+        .remedy(GUESSED)
+        .fill(Slot::Ip, source.to_string())
+        .fill(Slot::Aor, user)
+        .evidence(refused.time, refused.frame, "credentials refused, one of many")
+        .evidence(accepted.time, accepted.frame, format!("registered as {user}"));
+    findings.raise(raise, accepted.time);
 }
 
 fn succeeded(source: IpAddr, what: &str, aor: Option<&str>, at: Sighting, findings: &mut FindingStore) {

@@ -39,6 +39,7 @@ mod server;
 mod setup;
 mod short;
 mod sighted;
+mod silence;
 mod sketch;
 mod sleep;
 mod slowness;

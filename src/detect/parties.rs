@@ -5,9 +5,11 @@ use std::net::{IpAddr, SocketAddr};
 use crate::decode::flow::Flow;
 use crate::detect::finding::{Raise, Standing, Subject};
 use crate::table::{Handle, Rank};
+use crate::time::PacketTime;
 use crate::track::Tracker;
 use crate::track::call::Call;
 use crate::track::registration::addresses::Occupant;
+use crate::track::registration::device::Device;
 
 /// The Call-ID under which findings of a call are kept: that of the leg that began first, where legs are linked (DETECTION §13).
 pub(super) fn call_subject(tracker: &Tracker, call: Handle) -> Option<Subject> {
@@ -95,4 +97,17 @@ fn user_at(tracker: &Tracker, address: SocketAddr) -> Option<&str> {
 fn user_of(tracker: &Tracker, device: Handle) -> Option<&str> {
     let aor = tracker.registrations.device(device)?.aor;
     Some(&tracker.registrations.aor(aor)?.name)
+}
+
+/// Whether a device is bound, or would be had it not been evicted.
+pub(super) fn is_there(device: &Device, now: PacketTime) -> bool {
+    device.is_registered() || (device.evicted && device.last_accepted.time + device.granted >= now)
+}
+
+/// A phone of the user that is registered elsewhere while another device asks in vain: that one is a second device, or a stranger's.
+pub(super) fn registered_elsewhere<'t>(tracker: &'t Tracker, device: &Device, now: PacketTime) -> Option<&'t Device> {
+    let aor = tracker.registrations.aor(device.aor)?;
+    let mut devices = aor.devices.iter().filter_map(|&other| tracker.registrations.device(other));
+    let is_another = |other: &Device| other.source().ip() != device.source().ip() && other.user_agent != device.user_agent;
+    devices.find(|other| is_another(other) && is_there(other, now))
 }

@@ -7,8 +7,12 @@ use crate::decode::signal::Signal;
 use crate::detect::catalog::{FindingId, Slot, rejection_remedy, trunk_remedy};
 use crate::detect::finding::{Finding, Raise, Reason, Standing, Subject, counted, sent};
 use crate::detect::lately::Lately;
-use crate::detect::parties::{related_pbx, standing};
+use crate::detect::parties::{registered_elsewhere, related_pbx, standing};
 use crate::detect::served::Served;
+use crate::detect::silence::{
+    DROPS_REGISTER, MAY_BE_BLOCKED, OTHERS_THERE_ARE_SERVED, SERVER_IS_GONE, SERVICE_HANGS, is_gone, is_let_in, others_served, proved_by,
+    silent_since,
+};
 use crate::detect::store::FindingStore;
 use crate::detect::unopened::{TCP_IS_FILTERED, TCP_IS_OFF, TCP_REFUSED, Unopened, UnopenedConnections, takes_connections};
 use crate::table::Handle;
@@ -18,7 +22,7 @@ use crate::track::event::{AttemptEnd, AttemptReport, Event, Sighting};
 use crate::track::registration::device::Device;
 use crate::track::registration::refusal::Algorithm;
 use crate::track::site::Site;
-use crate::track::vocabulary::{Confidence, Direction, RegistrationState, Scope, Severity};
+use crate::track::vocabulary::{Direction, RegistrationState, Scope, Severity};
 
 /// Rejections and answered sources remembered.
 const REMEMBERED: usize = 4096;
@@ -93,7 +97,7 @@ impl RegistrationDetector {
             }
             // One that is served at one server may be left alone by another.
             let subject = Subject::Source(source);
-            let is_answered = |finding: &Finding| finding.is_about_pbx(report.flow.destination.ip());
+            let is_answered = |finding: &Finding| finding.is_about_pbx(report.flow.destination.ip()) && !is_left_alone(finding, aor);
             if findings.knows(FindingId::RegistrarSilent) && findings.get(FindingId::RegistrarSilent, &subject).is_some_and(is_answered) {
                 findings.clear(FindingId::RegistrarSilent, &subject, report.last.time);
             }
@@ -107,7 +111,9 @@ impl RegistrationDetector {
                 if !findings.knows(FindingId::RegistrationRejected) || !is_kept_out(tracker, report.aor, findings) {
                     findings.clear_of(FindingId::RegistrationRejected, report.last.time, subject);
                 }
-                findings.clear_of(FindingId::AuthFailedLoop, report.last.time, subject);
+                if !findings.knows(FindingId::AuthFailedLoop) || !is_another_refused(report, &Subject::Aor(aor.clone()), findings) {
+                    findings.clear_of(FindingId::AuthFailedLoop, report.last.time, subject);
+                }
                 self.rejections.forget(report.aor);
                 self.dropped.forget(report.device);
                 self.refusals.forget(report.device);
@@ -166,10 +172,12 @@ impl RegistrationDetector {
             true => (Reason::UsernameMismatch, "the digest names another user than the account"),
             false => (Reason::PasswordOrUnknown, "wrong password or unknown account"),
         };
-        let message = format!("{aor} {}: credentials rejected {times}× with {} ({guess})", place(tracker, report.flow), answers(own));
+        let elsewhere = registered_elsewhere(tracker, device, report.last.time);
+        let well = elsewhere.map_or_else(String::new, |own| format!("; its phone at {} is registered", own.source()));
+        let message = format!("{aor} {}: credentials rejected {times}× with {} ({guess}){well}", place(tracker, report.flow), answers(own));
         let is_open = findings.is_open(FindingId::AuthFailedLoop, &Subject::Aor(aor.clone()));
         let untold = if is_open { own.len().saturating_sub(1) } else { 0 };
-        let raise = Raise::new(FindingId::AuthFailedLoop, Subject::Aor(aor), message).reason(reason);
+        let raise = Raise::new(FindingId::AuthFailedLoop, Subject::Aor(aor.clone()), message).reason(reason);
         let raise = raise.facts(own.get(untold..).unwrap_or_default(), |raise, refusal| {
             raise.evidence(refusal.sent.time, refusal.sent.frame, format!("REGISTER from {}", refusal.source)).evidence(
                 refusal.at.time,
@@ -178,7 +186,13 @@ impl RegistrationDetector {
             )
         });
         let raise = laid_to(tracker, raise, report.flow, report.status);
-        let raise = if reason == Reason::StaleNonce { raise.remedy(NONCES_ARE_STALE) } else { raise };
+        let raise = match (reason, elsewhere) {
+            (Reason::StaleNonce, _) => raise.remedy(NONCES_ARE_STALE),
+            (_, Some(_)) => {
+                raise.severity(Severity::Warning).remedy(IS_ANOTHER).fill(Slot::Ip, source.ip().to_string()).fill(Slot::Aor, aor)
+            }
+            _ => raise,
+        };
         findings.raise(raise, report.last.time);
     }
 
@@ -188,17 +202,22 @@ impl RegistrationDetector {
         let (others, served) = others_served(&self.answered, tracker, report.flow, report.first.time, findings);
         let (is_let_in, pbx) = (is_let_in(tracker, report.flow), report.flow.destination);
         let gone = silent_since(tracker, pbx, report.first.time).filter(|_| others == 0 && !is_let_in);
+        let subject = Subject::Source(source);
+        let since = findings.get(FindingId::RegistrarSilent, &subject).map_or(report.first.time, |finding| finding.since);
+        let is_alone = gone.is_none() && !is_let_in && self.answered.any_since(source, since.min(report.first.time));
         let guess = match gone {
             Some(since) => is_gone(tracker, pbx, since),
+            None if is_alone => OTHERS_THERE_ARE_SERVED.to_owned(),
             None if is_let_in => {
                 "the PBX took its connection, so no filter keeps it out, and what serves it there does not react".to_owned()
             }
             None => MAY_BE_BLOCKED.to_owned(),
         };
         let message = format!("{source}: REGISTER {} without an answer in {waited} while {served}: {guess}", sent(report.transmissions));
-        let raise = Raise::new(FindingId::RegistrarSilent, Subject::Source(source), message).fill(Slot::Pbx, pbx.to_string());
+        let raise = Raise::new(FindingId::RegistrarSilent, subject, message).fill(Slot::Pbx, pbx.to_string());
         let raise = if is_let_in { raise.remedy(SERVICE_HANGS) } else { raise };
         let raise = if gone.is_some() { raise.remedy(SERVER_IS_GONE) } else { raise };
+        let raise = if is_alone { raise.remedy(DROPS_REGISTER).scope(Scope::Phone).fill(Slot::Aor, aor.clone()) } else { raise };
         let raise = raise
             .standing(standing(tracker, source))
             .confidence(proved_by(others))
@@ -277,51 +296,10 @@ pub(super) fn is_heard_from(tracker: &Tracker, source: IpAddr, since: PacketTime
     there.any(|device| device.is_registered() && tracker.world.flows.last_seen(device.flow) > since)
 }
 
-/// What a server does that answers others.
-const MAY_BE_BLOCKED: &str = "fail2ban, a firewall or an ACL on the PBX may block it";
-
-/// How many other sources the server of a request that was sent first at `first` served lately, and that in words.
-fn others_served(answered: &Served, tracker: &Tracker, request: Flow, first: PacketTime, findings: &FindingStore) -> (usize, String) {
-    let (source, since) = (request.source.ip(), first - tracker.thresholds().others_served);
-    let others = answered.others((source, request.destination.ip()), |at| at.since(since) > Span::ZERO);
-    let was_confirmed = |finding: &Finding| finding.confidence == Confidence::Confirmed;
-    let words = match others {
-        0 if findings.get(FindingId::RegistrarSilent, &Subject::Source(source)).is_some_and(was_confirmed) => {
-            "other sources were served before".to_owned()
-        }
-        0 => "no other source was served meanwhile to compare with".to_owned(),
-        1 => "1 other source is served".to_owned(),
-        n => format!("{n} other sources are served"),
-    };
-    (others, words)
-}
-
-/// How sure it is that a server leaves one source unanswered, by how many others it served meanwhile.
-fn proved_by(others: usize) -> Confidence {
-    if others > 0 { Confidence::Confirmed } else { Confidence::Suspected }
-}
-
-/// What a server may do that answers nobody.
-fn is_gone(tracker: &Tracker, pbx: SocketAddr, since: PacketTime) -> String {
-    format!("{pbx} sent nothing to anybody since {}: it may be down, or block it", tracker.clock(since))
-}
-
-/// What to do where the host of the PBX takes connections and nothing answers on them.
-const SERVICE_HANGS: &str = "Second level: check what serves SIP over TCP on the PBX: it takes connections and does not answer on them.";
-
-/// What to do where a registrar fell silent altogether.
-const SERVER_IS_GONE: &str =
-    "Second level: check that {pbx} runs and is connected; if it does, check fail2ban/iptables/ACL there for {ip} and unban it.";
-
-/// Since when a registrar that was first asked at `first` has sent nothing at all, if it had before.
-fn silent_since(tracker: &Tracker, pbx: SocketAddr, first: PacketTime) -> Option<PacketTime> {
-    let sent = tracker.world.peers.last_sent(pbx);
-    (sent > PacketTime::MIN && sent < first).then_some(sent)
-}
-
-/// Whether the PBX took a connection on which it never answered: nobody sends a REGISTER over one that was not, and a filter takes none.
-fn is_let_in(tracker: &Tracker, flow: Flow) -> bool {
-    flow.transport.is_stream() && tracker.world.flows.last_seen(flow.reversed()) == PacketTime::MIN
+/// Whether one phone at an address is left unanswered, and not that user's.
+fn is_left_alone(finding: &Finding, answered: &str) -> bool {
+    let mut users = finding.related.iter().filter_map(|subject| if let Subject::Aor(aor) = subject { Some(&**aor) } else { None });
+    users.next().is_some_and(|user| user != answered) && users.next().is_none()
 }
 
 /// Whether the registrar keeps another phone of the user in place of one that still is without its binding.
@@ -331,6 +309,12 @@ fn is_kept_out(tracker: &Tracker, aor: Handle, findings: &FindingStore) -> bool 
     let is_out = |device: &Device| device.state == RegistrationState::Rejected;
     finding.is_some_and(|finding| finding.reason == Some(Reason::ContactDropped))
         && aor.devices.iter().filter_map(|&device| tracker.registrations.device(device)).any(is_out)
+}
+
+/// Whether the credentials were refused of others than who is accepted now, which was registered all the time.
+fn is_another_refused(report: &AttemptReport, aor: &Subject, findings: &FindingStore) -> bool {
+    let finding = findings.get(FindingId::AuthFailedLoop, aor).filter(|_| report.was_registered);
+    finding.is_some_and(|finding| !finding.related.contains(&Subject::Source(report.flow.source.ip())))
 }
 
 /// The AoR as what findings are about.
@@ -368,6 +352,10 @@ fn ignored(tracker: &Tracker, report: &AttemptReport, aor: Box<str>, findings: &
     };
     findings.raise(raise, report.last.time);
 }
+
+/// What to do about a device that is refused while the user's phone is registered elsewhere.
+const IS_ANOTHER: &str = "Find the device at {ip}: if it is the user's, enter the password of {aor} there; if nobody knows it, somebody tries \
+     passwords: block {ip}. The phone that is registered needs nothing.";
 
 /// What to do about a registrar that refuses the nonces that it issues.
 const NONCES_ARE_STALE: &str = "Second level: the registrar does not know the nonces that it issues: where several servers share its address, \

@@ -11,6 +11,7 @@ use crate::diagnose::rule::{Check, Rule, Step};
 use crate::diagnose::words::{clock, counted, lasting, registration};
 use crate::report::model::{Escalation, Judgement};
 use crate::time::{PacketTime, Span};
+use crate::track::registration::device::Device;
 use crate::track::site::Site;
 use crate::track::vocabulary::{Confidence, RegistrationState, Scope, Severity};
 
@@ -302,7 +303,9 @@ fn change(case: &Case<'_>, finding: &Finding) -> String {
 /// Attempts that failed before one that worked, or a registration that was taken up again.
 fn taken_up_again(case: &Case<'_>) -> Check {
     let Some(entry) = case.registration() else { return Check::Pass };
-    if entry.rejected > 0 {
+    // What a second device or a stranger tries in the user's name is no trouble of its phone.
+    let is_another = |device: &Device| !device.was_accepted();
+    if entry.rejected > 0 && !case.tracked_devices().any(|(_, device)| is_another(device)) {
         let tries = counted(entry.attempts as usize, "attempt", "attempts");
         let headline = format!("{} of {tries} of {} to register failed; the last one worked.", entry.rejected, entry.aor);
         return Check::met(temporary(case, headline));

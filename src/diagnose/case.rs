@@ -201,7 +201,9 @@ impl<'a> Case<'a> {
         let is_again = |over: &'a Finding| {
             self.findings().any(|it| !std::ptr::eq(it, over) && it.id == over.id && it.subject == over.subject && it.cleared.is_none())
         };
-        of_note.filter(move |finding| self.is_over(finding) && !is_of_calls_to_it(finding) && !is_again(finding))
+        of_note.filter(move |finding| {
+            self.is_over(finding) && !is_of_calls_to_it(finding) && !is_again(finding) && !self.is_of_another_device(finding)
+        })
     }
 
     /// The start of the last call that reached a phone of the user after `time`.

@@ -109,6 +109,21 @@ impl Case<'_> {
         if WHOLE_ADDRESS.contains(&finding.id) || self.party.is_address() || may_be_its { Concern::Everybody } else { Concern::Neighbours }
     }
 
+    /// Whether credentials were refused of a device that never was accepted, while a phone of the user is registered elsewhere: that is a
+    /// second device, or a stranger's.
+    pub(super) fn is_of_another_device(&self, finding: &Finding) -> bool {
+        let is_refused_at = |address: IpAddr| {
+            let source = Subject::Source(address);
+            finding.subject == source || finding.related.contains(&source)
+        };
+        let devices = || self.tracked_devices().map(|(_, device)| device);
+        let is_another = |refused: &Device, own: &Device| {
+            own.is_registered() && !is_refused_at(own.source().ip()) && own.user_agent != refused.user_agent
+        };
+        let mut refused = devices().filter(|device| !device.was_accepted() && is_refused_at(device.source().ip()));
+        matches!(finding.id, F::AuthFailedLoop | F::AuthBruteforce) && refused.any(|refused| devices().any(|own| is_another(refused, own)))
+    }
+
     fn is_named(&self, subject: &Subject) -> bool {
         match subject {
             Subject::Aor(aor) => self.party.is_aor(aor),

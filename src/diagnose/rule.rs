@@ -5,7 +5,7 @@ use crate::diagnose::answer::Answer;
 use crate::diagnose::case::Case;
 use crate::diagnose::nearby;
 use crate::diagnose::words::clock;
-use crate::report::model::{Escalation, Ground, Judgement, RuledOut};
+use crate::report::model::{Escalation, Ground, Judgement, Problem, RuledOut};
 use crate::track::vocabulary::Confidence;
 
 /// A step of a runbook and the rules that take it.
@@ -104,6 +104,9 @@ fn finding(case: &Case<'_>, id: FindingId, otherwise: &'static str) -> Check {
         Some(finding) if case.silenced_since(finding).is_some() => {
             let since = case.silenced_since(finding).map_or_else(String::new, |silent| clock(case, case.printed(silent.since)));
             Check::Not(format!("it was so until {since}, and since then nothing is answered: {}", finding.message))
+        }
+        Some(finding) if case.is_of_another_device(finding) && case.question.problem != Some(Problem::CannotConnect) => {
+            Check::Not(format!("so for another device than the phone that is registered: {}", finding.message))
         }
         Some(finding) if !case.counts(finding) => Check::Not(format!("seen, but harmless: {}", finding.message)),
         Some(finding) => match case.contradiction(finding) {

@@ -19,6 +19,9 @@ scenarios! {
     "refused-elsewhere" => refused_elsewhere,
     "refused-elsewhere-once" => refused_elsewhere_once,
     "second-pbx-comes-up" => second_pbx_comes_up,
+    "stranger-beside-phone" => stranger_beside_phone,
+    "phone-taken-home" => phone_taken_home,
+    "one-phone-left-alone" => one_phone_left_alone,
 }
 
 /// Somebody elsewhere tries passwords of a user whose own phone is registered, 25 in 100 s, and is accepted at the end.
@@ -179,4 +182,46 @@ fn second_pbx_comes_up(scene: &mut Scene) {
     scene.reg_ok(150.0, &mut phone);
     scene.keepalives(&phone, 170.0, 20.0, 400.0);
     scene.pbx = first;
+}
+
+/// Credentials of a user whose phone is registered are refused elsewhere, each half minute; the phone is called in the end.
+fn stranger_beside_phone(scene: &mut Scene) {
+    let mut own = b1();
+    scene.healthy(&mut own, 0.0, 700.0);
+    scene.healthy(&mut c1(), 1.0, 700.0);
+    let mut other = Agent::phone("2001", Brand::Yealink, "192.168.0.9:5060", "192.0.2.77:5062");
+    for at in times(100.0, 30.0, 600.0) {
+        other.nonce = None;
+        scene.reg_rejected(at, &mut other, 401);
+        scene.reg_rejected(at + 0.06, &mut other, 401);
+    }
+    Bridge::new(scene, &c1(), &own).ordinary(scene, 640.0, 4.0, 30.0, Side::Caller);
+}
+
+/// A user takes the phone home while its registration at the office still stands, and its credentials are refused there.
+fn phone_taken_home(scene: &mut Scene) {
+    let mut phone = b1().expiring(3600);
+    scene.healthy(&mut phone, 0.0, 90.0);
+    scene.healthy(&mut c1(), 1.0, 700.0);
+    phone.outer = address("192.0.2.77:5062");
+    phone.reboot();
+    for at in times(300.0, 30.0, 600.0) {
+        phone.nonce = None;
+        scene.reg_rejected(at, &mut phone, 401);
+        scene.reg_rejected(at + 0.06, &mut phone, 401);
+    }
+}
+
+/// The PBX answers no REGISTER of one phone, and those of its neighbour at the same address.
+fn one_phone_left_alone(scene: &mut Scene) {
+    let mut alone = a1();
+    let pbx = scene.pbx.clone();
+    for at in times(100.0, 60.0, 500.0) {
+        let request = scene.register_message(&mut alone);
+        scene.repeat(at, &schedule::CAPPED, &alone, &pbx, &request);
+    }
+    for (index, other) in [a2(), c1()].iter_mut().enumerate() {
+        other.expires = 60;
+        scene.healthy(other, index as f64, 560.0);
+    }
 }

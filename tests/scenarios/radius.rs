@@ -15,6 +15,8 @@ scenarios! {
     "phone-restarts-often" => phone_restarts_often,
     "phone-comes-and-goes" => phone_comes_and_goes,
     "site-comes-and-goes" => site_comes_and_goes,
+    "router-restarts" => router_restarts,
+    "probes-swallowed" => probes_swallowed,
     "pbx-locked-up" => pbx_locked_up,
     "all-answered-elsewhere" => all_answered_elsewhere,
     "late-but-called" => late_but_called,
@@ -156,6 +158,64 @@ fn site_comes_and_goes(scene: &mut Scene) {
         }
     }
     scene.healthy(&mut c1(), 2.0, 1700.0);
+}
+
+/// Phones of a site that register every 150 s; some send keep-alives. From 900 s on their router is away for 100 s, and all come back from
+/// other ports.
+fn router_restarts(scene: &mut Scene) {
+    const AWAY: std::ops::Range<f64> = 900.0..1000.0;
+    for index in 0..4_u16 {
+        let (shift, port) = (f64::from(index) * 17.0, 40_001 + index);
+        let (local, outer) = (format!("192.168.7.{}:5060", 20 + index), format!("198.51.100.7:{port}"));
+        let mut phone = Agent::phone(&format!("100{}", 1 + index), Brand::Yealink, &local, &outer).expiring(300);
+        let mut before = phone.clone();
+        scene.reg_ok(shift, &mut phone);
+        for at in times(shift + 150.0, 150.0, 1500.0).filter(|at| !AWAY.contains(at)) {
+            if at > AWAY.end {
+                phone.outer.set_port(41_001 + index);
+                before.outer = phone.outer;
+            }
+            scene.refresh(at, &mut phone);
+        }
+        for at in times(shift + 10.0, 30.0, 1500.0).filter(|at| index % 2 == 0 && !AWAY.contains(at)) {
+            let port = if at > AWAY.end { 41_001 + index } else { 40_001 + index };
+            let mut now = phone.clone();
+            now.outer.set_port(port);
+            scene.keepalives(&now, at, 30.0, at + 1.0);
+        }
+        before.outer = outer.parse().expect("an address");
+        let renewed = times(shift + 150.0, 150.0, 1500.0).find(|at| *at > AWAY.end).unwrap_or(AWAY.end);
+        for at in times(shift + 40.0, 60.0, 1500.0) {
+            match at {
+                _ if at < AWAY.start => scene.qualify(at, &before),
+                _ if at < renewed => scene.qualify_lost(at, &schedule::QUALIFY, &before),
+                _ => scene.qualify(at, &phone),
+            }
+        }
+    }
+    scene.healthy(&mut c1(), 2.0, 1500.0);
+    scene.healthy(&mut b1(), 3.0, 1500.0);
+}
+
+/// From 900 s on a firewall drops the probes to a phone without keep-alives, and nothing else.
+fn probes_swallowed(scene: &mut Scene) {
+    let mut phone = a1();
+    scene.reg_ok(0.0, &mut phone);
+    for at in times(130.0, 130.0, 3000.0) {
+        scene.refresh(at, &mut phone);
+    }
+    for at in times(25.0, 60.0, 3000.0) {
+        if at < 900.0 {
+            scene.qualify(at, &phone);
+        } else {
+            scene.qualify_lost(at, &schedule::QUALIFY, &phone);
+        }
+    }
+    let mut caller = c1();
+    scene.healthy(&mut caller, 1.0, 3000.0);
+    for at in [600.0, 1500.0, 2400.0] {
+        Bridge::new(scene, &caller, &phone).ordinary(scene, at, 3.0, 20.0, Side::Caller);
+    }
 }
 
 /// The PBX answers nobody for four minutes and goes on probing its phones.

@@ -62,8 +62,8 @@ impl Nat {
         let (since, silence) = (seen.before.against, now.since(seen.before.against));
         let request = world.transactions.get(transaction);
         // What does not fit one packet may be lost for its size, and says nothing of the silence.
-        let is_cut_off =
-            request.is_none_or(|request| request.size <= LARGE) && phone.proven.asked(since, silence, phone.binding.stage(Some(silence)));
+        let fits = request.is_none_or(|request| request.size <= LARGE);
+        let is_cut_off = fits && phone.proven.asked(since, silence, phone.binding.stage(Some(silence)), method);
         phone.ask(Asked {
             transaction,
             device: named.unwrap_or(phone.device),
@@ -153,7 +153,7 @@ impl Nat {
             phone.gaps.note(now.since(last));
         }
         phone.note_kept_port(seen.flow.source, seen.before, now);
-        phone.proven.answered();
+        phone.proven.answered(request.method);
         phone.contact.note(seen.flow.source, now);
         phone.heard = now;
         phone.spoke = (seen.flow.source, now);
@@ -309,6 +309,8 @@ impl Nat {
             && !ignored_after
             && !overdue
             && !was_silent
+            && self.site_of(phone).is_none_or(|site| site.flushed < asked.sent.time - asked.silence)
+            && !self.was_dark(handle, asked.sent.time - asked.silence, back)
             && !too_large
             && !asked.is_cut_off
             && (!asked.is_never_repeated || world.unreached.since(asked.flow, asked.sent.time))
@@ -385,16 +387,19 @@ impl Nat {
         let neighbours = self.site_of(phone).map(|site| &site.phones[..]).unwrap_or_default();
         let silent_since = sent - asked.silence;
         let near = Witnesses::known_at(sent).since(sent);
-        let mut active = neighbours.iter().filter(|&&other| other != handle).filter_map(|other| self.phones.get(*other)).filter(|other| {
-            let granted = registrations.device(other.device).map_or(Span::ZERO, |device| device.granted);
-            other.flow.source != phone.flow.source && other.heard + other.reappears(granted, &self.thresholds) >= sent
-        });
-        let mut any = false;
-        let well = active.any(|other| {
-            any = true;
-            other.heard >= sent - near || (other.heard < silent_since && !other.proven.is_cut_off(other.heard))
-        });
-        if well || !any { Others::Well } else { Others::Unwell }
+        let active = || {
+            neighbours.iter().filter(|&&other| other != handle).filter_map(|other| self.phones.get(*other)).filter(|other| {
+                let granted = registrations.device(other.device).map_or(Span::ZERO, |device| device.granted);
+                other.flow.source != phone.flow.source && other.heard + other.reappears(granted, &self.thresholds) >= sent
+            })
+        };
+        let deviation = self.thresholds.ka_periodic_mad;
+        let in_larger_gap = |other: &Phone| other.heard < silent_since && !other.proven.is_cut_off(other.heard);
+        // The keep-alives of a phone that is on stop with the line, and with nothing else that two phones have in common.
+        let lacks_beats = |other: &Phone| other.rhythm.lacks_beats(deviation, (sent + near).since(other.rhythm.last));
+        let is_heard = active().any(|other| other.heard >= sent - near);
+        let is_calm = || active().next().is_none() || active().any(in_larger_gap);
+        if is_heard || (is_calm() && !active().any(lacks_beats)) { Others::Well } else { Others::Unwell }
     }
 
     /// How long after a phone came back other requests to it are looked at.

@@ -6,6 +6,7 @@
 
 pub mod advice;
 mod asked;
+mod dark;
 pub mod estimate;
 pub mod event;
 mod evidence;
@@ -296,6 +297,8 @@ impl Nat {
         let Some(phone) = self.phones.get_mut(handle) else { return };
         let device = phone.device;
         let Some(interval) = phone.rhythm.note(at.time) else { return };
+        self.note_lapse(handle, interval, at.time);
+        let Some(phone) = self.phones.get_mut(handle) else { return };
         let is_in_time = lower.is_some_and(|lower| interval <= lower);
         phone.calm.intervals = if is_in_time { phone.calm.intervals.saturating_add(1) } else { 0 };
         let is_calm = phone.calm.intervals >= COMPARED_INTERVALS && phone.calm.delivered > 0;

@@ -89,8 +89,9 @@ impl Nat {
             self.tell_flush(world, handle, change.old, change.at.time, now);
             return;
         }
-        // The phone gave up the port itself, or the NAT for another reason than time.
-        if change.survives {
+        // The phone gave up the port itself, or the NAT for another reason than time: the router forgot all meanwhile.
+        let was_flushed = self.phones.get(handle).and_then(|phone| self.site_of(phone)).is_some_and(|site| site.flushed >= change.heard);
+        if change.survives || was_flushed || self.was_dark(handle, change.heard, change.at.time) {
             return;
         }
         for asked in lost.into_iter().filter(|asked| !asked.is_never_repeated) {
@@ -137,7 +138,9 @@ impl Nat {
     fn tell_flush(&mut self, world: &mut World, handle: Handle, old: Flow, at: PacketTime, now: PacketTime) {
         let site = Site::of(old.source.ip());
         let together = self.thresholds.port_flush.window;
-        let Some(moved) = self.site_mut(site).map(|site| site.moved_near(together, at)) else { return };
+        let Some(nat) = self.site_mut(site) else { return };
+        nat.flushed = nat.flushed.max(at);
+        let moved = nat.moved_near(together, at);
         let since = moved.first().map_or(at, |first| first.at.time);
         let is_first = moved.first().is_some_and(|first| first.phone == handle);
         if is_first {

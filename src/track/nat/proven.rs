@@ -1,6 +1,7 @@
 //! What a phone's binding has proven to survive, and what follows where it contradicts a loss: a request that is lost after a silence which
 //! the binding survived time and again was lost for another reason, and so was all that is lost in the same silence (DETECTION §2.7).
 
+use crate::sip::method::Method;
 use crate::time::{PacketTime, Span};
 use crate::track::nat::stage::Stage;
 
@@ -30,6 +31,7 @@ struct First {
     stage: Stage,
     /// Whether the binding survived as long a silence time and again.
     survives: bool,
+    is_probe: bool,
 }
 
 /// What became of a request, in four bytes, as each phone has many: how long the flow had been idle, in milliseconds and at most 12 days;
@@ -71,23 +73,28 @@ pub(super) struct Proven {
     count: u32,
     answers: u32,
     first: Option<First>,
+    /// Whether a probe was lost after a silence of which the binding survived twice as much, and none was answered since: something
+    /// swallows them.
+    swallows_probes: bool,
     /// The longest idle time after which the phone came from the same port as before.
     kept: Span,
 }
 
 impl Proven {
     /// The PBX sends a request after a silence that began at `since`. Tells whether this silence began with one that was lost for another
-    /// reason than the NAT, if it is lost.
-    pub(super) fn asked(&mut self, since: PacketTime, silence: Span, stage: Stage) -> bool {
+    /// reason than the NAT, if it is lost, or probes are swallowed and it is one.
+    pub(super) fn asked(&mut self, since: PacketTime, silence: Span, stage: Stage, method: Method) -> bool {
+        let is_probe = method == Method::Options;
         if let Some(first) = self.first.filter(|first| first.since == since) {
-            return first.survives;
+            return first.survives || is_probe && self.swallows_probes;
         }
-        if let Some(First { silence, stage, .. }) = self.first {
+        if let Some(First { silence, stage, survives, is_probe, .. }) = self.first {
             self.remember(silence, stage, true);
+            self.swallows_probes |= survives && is_probe && self.delivered_after(silence + silence, stage) >= ENOUGH;
         }
         let survives = self.survives(silence, stage);
-        self.first = Some(First { since, silence, stage, survives });
-        survives
+        self.first = Some(First { since, silence, stage, survives, is_probe });
+        survives || is_probe && self.swallows_probes
     }
 
     /// A request arrived at once after the flow had been idle for `idle`.
@@ -96,8 +103,9 @@ impl Proven {
     }
 
     /// The phone answered a request of this silence.
-    pub(super) fn answered(&mut self) {
+    pub(super) fn answered(&mut self, method: Method) {
         self.first = None;
+        self.swallows_probes &= method != Method::Options;
     }
 
     /// Whether a phone that was last heard at `heard` is cut off for another reason than the NAT.
@@ -137,10 +145,18 @@ impl Proven {
 
     /// A one-way binding lives no longer than a stream.
     fn survives(&self, silence: Span, stage: Stage) -> bool {
-        let known = || self.fates.iter().take(self.count as usize);
-        let delivered = known().filter(|fate| !fate.is_lost() && fate.stage() <= stage && fate.idle() + SAME >= silence).count();
-        let lost = known().filter(|fate| fate.is_lost() && fate.stage() >= stage && fate.idle() <= silence + SAME).count();
+        let delivered = self.delivered_after(silence, stage);
+        let lost = self.fates().filter(|fate| fate.is_lost() && fate.stage() >= stage && fate.idle() <= silence + SAME).count();
         delivered >= ENOUGH && delivered >= lost * FOR_EACH_LOST
+    }
+
+    /// Requests that arrived after a silence at least as long.
+    fn delivered_after(&self, silence: Span, stage: Stage) -> usize {
+        self.fates().filter(|fate| !fate.is_lost() && fate.stage() <= stage && fate.idle() + SAME >= silence).count()
+    }
+
+    fn fates(&self) -> impl Iterator<Item = &Fate> {
+        self.fates.iter().take(self.count as usize)
     }
 
     fn remember(&mut self, idle: Span, stage: Stage, is_lost: bool) {
@@ -178,26 +194,40 @@ mod tests {
     #[test]
     fn a_silence_that_begins_with_a_loss_at_a_proven_age_is_no_matter_of_the_nat() {
         let mut proven = after(&[(60, Stage::Stream); 5]);
-        assert!(proven.asked(at(0), secs(60), Stage::Stream) && proven.asked(at(0), secs(120), Stage::Stream));
+        assert!(
+            proven.asked(at(0), secs(60), Stage::Stream, Method::Options) && proven.asked(at(0), secs(120), Stage::Stream, Method::Options)
+        );
         assert!(proven.is_cut_off(at(0)) && !proven.is_cut_off(at(200)));
         let mut proven = after(&[(60, Stage::Stream); 5]);
-        assert!(!proven.asked(at(0), secs(62), Stage::Stream), "longer than any that arrived");
-        assert!(!after(&[(60, Stage::Stream); 4]).asked(at(0), secs(60), Stage::Stream), "too few");
-        assert!(!after(&[(60, Stage::Stream); 5]).asked(at(0), secs(60), Stage::Oneway), "streams live longer");
-        assert!(after(&[(60, Stage::Oneway); 5]).asked(at(0), secs(60), Stage::Stream));
+        assert!(!proven.asked(at(0), secs(62), Stage::Stream, Method::Options), "longer than any that arrived");
+        assert!(!after(&[(60, Stage::Stream); 4]).asked(at(0), secs(60), Stage::Stream, Method::Options), "too few");
+        assert!(!after(&[(60, Stage::Stream); 5]).asked(at(0), secs(60), Stage::Oneway, Method::Options), "streams live longer");
+        assert!(after(&[(60, Stage::Oneway); 5]).asked(at(0), secs(60), Stage::Stream, Method::Options));
     }
 
     #[test]
     fn what_begins_to_be_lost_each_time_is_believed() {
         let mut proven = after(&[(60, Stage::Stream); 10]);
-        let silences: Vec<_> = (0..4).map(|n| proven.asked(at(n * 600), secs(60), Stage::Stream)).collect();
+        let silences: Vec<_> = (0..4).map(|n| proven.asked(at(n * 600), secs(60), Stage::Stream, Method::Options)).collect();
         assert_eq!(silences, [true, true, true, false]);
     }
 
     #[test]
     fn requests_after_shorter_silences_hide_nothing_of_what_is_proven() {
         let mut proven = after(&[(60, Stage::Stream), (29, Stage::Stream)].repeat(5));
-        assert!(proven.asked(at(0), secs(60), Stage::Stream));
+        assert!(proven.asked(at(0), secs(60), Stage::Stream, Method::Options));
+    }
+
+    #[test]
+    fn while_probes_are_swallowed_none_that_is_lost_tells_of_the_nat_and_other_requests_do() {
+        let mut proven = after(&[(60, Stage::Stream); 5]);
+        assert!(proven.asked(at(0), secs(30), Stage::Stream, Method::Options));
+        assert!(proven.asked(at(600), secs(62), Stage::Stream, Method::Options), "none was answered since");
+        proven.answered(Method::Invite);
+        assert!(proven.asked(at(1200), secs(62), Stage::Stream, Method::Options));
+        assert!(!proven.asked(at(1800), secs(62), Stage::Stream, Method::Invite));
+        proven.answered(Method::Options);
+        assert!(!proven.asked(at(2400), secs(62), Stage::Stream, Method::Options));
     }
 
     #[test]
@@ -206,7 +236,7 @@ mod tests {
         for n in 0..16 {
             proven.delivered(Span::from_millis(29_500 + 30 * n), Stage::Stream);
         }
-        assert!(!proven.asked(at(0), Span::from_millis(30_000), Stage::Stream));
+        assert!(!proven.asked(at(0), Span::from_millis(30_000), Stage::Stream, Method::Options));
     }
 
     #[test]

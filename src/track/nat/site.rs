@@ -6,6 +6,7 @@ use crate::config::Thresholds;
 use crate::table::{Handle, append};
 use crate::time::{PacketTime, Span};
 use crate::track::event::Sighting;
+use crate::track::nat::dark::Lapses;
 use crate::track::nat::estimate::Estimate;
 use crate::track::nat::pool::{Failure, Pool};
 use crate::track::nat::stage::Stage;
@@ -101,7 +102,10 @@ pub(super) struct SiteNat {
     /// The shortest silence that a stream is proven not to outlive.
     pub(super) stream_lifetime: Option<Span>,
     moves: Vec<Moved>,
+    /// When the router last forgot all its bindings at once.
+    pub(super) flushed: PacketTime,
     strangers: Vec<Stranger>,
+    pub(super) lapses: Lapses,
     mending: [Mending; 2],
 }
 
@@ -121,7 +125,9 @@ impl SiteNat {
             told_at: PacketTime::MIN,
             stream_lifetime: None,
             moves: Vec::new(),
+            flushed: PacketTime::MIN,
             strangers: Vec::new(),
+            lapses: Lapses::default(),
             mending: [Mending::default(); 2],
         }
     }
