@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use crate::detect::catalog::{FindingId, Slot};
-use crate::detect::finding::{Raise, Subject};
+use crate::detect::finding::{Finding, Raise, Subject};
 use crate::detect::parties::is_there;
 use crate::detect::registration::placed;
 use crate::detect::store::FindingStore;
@@ -41,6 +41,9 @@ impl DeviceDetector {
                 duplicate(tracker, report, device, findings);
                 superseded(tracker, report, device, findings);
                 self.settle_move(tracker, report, device, findings);
+                if findings.knows(FindingId::MassUnregister) {
+                    bound_again(tracker, report, device, findings);
+                }
             }
             Event::RegistrationState { aor, device, from: RegistrationState::Registered, at, .. } => {
                 alone_again(tracker, aor, device, at, findings);
@@ -82,6 +85,15 @@ impl DeviceDetector {
         {
             moved(tracker, report, from, device, at, findings);
         }
+    }
+}
+
+/// A phone registers again whose binding another one had removed.
+fn bound_again(tracker: &Tracker, report: &AttemptReport, device: &Device, findings: &mut FindingStore) {
+    let Some(subject) = tracker.registrations.aor(report.aor).map(|aor| Subject::Aor(aor.name.clone())) else { return };
+    let remover = |finding: &Finding| finding.related.contains(&Subject::Source(device.source().ip()));
+    if findings.get(FindingId::MassUnregister, &subject).is_some_and(|finding| !remover(finding)) {
+        findings.clear(FindingId::MassUnregister, &subject, report.last.time);
     }
 }
 

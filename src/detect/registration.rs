@@ -403,13 +403,20 @@ fn expired(tracker: &Tracker, handle: Handle, at: Sighting, findings: &mut Findi
     let ran_out = at.time - grace;
     let last_seen = tracker.world.flows.last_seen(device.flow);
     let alive = last_seen > ran_out.max(device.last_register) && at.time.since(last_seen) <= Span::from_secs(120);
-    let hint =
-        if alive && !is_trunk(tracker, device.flow) { "; the phone is alive and still sends packets, but does not register" } else { "" };
+    let has_asked = device.last_register > device.last_accepted.time;
+    let (hint, news) = match is_trunk(tracker, device.flow) {
+        true => (String::new(), "no REGISTER"),
+        false if has_asked => {
+            (format!("; it asked again at {} and was not accepted", tracker.clock(device.last_register)), "no acceptance")
+        }
+        false if alive => ("; the phone is alive and still sends packets, but does not register".to_owned(), "no REGISTER"),
+        false => (String::new(), "no REGISTER"),
+    };
     let message =
         format!("{}: registration ran out at {} (granted {} s){hint}", aor.name, tracker.clock(ran_out), device.granted.as_secs());
     let raise = Raise::new(FindingId::RegistrationExpired, Subject::Aor(aor.name.clone()), message)
         .absence(ran_out, format!("what was granted to {} for {} s ran out", device.source(), device.granted.as_secs()))
-        .absence(at.time, format!("no REGISTER until {grace} after it ran out"))
+        .absence(at.time, format!("{news} until {grace} after it ran out"))
         .fill(Slot::Site, Site::of(device.source().ip()).to_string());
     let raise = if device.granted <= SHORT_EXPIRY { raise.remedy(EXPIRY_IS_SHORT) } else { raise };
     findings.raise(laid_to(tracker, raise, device.flow, 0), at.time);

@@ -7,6 +7,7 @@ use crate::detect::finding::{Finding, Subject};
 use crate::diagnose::answer::Answer;
 use crate::diagnose::cannot_connect::{self, REGISTRATION, STATE, temporary};
 use crate::diagnose::case::Case;
+use crate::diagnose::concern::Concern;
 use crate::diagnose::facts;
 use crate::diagnose::judge::is_contact_as_written;
 use crate::diagnose::parties::{Attempt, Party};
@@ -16,7 +17,7 @@ use crate::diagnose::unrung;
 use crate::diagnose::ways::{self, Refusals};
 use crate::diagnose::words::{clock, counted, dialled, in_brackets, lasting, outcome, outcome_as_told};
 use crate::report::model::{CallEntry, DeviceEntry, Escalation, Judgement, RegistrationEntry};
-use crate::time::Span;
+use crate::time::{PacketTime, Span};
 use crate::track::event::Unanswered;
 use crate::track::vocabulary::{Confidence, Direction, Outcome, Reachability, RegistrationState, Scope, Severity};
 
@@ -227,6 +228,11 @@ fn failed(case: &Case<'_>, attempt: &Attempt<'_>) -> Answer {
         O::NotFound => people(format!("{what}.")).next_step("Check the number that was dialled, and the dial plan of the phone."),
         O::Forbidden => people(format!("{what}: the PBX does not let this user call it."))
             .next_step("Tell the user; if the account should be able to call it, have its rights on the PBX changed."),
+        O::AuthFailed if corrected(case, attempt).is_some() => {
+            let at = corrected(case, attempt).map_or_else(String::new, |at| clock(case, at));
+            temporary(case, format!("{what}, and so were its credentials for registering; those are accepted since {at}."))
+                .next_step("Let the user call again, and close the incident if it works.")
+        }
         O::AuthFailed => suspected(F::AuthFailedLoop, format!("{what}: its credentials for calls are wrong or missing."))
             .next_step("Re-enter auth user and password exactly as on the PBX, also for outgoing calls."),
         O::NotAcceptable => main
@@ -243,6 +249,13 @@ fn failed(case: &Case<'_>, attempt: &Attempt<'_>) -> Answer {
         O::NoResponse => no_response(case, attempt, what),
         O::Merged | O::Glare | O::ClientError | O::GlobalFailure | O::Answered | O::Unknown => unknown(main, what),
     }
+}
+
+/// When the credentials of the user were put right, which were refused for registering after a call or at that time.
+fn corrected(case: &Case<'_>, attempt: &Attempt<'_>) -> Option<PacketTime> {
+    let is_it = |finding: &&Finding| finding.id == F::AuthFailedLoop && case.concern(finding) == Concern::User;
+    let ended = case.past().filter(is_it).filter_map(|finding| finding.cleared).map(|end| case.printed(end)).max()?;
+    (case.is_registered() && ended > attempt.started()).then_some(ended)
 }
 
 /// Another call of the user from the same address that the PBX took, where it refused this one for its credentials as it seems: the same

@@ -5,13 +5,15 @@ use crate::support::agent::cast::{a1, a2, b1, c1, l1};
 use crate::support::call::Bridge;
 use crate::support::scene::schedule;
 use crate::support::upkeep::times;
-use crate::support::{Agent, Brand, Scene, Side};
+use crate::support::{Agent, Brand, Leg, Scene, Side};
 
 scenarios! {
     "refused-everywhere" => refused_everywhere,
     "refused-at-a-site" => refused_at_a_site,
     "banned-after-refusals" => banned_after_refusals,
     "answers-lost-to-one" => answers_lost_to_one,
+    "expires-as-answers-are-lost" => expires_as_answers_are_lost,
+    "password-corrected" => password_corrected,
     "phone-restarts-often" => phone_restarts_often,
     "phone-comes-and-goes" => phone_comes_and_goes,
     "site-comes-and-goes" => site_comes_and_goes,
@@ -100,6 +102,36 @@ fn answers_lost_to_one(scene: &mut Scene) {
         scene.reg_ok(at, &mut well);
     }
     scene.healthy(&mut c1(), 1.0, 440.0);
+}
+
+/// What the PBX answers is lost on its way to a phone from 100 s on: it asks in vain until its registration has run out.
+fn expires_as_answers_are_lost(scene: &mut Scene) {
+    let mut deaf = a1().expiring(120);
+    let pbx = scene.pbx.clone();
+    scene.healthy(&mut deaf, 0.0, 90.0);
+    for at in times(110.0, 60.0, 400.0) {
+        let request = scene.register_message(&mut deaf);
+        scene.repeat(at, &schedule::CAPPED, &deaf, &pbx, &request);
+        for offset in schedule::CAPPED {
+            let mut unheard = deaf.clone();
+            scene.reject(at + 0.005 + offset, &mut unheard, &request, 401);
+        }
+    }
+    scene.healthy(&mut c1(), 1.0, 440.0);
+}
+
+/// The password of a phone is wrong for its registration and its calls, and is put right; it has not called since.
+fn password_corrected(scene: &mut Scene) {
+    let mut phone = b1();
+    refused(scene, &mut phone, 20.0, 260.0);
+    let pbx = scene.pbx.clone();
+    let mut leg = Leg::new(scene, &phone, &pbx, "2001", "03012345");
+    leg.invite(scene, 10.0, &[]);
+    leg.challenge(scene, 10.005);
+    leg.invite(scene, 10.1, &[]);
+    leg.challenge(scene, 10.105);
+    scene.healthy(&mut phone, 300.0, 420.0);
+    scene.healthy(&mut c1(), 1.0, 420.0);
 }
 
 /// A phone restarts every five minutes, sooner than its registration would run out.

@@ -11,6 +11,7 @@ use crate::support::{Agent, Brand, Message, Scene};
 
 scenarios! {
     "reg-ok" => reg_ok,
+    "bindings-back" => bindings_back,
     "reg-nonce-aged" => reg_nonce_aged,
     "reg-nonce-short-lived" => reg_nonce_short_lived,
     "reg-wrong-password" => reg_wrong_password,
@@ -432,6 +433,15 @@ fn reg_mass_unregister(scene: &mut Scene) {
     unregister_all(scene, 60.0, &mut second);
     scene.reg_ok(62.0, &mut second);
     scene.healthy(&mut c1(), 1.0, 100.0);
+}
+
+/// The phone whose binding was removed registers again a minute later.
+fn bindings_back(scene: &mut Scene) {
+    let (mut first, mut second) = twins();
+    scene.reg_ok(0.0, &mut first);
+    unregister_all(scene, 60.0, &mut second);
+    scene.reg_ok(120.0, &mut first);
+    scene.healthy(&mut c1(), 1.0, 200.0);
 }
 
 fn reg_expires_forms(scene: &mut Scene) {

@@ -128,6 +128,8 @@ pub(crate) const VERDICTS: &[(&str, &str, &str, &str)] = &[
     ("phone-taken-home", "2001", "cannot-receive", "auth-failed-loop"),
     ("one-phone-left-alone", "1001", "cannot-connect", "registrar-silent"),
     ("one-phone-left-alone", "1002", "cannot-connect", "ok"),
+    ("password-corrected", "2001", "cannot-call", "temporary-network-problem"),
+    ("expires-as-answers-are-lost", "1001", "cannot-connect", "response-not-reaching-client"),
     ("site-comes-and-goes", "1001", "cannot-receive", "registration-flapping"),
     ("late-but-called", "1001", "loses-connection", "peer-lagged"),
     ("carrier-fails-before-busy", "1001", "cannot-call", "server-error-burst"),

@@ -28,7 +28,7 @@ const UNDELIVERED: [FindingId; 4] =
 
 impl FindingId {
     /// Every id that can explain others.
-    pub const CAUSES: [Self; 20] = [
+    pub const CAUSES: [Self; 21] = [
         Self::PbxNotResponding,
         Self::PbxRestarted,
         Self::MassCallDrop,
@@ -38,6 +38,7 @@ impl FindingId {
         Self::RegistrationExpired,
         Self::RegistrarSilent,
         Self::TrunkNoResponse,
+        Self::ResponseNotReachingClient,
         Self::AuthFailedLoop,
         Self::SipAlgSuspected,
         Self::OptionsUnsupported,
@@ -60,7 +61,9 @@ impl FindingId {
                 (UNDELIVERED.contains(&symptom), Reach::Effect)
             }
             Self::AuthFailedLoop => (symptom == Self::RegistrationRejected, Reach::Twin),
-            Self::RegistrarSilent | Self::TrunkNoResponse => (symptom == Self::RegistrationExpired, Reach::Twin),
+            Self::RegistrarSilent | Self::TrunkNoResponse | Self::ResponseNotReachingClient => {
+                (symptom == Self::RegistrationExpired, Reach::Twin)
+            }
             Self::SipAlgSuspected => (symptom == Self::ClientSideNatTraversal, Reach::Twin),
             Self::OptionsUnsupported => (symptom == Self::PeerUnreachable, Reach::Twin),
             Self::PbxAdvertisesPrivate => (symptom == Self::SdpPrivateToPublic, Reach::Server),

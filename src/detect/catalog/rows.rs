@@ -84,7 +84,7 @@ catalogue! {
     DuplicateRegistration = "duplicate-registration": Warning, Presence, AOR, ["S1-f", "S2-f"], hours(2).or_when("one of the devices is gone"),
         "Remove extension {aor} from {other} or allow several contacts; if nobody knows that device, change the password of the account.";
     /// One device removed all registrations of a user, those of other devices too.
-    MassUnregister = "mass-unregister": Warning, Presence, AOR, ["S2-f"], hours(1),
+    MassUnregister = "mass-unregister": Warning, Presence, AOR, ["S2-f"], hours(1).or_when("a phone that it hit registers again"),
         "Remove extension {aor} from {other} or allow several contacts.";
 
     /// The NAT before a phone forgets its binding before the phone refreshes it, so calls do not arrive.
